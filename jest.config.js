@@ -1,7 +1,7 @@
 export default {
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   testEnvironment: 'node',
-  testEnvironmentOptions: { exportConditions: ['node', 'node-addons', 'millhand-source'] },
+  testEnvironmentOptions: { customExportConditions: ['node', 'node-addons', 'millhand-source'] },
   extensionsToTreatAsEsm: ['.ts'],
   transform: {},
   modulePathIgnorePatterns: ['/dist/'],

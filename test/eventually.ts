@@ -12,7 +12,8 @@ export async function eventually<T>(
     } catch (error) {
       lastError = error
     }
-    if (Date.now() > giveUpAt) throw new Error(`${what} did not come true within ${withinMs} ms`, { cause: lastError })
+    if (Date.now() > giveUpAt)
+      throw new Error(`${what} did not come true within ${withinMs} ms`, { cause: lastError })
     await new Promise((resolve) => setTimeout(resolve, everyMs))
   }
 }

@@ -27,5 +27,10 @@ export const silent: Log = { debug() {}, info() {}, warn() {}, error() {} }
 
 function plainError(_key: string, value: unknown): unknown {
   if (!(value instanceof Error)) return value
-  return { name: value.name, message: value.message, code: (value as { code?: unknown }).code, stack: value.stack }
+  return {
+    name: value.name,
+    message: value.message,
+    code: (value as { code?: unknown }).code,
+    stack: value.stack,
+  }
 }

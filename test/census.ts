@@ -1,0 +1,99 @@
+// Recounts a queue from its keys alone, as a stranger would, and names everything that contradicts the layout: an id in two places or in none, a
+// counter that is wrong, a time to live where none may be, a key that belongs to nothing. Invariants I3 and I4.
+import { type Connection, prefixOf } from 'millhand/queue'
+
+export interface Census {
+  /** Where each id is: ready, delayed, held, buried, completed, cancelled. */
+  states: Map<string, string>
+  problems: string[]
+}
+
+export async function census(redis: Connection, queue: string): Promise<Census> {
+  const prefix = prefixOf(queue)
+  const names = (await keysOf(redis, prefix)).map((key) => key.slice(prefix.length))
+  const places = new Map<string, string[]>()
+  const problems: string[] = []
+  const put = (id: string, place: string) => places.set(id, [...(places.get(id) ?? []), place])
+  const list = async (command: string, name: string, ...args: (string | number)[]) =>
+    (await redis.call(command, prefix + name, ...args)) as string[]
+  const counts = recordOf(await list('HGETALL', 'counts'))
+  const workers = new Set(await list('ZRANGE', 'workers', 0, -1))
+  const lanes = new Set(await list('ZRANGE', 'lanes', 0, -1))
+
+  let held = 0
+  for (const name of names) {
+    if (name.startsWith('ready:')) {
+      for (const id of await list('LRANGE', name, 0, -1)) put(id, 'ready')
+      if (!lanes.has(name.slice(6))) problems.push(`lane ${name} has jobs but is not in lanes`)
+    }
+    if (name.startsWith('held:')) {
+      const ids = await list('HKEYS', name)
+      held += ids.length
+      for (const id of ids) put(id, 'held')
+      if (!workers.has(name.slice(5))) problems.push(`${name} belongs to no worker`)
+    }
+    if (name.startsWith('worker:') && !workers.has(name.slice(7))) problems.push(`${name} is not in workers`)
+  }
+  for (const lane of lanes)
+    if (!names.includes(`ready:${lane}`)) problems.push(`lanes names ${lane}, which is empty`)
+  for (const id of await list('ZRANGE', 'delayed', 0, -1)) put(id, 'delayed')
+  const buried = await list('ZRANGE', 'buried', 0, -1)
+  for (const id of buried) put(id, 'buried')
+
+  const states = new Map<string, string>()
+  let tombstones = 0
+  for (const name of names.filter((each) => each.startsWith('job:'))) {
+    const id = name.slice(4)
+    const text = String(await redis.call('GET', prefix + name))
+    const ttl = Number(await redis.call('PTTL', prefix + name))
+    const where = places.get(id) ?? []
+    if (text.startsWith('=')) {
+      const isTombstone = where.length === 1 && where[0] === 'ready'
+      if (isTombstone) tombstones += 1
+      else if (where.length > 0) problems.push(`${id} has ended but is in ${where}`)
+      if (!isTombstone && ttl < 0) problems.push(`${id} has ended but has no time to live`)
+      states.set(id, /^=(\w+)/.exec(text)?.[1] ?? '?')
+    } else {
+      if (where.length !== 1)
+        problems.push(`${id} is in ${where.length === 0 ? 'no place' : where.join(' and ')}`)
+      if (ttl >= 0) problems.push(`${id} waits, is held or buried, but has a time to live of ${ttl} ms`)
+      states.set(id, where[0] ?? 'nowhere')
+    }
+  }
+  for (const [id, where] of places)
+    if (!states.has(id)) problems.push(`${id} is in ${where} but has no envelope`)
+  for (const name of names.filter((each) => each.startsWith('attempt:')))
+    if (!states.has(name.slice(8))) problems.push(`${name} belongs to no job`)
+
+  const expect = (what: string, counted: number) => {
+    if (Number(counts[what] ?? 0) !== counted)
+      problems.push(`counts.${what} is ${counts[what] ?? 0}, a recount gives ${counted}`)
+  }
+  expect('busy', held)
+  expect('tombstones', tombstones)
+  const known =
+    /^(job|ready|held|worker|attempt):|^(lanes|delayed|workers|draining|completed|buried|counts|wake|tick|config|clock)$/
+  for (const name of names) if (!known.test(name)) problems.push(`the key ${name} is not in the layout`)
+  return { states, problems }
+}
+
+async function keysOf(redis: Connection, prefix: string): Promise<string[]> {
+  const found: string[] = []
+  let cursor = '0'
+  do {
+    const pattern = `${prefix.replaceAll(/[[\]*?\\]/g, '\\$&')}*`
+    const [next, keys] = (await redis.call('SCAN', cursor, 'MATCH', pattern, 'COUNT', 5_000)) as [
+      string,
+      string[],
+    ]
+    cursor = next
+    found.push(...keys)
+  } while (cursor !== '0')
+  return [...new Set(found)].sort()
+}
+
+function recordOf(flat: readonly string[]): Record<string, string> {
+  const record: Record<string, string> = {}
+  for (let i = 0; i + 1 < flat.length; i += 2) record[flat[i] ?? ''] = flat[i + 1] ?? ''
+  return record
+}

@@ -1,0 +1,119 @@
+// The state machine of a job as a small reference model: what the scripts must do, said a second time and much more simply.
+// Where the scripts may choose (the length of a back-off), the model asks what was chosen and checks that it was allowed.
+export type ModelState = 'ready' | 'delayed' | 'held' | 'completed' | 'cancelled' | 'buried'
+
+export interface ModelJob {
+  state: ModelState
+  /** Ended without success, and worker deaths that counted. */
+  attempts: number
+  crashes: number
+  dueMs: number
+  worker: string
+  token: string
+  isCancelling: boolean
+}
+
+export interface ModelWorker {
+  process: string
+  aliveUntilMs: number
+  isDead: boolean
+  sequence: number
+}
+
+export const MAX_ATTEMPTS = 2
+export const MAX_CRASHES = 2
+export const LEASE_MS = 7_000
+export const RENEW_MS = 2_000
+
+export class Model {
+  nowMs = 1_000_000_000_000
+  isPaused = false
+  readonly jobs = new Map<string, ModelJob>()
+  readonly workers = new Map<string, ModelWorker>()
+  lastToken = 0
+  #lastTickMs: number | undefined
+  #quietUntilMs = 0
+
+  enqueue(id: string, delayMs: number): string {
+    const known = this.jobs.get(id)
+    if (known) return known.state
+    this.jobs.set(id, {
+      state: delayMs > 0 ? 'delayed' : 'ready',
+      attempts: 0,
+      crashes: 0,
+      dueMs: this.nowMs + delayMs,
+      worker: '',
+      token: '',
+      isCancelling: false,
+    })
+    return 'created'
+  }
+
+  /** Somebody renews or registers: was Redis away, or did its clock jump? */
+  tick(): boolean {
+    const last = this.#lastTickMs
+    if (last !== undefined && (this.nowMs - last > 2 * RENEW_MS || this.nowMs < last))
+      this.#quietUntilMs = this.nowMs + 2 * RENEW_MS
+    this.#quietUntilMs = Math.min(this.#quietUntilMs, this.nowMs + 2 * RENEW_MS)
+    this.#lastTickMs = this.nowMs
+    return this.isQuiet()
+  }
+
+  isQuiet(): boolean {
+    return this.nowMs < this.#quietUntilMs
+  }
+
+  /** Those that a claim may take now, due ones included; the order among lanes is not the model's business. */
+  claimable(): Set<string> {
+    const found = new Set<string>()
+    for (const [id, job] of this.jobs)
+      if (job.state === 'ready' || (job.state === 'delayed' && job.dueMs <= this.nowMs)) found.add(id)
+    return found
+  }
+
+  mayClaim(worker: string, sequence: number): 'ok' | 'dead' | 'stale' | 'closed' {
+    const found = this.workers.get(worker)
+    if (!found || found.isDead) return 'dead'
+    if (found.sequence !== sequence) return 'stale'
+    return this.isPaused ? 'closed' : 'ok'
+  }
+
+  claimed(id: string, worker: string, token: string): void {
+    const job = this.#job(id)
+    Object.assign(job, { state: 'held', worker, token })
+    this.lastToken = Number(token)
+  }
+
+  holds(worker: string, id: string, token: string): boolean {
+    const job = this.jobs.get(id)
+    const isAlive = this.workers.get(worker)?.isDead === false
+    return isAlive && job?.state === 'held' && job.worker === worker && job.token === token
+  }
+
+  heldBy(worker: string): string[] {
+    return [...this.jobs].filter(([, job]) => job.state === 'held' && job.worker === worker).map(([id]) => id)
+  }
+
+  /** Answers the states that the scripts may choose from. */
+  endsWith(
+    id: string,
+    verdict: 'completed' | 'failed' | 'terminal' | 'cancelled' | 'handed-back' | 'crashed',
+  ): ModelState[] {
+    const job = this.#job(id)
+    if (verdict === 'completed') return ['completed']
+    if (verdict === 'failed' || verdict === 'terminal') job.attempts += 1
+    if (verdict === 'crashed') job.crashes += 1
+    if (verdict === 'cancelled' || job.isCancelling) return ['cancelled']
+    if (verdict === 'handed-back') return ['ready']
+    if (verdict === 'terminal') return ['buried']
+    if (verdict === 'failed') return job.attempts >= MAX_ATTEMPTS ? ['buried'] : ['delayed', 'ready']
+    if (job.crashes >= MAX_CRASHES) return ['buried']
+    return job.crashes === 1 ? ['ready'] : ['delayed', 'ready']
+  }
+
+  #job(id: string): ModelJob {
+    const job = this.jobs.get(id)
+    if (!job) throw new Error(`the scripts name ${id}, which the model does not know`)
+    return job
+  }
+}

@@ -1,0 +1,453 @@
+// Random histories of one queue with three workers, run against the real scripts in a real Redis and against the model, step by
+// step. The scripts' clock is a key, so that time can stand still, run and jump.
+import fc from 'fast-check'
+import { type Connection, connectRedis, newJob, openQueue, prefixOf, type Queue } from 'millhand/queue'
+import { loadScripts } from '../../../worker-runtime/src/queue/scripts.ts'
+import { census } from '../../census.ts'
+import { redisUrl } from '../../redis.ts'
+import { MAX_ATTEMPTS, MAX_CRASHES, Model, type ModelState } from './model.ts'
+
+const CLOCK =
+  "{ math.floor(redis.call('GET', KEYS[1] .. 'clock') / 1000), redis.call('GET', KEYS[1] .. 'clock') % 1000 * 1000 }"
+const scripts = loadScripts(CLOCK)
+const WORKERS = ['p:1', 'p:2', 'q:1']
+const JOBS = ['a', 'b', 'c', 'd', 'e', 'f']
+const VERDICTS = ['completed', 'failed', 'terminal', 'cancelled', 'handed-back'] as const
+type Verdict = (typeof VERDICTS)[number]
+
+interface Real {
+  queue: Queue
+  redis: Connection
+}
+type Command = fc.AsyncCommand<Model, Real>
+
+abstract class Step implements Command {
+  check(_model: Readonly<Model>): boolean {
+    return true
+  }
+  async run(model: Model, real: Real): Promise<void> {
+    await this.step(model, real)
+    await compare(model, real)
+  }
+  abstract step(model: Model, real: Real): Promise<void>
+  abstract toString(): string
+}
+
+class Enqueue extends Step {
+  readonly id: string
+  readonly delayMs: number
+  readonly priority: 'urgent' | 'normal'
+  readonly isReplyLost: boolean
+  constructor(id: string, delayMs: number, priority: 'urgent' | 'normal', isReplyLost: boolean) {
+    super()
+    this.id = id
+    this.delayMs = delayMs
+    this.priority = priority
+    this.isReplyLost = isReplyLost
+  }
+  async step(model: Model, { queue }: Real) {
+    const job = newJob(
+      'task',
+      { of: this.id },
+      { id: this.id, delayMs: this.delayMs, priority: this.priority },
+    )
+    const [answer] = await queue.enqueue([job])
+    expect(answer).toBe(model.enqueue(this.id, this.delayMs))
+    if (this.isReplyLost) expect(await queue.enqueue([job])).toEqual([model.enqueue(this.id, this.delayMs)])
+  }
+  toString() {
+    return `enqueue ${this.id} +${this.delayMs} ${this.priority}${this.isReplyLost ? ' (reply lost, sent again)' : ''}`
+  }
+}
+
+class Register extends Step {
+  readonly worker: string
+  constructor(worker: string) {
+    super()
+    this.worker = worker
+  }
+  override check(model: Readonly<Model>) {
+    return !model.workers.has(this.worker)
+  }
+  async step(model: Model, { queue }: Real) {
+    const [process = ''] = this.worker.split(':')
+    const entry = {
+      pod: 'pod',
+      podUid: this.worker,
+      poolUid: '',
+      node: '',
+      slots: 2,
+      isolation: 'Spawn',
+      isolationNote: '',
+      version: '0',
+    }
+    await queue.register({ worker: this.worker, process, ...entry })
+    model.tick()
+    model.workers.set(this.worker, { process, aliveUntilMs: model.nowMs + 7_000, isDead: false, sequence: 0 })
+  }
+  toString() {
+    return `register ${this.worker}`
+  }
+}
+
+class Renew extends Step {
+  readonly worker: string
+  constructor(worker: string) {
+    super()
+    this.worker = worker
+  }
+  async step(model: Model, { queue }: Real) {
+    const answer = await queue.renew(this.worker)
+    const isQuiet = model.tick()
+    const me = model.workers.get(this.worker)
+    if (!me || me.isDead) {
+      expect(answer).toEqual({ kind: 'dead' })
+      return
+    }
+    me.aliveUntilMs = model.nowMs + 7_000
+    for (const other of model.workers.values())
+      other.aliveUntilMs = Math.min(other.aliveUntilMs, model.nowMs + 7_000)
+    const silent = [...model.workers]
+      .filter(([, other]) => other.isDead || (!isQuiet && other.aliveUntilMs <= model.nowMs))
+      .map(([name]) => name)
+    expect(answer).toMatchObject({ kind: 'alive', held: model.heldBy(this.worker).length })
+    if (answer.kind === 'alive') {
+      expect([...answer.silent].sort()).toEqual(silent.sort())
+      const flagged = model.heldBy(this.worker).filter((id) => model.jobs.get(id)?.isCancelling)
+      expect([...new Set(answer.cancelled)].sort()).toEqual(flagged.sort())
+    }
+  }
+  toString() {
+    return `renew ${this.worker}`
+  }
+}
+
+class Exchange extends Step {
+  readonly worker: string
+  readonly wanted: number
+  readonly settles: readonly { job: string; verdict: Verdict; isStale: boolean }[]
+  readonly fault: 'none' | 'stale sequence' | 'reply lost'
+  constructor(
+    worker: string,
+    wanted: number,
+    settles: readonly { job: string; verdict: Verdict; isStale: boolean }[],
+    fault: 'none' | 'stale sequence' | 'reply lost',
+  ) {
+    super()
+    this.worker = worker
+    this.wanted = wanted
+    this.settles = settles
+    this.fault = fault
+  }
+  override check(model: Readonly<Model>) {
+    return model.workers.has(this.worker)
+  }
+  async step(model: Model, real: Real) {
+    const { queue } = real
+    const me = model.workers.get(this.worker)
+    const sequence = (me?.sequence ?? 0) - (this.fault === 'stale sequence' ? 1 : 0)
+    const settlements = this.settles.map(({ job, verdict, isStale }) => ({
+      id: job,
+      token: isStale ? '0' : (model.jobs.get(job)?.token ?? '0'),
+      verdict,
+      text: verdict === 'completed' ? '1 task 1 - - -\n"done"' : '{"outcome":"failed"}',
+    }))
+    const answer = await queue.settleAndClaim(this.worker, sequence, settlements, this.wanted)
+    const status = model.mayClaim(this.worker, sequence)
+    expect(answer.status).toBe(status)
+    if (status === 'dead') return
+
+    const seen = new Set<string>()
+    for (const [i, { id, token, verdict }] of settlements.entries()) {
+      if (!model.holds(this.worker, id, token) || seen.has(id)) {
+        expect(answer.became[i]).toBe('not-yours')
+        continue
+      }
+      seen.add(id)
+      await ended(
+        model,
+        real,
+        id,
+        verdict,
+        answer.claims.some((claim) => claim.id === id),
+      )
+    }
+    if (status !== 'ok') expect(answer.claims).toEqual([])
+    else {
+      const claimable = model.claimable()
+      expect(answer.claims).toHaveLength(Math.min(this.wanted, claimable.size))
+      for (const claim of answer.claims) {
+        expect(claimable.delete(claim.id)).toBe(true)
+        expect(Number(claim.token)).toBeGreaterThan(model.lastToken)
+        const job = model.jobs.get(claim.id)
+        expect([claim.attempt, claim.crashes]).toEqual([(job?.attempts ?? 0) + 1, job?.crashes])
+        model.claimed(claim.id, this.worker, claim.token)
+      }
+      for (const job of model.jobs.values())
+        if (job.state === 'delayed' && job.dueMs <= model.nowMs) job.state = 'ready'
+    }
+    if (this.fault === 'reply lost' && me)
+      await this.#loseReply(
+        model,
+        queue,
+        settlements,
+        answer.claims.map(({ id }) => id),
+      )
+  }
+  /** The worker saw nothing of all that: it raises its sequence number, reads what it holds, and sends the old call once more. */
+  async #loseReply(
+    model: Model,
+    queue: Queue,
+    settlements: Parameters<Queue['settleAndClaim']>[2],
+    claimed: string[],
+  ) {
+    const me = model.workers.get(this.worker)
+    if (!me) return
+    const old = me.sequence
+    const answer = await queue.resync(this.worker, old + 1)
+    me.sequence = old + 1
+    if (answer.kind === 'dead') throw new Error('resync says dead of a living worker')
+    expect(answer.held.map(({ id }) => id).sort()).toEqual(model.heldBy(this.worker).sort())
+    for (const id of claimed) expect(answer.held.map((held) => held.id)).toContain(id)
+    const late = await queue.settleAndClaim(this.worker, old, settlements, 5)
+    expect(late.status).toBe('stale')
+    expect(late.claims).toEqual([])
+    expect(late.became.every((became) => became === 'not-yours')).toBe(true)
+  }
+  toString() {
+    const settles = this.settles.map(
+      ({ job, verdict, isStale }) => `${job} ${verdict}${isStale ? ' with an old token' : ''}`,
+    )
+    return `${this.worker} settles [${settles}] claims ${this.wanted} (${this.fault})`
+  }
+}
+
+class Reap extends Step {
+  readonly worker: string
+  readonly evidence: 'sure' | 'silent'
+  constructor(worker: string, evidence: 'sure' | 'silent') {
+    super()
+    this.worker = worker
+    this.evidence = evidence
+  }
+  async step(model: Model, real: Real) {
+    const target = model.workers.get(this.worker)
+    const putBack = await real.queue.reap(this.worker, this.evidence, 'the test says so')
+    if (!target) return expect(putBack).toBe(0)
+    const mayReap =
+      target.isDead || this.evidence === 'sure' || (target.aliveUntilMs <= model.nowMs && !model.isQuiet())
+    const held = model.heldBy(this.worker)
+    expect(putBack).toBe(mayReap ? held.length : 0)
+    if (!mayReap) return
+    for (const id of held) await ended(model, real, id, 'crashed', false)
+    model.workers.delete(this.worker)
+  }
+  toString() {
+    return `reap ${this.worker} (${this.evidence})`
+  }
+}
+
+class Cancel extends Step {
+  readonly id: string
+  constructor(id: string) {
+    super()
+    this.id = id
+  }
+  async step(model: Model, { queue }: Real) {
+    const answer = await queue.cancel(this.id)
+    const job = model.jobs.get(this.id)
+    if (!job) return expect(answer).toBe('unknown')
+    if (job.state === 'held') {
+      job.isCancelling = true
+      return expect(answer).toBe('cancelling')
+    }
+    if (job.state === 'ready' || job.state === 'delayed') job.state = 'cancelled'
+    expect(answer).toBe(job.state)
+  }
+  toString() {
+    return `cancel ${this.id}`
+  }
+}
+
+class Buried extends Step {
+  readonly verb: 'retry' | 'delete'
+  readonly id: string
+  constructor(verb: 'retry' | 'delete', id: string) {
+    super()
+    this.verb = verb
+    this.id = id
+  }
+  async step(model: Model, { queue }: Real) {
+    const [answer] = await queue[this.verb]([this.id])
+    const job = model.jobs.get(this.id)
+    if (job?.state !== 'buried') return expect(answer).toBe(job?.state ?? 'unknown')
+    if (this.verb === 'delete') {
+      model.jobs.delete(this.id)
+      return expect(answer).toBe('deleted')
+    }
+    Object.assign(job, { state: 'ready', attempts: 0, crashes: 0, isCancelling: false })
+    expect(answer).toBe('ready')
+  }
+  toString() {
+    return `${this.verb} ${this.id}`
+  }
+}
+
+class Pause extends Step {
+  readonly isPaused: boolean
+  constructor(isPaused: boolean) {
+    super()
+    this.isPaused = isPaused
+  }
+  async step(model: Model, { queue }: Real) {
+    await (this.isPaused ? queue.pause() : queue.resume())
+    model.isPaused = this.isPaused
+  }
+  toString() {
+    return this.isPaused ? 'pause' : 'resume'
+  }
+}
+
+class Clock extends Step {
+  readonly byMs: number
+  constructor(byMs: number) {
+    super()
+    this.byMs = byMs
+  }
+  async step(model: Model, { redis, queue }: Real) {
+    model.nowMs += this.byMs
+    await redis.call('SET', `${prefixOf(queue.name)}clock`, model.nowMs)
+  }
+  toString() {
+    return `the clock moves by ${this.byMs} ms`
+  }
+}
+
+/** Takes over which of the allowed states the scripts chose, and when a delayed job is due. */
+async function ended(
+  model: Model,
+  { queue }: Real,
+  id: string,
+  verdict: Verdict | 'crashed',
+  isClaimedAgain: boolean,
+) {
+  const allowed = model.endsWith(id, verdict)
+  const job = model.jobs.get(id)
+  if (!job) throw new Error('unknown to the model')
+  if (isClaimedAgain) {
+    expect(allowed).toContain('ready')
+    job.state = 'ready'
+    return
+  }
+  const details = await queue.job(id)
+  expect(allowed as string[]).toContain(details?.state === 'held' ? 'ready' : details?.state)
+  job.state = details?.state as ModelState
+  if (details?.dueAtMs !== undefined) {
+    expect(details.dueAtMs).toBeGreaterThan(model.nowMs)
+    expect(details.dueAtMs).toBeLessThanOrEqual(model.nowMs + 4_000)
+    job.dueMs = details.dueAtMs
+  }
+}
+
+async function compare(model: Model, { queue, redis }: Real) {
+  const { states, problems } = await census(redis, queue.name)
+  expect(problems).toEqual([])
+  expect(Object.fromEntries(states)).toEqual(
+    Object.fromEntries([...model.jobs].map(([id, { state }]) => [id, state])),
+  )
+  const depth = await queue.depth()
+  const inState = (state: ModelState) => [...model.jobs.values()].filter((job) => job.state === state).length
+  expect(depth).toMatchObject({
+    ready: model.claimable().size,
+    delayed: inState('delayed'),
+    busy: inState('held'),
+    buried: inState('buried'),
+  })
+  const isWoken = (await redis.call('EXISTS', `${prefixOf(queue.name)}wake`)) === 1
+  if (model.isPaused) expect(isWoken).toBe(false)
+  else if (inState('ready') > 0) expect(isWoken).toBe(true)
+}
+
+const worker = fc.constantFrom(...WORKERS)
+const job = fc.constantFrom(...JOBS)
+const settle = fc.record({ job, verdict: fc.constantFrom(...VERDICTS), isStale: fc.constant(false) })
+const settleOrStale = fc.oneof(
+  { weight: 5, arbitrary: settle },
+  { weight: 1, arbitrary: settle.map((each) => ({ ...each, isStale: true })) },
+)
+const commands = fc.commands(
+  [
+    fc
+      .tuple(
+        job,
+        fc.constantFrom(0, 0, 0, 1_000, 60_000),
+        fc.constantFrom('urgent' as const, 'normal' as const),
+        fc.boolean(),
+      )
+      .map((args) => new Enqueue(...args)),
+    worker.map((name) => new Register(name)),
+    worker.map((name) => new Renew(name)),
+    fc
+      .tuple(
+        worker,
+        fc.integer({ min: 0, max: 3 }),
+        fc.uniqueArray(settleOrStale, { maxLength: 3, selector: (each) => each.job }),
+        fc.constantFrom(
+          'none' as const,
+          'none' as const,
+          'none' as const,
+          'stale sequence' as const,
+          'reply lost' as const,
+        ),
+      )
+      .map((args) => new Exchange(...args)),
+    fc
+      .tuple(worker, fc.constantFrom('sure' as const, 'silent' as const, 'silent' as const))
+      .map((args) => new Reap(...args)),
+    job.map((id) => new Cancel(id)),
+    fc.tuple(fc.constantFrom('retry' as const, 'delete' as const), job).map((args) => new Buried(...args)),
+    fc.constantFrom(true, false, false).map((isPaused) => new Pause(isPaused)),
+    fc.constantFrom(500, 1_500, 1_500, 3_000, 8_000, 300_000, -300_000).map((byMs) => new Clock(byMs)),
+  ],
+  { maxCommands: 60 },
+)
+
+describe('the scripts and the model of a job', () => {
+  let redis: Connection
+  beforeAll(async () => {
+    redis = connectRedis(redisUrl())
+    await redis.ready()
+  })
+  afterAll(() => redis.close())
+
+  test('agree after every step of random histories with lost replies and clock jumps', async () => {
+    let histories = 0
+    await fc.assert(
+      fc.asyncProperty(commands, async (steps) => {
+        histories += 1
+        const queue = openQueue(redis, `model.${process.pid}-${histories}`, scripts)
+        const model = new Model()
+        await redis.call('SET', `${prefixOf(queue.name)}clock`, model.nowMs)
+        const owner = {
+          ownerUid: 'model',
+          maxAttempts: MAX_ATTEMPTS,
+          maxCrashes: MAX_CRASHES,
+          backoffMs: 2_000,
+          maxBackoffMs: 4_000,
+          timeoutMs: 60_000,
+        }
+        const limits = {
+          maxLength: 100,
+          maxPayloadBytes: 1_000,
+          completedMaxAgeMs: 3_600_000,
+          completedMaxCount: 100,
+          buriedMaxAgeMs: 86_400_000_000,
+          buriedMaxCount: 100,
+        }
+        await queue.configure({ ...owner, ...limits, suspended: false })
+        await fc.asyncModelRun(() => ({ model, real: { queue, redis } }), steps)
+      }),
+      { numRuns: Number(process.env.MILLHAND_MODEL_RUNS ?? 150) },
+    )
+  }, 300_000)
+})

@@ -1,0 +1,290 @@
+// The public face for those who enqueue and look up: connect, enqueue one or many, wait for a result, cancel. Awaits of one tick
+// become one call to Redis.
+import { fromEnvironment } from './config.ts'
+import { type EndedJob, type JobOptions, type NewJob, newJob, parseEnded } from './job.ts'
+import type { AttemptRecord, JobDetails, JobState } from './queue/depth.ts'
+import { doneChannel, queueName } from './queue/keys.ts'
+import { type Enqueued, openQueue, type Queue } from './queue/queue.ts'
+import { type Connection, connectRedis, RedisUnavailable } from './queue/redis.ts'
+import type { AnyTask, TaskInput, TaskName, TaskOutput } from './task.ts'
+
+export type { JobOptions, Priority } from './job.ts'
+export type { AttemptRecord, JobDetails, JobState } from './queue/depth.ts'
+export { QueueRefused } from './queue/queue.ts'
+export { RedisUnavailable } from './queue/redis.ts'
+
+export interface ClientOptions {
+  /** redis://user:password@host:port or rediss://…; default: MILLHAND_REDIS_URL. */
+  redis?: string | undefined
+  /** The namespace of the queues; default: MILLHAND_NAMESPACE, else `default`. */
+  namespace?: string | undefined
+  /** How long a call may take while Redis is away before it fails with RedisUnavailable; ms, default 10,000. */
+  deadlineMs?: number
+}
+
+export interface EnqueueRequest<T extends AnyTask = AnyTask> {
+  task: TaskName<T>
+  input: TaskInput<T>
+  options?: JobOptions
+}
+
+/** The job has no attempts left. `failures` tells what happened, the last one last. */
+export class JobBuried extends Error {
+  readonly code = 'JOB_BURIED'
+  readonly jobId: string
+  readonly failures: readonly AttemptRecord[]
+  constructor(jobId: string, failures: readonly AttemptRecord[]) {
+    const last = failures.at(-1)
+    const why = last?.error
+      ? `${last.error.name}: ${last.error.message}`
+      : `${last?.outcome}${last?.message ? `: ${last.message}` : ''}`
+    super(`job ${jobId} is buried after ${failures.length} failed attempts; the last: ${why}`)
+    this.name = 'JobBuried'
+    this.jobId = jobId
+    this.failures = failures
+  }
+}
+
+export class JobCancelled extends Error {
+  readonly code = 'JOB_CANCELLED'
+  override name = 'JobCancelled'
+}
+
+/** No job with this id is known: it never was, or its result is older than the queue keeps results. */
+export class JobNotFound extends Error {
+  readonly code = 'JOB_NOT_FOUND'
+  override name = 'JobNotFound'
+}
+
+/** The job has not ended yet; waiting again is fine. */
+export class ResultTimeout extends Error {
+  readonly code = 'RESULT_TIMEOUT'
+  override name = 'ResultTimeout'
+}
+
+/** Redis may lose a message; the waiter reads again this often. */
+const READ_AGAIN_MS = 5_000
+
+/** Connects in the background; calls wait for the connection up to the deadline. Throws TypeError when there is no address. */
+export function connect(options: ClientOptions = {}): Client {
+  return new Client(options)
+}
+
+export class Client {
+  readonly #redis: Connection
+  readonly #options: ClientOptions
+  readonly #url: string
+  #messages: Connection | undefined
+
+  constructor(options: ClientOptions) {
+    const url = options.redis ?? fromEnvironment().redisUrl
+    if (!url)
+      throw new TypeError(
+        'no Redis is given: set the option redis or MILLHAND_REDIS_URL, like redis://127.0.0.1:6379',
+      )
+    this.#url = url
+    this.#options = options
+    this.#redis = connectRedis(url, this.#connectionOptions('client'))
+  }
+
+  /** The queue of a TaskQueue by its name; the namespace is the client's. */
+  queue(name: string): ClientQueue {
+    const namespace = this.#options.namespace ?? fromEnvironment().namespace
+    const messages = () => {
+      this.#messages ??= connectRedis(this.#url, this.#connectionOptions('results'))
+      return this.#messages
+    }
+    return new ClientQueue(openQueue(this.#redis, queueName(namespace, name)), messages, this.#deadlineMs)
+  }
+
+  /** Ends the connections; calls that still wait are rejected. */
+  close(): void {
+    this.#redis.close()
+    this.#messages?.close()
+  }
+
+  get #deadlineMs(): number {
+    return this.#options.deadlineMs ?? 10_000
+  }
+
+  #connectionOptions(name: string) {
+    return { name: `millhand-${name}`, deadlineMs: Math.min(5_000, this.#deadlineMs) }
+  }
+}
+
+interface Waiting {
+  readonly jobs: readonly NewJob[]
+  resolve(answers: Enqueued[]): void
+  reject(error: unknown): void
+}
+
+export class ClientQueue {
+  readonly #queue: Queue
+  readonly #messages: () => Connection
+  readonly #deadlineMs: number
+  #waiting: Waiting[] = []
+
+  constructor(queue: Queue, messages: () => Connection, deadlineMs: number) {
+    this.#queue = queue
+    this.#messages = messages
+    this.#deadlineMs = deadlineMs
+  }
+
+  get name(): string {
+    return this.#queue.name
+  }
+
+  /**
+   * Enqueues one job. After the await Redis has it. Name the task's type to have input and result checked:
+   * `enqueue<typeof resize>('resize', { file: 'cat.png', width: 200 })`.
+   *
+   * Throws TypeError for bad names and options, QueueRefused over a limit, RedisUnavailable when Redis was away for too long: then
+   * the job may or may not be there, and enqueueing it again with the error's id is safe.
+   */
+  async enqueue<T extends AnyTask = AnyTask>(
+    task: TaskName<T>,
+    input: TaskInput<T>,
+    options?: JobOptions,
+  ): Promise<JobHandle<TaskOutput<T>>> {
+    const [handle] = await this.#send<TaskOutput<T>>([newJob(task, input, options)])
+    if (!handle) throw new Error('Redis answered for no job')
+    return handle
+  }
+
+  /** Enqueues many in calls of up to 1,000 jobs; each call is done whole or not at all. Handles in the order of the requests. */
+  async enqueueMany<T extends AnyTask = AnyTask>(
+    requests: readonly EnqueueRequest<T>[],
+  ): Promise<JobHandle<TaskOutput<T>>[]> {
+    return this.#send(requests.map(({ task, input, options }) => newJob(task, input, options)))
+  }
+
+  /** A handle for a job enqueued earlier; asks nothing of Redis. */
+  job<R = unknown>(id: string): JobHandle<R> {
+    return new JobHandle<R>(id, undefined, this.#queue, this.#messages)
+  }
+
+  #send<R>(jobs: NewJob[]): Promise<JobHandle<R>[]> {
+    if (jobs.length === 0) return Promise.resolve([])
+    if (this.#waiting.length === 0) setImmediate(() => void this.#flush())
+    return new Promise<Enqueued[]>((resolve, reject) => this.#waiting.push({ jobs, resolve, reject })).then(
+      (answers) => jobs.map(({ id }, i) => new JobHandle<R>(id, answers[i], this.#queue, this.#messages)),
+    )
+  }
+
+  async #flush(): Promise<void> {
+    const waiting = this.#waiting
+    this.#waiting = []
+    try {
+      const answers = await this.#untilDone(waiting.flatMap(({ jobs }) => jobs))
+      for (const { jobs, resolve } of waiting) resolve(answers.splice(0, jobs.length))
+    } catch (error) {
+      // One job over a limit must not take down those that were only enqueued in the same tick.
+      if (waiting.length === 1 || error instanceof RedisUnavailable)
+        for (const { reject } of waiting) reject(error)
+      else for (const { jobs, resolve, reject } of waiting) await this.#untilDone(jobs).then(resolve, reject)
+    }
+  }
+
+  /** Enqueueing is safe to repeat, because a known id is left alone. So it is, until the deadline. */
+  async #untilDone(jobs: readonly NewJob[]): Promise<Enqueued[]> {
+    const giveUpAtMs = performance.now() + this.#deadlineMs
+    for (;;) {
+      try {
+        return await this.#queue.enqueue(jobs)
+      } catch (error) {
+        if (!(error instanceof RedisUnavailable)) throw error
+        if (performance.now() + 50 >= giveUpAtMs) throw unavailable(error, jobs, this.name)
+        await new Promise((resolve) => setTimeout(resolve, 25 + Math.random() * 50))
+      }
+    }
+  }
+}
+
+function unavailable(error: RedisUnavailable, jobs: readonly NewJob[], queue: string): RedisUnavailable {
+  const which = jobs.length === 1 ? `job ${jobs[0]?.id}` : `${jobs.length} jobs`
+  const hint = error.maybeDone
+    ? 'it may or may not be there; enqueueing again with the same id is safe'
+    : 'nothing was enqueued'
+  return new RedisUnavailable(`could not enqueue ${which} in ${queue}: ${error.message}; ${hint}`, {
+    maybeDone: error.maybeDone,
+    cause: error,
+  })
+}
+
+export class JobHandle<R = unknown> {
+  readonly id: string
+  /** 'created', or the state in which this id was known already: then nothing was enqueued. undefined on a handle by id. */
+  readonly enqueued: Enqueued | undefined
+  readonly #queue: Queue
+  readonly #messages: () => Connection
+
+  constructor(id: string, enqueued: Enqueued | undefined, queue: Queue, messages: () => Connection) {
+    this.id = id
+    this.enqueued = enqueued
+    this.#queue = queue
+    this.#messages = messages
+  }
+
+  async state(): Promise<JobState> {
+    return (await this.details())?.state ?? 'unknown'
+  }
+
+  /** All that is known: attempts, failures with error and output, times, progress. undefined when nothing is. */
+  async details(): Promise<JobDetails | undefined> {
+    return this.#queue.job(this.id)
+  }
+
+  /** A waiting job ends now; a running one is ended by its worker within a moment ('cancelling'). */
+  async cancel(): Promise<'cancelling' | JobState> {
+    return this.#queue.cancel(this.id)
+  }
+
+  /**
+   * Waits for the result. Throws JobBuried, JobCancelled, JobNotFound, ResultTimeout after `timeoutMs` (without it: waits for
+   * ever), RedisUnavailable.
+   */
+  async result({ timeoutMs = Number.POSITIVE_INFINITY }: { timeoutMs?: number } = {}): Promise<R> {
+    const giveUpAtMs = performance.now() + timeoutMs
+    let look = () => {}
+    let told: EndedJob | undefined
+    const stopListening = await this.#messages().subscribe(
+      doneChannel(this.#queue.name, this.id),
+      (message) => {
+        told = parseEnded(message)
+        look()
+      },
+    )
+    try {
+      for (;;) {
+        const looked = new Promise<void>((resolve) => {
+          look = resolve
+        })
+        const details = await this.details()
+        const ended = told ?? details?.ended
+        if (ended) return this.#resultOf<R>(ended)
+        if (!details) throw new JobNotFound(`job ${this.id} is not known in ${this.#queue.name}`)
+        if (details.state === 'buried') throw new JobBuried(this.id, details.failures)
+        const leftMs = giveUpAtMs - performance.now()
+        if (leftMs <= 0)
+          throw new ResultTimeout(
+            `job ${this.id} has not ended within ${timeoutMs} ms; it is ${details.state}`,
+          )
+        await withinMs(looked, Math.min(READ_AGAIN_MS, leftMs))
+        if (told) return this.#resultOf<R>(told)
+      }
+    } finally {
+      stopListening()
+    }
+  }
+
+  #resultOf<T>(ended: EndedJob): T {
+    if (ended.state === 'completed') return JSON.parse(ended.result)
+    throw new JobCancelled(`job ${this.id} was cancelled`)
+  }
+}
+
+async function withinMs(event: Promise<void>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  await Promise.race([event, new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)))])
+  clearTimeout(timer)
+}

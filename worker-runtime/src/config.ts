@@ -1,0 +1,154 @@
+// Environment and command line → Config, once. The only place that reads process.env.
+
+import { randomUUID } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { resolve } from 'node:path'
+import type { Level } from './log.ts'
+
+/** What is wrong with how the worker was started, in one sentence, with the remedy. */
+export class ConfigError extends Error {
+  readonly code = 'CONFIG'
+  override name = 'ConfigError'
+}
+
+export type IsolationMode = 'Fork' | 'Spawn' | 'Reuse'
+
+export interface Config {
+  readonly redisUrl: string
+  readonly namespace: string
+  readonly queues: readonly { readonly name: string; readonly weight: number }[]
+  readonly modules: readonly string[]
+  readonly slots: number
+  readonly isolation: {
+    readonly mode: IsolationMode
+    readonly jobsPerChild?: number
+    readonly jobsAtOncePerChild?: number
+    readonly maxMemoryBytes?: number
+  }
+  readonly drainTimeoutMs: number
+  readonly pod: {
+    readonly name: string
+    readonly uid: string
+    readonly poolUid: string
+    readonly node: string
+  }
+  readonly terminationLog: string | undefined
+  readonly logLevel: Level
+  /** What the children see of the environment: everything but what is Millhand's own, which holds the way to Redis. */
+  readonly childEnv: Readonly<Record<string, string | undefined>>
+}
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+const MODES: readonly IsolationMode[] = ['Fork', 'Spawn', 'Reuse']
+const LEVELS: readonly Level[] = ['debug', 'info', 'warn', 'error']
+
+/** Throws ConfigError. `files` are the task modules of the command line, relative to the working folder. */
+export function readConfig(env: Environment, files: readonly string[]): Config {
+  const mode = oneOf(env, 'MILLHAND_ISOLATION', MODES, 'Fork')
+  const jobsPerChild = wholeNumber(env, 'MILLHAND_JOBS_PER_CHILD', 1)
+  const jobsAtOncePerChild = wholeNumber(env, 'MILLHAND_JOBS_AT_ONCE_PER_CHILD', 1)
+  const maxMemoryBytes = wholeNumber(env, 'MILLHAND_MAX_MEMORY_BYTES', 1)
+  const uid = env.MILLHAND_POD_UID || randomUUID()
+  return {
+    redisUrl: redisUrlOf(env),
+    namespace: env.MILLHAND_NAMESPACE || 'default',
+    queues: queuesOf(env),
+    modules: modulesOf(files),
+    slots: wholeNumber(env, 'MILLHAND_SLOTS', 1) ?? 1,
+    isolation: {
+      mode,
+      ...(jobsPerChild !== undefined && { jobsPerChild }),
+      ...(jobsAtOncePerChild !== undefined && { jobsAtOncePerChild }),
+      ...(maxMemoryBytes !== undefined && { maxMemoryBytes }),
+    },
+    drainTimeoutMs: (wholeNumber(env, 'MILLHAND_DRAIN_TIMEOUT_SECONDS', 0) ?? 600) * 1000,
+    pod: {
+      name: env.MILLHAND_POD_NAME || hostname(),
+      uid,
+      poolUid: env.MILLHAND_POOL_UID ?? '',
+      node: env.MILLHAND_NODE_NAME || hostname(),
+    },
+    terminationLog:
+      env.MILLHAND_TERMINATION_LOG ||
+      (existsSync('/dev/termination-log') ? '/dev/termination-log' : undefined),
+    logLevel: oneOf(env, 'MILLHAND_LOG_LEVEL', LEVELS, 'info'),
+    childEnv: childEnvOf(env),
+  }
+}
+
+/** What the client takes from the environment where no option is given. */
+export function fromEnvironment(): { redisUrl: string | undefined; namespace: string } {
+  return { redisUrl: process.env.MILLHAND_REDIS_URL, namespace: process.env.MILLHAND_NAMESPACE || 'default' }
+}
+
+function redisUrlOf(env: Environment): string {
+  const url = env.MILLHAND_REDIS_URL
+  if (!url)
+    throw new ConfigError(
+      'MILLHAND_REDIS_URL is not set: give the address of Redis, like redis://127.0.0.1:6379',
+    )
+  if (/^rediss?:\/\//.test(url) && URL.canParse(url)) return url
+  throw new ConfigError('MILLHAND_REDIS_URL is no URL of a Redis: it begins with redis:// or rediss://')
+}
+
+function queuesOf(env: Environment): Config['queues'] {
+  const text = env.MILLHAND_QUEUES
+  if (!text)
+    throw new ConfigError('MILLHAND_QUEUES is not set: give the queues to work on, like [{"name":"mail"}]')
+  try {
+    const found: unknown = JSON.parse(text)
+    if (Array.isArray(found) && found.length > 0) return found.map(queueOf)
+  } catch (error) {
+    if (error instanceof ConfigError) throw error
+  }
+  throw new ConfigError(
+    `MILLHAND_QUEUES is ${JSON.stringify(text)}; it is a list of queues as JSON, like [{"name":"mail","weight":1}]`,
+  )
+}
+
+function queueOf(entry: unknown): { name: string; weight: number } {
+  const { name, weight = 1 } = (typeof entry === 'object' && entry !== null ? entry : {}) as {
+    name?: unknown
+    weight?: unknown
+  }
+  if (typeof name !== 'string' || typeof weight !== 'number' || !(weight >= 1))
+    throw new ConfigError(
+      `MILLHAND_QUEUES has the entry ${JSON.stringify(entry)}; an entry is like {"name":"mail","weight":1}`,
+    )
+  return { name, weight }
+}
+
+function modulesOf(files: readonly string[]): string[] {
+  if (files.length === 0)
+    throw new ConfigError('no task file is given: name the files that define tasks, like tasks.ts')
+  return files.map((file) => {
+    const path = resolve(file)
+    if (!existsSync(path)) throw new ConfigError(`the task file ${file} does not exist`)
+    return path
+  })
+}
+
+function childEnvOf(env: Environment): Config['childEnv'] {
+  const kept = Object.entries(env).filter(
+    ([name]) => name === 'MILLHAND_NAMESPACE' || !name.startsWith('MILLHAND_'),
+  )
+  return Object.fromEntries(kept)
+}
+
+function oneOf<T extends string>(env: Environment, name: string, known: readonly T[], otherwise: T): T {
+  const text = env[name]
+  if (!text) return otherwise
+  const found = known.find((value) => value === text)
+  if (found) return found
+  throw new ConfigError(`${name} is ${JSON.stringify(text)}; it is one of ${known.join(', ')}`)
+}
+
+function wholeNumber(env: Environment, name: string, least: number): number | undefined {
+  const text = env[name]
+  if (!text) return undefined
+  const value = Number(text)
+  if (Number.isSafeInteger(value) && value >= least) return value
+  throw new ConfigError(`${name} is ${JSON.stringify(text)}; it is a whole number of at least ${least}`)
+}

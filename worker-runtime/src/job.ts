@@ -1,0 +1,217 @@
+// The shape of a job: what the client writes, what Redis keeps, what the worker reads. Text from Redis is parsed here and nowhere else.
+import { randomInt } from 'node:crypto'
+
+export const LANES = ['urgent', 'high', 'normal', 'low'] as const
+export type Priority = (typeof LANES)[number]
+
+export interface JobOptions {
+  /** 1 to 128 of A-Z a-z 0-9 . : _ - ; a job with a known id is not enqueued again. Made up when absent. */
+  id?: string
+  priority?: Priority
+  /** Not before this many ms from now. */
+  delayMs?: number
+  /** Not before this time. */
+  at?: Date
+  /** Wins over the queue's `retry.maxAttempts`. */
+  maxAttempts?: number
+  /** Wins over the queue's `retry.backoffSeconds`; ms. */
+  backoffMs?: number
+  maxBackoffMs?: number
+  maxCrashes?: number
+  /** How long one attempt may run; never more than the queue allows; ms. */
+  timeoutMs?: number
+}
+
+/** A job on its way to Redis, checked. */
+export interface NewJob {
+  readonly id: string
+  readonly lane: Priority
+  /** '' at once, '+<ms>' from now by the server's clock, '@<ms>' on the wall clock. */
+  readonly when: string
+  /** `<task> <options>`, the part of the header that the client decides. */
+  readonly call: string
+  /** JSON text. */
+  readonly payload: string
+}
+
+export interface Envelope {
+  readonly lane: Priority
+  readonly enqueuedAtMs: number
+  readonly task: string
+  readonly timeoutMs: number | undefined
+  readonly payload: string
+}
+
+export interface EndedJob {
+  readonly state: 'completed' | 'cancelled'
+  readonly endedAtMs: number
+  readonly attempts: number
+  readonly crashes: number
+  readonly enqueuedAtMs: number
+  readonly task: string
+  readonly facts: AttemptFacts
+  /** JSON text. */
+  readonly result: string
+  readonly output: string | undefined
+}
+
+/** What is known of how an attempt went; what is not known is absent. */
+export interface AttemptFacts {
+  readonly durationMs?: number
+  readonly cpuUserMs?: number
+  readonly cpuSystemMs?: number
+  readonly maxRssBytes?: number
+}
+
+const TASK_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/
+const JOB_ID = /^[A-Za-z0-9:._-]{1,128}$/
+const HEADER = /^1[.+] (urgent|high|normal|low) (\d{1,15}) (\S{1,100}) (\S{1,100})\n/
+const ENDED = /^=(completed|cancelled) (\d+) (\d+) (\d+) (\d+) (\S+)([^\n]*)\n/
+
+export function newJob(task: string, payload: unknown, options: JobOptions = {}): NewJob {
+  const { id = newJobId(), priority = 'normal' } = options
+  if (!TASK_NAME.test(task))
+    throw new TypeError(
+      `"${task}" is no name of a task: at most 100 of A-Z a-z 0-9 . _ -, a letter or digit first`,
+    )
+  if (!isJobId(id)) throw new TypeError(`"${id}" is no job id: 1 to 128 of A-Z a-z 0-9 . : _ -`)
+  if (!LANES.includes(priority))
+    throw new TypeError(`priority is "${priority}"; it is one of ${LANES.join(', ')}`)
+  return {
+    id,
+    lane: priority,
+    when: whenOf(options),
+    call: `${task} ${optionsText(options)}`,
+    payload: jsonOf(payload, task),
+  }
+}
+
+export const isJobId = (text: string): boolean => JOB_ID.test(text)
+
+const LETTERS = [
+  ['a', 'maxAttempts', 1],
+  ['b', 'backoffMs', 0],
+  ['m', 'maxBackoffMs', 0],
+  ['c', 'maxCrashes', 1],
+  ['t', 'timeoutMs', 1],
+] as const
+
+function optionsText(options: JobOptions): string {
+  const parts: string[] = []
+  for (const [letter, field, least] of LETTERS) {
+    const value = options[field]
+    if (value === undefined) continue
+    parts.push(letter + wholeNumber(field, value, least))
+  }
+  return parts.join(',') || '-'
+}
+
+function whenOf({ delayMs, at }: JobOptions): string {
+  if (delayMs !== undefined && at !== undefined) throw new TypeError('give delayMs or at, not both')
+  if (at !== undefined) {
+    if (Number.isNaN(at.getTime())) throw new TypeError('at is no valid Date')
+    return `@${at.getTime()}`
+  }
+  return delayMs ? `+${wholeNumber('delayMs', delayMs, 0)}` : ''
+}
+
+function wholeNumber(field: string, value: number, least: number): number {
+  if (Number.isSafeInteger(value) && value >= least && value <= 1e12) return value
+  throw new TypeError(`${field} is ${value}; it is a whole number of at least ${least}`)
+}
+
+function jsonOf(payload: unknown, task: string): string {
+  let text: string | undefined
+  try {
+    text = JSON.stringify(payload ?? null)
+  } catch (error) {
+    throw new TypeError(
+      `the payload of ${task} cannot be written as JSON: ${error instanceof Error ? error.message : error}`,
+      {
+        cause: error,
+      },
+    )
+  }
+  if (text === undefined)
+    throw new TypeError(`the payload of ${task} cannot be written as JSON: it is a ${typeof payload}`)
+  return text
+}
+
+const processPart = randomInt(36 ** 7)
+  .toString(36)
+  .padStart(7, '0')
+let counter = randomInt(36 ** 5)
+
+/** 20 characters, ordered by time: ms, this process, a counter, all in base 36. */
+export function newJobId(): string {
+  counter = (counter + 1) % 36 ** 5
+  return Date.now().toString(36).padStart(8, '0') + processPart + counter.toString(36).padStart(5, '0')
+}
+
+/** Answers undefined for text that is no envelope of this layout. */
+export function parseEnvelope(text: string): Envelope | undefined {
+  const match = HEADER.exec(text)
+  if (!match) return undefined
+  const [header, lane = '', enqueued, task = '', options = ''] = match
+  const timeout = /(?:^|,)t(\d+)/.exec(options)?.[1]
+  return {
+    lane: lane as Priority,
+    enqueuedAtMs: Number(enqueued),
+    task,
+    timeoutMs: timeout === undefined ? undefined : Number(timeout),
+    payload: text.slice(header.length),
+  }
+}
+
+/** What a completed attempt hands to `settle`: the part of the outcome that the worker knows. */
+export function completedText(
+  envelope: Envelope,
+  facts: AttemptFacts,
+  result: string,
+  output: string | undefined,
+): string {
+  const numbers = [
+    facts.durationMs,
+    facts.cpuUserMs,
+    facts.cpuSystemMs,
+    facts.maxRssBytes && facts.maxRssBytes / 1024,
+  ]
+  const known = numbers.map((value) => (value === undefined ? '-' : Math.round(value))).join(' ')
+  return `${envelope.enqueuedAtMs} ${envelope.task} ${known}\n${result}${output ? `\n${JSON.stringify(output)}` : ''}`
+}
+
+export function parseEnded(text: string): EndedJob | undefined {
+  const match = ENDED.exec(text)
+  if (!match) return undefined
+  const [header, state, endedAt, attempts, crashes, enqueued, task = '', rest = ''] = match
+  const [duration, user, system, rssKiB] = rest.trim().split(' ').map(numberOrNothing)
+  const [result = 'null', output] = text.slice(header.length).split('\n')
+  return {
+    state: state as EndedJob['state'],
+    endedAtMs: Number(endedAt),
+    attempts: Number(attempts),
+    crashes: Number(crashes),
+    enqueuedAtMs: Number(enqueued),
+    task,
+    facts: {
+      ...(duration !== undefined && { durationMs: duration }),
+      ...(user !== undefined && { cpuUserMs: user }),
+      ...(system !== undefined && { cpuSystemMs: system }),
+      ...(rssKiB !== undefined && { maxRssBytes: rssKiB * 1024 }),
+    },
+    result,
+    output: output === undefined ? undefined : textOfJson(output),
+  }
+}
+
+function numberOrNothing(text: string): number | undefined {
+  return /^\d+$/.test(text) ? Number(text) : undefined
+}
+
+function textOfJson(json: string): string | undefined {
+  try {
+    return String(JSON.parse(json))
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,234 @@
+// What people and reconciles ask of a queue: its numbers, its workers, one job, a page of jobs. The answers of the reading verbs,
+// parsed.
+import { type AttemptFacts, type EndedJob, type Envelope, parseEnded, parseEnvelope } from '../job.ts'
+
+export interface Depth {
+  /** Ready jobs, and delayed ones that are due. */
+  ready: number
+  due: number
+  /** All that are not ready yet, due ones included. */
+  delayed: number
+  busy: number
+  buried: number
+  /** ms until the next delayed job is due. */
+  nextMs?: number
+  /** How long the oldest job at the head of a lane has waited; ms. */
+  oldestReadyMs?: number
+  suspended: boolean
+  paused: boolean
+  maxBusy?: number
+  counts: Record<(typeof COUNTS)[number], number>
+}
+
+const COUNTS = [
+  'enqueued',
+  'claimed',
+  'busy',
+  'completed',
+  'retried',
+  'buried',
+  'lost',
+  'cancelled',
+  'tombstones',
+] as const
+
+export interface WorkerEntry {
+  name: string
+  process: string
+  pod: string
+  podUid: string
+  poolUid: string
+  node: string
+  slots: number
+  isolation: string
+  isolationNote?: string
+  version: string
+  startedAtMs: number
+  held: number
+  /** Its heartbeat has not run out, and nobody took it for dead. */
+  alive: boolean
+  draining: boolean
+}
+
+export type JobState = 'ready' | 'delayed' | 'held' | 'completed' | 'cancelled' | 'buried' | 'unknown'
+
+/** An attempt that ended without success, as it is kept with the job. */
+export interface AttemptRecord extends AttemptFacts {
+  /** failed, timed-out, killed, exited, out-of-memory, output-limit, worker-lost ... */
+  outcome: string
+  message?: string
+  error?: { name: string; message: string; stack?: string; code?: string }
+  exitCode?: number
+  signal?: string
+  output?: string
+  worker?: string
+  startedAtMs?: number
+  endedAtMs?: number
+}
+
+export interface JobDetails {
+  id: string
+  state: Exclude<JobState, 'unknown'>
+  task: string
+  enqueuedAtMs: number
+  /** Attempts that ended, or the one that runs; crashes are workers that died holding the job. */
+  attempts: number
+  crashes: number
+  envelope?: Envelope
+  ended?: EndedJob
+  /** JSON text. */
+  progress?: string
+  cancelling: boolean
+  worker?: string
+  dueAtMs?: number
+  buriedAtMs?: number
+  /** The last five that ended without success, oldest first. */
+  failures: AttemptRecord[]
+}
+
+export interface JobSummary {
+  id: string
+  state: string
+  task: string
+  enqueuedAtMs: number
+  lane?: string
+  worker?: string
+  dueAtMs?: number
+  buriedAtMs?: number
+  endedAtMs?: number
+}
+
+export function depthOf(answer: unknown): Depth {
+  const [ready, due, delayed, buried, nextMs, oldestMs, suspended, paused, maxBusy, flat] = answer as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    string[],
+  ]
+  const found = recordOf(flat)
+  const counts = Object.fromEntries(COUNTS.map((name) => [name, Number(found[name] ?? 0)])) as Depth['counts']
+  return {
+    ready: ready + due,
+    due,
+    delayed,
+    busy: counts.busy,
+    buried,
+    ...(nextMs >= 0 && { nextMs }),
+    ...(oldestMs >= 0 && { oldestReadyMs: oldestMs }),
+    suspended: suspended === 1,
+    paused: paused === 1,
+    ...(maxBusy >= 0 && { maxBusy }),
+    counts,
+  }
+}
+
+export function workersOf(answer: unknown): WorkerEntry[] {
+  const flat = answer as [string, number, number, string[], ...unknown[]]
+  const workers: WorkerEntry[] = []
+  for (let i = 0; i < flat.length; i += 4) {
+    const [name, alive, held, fields] = flat.slice(i, i + 4) as [string, number, number, string[]]
+    const found = recordOf(fields)
+    const text = (field: string) => found[field] ?? ''
+    workers.push({
+      name,
+      process: text('process'),
+      pod: text('pod'),
+      podUid: text('podUid'),
+      poolUid: text('poolUid'),
+      node: text('node'),
+      slots: Number(text('slots')),
+      isolation: text('isolation'),
+      ...(text('isolationNote') && { isolationNote: text('isolationNote') }),
+      version: text('version'),
+      startedAtMs: Number(text('startedAtMs')),
+      held,
+      alive: alive === 1,
+      draining: text('draining') === '1',
+    })
+  }
+  return workers
+}
+
+export function jobOf(id: string, answer: unknown): JobDetails | undefined {
+  const [state, text = '', flat = [], worker = '', entry = '', at = ''] = answer as [
+    JobState,
+    string?,
+    string[]?,
+    string?,
+    string?,
+    string?,
+  ]
+  if (state === 'unknown') return undefined
+  const known = recordOf(flat)
+  const ended = parseEnded(text)
+  const envelope = parseEnvelope(text)
+  const [, heldAttempt, heldCrashes] = entry.split(':')
+  return {
+    id,
+    state,
+    task: ended?.task ?? envelope?.task ?? '',
+    enqueuedAtMs: ended?.enqueuedAtMs ?? envelope?.enqueuedAtMs ?? 0,
+    attempts: Number(heldAttempt ?? ended?.attempts ?? known.attempts ?? 0),
+    crashes: Number(Number.parseInt(heldCrashes ?? '', 10) || ended?.crashes || known.crashes || 0),
+    ...(envelope && { envelope }),
+    ...(ended && { ended }),
+    ...(known.progress && { progress: known.progress }),
+    cancelling: known.cancel === '1',
+    ...(worker && { worker }),
+    ...(state === 'delayed' && { dueAtMs: Number(at) }),
+    ...(state === 'buried' && { buriedAtMs: Number(at) }),
+    failures: failuresOf(known),
+  }
+}
+
+export function summariesOf(state: string, answer: unknown): JobSummary[] {
+  const flat = answer as string[]
+  const summaries: JobSummary[] = []
+  for (let i = 0; i < flat.length; i += 3) {
+    const [id = '', line = '', more = ''] = flat.slice(i, i + 3)
+    const ended = parseEnded(`${line}\n`)
+    const envelope = parseEnvelope(`${line}\n`)
+    if (state === 'completed' && !ended) continue
+    summaries.push({
+      id,
+      state: ended?.state ?? state,
+      task: ended?.task ?? envelope?.task ?? '',
+      enqueuedAtMs: ended?.enqueuedAtMs ?? envelope?.enqueuedAtMs ?? 0,
+      ...(state === 'ready' && { lane: more }),
+      ...(state === 'held' && { worker: more }),
+      ...(state === 'delayed' && { dueAtMs: Number(more) }),
+      ...(state === 'buried' && { buriedAtMs: Number(more) }),
+      ...(ended && { endedAtMs: ended.endedAtMs }),
+    })
+  }
+  return summaries
+}
+
+function failuresOf(known: Record<string, string>): AttemptRecord[] {
+  return Object.entries(known)
+    .filter(([field]) => field.startsWith('#'))
+    .sort(([a], [b]) => Number(a.slice(1)) - Number(b.slice(1)))
+    .map(([, json]) => parseRecord(json))
+}
+
+function parseRecord(json: string): AttemptRecord {
+  try {
+    const found: unknown = JSON.parse(json)
+    if (typeof found === 'object' && found !== null && 'outcome' in found) return found as AttemptRecord
+  } catch {
+    // Falls through: a record that nobody can read is still a failed attempt.
+  }
+  return { outcome: 'unreadable' }
+}
+
+function recordOf(flat: readonly string[]): Record<string, string> {
+  const record: Record<string, string> = Object.create(null)
+  for (let i = 0; i + 1 < flat.length; i += 2) record[flat[i] ?? ''] = flat[i + 1] ?? ''
+  return record
+}

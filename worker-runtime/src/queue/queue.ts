@@ -1,0 +1,345 @@
+// One queue in Redis: its verbs, with their arguments and answers typed. Used by the client, the worker, the CLI and the operator.
+import { randomInt } from 'node:crypto'
+import type { NewJob } from '../job.ts'
+import {
+  type Depth,
+  depthOf,
+  type JobDetails,
+  type JobState,
+  type JobSummary,
+  jobOf,
+  summariesOf,
+  type WorkerEntry,
+  workersOf,
+} from './depth.ts'
+import { checkedQueueName, prefixOf } from './keys.ts'
+import { type Connection, RedisUnavailable } from './redis.ts'
+import { loadScripts, run, type Scripts, type Verb } from './scripts.ts'
+import type { QueueSettings } from './settings.ts'
+
+/** Redis did what was asked of it, and the answer is no: `code` says which rule, the message how to go on. */
+export class QueueRefused extends Error {
+  readonly code: 'PAYLOAD_TOO_LARGE' | 'QUEUE_FULL' | 'NEWER_LAYOUT' | 'REDIS_FULL'
+  constructor(code: QueueRefused['code'], message: string) {
+    super(message)
+    this.name = 'QueueRefused'
+    this.code = code
+  }
+}
+
+export type Enqueued = 'created' | Exclude<JobState, 'unknown'>
+
+export interface Registration {
+  worker: string
+  process: string
+  pod: string
+  podUid: string
+  poolUid: string
+  node: string
+  slots: number
+  isolation: string
+  isolationNote: string
+  version: string
+}
+
+/** An attempt that ended, as the worker tells it to Redis. */
+export interface Settlement {
+  readonly id: string
+  /** The proof of ownership that the claim gave. */
+  readonly token: string
+  readonly verdict: 'completed' | 'failed' | 'terminal' | 'cancelled' | 'handed-back'
+  readonly text: string
+}
+
+export interface Claim {
+  readonly id: string
+  readonly token: string
+  readonly attempt: number
+  readonly crashes: number
+  readonly envelope: string
+}
+
+export interface SettledAndClaimed {
+  readonly status: 'ok' | 'dead' | 'stale' | 'draining' | 'closed'
+  /** ms until the next delayed job is due. */
+  readonly nextMs: number | undefined
+  /** What became of each settled attempt, in order: completed, delayed, buried, cancelled, ready, not-yours, unknown. */
+  readonly became: readonly string[]
+  readonly claims: readonly Claim[]
+}
+
+export type Renewed =
+  | { readonly kind: 'dead' }
+  | {
+      readonly kind: 'alive'
+      readonly held: number
+      readonly timeoutMs: number
+      readonly cancelled: readonly string[]
+      readonly silent: readonly string[]
+    }
+
+export type Resynced =
+  | { readonly kind: 'dead' }
+  | { readonly kind: 'alive'; readonly held: readonly { id: string; token: string }[] }
+
+const SLICE = 500
+const MAX_JOBS_A_CALL = 1_000
+const MAX_BYTES_A_CALL = 1_000_000
+
+let productionScripts: Scripts | undefined
+
+/** Opens the queue with this name in Redis (`queueName(namespace, name)`). Costs nothing; nothing is created. */
+export function openQueue(redis: Connection, name: string, scripts?: Scripts): Queue {
+  productionScripts ??= loadScripts()
+  return new Queue(redis, checkedQueueName(name), scripts ?? productionScripts)
+}
+
+export class Queue {
+  readonly name: string
+  readonly redis: Connection
+  readonly #prefix: string
+  readonly #scripts: Scripts
+
+  constructor(redis: Connection, name: string, scripts: Scripts) {
+    this.name = name
+    this.redis = redis
+    this.#prefix = prefixOf(name)
+    this.#scripts = scripts
+  }
+
+  /** Enqueues all in calls of at most 1,000 jobs or 1 MB; each call is done whole or not at all. Answers in the order of the jobs. */
+  async enqueue(jobs: readonly NewJob[]): Promise<Enqueued[]> {
+    const answers: Enqueued[] = []
+    for (const part of callsOf(jobs)) {
+      const args = part.flatMap((job) => [job.id, job.lane, job.when, job.call, job.payload])
+      answers.push(...((await this.#run('enqueue', args)) as Enqueued[]))
+    }
+    return answers
+  }
+
+  /** Answers the queue's timeout of an attempt and the older workers of the same pod, which are dead for sure. */
+  async register(entry: Registration): Promise<{ timeoutMs: number; dead: string[] }> {
+    const { worker, podUid, ...fields } = entry
+    const pairs = Object.entries(fields).flatMap(([field, value]) => [field, value])
+    const [timeoutMs, dead] = (await this.#run('register', [worker, podUid, ...pairs])) as [number, string[]]
+    return { timeoutMs, dead }
+  }
+
+  async renew(worker: string): Promise<Renewed> {
+    const answer = (await this.#run('renew', [worker])) as
+      | ['dead']
+      | ['alive', number, number, string[], string[]]
+    if (answer[0] === 'dead') return { kind: 'dead' }
+    const [, held, timeoutMs, cancelled, silent] = answer
+    return { kind: 'alive', held, timeoutMs, cancelled, silent }
+  }
+
+  async deregister(worker: string): Promise<boolean> {
+    return (await this.#run('deregister', [worker])) === 1
+  }
+
+  /** From now on only claims with this sequence number count; answers what the worker holds. */
+  async resync(worker: string, sequence: number): Promise<Resynced> {
+    const [kind, ...flat] = (await this.#run('resync', [worker, sequence])) as string[]
+    if (kind === 'dead') return { kind }
+    return {
+      kind: 'alive',
+      held: pairsOf(flat).map(([id, entry]) => ({ id, token: entry.split(':')[0] ?? '' })),
+    }
+  }
+
+  /** The one call on the path of every job. */
+  async settleAndClaim(
+    worker: string,
+    sequence: number,
+    settlements: readonly Settlement[],
+    wanted: number,
+  ): Promise<SettledAndClaimed> {
+    const args: (string | number)[] = [worker, sequence, Math.min(wanted, MAX_JOBS_A_CALL), seed()]
+    for (const { id, token, verdict, text } of settlements) args.push(id, token, verdict, text)
+    const [status, nextMs, became, ...flat] = (await this.#run('settle-and-claim', args)) as [
+      SettledAndClaimed['status'],
+      number,
+      string[],
+      ...(string | number)[],
+    ]
+    const claims: Claim[] = []
+    for (let i = 0; i < flat.length; i += 5) {
+      const [id, token, attempt, crashes, envelope] = flat.slice(i, i + 5)
+      claims.push({
+        id: String(id),
+        token: String(token),
+        attempt: Number(attempt),
+        crashes: Number(crashes),
+        envelope: String(envelope),
+      })
+    }
+    return { status, nextMs: nextMs < 0 ? undefined : nextMs, became, claims }
+  }
+
+  /** Puts back what a dead worker held, slice by slice; answers how many jobs. 'silent': only if its heartbeat ran out. */
+  async reap(
+    worker: string,
+    evidence: 'sure' | 'silent',
+    reason: string,
+    counting: 'counted' | 'uncounted' = 'counted',
+  ): Promise<number> {
+    const record = JSON.stringify({ outcome: 'worker-lost', message: reason, worker, endedAtMs: Date.now() })
+    let putBack = 0
+    for (;;) {
+      const [done, left] = (await this.#run('reap', [worker, evidence, counting, record, seed(), SLICE])) as [
+        number,
+        number,
+      ]
+      putBack += Math.max(0, done)
+      if (left === 0) return putBack
+    }
+  }
+
+  /** All workers that this process registered are dead for sure. Answers how many jobs were put back. */
+  async reapProcess(
+    process: string,
+    reason: string,
+    counting: 'counted' | 'uncounted' = 'counted',
+  ): Promise<number> {
+    let putBack = 0
+    for (const worker of await this.workers())
+      if (worker.name.startsWith(`${process}:`))
+        putBack += await this.reap(worker.name, 'sure', reason, counting)
+    return putBack
+  }
+
+  /** Progress of running attempts, as JSON text; what is no longer held is ignored by the server. */
+  async report(
+    worker: string,
+    progress: readonly { id: string; token: string; json: string }[],
+  ): Promise<void> {
+    await this.#run('report', [worker, ...progress.flatMap(({ id, token, json }) => [id, token, json])])
+  }
+
+  /** 'cancelling': it runs, and its worker ends it. Another state: it cannot be cancelled in it. */
+  async cancel(id: string): Promise<'cancelling' | JobState> {
+    return (await this.#run('cancel', [id])) as 'cancelling' | JobState
+  }
+
+  /** Buried jobs get all their attempts again. Answers the state of each. */
+  async retry(ids: readonly string[]): Promise<JobState[]> {
+    return this.#inSlices('retry', ids)
+  }
+
+  /** Buried jobs are deleted for good. Answers 'deleted', or the state of those that are not buried. */
+  async delete(ids: readonly string[]): Promise<('deleted' | JobState)[]> {
+    return this.#inSlices('delete', ids)
+  }
+
+  async configure(settings: QueueSettings): Promise<'configured' | 'name-taken'> {
+    const { ownerUid = '', maxBusy, suspended, ...numbers } = settings
+    const pairs = Object.entries(numbers).flatMap(([field, value]) => [field, value])
+    const args = [ownerUid, ...pairs, 'maxBusy', maxBusy ?? '', 'suspended', suspended ? 1 : 0]
+    return (await this.#run('configure', args)) as 'configured' | 'name-taken'
+  }
+
+  async pause(): Promise<void> {
+    await this.#run('pause', ['1'])
+  }
+
+  async resume(): Promise<void> {
+    await this.#run('pause', ['0'])
+  }
+
+  /** Workers of these pods claim nothing for so long. */
+  async drain(podUids: readonly string[], forMs: number): Promise<void> {
+    await this.#run('drain', [forMs, ...podUids])
+  }
+
+  async undrain(podUids: readonly string[]): Promise<void> {
+    await this.#run('drain', ['0', ...podUids])
+  }
+
+  async depth(): Promise<Depth> {
+    return depthOf(await this.#run('depth', []))
+  }
+
+  async workers(): Promise<WorkerEntry[]> {
+    return workersOf(await this.#run('workers', []))
+  }
+
+  async job(id: string): Promise<JobDetails | undefined> {
+    return jobOf(id, await this.#run('job', [id]))
+  }
+
+  /** A page of the jobs in a state; `limit` at most 1,000. */
+  async jobs(
+    state: 'ready' | 'delayed' | 'held' | 'buried' | 'completed',
+    { offset = 0, limit = 50 } = {},
+  ): Promise<JobSummary[]> {
+    return summariesOf(state, await this.#run('jobs', [state, offset, Math.min(limit, 1_000)]))
+  }
+
+  async #inSlices<T>(verb: Verb, ids: readonly string[]): Promise<T[]> {
+    const answers: T[] = []
+    for (let i = 0; i < ids.length; i += SLICE)
+      answers.push(...((await this.#run(verb, ids.slice(i, i + SLICE))) as T[]))
+    return answers
+  }
+
+  async #run(verb: Verb, args: readonly (string | number)[]): Promise<unknown> {
+    try {
+      return await run(this.redis, this.#scripts[verb], this.#prefix, args)
+    } catch (error) {
+      throw error instanceof RedisUnavailable ? error : refusalOf(error, this.name)
+    }
+  }
+}
+
+function refusalOf(error: unknown, queue: string): unknown {
+  if (!(error instanceof Error)) return error
+  const [code, first, second, id] = error.message.split(' ')
+  if (code === 'PAYLOADTOOLARGE')
+    return new QueueRefused(
+      'PAYLOAD_TOO_LARGE',
+      `the payload of job ${id} has ${first} bytes; queue ${queue} takes at most ${second} (spec.maxPayloadBytes): store the data elsewhere and enqueue where it is`,
+    )
+  if (code === 'QUEUEFULL')
+    return new QueueRefused(
+      'QUEUE_FULL',
+      `queue ${queue} has ${first} waiting jobs and takes at most ${second} (spec.maxLength): enqueue later, or add workers`,
+    )
+  if (code === 'NEWLAYOUT')
+    return new QueueRefused(
+      'NEWER_LAYOUT',
+      `queue ${queue} was written by a newer Millhand (layout ${first}): upgrade this program`,
+    )
+  if (code === 'OOM')
+    return new QueueRefused(
+      'REDIS_FULL',
+      `Redis is out of memory and takes no new jobs for queue ${queue}: raise maxmemory or let workers catch up`,
+    )
+  return error
+}
+
+function* callsOf(jobs: readonly NewJob[]): Generator<readonly NewJob[]> {
+  let part: NewJob[] = []
+  let bytes = 0
+  for (const job of jobs) {
+    if (
+      part.length === MAX_JOBS_A_CALL ||
+      (part.length > 0 && bytes + job.payload.length > MAX_BYTES_A_CALL)
+    ) {
+      yield part
+      part = []
+      bytes = 0
+    }
+    part.push(job)
+    bytes += job.payload.length
+  }
+  if (part.length > 0) yield part
+}
+
+function pairsOf(flat: readonly string[]): [string, string][] {
+  const pairs: [string, string][] = []
+  for (let i = 0; i + 1 < flat.length; i += 2) pairs.push([flat[i] ?? '', flat[i + 1] ?? ''])
+  return pairs
+}
+
+const seed = (): number => randomInt(2 ** 31)

@@ -1,0 +1,246 @@
+// The only file that knows the Redis client. A Connection outlives the clients it uses: a client that loses its socket, or owes an
+// answer for too long, is thrown away and replaced, never revived, and every call that waited on it is told so.
+//
+//   connecting → ready → away → connecting → …      closed (from any, by close())
+import { Redis as Client } from 'ioredis'
+
+/** Redis did not do what was asked, or nobody knows whether it did (`maybeDone`): the answer was lost. */
+export class RedisUnavailable extends Error {
+  readonly code = 'REDIS_UNAVAILABLE'
+  readonly maybeDone: boolean
+  constructor(message: string, options: { maybeDone: boolean; cause?: unknown }) {
+    super(message, { cause: options.cause })
+    this.name = 'RedisUnavailable'
+    this.maybeDone = options.maybeDone
+  }
+}
+
+export interface ConnectionOptions {
+  /** Shown in CLIENT LIST. */
+  name?: string
+  /** How long a call may take, waiting for a connection included; ms. */
+  deadlineMs?: number
+  onState?: (state: 'ready' | 'away', error?: Error) => void
+}
+
+export interface Connection {
+  readonly isReady: boolean
+  /** Resolves when connected; rejects with RedisUnavailable after the deadline. */
+  ready(): Promise<void>
+  call(command: string, ...args: (string | number)[]): Promise<unknown>
+  /** As call, with a deadline of its own: for commands that block. */
+  callWithin(deadlineMs: number, command: string, ...args: (string | number)[]): Promise<unknown>
+  /** Resolves when the server has confirmed; subscribed again by itself after every loss. A connection either subscribes or calls. */
+  subscribe(channel: string, onMessage: (message: string) => void): Promise<() => void>
+  close(): void
+}
+
+interface Pending {
+  untilMs: number
+  fail(error: RedisUnavailable): void
+}
+
+const FIRST_RETRY_MS = 50
+const LAST_RETRY_MS = 1_000
+/** Answers that mean "not now, not here": a server that loads its data, a primary that became a replica, a script that blocks. */
+const WEATHER = /^(LOADING|MASTERDOWN|READONLY|UNBLOCKED|TRYAGAIN|CLUSTERDOWN|BUSY) /
+
+export function connectRedis(url: string, options: ConnectionOptions = {}): Connection {
+  return new ReplacingConnection(url, options)
+}
+
+class ReplacingConnection implements Connection {
+  readonly #url: string
+  readonly #options: ConnectionOptions
+  readonly #deadlineMs: number
+  readonly #pending = new Set<Pending>()
+  readonly #waiting = new Set<Pending & { go(client: Client): void }>()
+  readonly #listeners = new Map<string, Set<(message: string) => void>>()
+  #client: Client
+  #isReady = false
+  #isClosed = false
+  #failures = 0
+  #lastError: Error | undefined
+  #retryTimer: NodeJS.Timeout | undefined
+  #watchTimer: NodeJS.Timeout | undefined
+
+  constructor(url: string, options: ConnectionOptions) {
+    this.#url = url
+    this.#options = options
+    this.#deadlineMs = options.deadlineMs ?? 5_000
+    this.#client = this.#connect()
+  }
+
+  get isReady(): boolean {
+    return this.#isReady
+  }
+
+  async ready(): Promise<void> {
+    await this.#readyClient(this.#deadlineMs)
+  }
+
+  call(command: string, ...args: (string | number)[]): Promise<unknown> {
+    return this.callWithin(this.#deadlineMs, command, ...args)
+  }
+
+  async callWithin(deadlineMs: number, command: string, ...args: (string | number)[]): Promise<unknown> {
+    const client = this.#isReady ? this.#client : await this.#readyClient(deadlineMs)
+    return new Promise((resolve, reject) => {
+      const pending: Pending = { untilMs: performance.now() + deadlineMs, fail: reject }
+      this.#pending.add(pending)
+      this.#watch()
+      client.call(command, ...args).then(
+        (answer) => {
+          this.#pending.delete(pending)
+          resolve(answer)
+        },
+        (error) => {
+          if (this.#pending.delete(pending)) reject(this.#explain(error, client))
+        },
+      )
+    })
+  }
+
+  async subscribe(channel: string, onMessage: (message: string) => void): Promise<() => void> {
+    const listeners = this.#listeners.get(channel) ?? new Set()
+    listeners.add(onMessage)
+    this.#listeners.set(channel, listeners)
+    if (listeners.size === 1) await this.call('SUBSCRIBE', channel)
+    return () => {
+      listeners.delete(onMessage)
+      if (listeners.size > 0 || this.#listeners.get(channel) !== listeners) return
+      this.#listeners.delete(channel)
+      if (this.#isReady) this.call('UNSUBSCRIBE', channel).catch(() => {})
+    }
+  }
+
+  close(): void {
+    this.#isClosed = true
+    clearTimeout(this.#retryTimer)
+    this.#drop('the connection was closed')
+  }
+
+  #connect(): Client {
+    const client = new Client(this.#url, {
+      ...(this.#options.name && { connectionName: this.#options.name }),
+      retryStrategy: null as never,
+      autoResendUnfulfilledCommands: false,
+      autoResubscribe: false,
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 0,
+      connectTimeout: 5_000,
+      keepAlive: 5_000,
+    })
+    client.on('error', (error: Error) => {
+      this.#lastError = error
+    })
+    client.on('ready', () => this.#becameReady(client))
+    client.on('close', () => this.#lost(client))
+    client.on('end', () => this.#lost(client))
+    client.on('message', (channel: string, message: string) => {
+      for (const listener of this.#listeners.get(channel) ?? []) listener(message)
+    })
+    return client
+  }
+
+  #becameReady(client: Client): void {
+    if (client !== this.#client || this.#isClosed) return
+    this.#isReady = true
+    this.#failures = 0
+    for (const channel of this.#listeners.keys()) this.call('SUBSCRIBE', channel).catch(() => {})
+    for (const waiter of this.#waiting) waiter.go(client)
+    this.#options.onState?.('ready')
+  }
+
+  #lost(client: Client): void {
+    if (client !== this.#client || this.#isClosed) return
+    const wasReady = this.#isReady
+    this.#drop('the connection to Redis was lost')
+    const waitMs = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures) * (0.5 + Math.random() / 2)
+    this.#failures += 1
+    this.#retryTimer = setTimeout(() => {
+      this.#client = this.#connect()
+    }, waitMs)
+    if (wasReady || this.#failures === 1) this.#options.onState?.('away', this.#lastError)
+  }
+
+  /** Ends the client and tells everybody who waits on it. */
+  #drop(why: string): void {
+    this.#isReady = false
+    const client = this.#client
+    client.removeAllListeners()
+    client.on('error', () => {})
+    client.disconnect()
+    const error = new RedisUnavailable(this.#message(why), { maybeDone: true, cause: this.#lastError })
+    for (const pending of this.#pending) pending.fail(error)
+    this.#pending.clear()
+    if (this.#isClosed) for (const waiter of this.#waiting) waiter.fail(error)
+  }
+
+  #readyClient(deadlineMs: number): Promise<Client> {
+    if (this.#isReady) return Promise.resolve(this.#client)
+    if (this.#isClosed)
+      return Promise.reject(
+        new RedisUnavailable(this.#message('the connection was closed'), { maybeDone: false }),
+      )
+    return new Promise((resolve, reject) => {
+      const settle = () => {
+        clearTimeout(timer)
+        this.#waiting.delete(waiter)
+      }
+      const waiter = {
+        untilMs: 0,
+        go(client: Client) {
+          settle()
+          resolve(client)
+        },
+        fail(error: RedisUnavailable) {
+          settle()
+          reject(error)
+        },
+      }
+      const timer = setTimeout(() => {
+        const why = `no connection to Redis within ${deadlineMs} ms`
+        waiter.fail(new RedisUnavailable(this.#message(why), { maybeDone: false, cause: this.#lastError }))
+      }, deadlineMs)
+      this.#waiting.add(waiter)
+    })
+  }
+
+  /** A client that owes an answer past its deadline is replaced: its socket may be dead without a word. */
+  #watch(): void {
+    if (this.#watchTimer) return
+    this.#watchTimer = setTimeout(() => {
+      this.#watchTimer = undefined
+      const now = performance.now()
+      for (const pending of this.#pending) {
+        if (pending.untilMs > now) continue
+        this.#lastError = new Error('Redis did not answer in time')
+        this.#lost(this.#client)
+        break
+      }
+      if (this.#pending.size > 0) this.#watch()
+    }, 250)
+  }
+
+  #explain(error: Error, client: Client): Error {
+    if (!WEATHER.test(`${error.message} `)) return error
+    this.#lastError = error
+    this.#lost(client)
+    return new RedisUnavailable(this.#message('Redis cannot serve now'), { maybeDone: false, cause: error })
+  }
+
+  #message(what: string): string {
+    const because = this.#lastError ? ` (${this.#lastError.message})` : ''
+    return `${what}: ${addressOf(this.#url)}${because}`
+  }
+}
+
+/** Host and port only: a URL may carry a password. */
+export function addressOf(url: string): string {
+  try {
+    return new URL(url).host || 'redis'
+  } catch {
+    return 'an address that is no URL'
+  }
+}

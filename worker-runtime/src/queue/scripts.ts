@@ -1,0 +1,75 @@
+// The verbs: one Lua script each, behind what all of them share (scripts/shared.lua). Called by queue.ts alone.
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import type { Connection } from './redis.ts'
+import { defaultSettings, LAYOUT, LEASE_MS, RENEW_MS } from './settings.ts'
+
+const VERBS = [
+  'enqueue',
+  'register',
+  'renew',
+  'deregister',
+  'resync',
+  'settle-and-claim',
+  'reap',
+  'report',
+  'cancel',
+  'retry',
+  'delete',
+  'configure',
+  'pause',
+  'drain',
+  'depth',
+  'workers',
+  'job',
+  'jobs',
+] as const
+
+export type Verb = (typeof VERBS)[number]
+export interface Script {
+  readonly source: string
+  readonly sha: string
+}
+export type Scripts = Readonly<Record<Verb, Script>>
+
+/**
+ * Reads the scripts. `clock` is the Lua expression that gives the time as {seconds, microseconds}: the server's clock, and in
+ * tests of the state machine a key that they can turn.
+ */
+export function loadScripts(clock = "redis.call('TIME')"): Scripts {
+  const shared = read('shared').replace("redis.call('TIME')", clock)
+  const constants =
+    `local DEFAULTS = { ${luaFields()} }\n` +
+    `local LAYOUT, LEASE_MS, RENEW_MS = ${LAYOUT}, ${LEASE_MS}, ${RENEW_MS}\n`
+  const script = (verb: Verb): Script => {
+    const source = constants + shared + read(verb)
+    return { source, sha: createHash('sha1').update(source).digest('hex') }
+  }
+  return Object.fromEntries(VERBS.map((verb) => [verb, script(verb)])) as unknown as Scripts
+}
+
+/** Runs a verb on the queue with this prefix; a server that does not know the script yet gets it with the same call. */
+export async function run(
+  redis: Connection,
+  script: Script,
+  prefix: string,
+  args: readonly (string | number)[],
+): Promise<unknown> {
+  try {
+    return await redis.call('EVALSHA', script.sha, 1, prefix, ...args)
+  } catch (error) {
+    if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error
+    return redis.call('EVAL', script.source, 1, prefix, ...args)
+  }
+}
+
+function read(name: string): string {
+  return readFileSync(new URL(`./scripts/${name}.lua`, import.meta.url), 'utf8')
+}
+
+function luaFields(): string {
+  return Object.entries(defaultSettings)
+    .filter(([, value]) => typeof value === 'number')
+    .map(([field, value]) => `${field} = ${value}`)
+    .join(', ')
+}

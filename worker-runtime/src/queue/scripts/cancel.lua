@@ -1,0 +1,34 @@
+-- Cancels a job. One that waits ends now: a delayed one is taken out; a ready one stays in its lane as a tombstone that the
+-- claim drops when it meets it (taking it out of the middle of a list is O(n)). A held one is flagged; its worker is told.
+-- KEYS  the queue
+-- ARGV  id
+-- returns  cancelled, cancelling (it runs; its worker ends it), or the state that cannot be cancelled: unknown, completed, buried...
+-- Safe to run twice.
+local id = ARGV[1]
+even_when_full()
+local state = state_of(id)
+local now, set = now_ms(), settings()
+if state == 'held' then
+  local worker, value = holder_of(id)
+  remember(id, 'cancel', 1)
+  if not parse_held(value).remembered then redis.call('HSET', Q .. 'held:' .. worker, id, value .. '+') end
+  local waiting = redis.call('HGET', Q .. 'worker:' .. worker, 'cancel') or ''
+  redis.call('HSET', Q .. 'worker:' .. worker, 'cancel', waiting .. ' ' .. id)
+  redis.call('PUBLISH', Q .. 'cancel:' .. worker, id)
+  return 'cancelling'
+end
+if state ~= 'ready' and state ~= 'delayed' then return state end
+local header = header_of(id)
+local attempts, crashes = unpack(redis.call('HMGET', Q .. 'attempt:' .. id, 'attempts', 'crashes'))
+if state == 'delayed' then
+  redis.call('ZREM', Q .. 'delayed', id)
+  end_as_cancelled(id, header, tonumber(attempts) or 0, tonumber(crashes) or 0, now, set)
+else
+  local outcome = cancelled_outcome(header, tonumber(attempts) or 0, tonumber(crashes) or 0, now)
+  redis.call('SET', Q .. 'job:' .. id, outcome)
+  count('tombstones', 1)
+  count('cancelled', 1)
+  redis.call('PUBLISH', Q .. 'done:' .. id, outcome)
+end
+wake(now, set)
+return 'cancelled'

@@ -1,0 +1,15 @@
+-- Writes what a TaskQueue declares. The first owner of a name keeps it.
+-- KEYS  the queue
+-- ARGV  owner uid, then field and value pairs; an empty value removes the field
+-- returns  'configured' or 'name-taken'
+-- Safe to run twice.
+local config = Q .. 'config'
+local owner, layout = unpack(redis.call('HMGET', config, 'ownerUid', 'layout'))
+if layout and tonumber(layout) > LAYOUT then return redis.error_reply('NEWLAYOUT ' .. layout) end
+if owner and owner ~= ARGV[1] then return 'name-taken' end
+redis.call('HSET', config, 'ownerUid', ARGV[1], 'layout', LAYOUT)
+for i = 2, #ARGV, 2 do
+  if ARGV[i + 1] == '' then redis.call('HDEL', config, ARGV[i]) else redis.call('HSET', config, ARGV[i], ARGV[i + 1]) end
+end
+wake(now_ms(), settings())
+return 'configured'

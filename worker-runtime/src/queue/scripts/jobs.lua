@@ -1,0 +1,36 @@
+-- A page of the jobs in one state, next or newest first.
+-- KEYS  the queue
+-- ARGV  state (ready, delayed, held, buried, completed), how many to pass over, how many at most
+-- returns  per job three: id, first line of its envelope or outcome, what belongs to the state (lane, due ms, worker, buried ms, '')
+-- Reads only; O(offset + limit).
+local state, offset, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local found = {}
+local function add(id, more) found[#found + 1] = { id, more } end
+if state == 'ready' then
+  for _, lane in ipairs({ 'urgent', 'high', 'normal', 'low' }) do
+    local length = redis.call('LLEN', Q .. 'ready:' .. lane)
+    if offset < length and #found < limit then
+      for _, id in ipairs(redis.call('LRANGE', Q .. 'ready:' .. lane, offset, offset + limit - #found - 1)) do add(id, lane) end
+    end
+    offset = math.max(0, offset - length)
+  end
+elseif state == 'held' then
+  for _, worker in ipairs(redis.call('ZRANGE', Q .. 'workers', 0, -1)) do
+    for _, id in ipairs(redis.call('HKEYS', Q .. 'held:' .. worker)) do
+      if offset > 0 then offset = offset - 1 elseif #found < limit then add(id, worker) end
+    end
+  end
+elseif state == 'completed' then
+  for _, id in ipairs(redis.call('LRANGE', Q .. 'completed', offset, offset + limit - 1)) do add(id, '') end
+else
+  local order = state == 'buried' and 'ZREVRANGE' or 'ZRANGE'
+  local page = redis.call(order, Q .. state, offset, offset + limit - 1, 'WITHSCORES')
+  for i = 1, #page, 2 do add(page[i], page[i + 1]) end
+end
+local answer = {}
+for _, job in ipairs(found) do
+  local line = string.match(redis.call('GETRANGE', Q .. 'job:' .. job[1], 0, MAX_HEADER), '^[^\n]*')
+  local at = #answer
+  answer[at + 1], answer[at + 2], answer[at + 3] = job[1], line, job[2]
+end
+return answer

@@ -1,0 +1,8 @@
+-- A person stops claims, or lets them go on. Jobs that are held run to their end.
+-- KEYS  the queue
+-- ARGV  '1' to pause, '0' to resume
+-- returns  1
+-- Safe to run twice.
+redis.call('HSET', Q .. 'config', 'paused', ARGV[1])
+wake(now_ms(), settings())
+return 1

@@ -1,0 +1,21 @@
+-- Makes a worker known. An older worker of the same pod is dead for sure: a container has one worker at a time.
+-- KEYS  the queue
+-- ARGV  worker, pod uid, then field and value pairs for worker:<worker>
+-- returns  {timeout of an attempt in ms, names of workers to reap}
+-- Safe to run twice: writes the same entry again.
+local set = settings()
+if set.layout and set.layout > LAYOUT then return redis.error_reply('NEWLAYOUT ' .. set.layout) end
+local me, uid = ARGV[1], ARGV[2]
+even_when_full()
+local now = now_ms()
+local dead = {}
+for _, other in ipairs(redis.call('ZRANGE', Q .. 'workers', 0, -1)) do
+  if other ~= me and redis.call('HGET', Q .. 'worker:' .. other, 'podUid') == uid then
+    redis.call('ZADD', Q .. 'workers', 0, other)
+    dead[#dead + 1] = other
+  end
+end
+redis.call('HSET', Q .. 'worker:' .. me, 'podUid', uid, 'seq', 0, 'startedAtMs', now, unpack(ARGV, 3))
+redis.call('ZADD', Q .. 'workers', now + LEASE_MS, me)
+tick(now)
+return { set.timeoutMs, dead }

@@ -1,0 +1,33 @@
+-- A worker says that it lives. One that was taken for dead is told so; it may not come back under this name.
+-- KEYS  the queue
+-- ARGV  worker
+-- returns  {'dead'} or {'alive', how many jobs it holds, timeout of an attempt in ms, ids to cancel, workers that look dead}
+-- Safe to run twice: cancellations are given again until the job has ended.
+local me = ARGV[1]
+even_when_full()
+local now = now_ms()
+local quiet = tick(now)
+local until_ms = tonumber(redis.call('ZSCORE', Q .. 'workers', me) or 0)
+if until_ms == 0 then return { 'dead' } end
+redis.call('ZADD', Q .. 'workers', now + LEASE_MS, me)
+
+local set = settings()
+-- After the clock went back, a heartbeat from before lies too far ahead to ever run out in time.
+for _, ahead in ipairs(redis.call('ZRANGEBYSCORE', Q .. 'workers', now + LEASE_MS + 1, '+inf', 'LIMIT', 0, 100)) do
+  redis.call('ZADD', Q .. 'workers', now + LEASE_MS, ahead)
+end
+local old = redis.call('ZRANGEBYSCORE', Q .. 'buried', '-inf', now - set.buriedMaxAgeMs, 'LIMIT', 0, 100)
+if #old > 0 then
+  redis.call('ZREM', Q .. 'buried', unpack(old))
+  forget(old)
+end
+wake(now, set)
+
+local cancelled = {}
+for id in string.gmatch(redis.call('HGET', Q .. 'worker:' .. me, 'cancel') or '', '%S+') do
+  if redis.call('HEXISTS', Q .. 'held:' .. me, id) == 1 then cancelled[#cancelled + 1] = id end
+end
+redis.call('HSET', Q .. 'worker:' .. me, 'cancel', table.concat(cancelled, ' '))
+local dead = quiet and redis.call('ZRANGEBYSCORE', Q .. 'workers', 0, 0, 'LIMIT', 0, 10)
+  or redis.call('ZRANGEBYSCORE', Q .. 'workers', '-inf', now, 'LIMIT', 0, 10)
+return { 'alive', redis.call('HLEN', Q .. 'held:' .. me), set.timeoutMs, cancelled, dead }

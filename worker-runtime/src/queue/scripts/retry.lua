@@ -1,0 +1,19 @@
+-- Gives buried jobs all their tries again. What is known of their earlier attempts stays.
+-- KEYS  the queue
+-- ARGV  1 to 500 ids
+-- returns  per id 'ready', or the state it is in when it is not buried
+-- Safe to run twice: the second time it is no longer buried.
+local now, set = now_ms(), settings()
+local answers = {}
+for n, id in ipairs(ARGV) do
+  local header = redis.call('ZREM', Q .. 'buried', id) == 1 and header_of(id)
+  if header then
+    redis.call('HDEL', Q .. 'attempt:' .. id, 'attempts', 'crashes', 'cancel')
+    put_ready(id, header.lane, 'RPUSH')
+    answers[n] = 'ready'
+  else
+    answers[n] = state_of(id)
+  end
+end
+wake(now, set)
+return answers

@@ -1,0 +1,215 @@
+// The loop: one call settles what has ended and claims for the slots that are free; each claim runs in a child; its outcome is
+// settled with the next call. Started by main.ts; Redis is behind membership.ts, processes behind child/.
+import type { AttemptHooks, Children, Outcome } from './child/outcome.ts'
+import { parseEnvelope } from './job.ts'
+import type { Log } from './log.ts'
+import type { Membership } from './membership.ts'
+import type { Claim } from './queue/queue.ts'
+import { handedBack, settlementOf, unreadable } from './settlement.ts'
+import type { Waker } from './waker.ts'
+
+export interface WorkerOptions {
+  readonly members: readonly Membership[]
+  readonly children: Children
+  readonly waker: Waker
+  readonly slots: number
+  readonly log: Log
+}
+
+/** How often the progress of an attempt is told to Redis at most. */
+const PROGRESS_EVERY_MS = 250
+const SETTLE_PATIENCE_MS = 5_000
+
+export class Worker {
+  readonly #members: readonly Membership[]
+  readonly #children: Children
+  readonly #waker: Waker
+  readonly #slots: number
+  readonly #log: Log
+  readonly #progress = new Map<Membership, Map<string, { id: string; token: string; json: string }>>()
+  #looping = Promise.resolve()
+  #running = 0
+  #isStopping = false
+  #ring = () => {}
+  #rung = new Promise<void>(() => {})
+  #failedStarts = 0
+  #noClaimsBeforeMs = 0
+
+  constructor(options: WorkerOptions) {
+    this.#members = options.members
+    this.#children = options.children
+    this.#waker = options.waker
+    this.#slots = options.slots
+    this.#log = options.log
+    this.#armBell()
+  }
+
+  /** Something happened that the loop should look at: an attempt ended, a marker was popped, Redis is back, the worker must stop. */
+  readonly ring = (): void => this.#ring()
+
+  get running(): number {
+    return this.#running
+  }
+
+  /** Claims and runs until stop(). */
+  async work(): Promise<void> {
+    this.#looping = this.#loop()
+    await this.#looping
+  }
+
+  async #loop(): Promise<void> {
+    while (!this.#isStopping) {
+      for (const member of this.#nextMembers()) {
+        for (const claim of await member.exchange(this.#freeSlots())) this.#run(member, claim)
+      }
+      if (this.#isStopping || this.#nextMembers().length > 0) continue
+      if (this.#freeSlots() > 0) this.#waker.sleepOn(this.#members)
+      await this.#rungBell()
+    }
+  }
+
+  /** Claims no more; running attempts have until the deadline, then they are handed back uncounted. */
+  async stop(drainTimeoutMs: number, hurry: Promise<void>): Promise<void> {
+    this.#isStopping = true
+    this.#waker.stop()
+    this.ring()
+    await this.#looping
+    await this.#settleUntilIdle(performance.now() + drainTimeoutMs, hurry)
+    for (const member of this.#members) member.handBackAll(2_000)
+    await this.#settleUntilIdle(performance.now() + SETTLE_PATIENCE_MS)
+    for (const member of this.#members) await member.leave()
+  }
+
+  async #settleUntilIdle(deadlineMs: number, hurry: Promise<void> = new Promise(() => {})): Promise<void> {
+    let isHurried = false
+    hurry.then(() => {
+      isHurried = true
+      this.ring()
+    })
+    while (this.#members.some((member) => member.holds > 0)) {
+      for (const member of this.#members) if (member.hasEnded) await member.exchange(0)
+      const leftMs = deadlineMs - performance.now()
+      if (isHurried || leftMs <= 0) return
+      if (!this.#members.some((member) => member.hasEnded)) await this.#rungBell(Math.min(leftMs, 1_000))
+    }
+  }
+
+  #freeSlots(): number {
+    if (this.#isStopping || performance.now() < this.#noClaimsBeforeMs) return 0
+    return this.#slots - this.#running
+  }
+
+  /** Those with something to settle or perhaps to claim; the least served for its weight comes first and gets the free slots. */
+  #nextMembers(): Membership[] {
+    const isRoom = this.#freeSlots() > 0
+    return this.#members
+      .filter((member) => member.hasEnded || member.owesClaim || (member.mayHaveWork && isRoom))
+      .sort((a, b) => a.served - b.served)
+  }
+
+  #run(member: Membership, claim: Claim): void {
+    const envelope = parseEnvelope(claim.envelope)
+    if (this.#isStopping) return member.settle(handedBack(claim))
+    if (!envelope) return member.settle(unreadable(claim, member.name))
+    this.#running += 1
+    const name = member.name
+    const running = this.#children.run(
+      {
+        queue: member.queue.name,
+        jobId: claim.id,
+        task: envelope.task,
+        attempt: claim.attempt,
+        payload: envelope.payload,
+        timeoutMs: Math.min(envelope.timeoutMs ?? Number.POSITIVE_INFINITY, member.timeoutMs),
+        enqueuedAtMs: envelope.enqueuedAtMs,
+      },
+      this.#hooks(member, claim),
+    )
+    member.started(claim, running)
+    void running.outcome.then((outcome) => {
+      this.#running -= 1
+      this.#progress.get(member)?.delete(claim.id)
+      this.#watchStarts(outcome)
+      this.#logEnd(member, claim, envelope.task, outcome)
+      const settlement = settlementOf(claim, envelope, outcome, name)
+      if (settlement) member.settle(settlement)
+      this.ring()
+    })
+  }
+
+  #hooks(member: Membership, claim: Claim): AttemptHooks {
+    return {
+      onProgress: (json) => this.#noteProgress(member, claim, json),
+      onOutput: (stream, line) =>
+        this.#log.info('output', { queue: member.queue.name, job: claim.id, stream, line }),
+    }
+  }
+
+  /** The last value wins; one call tells all that came up meanwhile. */
+  #noteProgress(member: Membership, { id, token }: Claim, json: string): void {
+    let waiting = this.#progress.get(member)
+    if (!waiting) {
+      waiting = new Map()
+      this.#progress.set(member, waiting)
+    }
+    if (waiting.size === 0) setTimeout(() => void this.#tellProgress(member), PROGRESS_EVERY_MS)
+    waiting.set(id, { id, token, json })
+  }
+
+  async #tellProgress(member: Membership): Promise<void> {
+    const waiting = [...(this.#progress.get(member)?.values() ?? [])]
+    this.#progress.get(member)?.clear()
+    if (waiting.length === 0) return
+    await member.report(waiting).catch((error) => this.#log.debug('could not report progress', { error }))
+  }
+
+  /** Children that do not even start are the worker's trouble, not the jobs': claim nothing for a while, longer each time. */
+  #watchStarts(outcome: Outcome): void {
+    if (outcome.kind !== 'could-not-start') {
+      this.#failedStarts = 0
+      return
+    }
+    const waitMs = Math.min(30_000, 500 * 2 ** Math.min(this.#failedStarts, 6))
+    this.#failedStarts += 1
+    this.#noClaimsBeforeMs = performance.now() + waitMs
+    this.#log.error('a child could not start; claiming pauses', { why: outcome.message, waitMs })
+    setTimeout(() => {
+      for (const member of this.#members) member.mayHaveWork = true
+      this.ring()
+    }, waitMs + 1)
+  }
+
+  #logEnd(member: Membership, claim: Claim, task: string, outcome: Outcome): void {
+    const facts = {
+      queue: member.queue.name,
+      job: claim.id,
+      task,
+      attempt: claim.attempt,
+      outcome: outcome.kind,
+    }
+    if (outcome.kind === 'succeeded')
+      this.#log.debug('attempt ended', { ...facts, durationMs: outcome.facts.durationMs })
+    else
+      this.#log.warn('attempt ended', { ...facts, durationMs: outcome.facts.durationMs, why: whyOf(outcome) })
+  }
+
+  async #rungBell(withinMs?: number): Promise<void> {
+    if (withinMs === undefined) await this.#rung
+    else {
+      const timer = setTimeout(this.ring, withinMs)
+      await this.#rung
+      clearTimeout(timer)
+    }
+    this.#armBell()
+  }
+
+  #armBell(): void {
+    this.#rung = new Promise((resolve) => {
+      this.#ring = resolve
+    })
+  }
+}
+
+function whyOf(outcome: Exclude<Outcome, { kind: 'succeeded' }>): string {
+  return outcome.kind === 'failed' ? `${outcome.error.name}: ${outcome.error.message}` : outcome.message
+}
