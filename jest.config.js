@@ -1,6 +1,8 @@
 export default {
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   testEnvironment: 'node',
+  globalSetup: '<rootDir>/test/global-setup.ts',
+  globalTeardown: '<rootDir>/test/global-teardown.ts',
   testEnvironmentOptions: { customExportConditions: ['node', 'node-addons', 'millhand-source'] },
   extensionsToTreatAsEsm: ['.ts'],
   transform: {},

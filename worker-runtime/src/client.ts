@@ -6,7 +6,7 @@ import type { AttemptRecord, JobDetails, JobState } from './queue/depth.ts'
 import { doneChannel, queueName } from './queue/keys.ts'
 import { type Enqueued, openQueue, type Queue } from './queue/queue.ts'
 import { type Connection, connectRedis, RedisUnavailable } from './queue/redis.ts'
-import type { AnyTask, TaskInput, TaskName, TaskOutput } from './task.ts'
+import type { AnyTask, Task, TaskInput, TaskName, TaskOutput } from './task.ts'
 
 export type { JobOptions, Priority } from './job.ts'
 export type { AttemptRecord, JobDetails, JobState } from './queue/depth.ts'
@@ -22,7 +22,10 @@ export interface ClientOptions {
   deadlineMs?: number
 }
 
-export interface EnqueueRequest<T extends AnyTask = AnyTask> {
+/** Without a task's type anything may be enqueued, and results are unknown. */
+type Untyped = Task<string, unknown, unknown>
+
+export interface EnqueueRequest<T extends AnyTask = Untyped> {
   task: TaskName<T>
   input: TaskInput<T>
   options?: JobOptions
@@ -141,7 +144,7 @@ export class ClientQueue {
    * Throws TypeError for bad names and options, QueueRefused over a limit, RedisUnavailable when Redis was away for too long: then
    * the job may or may not be there, and enqueueing it again with the error's id is safe.
    */
-  async enqueue<T extends AnyTask = AnyTask>(
+  async enqueue<T extends AnyTask = Untyped>(
     task: TaskName<T>,
     input: TaskInput<T>,
     options?: JobOptions,
@@ -152,7 +155,7 @@ export class ClientQueue {
   }
 
   /** Enqueues many in calls of up to 1,000 jobs; each call is done whole or not at all. Handles in the order of the requests. */
-  async enqueueMany<T extends AnyTask = AnyTask>(
+  async enqueueMany<T extends AnyTask = Untyped>(
     requests: readonly EnqueueRequest<T>[],
   ): Promise<JobHandle<TaskOutput<T>>[]> {
     return this.#send(requests.map(({ task, input, options }) => newJob(task, input, options)))

@@ -1,0 +1,122 @@
+// F2, F3, F7, F8: the worker process itself dies, stands still, or is killed again and again by the same job.
+import { eventually } from '../eventually.ts'
+import { isAlive } from '../worker-process.ts'
+import { scene } from './scene.ts'
+
+describe('a worker that dies', () => {
+  test(
+    'leaves no child behind, and its jobs run elsewhere within 10 s, counted as a crash and not as an attempt (F2)',
+    scene(async (scene) => {
+      const victim = await scene.worker({ slots: 3 })
+      const handles = [
+        ...(await scene.enqueue(2, 'sleeps', { ms: 3_000 })),
+        ...(await scene.enqueue(1, 'busy-loops', { ms: 3_000 })),
+      ]
+      for (const { id } of handles) await scene.started(id)
+      await scene.worker({ slots: 3 })
+      const children = scene.childrenOf(victim)
+      victim.kill('SIGKILL')
+      scene.fault('worker killed')
+      const killedAtMs = Date.now()
+      await eventually(() => children.every((pid) => !isAlive(pid)), {
+        what: 'its children are dead',
+        withinMs: 5_000,
+      })
+      for (const { id } of handles)
+        await eventually(() => scene.history.of('started', id).length === 2, {
+          what: 'it runs again',
+          withinMs: 10_000,
+        })
+      console.log(`killed worker: jobs ran again after ${Date.now() - killedAtMs} ms`)
+      await scene.idle()
+      for (const handle of handles) {
+        const details = await handle.details()
+        expect(details).toMatchObject({ state: 'completed', attempts: 1, crashes: 1 })
+        expect(details?.failures).toMatchObject([{ outcome: 'worker-lost' }])
+      }
+      await scene.judge({ faults: 1 })
+    }),
+    60_000,
+  )
+
+  test(
+    'together with every process of its container is found out all the same (F7)',
+    scene(async (scene) => {
+      const victim = await scene.worker()
+      const [handle] = await scene.enqueue(1, 'sleeps', { ms: 1_000 })
+      await scene.started(handle?.id ?? '')
+      const all = [...scene.childrenOf(victim), victim.pid]
+      for (const pid of all) process.kill(pid, 'SIGKILL')
+      scene.fault('all processes killed')
+      await scene.worker()
+      await scene.idle()
+      expect(await handle?.details()).toMatchObject({
+        state: 'completed',
+        crashes: 1,
+        failures: [{ outcome: 'worker-lost' }],
+      })
+      await scene.judge({ faults: 1 })
+    }),
+    60_000,
+  )
+
+  test(
+    'because of one job loses that job to the grave after maxCrashes, and no good one (F8)',
+    scene(async (scene) => {
+      await scene.settings({ maxCrashes: 3, backoffMs: 0 })
+      const [poison] = await scene.enqueue(1, 'kills-its-worker')
+      await scene.enqueue(60, 'sleeps', { ms: 1 })
+      let restarts = 0
+      let worker = await scene.worker({ isolation: 'Reuse', env: { MILLHAND_POD_UID: 'pod-1' } })
+      // As a kubelet would: the container starts again in the same pod, which names the older worker as dead.
+      while ((await scene.queue.depth()).buried === 0) {
+        await Promise.race([worker.ended, new Promise((resolve) => setTimeout(resolve, 100))])
+        if (worker.child.signalCode === null) continue
+        restarts += 1
+        worker = await scene.worker({ isolation: 'Reuse', env: { MILLHAND_POD_UID: 'pod-1' } })
+      }
+      await scene.idle()
+      expect(restarts).toBe(3)
+      const details = await poison?.details()
+      expect(details).toMatchObject({ state: 'buried', crashes: 3, attempts: 0 })
+      expect(details?.failures.map(({ outcome }) => outcome)).toEqual([
+        'worker-lost',
+        'worker-lost',
+        'worker-lost',
+      ])
+      await scene.judge({ faults: 3, ends: ['completed', 'buried'] })
+    }),
+    90_000,
+  )
+
+  test(
+    'in appearance only, standing still for three leases, is told so when it wakes, ends its children and writes nothing (F3)',
+    scene(async (scene) => {
+      const sleeper = await scene.worker({ slots: 1 })
+      const [handle] = await scene.enqueue(1, 'sleeps', { ms: 4_000 })
+      const { pid = 0 } = await scene.started(handle?.id ?? '')
+      sleeper.kill('SIGSTOP')
+      scene.fault('worker stopped')
+      await scene.worker({ slots: 1 })
+      await eventually(() => scene.history.of('started', handle?.id).length === 2, {
+        withinMs: 12_000,
+        what: 'the job runs elsewhere',
+      })
+      await new Promise((resolve) => setTimeout(resolve, 12_000)) // the point of the test: three leases of standing still
+      const before = await handle?.details()
+      expect(before).toMatchObject({ state: 'completed', crashes: 1 })
+      sleeper.kill('SIGCONT')
+      await eventually(() => sleeper.said('taken for dead'), { what: 'it learns that it was taken for dead' })
+      await eventually(() => !isAlive(pid), { what: 'its child is ended' })
+      await eventually(() => sleeper.lines.filter(({ message }) => message === 'registered').length === 2, {
+        what: 'it takes a new name',
+      })
+      expect(await handle?.details()).toEqual(before)
+      // And it works again, without a restart.
+      await scene.enqueue(4, 'sleeps', { ms: 100 })
+      await scene.idle()
+      await scene.judge({ faults: 1 })
+    }),
+    90_000,
+  )
+})

@@ -1,0 +1,80 @@
+// The history of a run: every process appends what it did to one file, and the checker judges the promises from that file and from
+// a census of Redis alone, knowing nothing of what the test meant to do.
+import { appendFileSync, existsSync, mkdtempSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Connection } from 'millhand/queue'
+import { openQueue } from 'millhand/queue'
+import { census } from './census.ts'
+
+export interface HistoryEvent {
+  /** acknowledged: the await of the enqueue returned. started, ended: the task's own words. fault: something was killed. */
+  what: 'acknowledged' | 'started' | 'ended' | 'fault'
+  job: string
+  attempt?: number
+  pid?: number
+  atMs: number
+  detail?: string
+}
+
+export class History {
+  readonly file = join(mkdtempSync(join(tmpdir(), 'millhand-history-')), 'history')
+
+  add(event: Omit<HistoryEvent, 'atMs'>): void {
+    appendFileSync(this.file, `${JSON.stringify({ ...event, atMs: Date.now() })}\n`)
+  }
+
+  events(): HistoryEvent[] {
+    if (!existsSync(this.file)) return []
+    return readFileSync(this.file, 'utf8')
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line))
+  }
+
+  of(what: HistoryEvent['what'], job?: string): HistoryEvent[] {
+    return this.events().filter((event) => event.what === what && (job === undefined || event.job === job))
+  }
+}
+
+export interface Expectations {
+  /** Most starts of one job beyond the first: the faults that can have hit it. */
+  faults: number
+  /** How acknowledged jobs may have ended. */
+  ends?: readonly string[]
+}
+
+/**
+ * I1 every acknowledged job is in exactly one terminal state. I3 each job is in one place and the counters equal a recount. I4 nothing is held
+ * any more and no key is left over. I7 no job ran more often than once and once more for each fault. (I2, that no stale owner
+ * settles, follows from tokens: every start of a job has a higher attempt or comes after a hand back; the model test proves it.)
+ */
+export async function judge(
+  redis: Connection,
+  queue: string,
+  history: History,
+  { faults, ends = ['completed'] }: Expectations,
+) {
+  const problems: string[] = []
+  const { states, problems: layout } = await census(redis, queue)
+  problems.push(...layout)
+  const started = Map.groupBy(history.of('started'), ({ job }) => job)
+  for (const { job } of history.of('acknowledged')) {
+    const state = states.get(job)
+    if (!state || !ends.includes(state))
+      problems.push(`${job} was acknowledged and is now ${state ?? 'nowhere'}`)
+    const starts = started.get(job)?.length ?? 0
+    if (state === 'completed' && starts === 0) problems.push(`${job} is completed but never ran`)
+    if (starts > 1 + faults) problems.push(`${job} ran ${starts} times with ${faults} faults`)
+  }
+  for (const [job] of states)
+    if (history.of('acknowledged', job).length === 0) problems.push(`${job} is there but was never enqueued`)
+  const depth = await openQueue(redis, queue).depth()
+  if (depth.busy !== 0) problems.push(`${depth.busy} jobs are still held`)
+  const { enqueued, completed, cancelled } = depth.counts
+  const ended = [...states.values()].filter((state) => state === 'completed').length
+  if (ended !== completed) problems.push(`counts.completed is ${completed}, a recount gives ${ended}`)
+  if (enqueued !== states.size)
+    problems.push(`counts.enqueued is ${enqueued}, a recount gives ${states.size} (${cancelled} cancelled)`)
+  return problems
+}

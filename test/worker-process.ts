@@ -1,0 +1,126 @@
+// A real worker process under test: started as a pod would start it, watched through its log, killed at will.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { eventually } from './eventually.ts'
+
+const MAIN = fileURLToPath(new URL('../worker-runtime/src/main.ts', import.meta.url))
+
+export interface WorkerOptions {
+  redisUrl: string
+  /** Names of queues in the namespace. */
+  queues: string[]
+  namespace?: string
+  modules: string[]
+  slots?: number
+  isolation?: 'Fork' | 'Spawn' | 'Reuse'
+  env?: Record<string, string>
+}
+
+export interface LogLine {
+  level: string
+  message: string
+  [fact: string]: unknown
+}
+
+export class WorkerProcess {
+  readonly child: ChildProcess
+  readonly lines: LogLine[] = []
+  stderr = ''
+  readonly ended: Promise<{ code: number | null; signal: string | null }>
+
+  constructor(options: WorkerOptions) {
+    const {
+      redisUrl,
+      queues,
+      namespace = 'test',
+      modules,
+      slots = 2,
+      isolation = 'Spawn',
+      env = {},
+    } = options
+    this.child = spawn(process.execPath, ['--conditions=millhand-source', MAIN, ...modules], {
+      env: {
+        PATH: process.env.PATH,
+        MILLHAND_REDIS_URL: redisUrl,
+        MILLHAND_NAMESPACE: namespace,
+        MILLHAND_QUEUES: JSON.stringify(queues.map((name) => ({ name }))),
+        MILLHAND_SLOTS: String(slots),
+        MILLHAND_ISOLATION: isolation,
+        MILLHAND_LOG_LEVEL: 'debug',
+        ...env,
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    let rest = ''
+    this.child.stdout?.on('data', (chunk: Buffer) => {
+      const lines = (rest + chunk).split('\n')
+      rest = lines.pop() ?? ''
+      for (const line of lines) this.lines.push(JSON.parse(line))
+    })
+    this.child.stderr?.on('data', (chunk: Buffer) => {
+      this.stderr += chunk
+    })
+    this.ended = new Promise((resolve) => this.child.on('close', (code, signal) => resolve({ code, signal })))
+  }
+
+  get pid(): number {
+    return this.child.pid ?? 0
+  }
+
+  get process(): string {
+    return String(this.said('worker ready')?.process ?? '')
+  }
+
+  said(message: string): LogLine | undefined {
+    return this.lines.find((line) => line.message === message)
+  }
+
+  async ready(): Promise<this> {
+    await eventually(
+      () =>
+        this.said('worker ready') ?? (this.child.exitCode !== null && Promise.reject(new Error(this.stderr))),
+      {
+        what: 'the worker is ready',
+        withinMs: 60_000,
+      },
+    )
+    return this
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.child.kill(signal)
+  }
+
+  async stop(): Promise<{ code: number | null; signal: string | null }> {
+    this.kill('SIGTERM')
+    return this.ended
+  }
+}
+
+/** Starts a worker and waits until it has loaded its tasks and registered. */
+export function startWorker(options: WorkerOptions): Promise<WorkerProcess> {
+  return new WorkerProcess(options).ready()
+}
+
+/** Processes that descend from this one now, from /proc. */
+export function descendants(pid: number): number[] {
+  const children = childrenOf(pid)
+  return children.flatMap((child) => [child, ...descendants(child)])
+}
+
+function childrenOf(pid: number): number[] {
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number)
+  } catch {
+    return []
+  }
+}
+
+export function isAlive(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return false
+  }
+}
