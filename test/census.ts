@@ -52,7 +52,7 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
       if (isTombstone) tombstones += 1
       else if (where.length > 0) problems.push(`${id} has ended but is in ${where}`)
       if (!isTombstone && ttl < 0) problems.push(`${id} has ended but has no time to live`)
-      states.set(id, /^=(\w+)/.exec(text)?.[1] ?? '?')
+      states.set(id, text.startsWith('=c ') ? 'completed' : 'cancelled')
     } else {
       if (where.length !== 1)
         problems.push(`${id} is in ${where.length === 0 ? 'no place' : where.join(' and ')}`)

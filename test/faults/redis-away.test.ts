@@ -20,7 +20,7 @@ describe('a Redis', () => {
     'that is restarted loses nothing, and work goes on by itself (F11)',
     scene(async (scene) => {
       const worker = await scene.worker({ slots: 4, isolation: 'Reuse' })
-      await scene.enqueue(400, 'sleeps', { ms: 20 })
+      await scene.enqueue(400, 'naps', { ms: 20 })
       await eventually(() => scene.history.of('ended').length > 20)
       await server.shutDown()
       scene.fault('Redis stopped')
@@ -45,13 +45,13 @@ describe('a Redis', () => {
     scene(async (scene) => {
       const busy = await scene.worker({ slots: 1 })
       const idle = await scene.worker({ slots: 1, queues: ['other'] })
-      const [long] = await scene.enqueue(1, 'sleeps', { ms: 30_000 })
+      const [long] = await scene.enqueue(1, 'naps', { ms: 30_000 })
       await scene.started(long?.id ?? '')
       await server.shutDown()
       scene.fault('Redis stopped')
       const awayAtMs = Date.now()
       const refused = await scene.jobs
-        .enqueue('sleeps', { history: scene.history.file })
+        .enqueue('naps', { history: scene.history.file })
         .catch((error: unknown) => error)
       expect(refused).toBeInstanceOf(RedisUnavailable)
       expect((refused as Error).message).toMatch(/could not enqueue job .* in .*: .*127\.0\.0\.1/)
@@ -65,8 +65,8 @@ describe('a Redis', () => {
       const backAtMs = Date.now()
       const other = scene.client.queue('other')
       const [here, there] = await Promise.all([
-        scene.enqueue(1, 'sleeps'),
-        other.enqueue('sleeps', { history: scene.history.file }),
+        scene.enqueue(1, 'naps'),
+        other.enqueue('naps', { history: scene.history.file }),
       ])
       await Promise.all([here[0]?.result({ timeoutMs: 5_000 }), there.result({ timeoutMs: 5_000 })])
       console.log(
@@ -87,7 +87,7 @@ describe('a Redis', () => {
         await scene.worker({ slots: 4, isolation: 'Reuse' }),
         await scene.worker({ slots: 4, isolation: 'Reuse' }),
       ]
-      await scene.enqueue(300, 'sleeps', { ms: 200 })
+      await scene.enqueue(300, 'naps', { ms: 200 })
       await eventually(() => scene.history.of('ended').length > 10)
       server.freeze()
       scene.fault('Redis frozen')
@@ -112,7 +112,7 @@ describe('a Redis', () => {
           await new Promise((resolve) => setTimeout(resolve, 100))
         }
       })()
-      for (let batch = 0; batch < 20; batch += 1) await scene.enqueue(50, 'sleeps', { ms: 1 })
+      for (let batch = 0; batch < 20; batch += 1) await scene.enqueue(50, 'naps', { ms: 1 })
       await scene.idle()
       isFlushing = false
       await flushing
@@ -131,9 +131,9 @@ describe('a Redis', () => {
     const played = new Scene(server.url)
     const proxied = new Scene(proxy.url)
     try {
-      await proxied.jobs.enqueue('sleeps', { history: '' }, { id: 'warm-up' })
+      await proxied.jobs.enqueue('naps', { history: '' }, { id: 'warm-up' })
       const lost = proxy.loseAnswerTo(scripts.enqueue.sha)
-      const handle = await proxied.jobs.enqueue('sleeps', { history: '' })
+      const handle = await proxied.jobs.enqueue('naps', { history: '' })
       await lost
       expect(handle.enqueued).toBe('ready') // sent again; Redis had it already
       expect(await proxied.queue.depth()).toMatchObject({ ready: 2, counts: { enqueued: 2 } })
@@ -153,7 +153,7 @@ describe('a Redis', () => {
       const proxy = await FaultProxy.start(server.port)
       const played = new Scene(server.url)
       try {
-        await played.enqueue(60, 'sleeps', { ms: 30 })
+        await played.enqueue(60, 'naps', { ms: 30 })
         const worker = await played.worker({ redisUrl: proxy.url, slots: 3, isolation: 'Reuse' })
         for (let faults = 0; faults < 4; faults += 1) {
           await proxy.loseAnswerTo(scripts[verb].sha)
@@ -162,7 +162,7 @@ describe('a Redis', () => {
             () => worker.lines.filter(({ message }) => message === 'sure again').length > faults,
             { what: 'it is sure again' },
           )
-          if (faults < 3) await played.enqueue(20, 'sleeps', { ms: 30 })
+          if (faults < 3) await played.enqueue(20, 'naps', { ms: 30 })
         }
         await played.idle()
         // What was claimed by a call whose answer was lost never started; it was handed back, uncounted.
@@ -182,7 +182,7 @@ describe('a Redis', () => {
     const played = new Scene(server.url)
     try {
       const worker = await played.worker({ redisUrl: proxy.url })
-      await played.enqueue(1, 'sleeps')
+      await played.enqueue(1, 'naps')
       await played.idle()
       proxy.blackHole(true)
       await eventually(
@@ -190,7 +190,7 @@ describe('a Redis', () => {
         { what: 'it notices', withinMs: 10_000 },
       )
       proxy.blackHole(false)
-      await played.enqueue(2, 'sleeps')
+      await played.enqueue(2, 'naps')
       await played.idle(20_000)
       await played.judge({ faults: 0 })
     } finally {

@@ -33,6 +33,7 @@ export class Scene {
   readonly queue: Queue
   readonly jobs: ClientQueue
   readonly workers: WorkerProcess[] = []
+  readonly recorded = RECORDED
   readonly #pids = new Set<number>()
 
   constructor(url = redisUrl()) {

@@ -6,7 +6,7 @@ describe('a worker told to stop', () => {
   test(
     'claims nothing more, lets its jobs end, and runs none twice (F9)',
     scene(async (scene) => {
-      await scene.enqueue(200, 'sleeps', { ms: 50 })
+      await scene.enqueue(200, 'naps', { ms: 50 })
       const worker = await scene.worker({ slots: 4, isolation: 'Reuse' })
       await eventually(() => scene.history.of('ended').length > 20, { what: 'it is in full swing' })
       const { code } = await worker.stop()
@@ -32,7 +32,7 @@ describe('a worker told to stop', () => {
     'hands back what does not end in time, uncounted, and another runs it at once (F10)',
     scene(async (scene) => {
       const worker = await scene.worker({ env: { MILLHAND_DRAIN_TIMEOUT_SECONDS: '1' } })
-      const [handle] = await scene.enqueue(1, 'sleeps', { ms: 6_000 })
+      const [handle] = await scene.enqueue(1, 'naps', { ms: 6_000 })
       await scene.started(handle?.id ?? '')
       await scene.worker()
       const { code } = await worker.stop()

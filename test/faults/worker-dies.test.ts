@@ -9,8 +9,8 @@ describe('a worker that dies', () => {
     scene(async (scene) => {
       const victim = await scene.worker({ slots: 3 })
       const handles = [
-        ...(await scene.enqueue(2, 'sleeps', { ms: 3_000 })),
-        ...(await scene.enqueue(1, 'busy-loops', { ms: 3_000 })),
+        ...(await scene.enqueue(2, 'naps', { ms: 3_000 })),
+        ...(await scene.enqueue(1, 'spins', { ms: 3_000 })),
       ]
       for (const { id } of handles) await scene.started(id)
       await scene.worker({ slots: 3 })
@@ -43,7 +43,7 @@ describe('a worker that dies', () => {
     'together with every process of its container is found out all the same (F7)',
     scene(async (scene) => {
       const victim = await scene.worker()
-      const [handle] = await scene.enqueue(1, 'sleeps', { ms: 1_000 })
+      const [handle] = await scene.enqueue(1, 'naps', { ms: 1_000 })
       await scene.started(handle?.id ?? '')
       const all = [...scene.childrenOf(victim), victim.pid]
       for (const pid of all) process.kill(pid, 'SIGKILL')
@@ -65,7 +65,7 @@ describe('a worker that dies', () => {
     scene(async (scene) => {
       await scene.settings({ maxCrashes: 3, backoffMs: 0 })
       const [poison] = await scene.enqueue(1, 'kills-its-worker')
-      await scene.enqueue(60, 'sleeps', { ms: 1 })
+      await scene.enqueue(60, 'naps', { ms: 1 })
       let restarts = 0
       let worker = await scene.worker({ isolation: 'Reuse', env: { MILLHAND_POD_UID: 'pod-1' } })
       // As a kubelet would: the container starts again in the same pod, which names the older worker as dead.
@@ -93,7 +93,7 @@ describe('a worker that dies', () => {
     'in appearance only, standing still for three leases, is told so when it wakes, ends its children and writes nothing (F3)',
     scene(async (scene) => {
       const sleeper = await scene.worker({ slots: 1 })
-      const [handle] = await scene.enqueue(1, 'sleeps', { ms: 4_000 })
+      const [handle] = await scene.enqueue(1, 'naps', { ms: 4_000 })
       const { pid = 0 } = await scene.started(handle?.id ?? '')
       sleeper.kill('SIGSTOP')
       scene.fault('worker stopped')
@@ -113,7 +113,7 @@ describe('a worker that dies', () => {
       })
       expect(await handle?.details()).toEqual(before)
       // And it works again, without a restart.
-      await scene.enqueue(4, 'sleeps', { ms: 100 })
+      await scene.enqueue(4, 'naps', { ms: 100 })
       await scene.idle()
       await scene.judge({ faults: 1 })
     }),

@@ -14,14 +14,14 @@ function note(what: string, { history }: Input, job: Job, detail?: string): void
 
 const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
-export const sleeps = task('sleeps', async (input: Input, job) => {
+export const naps = task('naps', async (input: Input, job) => {
   note('started', input, job)
   await wait(input.ms ?? 0)
   note('ended', input, job)
   return job.attempt
 })
 
-export const busyLoops = task('busy-loops', async (input: Input, job) => {
+export const spins = task('spins', async (input: Input, job) => {
   note('started', input, job)
   const until = performance.now() + (input.ms ?? Number.POSITIVE_INFINITY)
   while (performance.now() < until);

@@ -77,6 +77,7 @@ export class Client {
   readonly #redis: Connection
   readonly #options: ClientOptions
   readonly #url: string
+  readonly #queues = new Map<string, ClientQueue>()
   #messages: Connection | undefined
 
   constructor(options: ClientOptions) {
@@ -92,12 +93,16 @@ export class Client {
 
   /** The queue of a TaskQueue by its name; the namespace is the client's. */
   queue(name: string): ClientQueue {
-    const namespace = this.#options.namespace ?? fromEnvironment().namespace
+    const known = this.#queues.get(name)
+    if (known) return known
+    const fullName = queueName(this.#options.namespace ?? fromEnvironment().namespace, name)
     const messages = () => {
       this.#messages ??= connectRedis(this.#url, this.#connectionOptions('results'))
       return this.#messages
     }
-    return new ClientQueue(openQueue(this.#redis, queueName(namespace, name)), messages, this.#deadlineMs)
+    const opened = new ClientQueue(openQueue(this.#redis, fullName), messages, this.#deadlineMs)
+    this.#queues.set(name, opened)
+    return opened
   }
 
   /** Ends the connections; calls that still wait are rejected. */

@@ -66,7 +66,7 @@ export interface AttemptFacts {
 const TASK_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/
 const JOB_ID = /^[A-Za-z0-9:._-]{1,128}$/
 const HEADER = /^1[.+] (urgent|high|normal|low) (\d{1,15}) (\S{1,100}) (\S{1,100})\n/
-const ENDED = /^=(completed|cancelled) (\d+) (\d+) (\d+) (\d+) (\S+)([^\n]*)\n/
+const ENDED = /^=(c|x) ([0-9a-f]+) ([0-9a-f]+)(?:\+([0-9a-f]+))? ([0-9a-f]+) (\S+)([^\n]*)\n/
 
 export function newJob(task: string, payload: unknown, options: JobOptions = {}): NewJob {
   const { id = newJobId(), priority = 'normal' } = options
@@ -176,22 +176,24 @@ export function completedText(
     facts.cpuSystemMs,
     facts.maxRssBytes && facts.maxRssBytes / 1024,
   ]
-  const known = numbers.map((value) => (value === undefined ? '-' : Math.round(value))).join(' ')
+  while (numbers.length > 0 && numbers.at(-1) === undefined) numbers.pop()
+  const known = numbers.map((value) => (value === undefined ? '-' : Math.round(value).toString(16))).join(' ')
   return `${envelope.enqueuedAtMs} ${envelope.task} ${known}\n${result}${output ? `\n${JSON.stringify(output)}` : ''}`
 }
 
 export function parseEnded(text: string): EndedJob | undefined {
   const match = ENDED.exec(text)
   if (!match) return undefined
-  const [header, state, endedAt, attempts, crashes, enqueued, task = '', rest = ''] = match
+  const [header, state, endedAt = '', attempts = '', crashes = '0', livedMs = '', task = '', rest = ''] =
+    match
   const [duration, user, system, rssKiB] = rest.trim().split(' ').map(numberOrNothing)
   const [result = 'null', output] = text.slice(header.length).split('\n')
   return {
-    state: state as EndedJob['state'],
-    endedAtMs: Number(endedAt),
-    attempts: Number(attempts),
-    crashes: Number(crashes),
-    enqueuedAtMs: Number(enqueued),
+    state: state === 'c' ? 'completed' : 'cancelled',
+    endedAtMs: fromHex(endedAt),
+    attempts: fromHex(attempts),
+    crashes: fromHex(crashes),
+    enqueuedAtMs: fromHex(endedAt) - fromHex(livedMs),
     task,
     facts: {
       ...(duration !== undefined && { durationMs: duration }),
@@ -205,8 +207,10 @@ export function parseEnded(text: string): EndedJob | undefined {
 }
 
 function numberOrNothing(text: string): number | undefined {
-  return /^\d+$/.test(text) ? Number(text) : undefined
+  return /^[0-9a-f]+$/.test(text) ? fromHex(text) : undefined
 }
+
+const fromHex = (text: string): number => Number.parseInt(text, 16)
 
 function textOfJson(json: string): string | undefined {
   try {

@@ -7,12 +7,14 @@ export interface Task<Name extends string, Input, Output> {
   /** The function itself, for tests and for callers in the same process. */
   readonly run: (input: Input, job: Job) => Output | Promise<Output>
   /** Never there at run time; it carries the types for `enqueue<typeof resize>('resize', input)`. */
-  readonly [types]?: { input: Input; output: Output }
+  readonly [types]?: (input: Input) => Output
 }
 
 export type AnyTask = Task<string, never, unknown>
 export type TaskName<T extends AnyTask> = T['name']
-export type TaskInput<T extends AnyTask> = T extends Task<string, infer Input, unknown> ? Input : never
+/** Where the task is not known (`AnyTask`), any value. */
+export type TaskInput<T extends AnyTask> =
+  T extends Task<string, infer Input, unknown> ? ([Input] extends [never] ? unknown : Input) : never
 export type TaskOutput<T extends AnyTask> = T extends Task<string, never, infer Output> ? Output : never
 
 /** What a task is told about the job it runs. */
@@ -71,7 +73,11 @@ export class TerminalError extends Error {
 }
 
 export function isTerminal(error: unknown): boolean {
-  return typeof error === 'object' && error !== null && (error as { [TERMINAL]?: unknown })[TERMINAL] === true
+  try {
+    return (error as { [TERMINAL]?: unknown } | null | undefined)?.[TERMINAL] === true
+  } catch {
+    return false // a getter that throws
+  }
 }
 
 /** Every task that the modules loaded so far have defined, by name. */

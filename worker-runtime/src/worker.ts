@@ -109,8 +109,10 @@ export class Worker {
 
   #run(member: Membership, claim: Claim): void {
     const envelope = parseEnvelope(claim.envelope)
-    if (this.#isStopping) return member.settle(handedBack(claim))
-    if (!envelope) return member.settle(unreadable(claim, member.name))
+    if (this.#isStopping || !envelope) {
+      member.settle(this.#isStopping ? handedBack(claim) : unreadable(claim, member.name))
+      return
+    }
     this.#running += 1
     const name = member.name
     const running = this.#children.run(

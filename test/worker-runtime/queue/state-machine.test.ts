@@ -150,7 +150,7 @@ class Exchange extends Step {
       id: job,
       token: isStale ? '0' : (model.jobs.get(job)?.token ?? '0'),
       verdict,
-      text: verdict === 'completed' ? '1 task 1 - - -\n"done"' : '{"outcome":"failed"}',
+      text: verdict === 'completed' ? '1 task 1\n"done"' : '{"outcome":"failed"}',
     }))
     const answer = await queue.settleAndClaim(this.worker, sequence, settlements, this.wanted)
     const status = model.mayClaim(this.worker, sequence)

@@ -120,7 +120,7 @@ export class Queue {
   /** Answers the queue's timeout of an attempt and the older workers of the same pod, which are dead for sure. */
   async register(entry: Registration): Promise<{ timeoutMs: number; dead: string[] }> {
     const { worker, podUid, ...fields } = entry
-    const pairs = Object.entries(fields).flatMap(([field, value]) => [field, value])
+    const pairs = Object.entries(fields).flat()
     const [timeoutMs, dead] = (await this.#run('register', [worker, podUid, ...pairs])) as [number, string[]]
     return { timeoutMs, dead }
   }
@@ -234,7 +234,7 @@ export class Queue {
 
   async configure(settings: QueueSettings): Promise<'configured' | 'name-taken'> {
     const { ownerUid = '', maxBusy, suspended, ...numbers } = settings
-    const pairs = Object.entries(numbers).flatMap(([field, value]) => [field, value])
+    const pairs = Object.entries(numbers).flat()
     const args = [ownerUid, ...pairs, 'maxBusy', maxBusy ?? '', 'suspended', suspended ? 1 : 0]
     return (await this.#run('configure', args)) as 'configured' | 'name-taken'
   }

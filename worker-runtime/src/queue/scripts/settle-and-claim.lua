@@ -37,7 +37,8 @@ local function settle()
     if became[n] then
       -- refused above
     elseif verdict == 'completed' then
-      local outcome = string.format('=completed %d %d %d ', now, held.attempt, held.crashes) .. text
+      local enqueued, rest = string.match(text, '^(%d+) (.*)')
+      local outcome = outcome_of('c', held.attempt, held.crashes, enqueued, now, rest)
       ended[#ended + 1] = finish(id, outcome, held.remembered, set)
       counted.completed = counted.completed + 1
       became[n] = 'completed'

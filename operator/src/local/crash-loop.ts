@@ -1,0 +1,29 @@
+// When a worker that ended unasked may be replaced: at once at first, then later and later, so that a pool whose workers
+// all die does not keep the machine busy.
+
+export interface CrashLoop {
+  failures: number
+  notBeforeMs: number
+}
+
+const FIRST_WAIT_MS = 500
+const LONGEST_WAIT_MS = 30_000
+/** Whoever lives for so long, or a pool in which nobody dies for so long, is healthy again. */
+const HEALTHY_MS = 60_000
+
+export const noCrashes: CrashLoop = { failures: 0, notBeforeMs: 0 }
+
+export function afterDeath({ failures, notBeforeMs }: CrashLoop, livedMs: number, nowMs: number): CrashLoop {
+  const wasHealthy = livedMs >= HEALTHY_MS || nowMs - notBeforeMs >= HEALTHY_MS
+  const inARow = wasHealthy ? 1 : failures + 1
+  const waitMs = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (inARow - 1))
+  return { failures: inARow, notBeforeMs: nowMs + waitMs }
+}
+
+/** How many of the missing workers may be started now: in a crash loop one at a time, until that one is ready. */
+export function allowedStarts(loop: CrashLoop, missing: number, starting: number, nowMs: number): number {
+  if (nowMs < loop.notBeforeMs) return 0
+  return loop.failures > 1 && nowMs - loop.notBeforeMs < HEALTHY_MS
+    ? Math.max(0, Math.min(missing, 1 - starting))
+    : missing
+}

@@ -1,0 +1,190 @@
+// The Redis-compatible server that `millhand up`, the demo and the tests bring themselves: on loopback only, never evicting.
+//
+//   finding → starting → answering → stopped (by us)
+//                                  → exited (by itself: `exited` tells why)
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir } from 'node:fs/promises'
+import { connect, createServer } from 'node:net'
+import { setTimeout as after } from 'node:timers/promises'
+import type { Guard } from './guard.ts'
+import type { Outside } from './outside.ts'
+import { findRedisServer, type RedisServer } from './redis-server.ts'
+
+export interface EmbeddedRedis {
+  url: string
+  port: number
+  pid: number
+  /** For instance "Redis 7.2.4". */
+  version: string
+  /** Resolves when the server has ended, however. */
+  exited: Promise<void>
+  /** The last lines it wrote, for when it ended by itself. */
+  output: () => string
+  stop: () => Promise<void>
+}
+
+export interface EmbeddedRedisOptions {
+  outside: Outside
+  guard: Guard
+  /** For its data; made if need be. */
+  folder: string
+  /** True: every write goes to a file, so that jobs survive a restart. */
+  isPersistent: boolean
+  /** A free one when absent. */
+  port?: number
+  onFetch?: (message: string) => void
+}
+
+const TRIES = 5
+
+export async function startEmbeddedRedis(options: EmbeddedRedisOptions): Promise<EmbeddedRedis> {
+  const server = await findRedisServer(options.outside, options.onFetch ?? (() => {}))
+  await mkdir(options.folder, { recursive: true, mode: 0o700 })
+  for (let tries = 1; ; tries++) {
+    const port = options.port ?? (await freePort())
+    const redis = startServer(server, port, options)
+    const answers = await waitUntilAnswering(redis)
+    if (answers) return redis
+    await redis.stop()
+    // Another process may have taken the free port meanwhile.
+    const isTaken = /Address already in use|bind/i.test(redis.output())
+    if (options.port !== undefined || !isTaken || tries === TRIES)
+      throw new Error(failure(server, port, redis))
+  }
+}
+
+function startServer(
+  { path, version }: RedisServer,
+  port: number,
+  options: EmbeddedRedisOptions,
+): EmbeddedRedis {
+  const { guard, folder, isPersistent } = options
+  const loopbackOnly = ['--bind', '127.0.0.1', '--protected-mode', 'yes', '--port', `${port}`]
+  const keeping = [
+    '--maxmemory-policy',
+    'noeviction',
+    '--save',
+    '',
+    '--appendonly',
+    isPersistent ? 'yes' : 'no',
+  ]
+  const child = spawn(path, [...loopbackOnly, ...keeping, '--dir', folder, '--daemonize', 'no'], {
+    // A session of its own: Ctrl-C is for us, and the server must live until the workers have settled.
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let output = ''
+  const keep = (chunk: Buffer) => {
+    output = (output + chunk.toString()).slice(-4096)
+  }
+  child.stdout.on('data', keep)
+  child.stderr.on('data', keep)
+  const pid = child.pid ?? 0
+  if (pid > 0) guard.watch(pid)
+  const exited = once(child, 'exit')
+    .then(() => guard.forget(pid))
+    .catch((error: Error) => keep(Buffer.from(error.message)))
+
+  async function stop(): Promise<void> {
+    if (child.exitCode !== null || child.signalCode !== null || pid === 0) return
+    child.kill('SIGTERM')
+    const isStuck = await Promise.race([exited.then(() => false), after(10_000, true, { ref: false })])
+    if (isStuck) child.kill('SIGKILL')
+    await exited
+  }
+  return { url: `redis://127.0.0.1:${port}`, port, pid, version, exited, output: () => output.trim(), stop }
+}
+
+/** False when the server ended instead, or gave no sign of life for a while. Loading its data is one. */
+async function waitUntilAnswering({ port, exited }: EmbeddedRedis): Promise<boolean> {
+  let hasExited = false
+  void exited.then(() => {
+    hasExited = true
+  })
+  for (let silences = 0; silences < 500 && !hasExited; ) {
+    const answer = await ping(port)
+    if (answer.startsWith('+PONG')) return !hasExited
+    silences = answer.startsWith('-LOADING') ? 0 : silences + 1
+    await Promise.race([exited, after(20)])
+  }
+  return false
+}
+
+function ping(port: number): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>()
+  const socket = connect({ host: '127.0.0.1', port, timeout: 1000 }, () => socket.write('PING\r\n'))
+  const end = (answer: string) => {
+    socket.destroy()
+    resolve(answer)
+  }
+  socket.once('data', (answer) => end(answer.toString()))
+  socket.once('error', () => end(''))
+  socket.once('timeout', () => end(''))
+  socket.once('close', () => resolve(''))
+  return promise
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen({ host: '127.0.0.1', port: 0 })
+  await once(probe, 'listening')
+  const address = probe.address()
+  probe.close()
+  await once(probe, 'close')
+  return typeof address === 'object' && address !== null ? address.port : 0
+}
+
+function failure({ path }: RedisServer, port: number, redis: EmbeddedRedis): string {
+  return `${path} did not start on port ${port}; it said:\n${redis.output() || '(nothing)'}`
+}
+
+export interface KeptRedis {
+  url: string
+  version: string
+  pid: () => number
+  stop: () => Promise<void>
+}
+
+const RESTART_AFTER_MS = 500
+
+/** As startEmbeddedRedis, and started again on the same port when it ends by itself: to clients an outage. */
+export async function keepEmbeddedRedis(
+  options: EmbeddedRedisOptions,
+  onExited: (output: string) => void,
+): Promise<KeptRedis> {
+  let redis = await startEmbeddedRedis(options)
+  const { port, url, version } = redis
+  const stopping = new AbortController()
+  const watching = keepUp()
+  return {
+    url,
+    version,
+    pid: () => redis.pid,
+    async stop() {
+      stopping.abort()
+      await redis.stop()
+      await watching
+    },
+  }
+
+  async function keepUp(): Promise<void> {
+    for (;;) {
+      await redis.exited
+      if (stopping.signal.aborted) return
+      onExited(redis.output())
+      await startAgain()
+    }
+  }
+
+  async function startAgain(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      try {
+        redis = await startEmbeddedRedis({ ...options, port })
+        if (stopping.signal.aborted) await redis.stop()
+        return
+      } catch {
+        await after(RESTART_AFTER_MS, undefined, { signal: stopping.signal }).catch(() => {})
+      }
+    }
+  }
+}

@@ -1,0 +1,50 @@
+// What happens in local/, as data: the CLI and the demo print it, tests wait for it.
+import type { PlacedProblem } from './documents.ts'
+
+export type LocalEvent =
+  | { kind: 'warning'; message: string }
+  /** No server is installed here; one is being fetched, once. */
+  | { kind: 'redis-fetching'; message: string }
+  | { kind: 'redis-started'; url: string; version: string; dataFolder?: string }
+  | { kind: 'redis-exited'; output: string }
+  | { kind: 'redis-away'; message: string }
+  | { kind: 'redis-back' }
+  | { kind: 'queue-configured'; queue: string }
+  /** The wanted number of workers changed. */
+  | { kind: 'pool-scaled'; pool: string; from: number; to: number; reason: string; message: string }
+  | { kind: 'worker-started'; pool: string; worker: string; pid: number }
+  | { kind: 'worker-ready'; pool: string; worker: string; pid: number; startedWithinMs: number }
+  /** A line that is no log entry of the worker has no `entry`. */
+  | {
+      kind: 'worker-output'
+      pool: string
+      worker: string
+      stream: 'stdout' | 'stderr'
+      line: string
+      entry?: WorkerLogEntry
+    }
+  | {
+      kind: 'worker-stopping'
+      pool: string
+      worker: string
+      pid: number
+      because: 'idle' | 'replaced' | 'stop'
+    }
+  | { kind: 'worker-stopped'; pool: string; worker: string; pid: number }
+  /** It ended although nobody told it to. */
+  | { kind: 'worker-died'; pool: string; worker: string; pid: number; reason: string; nextStartInMs: number }
+  | { kind: 'jobs-put-back'; pool: string; worker: string; jobs: number; reason: string }
+  /** The workers cannot start as they are configured; the next ones are tried when a file changes. */
+  | { kind: 'pool-misconfigured'; pool: string; message: string }
+  | { kind: 'code-changed'; files: string[]; pools: string[] }
+  | { kind: 'manifests-changed'; files: string[] }
+  | { kind: 'manifests-refused'; problems: readonly PlacedProblem[] }
+  | { kind: 'stopping'; workers: number }
+
+export interface WorkerLogEntry {
+  level: string
+  message: string
+  [fact: string]: unknown
+}
+
+export type OnEvent = (event: LocalEvent) => void

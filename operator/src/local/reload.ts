@@ -1,0 +1,69 @@
+// Watches the files that `millhand up` runs from: saved code means new workers, saved manifests mean another look at them.
+import { statSync } from 'node:fs'
+import { basename, dirname, extname, relative, sep } from 'node:path'
+import { watch } from 'chokidar'
+
+export interface Reload {
+  stop(): Promise<void>
+}
+
+export interface ReloadOptions {
+  /** Folders with task modules, and the folders or files of the manifests. */
+  paths: readonly string[]
+  /** Absolute paths that were saved, added or removed, together. */
+  onCode: (files: string[]) => void
+  onManifests: (files: string[]) => void
+}
+
+const CODE = new Set(['.ts', '.mts', '.cts', '.js', '.mjs', '.cjs', '.json'])
+const MANIFESTS = new Set(['.yaml', '.yml'])
+/** Editors write a file in several steps, and people save several files at once. */
+const QUIET_MS = 150
+
+/** Resolves when everything is being watched. */
+export async function watchFiles({ paths, onCode, onManifests }: ReloadOptions): Promise<Reload> {
+  const folders = [...new Set(paths.map(folderOf))]
+  const watcher = watch(folders, {
+    ignoreInitial: true,
+    ignored: (path, stats) => isIgnored(path, folders, stats?.isFile() === true),
+  })
+  const saved = new Set<string>()
+  let timer: NodeJS.Timeout | undefined
+  const report = () => {
+    const files = [...saved].sort()
+    saved.clear()
+    const code = files.filter((file) => CODE.has(extname(file)))
+    const manifests = files.filter((file) => MANIFESTS.has(extname(file)))
+    if (manifests.length > 0) onManifests(manifests)
+    if (code.length > 0) onCode(code)
+  }
+  watcher.on('all', (event, path) => {
+    if (!['add', 'change', 'unlink'].includes(event)) return
+    saved.add(path)
+    clearTimeout(timer)
+    timer = setTimeout(report, QUIET_MS)
+  })
+  await new Promise<void>((resolve) => watcher.once('ready', () => resolve()))
+  return {
+    async stop() {
+      clearTimeout(timer)
+      await watcher.close()
+    },
+  }
+}
+
+/** Only what lies below a watched folder is judged: that folder itself may well be called .something. */
+function isIgnored(path: string, folders: string[], isFile: boolean): boolean {
+  const root = folders
+    .filter((folder) => path === folder || path.startsWith(folder + sep))
+    .sort((a, b) => b.length - a.length)[0]
+  if (root === undefined || path === root) return false
+  const steps = relative(root, path).split(sep)
+  if (steps.some((step) => step === 'node_modules' || step.startsWith('.'))) return true
+  return isFile && !CODE.has(extname(path)) && !MANIFESTS.has(extname(path))
+}
+
+function folderOf(path: string): string {
+  const isFile = statSync(path, { throwIfNoEntry: false })?.isFile() ?? basename(path).includes('.')
+  return isFile ? dirname(path) : path
+}

@@ -1,0 +1,134 @@
+// One `millhand up` per folder: it says in .millhand/up.json where its Redis is, so that the other commands find it from that folder
+// and those below it.
+import { createHash, randomUUID } from 'node:crypto'
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+
+export interface RunningUp {
+  redisUrl: string
+  pid: number
+  namespace: string
+}
+
+/** Another `millhand up` runs in this folder. */
+export class AlreadyRunning extends Error {
+  override name = 'AlreadyRunning'
+  readonly pid: number
+  constructor(folder: string, pid: number) {
+    super(`millhand up runs already in ${folder} (process ${pid}); stop it first, or use another folder`)
+    this.pid = pid
+  }
+}
+
+export interface Claim {
+  /** From now on the other commands find us. */
+  announce: (redisUrl: string) => void
+  release: () => void
+}
+
+/** Like RunningUp; without the address while Redis is being started. */
+interface Entry extends Omit<RunningUp, 'redisUrl'> {
+  redisUrl?: string
+  /** Tells a process from a later one with the same number. */
+  startedAt: string
+}
+
+const OURS = '.millhand'
+
+/** Throws AlreadyRunning. */
+export function claimFolder(folder: string, { pid, namespace }: Omit<RunningUp, 'redisUrl'>): Claim {
+  mkdirSync(join(folder, OURS), { recursive: true, mode: 0o700 })
+  const file = fileIn(folder)
+  const entry: Entry = { pid, namespace, startedAt: startOf(pid) }
+  for (;;) {
+    try {
+      writeFileSync(file, JSON.stringify(entry), { flag: 'wx', mode: 0o600 })
+      break
+    } catch (error) {
+      if (!isCode(error, 'EEXIST')) throw error
+      const other = readEntry(file)
+      if (other && isAlive(other)) throw new AlreadyRunning(folder, other.pid)
+      // Left by one that was killed.
+      rmSync(file, { force: true })
+    }
+  }
+  return {
+    announce(redisUrl) {
+      const temporary = `${file}.${pid}`
+      writeFileSync(temporary, JSON.stringify({ ...entry, redisUrl }), { mode: 0o600 })
+      renameSync(temporary, file)
+    },
+    release: () => rmSync(file, { force: true }),
+  }
+}
+
+/** The `millhand up` that runs in this folder or in one above it. */
+export function findRunning(folder: string): RunningUp | undefined {
+  const entry = readEntry(fileIn(folder))
+  if (entry?.redisUrl && isAlive(entry)) {
+    return { redisUrl: entry.redisUrl, pid: entry.pid, namespace: entry.namespace }
+  }
+  const above = dirname(folder)
+  return above === folder ? undefined : findRunning(above)
+}
+
+/** Gives every resource of this folder an UID that stays the same, so that a restart meets its own queues. */
+export function stableUids(folder: string): (kind: string, namespace: string, name: string) => string {
+  const file = join(folder, OURS, 'id')
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+  try {
+    writeFileSync(file, randomUUID(), { flag: 'wx', mode: 0o600 })
+  } catch (error) {
+    if (!isCode(error, 'EEXIST')) throw error
+  }
+  const id = readFileSync(file, 'utf8').trim()
+  return (kind, namespace, name) => uuidOf(`${id} ${kind} ${namespace}/${name}`)
+}
+
+function uuidOf(text: string): string {
+  const hex = createHash('sha256').update(text).digest('hex')
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join(
+    '-',
+  )
+}
+
+function fileIn(folder: string): string {
+  return join(folder, OURS, 'up.json')
+}
+
+function readEntry(file: string): Entry | undefined {
+  try {
+    const found: unknown = JSON.parse(readFileSync(file, 'utf8'))
+    if (typeof found !== 'object' || found === null) return undefined
+    const { pid, namespace, startedAt, redisUrl } = found as Record<string, unknown>
+    if (typeof pid !== 'number' || typeof namespace !== 'string' || typeof startedAt !== 'string')
+      return undefined
+    return { pid, namespace, startedAt, ...(typeof redisUrl === 'string' && { redisUrl }) }
+  } catch {
+    return undefined
+  }
+}
+
+function isAlive({ pid, startedAt }: Entry): boolean {
+  try {
+    process.kill(pid, 0)
+  } catch (error) {
+    if (!isCode(error, 'EPERM')) return false
+  }
+  return startOf(pid) === startedAt
+}
+
+/** In ticks since the machine started; empty where /proc does not tell, and there the number of the process must do. */
+function startOf(pid: number): string {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    // The name in parentheses may contain anything; the 22nd field is the 20th after it.
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''
+  } catch {
+    return ''
+  }
+}
+
+function isCode(error: unknown, code: string): boolean {
+  return typeof error === 'object' && error !== null && 'code' in error && error.code === code
+}

@@ -1,0 +1,289 @@
+// The operator's loop on a laptop: looks at the queues, lets each pool take a step, waits a moment or for something to happen.
+//
+//   observe (queues, held jobs) → plan (plan.ts, replicas.ts, victims.ts) → apply (pool.ts: processes instead of pods)
+import { setTimeout as after } from 'node:timers/promises'
+import {
+  type Connection,
+  type Depth,
+  openQueue,
+  type Queue,
+  RedisUnavailable,
+  stirredChannel,
+} from 'millhand/queue'
+import { queueSettings, type TaskQueue } from '../resources/task-queue.ts'
+import { type Measured, measure, rateOf } from '../worker-pool/rates.ts'
+import { type QueueLoad, shareOf } from '../worker-pool/replicas.ts'
+import type { LocalPool, Manifests } from './manifests.ts'
+import { type PoolContext, type PoolMakeup, RunningPool } from './pool.ts'
+import { variablesOf } from './task-modules.ts'
+import { environmentOf } from './worker-process.ts'
+
+export interface SupervisorOptions extends Omit<PoolContext, 'onChange'> {
+  redisUrl: string
+  connection: Connection
+  /** For being told that a queue has something to do; without it the next look comes a little later. */
+  messages: Connection
+  /** The owner of a resource in Redis, by kind and name: the same after a restart. */
+  uidOf: (kind: string, namespace: string, name: string) => string
+}
+
+/** A queue that these manifests declare belongs to somebody else, in the same Redis. */
+export class QueueTaken extends Error {
+  override name = 'QueueTaken'
+}
+
+const BUSY_TICK_MS = 250
+const IDLE_TICK_MS = 1000
+/** A job that is due exactly now should be seen as due. */
+const DUE_MARGIN_MS = 5
+
+interface QueueView {
+  depth: Depth
+  measured: Measured
+  heldByPod: ReadonlyMap<string, number>
+}
+
+export class Supervisor {
+  readonly #options: SupervisorOptions
+  readonly #pools = new Map<string, RunningPool>()
+  /** Their workers finish; then they are forgotten. */
+  readonly #leavingPools = new Set<RunningPool>()
+  readonly #queues = new Map<string, Queue>()
+  readonly #views = new Map<string, QueueView>()
+  #declared: TaskQueue[] = []
+  #bell = Promise.withResolvers<void>()
+  #isStopping = false
+  #loop: Promise<void> = Promise.resolve()
+  readonly #failure = Promise.withResolvers<never>()
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options
+  }
+
+  get pools(): RunningPool[] {
+    return [...this.#pools.values(), ...this.#leavingPools]
+  }
+
+  /** Rejects when it cannot go on; never resolves. */
+  get failed(): Promise<never> {
+    return this.#failure.promise
+  }
+
+  /** Throws QueueTaken, and then nothing was started. */
+  async start(manifests: Manifests): Promise<void> {
+    await this.reconfigure(manifests)
+    this.#loop = this.#run().catch(this.#failure.reject)
+  }
+
+  /** Workers whose code or settings are the same are kept. */
+  async reconfigure(manifests: Manifests): Promise<void> {
+    this.#declared = manifests.queues
+    try {
+      await this.configureQueues()
+    } catch (error) {
+      // Done again when Redis is back.
+      if (!(error instanceof RedisUnavailable)) throw error
+    }
+    const makeups = new Map(manifests.pools.map((local) => [keyOf(local), this.#makeupOf(local)]))
+    for (const [key, pool] of this.#pools) {
+      if (makeups.has(key)) continue
+      this.#pools.delete(key)
+      this.#leavingPools.add(pool)
+      pool.replaceWorkers()
+    }
+    for (const [key, makeup] of makeups) this.#adopt(key, makeup)
+    this.wake()
+  }
+
+  async configureQueues(): Promise<void> {
+    for (const queue of this.#declared) {
+      const { namespace, name } = queue.metadata
+      const settings = queueSettings(queue, this.#options.uidOf('TaskQueue', namespace, name))
+      const answer = await this.#queue(queue.queueName).configure(settings)
+      if (answer === 'name-taken') throw new QueueTaken(taken(queue.queueName))
+      this.#options.onEvent({ kind: 'queue-configured', queue: queue.queueName })
+    }
+  }
+
+  /** The code of these pools changed: new workers for new jobs. */
+  replaceWorkers(pools: RunningPool[]): void {
+    for (const pool of pools) pool.replaceWorkers()
+    this.wake()
+  }
+
+  wake(): void {
+    this.#bell.resolve()
+  }
+
+  /** Workers finish their jobs, for as long as their pools allow. `hurry` resolves when they shall hand them back instead. */
+  async stop(hurry: Promise<void>): Promise<void> {
+    this.#isStopping = true
+    this.wake()
+    await this.#loop
+    const workers = this.pools.flatMap((pool) => pool.workers)
+    this.#options.onEvent({ kind: 'stopping', workers: workers.length })
+    for (const pool of this.pools) pool.stopWorkers()
+    const ended = Promise.all(this.pools.map((pool) => pool.ended())).catch(() => {})
+    const longestDrainMs = Math.max(0, ...this.pools.map((pool) => pool.makeup.local.pool.drainTimeoutMs))
+    const patience = new AbortController()
+    const outOfPatience = after(longestDrainMs + 10_000, undefined, { signal: patience.signal }).catch(
+      () => {},
+    )
+    const isHurried = await Promise.race([
+      ended.then(() => false),
+      hurry.then(() => true),
+      outOfPatience.then(() => true),
+    ])
+    patience.abort()
+    if (!isHurried) return
+    for (const pool of this.pools) pool.handBackJobs()
+    const isStuck = await Promise.race([ended.then(() => false), after(3000, true, { ref: false })])
+    if (isStuck) for (const pool of this.pools) pool.killWorkers()
+    await ended
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#isStopping) {
+      this.#bell = Promise.withResolvers()
+      const waitMs = await this.#tick()
+      const timer = new AbortController()
+      await Promise.race([
+        this.#bell.promise,
+        after(waitMs, undefined, { signal: timer.signal }).catch(() => {}),
+      ])
+      timer.abort()
+    }
+  }
+
+  /** How long the next tick can wait. */
+  async #tick(): Promise<number> {
+    try {
+      const views = await this.#observe()
+      for (const pool of this.#pools.values()) await this.#step(pool, views)
+    } catch (error) {
+      // Redis went away in the middle of a step; the next tick sees that, and holds.
+      if (!(error instanceof RedisUnavailable)) throw error
+    }
+    for (const pool of this.#leavingPools) if (pool.workers.length === 0) this.#leavingPools.delete(pool)
+    return this.#nextTickMs()
+  }
+
+  async #step(pool: RunningPool, views: ReadonlyMap<string, QueueView> | 'unknown'): Promise<void> {
+    if (this.#isStopping) return
+    if (views === 'unknown') return pool.step({ queues: 'unknown', heldBy: () => 0 })
+    const served = pool.makeup.queues.flatMap(({ name }) => views.get(name) ?? [])
+    const loads = pool.makeup.queues.flatMap((queue) => this.#loadOf(queue, pool, views))
+    const heldBy = (podUid: string) =>
+      served.reduce((held, view) => held + (view.heldByPod.get(podUid) ?? 0), 0)
+    return pool.step({ queues: loads, heldBy })
+  }
+
+  async #observe(): Promise<ReadonlyMap<string, QueueView> | 'unknown'> {
+    if (!this.#options.connection.isReady) return 'unknown'
+    const names = new Set(
+      [...this.#pools.values()].flatMap((pool) => pool.makeup.queues.map((queue) => queue.name)),
+    )
+    try {
+      await Promise.all([...names].map((name) => this.#look(name)))
+    } catch (error) {
+      if (error instanceof RedisUnavailable) return 'unknown'
+      throw error
+    }
+    return this.#views
+  }
+
+  async #look(name: string): Promise<void> {
+    const queue = this.#queue(name)
+    const hasWorkers = [...this.#pools.values()].some(
+      (pool) => pool.workers.length > 0 && pool.makeup.queues.includes(queue),
+    )
+    // In this order a job that is claimed in between is in neither, for one tick; the other way round it would be in both and
+    // start a worker for nothing.
+    const workers = hasWorkers ? await queue.workers() : []
+    const depth = await queue.depth()
+    const heldByPod = new Map<string, number>()
+    for (const { podUid, held } of workers) heldByPod.set(podUid, (heldByPod.get(podUid) ?? 0) + held)
+    const { enqueued, completed, retried, buried, cancelled } = depth.counts
+    const counters = { enqueued, ended: completed + retried + buried + cancelled, busy: depth.busy }
+    const nowMs = this.#options.outside.nowMs()
+    this.#views.set(name, {
+      depth,
+      heldByPod,
+      measured: measure(this.#views.get(name)?.measured, counters, nowMs),
+    })
+  }
+
+  #loadOf(queue: Queue, { makeup }: RunningPool, views: ReadonlyMap<string, QueueView>): QueueLoad[] {
+    const view = views.get(queue.name)
+    if (!view) return []
+    const { ready, busy, maxBusy, suspended, paused } = view.depth
+    const rate = rateOf(view.measured)
+    return [
+      {
+        ready,
+        busy,
+        ...(maxBusy !== undefined && { maxBusy }),
+        isStopped: suspended || paused,
+        share: shareOf(makeup.local.pool.slots, this.#slotsServing(queue)),
+        ...(rate && { rate }),
+      },
+    ]
+  }
+
+  #slotsServing(queue: Queue): number {
+    return [...this.#pools.values()]
+      .filter((pool) => pool.makeup.queues.includes(queue))
+      .reduce((slots, pool) => slots + pool.makeup.local.pool.slots, 0)
+  }
+
+  #nextTickMs(): number {
+    const depths = [...this.#views.values()].map((view) => view.depth)
+    const isBusy =
+      this.pools.some((pool) => pool.isChanging) || depths.some(({ ready, busy }) => ready + busy > 0)
+    const dueInMs = depths.flatMap(({ nextMs }) => (nextMs === undefined ? [] : [nextMs + DUE_MARGIN_MS]))
+    return Math.min(isBusy ? BUSY_TICK_MS : IDLE_TICK_MS, ...dueInMs.map((ms) => Math.max(ms, DUE_MARGIN_MS)))
+  }
+
+  #adopt(key: string, makeup: PoolMakeup): void {
+    const pool = this.#pools.get(key)
+    if (!pool) {
+      const context = { ...this.#options, onChange: () => this.wake() }
+      this.#pools.set(key, new RunningPool(makeup, context))
+    } else if (JSON.stringify(pool.makeup.workerPlan) === JSON.stringify(makeup.workerPlan)) {
+      pool.adjust(makeup)
+    } else {
+      pool.replaceWorkers(makeup)
+    }
+  }
+
+  #makeupOf(local: LocalPool): PoolMakeup {
+    const { redisUrl, outside, uidOf, onEvent } = this.#options
+    const { namespace, name } = local.pool.metadata
+    const { variables, warnings } = variablesOf(local.pool, outside.env)
+    for (const message of warnings) onEvent({ kind: 'warning', message })
+    const sources = { own: outside.env, variables, redisUrl, poolUid: uidOf('WorkerPool', namespace, name) }
+    return {
+      local,
+      workerPlan: { taskModules: local.taskModules, env: environmentOf(local, sources) },
+      queues: local.queueNames.map((queueName) => this.#queue(queueName)),
+    }
+  }
+
+  #queue(name: string): Queue {
+    const known = this.#queues.get(name)
+    if (known) return known
+    const queue = openQueue(this.#options.connection, name)
+    this.#queues.set(name, queue)
+    // Without it the tick is enough; and the connection subscribes again by itself when it was lost.
+    this.#options.messages.subscribe(stirredChannel(name), () => this.wake()).catch(() => {})
+    return queue
+  }
+}
+
+function keyOf({ pool }: LocalPool): string {
+  return `${pool.metadata.namespace}/${pool.metadata.name}`
+}
+
+function taken(queue: string): string {
+  return `the queue ${queue} belongs to somebody else in this Redis (a cluster, or an up in another folder); use another namespace, or another Redis`
+}

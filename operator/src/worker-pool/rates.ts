@@ -1,0 +1,48 @@
+// How fast jobs come to a queue and how long they take, measured from its counters: what the target Latency is computed from. Pure.
+import type { Rate } from './replicas.ts'
+
+export interface Counters {
+  /** Jobs enqueued since the queue exists. */
+  enqueued: number
+  /** Attempts that ended since the queue exists. */
+  ended: number
+  /** Jobs held now. */
+  busy: number
+}
+
+/** Sums in which older times count less and less. Begin with undefined. */
+export interface Measured {
+  last: Counters
+  atMs: number
+  elapsedMs: number
+  arrivals: number
+  endings: number
+  busyMs: number
+}
+
+// After so long a time weighs a third.
+const MEMORY_MS = 60_000
+
+export function measure(before: Measured | undefined, now: Counters, nowMs: number): Measured {
+  // Counters that fall back belong to a queue that was emptied from outside: begin again.
+  if (!before || now.enqueued < before.last.enqueued || now.ended < before.last.ended) {
+    return { last: now, atMs: nowMs, elapsedMs: 0, arrivals: 0, endings: 0, busyMs: 0 }
+  }
+  const elapsedMs = Math.max(0, nowMs - before.atMs)
+  const kept = Math.exp(-elapsedMs / MEMORY_MS)
+  return {
+    last: now,
+    atMs: nowMs,
+    elapsedMs: before.elapsedMs * kept + elapsedMs,
+    arrivals: before.arrivals * kept + now.enqueued - before.last.enqueued,
+    endings: before.endings * kept + now.ended - before.last.ended,
+    busyMs: before.busyMs * kept + ((before.last.busy + now.busy) / 2) * elapsedMs,
+  }
+}
+
+/** By Little's law the mean duration is the time that slots were busy for each attempt that ended. Undefined until one has. */
+export function rateOf(measured: Measured): Rate | undefined {
+  const { elapsedMs, arrivals, endings, busyMs } = measured
+  if (elapsedMs === 0 || endings < 0.5) return undefined
+  return { jobsPerSecond: (arrivals * 1000) / elapsedMs, meanDurationMs: busyMs / endings }
+}

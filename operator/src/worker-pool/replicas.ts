@@ -1,0 +1,291 @@
+// How many workers a pool should have now, and why, in a word and a sentence. Pure: the operator asks it for Deployments, local/ for
+// processes, and both keep the history it returns for the next call.
+//
+//   need (from the jobs) → min and max → stabilization windows → policies → never below what is busy
+import type { Scaling, ScalingRules, WorkerPool } from '../resources/worker-pool.ts'
+
+export interface Situation {
+  pool: Pick<WorkerPool, 'slots' | 'scaling'>
+  /** The number decided last; after a restart, the number there is. */
+  current: number
+  /** Unknown when Redis cannot be read: unknown is not zero. */
+  load: Load | 'unknown'
+  history: ScalingHistory
+  nowMs: number
+}
+
+export interface Load {
+  /** Jobs held by the pool's workers that live and do not drain. */
+  busy: number
+  queues: QueueLoad[]
+}
+
+export interface QueueLoad {
+  /** Jobs that could run now: in a lane, or delayed and due. */
+  ready: number
+  /** Jobs held by workers of all pools. */
+  busy: number
+  /** Absent: no limit. */
+  maxBusy?: number
+  /** Suspended by the resource or paused by a person: nothing is claimed. */
+  isStopped: boolean
+  /** The part of the ready jobs that is this pool's to run, 0 to 1: its slots among those of all pools that serve the queue. */
+  share: number
+  /** Measured; absent until there is data. */
+  rate?: Rate
+}
+
+export interface Rate {
+  jobsPerSecond: number
+  meanDurationMs: number
+}
+
+/** What windows and policies look back on. Begin with `noHistory`. */
+export interface ScalingHistory {
+  /** What was wanted, from that time until the next one. */
+  wishes: readonly { atMs: number; replicas: number }[]
+  changes: readonly { atMs: number; by: number }[]
+}
+
+export const noHistory: ScalingHistory = { wishes: [], changes: [] }
+
+export interface Decision {
+  replicas: number
+  reason:
+    | 'Concurrency'
+    | 'Latency'
+    | 'Idle'
+    | 'Suspended'
+    | 'MinReplicas'
+    | 'MaxReplicas'
+    | 'ScaleUpStabilized'
+    | 'ScaleDownStabilized'
+    | 'ScaleUpLimited'
+    | 'ScaleDownLimited'
+    | 'Manual'
+    | 'RedisUnreachable'
+  /** For a person. */
+  message: string
+  history: ScalingHistory
+}
+
+export function decideReplicas(situation: Situation): Decision {
+  const { pool, current, load, nowMs } = situation
+  const { scaling } = pool
+  if (scaling.mode === 'Manual') return byHand(situation)
+  if (load === 'unknown') return hold(situation)
+
+  const need = neededReplicas(pool, load)
+  const wanted = clamp(need.replicas, scaling.minReplicas, scaling.maxReplicas)
+  const history = remember(situation, wanted)
+  const stable = stabilized(scaling, current, history, nowMs)
+  const allowed = withinPolicies(scaling, current, stable, history, nowMs)
+  const busyReplicas = Math.ceil(load.busy / pool.slots)
+  const replicas = clamp(Math.max(allowed, busyReplicas), scaling.minReplicas, scaling.maxReplicas)
+
+  const why = explain({ need, wanted, stable, replicas, pool, load })
+  return { replicas, ...why, history: withChange(history, replicas - current, nowMs) }
+}
+
+/** The part of a queue's ready jobs that one pool should provide for. */
+export function shareOf(slots: number, slotsOfAllPools: number): number {
+  return slotsOfAllPools > 0 ? slots / slotsOfAllPools : 1
+}
+
+interface Need {
+  replicas: number
+  /** The pool's jobs that run or could be claimed now. */
+  jobs: number
+  reason: 'Concurrency' | 'Latency'
+}
+
+// Room for bursts above the measured rate.
+const HEADROOM = 1.2
+
+function neededReplicas({ slots, scaling }: Situation['pool'], { busy, queues }: Load): Need {
+  const claimable = sum(queues.map(claimableJobs))
+  const jobs = busy + claimable
+  const concurrency: Need = { replicas: ceil(jobs / slots), jobs, reason: 'Concurrency' }
+  if (scaling.target.type === 'Concurrency') return concurrency
+
+  const slotsForLatency = needForLatency(queues, scaling.target.latencyMs)
+  if (slotsForLatency === undefined) return concurrency
+  const replicas = ceil(Math.max(busy, Math.min(jobs, slotsForLatency)) / slots)
+  return { replicas, jobs, reason: 'Latency' }
+}
+
+/** By Little's law the slots that the arriving jobs keep busy, and those that work off what waits within the latency. */
+function needForLatency(queues: QueueLoad[], latencyMs: number): number | undefined {
+  const slots = queues.map((queue) => {
+    const { rate, share } = queue
+    if (!rate) return claimableJobs(queue) > 0 ? undefined : 0
+    const arriving = queue.isStopped
+      ? 0
+      : (rate.jobsPerSecond * rate.meanDurationMs * HEADROOM * share) / 1000
+    return arriving + (claimableJobs(queue) * rate.meanDurationMs) / latencyMs
+  })
+  return slots.every((count) => count !== undefined) ? sum(slots) : undefined
+}
+
+function claimableJobs({ ready, busy, maxBusy, isStopped, share }: QueueLoad): number {
+  if (isStopped) return 0
+  const room = maxBusy === undefined ? ready : Math.max(0, maxBusy - busy)
+  return Math.min(ready, room) * share
+}
+
+/** With Manual a person, `kubectl scale` or an autoscaler decides, at once and without Redis. */
+function byHand(situation: Situation): Decision {
+  const { current, nowMs } = situation
+  const replicas = situation.pool.scaling.manualReplicas
+  const history = withChange(remember(situation, replicas), replicas - current, nowMs)
+  return { replicas, reason: 'Manual', message: `${replicas}: set by spec.replicas`, history }
+}
+
+/** The current number counts as wished for, so that nothing is removed before Redis was readable for a whole window. */
+function hold(situation: Situation): Decision {
+  const { current } = situation
+  const message = `${current}, unchanged: Redis cannot be read, so the need is unknown`
+  return { replicas: current, reason: 'RedisUnreachable', message, history: remember(situation, current) }
+}
+
+function stabilized(scaling: Scaling, current: number, { wishes }: ScalingHistory, nowMs: number): number {
+  const wishedIn = (windowMs: number) =>
+    wishes
+      .filter((_, index) => (wishes[index + 1]?.atMs ?? Number.POSITIVE_INFINITY) > nowMs - windowMs)
+      .map((wish) => wish.replicas)
+  const atLeast = Math.min(...wishedIn(scaling.scaleUp.stabilizationWindowMs))
+  const atMost = Math.max(...wishedIn(scaling.scaleDown.stabilizationWindowMs))
+  return clamp(current, atLeast, atMost)
+}
+
+function withinPolicies(
+  scaling: Scaling,
+  current: number,
+  wanted: number,
+  { changes }: ScalingHistory,
+  nowMs: number,
+): number {
+  const atStartOf = (periodMs: number) =>
+    current - sum(changes.filter((change) => change.atMs > nowMs - periodMs).map((change) => change.by))
+  if (wanted > current) {
+    // A percentage of nothing would keep an empty pool empty for ever.
+    const limits = limitsOf(scaling.scaleUp, current, ({ type, value, periodMs }) => {
+      const start = atStartOf(periodMs)
+      return type === 'Pods' ? start + value : Math.max(start + 1, ceil(start * (1 + value / 100)))
+    })
+    const limit = scaling.scaleUp.selectPolicy === 'Min' ? Math.min(...limits) : Math.max(...limits)
+    return limits.length === 0 ? wanted : Math.min(wanted, Math.max(current, limit))
+  }
+  const limits = limitsOf(scaling.scaleDown, current, ({ type, value, periodMs }) => {
+    const start = atStartOf(periodMs)
+    return type === 'Pods' ? start - value : Math.floor(start * (1 - value / 100))
+  })
+  const limit = scaling.scaleDown.selectPolicy === 'Min' ? Math.max(...limits) : Math.min(...limits)
+  return limits.length === 0 ? wanted : Math.max(wanted, Math.min(current, limit))
+}
+
+function limitsOf(
+  { selectPolicy, policies }: ScalingRules,
+  current: number,
+  limitOf: (policy: ScalingRules['policies'][number]) => number,
+): number[] {
+  return selectPolicy === 'Disabled' ? [current] : policies.map(limitOf)
+}
+
+interface Outcome {
+  need: Need
+  wanted: number
+  stable: number
+  replicas: number
+  pool: Situation['pool']
+  load: Load
+}
+
+function explain(outcome: Outcome): Pick<Decision, 'reason' | 'message'> {
+  const { need, wanted, stable, replicas, pool, load } = outcome
+  const { minReplicas, maxReplicas, scaleUp, scaleDown } = pool.scaling
+  const count = `${replicas} of at most ${maxReplicas}`
+  const jobs = describeJobs(outcome)
+  if (replicas !== stable && stable > replicas) {
+    return {
+      reason: 'ScaleUpLimited',
+      message: `${count}: ${wanted} wanted, as far as the scaleUp policies allow: ${jobs}`,
+    }
+  }
+  if (replicas !== stable && replicas > wanted) {
+    const message = `${count}: ${wanted} would do, as far as the scaleDown policies allow: ${jobs}`
+    return { reason: 'ScaleDownLimited', message }
+  }
+  if (replicas > wanted) {
+    const message = `${count}: ${wanted} would do, removed when that has held for ${seconds(scaleDown)}: ${jobs}`
+    return { reason: 'ScaleDownStabilized', message }
+  }
+  if (replicas < wanted) {
+    const message = `${count}: ${wanted} wanted, added when that has held for ${seconds(scaleUp)}: ${jobs}`
+    return { reason: 'ScaleUpStabilized', message }
+  }
+  if (need.replicas > maxReplicas) {
+    return {
+      reason: 'MaxReplicas',
+      message: `${replicas}, the maximum, where ${need.replicas} could work: ${jobs}`,
+    }
+  }
+  if (need.replicas < minReplicas) {
+    return { reason: 'MinReplicas', message: `${replicas}, the minimum: ${jobs}` }
+  }
+  if (need.jobs === 0)
+    return { reason: isAllStopped(load) ? 'Suspended' : 'Idle', message: `${count}: ${jobs}` }
+  return { reason: need.reason, message: `${count}: ${jobs}` }
+}
+
+function describeJobs({ need, pool, load }: Outcome): string {
+  const slots = `${counted(pool.slots, 'slot')} a worker`
+  if (need.jobs > 0) return `${counted(Math.ceil(need.jobs), 'job')} ready or running, ${slots}`
+  const waiting = sum(load.queues.map((queue) => queue.ready))
+  if (waiting === 0) return 'no jobs ready or running'
+  if (isAllStopped(load)) return `${counted(waiting, 'job')} ready, but claims are suspended or paused`
+  return `${counted(waiting, 'job')} ready, but none may be claimed now (suspended, paused or at limits.maxBusy)`
+}
+
+function isAllStopped({ queues }: Load): boolean {
+  return queues.length > 0 && queues.every((queue) => queue.isStopped)
+}
+
+const LONGEST_PERIOD_MS = 1_800_000
+
+function remember({ history, current, pool, nowMs }: Situation, replicas: number): ScalingHistory {
+  const { scaleUp, scaleDown } = pool.scaling
+  const windowMs = Math.max(scaleUp.stabilizationWindowMs, scaleDown.stabilizationWindowMs)
+  // The first look does not know what was wanted before: the number there is, as an HPA assumes too.
+  const before = history.wishes.length > 0 ? history.wishes : [{ atMs: nowMs, replicas: current }]
+  const wishes = before.at(-1)?.replicas === replicas ? before : [...before, { atMs: nowMs, replicas }]
+  return {
+    wishes: wishes.filter((_, index) => (wishes[index + 1]?.atMs ?? nowMs) >= nowMs - windowMs),
+    changes: history.changes.filter((change) => change.atMs > nowMs - LONGEST_PERIOD_MS),
+  }
+}
+
+function withChange(history: ScalingHistory, by: number, atMs: number): ScalingHistory {
+  return by === 0 ? history : { ...history, changes: [...history.changes, { atMs, by }] }
+}
+
+function clamp(value: number, least: number, most: number): number {
+  return Math.min(Math.max(value, least), most)
+}
+
+/** Shares and rates are fractions: 3.0000000001 workers are three. */
+function ceil(value: number): number {
+  return Math.ceil(value - 1e-9)
+}
+
+function sum(values: number[]): number {
+  return values.reduce((total, value) => total + value, 0)
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
+}
+
+function seconds({ stabilizationWindowMs }: ScalingRules): string {
+  return counted(stabilizationWindowMs / 1000, 'second')
+}

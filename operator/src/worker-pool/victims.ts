@@ -1,0 +1,29 @@
+// Which workers go when a pool becomes smaller. Pure. A victim is drained first and stopped only when it holds nothing,
+// so a busy one may be chosen: it finishes what it holds and takes nothing new.
+
+export interface Candidate {
+  /** The UID of the pod, or of the process where there are no pods. */
+  podUid: string
+  /** Jobs it holds in all queues. */
+  held: number
+  startedAtMs: number
+  /** Chosen before, and not yet gone. */
+  isDraining: boolean
+}
+
+/** Idle ones first, then the youngest. Among equals those that already drain, so that a choice once made is kept. */
+export function chooseVictims(candidates: readonly Candidate[], count: number): string[] {
+  return [...candidates]
+    .sort(byReadinessToGo)
+    .slice(0, Math.max(0, count))
+    .map((candidate) => candidate.podUid)
+}
+
+function byReadinessToGo(a: Candidate, b: Candidate): number {
+  return (
+    Number(a.held > 0) - Number(b.held > 0) ||
+    Number(b.isDraining) - Number(a.isDraining) ||
+    b.startedAtMs - a.startedAtMs ||
+    a.podUid.localeCompare(b.podUid)
+  )
+}

@@ -1,0 +1,136 @@
+// retry, cancel, delete, pause and resume: what people do to jobs and queues.
+import { connectRedis, newJob, openQueue } from 'millhand/queue'
+import { eventually } from '../eventually.ts'
+import { redisUrl } from '../redis.ts'
+import { millhand, ownNamespace, PATIENCE_MS, type Running, startMillhand, TINY_TASKS } from './millhand.ts'
+
+const namespace = ownNamespace()
+const env = { MILLHAND_REDIS_URL: redisUrl(), MILLHAND_NAMESPACE: namespace }
+const run = (...args: string[]) => millhand(args, { env })
+const redis = connectRedis(redisUrl())
+const queue = openQueue(redis, `${namespace}.acted`)
+const stateOf = async (id: string) => (await queue.job(id))?.state
+let worker: Running
+
+beforeAll(async () => {
+  worker = startMillhand(['worker', TINY_TASKS, '--queue', 'acted', '--slots', '2', '--isolation', 'Reuse'], {
+    env,
+  })
+  await worker.says(/worker ready/)
+}, PATIENCE_MS)
+afterAll(async () => {
+  redis.close()
+  worker.process.kill('SIGTERM')
+  worker.process.kill('SIGTERM')
+  await worker.ended
+}, PATIENCE_MS)
+
+async function bury(...ids: string[]): Promise<void> {
+  await queue.enqueue(ids.map((id) => newJob('throws-terminal', null, { id })))
+  for (const id of ids) await eventually(async () => (await stateOf(id)) === 'buried')
+}
+
+test('a buried job is ready again after retry', async () => {
+  await bury('again')
+  await queue.pause()
+  expect(await run('retry', 'acted', 'again')).toMatchObject({
+    code: 0,
+    stdout: 'job again is ready again\n',
+  })
+  expect(await stateOf('again')).toBe('ready')
+  await queue.resume()
+  await eventually(async () => (await stateOf('again')) === 'buried')
+})
+
+test('only buried jobs are retried or deleted; the others are named, with their state', async () => {
+  await queue.enqueue([newJob('succeeds', null, { id: 'waits', delayMs: 600_000 })])
+  await bury('lies')
+  const retried = await run('retry', 'acted', 'waits', 'nobody', 'lies', '--json')
+  expect(retried.code).toBe(1)
+  expect(JSON.parse(retried.stdout).jobs).toEqual([
+    { id: 'waits', state: 'delayed' },
+    { id: 'nobody', state: 'unknown' },
+    { id: 'lies', state: 'ready' },
+  ])
+  expect(retried.stderr).toMatch(
+    /only buried jobs can be retried:\n +job waits is delayed\n +job nobody is not known/,
+  )
+  expect(await run('delete', 'acted', 'waits')).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('job waits is delayed; only buried jobs'),
+  })
+})
+
+test(
+  '--all retries, or deletes, every buried job, each once',
+  async () => {
+    await bury(...Array.from({ length: 12 }, (_, index) => `many-${index}`))
+    const before = (await queue.depth()).buried
+    expect(await run('retry', 'acted', '--all')).toMatchObject({
+      code: 0,
+      stdout: `${before} jobs of ${queue.name} are ready again\n`,
+    })
+    await eventually(async () => (await queue.depth()).buried === before)
+    expect(await run('delete', 'acted', '--all')).toMatchObject({
+      code: 0,
+      stdout: `${before} jobs of ${queue.name} are deleted\n`,
+    })
+    expect(await run('delete', 'acted', '--all')).toMatchObject({
+      code: 0,
+      stdout: `${queue.name} has no buried jobs\n`,
+    })
+    expect(await stateOf('many-3')).toBeUndefined()
+  },
+  PATIENCE_MS,
+)
+
+test('retry and delete want to know which jobs', async () => {
+  expect(await run('retry', 'acted')).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('name the jobs by their ids, or give --all'),
+  })
+  expect(await run('delete', 'acted', 'x', '--all')).toMatchObject({ code: 2 })
+})
+
+test(
+  'a waiting job is cancelled at once, a running one is ended, an ended one cannot be',
+  async () => {
+    await queue.enqueue([
+      newJob('succeeds', null, { id: 'delayed', delayMs: 600_000 }),
+      newJob('sleeps-forever', null, { id: 'runs' }),
+      newJob('succeeds', null, { id: 'ended' }),
+    ])
+    await eventually(
+      async () => (await stateOf('runs')) === 'held' && (await stateOf('ended')) === 'completed',
+    )
+    const { code, stdout, stderr } = await run('cancel', 'acted', 'delayed', 'runs', 'ended')
+    expect(code).toBe(1)
+    expect(stdout).toBe('job delayed is cancelled\njob runs is being ended by its worker\n')
+    expect(stderr).toContain('job ended is completed; only a job that waits or runs can be cancelled')
+    await eventually(async () => (await stateOf('runs')) === 'cancelled')
+  },
+  PATIENCE_MS,
+)
+
+test('a paused queue gives out no job until it is resumed', async () => {
+  expect(await run('pause', 'acted')).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining(`${queue.name} is paused`),
+    stderr: '',
+  })
+  await queue.enqueue([newJob('succeeds', null, { id: 'patient' })])
+  expect((await run('queues', 'acted')).stdout).toMatch(/ paused$/m)
+  expect(await stateOf('patient')).toBe('ready')
+  expect(await run('resume', 'acted')).toMatchObject({
+    code: 0,
+    stdout: `${queue.name} is not paused; 1 of its jobs are ready\n`,
+  })
+  await eventually(async () => (await stateOf('patient')) === 'completed')
+})
+
+test('pausing a queue that nobody knows says that its name may be wrong', async () => {
+  expect(await run('pause', 'actde')).toMatchObject({
+    code: 0,
+    stderr: expect.stringContaining('is its name right?'),
+  })
+})

@@ -1,0 +1,113 @@
+import { redisUrl } from '../redis.ts'
+import { millhand, ownNamespace, PATIENCE_MS, type Running, startMillhand, TINY_TASKS } from './millhand.ts'
+
+const env = { MILLHAND_REDIS_URL: redisUrl(), MILLHAND_NAMESPACE: ownNamespace() }
+const enqueue = (...args: string[]) => millhand(['enqueue', ...args], { env })
+let worker: Running
+
+beforeAll(async () => {
+  worker = startMillhand(['worker', TINY_TASKS, '--queue', 'work', '--slots', '2', '--isolation', 'Reuse'], {
+    env,
+  })
+  await worker.says(/worker ready/)
+}, PATIENCE_MS)
+afterAll(async () => {
+  worker.process.kill('SIGTERM')
+  worker.process.kill('SIGTERM')
+  await worker.ended
+}, PATIENCE_MS)
+
+test('a job is enqueued, and its id said', async () => {
+  const { code, stdout } = await enqueue('waiting', 'send')
+  expect(code).toBe(0)
+  const [, id = ''] = /^job (\S+) enqueued in /.exec(stdout) ?? []
+  const job = JSON.parse((await millhand(['job', 'waiting', id, '--json'], { env })).stdout)
+  expect(job).toMatchObject({ state: 'ready', task: 'send', input: null, priority: 'normal' })
+})
+
+test('a job carries its options', async () => {
+  const options = [
+    '--id',
+    'mine',
+    '--priority',
+    'urgent',
+    '--delay',
+    '10m',
+    '--max-attempts',
+    '7',
+    '--timeout',
+    '30s',
+    '--json',
+  ]
+  const enqueued = await enqueue('waiting', 'send', '{"to":"ann"}', ...options)
+  expect(JSON.parse(enqueued.stdout)).toEqual({
+    id: 'mine',
+    queue: `${env.MILLHAND_NAMESPACE}.waiting`,
+    enqueued: 'created',
+  })
+  const job = JSON.parse((await millhand(['job', 'waiting', 'mine', '--json'], { env })).stdout)
+  expect(job).toMatchObject({ state: 'delayed', input: { to: 'ann' }, priority: 'urgent', timeoutMs: 30_000 })
+  expect(job.dueAtMs - job.enqueuedAtMs).toBe(600_000)
+})
+
+test('a known id is not enqueued again, and its state is said', async () => {
+  await enqueue('waiting', 'send', '--id', 'once')
+  const again = await enqueue('waiting', 'send', '--id', 'once')
+  expect(again).toMatchObject({ code: 0, stdout: expect.stringContaining('job once is known') })
+  expect(again.stdout).toContain('it is ready')
+})
+
+test('the input may come from standard input', async () => {
+  const { stdout } = await millhand(['enqueue', 'work', 'succeeds', '-', '--wait=30s'], {
+    env,
+    input: '{"a":\n[1,2]}',
+  })
+  expect(JSON.parse(stdout).input).toEqual({ a: [1, 2] })
+})
+
+test('whoever waits gets the result as JSON', async () => {
+  const { code, stdout } = await enqueue('work', 'succeeds', '{"file":"cat.png"}', '--wait')
+  expect(code).toBe(0)
+  expect(JSON.parse(stdout)).toMatchObject({ input: { file: 'cat.png' }, attempt: 1 })
+})
+
+test('whoever waits for a job that fails for good gets its true reason', async () => {
+  const { code, stdout, stderr } = await enqueue(
+    'work',
+    'throws',
+    '{"message":"the \\u001b[31mdisk is full"}',
+    '--max-attempts',
+    '1',
+    '--wait=30s',
+  )
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+  expect(stderr).toMatch(/^millhand: job \S+ is buried .*TypeError: the \\x1b\[31mdisk is full\n$/)
+})
+
+test('whoever waits too shortly is told where the job is, and why it failed until then', async () => {
+  const { code, stderr } = await enqueue('work', 'throws', '{"message":"no luck"}', '--wait=2s')
+  expect(code).toBe(1)
+  expect(stderr).toMatch(
+    /^millhand: job \S+ has not ended within 2s; it is \w+; its last attempt failed: TypeError: no luck\n$/,
+  )
+})
+
+test(
+  'what cannot be enqueued is refused with the reason, and nothing is printed',
+  async () => {
+    const refusals = {
+      'the input is not valid JSON at line 1, column 2': ['work', 'send', '{to:1}'],
+      '"a b" is no name of a task': ['work', 'a b'],
+      '"$!" is no job id': ['work', 'send', '--id', '$!'],
+      'A duration is like 500ms': ['work', 'send', '--delay', '10'],
+      'Allowed choices are urgent, high, normal, low': ['work', 'send', '--priority', 'asap'],
+      'a whole number of at least 1': ['work', 'send', '--max-attempts', '0'],
+    }
+    const ran = await Promise.all(Object.values(refusals).map((args) => enqueue(...args)))
+    for (const [index, reason] of Object.keys(refusals).entries()) {
+      expect(ran[index]).toMatchObject({ stdout: '', stderr: expect.stringContaining(reason) })
+      expect(ran[index]?.code).toBeGreaterThan(0)
+    }
+  },
+  PATIENCE_MS,
+)

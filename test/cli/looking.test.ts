@@ -1,0 +1,127 @@
+// queues, jobs, job and workers: what people see of a queue that a real worker serves.
+
+import { eventually } from '../eventually.ts'
+import { redisUrl } from '../redis.ts'
+import { millhand, ownNamespace, PATIENCE_MS, type Running, startMillhand, TINY_TASKS } from './millhand.ts'
+
+const namespace = ownNamespace()
+const env = { MILLHAND_REDIS_URL: redisUrl(), MILLHAND_NAMESPACE: namespace }
+const run = async (...args: string[]) => (await millhand(args, { env })).stdout
+const json = async (...args: string[]) => JSON.parse(await run(...args, '--json'))
+let worker: Running
+
+beforeAll(async () => {
+  worker = startMillhand(['worker', TINY_TASKS, '--queue', 'seen', '--slots', '2', '--isolation', 'Reuse'], {
+    env,
+  })
+  await worker.says(/worker ready/)
+  await run(
+    'enqueue',
+    'seen',
+    'throws',
+    '{"message":"boom \\u001b[2J"}',
+    '--id',
+    'failed',
+    '--max-attempts',
+    '1',
+    '--wait=30s',
+  )
+  await run('enqueue', 'seen', 'exits', '{"code":3}', '--id', 'exited', '--max-attempts', '1', '--wait=30s')
+  await run('enqueue', 'seen', 'succeeds', '{"a":1}', '--id', 'done', '--wait=30s')
+  await run('enqueue', 'seen', 'sleeps-forever', '--id', 'running')
+  await run('enqueue', 'seen', 'succeeds', '--id', 'later', '--delay', '1h')
+  await eventually(async () => (await json('job', 'seen', 'running')).state === 'held')
+}, PATIENCE_MS)
+afterAll(async () => {
+  worker.process.kill('SIGTERM')
+  worker.process.kill('SIGTERM')
+  await worker.ended
+}, PATIENCE_MS)
+
+test('queues shows the numbers of every queue of the namespace', async () => {
+  expect(await run('queues')).toMatch(
+    new RegExp(
+      `^NAMESPACE +QUEUE +READY +BUSY +DELAYED +BURIED +COMPLETED.*\\n${namespace} +seen +0 +1 +1 +2 +1`,
+    ),
+  )
+  const [queue] = await json('queues', 'seen')
+  expect(queue).toMatchObject({
+    queue: `${namespace}.seen`,
+    namespace,
+    name: 'seen',
+    busy: 1,
+    delayed: 1,
+    buried: 2,
+    paused: false,
+  })
+})
+
+test('queues finds those of all namespaces when none is given', async () => {
+  const { stdout } = await millhand(['queues', '--json'], { env: { MILLHAND_REDIS_URL: redisUrl() } })
+  expect(JSON.parse(stdout)).toContainEqual(expect.objectContaining({ queue: `${namespace}.seen` }))
+})
+
+test('jobs shows a few of each state', async () => {
+  const shown = await run('jobs', 'seen')
+  expect(shown).toContain(`${namespace}.seen: 1 held, 0 ready, 1 delayed, 2 buried, 1 completed so far`)
+  expect(shown).toMatch(/^held +running +sleeps-forever .* by \S+$/m)
+  expect(shown).toMatch(/^delayed +later +succeeds .* due in (1h|60m|59m)$/m)
+  expect(shown).toMatch(/^buried +failed +throws .* buried \S+ ago$/m)
+})
+
+test('jobs pages through one state', async () => {
+  const pages = [
+    await json('jobs', 'seen', '--state', 'buried', '--limit', '1'),
+    await json('jobs', 'seen', '--state', 'buried', '--limit', '1', '--offset', '1'),
+  ]
+  expect(pages.flatMap(({ jobs }) => jobs.map(({ id }: { id: string }) => id))).toEqual(['exited', 'failed'])
+  expect(await run('jobs', 'seen', '--state', 'completed')).toMatch(
+    /^completed +done +succeeds .* ended \S+ ago$/m,
+  )
+})
+
+test('jobs of a queue that nobody knows says that its name may be wrong', async () => {
+  const { code, stderr } = await millhand(['jobs', 'sene'], { env })
+  expect({ code, stderr }).toEqual({
+    code: 0,
+    stderr: expect.stringContaining(`nothing is known of a queue ${namespace}.sene`),
+  })
+})
+
+test('job tells why a job failed, with the stack, and obeys nothing that is in it', async () => {
+  const shown = await run('job', 'seen', 'failed')
+  expect(shown).toMatch(/state +buried/)
+  expect(shown).toMatch(/input +\{"message":"boom \\u001b\[2J"\}/)
+  expect(shown).toMatch(/failed {2}TypeError: boom \\x1b\[2J\n +at .*tiny\.ts/)
+  expect(shown.replaceAll('\n', '')).not.toMatch(/\p{Cc}/u)
+  expect(await run('job', 'seen', 'exited')).toMatch(/exited {2}.*\n.*exit code 3/)
+})
+
+test('job without a queue finds it in any', async () => {
+  expect(await json('job', 'done')).toMatchObject({
+    queue: `${namespace}.seen`,
+    state: 'completed',
+    result: { input: { a: 1 }, attempt: 1 },
+    failures: [],
+  })
+})
+
+test('job that nobody knows is a failure that says so', async () => {
+  const { code, stdout, stderr } = await millhand(['job', 'seen', 'nobody'], { env })
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+  expect(stderr).toContain(`job nobody is not known in ${namespace}.seen`)
+})
+
+test('workers shows who works, with slots and held jobs', async () => {
+  const [entry] = await json('workers', 'seen')
+  expect(entry).toMatchObject({
+    queue: `${namespace}.seen`,
+    slots: 2,
+    held: 1,
+    isolation: 'Reuse',
+    alive: true,
+    draining: false,
+  })
+  expect(await run('workers')).toMatch(/^seen +\S+ +\S+ +2 +1 +alive +\S+ +Reuse$/m)
+  expect(await run('workers', 'other')).toContain(`no worker serves ${namespace}.other`)
+})

@@ -1,0 +1,129 @@
+// F1, F4, F5, F6, F22, F26 as the queue sees them: each way an attempt can end badly leaves its true reason on the job. The ways
+// themselves are tested in test/worker-runtime/child.
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import fc from 'fast-check'
+import { eventually } from '../eventually.ts'
+import { descendants, isAlive } from '../worker-process.ts'
+import { scene } from './scene.ts'
+
+const TINY = fileURLToPath(new URL('../tasks/tiny.ts', import.meta.url))
+
+describe('an attempt', () => {
+  test(
+    'whose child is killed at a random moment fails with the signal, and its neighbours are untouched (F1)',
+    scene(async (scene) => {
+      await scene.settings({ maxAttempts: 20 })
+      const worker = await scene.worker({ slots: 3 })
+      const seed = Date.now() % 2 ** 31
+      const delays = fc.sample(fc.integer({ min: 0, max: 150 }), { seed, numRuns: 25 })
+      await scene.enqueue(60, 'naps', { ms: 120 })
+      let kills = 0
+      for (const delayMs of delays) {
+        await new Promise((resolve) => setTimeout(resolve, delayMs))
+        const victims = scene
+          .childrenOf(worker)
+          .filter((pid) => scene.history.of('started').some((event) => event.pid === pid))
+        const victim = victims.find((pid) => isAlive(pid))
+        if (!victim) continue
+        process.kill(victim, 'SIGKILL')
+        scene.fault(`child ${victim} killed`)
+        kills += 1
+      }
+      await scene.idle()
+      const { counts } = await scene.queue.depth()
+      // A child that is killed in the instant after its result was sent has hurt nobody.
+      if (counts.retried > kills || counts.retried === 0)
+        throw new Error(`${kills} kills, ${counts.retried} retries; seed ${seed}`)
+      const hurt = (await scene.queue.jobs('completed', { limit: 100 })).map(({ id }) => scene.queue.job(id))
+      for (const details of await Promise.all(hurt))
+        for (const failure of details?.failures ?? [])
+          expect(failure).toMatchObject({ outcome: 'killed', signal: 'SIGKILL' })
+      await scene.judge({ faults: kills })
+    }),
+    90_000,
+  )
+
+  test(
+    'that blocks its own event loop for three leases costs its worker nothing (F4)',
+    scene(async (scene) => {
+      const worker = await scene.worker({ slots: 1 })
+      await scene.worker({ slots: 1 })
+      const [handle] = await scene.enqueue(1, 'spins', { ms: 21_000 })
+      await scene.idle()
+      expect(await handle?.details()).toMatchObject({ state: 'completed', attempts: 1, crashes: 0 })
+      expect(worker.said('taken for dead')).toBeUndefined()
+      await scene.judge({ faults: 0 })
+    }),
+    60_000,
+  )
+
+  test.each([
+    ['busy-loops', { timeoutMs: 500 }, { outcome: 'timed-out', signal: 'SIGKILL' }],
+    ['ignores-sigterm', { timeoutMs: 500 }, { outcome: 'timed-out', signal: 'SIGKILL' }],
+    ['exits', {}, { outcome: 'exited', exitCode: 0 }],
+    ['aborts', {}, { outcome: 'killed', signal: 'SIGABRT' }],
+    ['heap-oom', {}, { outcome: 'out-of-memory' }],
+    ['unhandled-rejection', {}, { outcome: 'failed', error: { message: 'nobody caught me' } }],
+    ['huge-result', {}, { outcome: 'output-limit' }],
+    ['floods-stdout', {}, { outcome: 'output-limit' }],
+    ['no-such-task', {}, { outcome: 'failed', error: { message: expect.stringContaining('no-such-task') } }],
+  ])(
+    'of %s leaves its true reason on the buried job, and its neighbours run on (F5, F6, F22)',
+    (task, options, reason) =>
+      scene(async (scene) => {
+        const worker = await scene.worker({
+          slots: 2,
+          modules: [TINY, scene.recorded],
+          env: { NODE_OPTIONS: '--max-old-space-size=64' },
+        })
+        const handle = await scene.jobs.enqueue(
+          task,
+          { code: 0, bytes: 8_000_000, megabytes: 100, started: `${scene.history.file}-pids` },
+          { maxAttempts: 1, ...options },
+        )
+        scene.history.add({ what: 'acknowledged', job: handle.id })
+        await scene.enqueue(5, 'naps', { ms: 20 })
+        await scene.idle()
+        const details = await handle.details()
+        expect(details).toMatchObject({ state: 'buried', attempts: 1, crashes: 0, failures: [reason] })
+        expect(details?.failures[0]?.durationMs).toBeGreaterThanOrEqual(0)
+        expect(worker.child.exitCode).toBe(null)
+        await scene.judge({ faults: 0, ends: ['completed', 'buried'] })
+      })(),
+    60_000,
+  )
+
+  test(
+    'leaves nothing behind after 200 children with double-forking tasks among them (F26)',
+    scene(async (scene) => {
+      const worker = await scene.worker({
+        slots: 3,
+        modules: [TINY, scene.recorded],
+        isolation: 'Reuse',
+        env: { MILLHAND_JOBS_PER_CHILD: '1' },
+      })
+      const handles = await scene.jobs.enqueueMany(
+        Array.from({ length: 20 }, (_, i) => ({
+          task: 'forks-twice',
+          input: { after: 'return', started: `${scene.history.file}-pids-${i}` },
+        })),
+      )
+      for (const { id } of handles) scene.history.add({ what: 'acknowledged', job: id })
+      await scene.enqueue(180, 'naps')
+      await scene.idle(90_000)
+      // Spares apart, nothing that the worker started lives, and nothing is a zombie.
+      const grandchildren = handles.flatMap((_, i) =>
+        readFileSync(`${scene.history.file}-pids-${i}`, 'utf8').split('\n').filter(Boolean).map(Number),
+      )
+      expect(grandchildren.length).toBeGreaterThanOrEqual(60)
+      for (const { id } of handles) scene.history.add({ what: 'started', job: id })
+      await eventually(() => !grandchildren.some(isAlive), { what: 'no grandchild lives' })
+      await eventually(() => descendants(worker.pid).filter((pid) => !isAlive(pid)).length === 0, {
+        what: 'no zombie is left',
+      })
+      await scene.judge({ faults: 0 })
+    }),
+    120_000,
+  )
+})

@@ -1,0 +1,4 @@
+import { task } from '../../worker-runtime/src/index.ts'
+
+task('twice', () => 1)
+task('twice', () => 2)

@@ -1,0 +1,203 @@
+// Tiny tasks, each named for what it does. Tests load this file into real children.
+import { spawn } from 'node:child_process'
+import { writeFileSync, writeSync } from 'node:fs'
+import { TerminalError, task } from '../../worker-runtime/src/index.ts'
+import { frame } from './frame.ts'
+
+const never = new Promise<never>(() => {})
+const busyLoop = () => {
+  for (;;);
+}
+const tell = (file: string | undefined, text: string) => file && writeFileSync(file, text, { flag: 'a' })
+
+export const succeeds = task('succeeds', async (input: unknown, job) => ({
+  input,
+  id: job.id,
+  attempt: job.attempt,
+}))
+export const noop = task('noop', () => {})
+export const returnsNothing = task('returns-nothing', async () => undefined)
+export const throws = task('throws', async ({ message }: { message: string }) => {
+  throw Object.assign(new TypeError(message, { cause: new Error('the root of it') }), { code: 'E_TINY' })
+})
+export const throwsTerminal = task('throws-terminal', async () => {
+  throw new TerminalError('never again')
+})
+export const throwsValue = task('throws-value', async ({ value }: { value: unknown }) => {
+  throw value
+})
+export const throwsHostile = task('throws-hostile', async () => {
+  throw new Proxy(new Error('x'), {
+    get() {
+      throw new Error('hostile getter')
+    },
+  })
+})
+export const throwsHuge = task('throws-huge', async () => {
+  throw new Error('x'.repeat(50_000_000))
+})
+export const sleeps = task(
+  'sleeps',
+  ({ ms }: { ms: number }) => new Promise((done) => setTimeout(done, ms, 'slept')),
+)
+export const sleepsForever = task('sleeps-forever', async (input: { started?: string } | null) => {
+  tell(input?.started, `${process.pid}\n`)
+  return never
+})
+export const obeysAbort = task(
+  'obeys-abort',
+  async (input: { started?: string; fails?: boolean } | null, job) => {
+    const { signal } = job
+    tell(input?.started, `${process.pid}\n`)
+    await new Promise((aborted) => signal.addEventListener('abort', aborted))
+    if (input?.fails) signal.throwIfAborted()
+    return `aborted: ${signal.reason.message}`
+  },
+)
+export const ignoresSigterm = task('ignores-sigterm', async ({ started }: { started: string }) => {
+  process.removeAllListeners('SIGTERM')
+  process.on('SIGTERM', () => {})
+  tell(started, `${process.pid}\n`)
+  return never
+})
+export const forksTwice = task(
+  'forks-twice',
+  async ({ started, after }: { started: string; after?: 'return' | 'busy-loop' }) => {
+    const script = `trap '' TERM; (trap '' TERM; echo $$ >> ${started}; sleep 600) & echo $! >> ${started}; sleep 600`
+    spawn('sh', ['-c', script], { stdio: 'ignore' })
+    process.on('SIGTERM', () => {})
+    tell(started, `${process.pid}\n`)
+    if (after === 'return') {
+      const { readFileSync } = await import('node:fs')
+      while (readFileSync(started, 'utf8').split('\n').length < 4)
+        await new Promise((done) => setTimeout(done, 5))
+      return 'left them behind'
+    }
+    if (after === 'busy-loop') {
+      const { readFileSync } = await import('node:fs')
+      while (readFileSync(started, 'utf8').split('\n').length < 4)
+        await new Promise((done) => setTimeout(done, 5))
+      busyLoop()
+    }
+    return never
+  },
+)
+export const busyLoops = task('busy-loops', async (input: { started?: string } | null) => {
+  tell(input?.started, `${process.pid}\n`)
+  busyLoop()
+})
+export const exits = task('exits', async ({ code }: { code: number }) => {
+  process.exit(code)
+})
+export const aborts = task('aborts', async () => process.abort())
+export const killsItself = task('kills-itself', async ({ signal }: { signal: NodeJS.Signals }) => {
+  process.kill(process.pid, signal)
+  return never
+})
+export const stopsItself = task('stops-itself', async ({ started }: { started: string }) => {
+  tell(started, `${process.pid}\n`)
+  process.kill(process.pid, 'SIGSTOP')
+  return never
+})
+export const heapOom = task('heap-oom', async () => {
+  const kept: unknown[] = []
+  for (;;) kept.push(new Array(10_000).fill({ x: kept.length }))
+})
+export const eatsMemory = task('eats-memory', async ({ megabytes }: { megabytes: number }) => {
+  const kept: Buffer[] = []
+  for (let count = 0; count < megabytes; count += 10) {
+    kept.push(Buffer.alloc(10 * 2 ** 20, 1))
+    await new Promise((done) => setTimeout(done, 5))
+  }
+  await new Promise((done) => setTimeout(done, 3_000))
+  return kept.length
+})
+export const unhandledRejection = task(
+  'unhandled-rejection',
+  async ({ afterMs = 0 }: { afterMs?: number }) => {
+    setTimeout(() => void Promise.reject(new Error('nobody caught me')), afterMs)
+    return never
+  },
+)
+export const uncaughtException = task('uncaught-exception', async () => {
+  setTimeout(() => {
+    throw new Error('thrown from a timer')
+  }, 1)
+  return never
+})
+export const lateRejection = task('late-rejection', async () => {
+  setTimeout(() => void Promise.reject(new Error('too late')), 20)
+  return 'done'
+})
+export const hugeResult = task('huge-result', async ({ bytes }: { bytes: number }) => 'x'.repeat(bytes))
+export const circularResult = task('circular-result', async () => {
+  const circle: Record<string, unknown> = {}
+  circle.self = circle
+  return circle
+})
+export const bigIntResult = task('bigint-result', async () => 10n)
+export const writes = task('writes', async ({ out = '', err = '' }: { out?: string; err?: string }) => {
+  process.stdout.write(out)
+  process.stderr.write(err)
+})
+export const logs = task('logs', async ({ text }: { text: string }, job) => job.log(text, { a: 1 }))
+export const floodsStdout = task('floods-stdout', async () => {
+  const line = `${'y'.repeat(1023)}\n`
+  for (;;) process.stdout.write(line)
+})
+export const progresses = task('progresses', async ({ steps }: { steps: number }, job) => {
+  for (let step = 1; step <= steps; step += 1) await job.progress(step / steps)
+  return 'done'
+})
+export const progressTooLarge = task('progress-too-large', async (_: unknown, job) => {
+  await job.progress('x'.repeat(5_000))
+})
+export const tellsChild = task('tells-child', async () => process.pid)
+export const tellsEnvironment = task('tells-environment', async () => ({
+  env: { ...process.env },
+  argv: process.argv.slice(2),
+  oomScore: (await import('node:fs')).readFileSync('/proc/self/oom_score_adj', 'utf8').trim(),
+}))
+export const polluted = task('polluted', async (input: unknown) => ({
+  polluted: ({} as { polluted?: unknown }).polluted ?? null,
+  input,
+}))
+/** Speaks on the message channel itself. */
+export const sendsRaw = task('sends-raw', async ({ raw }: { raw: keyof typeof RAW }) => {
+  RAW[raw]()
+  return never
+})
+const RAW = {
+  garbage: () => writeSync(3, Buffer.alloc(64, 0xff)),
+  'unknown-kind': () => writeSync(3, frame(99, '{}\n')),
+  'not-json': () => writeSync(3, frame(22, 'not json\n')),
+  'no-line': () => writeSync(3, frame(22, '{"run":1}')),
+  'no-run': () => writeSync(3, frame(22, '{}\n')),
+  'an-array': () => writeSync(3, frame(19, '[1]\n')),
+  'kind-of-the-worker': () => writeSync(3, frame(2, '{"run":1}\n{}')),
+  'too-long': () => {
+    const head = Buffer.alloc(5)
+    head.writeUInt32BE(100 * 2 ** 20)
+    head.writeUInt8(22, 4)
+    writeSync(3, head)
+    const megabyte = Buffer.alloc(2 ** 20, 'x')
+    for (let count = 0; count < 100; count += 1) writeAll(megabyte)
+  },
+  'progress-flood': () => {
+    const many = Buffer.concat(Array(500).fill(frame(19, '{"run":1}\n1')))
+    const large = Buffer.concat(Array(20).fill(frame(19, `{"run":1}\n"${'p'.repeat(4000)}"`)))
+    for (;;) {
+      writeAll(many)
+      writeAll(large)
+    }
+  },
+}
+function writeAll(bytes: Buffer): void {
+  for (let sent = 0; sent < bytes.length; ) {
+    try {
+      sent += writeSync(3, bytes, sent)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
+    }
+  }
+}

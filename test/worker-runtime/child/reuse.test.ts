@@ -1,0 +1,185 @@
+import { readdirSync } from 'node:fs'
+import { jest } from '@jest/globals'
+import { eventually } from '../../eventually.ts'
+import { allGone, childrenOf, pidFile, resultOf, startTiny, type Tiny } from './tiny-children.ts'
+
+jest.setTimeout(60_000) // real processes, on a machine that may be busy
+
+describe('a child that serves one job at a time', () => {
+  let tiny: Tiny
+  beforeAll(async () => {
+    tiny = await startTiny('Reuse', { slots: 1, jobsPerChild: 3 })
+  })
+  afterAll(() => tiny.stop())
+
+  test('serves its number of jobs and is replaced', async () => {
+    const pids = []
+    for (let count = 0; count < 9; count += 1)
+      pids.push(resultOf(await tiny.perform('tells-child')) as number)
+    expect(new Set(pids).size).toBe(3)
+    await allGone(pids.slice(0, 6))
+  })
+
+  test.each<[string, unknown, object]>([
+    ['exits', { code: 0 }, { kind: 'exited', facts: { exitCode: 0 } }],
+    ['aborts', null, { kind: 'killed', facts: { signal: 'SIGABRT' } }],
+    ['kills-itself', { signal: 'SIGKILL' }, { kind: 'killed', facts: { signal: 'SIGKILL' } }],
+    ['unhandled-rejection', {}, { kind: 'failed', error: { message: 'nobody caught me' } }],
+    ['uncaught-exception', null, { kind: 'failed', error: { message: 'thrown from a timer' } }],
+    ['huge-result', { bytes: 2 ** 21 }, { kind: 'output-limit' }],
+    ['floods-stdout', null, { kind: 'output-limit' }],
+    ['sends-raw', { raw: 'garbage' }, { kind: 'failed', error: { name: 'BrokenChild' } }],
+    ['sends-raw', { raw: 'too-long' }, { kind: 'output-limit' }],
+  ])('%s of %p ends as it would in a fresh child, and the next job runs', async (task, input, outcome) => {
+    expect(await tiny.perform(task, input)).toMatchObject(outcome)
+    expect(await tiny.perform('noop')).toMatchObject({ kind: 'succeeded' })
+  })
+
+  test('a busy loop is ended when its time is over, and the next job runs', async () => {
+    expect(await tiny.perform('busy-loops', null, { timeoutMs: 200 })).toMatchObject({ kind: 'timed-out' })
+    expect(await tiny.perform('noop')).toMatchObject({ kind: 'succeeded' })
+  })
+
+  test('a child with an error that nobody caught is not used again', async () => {
+    const before = resultOf(await tiny.perform('tells-child'))
+    await tiny.perform('unhandled-rejection', {})
+    expect(resultOf(await tiny.perform('tells-child'))).not.toBe(before)
+  })
+
+  test('the output of a job belongs to that job', async () => {
+    const [first, second] = await Promise.all([
+      tiny.perform('writes', { out: 'first\n' }),
+      tiny.perform('writes', { out: 'second\n' }),
+    ])
+    expect(first?.facts.output).toBe('first\n')
+    expect(second?.facts.output).toBe('second\n')
+  })
+})
+
+describe('a child that serves several jobs at once', () => {
+  let tiny: Tiny
+  let file: ReturnType<typeof pidFile>
+  beforeAll(async () => {
+    tiny = await startTiny('Reuse', { slots: 4, jobsAtOncePerChild: 4 })
+  })
+  afterAll(() => tiny.stop())
+  beforeEach(() => {
+    file = pidFile()
+  })
+  afterEach(() => file.remove())
+
+  test('runs them in one process', async () => {
+    const outcomes = await Promise.all(Array.from({ length: 4 }, () => tiny.perform('tells-child')))
+    expect(new Set(outcomes.map(resultOf)).size).toBe(1)
+  })
+
+  test('keeps their output, progress and results apart', async () => {
+    const seen: string[] = []
+    const outcomes = await Promise.all(
+      ['a', 'b', 'c', 'd'].map((out) =>
+        tiny.perform('writes', { out: `${out}\n` }, { onOutput: (_, line) => seen.push(`${out}${line}`) }),
+      ),
+    )
+    expect(outcomes.map(({ facts }) => facts.output)).toEqual(['a\n', 'b\n', 'c\n', 'd\n'])
+    expect(seen.sort()).toEqual(['aa', 'bb', 'cc', 'dd'])
+  })
+
+  test.each([
+    ['kills-itself', { signal: 'SIGSEGV' }, 'killed'],
+    ['aborts', null, 'killed'],
+    ['sends-raw', { raw: 'garbage' }, 'failed'],
+  ])('%s of %p is found out: its neighbours run again alone and come through', async (task, input, kind) => {
+    const neighbours = [tiny.begin('sleeps', { ms: 300 }), tiny.begin('sleeps', { ms: 300 })]
+    const culprit = tiny.begin(task, input)
+    expect(await culprit.outcome).toMatchObject({ kind })
+    for (const neighbour of neighbours) expect(resultOf(await neighbour.outcome)).toBe('slept')
+  })
+
+  test.each([
+    ['exits', { code: 1 }, 'exited'],
+    ['unhandled-rejection', { afterMs: 50 }, 'failed'],
+    ['uncaught-exception', null, 'failed'],
+  ])('%s of %p names its culprit; a neighbour is handed back uncounted', async (task, input, kind) => {
+    const neighbour = tiny.begin('sleeps-forever', { started: file.path })
+    await file.pids()
+    expect(await tiny.perform(task, input)).toMatchObject({ kind })
+    expect(await neighbour.outcome).toMatchObject({ kind: 'handed-back' })
+  })
+
+  test('a neighbour of an uncaught error may finish in the grace', async () => {
+    const neighbour = tiny.begin('sleeps', { ms: 300 })
+    expect(await tiny.perform('uncaught-exception')).toMatchObject({ kind: 'failed' })
+    expect(resultOf(await neighbour.outcome)).toBe('slept')
+  })
+
+  test('an error that comes after its job has ended hurts nobody, but the child is not used again', async () => {
+    const neighbour = tiny.begin('sleeps', { ms: 200 })
+    const before = tiny.perform('tells-child')
+    expect(resultOf(await tiny.perform('late-rejection'))).toBe('done')
+    expect(resultOf(await neighbour.outcome)).toBe('slept')
+    expect(resultOf(await tiny.perform('tells-child'))).not.toBe(resultOf(await before))
+  })
+
+  test('a job that is cancelled and obeys leaves the child to its neighbours', async () => {
+    const obeying = tiny.begin('obeys-abort', { started: file.path })
+    const [pid] = await file.pids()
+    const neighbour = tiny.begin('tells-child')
+    const sleeping = tiny.begin('sleeps', { ms: 300 })
+    obeying.stop('cancelled')
+    expect(await obeying.outcome).toMatchObject({ kind: 'cancelled' })
+    expect(resultOf(await neighbour.outcome)).toBe(pid)
+    expect(resultOf(await sleeping.outcome)).toBe('slept')
+    expect(resultOf(await tiny.perform('tells-child'))).toBe(pid)
+  })
+
+  test('a job that is out of time and does not listen takes the child with it; neighbours are handed back', async () => {
+    const neighbour = tiny.begin('sleeps-forever', { started: file.path })
+    await file.pids()
+    expect(await tiny.perform('sleeps-forever', null, { timeoutMs: 100 })).toMatchObject({
+      kind: 'timed-out',
+    })
+    expect(await neighbour.outcome).toMatchObject({ kind: 'handed-back' })
+  })
+
+  test('a job that waits behind a busy loop does not run out of time, it runs in another child', async () => {
+    const looping = tiny.begin('busy-loops', { started: file.path }, { timeoutMs: 800 })
+    await file.pids()
+    const waiting = tiny.begin('tells-child', null, { timeoutMs: 300 })
+    expect(await looping.outcome).toMatchObject({ kind: 'timed-out' })
+    expect(resultOf(await waiting.outcome)).not.toBe((await file.pids())[0])
+  })
+
+  test('of two jobs that both run out of time behind a busy loop, the loop is found out and the other comes through', async () => {
+    const innocent = tiny.begin('sleeps', { ms: 700 }, { timeoutMs: 1_000 })
+    const looping = tiny.begin('busy-loops', { started: file.path }, { timeoutMs: 2_000 })
+    expect(await looping.outcome).toMatchObject({ kind: 'timed-out' })
+    expect(resultOf(await innocent.outcome)).toBe('slept')
+  })
+
+  test('a busy loop is found out, whoever ran out of time first', async () => {
+    const hasty = tiny.begin('sleeps', { ms: 50 }, { timeoutMs: 400 })
+    const looping = tiny.begin('busy-loops', { started: file.path }, { timeoutMs: 1_000 })
+    await file.pids()
+    const waiting = tiny.begin('noop')
+    expect(await waiting.outcome).toMatchObject({ kind: 'succeeded' })
+    expect(resultOf(await hasty.outcome)).toBe('slept')
+    expect(await looping.outcome).toMatchObject({ kind: 'timed-out' })
+  })
+})
+
+test('300 children come and go and leave no descriptor and no zombie', async () => {
+  const others = childrenOf(process.pid)
+  const before = descriptors()
+  const tiny = await startTiny('Reuse', { slots: 4, jobsPerChild: 1 })
+  const outcomes = await Promise.all(Array.from({ length: 300 }, () => tiny.perform('tells-child')))
+  expect(new Set(outcomes.map(resultOf)).size).toBe(300)
+  // Four children, each with a channel and two outputs, four more on their way out or in, and the guard.
+  expect(descriptors()).toBeLessThan(before + 40)
+  await tiny.stop()
+  expect(childrenOf(process.pid)).toEqual(others)
+  await eventually(() => descriptors() <= before, { what: 'the end of all descriptors' })
+}, 180_000)
+
+function descriptors(): number {
+  return readdirSync('/proc/self/fd').length
+}

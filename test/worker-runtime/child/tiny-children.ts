@@ -1,0 +1,106 @@
+// Real children that have loaded the tiny tasks, and what tests ask of them.
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type ChildSettings, startChildren } from '../../../worker-runtime/src/child/children.ts'
+import type {
+  AttemptHooks,
+  AttemptToRun,
+  Children,
+  Outcome,
+  RunningAttempt,
+} from '../../../worker-runtime/src/child/outcome.ts'
+import { silent } from '../../../worker-runtime/src/log.ts'
+import { eventually } from '../../eventually.ts'
+
+export const TINY = fileURLToPath(new URL('../../tasks/tiny.ts', import.meta.url))
+
+export interface Tiny extends Children {
+  begin(
+    task: string,
+    input?: unknown,
+    options?: Partial<AttemptToRun> & Partial<AttemptHooks>,
+  ): RunningAttempt
+  perform(
+    task: string,
+    input?: unknown,
+    options?: Partial<AttemptToRun> & Partial<AttemptHooks>,
+  ): Promise<Outcome>
+}
+
+export async function startTiny(
+  mode: 'Spawn' | 'Reuse',
+  settings: Partial<ChildSettings> = {},
+): Promise<Tiny> {
+  const children = await startChildren({
+    modules: [TINY],
+    mode,
+    slots: 2,
+    env: { PATH: '/usr/local/bin:/usr/bin:/bin' },
+    log: silent,
+    ...settings,
+  })
+  const begin: Tiny['begin'] = (task, input = null, options = {}) => {
+    const { onProgress = () => {}, onOutput = () => {}, ...rest } = options
+    return children.run(
+      {
+        queue: 'default.tiny',
+        jobId: 'job-1',
+        task,
+        attempt: 1,
+        payload: JSON.stringify(input),
+        timeoutMs: 30_000,
+        enqueuedAtMs: 1_000,
+        ...rest,
+      },
+      { onProgress, onOutput },
+    )
+  }
+  return { ...children, begin, perform: (...call) => begin(...call).outcome }
+}
+
+/** A file that tasks write process ids into, one a line, once they have started. */
+export function pidFile(): { path: string; pids(count?: number): Promise<number[]>; remove(): void } {
+  const folder = mkdtempSync(join(tmpdir(), 'millhand-test-'))
+  const path = join(folder, 'started')
+  return {
+    path,
+    pids: (count = 1) =>
+      eventually<number[] | undefined>(
+        () => {
+          const lines = existsSync(path) ? readFileSync(path, 'utf8').trim().split('\n').filter(Boolean) : []
+          return lines.length >= count ? lines.map(Number) : undefined
+        },
+        { what: `${count} started processes` },
+      ),
+    remove: () => rmSync(folder, { recursive: true, force: true }),
+  }
+}
+
+/** A zombie does not live: it only waits to be looked at. */
+export function isAlive(pid: number): boolean {
+  try {
+    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return false
+  }
+}
+
+export async function allGone(pids: number[]): Promise<void> {
+  await eventually(() => !pids.some(isAlive), { what: `the end of processes ${pids}` })
+}
+
+/** The direct children of a process, zombies too. */
+export function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+    .trim()
+    .split(' ')
+    .filter(Boolean)
+    .map(Number)
+}
+
+export function resultOf(outcome: Outcome): unknown {
+  if (outcome.kind !== 'succeeded') throw new Error(`the attempt did not succeed: ${JSON.stringify(outcome)}`)
+  return JSON.parse(outcome.result)
+}

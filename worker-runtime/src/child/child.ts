@@ -1,0 +1,244 @@
+// One child as the worker sees it, wherever it came from (spawn.ts; later the zygote): its channel, the attempts in it, its end.
+// starting → ready → ended; `closed` resolves when the process is gone, its group is gone, and all it has sent was read.
+import type { Duplex, Readable } from 'node:stream'
+import { type Cause, describeEnding, type Ending, type ResultMessage } from './outcome.ts'
+import { Tail } from './output.ts'
+import {
+  encodeToChild,
+  type FromChild,
+  type JobError,
+  readerInWorker,
+  type Stream,
+  type ToChild,
+  type Usage,
+} from './protocol.ts'
+
+/** What a source of children hands out: a process that leads its own group, a message channel, its output. */
+export interface Birth {
+  pid: number
+  channel: Duplex
+  outputs: { stream: Stream; readable: Readable }[]
+  ended: Promise<Ending>
+}
+
+/** `cause` has the stack of what a module threw. */
+export type Failure = { failure: string; cause?: Error }
+export type Loaded = { tasks: string[] } | Failure
+
+/** One attempt in a child (run.ts). */
+export interface Occupant {
+  readonly id: number
+  readonly isAccepted: boolean
+  readonly isStopping: boolean
+  accepted(): void
+  aborting(): void
+  progress(text: string): void
+  output(stream: Stream, chunk: Buffer): void
+  ended(result: ResultMessage): void
+  /** The child has broken the protocol while this was in it. */
+  broken(message: string, tooLong: boolean): void
+  /** Ends the child at once on account of this attempt. */
+  kill(cause: Cause): void
+  childClosed(): void
+}
+
+const LAST_WORDS_BYTES = 4 * 1024
+const WAIT_FOR_LAST_BYTES_MS = 250
+
+export class Child {
+  readonly pid: number
+  /** Serves one attempt and ends. */
+  readonly once: boolean
+  readonly loaded: Promise<Loaded>
+  readonly closed: Promise<Ending>
+  /** Known once it has loaded. */
+  tasks: string[] = []
+  readonly runs = new Map<number, Occupant>()
+  /** No new attempt may go into it. */
+  isSpent = false
+  /** Whose fault it is that this child ends, where that is known. */
+  culprit: Occupant | undefined
+  sample: Usage = {}
+  ending: Ending | undefined
+  /** How many attempts had begun and were not over when it ended. */
+  diedUnder = 0
+  wasKilledByKernel = false
+  readonly #channel: Duplex
+  readonly #outputs: Birth['outputs']
+  readonly #stderr = new Tail(LAST_WORDS_BYTES)
+  readonly #reader = readerInWorker()
+  readonly #onEnded: (child: Child) => void
+  #isGone = false
+  #tellLoaded: (loaded: Loaded) => void = () => {}
+  #outbox: Buffer[] = []
+
+  constructor(birth: Birth, { modules, once, jobsAtOnce, onEnded }: ChildOptions) {
+    this.pid = birth.pid
+    this.once = once
+    this.#channel = birth.channel
+    this.#outputs = birth.outputs
+    this.#onEnded = onEnded
+    this.loaded = new Promise((resolve) => {
+      this.#tellLoaded = resolve
+    })
+    this.#channel.on('data', (chunk: Buffer) => this.#receive(chunk))
+    this.#channel.on('error', () => {}) // the end of the process tells what happened
+    for (const { stream, readable } of this.#outputs) {
+      readable.on('data', (chunk: Buffer) => this.#read(stream, chunk))
+      readable.on('error', () => {})
+    }
+    this.closed = birth.ended.then((ending) => this.#close(ending))
+    this.send({ kind: 'load', modules, once, jobsAtOnce })
+  }
+
+  /** Messages of one turn of the event loop leave in one write. */
+  send(message: ToChild): void {
+    if (this.#outbox.length === 0) process.nextTick(() => this.#flush())
+    this.#outbox.push(encodeToChild(message))
+  }
+
+  /** Leaves at once, so that the child can read the reason before a signal that follows. */
+  abort(run: Occupant, reason: string): void {
+    this.send({ kind: 'abort', run: run.id, reason })
+    this.#flush()
+  }
+
+  /** Signals the whole process group. */
+  kill(signal: NodeJS.Signals): void {
+    if (!this.#isGone) signalGroup(this.pid, signal)
+  }
+
+  lastWords(): string {
+    return this.#stderr.text()
+  }
+
+  #flush(): void {
+    if (this.#outbox.length === 0) return
+    const bytes = Buffer.concat(this.#outbox)
+    this.#outbox = []
+    if (this.#channel.writable) this.#channel.write(bytes)
+  }
+
+  #receive(chunk: Buffer): void {
+    for (const message of this.#reader.push(chunk)) {
+      if (message.kind !== 'broken') this.#take(message)
+      else this.#breakOff(message.message, message.tooLong)
+    }
+  }
+
+  #take(message: FromChild): void {
+    switch (message.kind) {
+      case 'ready':
+        this.tasks = message.tasks
+        this.#tellLoaded({ tasks: message.tasks })
+        break
+      case 'load-failed':
+        this.#tellLoaded({ failure: message.error.message, cause: asError(message.error) })
+        break
+      case 'accepted':
+        for (const id of message.runs) this.runs.get(id)?.accepted()
+        break
+      case 'spoiled':
+        this.isSpent = true
+        break
+      default: {
+        const run = this.runs.get(message.run)
+        if (run) this.#takeFor(run, message)
+      }
+    }
+  }
+
+  #takeFor(run: Occupant, message: Extract<FromChild, { run: number }>): void {
+    switch (message.kind) {
+      case 'progress':
+        run.progress(message.progress)
+        break
+      case 'output':
+        run.output(message.stream, message.output)
+        break
+      case 'aborting':
+        run.aborting()
+        break
+      case 'exiting':
+        this.isSpent = true
+        this.culprit ??= run
+        break
+      default:
+        // An attempt keeps a child of its own to the end: its output may come after its result.
+        if (!this.once) this.runs.delete(run.id)
+        run.ended(message)
+    }
+  }
+
+  #breakOff(message: string, tooLong: boolean): void {
+    this.isSpent = true
+    for (const run of [...this.runs.values()]) run.broken(message, tooLong)
+    this.#tellLoaded({ failure: message })
+    this.kill('SIGKILL')
+  }
+
+  /** Raw output belongs to the attempt that is alone in the child; what cannot be told apart is dropped. */
+  #read(stream: Stream, chunk: Buffer): void {
+    if (stream === 'stderr') this.#stderr.append(chunk)
+    if (this.runs.size !== 1) return
+    for (const run of this.runs.values()) run.output(stream, chunk)
+  }
+
+  async #close(ending: Ending): Promise<Ending> {
+    this.isSpent = true
+    this.#isGone = true
+    signalGroup(this.pid, 'SIGKILL') // what the job has left behind
+    this.ending = ending
+    this.#onEnded(this)
+    await this.#lastBytes()
+    this.#tellLoaded({ failure: this.#failureToLoad(ending) })
+    const runs = [...this.runs.values()]
+    this.diedUnder = runs.filter((run) => run.isAccepted).length
+    for (const run of runs) run.childClosed()
+    return ending
+  }
+
+  /** All that was sent before the end is read first. Not waited for without end: a process in a session of its own may hold a pipe. */
+  async #lastBytes(): Promise<void> {
+    const streams = [this.#channel, ...this.#outputs.map(({ readable }) => readable)]
+    let timer: NodeJS.Timeout | undefined
+    const deadline = new Promise((resolve) => {
+      timer = setTimeout(resolve, WAIT_FOR_LAST_BYTES_MS)
+    })
+    await Promise.race([Promise.all(streams.map(isClosed)), deadline])
+    clearTimeout(timer)
+    for (const stream of streams) stream.destroy()
+  }
+
+  #failureToLoad(ending: Ending): string {
+    const words = this.lastWords().trim().split('\n').slice(-3).join(' / ')
+    return `the child ${describeEnding(ending)} before it had loaded the modules${words && `: ${words}`}`
+  }
+}
+
+export interface ChildOptions {
+  modules: string[]
+  once: boolean
+  jobsAtOnce: number
+  /** Called as soon as the process is gone; its last messages may not be read yet. */
+  onEnded: (child: Child) => void
+}
+
+function signalGroup(leader: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-leader, signal)
+  } catch {
+    // Nobody is left in it.
+  }
+}
+
+function asError({ name, message, stack }: JobError): Error {
+  return Object.assign(new Error(message), { name, stack })
+}
+
+function isClosed(stream: Readable | Duplex): Promise<void> {
+  return new Promise((resolve) => {
+    if (stream.closed) resolve()
+    else stream.once('close', resolve)
+  })
+}

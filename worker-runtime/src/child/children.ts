@@ -1,0 +1,134 @@
+// Where worker.ts gets its children from: wires a source of children, the spares, a way to run attempts, the memory watch and the
+// guard for one mode, and takes them apart again.
+import { ConfigError } from '../config.ts'
+import type { Log } from '../log.ts'
+import { Child, type Failure } from './child.ts'
+import { FreshChildren, type Pool } from './fresh.ts'
+import { Guard } from './guard.ts'
+import { defaultMaxMemoryBytes, findContainer, MemoryWatch } from './memory.ts'
+import type { Children, Clock } from './outcome.ts'
+import { ReusedChildren } from './reuse.ts'
+import { Spares, startLoaded } from './spares.ts'
+import { spawnChild } from './spawn.ts'
+import { killChild } from './stop.ts'
+
+export interface ChildSettings {
+  modules: string[] // absolute paths
+  mode: 'Spawn' | 'Reuse'
+  slots: number
+  jobsPerChild?: number | undefined // Reuse; no limit when absent
+  jobsAtOncePerChild?: number | undefined // Reuse; 1 when absent
+  maxMemoryBytes?: number | undefined // of one child; a share of the container's limit when absent
+  env: Record<string, string | undefined>
+  log: Log
+  clock?: Clock
+}
+
+const MOST_SPARES = 4
+const wallClock: Clock = { nowMs: () => Math.round(performance.timeOrigin + performance.now()) }
+
+/** Resolves when a first child has loaded the modules; a ConfigError says in one sentence why none can. */
+export async function startChildren(settings: ChildSettings): Promise<Children> {
+  const nursery = new Nursery(settings)
+  const first = await startLoaded(() => nursery.start())
+  if ('failure' in first) {
+    await nursery.stop()
+    throw new ConfigError(first.failure, { cause: first.cause })
+  }
+  const spares = new Spares({
+    ahead: settings.mode === 'Spawn' ? Math.min(settings.slots, MOST_SPARES) : 0,
+    width: Math.min(settings.slots, MOST_SPARES),
+    start: () => nursery.start(),
+    log: settings.log,
+  })
+  spares.add(first)
+  const pool = poolFor(settings, spares)
+  return {
+    mode: settings.mode,
+    tasks: first.tasks,
+    run: (attempt, hooks) => pool.run(attempt, hooks),
+    async stop() {
+      await pool.stop()
+      await spares.stop()
+      await nursery.stop()
+    },
+  }
+}
+
+function poolFor(settings: ChildSettings, spares: Spares): Pool {
+  const { clock = wallClock } = settings
+  if (settings.mode === 'Spawn') return new FreshChildren({ spares, clock })
+  return new ReusedChildren({
+    spares,
+    clock,
+    children: childrenOf(settings),
+    jobsAtOncePerChild: settings.jobsAtOncePerChild ?? 1,
+    jobsPerChild: settings.jobsPerChild ?? Number.POSITIVE_INFINITY,
+  })
+}
+
+function childrenOf({ mode, slots, jobsAtOncePerChild = 1 }: ChildSettings): number {
+  return mode === 'Spawn' ? slots : Math.ceil(slots / jobsAtOncePerChild)
+}
+
+/** Knows every child that lives, so that each is watched, guarded, and ended. */
+class Nursery {
+  readonly #settings: ChildSettings
+  readonly #living = new Set<Child>()
+  readonly #starting = new Set<Promise<unknown>>()
+  readonly #guard: Guard
+  readonly #memory: MemoryWatch
+  readonly #maxMemoryBytes: number | undefined
+  #isStopped = false
+
+  constructor(settings: ChildSettings) {
+    const container = findContainer()
+    this.#settings = settings
+    this.#maxMemoryBytes = settings.maxMemoryBytes ?? defaultMaxMemoryBytes(container, childrenOf(settings))
+    this.#guard = new Guard(settings.log)
+    this.#memory = new MemoryWatch({
+      children: this.#living,
+      maxMemoryBytes: this.#maxMemoryBytes,
+      container,
+      log: settings.log,
+    })
+  }
+
+  start(): Promise<Child | Failure> {
+    const starting = this.#start()
+    this.#starting.add(starting)
+    void starting.then(() => this.#starting.delete(starting))
+    return starting
+  }
+
+  async #start(): Promise<Child | Failure> {
+    if (this.#isStopped) return { failure: 'the worker is stopping' }
+    const { env, modules, mode, jobsAtOncePerChild = 1 } = this.#settings
+    const birth = await spawnChild({ env, maxMemoryBytes: this.#maxMemoryBytes })
+    if ('failure' in birth) return birth
+    const once = mode === 'Spawn'
+    const child = new Child(birth, {
+      modules,
+      once,
+      jobsAtOnce: once ? 1 : jobsAtOncePerChild,
+      onEnded: (ended) => this.#ended(ended),
+    })
+    this.#living.add(child)
+    this.#guard.add(child.pid)
+    return child
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    await Promise.all(this.#starting)
+    await Promise.all([...this.#living].map(killChild))
+    this.#memory.stop()
+    await this.#guard.stop()
+  }
+
+  #ended(child: Child): void {
+    this.#living.delete(child)
+    this.#guard.remove(child.pid)
+    child.wasKilledByKernel = child.ending?.signal === 'SIGKILL' && this.#memory.hasKernelKilled()
+  }
+}

@@ -1,0 +1,339 @@
+// The program of a child. It loads the user's task modules, then runs the attempts that the worker sends over descriptor 3 and sends
+// back how they went. Everything it says is written synchronously, so that nothing is lost when a task ends the process and a child
+// that says too much waits for its worker. It never outlives the worker: when the channel closes it ends its whole process group.
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { readFileSync, writeFileSync, writeSync } from 'node:fs'
+import { Socket } from 'node:net'
+import { pathToFileURL } from 'node:url'
+import { format } from 'node:util'
+import { definedTasks, isTerminal, type Job } from '../task.ts'
+import {
+  boundedError,
+  encodeFromChild,
+  type FromChild,
+  type JobError,
+  MAX_OUTPUT_FRAME_BYTES,
+  MAX_PROGRESS_BYTES,
+  MAX_RESULT_BYTES,
+  readerInChild,
+  type Stream,
+  type ToChild,
+  type Usage,
+} from './protocol.ts'
+import { copyError, encodeValue, parsePayload } from './values.ts'
+
+const CHANNEL = 3
+const PROGRESS_EVERY_MS = 50
+const OOM_SCORE_ADJUSTMENT = 800
+const EXIT_CODE_SIGTERM = 128 + 15
+
+interface Run {
+  readonly id: number
+  readonly order: Extract<ToChild, { kind: 'run' }>
+  readonly startedWith: NodeJS.CpuUsage | undefined
+  abort: AbortController | undefined // made when the task first looks at job.signal
+  abortReason: string | undefined
+  progress: { sentAtMs: number; waiting: string | undefined; timer: NodeJS.Timeout | undefined }
+}
+
+const running = new Map<number, Run>()
+const current = new AsyncLocalStorage<Run>()
+const reader = readerInChild()
+const outbox: Buffer[] = []
+const pause = new Int32Array(new SharedArrayBuffer(4))
+let mode: { once: boolean; jobsAtOnce: number } | undefined
+let isTerminating = false
+
+beTheFirstToGoWhenMemoryIsShort()
+process.on('exit', sayWhoExits)
+process.on('uncaughtException', uncaught)
+process.on('unhandledRejection', uncaught)
+process.on('SIGTERM', terminate)
+new Socket({ fd: CHANNEL, readable: true, writable: true })
+  .on('data', receive)
+  .on('error', () => {})
+  .on('close', endWithWorker)
+
+function receive(chunk: Buffer): void {
+  const orders: Extract<ToChild, { kind: 'run' }>[] = []
+  for (const message of reader.push(chunk)) {
+    if (message.kind === 'load') void load(message)
+    else if (message.kind === 'run') orders.push(message)
+    else if (message.kind === 'abort') abort(message.run, message.reason)
+    else throw new Error('the worker sent a message that cannot be read')
+  }
+  if (orders.length === 0) return
+  const runs = orders.map(begin)
+  sendNow({ kind: 'accepted', runs: runs.map(({ id }) => id) })
+  for (const run of runs) void current.run(run, perform, run)
+}
+
+async function load({ modules, once, jobsAtOnce }: Extract<ToChild, { kind: 'load' }>): Promise<void> {
+  attributeOutput()
+  for (const module of modules) await loadModule(module)
+  mode = { once, jobsAtOnce }
+  sendNow({ kind: 'ready', tasks: [...definedTasks().keys()] })
+}
+
+async function loadModule(module: string): Promise<void> {
+  try {
+    await import(pathToFileURL(module).href)
+  } catch (thrown) {
+    const error = copyError(thrown)
+    failToLoad({ ...error, message: `cannot load ${module}: ${error.message}` })
+  }
+}
+
+function failToLoad(error: JobError): never {
+  sendNow({ kind: 'load-failed', error: boundedError(error) })
+  process.exit(1)
+}
+
+function begin(order: Extract<ToChild, { kind: 'run' }>): Run {
+  const run: Run = {
+    id: order.run,
+    order,
+    startedWith: mode?.jobsAtOnce === 1 ? process.cpuUsage() : undefined,
+    abort: undefined,
+    abortReason: undefined,
+    progress: { sentAtMs: Number.NEGATIVE_INFINITY, waiting: undefined, timer: undefined },
+  }
+  running.set(run.id, run)
+  return run
+}
+
+async function perform(run: Run): Promise<void> {
+  try {
+    const definition = definedTasks().get(run.order.task)
+    if (!definition) throw noSuchTask(run.order.task)
+    const output = await definition.run(parsePayload(run.order.payload), jobOf(run))
+    succeed(run, encodeValue(output, 'result'))
+  } catch (error) {
+    fail(run, error)
+  }
+}
+
+function succeed(run: Run, result: string): void {
+  const bytes = Buffer.byteLength(result)
+  if (bytes > MAX_RESULT_BYTES)
+    end(run, { kind: 'result-too-large', run: run.id, usage: usageOf(run), bytes })
+  else end(run, { kind: 'succeeded', run: run.id, usage: usageOf(run), result })
+}
+
+function fail(run: Run, thrown: unknown, spoilsChild = false): void {
+  end(run, {
+    kind: 'failed',
+    run: run.id,
+    usage: usageOf(run),
+    error: boundedError(copyError(thrown)),
+    terminal: isTerminal(thrown),
+    spoilsChild,
+  })
+}
+
+function end(run: Run, message: FromChild): void {
+  if (!running.has(run.id)) return
+  sendWaitingProgress(run)
+  running.delete(run.id)
+  sendSoon(message)
+  if (mode?.once || (isTerminating && running.size === 0)) process.exit(0)
+}
+
+function abort(id: number, reason: string): void {
+  sendNow({ kind: 'aborting', run: id })
+  const run = running.get(id)
+  if (!run) return
+  run.abortReason ??= reason
+  run.abort?.abort(abortError(run.abortReason))
+}
+
+/** SIGTERM ends the child at once, unless somebody in it listens; the worker kills it at the end of the grace. */
+function terminate(): void {
+  isTerminating = true
+  const runs = [...running.values()]
+  const hasListener = process.listenerCount('SIGTERM') > 1 || runs.some((run) => run.abort)
+  if (runs.length === 0 || !hasListener) process.exit(EXIT_CODE_SIGTERM)
+  // The worker's own reason is in the channel by now and is read first.
+  setImmediate(() => {
+    for (const run of running.values()) abort(run.id, 'the worker ends this child')
+  })
+}
+
+/** An error that nobody caught fails the run in whose context it came up. The child is not used again. */
+function uncaught(thrown: unknown): void {
+  const run = currentRun()
+  const error = copyError(thrown)
+  if (run && running.has(run.id)) fail(run, thrown, true)
+  else if (mode) sendNow({ kind: 'spoiled', error: boundedError(error) })
+  else
+    failToLoad({ ...error, message: `the task modules raised an error while they loaded: ${error.message}` })
+}
+
+/** The run in whose context this code is called; where there is none, the only one. */
+function currentRun(): Run | undefined {
+  const run = current.getStore()
+  if (run || running.size !== 1) return run
+  return running.values().next().value
+}
+
+function sayWhoExits(): void {
+  const run = current.getStore()
+  if (run && running.has(run.id)) sendNow({ kind: 'exiting', run: run.id })
+  else flush()
+}
+
+function jobOf(run: Run): Job {
+  const { jobId, queue, task, attempt, enqueuedAtMs } = run.order
+  return {
+    id: jobId,
+    queue,
+    task,
+    attempt,
+    enqueuedAtMs,
+    get signal() {
+      run.abort ??= new AbortController()
+      if (run.abortReason !== undefined) run.abort.abort(abortError(run.abortReason))
+      return run.abort.signal
+    },
+    progress: async (value) => report(run, value),
+    log: (...parts) => sendOutput(run, 'stdout', Buffer.from(`${format(...parts)}\n`)),
+  }
+}
+
+function report(run: Run, value: unknown): void {
+  const text = encodeValue(value, 'progress')
+  if (Buffer.byteLength(text) > MAX_PROGRESS_BYTES)
+    throw new RangeError(
+      `progress of ${Buffer.byteLength(text)} bytes; at most ${MAX_PROGRESS_BYTES} are taken`,
+    )
+  const { progress } = run
+  progress.waiting = text
+  const waitMs = progress.sentAtMs + PROGRESS_EVERY_MS - performance.now()
+  if (waitMs <= 0) sendWaitingProgress(run)
+  else progress.timer ??= setTimeout(sendWaitingProgress, waitMs, run)
+}
+
+function sendWaitingProgress(run: Run): void {
+  const { progress } = run
+  clearTimeout(progress.timer)
+  progress.timer = undefined
+  if (progress.waiting === undefined || !running.has(run.id)) return
+  sendNow({ kind: 'progress', run: run.id, progress: progress.waiting })
+  progress.waiting = undefined
+  progress.sentAtMs = performance.now()
+}
+
+/**
+ * What a job writes to the console goes to that job: it travels on the channel, in order, and waits when the worker is behind. Node's
+ * own write would buffer it in this process without end. Only what other code writes (grandchildren, native code) takes the pipes.
+ */
+function attributeOutput(): void {
+  for (const stream of ['stdout', 'stderr'] as const) {
+    const target = process[stream]
+    const write = target.write.bind(target) as (...rest: unknown[]) => boolean
+    target.write = (chunk: string | Uint8Array, ...rest: unknown[]): boolean => {
+      const run = currentRun()
+      if (!run || !running.has(run.id)) return write(chunk, ...rest)
+      const [encoding] = rest
+      sendOutput(
+        run,
+        stream,
+        typeof chunk === 'string' ? Buffer.from(chunk, encodingOf(encoding)) : Buffer.from(chunk),
+      )
+      const done = rest.findLast((value) => typeof value === 'function')
+      if (done) process.nextTick(done)
+      return true
+    }
+  }
+}
+
+function encodingOf(value: unknown): BufferEncoding {
+  return typeof value === 'string' && Buffer.isEncoding(value) ? value : 'utf8'
+}
+
+function sendOutput(run: Run, stream: Stream, output: Buffer): void {
+  if (!running.has(run.id)) return
+  for (let at = 0; at < output.length; at += MAX_OUTPUT_FRAME_BYTES)
+    sendNow({ kind: 'output', run: run.id, stream, output: output.subarray(at, at + MAX_OUTPUT_FRAME_BYTES) })
+}
+
+/** Results of one turn of the event loop leave in one write. */
+function sendSoon(message: FromChild): void {
+  if (outbox.length === 0) process.nextTick(flush)
+  outbox.push(encodeFromChild(message))
+}
+
+function sendNow(message: FromChild): void {
+  outbox.push(encodeFromChild(message))
+  flush()
+}
+
+function flush(): void {
+  if (outbox.length === 0) return
+  const bytes = outbox.length === 1 && outbox[0] ? outbox[0] : Buffer.concat(outbox)
+  outbox.length = 0
+  let sent = 0
+  while (sent < bytes.length) sent += writeSome(bytes, sent)
+}
+
+function writeSome(bytes: Buffer, from: number): number {
+  try {
+    return writeSync(CHANNEL, bytes, from)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') endWithWorker()
+    Atomics.wait(pause, 0, 0, 1)
+    return 0
+  }
+}
+
+function endWithWorker(): void {
+  try {
+    process.kill(-process.pid, 'SIGKILL')
+  } catch {
+    // Not the leader of a group; there is only this process to end.
+  }
+  process.exit(1)
+}
+
+function usageOf(run: Run): Usage {
+  if (!run.startedWith) return {}
+  const cpu = process.cpuUsage(run.startedWith)
+  return {
+    cpuUserMs: Math.round(cpu.user / 1000),
+    cpuSystemMs: Math.round(cpu.system / 1000),
+    ...(mode?.once ? { maxRssBytes: peakRssBytes() } : {}),
+  }
+}
+
+/** getrusage counts the worker's own memory before exec as the child's peak; the kernel's high-water mark does not. */
+function peakRssBytes(): number {
+  try {
+    const kilobytes = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]
+    if (kilobytes !== undefined) return Number(kilobytes) * 1024
+  } catch {
+    // Not Linux.
+  }
+  return process.resourceUsage().maxRSS * 1024
+}
+
+function beTheFirstToGoWhenMemoryIsShort(): void {
+  try {
+    writeFileSync('/proc/self/oom_score_adj', String(OOM_SCORE_ADJUSTMENT))
+  } catch {
+    // Not Linux, or not allowed.
+  }
+}
+
+function noSuchTask(name: string): Error {
+  const known = [...definedTasks().keys()]
+  const error = new Error(
+    `no task "${name}" in the modules of this worker; it has: ${known.join(', ') || 'none'}`,
+  )
+  error.name = 'UnknownTask'
+  delete error.stack
+  return error
+}
+
+function abortError(reason: string): Error {
+  return Object.assign(new Error(reason), { name: 'AbortError' })
+}

@@ -1,0 +1,167 @@
+// What the worker asks of its children, and how an attempt ended, as a value. `judge` is pure: everything that was seen of an attempt
+// goes in, one Outcome comes out.
+import type { FromChild, JobError, Stream, Usage } from './protocol.ts'
+
+export type { JobError } from './protocol.ts'
+
+export interface Children {
+  readonly mode: 'Spawn' | 'Reuse'
+  readonly tasks: string[]
+  run(attempt: AttemptToRun, hooks: AttemptHooks): RunningAttempt
+  /** Hands back what still runs. Resolves when every child and all it started is gone. */
+  stop(): Promise<void>
+}
+
+/** What worker.ts asks for. */
+export interface AttemptToRun {
+  queue: string
+  jobId: string
+  task: string
+  attempt: number
+  payload: string // JSON text
+  timeoutMs: number
+  enqueuedAtMs: number
+}
+
+export interface AttemptHooks {
+  onProgress(progress: string /* JSON text */): void
+  onOutput(stream: Stream, line: string): void
+}
+
+export interface RunningAttempt {
+  /** Never rejects. */
+  readonly outcome: Promise<Outcome>
+  stop(reason: StopReason, graceMs?: number): void
+}
+
+export interface Clock {
+  nowMs(): number
+}
+
+export type Outcome = { facts: Facts } & (
+  | { kind: 'succeeded'; result: string /* JSON text, as the child sent it */ }
+  | { kind: 'failed'; error: JobError; terminal: boolean /* a TerminalError: bury at once */ }
+  | { kind: UnfinishedKind; message: string }
+)
+
+export type UnfinishedKind =
+  | 'output-limit'
+  | 'timed-out'
+  | 'cancelled'
+  | 'out-of-memory'
+  | 'killed'
+  | 'exited'
+  | 'lost-hold'
+  | 'could-not-start'
+  | 'handed-back'
+
+/** What is not known is absent. */
+export interface Facts {
+  startedAtMs: number
+  durationMs: number
+  exitCode?: number
+  signal?: string
+  maxRssBytes?: number
+  cpuUserMs?: number
+  cpuSystemMs?: number
+  output?: string // the last 16 KiB of stdout and stderr
+  outputBytes?: number
+}
+
+export type StopReason = 'cancelled' | 'lost-hold' | 'handed-back'
+
+/** Why the worker itself ended an attempt; the first reason counts. */
+export interface Cause {
+  kind: StopReason | 'timed-out' | 'out-of-memory' | 'output-limit' | 'broken'
+  message: string
+}
+
+export type ResultMessage = Extract<FromChild, { kind: 'succeeded' | 'failed' | 'result-too-large' }>
+
+export interface Ending {
+  exitCode?: number
+  signal?: string
+}
+
+export interface Seen {
+  accepted: boolean // the child has said that it begins
+  result?: ResultMessage
+  cause?: Cause
+  ending?: Ending // the child has ended
+  lastWords: string // of the child's stderr
+  wasKilledByKernel?: boolean // the cgroup's count of OOM kills went up
+  startedAtMs: number
+  endedAtMs: number
+  usage: Usage // the last sample from outside
+  output?: string
+  outputBytes?: number
+}
+
+const HEAP_IS_FULL = /JavaScript heap out of memory|FATAL ERROR: .*(?:out of memory|heap limit)/
+
+export function judge(seen: Seen): Outcome {
+  const facts = factsOf(seen)
+  const { cause, result } = seen
+  // A job that was to be handed back and finished in the grace is finished.
+  if (cause && !(cause.kind === 'handed-back' && result?.kind === 'succeeded'))
+    return cause.kind === 'broken'
+      ? { kind: 'failed', error: { name: 'BrokenChild', message: cause.message }, terminal: false, facts }
+      : { kind: cause.kind, message: cause.message, facts }
+  if (result) return ofResult(result, facts)
+  return ofEnding(seen, facts)
+}
+
+/** For an attempt that never got as far as a child. */
+export function notStarted(kind: 'could-not-start' | StopReason, message: string, nowMs: number): Outcome {
+  return { kind, message, facts: { startedAtMs: nowMs, durationMs: 0 } }
+}
+
+export function describeEnding({ exitCode, signal }: Ending): string {
+  if (signal !== undefined) return `was killed by ${signal}`
+  return exitCode === undefined ? 'ended' : `exited with code ${exitCode}`
+}
+
+function ofResult(result: ResultMessage, facts: Facts): Outcome {
+  switch (result.kind) {
+    case 'succeeded':
+      return { kind: 'succeeded', result: result.result, facts }
+    case 'failed':
+      return { kind: 'failed', error: result.error, terminal: result.terminal, facts }
+    case 'result-too-large':
+      return {
+        kind: 'output-limit',
+        message: `the result has ${result.bytes} bytes, more than a job may return`,
+        facts,
+      }
+  }
+}
+
+function ofEnding({ accepted, ending = {}, lastWords, wasKilledByKernel }: Seen, facts: Facts): Outcome {
+  const how = describeEnding(ending)
+  if (!accepted)
+    return { kind: 'could-not-start', message: `the child ${how} before it had begun the job`, facts }
+  if (HEAP_IS_FULL.test(lastWords))
+    return { kind: 'out-of-memory', message: 'the child used up the heap that V8 may use', facts }
+  if (wasKilledByKernel)
+    return {
+      kind: 'out-of-memory',
+      message: 'the kernel killed the child: the container is out of memory',
+      facts,
+    }
+  if (ending.signal !== undefined)
+    return { kind: 'killed', message: `the child ${how} while it ran the job`, facts }
+  return { kind: 'exited', message: `the child ${how} before the job had a result`, facts }
+}
+
+function factsOf(seen: Seen): Facts {
+  const { startedAtMs, endedAtMs, ending, output, outputBytes } = seen
+  return {
+    startedAtMs,
+    durationMs: Math.max(0, endedAtMs - startedAtMs),
+    ...ending,
+    ...seen.usage,
+    ...seen.result?.usage,
+    ...(output ? { output } : {}),
+    ...(outputBytes ? { outputBytes } : {}),
+  }
+}

@@ -1,0 +1,68 @@
+// What an attempt writes: its last bytes are kept for the record, its lines go to the log. Bounded, whatever is written.
+import type { Stream } from './protocol.ts'
+
+const MAX_LINE_BYTES = 8 * 1024
+
+/** The last `maxBytes` of a stream of chunks. */
+export class Tail {
+  readonly #maxBytes: number
+  #chunks: Buffer[] = []
+  #bytes = 0
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes
+  }
+
+  append(chunk: Buffer): void {
+    // A copy: a small piece must not keep the large buffer alive that it was read into.
+    const kept = Buffer.from(chunk.subarray(-this.#maxBytes))
+    this.#chunks.push(kept)
+    this.#bytes += kept.length
+    if (this.#bytes > 2 * this.#maxBytes || this.#chunks.length > 1000) this.#compact()
+  }
+
+  text(): string {
+    this.#compact()
+    return this.#chunks[0]?.toString('utf8').replace(/^\ufffd+/, '') ?? ''
+  }
+
+  #compact(): void {
+    const last = Buffer.from(Buffer.concat(this.#chunks).subarray(-this.#maxBytes))
+    this.#chunks = [last]
+    this.#bytes = last.length
+  }
+}
+
+/** Cuts what arrives on the two streams into lines of a bounded length; empty ones are left out. */
+export class Lines {
+  readonly #onLine: (stream: Stream, line: string) => void
+  readonly #unfinished = { stdout: Buffer.alloc(0), stderr: Buffer.alloc(0) }
+
+  constructor(onLine: (stream: Stream, line: string) => void) {
+    this.#onLine = onLine
+  }
+
+  append(stream: Stream, chunk: Buffer): void {
+    const bytes = this.#unfinished[stream].length ? Buffer.concat([this.#unfinished[stream], chunk]) : chunk
+    let start = 0
+    for (let end = bytes.indexOf(10); end >= 0; end = bytes.indexOf(10, start)) {
+      this.#emit(stream, bytes.subarray(start, end))
+      start = end + 1
+    }
+    for (; bytes.length - start >= MAX_LINE_BYTES; start += MAX_LINE_BYTES)
+      this.#emit(stream, bytes.subarray(start, start + MAX_LINE_BYTES))
+    this.#unfinished[stream] = Buffer.from(bytes.subarray(start))
+  }
+
+  end(): void {
+    for (const stream of ['stdout', 'stderr'] as const) {
+      this.#emit(stream, this.#unfinished[stream])
+      this.#unfinished[stream] = Buffer.alloc(0)
+    }
+  }
+
+  #emit(stream: Stream, line: Buffer): void {
+    for (let start = 0; start < line.length; start += MAX_LINE_BYTES)
+      this.#onLine(stream, line.toString('utf8', start, start + MAX_LINE_BYTES).replace(/\r$/, ''))
+  }
+}

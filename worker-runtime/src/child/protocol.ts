@@ -1,0 +1,269 @@
+// Frames between the worker and its children over a byte stream: length (4 bytes, big-endian), kind (1 byte), a line of JSON, a
+// raw body. Payloads, results and progress travel in the body as the JSON text they already are. What comes from a child is never
+// trusted: a length over the limit of its kind is refused before anything of it is kept, and what does not parse is a value.
+export const MAX_RESULT_BYTES = 1024 * 1024
+export const MAX_PROGRESS_BYTES = 4 * 1024
+export const MAX_OUTPUT_FRAME_BYTES = 64 * 1024
+
+export interface JobError {
+  name: string
+  message: string
+  stack?: string
+  code?: string
+}
+
+export interface Usage {
+  maxRssBytes?: number
+  cpuUserMs?: number
+  cpuSystemMs?: number
+}
+
+export type Stream = 'stdout' | 'stderr'
+
+export type ToChild =
+  | { kind: 'load'; modules: string[]; once: boolean; jobsAtOnce: number }
+  | {
+      kind: 'run'
+      run: number
+      jobId: string
+      queue: string
+      task: string
+      attempt: number
+      enqueuedAtMs: number
+      payload: string
+    }
+  | { kind: 'abort'; run: number; reason: string }
+
+export type FromChild =
+  | { kind: 'ready'; tasks: string[] }
+  | { kind: 'load-failed'; error: JobError }
+  | { kind: 'accepted'; runs: number[] } // sent before the first line of the task runs
+  | { kind: 'progress'; run: number; progress: string }
+  | { kind: 'output'; run: number; stream: Stream; output: Buffer }
+  | { kind: 'aborting'; run: number } // the child has seen `abort`, so its event loop turns
+  | { kind: 'succeeded'; run: number; usage: Usage; result: string }
+  | { kind: 'failed'; run: number; usage: Usage; error: JobError; terminal: boolean; spoilsChild: boolean }
+  | { kind: 'result-too-large'; run: number; usage: Usage; bytes: number }
+  | { kind: 'exiting'; run: number } // the task called process.exit
+  | { kind: 'spoiled'; error: JobError } // an error that no running job is known to have caused
+
+export type Broken = { kind: 'broken'; message: string; tooLong: boolean }
+
+const HEAD_BYTES = 5
+const HEADER_ALLOWANCE_BYTES = 1024
+const ERROR_FRAME_BYTES = 96 * 1024
+
+const KINDS = {
+  load: { code: 1, maxBytes: 1024 * 1024 },
+  run: { code: 2, maxBytes: 256 * 1024 * 1024 },
+  abort: { code: 3, maxBytes: HEADER_ALLOWANCE_BYTES },
+  ready: { code: 16, maxBytes: 1024 * 1024 },
+  'load-failed': { code: 17, maxBytes: ERROR_FRAME_BYTES },
+  accepted: { code: 18, maxBytes: 64 * 1024 },
+  progress: { code: 19, maxBytes: MAX_PROGRESS_BYTES + HEADER_ALLOWANCE_BYTES },
+  output: { code: 20, maxBytes: MAX_OUTPUT_FRAME_BYTES + HEADER_ALLOWANCE_BYTES },
+  aborting: { code: 21, maxBytes: HEADER_ALLOWANCE_BYTES },
+  succeeded: { code: 22, maxBytes: MAX_RESULT_BYTES + HEADER_ALLOWANCE_BYTES },
+  failed: { code: 23, maxBytes: ERROR_FRAME_BYTES },
+  'result-too-large': { code: 24, maxBytes: HEADER_ALLOWANCE_BYTES },
+  exiting: { code: 25, maxBytes: HEADER_ALLOWANCE_BYTES },
+  spoiled: { code: 26, maxBytes: ERROR_FRAME_BYTES },
+} as const
+type Kind = keyof typeof KINDS
+
+export function encodeToChild(message: ToChild): Buffer {
+  if (message.kind !== 'run') return encode(message.kind, { ...message, kind: undefined })
+  const { kind, payload, ...header } = message
+  return encode(kind, header, payload)
+}
+
+export function encodeFromChild(message: FromChild): Buffer {
+  switch (message.kind) {
+    case 'succeeded':
+      return encode('succeeded', { run: message.run, usage: message.usage }, message.result)
+    case 'progress':
+      return encode('progress', { run: message.run }, message.progress)
+    case 'output':
+      return encode('output', { run: message.run, stream: message.stream }, message.output)
+    default:
+      return encode(message.kind, { ...message, kind: undefined })
+  }
+}
+
+/** The error of a job, cut to lengths that always fit into a frame. */
+export function boundedError(error: JobError): JobError {
+  return {
+    name: error.name.slice(0, 200),
+    message: error.message.slice(0, 4096),
+    ...(error.stack === undefined ? {} : { stack: error.stack.slice(0, 8192) }),
+    ...(error.code === undefined ? {} : { code: error.code.slice(0, 100) }),
+  }
+}
+
+function encode(kind: Kind, header: object, body: string | Uint8Array = ''): Buffer {
+  const line = `${JSON.stringify(header)}\n`
+  const lineBytes = Buffer.byteLength(line)
+  const length = lineBytes + (typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength)
+  const frame = Buffer.allocUnsafe(HEAD_BYTES + length)
+  frame.writeUInt32BE(length, 0)
+  frame.writeUInt8(KINDS[kind].code, 4)
+  frame.write(line, HEAD_BYTES)
+  if (typeof body === 'string') frame.write(body, HEAD_BYTES + lineBytes)
+  else frame.set(body, HEAD_BYTES + lineBytes)
+  return frame
+}
+
+/** Cuts a stream into the messages that `parse` knows. After a broken frame it yields that and nothing more. */
+export class FrameReader<Message> {
+  readonly #kinds: Map<number, Kind>
+  readonly #parse: (kind: Kind, header: Record<string, unknown>, body: Buffer) => Message | undefined
+  #parts: Buffer[] = []
+  #keptBytes = 0
+  #wantedBytes = HEAD_BYTES
+  #isBroken = false
+
+  constructor(
+    kinds: readonly Kind[],
+    parse: (kind: Kind, header: Record<string, unknown>, body: Buffer) => Message | undefined,
+  ) {
+    this.#kinds = new Map(kinds.map((kind) => [KINDS[kind].code, kind]))
+    this.#parse = parse
+  }
+
+  *push(chunk: Buffer): Generator<Message | Broken> {
+    if (this.#isBroken) return
+    this.#parts.push(chunk)
+    this.#keptBytes += chunk.length
+    if (this.#keptBytes < this.#wantedBytes) return
+    const buffer = this.#parts.length === 1 ? chunk : Buffer.concat(this.#parts)
+    let at = 0
+    this.#wantedBytes = HEAD_BYTES
+    while (buffer.length - at >= HEAD_BYTES) {
+      const length = buffer.readUInt32BE(at)
+      const code = buffer.readUInt8(at + 4)
+      const kind = this.#kinds.get(code)
+      if (!kind) return yield this.#break(`sent a message of an unknown kind (${code})`)
+      if (length > KINDS[kind].maxBytes)
+        return yield this.#break(
+          `sent a message "${kind}" of ${length} bytes; at most ${KINDS[kind].maxBytes} are taken`,
+          true,
+        )
+      const end = at + HEAD_BYTES + length
+      if (end > buffer.length) {
+        this.#wantedBytes = HEAD_BYTES + length
+        break
+      }
+      const message = this.#message(kind, buffer.subarray(at + HEAD_BYTES, end))
+      if (!message) return yield this.#break(`sent a message "${kind}" that cannot be read`)
+      yield message
+      at = end
+    }
+    this.#parts = at === buffer.length ? [] : [buffer.subarray(at)]
+    this.#keptBytes = buffer.length - at
+  }
+
+  #message(kind: Kind, frame: Buffer): Message | undefined {
+    const lineEnd = frame.indexOf(10)
+    if (lineEnd < 0) return
+    const header = parseObject(frame.toString('utf8', 0, lineEnd))
+    return header && this.#parse(kind, header, frame.subarray(lineEnd + 1))
+  }
+
+  #break(message: string, tooLong = false): Broken {
+    this.#isBroken = true
+    this.#parts = []
+    return { kind: 'broken', message: `the child ${message}`, tooLong }
+  }
+}
+
+export function readerInChild(): FrameReader<ToChild> {
+  return new FrameReader(['load', 'run', 'abort'], (kind, header, body) => {
+    // The worker is trusted: its header is the message without the body.
+    if (kind === 'run') return { ...header, kind, payload: body.toString('utf8') } as ToChild
+    return { ...header, kind } as ToChild
+  })
+}
+
+export function readerInWorker(): FrameReader<FromChild> {
+  const kinds = Object.keys(KINDS) as Kind[]
+  return new FrameReader(
+    kinds.filter((kind) => KINDS[kind].code >= KINDS.ready.code),
+    parseFromChild,
+  )
+}
+
+function parseFromChild(kind: Kind, header: Record<string, unknown>, body: Buffer): FromChild | undefined {
+  switch (kind) {
+    case 'ready':
+      return isListOf(header.tasks, 'string') ? { kind, tasks: header.tasks as string[] } : undefined
+    case 'accepted':
+      return isListOf(header.runs, 'number') ? { kind, runs: header.runs as number[] } : undefined
+    case 'load-failed':
+    case 'spoiled': {
+      const error = parseError(header.error)
+      return error && { kind, error }
+    }
+  }
+  const { run } = header
+  if (typeof run !== 'number') return
+  switch (kind) {
+    case 'progress':
+      return { kind, run, progress: body.toString('utf8') }
+    case 'output':
+      return { kind, run, stream: header.stream === 'stderr' ? 'stderr' : 'stdout', output: body }
+    case 'aborting':
+    case 'exiting':
+      return { kind, run }
+    case 'succeeded':
+      return { kind, run, usage: parseUsage(header.usage), result: body.toString('utf8') }
+    case 'result-too-large':
+      return { kind, run, usage: parseUsage(header.usage), bytes: Number(header.bytes) }
+    case 'failed': {
+      const error = parseError(header.error)
+      const terminal = header.terminal === true
+      const spoilsChild = header.spoilsChild === true
+      return error && { kind, run, usage: parseUsage(header.usage), error, terminal, spoilsChild }
+    }
+  }
+}
+
+function parseObject(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function parseError(value: unknown): JobError | undefined {
+  if (typeof value !== 'object' || value === null) return
+  const { name, message, stack, code } = value as Record<string, unknown>
+  if (typeof name !== 'string' || typeof message !== 'string') return
+  return boundedError({
+    name,
+    message,
+    ...(typeof stack === 'string' ? { stack } : {}),
+    ...(typeof code === 'string' ? { code } : {}),
+  })
+}
+
+function parseUsage(value: unknown): Usage {
+  if (typeof value !== 'object' || value === null) return {}
+  const { maxRssBytes, cpuUserMs, cpuSystemMs } = value as Record<string, unknown>
+  return {
+    ...(isAmount(maxRssBytes) ? { maxRssBytes } : {}),
+    ...(isAmount(cpuUserMs) ? { cpuUserMs } : {}),
+    ...(isAmount(cpuSystemMs) ? { cpuSystemMs } : {}),
+  }
+}
+
+function isAmount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isFinite(value) && value >= 0
+}
+
+function isListOf(value: unknown, type: 'string' | 'number'): boolean {
+  return Array.isArray(value) && value.every((item) => typeof item === type)
+}

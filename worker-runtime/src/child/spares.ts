@@ -1,0 +1,141 @@
+// Children started ahead of time, with the user's modules already loaded, for fresh.ts and reuse.ts to take. Starts are limited: at
+// most `width` children are ready or on their way, and after a failure the next start waits, longer each time.
+import type { Log } from '../log.ts'
+import type { Child, Failure } from './child.ts'
+import { killChild } from './stop.ts'
+
+export interface SparesOptions {
+  /** How many to keep ready; 0 starts one when it is asked for. */
+  ahead: number
+  /** How many may be on their way at once. */
+  width: number
+  start: () => Promise<Child | Failure>
+  log: Log
+}
+
+export interface Taking {
+  /** A loaded child, or why there is none. */
+  readonly child: Promise<Child | Failure>
+  /** Gives up waiting; `child` then resolves with a failure. */
+  cancel(): void
+}
+
+const START_DEADLINE_MS = 60_000
+const FIRST_BACKOFF_MS = 100
+const LONGEST_BACKOFF_MS = 10_000
+
+export class Spares {
+  readonly #options: SparesOptions
+  readonly #ready = new Set<Child>()
+  readonly #waiting = new Set<(child: Child | Failure) => void>()
+  #starting = 0
+  #failures = 0
+  #backoff: NodeJS.Timeout | undefined
+  #isStopped = false
+
+  constructor(options: SparesOptions) {
+    this.#options = options
+  }
+
+  take(): Taking {
+    let settle: (child: Child | Failure) => void = () => {}
+    const child = new Promise<Child | Failure>((resolve) => {
+      settle = resolve
+    })
+    if (this.#isStopped) settle({ failure: 'the worker is stopping' })
+    else this.#waiting.add(settle)
+    this.#serve()
+    const cancel = () => {
+      if (this.#waiting.delete(settle)) settle({ failure: 'no longer needed' })
+    }
+    return { child, cancel }
+  }
+
+  /** A child that is already loaded. */
+  add(child: Child): void {
+    this.#failures = 0
+    this.#ready.add(child)
+    void child.closed.then(() => {
+      if (this.#ready.delete(child)) this.#failed({ failure: 'a child ended while it waited for a job' })
+    })
+    this.#serve()
+  }
+
+  #refill(): void {
+    if (this.#isStopped || this.#backoff) return
+    const missing = this.#options.ahead + this.#waiting.size - this.#ready.size - this.#starting
+    const room = Math.max(this.#options.width, 1) - this.#ready.size - this.#starting
+    for (let count = Math.min(missing, room); count > 0; count -= 1) void this.#startOne()
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    clearTimeout(this.#backoff)
+    for (const settle of this.#waiting) settle({ failure: 'the worker is stopping' })
+    this.#waiting.clear()
+    const ready = [...this.#ready]
+    this.#ready.clear()
+    await Promise.all(ready.map(killChild))
+  }
+
+  #serve(): void {
+    for (const settle of this.#waiting) {
+      const child = this.#takeReady()
+      if (!child) break
+      this.#waiting.delete(settle)
+      settle(child)
+    }
+    this.#refill()
+  }
+
+  #takeReady(): Child | undefined {
+    for (const child of this.#ready) {
+      this.#ready.delete(child)
+      if (!child.isSpent) return child
+      void killChild(child)
+    }
+  }
+
+  async #startOne(): Promise<void> {
+    this.#starting += 1
+    const child = await startLoaded(this.#options.start)
+    this.#starting -= 1
+    if ('failure' in child) return this.#failed(child)
+    if (this.#isStopped) return void killChild(child)
+    this.add(child)
+  }
+
+  /** Nobody waits for more children than are on their way; the next start waits. */
+  #failed({ failure }: Failure): void {
+    if (this.#isStopped) return
+    const delayMs = Math.min(FIRST_BACKOFF_MS * 2 ** this.#failures, LONGEST_BACKOFF_MS)
+    this.#failures += 1
+    this.#options.log.warn('a child could not be started', { reason: failure, nextStartInMs: delayMs })
+    for (const settle of this.#waiting) {
+      if (this.#waiting.size <= this.#starting) break
+      this.#waiting.delete(settle)
+      settle({ failure })
+    }
+    clearTimeout(this.#backoff)
+    this.#backoff = setTimeout(() => {
+      this.#backoff = undefined
+      this.#refill()
+    }, delayMs)
+  }
+}
+
+/** A child that is ready for attempts. One that cannot load the modules, or takes too long over it, is ended. */
+export async function startLoaded(start: SparesOptions['start']): Promise<Child | Failure> {
+  const child = await start()
+  if ('failure' in child) return child
+  let timer: NodeJS.Timeout | undefined
+  const tooLate = new Promise<Failure>((resolve) => {
+    const failure = `the modules did not load within ${START_DEADLINE_MS / 1000} s`
+    timer = setTimeout(() => resolve({ failure }), START_DEADLINE_MS)
+  })
+  const loaded = await Promise.race([child.loaded, tooLate])
+  clearTimeout(timer)
+  if (!('failure' in loaded)) return child
+  await killChild(child)
+  return loaded
+}
