@@ -2,7 +2,15 @@
 import { connectRedis, newJob, openQueue } from 'millhand/queue'
 import { eventually } from '../eventually.ts'
 import { redisUrl } from '../redis.ts'
-import { millhand, ownNamespace, PATIENCE_MS, type Running, startMillhand, TINY_TASKS } from './millhand.ts'
+import {
+  millhand,
+  ownNamespace,
+  PATIENCE_MS,
+  type Running,
+  startMillhand,
+  stopAtOnce,
+  TINY_TASKS,
+} from './millhand.ts'
 
 const namespace = ownNamespace()
 const env = { MILLHAND_REDIS_URL: redisUrl(), MILLHAND_NAMESPACE: namespace }
@@ -20,9 +28,7 @@ beforeAll(async () => {
 }, PATIENCE_MS)
 afterAll(async () => {
   redis.close()
-  worker.process.kill('SIGTERM')
-  worker.process.kill('SIGTERM')
-  await worker.ended
+  await stopAtOnce(worker)
 }, PATIENCE_MS)
 
 async function bury(...ids: string[]): Promise<void> {

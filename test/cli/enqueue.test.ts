@@ -1,5 +1,13 @@
 import { redisUrl } from '../redis.ts'
-import { millhand, ownNamespace, PATIENCE_MS, type Running, startMillhand, TINY_TASKS } from './millhand.ts'
+import {
+  millhand,
+  ownNamespace,
+  PATIENCE_MS,
+  type Running,
+  startMillhand,
+  stopAtOnce,
+  TINY_TASKS,
+} from './millhand.ts'
 
 const env = { MILLHAND_REDIS_URL: redisUrl(), MILLHAND_NAMESPACE: ownNamespace() }
 const enqueue = (...args: string[]) => millhand(['enqueue', ...args], { env })
@@ -12,9 +20,7 @@ beforeAll(async () => {
   await worker.says(/worker ready/)
 }, PATIENCE_MS)
 afterAll(async () => {
-  worker.process.kill('SIGTERM')
-  worker.process.kill('SIGTERM')
-  await worker.ended
+  await stopAtOnce(worker)
 }, PATIENCE_MS)
 
 test('a job is enqueued, and its id said', async () => {

@@ -2,7 +2,15 @@
 
 import { eventually } from '../eventually.ts'
 import { redisUrl } from '../redis.ts'
-import { millhand, ownNamespace, PATIENCE_MS, type Running, startMillhand, TINY_TASKS } from './millhand.ts'
+import {
+  millhand,
+  ownNamespace,
+  PATIENCE_MS,
+  type Running,
+  startMillhand,
+  stopAtOnce,
+  TINY_TASKS,
+} from './millhand.ts'
 
 const namespace = ownNamespace()
 const env = { MILLHAND_REDIS_URL: redisUrl(), MILLHAND_NAMESPACE: namespace }
@@ -33,9 +41,7 @@ beforeAll(async () => {
   await eventually(async () => (await json('job', 'seen', 'running')).state === 'held')
 }, PATIENCE_MS)
 afterAll(async () => {
-  worker.process.kill('SIGTERM')
-  worker.process.kill('SIGTERM')
-  await worker.ended
+  await stopAtOnce(worker)
 }, PATIENCE_MS)
 
 test('queues shows the numbers of every queue of the namespace', async () => {

@@ -59,12 +59,19 @@ export function startMillhand(args: readonly string[], { env = {}, cwd }: RunOpt
     ended,
     stdout: () => stdout,
     stderr: () => stderr,
-    says: (pattern) =>
-      eventually(() => pattern.test(said()) && said(), {
-        what: `${pattern} in ${args[0]}`,
-        withinMs: 30_000,
-      }),
+    async says(pattern) {
+      const look = () => (pattern.test(said()) ? said() : undefined)
+      return eventually(look, { what: `${pattern} in ${args[0]}`, withinMs: 30_000 })
+    },
   }
+}
+
+/** Asks, and asks again until it has ended: signals that come at once count as one. */
+export async function stopAtOnce({ process: child, ended }: Running): Promise<void> {
+  child.kill('SIGTERM')
+  const again = setInterval(() => child.kill('SIGTERM'), 300)
+  await ended
+  clearInterval(again)
 }
 
 /** A namespace that no other test uses. */

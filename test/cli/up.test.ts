@@ -2,7 +2,15 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { eventually } from '../eventually.ts'
-import { isAlive, millhand, PATIENCE_MS, type Running, startMillhand, TINY_TASKS } from './millhand.ts'
+import {
+  isAlive,
+  millhand,
+  PATIENCE_MS,
+  type Running,
+  startMillhand,
+  stopAtOnce,
+  TINY_TASKS,
+} from './millhand.ts'
 
 const manifest = (task = TINY_TASKS) => `
 apiVersion: millhand.dev/v1alpha1
@@ -26,11 +34,7 @@ beforeEach(() => {
   writeFileSync(join(folder, 'tiny.yaml'), manifest())
 })
 afterEach(async () => {
-  for (const { process: up, ended } of started.splice(0)) {
-    up.kill('SIGINT')
-    up.kill('SIGINT')
-    await ended
-  }
+  for (const running of started.splice(0)) await stopAtOnce(running)
   rmSync(folder, { recursive: true, force: true })
 }, PATIENCE_MS)
 

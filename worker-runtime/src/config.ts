@@ -45,7 +45,7 @@ const MODES: readonly IsolationMode[] = ['Fork', 'Spawn', 'Reuse']
 const LEVELS: readonly Level[] = ['debug', 'info', 'warn', 'error']
 
 /** Throws ConfigError. `files` are the task modules of the command line, relative to the working folder. */
-export function readConfig(env: Environment, files: readonly string[]): Config {
+export function readConfig(files: readonly string[], env: Environment = process.env): Config {
   const mode = oneOf(env, 'MILLHAND_ISOLATION', MODES, 'Fork')
   const jobsPerChild = wholeNumber(env, 'MILLHAND_JOBS_PER_CHILD', 1)
   const jobsAtOncePerChild = wholeNumber(env, 'MILLHAND_JOBS_AT_ONCE_PER_CHILD', 1)

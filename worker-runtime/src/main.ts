@@ -41,7 +41,7 @@ try {
   })
   if (values.help) process.stdout.write(HELP)
   else if (values.version) process.stdout.write(`${version}\n`)
-  else await runWorker(readConfig(process.env, positionals))
+  else await runWorker(readConfig(positionals))
 } catch (error) {
   const isUsage =
     error instanceof ConfigError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS')

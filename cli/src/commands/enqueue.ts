@@ -1,0 +1,135 @@
+// millhand enqueue: one job, and its result when somebody waits for it. Through millhand/client, as a program would.
+import { Argument, type Command, Option } from 'commander'
+import { connect, type JobHandle, type JobOptions, type Priority, ResultTimeout } from 'millhand/client'
+import { LANES } from 'millhand/queue'
+import { CommandFailed, type Context } from '../context.ts'
+import { parseJson } from '../json-input.ts'
+import { jsonDocument } from '../printable.ts'
+import {
+  addressOf,
+  DEADLINE_MS,
+  durationOption,
+  examples,
+  type ServerOptions,
+  wholeNumberOption,
+  withJsonOption,
+  withServerOptions,
+} from '../server.ts'
+import { durationText } from '../units.ts'
+
+interface Options extends ServerOptions {
+  delay?: number
+  id?: string
+  priority?: Priority
+  maxAttempts?: number
+  timeout?: number
+  wait?: number | true
+  json?: boolean
+}
+
+export function enqueueCommand(parent: Command, context: Context): void {
+  const command = parent
+    .command('enqueue')
+    .summary('enqueue a job')
+    .description('Enqueues a job. Once the command has ended with 0, Redis has it.')
+    .argument('<queue>', 'the name of the TaskQueue')
+    .argument('<task>', 'the name of the task')
+    .addArgument(
+      new Argument('[json]', 'the input of the task as JSON; - reads standard input').default('null'),
+    )
+    .option('--delay <duration>', 'not before so long from now, like 10s, 5m, 2h', durationOption)
+    .option('--id <id>', 'an id of your own: a job with a known id is not enqueued again')
+    .addOption(new Option('--priority <priority>', 'which lane it waits in').choices(LANES))
+    .option(
+      '--max-attempts <number>',
+      'how many times it may be tried; default: as the queue says',
+      wholeNumberOption(1),
+    )
+    .option(
+      '--timeout <duration>',
+      'how long one attempt may run; default: as the queue says',
+      durationOption,
+    )
+    .option(
+      '--wait [duration]',
+      'print the result as JSON when the job has ended, or fail with the reason; write --wait=30s, or --wait last',
+      durationOption,
+    )
+  withJsonOption(withServerOptions(command))
+    .addHelpText(
+      'after',
+      examples(
+        `millhand enqueue mail send '{"to":"ann@example.com"}'`,
+        `millhand enqueue thumbnails thumbnail '{"file":"cat.png","width":200,"out":"cat.webp"}' --wait=30s`,
+        'millhand enqueue reports build --delay 10m --id report-2026-11',
+        'jq -c .order order.json | millhand enqueue orders ship -',
+      ),
+    )
+    .action((queue: string, task: string, json: string, options: Options) =>
+      enqueue({ queue, task, json, options }, context),
+    )
+}
+
+interface Request {
+  queue: string
+  task: string
+  json: string
+  options: Options
+}
+
+async function enqueue({ queue, task, json, options }: Request, context: Context): Promise<void> {
+  const isInput = json === '-'
+  const input = parseJson(
+    isInput ? await context.readInput() : json,
+    isInput ? 'standard input' : 'the input',
+  )
+  const { redisUrl, namespace } = addressOf(options, context)
+  const client = connect({ redis: redisUrl, namespace, deadlineMs: DEADLINE_MS })
+  try {
+    const clientQueue = client.queue(queue)
+    const job = await clientQueue.enqueue(task, input as never, jobOptions(options))
+    if (options.wait === undefined) return sayEnqueued(job, clientQueue.name, options, context)
+    const result = await resultOf(job, options.wait)
+    const { id, enqueued } = job
+    context.print(jsonDocument(options.json ? { id, queue: clientQueue.name, enqueued, result } : result))
+  } finally {
+    client.close()
+  }
+}
+
+function jobOptions({ delay, id, priority, maxAttempts, timeout }: Options): JobOptions {
+  return {
+    ...(delay !== undefined && { delayMs: delay }),
+    ...(id !== undefined && { id }),
+    ...(priority !== undefined && { priority }),
+    ...(maxAttempts !== undefined && { maxAttempts }),
+    ...(timeout !== undefined && { timeoutMs: timeout }),
+  }
+}
+
+function sayEnqueued(job: JobHandle, queue: string, { json, delay }: Options, context: Context): void {
+  const { id, enqueued } = job
+  if (json) context.print(jsonDocument({ id, queue, enqueued }))
+  else if (enqueued !== 'created') context.print(`job ${id} is known in ${queue} already: it is ${enqueued}`)
+  else context.print(`job ${id} enqueued in ${queue}${delay ? `, due in ${durationText(delay)}` : ''}`)
+}
+
+async function resultOf(job: JobHandle, wait: number | true): Promise<unknown> {
+  try {
+    return await job.result(wait === true ? {} : { timeoutMs: wait })
+  } catch (error) {
+    if (!(error instanceof ResultTimeout)) throw error
+    throw new CommandFailed(await whereItIs(job, wait), { cause: error })
+  }
+}
+
+/** Waiting was not enough; what went wrong so far may tell why. */
+async function whereItIs(job: JobHandle, wait: number | true): Promise<string> {
+  const details = await job.details()
+  const patience = wait === true ? '' : ` within ${durationText(wait)}`
+  const start = `job ${job.id} has not ended${patience}; it is ${details?.state ?? 'not known any more'}`
+  const last = details?.failures.at(-1)
+  if (!last) return start
+  const why = last.error ? `${last.error.name}: ${last.error.message}` : (last.message ?? last.outcome)
+  return `${start}; its last attempt failed: ${why}`
+}

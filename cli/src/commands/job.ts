@@ -1,0 +1,207 @@
+// millhand job: all that is known of one job, above all why it failed.
+import type { Command } from 'commander'
+import { type AttemptRecord, isJobId, type JobDetails, type Queue } from 'millhand/queue'
+import { CommandFailed, type Context } from '../context.ts'
+import { jsonDocument, manyLines } from '../printable.ts'
+import { queuesThere } from '../queues-there.ts'
+import {
+  examples,
+  type Server,
+  type ServerOptions,
+  withJsonOption,
+  withServer,
+  withServerOptions,
+} from '../server.ts'
+import { type Cell, facts } from '../table.ts'
+import { bytesText, counted, durationText, timeText } from '../units.ts'
+
+interface Options extends ServerOptions {
+  json?: boolean
+}
+
+interface Found {
+  queue: Queue
+  job: JobDetails
+}
+
+const INDENT = '      '
+/** The file that calls tasks, in the repository and as published. */
+const RUNNER = /(worker-runtime\/src|millhand\/dist)\/child\/entry\.[jt]s/
+
+export function jobCommand(parent: Command, context: Context): void {
+  const command = parent
+    .command('job')
+    .summary('all that is known of one job')
+    .description(
+      'Shows a job: its state, input, progress and result, and for each failed attempt the reason, the stack, the output, the exit\ncode or signal, the largest memory and the CPU time. Of failed attempts the last five are kept.\nWithout a queue, it is looked for in all queues (as millhand queues finds them).',
+    )
+    .usage('[options] [queue] <id>')
+    .argument('<queue-or-id>', 'the name of the TaskQueue, or at once the id')
+    .argument('[id]', 'the id of the job')
+  withJsonOption(withServerOptions(command))
+    .addHelpText(
+      'after',
+      examples(
+        'millhand job 0mfd1k2x3y4z',
+        'millhand job mail 0mfd1k2x3y4z',
+        'millhand job mail report-1 --json | jq .result',
+      ),
+    )
+    .action((first: string, second: string | undefined, options: Options) => {
+      const [name, id] = second === undefined ? [undefined, first] : [first, second]
+      if (!isJobId(id))
+        throw new CommandFailed(`"${id}" is no job id: 1 to 128 of A-Z a-z 0-9 . : _ -`, { exitCode: 2 })
+      return withServer(options, context, async (server) => {
+        const found = await find(id, name, server)
+        context.print(options.json ? jsonDocument(plain(found)) : described(found, context))
+      })
+    })
+}
+
+async function find(id: string, name: string | undefined, server: Server): Promise<Found> {
+  const queues = await queuesThere(server, name === undefined ? [] : [name])
+  const looked = await Promise.all(queues.map(async (queue) => ({ queue, job: await queue.job(id) })))
+  const found = looked.flatMap(({ queue, job }) => (job ? [{ queue, job }] : []))
+  const [first, ...others] = found
+  if (first && others.length === 0) return first
+  if (first) {
+    const where = found.map(({ queue }) => queue.name).join(', ')
+    throw new CommandFailed(
+      `there is a job ${id} in several queues (${where}): name the queue too, and its --namespace`,
+    )
+  }
+  const where = name === undefined ? `any of ${counted(queues.length, 'queue')}` : queues[0]?.name
+  throw new CommandFailed(
+    `job ${id} is not known in ${where}: it never was, or it ended longer ago than the queue remembers`,
+  )
+}
+
+function plain({ queue, job }: Found) {
+  const { envelope, ended, progress, ...rest } = job
+  return {
+    queue: queue.name,
+    ...rest,
+    ...(envelope && {
+      priority: envelope.lane,
+      timeoutMs: envelope.timeoutMs,
+      input: parsed(envelope.payload),
+    }),
+    ...(progress !== undefined && { progress: parsed(progress) }),
+    ...(ended && {
+      endedAtMs: ended.endedAtMs,
+      ...ended.facts,
+      result: parsed(ended.result),
+      output: ended.output,
+    }),
+  }
+}
+
+function described({ queue, job }: Found, context: Context): string {
+  const { paint, nowMs } = context
+  const title = `job ${paint('bold', job.id)} of ${queue.name}`
+  return [
+    title,
+    facts(mainFacts(job, nowMs()), paint),
+    ...outputOf(job.ended?.output, '  '),
+    ...failuresOf(job, context),
+  ].join('\n')
+}
+
+function mainFacts(job: JobDetails, nowMs: number): [string, Cell | undefined][] {
+  const { envelope, ended, dueAtMs, buriedAtMs, crashes } = job
+  const ago = (atMs: number) => `${timeText(atMs)} (${durationText(nowMs - atMs)} ago)`
+  return [
+    ['state', stateOf(job)],
+    ['task', job.task],
+    ['priority', envelope?.lane],
+    ['enqueued', ago(job.enqueuedAtMs)],
+    ['due', dueAtMs && `${timeText(dueAtMs)} (in ${durationText(dueAtMs - nowMs)})`],
+    ['buried', buriedAtMs && ago(buriedAtMs)],
+    ['ended', ended && ago(ended.endedAtMs)],
+    [
+      'attempts',
+      `${job.attempts}${crashes > 0 ? `, and ${counted(crashes, 'crash').replace(/hs$/, 'hes')} of its workers` : ''}`,
+    ],
+    ['worker', job.worker],
+    ['timeout', envelope?.timeoutMs && durationText(envelope.timeoutMs)],
+    ['progress', job.progress],
+    ['input', envelope?.payload],
+    ['result', ended?.state === 'completed' ? ended.result : undefined],
+    ['took', ended && costOf(ended.facts)],
+  ]
+}
+
+function stateOf({ state, cancelling }: JobDetails): Cell {
+  if (cancelling && state === 'held') return { text: 'held, being cancelled', style: 'yellow' }
+  if (state === 'buried') return { text: state, style: 'red' }
+  return state === 'completed' ? { text: state, style: 'green' } : state
+}
+
+function failuresOf({ failures }: JobDetails, context: Context): string[] {
+  if (failures.length === 0) return []
+  const title = failures.length === 1 ? 'failed attempt' : 'failed attempts, oldest first'
+  return [`\n${title}:`, ...failures.map((failure) => failureOf(failure, context))]
+}
+
+function failureOf(record: AttemptRecord, { paint }: Context): string {
+  const { error, message, outcome, endedAtMs, exitCode, signal, worker } = record
+  const why = error ? `${error.name}: ${error.message}` : (message ?? '')
+  const how = [
+    exitCode !== undefined && `exit code ${exitCode}`,
+    signal !== undefined && `signal ${signal}`,
+    costOf(record),
+    worker !== undefined && `worker ${worker}`,
+  ]
+  const title = `${endedAtMs === undefined ? '' : `${timeText(endedAtMs)}  `}${outcome}`
+  return [
+    `  ${paint('red', manyLines(title))}  ${indented(why, INDENT).trimStart()}`,
+    ...stackOf(record),
+    paint('dim', indented(how.filter(Boolean).join(', '), '    ')),
+    ...outputOf(record.output, '    '),
+  ]
+    .filter((line) => line.trim() !== '')
+    .join('\n')
+}
+
+/** Its first lines are the error's name and message, which were said already; its last ones are Millhand's and Node's own. */
+function stackOf({ error }: AttemptRecord): string[] {
+  const frames = (error?.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line))
+  const ours = frames.findIndex((line) => RUNNER.test(line))
+  const shown = ours > 0 ? frames.slice(0, ours) : frames
+  return shown.length === 0 ? [] : [indented(shown.map((line) => line.trim()).join('\n'), INDENT)]
+}
+
+function outputOf(output: string | undefined, indent: string): string[] {
+  return output ? [`${indent}output:`, indented(output.trimEnd(), `${indent}  `)] : []
+}
+
+function costOf({
+  durationMs,
+  cpuUserMs,
+  cpuSystemMs,
+  maxRssBytes,
+}: AttemptRecord | NonNullable<JobDetails['ended']>['facts']): string {
+  const cpuMs =
+    cpuUserMs === undefined && cpuSystemMs === undefined ? undefined : (cpuUserMs ?? 0) + (cpuSystemMs ?? 0)
+  const parts = [
+    durationMs !== undefined && durationText(durationMs),
+    cpuMs !== undefined && `CPU ${durationText(cpuMs)}`,
+    maxRssBytes !== undefined && `memory ${bytesText(maxRssBytes)}`,
+  ]
+  return parts.filter(Boolean).join(', ')
+}
+
+function indented(text: string, indent: string): string {
+  return manyLines(text)
+    .split('\n')
+    .map((line) => indent + line)
+    .join('\n')
+}
+
+function parsed(json: string): unknown {
+  try {
+    return JSON.parse(json)
+  } catch {
+    return json
+  }
+}

@@ -1,0 +1,74 @@
+// millhand queues: the numbers of all queues, or of some.
+import type { Command } from 'commander'
+import type { Depth, Queue } from 'millhand/queue'
+import type { Context } from '../context.ts'
+import { jsonDocument } from '../printable.ts'
+import { partsOf, queuesThere } from '../queues-there.ts'
+import { examples, type ServerOptions, withJsonOption, withServer, withServerOptions } from '../server.ts'
+import { type Cell, table } from '../table.ts'
+import { durationText } from '../units.ts'
+
+interface Options extends ServerOptions {
+  json?: boolean
+}
+
+interface QueueDepth {
+  queue: Queue
+  depth: Depth
+}
+
+export function queuesCommand(parent: Command, context: Context): void {
+  const command = parent
+    .command('queues')
+    .summary('what waits, runs and failed in each queue')
+    .description(
+      'Shows the numbers of each queue: jobs that are ready, held by workers (busy), not due yet (delayed), out of attempts\n(buried), and completed since the queue began. Without names it looks for queues through all keys of the Redis (SCAN):\nwith millions of jobs there that takes a moment, and names are faster. In a Redis Cluster give names.',
+    )
+    .argument('[queue...]', 'names of TaskQueues; default: all that there are')
+  withJsonOption(withServerOptions(command))
+    .addHelpText(
+      'after',
+      examples(
+        'millhand queues',
+        'millhand queues mail thumbnails',
+        "millhand queues --json | jq '.[] | select(.buried > 0)'",
+      ),
+    )
+    .action((names: string[], options: Options) =>
+      withServer(options, context, async (server) => {
+        const queues = await queuesThere(server, names)
+        const found = await Promise.all(queues.map(async (queue) => ({ queue, depth: await queue.depth() })))
+        if (options.json) context.print(jsonDocument(found.map(plain)))
+        else if (found.length === 0) context.print('there is no queue yet')
+        else context.print(tableOf(found, context))
+      }),
+    )
+}
+
+function plain({ queue, depth }: QueueDepth) {
+  return { queue: queue.name, ...partsOf(queue.name), ...depth }
+}
+
+function tableOf(found: readonly QueueDepth[], { paint }: Context): string {
+  const rows = found.map(({ queue, depth }): Cell[] => {
+    const { namespace, name } = partsOf(queue.name)
+    const { ready, busy, delayed, buried, oldestReadyMs, counts } = depth
+    return [
+      namespace,
+      name,
+      ready,
+      busy,
+      delayed,
+      buried > 0 ? { text: String(buried), style: 'red' } : '0',
+      counts.completed,
+      oldestReadyMs === undefined ? '' : durationText(oldestReadyMs),
+      { text: stateOf(depth), style: 'yellow' },
+    ]
+  })
+  const head = ['NAMESPACE', 'QUEUE', 'READY', 'BUSY', 'DELAYED', 'BURIED', 'COMPLETED', 'OLDEST', 'CLAIMS']
+  return table(head, rows, paint)
+}
+
+function stateOf({ paused, suspended }: Depth): string {
+  return [paused && 'paused', suspended && 'suspended'].filter(Boolean).join(', ')
+}

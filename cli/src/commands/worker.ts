@@ -1,0 +1,68 @@
+// millhand worker: becomes the worker process, the one that a pod runs, with the settings of the command line in its environment.
+import { fileURLToPath } from 'node:url'
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import type { Context } from '../context.ts'
+import { addressOf, examples, type ServerOptions, wholeNumberOption, withServerOptions } from '../server.ts'
+
+interface WeightedQueue {
+  name: string
+  weight: number
+}
+
+interface Options extends ServerOptions {
+  queue: WeightedQueue[]
+  slots?: number
+  isolation?: string
+}
+
+const RUNS_FROM_SOURCE = import.meta.url.endsWith('.ts')
+
+export function workerCommand(parent: Command, context: Context): void {
+  const command = parent
+    .command('worker')
+    .summary('run one worker process')
+    .description(
+      'Runs one worker, as in a pod: it claims jobs of the queues and runs the tasks that the files define. It writes its log as JSON\nlines. Ctrl-C or SIGTERM lets the running jobs end; a second one hands them back. Other settings of the worker come from the\nenvironment: MILLHAND_MAX_MEMORY_BYTES, MILLHAND_DRAIN_TIMEOUT_SECONDS, MILLHAND_LOG_LEVEL, …\nTo have workers started and stopped as the queues need it, and again when files change: millhand up.',
+    )
+    .argument('<file...>', 'the files that define tasks')
+    .requiredOption('--queue <name[:weight]>', 'a queue to work on; again for more', weightedQueue, [])
+    .option('--slots <number>', 'how many jobs at once; default: 1', wholeNumberOption(1))
+    .addOption(new Option('--isolation <mode>', 'default: Fork').choices(['Fork', 'Spawn', 'Reuse']))
+  withServerOptions(command)
+    .addHelpText(
+      'after',
+      examples(
+        'millhand worker tasks.ts --queue mail',
+        'millhand worker tasks.ts --queue urgent:3 --queue mail --slots 4 --isolation Reuse',
+        'millhand worker mail.ts reports.ts --queue mail --redis redis://127.0.0.1:6379 --namespace shop',
+      ),
+    )
+    .action((files: string[], options: Options) => {
+      if (options.queue.length === 0) command.error('error: no queue is given: name one with --queue')
+      const worker = fileURLToPath(import.meta.resolve('millhand/worker'))
+      const conditions = RUNS_FROM_SOURCE ? ['--conditions=millhand-source'] : []
+      context.become(process.execPath, [...conditions, worker, ...files], environmentOf(options, context))
+    })
+}
+
+function environmentOf(options: Options, context: Context): Record<string, string> {
+  const { redisUrl, namespace } = addressOf(options, context)
+  const { slots, isolation } = options
+  const environment = {
+    ...context.config.environment,
+    MILLHAND_REDIS_URL: redisUrl,
+    MILLHAND_NAMESPACE: namespace,
+    MILLHAND_QUEUES: JSON.stringify(options.queue),
+    ...(slots !== undefined && { MILLHAND_SLOTS: String(slots) }),
+    ...(isolation !== undefined && { MILLHAND_ISOLATION: isolation }),
+  }
+  return Object.fromEntries(
+    Object.entries(environment).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  )
+}
+
+function weightedQueue(text: string, earlier: WeightedQueue[]): WeightedQueue[] {
+  const [, name, weight = '1'] = /^([a-z0-9][a-z0-9._-]*)(?::(\d+))?$/.exec(text) ?? []
+  if (name === undefined || Number(weight) < 1) throw new InvalidArgumentError('It is like mail or mail:3.')
+  return [...earlier, { name, weight: Number(weight) }]
+}

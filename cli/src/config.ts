@@ -1,0 +1,21 @@
+// Environment → Config, once. The only place of the CLI that reads process.env.
+
+export interface Config {
+  readonly redisUrl: string | undefined
+  readonly namespace: string | undefined
+  /** Failures show where in the program they came up. */
+  readonly isDebug: boolean
+  readonly mayColor: boolean
+  /** For the processes that are started. */
+  readonly environment: Readonly<Record<string, string | undefined>>
+}
+
+export function readConfig(environment: Config['environment'] = process.env): Config {
+  return {
+    redisUrl: environment.MILLHAND_REDIS_URL || undefined,
+    namespace: environment.MILLHAND_NAMESPACE || undefined,
+    isDebug: Boolean(environment.MILLHAND_DEBUG),
+    mayColor: !environment.NO_COLOR && environment.TERM !== 'dumb',
+    environment,
+  }
+}

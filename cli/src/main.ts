@@ -1,0 +1,120 @@
+// The millhand command: wires the commands to the terminal, to signals and to the end of the process.
+import { readFileSync } from 'node:fs'
+import { text } from 'node:stream/consumers'
+import { styleText } from 'node:util'
+import { Command, CommanderError } from 'commander'
+import { cancelCommand } from './commands/cancel.ts'
+import { deleteCommand } from './commands/delete.ts'
+import { enqueueCommand } from './commands/enqueue.ts'
+import { jobCommand } from './commands/job.ts'
+import { jobsCommand } from './commands/jobs.ts'
+import { pauseCommand } from './commands/pause.ts'
+import { queuesCommand } from './commands/queues.ts'
+import { resumeCommand } from './commands/resume.ts'
+import { retryCommand } from './commands/retry.ts'
+import { upCommand } from './commands/up.ts'
+import { workerCommand } from './commands/worker.ts'
+import { workersCommand } from './commands/workers.ts'
+import { readConfig } from './config.ts'
+import { CommandFailed, type Context } from './context.ts'
+import { manyLines, withoutPasswords } from './printable.ts'
+import { examples } from './server.ts'
+
+const BAD_USAGE = 2
+
+const config = readConfig()
+const context = terminalContext()
+
+// `millhand jobs mail | head` is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
+process.exit(await run())
+
+/** Answers the exit code. */
+async function run(): Promise<number> {
+  try {
+    await program().parseAsync()
+    return 0
+  } catch (error) {
+    // Commander has said what it had to say.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : BAD_USAGE
+    complain(error)
+    return error instanceof CommandFailed ? error.exitCode : 1
+  }
+}
+
+function program(): Command {
+  const millhand = new Command('millhand')
+    .description(
+      'Runs queues and workers on a laptop, enqueues jobs, looks at them, retries, cancels, pauses.',
+    )
+    .version(version(), '--version', 'print the version')
+    .helpOption('-h, --help', 'show help')
+    .helpCommand('help [command]', 'show help for a command')
+    .addHelpText(
+      'after',
+      examples(
+        'millhand up -f examples/thumbnails      queues and workers on this machine, no cluster needed',
+        'millhand enqueue mail send \'{"to":1}\'   in another terminal of the same folder',
+        'millhand queues                         what waits, runs, failed',
+        'millhand job 0mfd1k2x3y4z               why it failed',
+        'millhand retry mail --all               try again what is buried',
+      ),
+    )
+    .configureOutput({
+      writeOut: (output) => process.stdout.write(output),
+      writeErr: (output) => process.stderr.write(output),
+      outputError: (message, write) => write(saidByUs(message.replace(/^error: /, ''))),
+    })
+    .exitOverride()
+  upCommand(millhand, context)
+  workerCommand(millhand, context)
+  enqueueCommand(millhand, context)
+  queuesCommand(millhand, context)
+  jobsCommand(millhand, context)
+  jobCommand(millhand, context)
+  retryCommand(millhand, context)
+  cancelCommand(millhand, context)
+  deleteCommand(millhand, context)
+  pauseCommand(millhand, context)
+  resumeCommand(millhand, context)
+  workersCommand(millhand, context)
+  return millhand
+}
+
+function terminalContext(): Context {
+  const isColored = config.mayColor && process.stdout.isTTY
+  return {
+    config,
+    workingFolder: process.cwd(),
+    paint: (style, plain) => (isColored ? styleText(style, plain, { validateStream: false }) : plain),
+    nowMs: () => Date.now(),
+    print: (line) => console.log(line),
+    note: (line) => console.error(line),
+    readInput: () => text(process.stdin),
+    onStop(asked) {
+      let times = 0
+      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => asked(++times))
+    },
+    leave: (exitCode) => process.exit(exitCode),
+    become(file, args, environment) {
+      if (!process.execve) throw new CommandFailed('this system has no execve, which millhand worker needs')
+      return process.execve(file, [file, ...args], environment)
+    },
+  }
+}
+
+function complain(error: unknown): void {
+  const message = error instanceof Error ? error.message : String(error)
+  process.stderr.write(saidByUs(message))
+  if (!config.isDebug) return
+  for (let at: unknown = error; at instanceof Error; at = at.cause)
+    process.stderr.write(`${withoutPasswords(manyLines(at.stack ?? ''))}\n`)
+}
+
+function saidByUs(message: string): string {
+  return `millhand: ${withoutPasswords(manyLines(message.trimEnd()))}\n`
+}
+
+function version(): string {
+  return String(JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version)
+}

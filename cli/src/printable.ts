@@ -1,0 +1,50 @@
+// Text from Redis and from tasks, made harmless for a terminal: whoever may enqueue must not be able to move the cursor, change
+// colours or reverse the text of whoever looks.
+
+// Control characters, the separators that some programs take for line ends, and the marks that change the direction of text.
+const UNSAFE = /[\p{Cc}\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/gu
+const SHORT: Record<string, string> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
+
+/** One line; whatever a terminal would obey is written as an escape. */
+export function oneLine(text: string): string {
+  return text.replace(UNSAFE, (character) => SHORT[character] ?? escaped(character))
+}
+
+/** As oneLine, but line ends and tabs stay. */
+export function manyLines(text: string): string {
+  return text
+    .replaceAll('\r\n', '\n')
+    .replace(UNSAFE, (character) =>
+      /[\n\t]/.test(character) ? character : (SHORT[character] ?? escaped(character)),
+    )
+}
+
+/** JSON leaves some characters unescaped that terminals obey; as \uXXXX they are the same JSON. */
+export function jsonLine(value: unknown): string {
+  return withoutUnsafe(JSON.stringify(value))
+}
+
+export function jsonDocument(value: unknown): string {
+  return withoutUnsafe(JSON.stringify(value, null, 2))
+}
+
+/** A URL may carry a password, and errors may carry a URL. */
+export function withoutPasswords(text: string): string {
+  return text.replace(/(\b[a-z]+:\/\/)[^\s/@'"]*@/gi, '$1***@')
+}
+
+export function shortened(text: string, length: number): string {
+  return text.length <= length ? text : `${text.slice(0, length - 1)}…`
+}
+
+function withoutUnsafe(json: string): string {
+  return json.replace(UNSAFE, (character) => (character === '\n' ? character : `\\u${hex(character, 4)}`))
+}
+
+function escaped(character: string): string {
+  return character < '\u0100' ? `\\x${hex(character, 2)}` : `\\u${hex(character, 4)}`
+}
+
+function hex(character: string, digits: number): string {
+  return character.charCodeAt(0).toString(16).padStart(digits, '0')
+}

@@ -1,0 +1,113 @@
+// Which Redis and which namespace a command works on, and the options that say so. Every command but `up` and `worker` comes through
+// withServer.
+import { findRunning, type RunningUp } from '@millhand/operator/local'
+import { type Command, InvalidArgumentError } from 'commander'
+import { type Connection, connectRedis, openQueue, type Queue, queueName } from 'millhand/queue'
+import { CommandFailed, type Context } from './context.ts'
+import { durationMs } from './units.ts'
+
+export interface ServerOptions {
+  redis?: string
+  namespace?: string
+}
+
+export interface Address {
+  readonly redisUrl: string
+  readonly namespace: string
+  /** Whether somebody named it; the `default` that is left otherwise is no choice. */
+  readonly isNamespaceGiven: boolean
+}
+
+export interface Server extends Address {
+  readonly redis: Connection
+  /** The queue of a TaskQueue by its name; the namespace is that of the command. */
+  queue(name: string): Queue
+}
+
+/** A person waits: much longer looks like a hang. */
+export const DEADLINE_MS = 4_000
+
+export function withServerOptions(command: Command): Command {
+  return command
+    .option(
+      '--redis <url>',
+      'where the queues live; default: MILLHAND_REDIS_URL, else the millhand up of this folder',
+    )
+    .option(
+      '--namespace <name>',
+      'the namespace of the queues; default: MILLHAND_NAMESPACE, else that of millhand up, else "default"',
+    )
+}
+
+export function withJsonOption(command: Command, what = 'one JSON document'): Command {
+  return command.option('--json', `print ${what}, for programs`)
+}
+
+export function examples(...lines: readonly string[]): string {
+  return `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}`
+}
+
+/** Throws CommandFailed when nobody says where Redis is. */
+export function addressOf(options: ServerOptions, context: Context): Address {
+  const running = findRunning(context.workingFolder)
+  const redisUrl = options.redis ?? context.config.redisUrl ?? running?.redisUrl
+  if (redisUrl === undefined) {
+    throw new CommandFailed(
+      'no Redis is given, and no millhand up runs in this folder: start millhand up here, or give --redis URL or MILLHAND_REDIS_URL, like redis://127.0.0.1:6379',
+    )
+  }
+  const given = options.namespace ?? context.config.namespace ?? namespaceOf(running, redisUrl)
+  return {
+    redisUrl: checkedUrl(redisUrl),
+    namespace: given ?? 'default',
+    isNamespaceGiven: (options.namespace ?? context.config.namespace) !== undefined,
+  }
+}
+
+/** Connects, does the work, and closes the connection however it ended. */
+export async function withServer<T>(
+  options: ServerOptions,
+  context: Context,
+  work: (server: Server) => Promise<T>,
+): Promise<T> {
+  const address = addressOf(options, context)
+  const redis = connectRedis(address.redisUrl, { name: 'millhand-cli', deadlineMs: DEADLINE_MS })
+  try {
+    await redis.ready()
+    return await work({
+      ...address,
+      redis,
+      queue: (name) => openQueue(redis, queueName(address.namespace, name)),
+    })
+  } finally {
+    redis.close()
+  }
+}
+
+/** The URL is not repeated in the complaint: it may hold a password. */
+export function checkedUrl(url: string): string {
+  if (/^rediss?:\/\//.test(url) && URL.canParse(url)) return url
+  throw new CommandFailed(
+    'the address of Redis is no URL of a Redis: it begins with redis:// or rediss://, like redis://127.0.0.1:6379',
+  )
+}
+
+export function durationOption(text: string): number {
+  const ms = durationMs(text)
+  if (ms === undefined) throw new InvalidArgumentError('A duration is like 500ms, 30s, 5m, 2h or 1d.')
+  return ms
+}
+
+export function wholeNumberOption(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = Number(text)
+    if (/^\d+$/.test(text) && value >= least && value <= most) return value
+    const upTo = most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`
+    throw new InvalidArgumentError(`It is a whole number ${upTo}.`)
+  }
+}
+
+/** The namespace of a running `up` says nothing about another Redis. */
+function namespaceOf(running: RunningUp | undefined, redisUrl: string): string | undefined {
+  return running?.redisUrl === redisUrl ? running.namespace : undefined
+}

@@ -1,0 +1,194 @@
+// Who may import whom, and which names stand in which files only: design.md's walls, kept by a machine.
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+
+interface Source {
+  path: string
+  text: string
+  imports: string[]
+}
+
+function sourcesOf(folder: string): Source[] {
+  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => {
+      const path = join(folder, name)
+      const text = readFileSync(join(root, path), 'utf8')
+      const found = [
+        ...text.matchAll(
+          /(?:^|\n)(?:import|export)\s[^'"]*?from\s+'([^']+)'|import\(\s*'([^']+)'|\nimport '([^']+)'/g,
+        ),
+      ]
+      const imports = found
+        .map(([, a, b, c]) => a ?? b ?? c ?? '')
+        .map((target) =>
+          target.startsWith('.') ? relative(root, join(root, dirname(path), target)) : target,
+        )
+      return { path, text: withoutComments(text), imports }
+    })
+}
+
+const withoutComments = (text: string) => text.replaceAll(/\/\*[\s\S]*?\*\/|(?<=^|\s)\/\/.*$/gm, '')
+const sources = ['worker-runtime/src', 'operator/src', 'cli/src'].flatMap(sourcesOf)
+const runtime = 'worker-runtime/src'
+
+/** A file whose path matches `from` may import of the paths that match `among` only those that match `only`. */
+const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = [
+  {
+    from: /^worker-runtime\/src\/queue\//,
+    among: /^worker-runtime/,
+    only: /src\/(queue\/|job\.ts)/,
+    because: 'queue/ knows jobs and Redis, nothing else',
+  },
+  {
+    from: /^worker-runtime\/src\/child\//,
+    among: /^worker-runtime/,
+    only: /src\/(child\/|log\.ts|config\.ts|task\.ts)/,
+    because: 'child/ knows processes, nothing else',
+  },
+  {
+    from: /^worker-runtime\/src\/child\/(entry|values)\.ts$/,
+    among: /^worker-runtime/,
+    only: /child\/(protocol|values)\.ts|src\/task\.ts/,
+    because: 'what runs in a child knows the protocol and the tasks',
+  },
+  {
+    from: /^worker-runtime\/src\/(job|settlement|log|config|task)\.ts$/,
+    among: /^worker-runtime/,
+    only: /src\/(job|child\/outcome|queue\/queue|config|log)\.ts/,
+    because: 'what decides is pure',
+  },
+  {
+    from: /^worker-runtime\/src\/(client|index)\.ts$/,
+    among: /^worker-runtime/,
+    only: /src\/(queue\/|job\.ts|task\.ts|config\.ts)/,
+    because: 'the client starts no processes',
+  },
+  {
+    from: /^worker-runtime/,
+    among: /^(@millhand|operator|cli|\.\.)/,
+    only: /^$/,
+    because: 'worker-runtime knows nobody',
+  },
+  {
+    from: /^operator/,
+    among: /^(millhand|worker-runtime|cli|@millhand)/,
+    only: /^millhand\/queue$/,
+    because: 'the operator knows only millhand/queue',
+  },
+  {
+    from: /^operator\/src\/resources\//,
+    among: /^(operator|node:)/,
+    only: /^operator\/src\/resources\//,
+    because: 'resources are pure',
+  },
+  {
+    from: /^operator\/src\/worker-pool\/(plan|replicas|rates|victims|deployment)\.ts$/,
+    among: /^(operator|node:|millhand)/,
+    only: /^operator\/src\/(resources|worker-pool)\//,
+    because: 'decisions are pure',
+  },
+  {
+    from: /^operator\/src\/worker-pool\//,
+    among: /^operator\/src\/(task-queue|local)/,
+    only: /^$/,
+    because: 'the two controllers do not know each other',
+  },
+  {
+    from: /^cli/,
+    among: /^(millhand|@millhand|worker-runtime|operator)/,
+    only: /^(millhand\/(client|queue)|@millhand\/operator\/local)$/,
+    because: 'the command line uses what is public',
+  },
+]
+
+/** A word that may stand in these files only. */
+const reserved: { word: RegExp; only: RegExp; because: string }[] = [
+  {
+    word: /process\.env/,
+    only: /(^|\/)config\.ts$|local\/outside\.ts$|cli\/src\//,
+    because: 'the environment is read once',
+  },
+  {
+    word: /process\.exit\b/,
+    only: /runtime\/src\/main\.ts$|child\/entry\.ts$|cli\/src\//,
+    because: 'a process ends in one place',
+  },
+  {
+    word: /process\.on\('SIG/,
+    only: /runtime\/src\/main\.ts$|child\/entry\.ts$|cli\/src\//,
+    because: 'signals are for whoever owns the process',
+  },
+  { word: /from 'ioredis'/, only: /queue\/redis\.ts$/, because: 'one file knows the Redis client' },
+  {
+    word: /from 'node:child_process'/,
+    only: /src\/child\/|src\/local\/|cli\/src\/commands\/worker\.ts$/,
+    because: 'processes are behind one wall',
+  },
+  {
+    word: /@kubernetes\/client-node/,
+    only: /operator\/src\/kube\//,
+    because: 'one folder talks to the API server',
+  },
+  {
+    word: /Date\.now\(/,
+    only: /src\/main\.ts$|log\.ts$|src\/job\.ts$|queue\/queue\.ts$|local\/outside\.ts$|cli\/src\//,
+    because: 'time is an argument of decisions',
+  },
+  { word: /console\./, only: /cli\/src\//, because: 'the console belongs to the command line' },
+]
+
+describe('the layers', () => {
+  test.each(walls)('$from: $because', ({ from, among, only }) => {
+    const guests = sources.filter(({ path }) => from.test(path))
+    expect(guests.length).toBeGreaterThan(0)
+    const through = guests.flatMap(({ path, imports }) =>
+      imports
+        .filter((target) => among.test(target) && !only.test(target))
+        .map((target) => `${path} imports ${target}`),
+    )
+    expect(through).toEqual([])
+  })
+
+  test.each(reserved)('$word: $because', ({ word, only }) => {
+    expect(
+      sources.filter(({ path, text }) => word.test(text) && !only.test(path)).map(({ path }) => path),
+    ).toEqual([])
+  })
+
+  test('no file imports itself by a detour', () => {
+    const graph = new Map(sources.map(({ path, imports }) => [path, imports]))
+    const circles: string[] = []
+    const visit = (path: string, trail: string[]) => {
+      if (trail.includes(path)) circles.push([...trail.slice(trail.indexOf(path)), path].join(' → '))
+      else if (!seen.has(path)) {
+        for (const target of graph.get(path) ?? []) if (graph.has(target)) visit(target, [...trail, path])
+        seen.add(path)
+      }
+    }
+    const seen = new Set<string>()
+    for (const path of graph.keys()) visit(path, [])
+    expect(circles).toEqual([])
+  })
+
+  test('the way of one job is at most eight files of TypeScript, and short', () => {
+    const way = [
+      'client.ts',
+      'job.ts',
+      'queue/queue.ts',
+      'worker.ts',
+      'membership.ts',
+      'child/run.ts',
+      'child/entry.ts',
+      'settlement.ts',
+    ]
+    const lines = way.map(
+      (name) =>
+        sources.find(({ path }) => path === `${runtime}/${name}`)?.text.split('\n').length ?? Number.NaN,
+    )
+    expect(lines.reduce((sum, each) => sum + each, 0)).toBeLessThan(2_500)
+  })
+})
