@@ -1,5 +1,6 @@
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { redisUrl } from '../redis.ts'
@@ -78,7 +79,8 @@ test(
   'a Redis that cannot be reached, or does not answer, is given up on in seconds, in one line and without its password',
   async () => {
     const silent = createServer(() => {}).listen(0, '127.0.0.1')
-    const { port } = silent.address() as { port: number }
+    await once(silent, 'listening')
+    const { port } = silent.address() as AddressInfo
     const startedAt = performance.now()
     const [refused, mute] = await Promise.all([
       millhand(['queues', '--redis', 'redis://ann:secret@127.0.0.1:1']),

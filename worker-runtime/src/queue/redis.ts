@@ -129,6 +129,7 @@ class ReplacingConnection implements Connection {
       enableOfflineQueue: false,
       maxRetriesPerRequest: 0,
       connectTimeout: 5_000,
+      disconnectTimeout: 100,
       keepAlive: 5_000,
     })
     client.on('error', (error: Error) => {

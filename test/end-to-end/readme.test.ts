@@ -1,0 +1,120 @@
+// The README, done word by word as a new user would: its packages are built and installed in an empty folder, its files written
+// there, its commands run.
+import { execFileSync, spawn } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { eventually } from '../eventually.ts'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const readme = readFileSync(join(root, 'README.md'), 'utf8')
+const blocks = [...readme.matchAll(/```(\w+)\n([\s\S]*?)```/g)].map(([, language = '', text = '']) => ({
+  language,
+  text,
+}))
+const block = (language: string, containing: string) => {
+  const found = blocks.find((each) => each.language === language && each.text.includes(containing))
+  if (!found) throw new Error(`the README has no ${language} block with ${containing}`)
+  return found.text
+}
+
+describe('the README', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'millhand-readme-'))
+  const app = join(folder, 'app')
+  const env = {
+    ...process.env,
+    PATH: `${join(app, 'node_modules/.bin')}:${join(root, 'node_modules/.bin')}:${process.env.PATH}`,
+  }
+  const sh = (command: string, more: Record<string, string> = {}) =>
+    execFileSync('sh', ['-ec', command], {
+      cwd: app,
+      env: { ...env, ...more },
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+  afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+  test('shows files and commands that work in an empty folder, from installing to a result', async () => {
+    mkdirSync(app)
+    execFileSync(
+      'npm',
+      [
+        'pack',
+        '--silent',
+        '-w',
+        'worker-runtime',
+        '-w',
+        'operator',
+        '-w',
+        'cli',
+        '--pack-destination',
+        folder,
+      ],
+      { cwd: root, env, stdio: 'pipe' },
+    )
+    // The README's own Node is the one that runs this test.
+    sh(
+      block('sh', 'npm init -y')
+        .replace(
+          '../millhand/packages/*.tgz',
+          readdirSync(folder)
+            .filter((name) => name.endsWith('.tgz'))
+            .map((name) => `../${name}`)
+            .join(' '),
+        )
+        .replace(' node@24', ''),
+    )
+    writeFileSync(join(app, 'greetings.yaml'), block('yaml', 'kind: WorkerPool'))
+    writeFileSync(join(app, 'tasks.ts'), block('ts', 'export const greet'))
+    writeFileSync(join(app, 'enqueue.ts'), block('ts', 'client.close()'))
+    const up = spawn('sh', ['-c', `exec ${block('sh', 'npx millhand up').trim()}`], {
+      cwd: app,
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    })
+    let output = ''
+    for (const stream of [up.stdout, up.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk))
+    const ended = new Promise<unknown>((resolve) => up.on('exit', resolve))
+    try {
+      await eventually(() => output.includes('ready:'), {
+        what: `up is ready; it says: ${output}`,
+        withinMs: 60_000,
+      })
+      expect(sh(block('sh', 'npx millhand enqueue'))).toMatch(/"Hello, Ada!"[\s\S]*greetings/)
+      const redisUrl = /redis:\/\/\S+?(?=[,\s])/.exec(output)?.[0] ?? ''
+      expect(sh('node enqueue.ts', { MILLHAND_REDIS_URL: redisUrl })).toBe('Hello, Grace!\n')
+      // The types that users see are whole: a wrong input does not compile.
+      writeFileSync(
+        join(app, 'wrong.ts'),
+        readFileSync(join(app, 'enqueue.ts'), 'utf8').replace("{ name: 'Grace' }", '{ nam: 1 }'),
+      )
+      const types =
+        '--noEmit --strict --module nodenext --target es2024 --skipLibCheck --allowImportingTsExtensions'
+      expect(() =>
+        sh(`tsc ${types} --typeRoots ${root}node_modules/@types --types node enqueue.ts`),
+      ).not.toThrow()
+      expect(() => sh(`tsc ${types} --typeRoots ${root}node_modules/@types --types node wrong.ts`)).toThrow()
+    } finally {
+      process.kill(-(up.pid ?? 0), 'SIGINT') // as a terminal does: to npx and all below it
+    }
+    await ended
+    await eventually(() => !readdirSync(join(app, '.millhand')).includes('up.json'), {
+      what: 'up has cleaned up',
+    })
+  }, 180_000)
+
+  test('names only files, scripts and commands that exist', () => {
+    for (const [, path = ''] of readme.matchAll(/\]\(([^)]+)\)/g))
+      expect(
+        readFileSync(join(root, path.endsWith('thumbnails') ? `${path}/README.md` : path), 'utf8'),
+      ).not.toBe('')
+    const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+    for (const [, script = ''] of readme.matchAll(/npm run (\w+)/g))
+      expect(Object.keys(scripts)).toContain(script)
+    const commands = readdirSync(join(root, 'cli/src/commands')).map((name) => name.replace('.ts', ''))
+    for (const [, command = ''] of readme.matchAll(/(?:npx |`)millhand (\w+)/g))
+      expect(commands).toContain(command)
+  })
+})

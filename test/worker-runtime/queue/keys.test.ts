@@ -1,0 +1,34 @@
+// The layout in Redis is a contract: the page that describes it, the list in keys.ts, and the scripts say the same.
+import { readdirSync, readFileSync } from 'node:fs'
+import { keys, queueName } from 'millhand/queue'
+
+const at = (path: string) => new URL(`../../../worker-runtime/${path}`, import.meta.url)
+
+test('the table of keys in the README is the one in keys.ts', () => {
+  const readme = readFileSync(at('README.md'), 'utf8')
+  const table = /<!-- keys -->\n([\s\S]*?)\n<!-- \/keys -->/.exec(readme)?.[1]?.split('\n').slice(2)
+  expect(table).toEqual(
+    keys.map(({ name, type, holds, writtenBy }) => `| \`${name}\` | ${type} | ${holds} | ${writtenBy} |`),
+  )
+})
+
+test('the scripts use no other keys than these, and all of these', () => {
+  const known = new Set(keys.map(({ name }) => name.replace(/<.*/, '')))
+  const used = new Set<string>()
+  for (const name of readdirSync(at('src/queue/scripts')))
+    for (const [, key = ''] of readFileSync(at(`src/queue/scripts/${name}`), 'utf8').matchAll(
+      /Q \.\. '([^']+)'/g,
+    ))
+      used.add(key)
+  used.delete('nothing') // deleted, never written: see even_when_full
+  // `Q .. state` in job.lua and jobs.lua names delayed and buried.
+  expect([...used].sort()).toEqual([...known].sort())
+})
+
+test.each(['', 'Ab', 'a b', 'a{b', 'a'.repeat(128), 'a\n'])(
+  '%j is refused as part of the name of a queue',
+  (name) => {
+    expect(() => queueName('', name)).toThrow(/is no name of a queue/)
+    expect(() => queueName('default', name === '' ? '}' : name)).toThrow(/is no name of a queue/)
+  },
+)
