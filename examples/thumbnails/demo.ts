@@ -1,7 +1,7 @@
 // `npm run demo`: everything Millhand is, on one machine. Starts a Redis and the manifests' workers, enqueues every photo in several
 // widths, shows how it goes, looks at what came of it, and takes everything down again. With --chaos processes are killed meanwhile.
 import { constants, mkdtempSync, rmSync } from 'node:fs'
-import { access, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { access, mkdir, mkdtemp, readdir, rm, rmdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
 import { setTimeout as after } from 'node:timers/promises'
@@ -67,7 +67,7 @@ async function demo(): Promise<number> {
     return 1
   } finally {
     await takeDown(local)
-    await removeParts(out)
+    await tidy(out)
     if (interrupted.signal.aborted) screen.say('stopped; nothing runs any more')
   }
 }
@@ -208,10 +208,11 @@ async function takeDown(local: Local | undefined): Promise<void> {
   await stopped
 }
 
-/** What a killed attempt had begun to write. */
-async function removeParts(out: string): Promise<void> {
-  const parts = (await readdir(out).catch(() => [])).filter((name) => name.endsWith('.part'))
+/** Removes what killed attempts had begun to write, and the folder when there is nothing in it. */
+async function tidy(out: string): Promise<void> {
+  const parts = (await readdir(out)).filter((name) => name.endsWith('.part'))
   await Promise.all(parts.map((part) => rm(join(out, part), { force: true })))
+  await rmdir(out).catch(() => {})
 }
 
 async function outputFolder(wanted: string): Promise<string> {

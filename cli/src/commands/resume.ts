@@ -23,12 +23,13 @@ export function resumeCommand(parent: Command, context: Context): void {
       withServer(options, context, async ({ queue: open }) => {
         const queue = open(name)
         const isUnheardOf = await isNew(queue)
-        await queue.resume()
+        // Workers are fast: asked later, it would tell less of what was waiting.
         const { ready, suspended } = await queue.depth()
+        await queue.resume()
         if (options.json) context.print(jsonDocument({ queue: queue.name, paused: false, suspended, ready }))
         else if (suspended)
           context.print(`${queue.name} is not paused; but its TaskQueue suspends it (spec.suspend)`)
-        else context.print(`${queue.name} is not paused; ${ready} of its jobs are ready`)
+        else context.print(`${queue.name} is not paused; ready jobs: ${ready}`)
         if (isUnheardOf)
           context.note(`note: nothing else is known of a queue ${queue.name}; is its name right?`)
       }),
