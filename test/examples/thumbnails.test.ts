@@ -16,6 +16,7 @@ const PHOTOS = ['astronaut', 'chelsea', 'coffee', 'hubble_deep_field', 'rocket']
 let folder = ''
 let out = ''
 let scratch = ''
+const demos: Demo[] = []
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'millhand-example-'))
@@ -23,7 +24,13 @@ beforeEach(() => {
   scratch = join(folder, 'tmp')
   mkdirSync(scratch)
 })
-afterEach(() => rmSync(folder, { recursive: true, force: true }))
+afterEach(async () => {
+  for (const demo of demos.splice(0)) {
+    demo.process.kill('SIGINT')
+    await demo.ended
+  }
+  rmSync(folder, { recursive: true, force: true })
+}, PATIENCE_MS)
 
 interface Demo {
   process: ChildProcess
@@ -44,11 +51,13 @@ function start(file: string, args: readonly string[], env: NodeJS.ProcessEnv = {
     stream.on('data', (chunk) => {
       output += chunk
     })
-  return {
+  const started: Demo = {
     process: demo,
     output: () => output,
     ended: new Promise((resolve) => demo.on('close', (code) => resolve(code))),
   }
+  demos.push(started)
+  return started
 }
 
 const startDemo = (...args: string[]): Demo =>
@@ -133,7 +142,9 @@ test.each([
   'Ctrl-C %s leaves no process, port or file behind',
   async (_, moment) => {
     const demo = startDemo('--times', '20')
-    await eventually(() => moment.test(demo.output()), { withinMs: 30_000 })
+    await eventually(() => moment.test(demo.output()), { withinMs: 30_000 }).catch((error: Error) => {
+      throw new Error(`${error.message}; the demo said:\n${demo.output()}`)
+    })
     process.kill(-(demo.process.pid ?? 0), 'SIGINT')
     expect({ code: await demo.ended, output: demo.output() }).toMatchObject({ code: 130 })
     await expectNothingLeft(demo.output())

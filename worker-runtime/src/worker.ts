@@ -74,23 +74,25 @@ export class Worker {
     this.#waker.stop()
     this.ring()
     await this.#looping
-    await this.#settleUntilIdle(performance.now() + drainTimeoutMs, hurry)
+    await this.#settleWhile(() => this.#running > 0, performance.now() + drainTimeoutMs, hurry)
     for (const member of this.#members) member.handBackAll(2_000)
-    await this.#settleUntilIdle(performance.now() + SETTLE_PATIENCE_MS)
+    const isHolding = () => this.#members.some((member) => member.holds > 0)
+    await this.#settleWhile(isHolding, performance.now() + SETTLE_PATIENCE_MS)
     for (const member of this.#members) await member.leave()
   }
 
-  async #settleUntilIdle(deadlineMs: number, hurry: Promise<void> = new Promise(() => {})): Promise<void> {
+  async #settleWhile(isBusy: () => boolean, deadlineMs: number, hurry?: Promise<void>): Promise<void> {
     let isHurried = false
-    hurry.then(() => {
+    void hurry?.then(() => {
       isHurried = true
       this.ring()
     })
-    while (this.#members.some((member) => member.holds > 0)) {
+    while (isBusy()) {
       for (const member of this.#members) if (member.hasEnded) await member.exchange(0)
       const leftMs = deadlineMs - performance.now()
       if (isHurried || leftMs <= 0) return
-      if (!this.#members.some((member) => member.hasEnded)) await this.#rungBell(Math.min(leftMs, 1_000))
+      if (isBusy() && !this.#members.some((member) => member.hasEnded))
+        await this.#rungBell(Math.min(leftMs, 1_000))
     }
   }
 

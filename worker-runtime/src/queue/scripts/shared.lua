@@ -123,11 +123,12 @@ local function bury(id, now, set)
   end
 end
 
--- A lane that gets work again starts level with the lowest one, more urgent ones a little before the others: it has no credit
--- from the time when it was empty.
+-- A lane that gets work again starts level with the lowest one: it has no credit from the time when it was empty. Of lanes that
+-- are level the more urgent one comes first.
 local function open_lane(lane)
   local lowest = redis.call('ZRANGE', Q .. 'lanes', 0, 0, 'WITHSCORES')
-  redis.call('ZADD', Q .. 'lanes', 'NX', (lowest[2] or 0) + 0.001 / WEIGHT[lane], lane)
+  local level = lowest[1] and lowest[2] - 0.001 / WEIGHT[lowest[1]] or 0
+  redis.call('ZADD', Q .. 'lanes', 'NX', level + 0.001 / WEIGHT[lane], lane)
 end
 
 local function put_ready(id, lane, side)

@@ -1,0 +1,86 @@
+// How the worker process behaves towards whoever starts it.
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { readConfig } from '../../worker-runtime/src/config.ts'
+import { redisUrl } from '../redis.ts'
+
+const MAIN = fileURLToPath(new URL('../../worker-runtime/src/main.ts', import.meta.url))
+const tasks = (name: string) => fileURLToPath(new URL(`../tasks/${name}.ts`, import.meta.url))
+const base = { MILLHAND_REDIS_URL: 'redis://127.0.0.1:6379', MILLHAND_QUEUES: '[{"name":"q"}]' }
+
+function run(
+  args: string[],
+  env: Record<string, string> = {},
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    const options = {
+      env: { PATH: process.env.PATH, ...base, MILLHAND_REDIS_URL: redisUrl(), ...env },
+      timeout: 30_000,
+    }
+    execFile(
+      process.execPath,
+      ['--conditions=millhand-source', MAIN, ...args],
+      options,
+      (error, stdout, stderr) => resolve({ code: Number(error?.code ?? 0), stdout, stderr }),
+    )
+  })
+}
+
+test.each([
+  ['no file', [], {}, /no task file is given: name the files/],
+  ['a missing file', ['nowhere.ts'], {}, /the task file nowhere\.ts does not exist/],
+  ['a file that throws', [tasks('throws-at-load')], {}, /throws-at-load\.ts/],
+  ['a task that is defined twice', [tasks('defines-twice')], {}, /defined twice/],
+  [
+    'an unknown isolation',
+    [tasks('tiny')],
+    { MILLHAND_ISOLATION: 'Thread' },
+    /MILLHAND_ISOLATION is "Thread"; it is one of Fork, Spawn, Reuse/,
+  ],
+  [
+    'queues that are no JSON',
+    [tasks('tiny')],
+    { MILLHAND_QUEUES: 'mail' },
+    /MILLHAND_QUEUES is "mail"; it is a list of queues as JSON/,
+  ],
+  ['an unknown option', ['--nope'], {}, /--nope/],
+])(
+  'a worker started with %s says so in one sentence and exits with 78',
+  async (_what, args, env, sentence) => {
+    const { code, stderr } = await run(args as string[], env as Record<string, string>)
+    expect(stderr).toMatch(sentence as RegExp)
+    expect(stderr.trim().split('\n')).toHaveLength(1)
+    expect(code).toBe(78)
+  },
+  40_000,
+)
+
+test('--help and --version say what they should', async () => {
+  expect((await run(['--help'])).stdout).toMatch(/MILLHAND_QUEUES[\s\S]*Example/)
+  expect((await run(['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
+})
+
+test.each([
+  [{ MILLHAND_REDIS_URL: '' }, 'MILLHAND_REDIS_URL is not set'],
+  [{ MILLHAND_REDIS_URL: 'http://x' }, 'is no URL of a Redis'],
+  [{ MILLHAND_QUEUES: '[]' }, 'MILLHAND_QUEUES is "[]"'],
+  [{ MILLHAND_QUEUES: '[{"name":1}]' }, 'has the entry {"name":1}'],
+  [{ MILLHAND_SLOTS: '0' }, 'MILLHAND_SLOTS is "0"; it is a whole number of at least 1'],
+  [{ MILLHAND_SLOTS: 'many' }, 'MILLHAND_SLOTS is "many"'],
+])('the environment %j is refused with the name, the value and the remedy', (env, message) => {
+  expect(() => readConfig([tasks('tiny')], { ...base, ...env })).toThrow(message)
+})
+
+test('a password in the URL appears in no refusal, and children do not see the way to Redis', () => {
+  const secret = 'redis-secret'
+  expect(() =>
+    readConfig([tasks('tiny')], { ...base, MILLHAND_REDIS_URL: `http://:${secret}@host` }),
+  ).toThrow(expect.objectContaining({ message: expect.not.stringContaining(secret) }))
+  const { childEnv } = readConfig([tasks('tiny')], {
+    ...base,
+    HOME: '/home/x',
+    MILLHAND_NAMESPACE: 'n',
+    MILLHAND_POD_UID: 'u',
+  })
+  expect(childEnv).toEqual({ HOME: '/home/x', MILLHAND_NAMESPACE: 'n' })
+})

@@ -1,0 +1,284 @@
+// What the verbs promise beyond the life of a single job, which state-machine.test.ts covers: order, limits, slices, bounds.
+import {
+  type Connection,
+  connectRedis,
+  defaultSettings,
+  type JobOptions,
+  newJob,
+  openQueue,
+  prefixOf,
+  type Queue,
+  QueueRefused,
+} from 'millhand/queue'
+import { census } from '../../census.ts'
+import { eventually } from '../../eventually.ts'
+import { redisUrl } from '../../redis.ts'
+
+let redis: Connection
+let queue: Queue
+let tests = 0
+beforeAll(() => {
+  redis = connectRedis(redisUrl())
+})
+afterAll(() => redis.close())
+beforeEach(() => {
+  tests += 1
+  queue = openQueue(redis, `verbs.${process.pid}-${tests}`)
+})
+afterEach(async () => {
+  expect((await census(redis, queue.name)).problems).toEqual([])
+})
+
+const register = (worker: string, podUid = worker) =>
+  queue.register({
+    worker,
+    process: worker.split(':')[0] ?? '',
+    pod: '',
+    podUid,
+    poolUid: '',
+    node: '',
+    slots: 1,
+    isolation: 'Spawn',
+    isolationNote: '',
+    version: '0',
+  })
+const enqueue = (count: number, options: JobOptions = {}, payload: unknown = null) =>
+  queue.enqueue(Array.from({ length: count }, () => newJob('task', payload, options)))
+const claim = async (worker: string, wanted: number) =>
+  (await queue.settleAndClaim(worker, 0, [], wanted)).claims
+const settle = (
+  worker: string,
+  claims: readonly { id: string; token: string }[],
+  verdict: 'completed' | 'failed' | 'terminal',
+) =>
+  queue.settleAndClaim(
+    worker,
+    0,
+    claims.map(({ id, token }) => ({
+      id,
+      token,
+      verdict,
+      text: verdict === 'completed' ? '1 task 1\nnull' : '{"outcome":"failed"}',
+    })),
+    0,
+  )
+
+describe('a claim', () => {
+  test('serves jobs of one priority in the order in which they came', async () => {
+    const jobs = Array.from({ length: 30 }, () => newJob('task', null))
+    await queue.enqueue(jobs)
+    await register('p:1')
+    const ids = [...(await claim('p:1', 10)), ...(await claim('p:1', 20))].map(({ id }) => id)
+    expect(ids).toEqual(jobs.map(({ id }) => id))
+  })
+
+  test('serves the four priorities by their weights 8 4 2 1, and starves none', async () => {
+    for (const priority of ['low', 'normal', 'high', 'urgent'] as const) await enqueue(150, { priority })
+    await register('p:1')
+    const lanes: Record<string, number> = {}
+    for (let i = 0; i < 15; i += 1)
+      for (const { envelope } of await claim('p:1', 10)) {
+        const lane = envelope.split(' ')[1] ?? ''
+        lanes[lane] = (lanes[lane] ?? 0) + 1
+      }
+    // A share is cut off at the end of a claim, so one or two more or less.
+    for (const [lane, share] of Object.entries({ urgent: 80, high: 40, normal: 20, low: 10 }))
+      expect(Math.abs((lanes[lane] ?? 0) - share)).toBeLessThanOrEqual(2)
+  })
+
+  test('takes the most urgent job first when all came at once', async () => {
+    await enqueue(1, { priority: 'low' })
+    await enqueue(1)
+    await enqueue(1, { priority: 'urgent' })
+    await register('p:1')
+    expect((await claim('p:1', 1))[0]?.envelope).toMatch(/^1\. urgent /)
+  })
+
+  test('carries at most 4 MB, but always one job', async () => {
+    await queue.configure({ ...defaultSettings, ownerUid: 'test', maxPayloadBytes: 5_000_000 })
+    await enqueue(6, {}, 'x'.repeat(1_500_000))
+    await enqueue(1, {}, 'x'.repeat(4_500_000))
+    await register('p:1')
+    const sizes: number[] = []
+    for (let i = 0; i < 5; i += 1) sizes.push((await claim('p:1', 10)).length)
+    expect(sizes).toEqual([2, 2, 2, 1, 0])
+  })
+
+  test('takes nothing above limits.maxBusy, nothing while suspended or paused, and nothing for a pod that drains', async () => {
+    const settings = { ...defaultSettings, ownerUid: 'test' }
+    await queue.configure({ ...settings, maxBusy: 3 })
+    await enqueue(20)
+    await register('p:1', 'pod-1')
+    await register('p:2', 'pod-2')
+    const held = await claim('p:1', 2)
+    expect(held).toHaveLength(2)
+    expect(await claim('p:2', 10)).toHaveLength(1)
+    expect(await claim('p:2', 10)).toHaveLength(0)
+    await settle('p:1', held, 'completed')
+    expect(await claim('p:2', 10)).toHaveLength(2)
+    await queue.configure({ ...settings, suspended: true })
+    expect(await queue.settleAndClaim('p:1', 0, [], 5)).toMatchObject({ status: 'closed', claims: [] })
+    await queue.configure(settings)
+    await queue.pause()
+    expect(await queue.settleAndClaim('p:1', 0, [], 5)).toMatchObject({ status: 'closed', claims: [] })
+    await queue.resume()
+    await queue.drain(['pod-1'], 60_000)
+    expect(await queue.settleAndClaim('p:1', 0, [], 5)).toMatchObject({ status: 'draining', claims: [] })
+    expect(await claim('p:2', 1)).toHaveLength(1)
+    await queue.drain(['pod-1'], 1)
+    await eventually(async () => (await claim('p:1', 1)).length === 1, { what: 'the mark runs out' })
+  })
+
+  test('of a paused queue that the operator configures anew stays refused: the pause is a person’s', async () => {
+    await enqueue(1)
+    await register('p:1')
+    await queue.pause()
+    await queue.configure({ ...defaultSettings, ownerUid: 'test' })
+    expect((await queue.depth()).paused).toBe(true)
+    expect(await claim('p:1', 1)).toEqual([])
+  })
+})
+
+describe('an enqueue', () => {
+  test('over the payload or the length limit says so and writes nothing', async () => {
+    await queue.configure({ ...defaultSettings, ownerUid: 'test', maxPayloadBytes: 100, maxLength: 5 })
+    const tooLarge = await queue
+      .enqueue([newJob('task', 'small'), newJob('task', 'x'.repeat(200))])
+      .catch((error) => error)
+    expect(tooLarge).toBeInstanceOf(QueueRefused)
+    expect(tooLarge.message).toMatch(
+      /202 bytes; queue verbs\.\S+ takes at most 100 \(spec\.maxPayloadBytes\)/,
+    )
+    await enqueue(4)
+    await expect(enqueue(2)).rejects.toMatchObject({ code: 'QUEUE_FULL' })
+    expect((await queue.depth()).ready).toBe(4)
+  })
+
+  test('of a known id answers in which state it is, and changes nothing', async () => {
+    const again = (id: string) => queue.enqueue([newJob('task', 'other', { id })])
+    await queue.enqueue([newJob('task', 1, { id: 'a' }), newJob('task', 1, { id: 'b', delayMs: 60_000 })])
+    expect([await again('a'), await again('b')]).toEqual([['ready'], ['delayed']])
+    await register('p:1')
+    const [held] = await claim('p:1', 1)
+    expect(await again('a')).toEqual(['held'])
+    await settle('p:1', held ? [held] : [], 'completed')
+    expect(await again('a')).toEqual(['completed'])
+    expect((await queue.depth()).counts.enqueued).toBe(2)
+  })
+
+  test('meets a newer layout with a clear refusal', async () => {
+    await queue.configure({ ...defaultSettings, ownerUid: 'test' })
+    await redis.call('HSET', `${prefixOf(queue.name)}config`, 'layout', 99)
+    await expect(enqueue(1)).rejects.toMatchObject({
+      code: 'NEWER_LAYOUT',
+      message: expect.stringContaining('upgrade this program'),
+    })
+    await expect(register('p:1')).rejects.toMatchObject({ code: 'NEWER_LAYOUT' })
+  })
+
+  test('of a second owner of the name is refused', async () => {
+    expect(await queue.configure({ ...defaultSettings, ownerUid: 'first' })).toBe('configured')
+    expect(await queue.configure({ ...defaultSettings, ownerUid: 'second' })).toBe('name-taken')
+  })
+})
+
+describe('what is kept', () => {
+  test('of completed jobs is bounded by count, also when an id is used again', async () => {
+    await queue.configure({ ...defaultSettings, ownerUid: 'test', completedMaxCount: 10 })
+    await register('p:1')
+    await enqueue(100)
+    for (let i = 0; i < 10; i += 1) await settle('p:1', await claim('p:1', 10), 'completed')
+    const { states } = await census(redis, queue.name)
+    expect(states.size).toBe(10)
+    expect((await queue.jobs('completed')).length).toBe(10)
+  })
+
+  test('of a first life of an id does not take its second life away when it leaves the list', async () => {
+    await queue.configure({
+      ...defaultSettings,
+      ownerUid: 'test',
+      completedMaxCount: 3,
+      completedMaxAgeMs: 30,
+    })
+    await register('p:1')
+    await queue.enqueue([newJob('task', 1, { id: 'twice' })])
+    await settle('p:1', await claim('p:1', 1), 'completed')
+    await eventually(async () => (await queue.job('twice')) === undefined, {
+      what: 'its outcome has run out',
+    })
+    await queue.enqueue([newJob('task', 2, { id: 'twice', delayMs: 60_000 })])
+    await enqueue(5)
+    await settle('p:1', await claim('p:1', 5), 'completed')
+    expect(await queue.job('twice')).toMatchObject({ state: 'delayed' })
+    await eventually(async () => (await census(redis, queue.name)).states.size === 1, {
+      what: 'the others have run out',
+    })
+  })
+
+  test('of buried jobs is bounded by count, oldest first, and deleting frees all keys', async () => {
+    await queue.configure({ ...defaultSettings, ownerUid: 'test', buriedMaxCount: 5 })
+    await register('p:1')
+    await enqueue(8)
+    for (let i = 0; i < 8; i += 1) await settle('p:1', await claim('p:1', 1), 'terminal')
+    const buried = await queue.jobs('buried')
+    expect(buried).toHaveLength(5)
+    expect(await queue.delete(buried.map(({ id }) => id))).toEqual(Array(5).fill('deleted'))
+    expect((await census(redis, queue.name)).states.size).toBe(0)
+  })
+
+  test('of a job that fails for ever is its last five attempts', async () => {
+    await queue.configure({ ...defaultSettings, ownerUid: 'test', maxAttempts: 20, backoffMs: 0 })
+    await register('p:1')
+    await queue.enqueue([newJob('task', null, { id: 'bad' })])
+    for (let i = 0; i < 9; i += 1) await settle('p:1', await claim('p:1', 1), 'failed')
+    const details = await queue.job('bad')
+    expect(details?.failures).toHaveLength(5)
+    expect(details?.attempts).toBe(9)
+  })
+})
+
+describe('a reap', () => {
+  test('of 5,000 held jobs goes slice by slice, and one that was interrupted is taken up by the next', async () => {
+    await register('p:1')
+    await register('q:1')
+    for (let i = 0; i < 5; i += 1) {
+      await enqueue(1_000)
+      await claim('p:1', 1_000)
+    }
+    expect(await claim('q:1', 10)).toEqual([])
+    expect(await queue.reapProcess('p', 'it is gone')).toBe(5_000)
+    expect(await queue.reapProcess('p', 'it is gone')).toBe(0)
+    expect((await queue.depth()).counts).toMatchObject({ lost: 5_000, busy: 0 })
+    expect(await claim('q:1', 10)).toHaveLength(10)
+    expect((await queue.workers()).map(({ name }) => name)).toEqual(['q:1'])
+  })
+
+  test('of a worker whose pod has a new one needs no waiting; what was not its fault is not counted', async () => {
+    await register('p:1', 'pod')
+    await enqueue(2)
+    await claim('p:1', 2)
+    expect(await register('q:1', 'pod')).toMatchObject({ dead: ['p:1'] })
+    expect(await queue.settleAndClaim('p:1', 0, [], 1)).toMatchObject({ status: 'dead' })
+    await queue.reap('p:1', 'sure', 'evicted', 'uncounted')
+    const [first] = await claim('q:1', 1)
+    expect(first).toMatchObject({ attempt: 1, crashes: 0 })
+  })
+
+  test('without evidence leaves a living worker alone', async () => {
+    await register('p:1')
+    await enqueue(1)
+    await claim('p:1', 1)
+    expect(await queue.reap('p:1', 'silent', 'rumour')).toBe(0)
+    expect((await queue.depth()).busy).toBe(1)
+  })
+})
+
+test('a retry by hand resets attempts and crashes and keeps what happened', async () => {
+  await register('p:1')
+  await queue.enqueue([newJob('task', null, { id: 'again', maxAttempts: 1 })])
+  await settle('p:1', await claim('p:1', 1), 'failed')
+  expect(await queue.job('again')).toMatchObject({ state: 'buried', attempts: 1 })
+  expect(await queue.retry(['again', 'unknown'])).toEqual(['ready', 'unknown'])
+  expect((await claim('p:1', 1))[0]).toMatchObject({ attempt: 1, crashes: 0 })
+  expect((await queue.job('again'))?.failures).toHaveLength(1)
+})
