@@ -66,7 +66,7 @@ describe('a client', () => {
       .result({ timeoutMs: 20_000 })
       .catch((error) => error)
     expect(buried).toBeInstanceOf(JobBuried)
-    expect(buried.message).toMatch(/is buried after 1 failed attempts?; the last: TypeError: no luck/)
+    expect(buried.message).toMatch(/is buried after 1 failed attempt; the last: TypeError: no luck/)
     expect(buried.failures[0]?.error).toMatchObject({
       name: 'TypeError',
       code: 'E_TINY',

@@ -36,16 +36,21 @@ export class JobBuried extends Error {
   readonly code = 'JOB_BURIED'
   readonly jobId: string
   readonly failures: readonly AttemptRecord[]
-  constructor(jobId: string, failures: readonly AttemptRecord[]) {
-    const last = failures.at(-1)
-    const why = last?.error
-      ? `${last.error.name}: ${last.error.message}`
-      : `${last?.outcome}${last?.message ? `: ${last.message}` : ''}`
-    super(`job ${jobId} is buried after ${failures.length} failed attempts; the last: ${why}`)
+  constructor({ id, attempts, crashes, failures }: JobDetails) {
+    const tries = attempts + crashes
+    super(
+      `job ${id} is buried after ${tries} failed ${tries === 1 ? 'attempt' : 'attempts'}; the last: ${whyOf(failures.at(-1))}`,
+    )
     this.name = 'JobBuried'
-    this.jobId = jobId
+    this.jobId = id
     this.failures = failures
   }
+}
+
+function whyOf(last: AttemptRecord | undefined): string {
+  if (!last) return 'not known'
+  if (last.error) return `${last.error.name}: ${last.error.message}`
+  return last.message ? `${last.outcome}: ${last.message}` : last.outcome
 }
 
 export class JobCancelled extends Error {
@@ -200,7 +205,7 @@ export class ClientQueue {
       try {
         return await this.#queue.enqueue(jobs)
       } catch (error) {
-        if (!(error instanceof RedisUnavailable)) throw error
+        if (!(error instanceof RedisUnavailable) || error.code === 'REDIS_REFUSED') throw error
         if (performance.now() + 50 >= giveUpAtMs) throw unavailable(error, jobs, this.name)
         await new Promise((resolve) => setTimeout(resolve, 25 + Math.random() * 50))
       }
@@ -271,7 +276,7 @@ export class JobHandle<R = unknown> {
         const ended = told ?? details?.ended
         if (ended) return this.#resultOf<R>(ended)
         if (!details) throw new JobNotFound(`job ${this.id} is not known in ${this.#queue.name}`)
-        if (details.state === 'buried') throw new JobBuried(this.id, details.failures)
+        if (details.state === 'buried') throw new JobBuried(details)
         const leftMs = giveUpAtMs - performance.now()
         if (leftMs <= 0)
           throw new ResultTimeout(

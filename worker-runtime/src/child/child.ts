@@ -22,7 +22,8 @@ export interface Birth {
 }
 
 /** `cause` has the stack of what a module threw. */
-export type Failure = { failure: string; cause?: Error }
+/** An accident is not the modules' doing: another start may succeed. */
+export type Failure = { failure: string; cause?: Error; isAccident?: true }
 export type Loaded = { tasks: string[] } | Failure
 
 /** One attempt in a child (run.ts). */
@@ -191,7 +192,10 @@ export class Child {
     this.ending = ending
     this.#onEnded(this)
     await this.#lastBytes()
-    this.#tellLoaded({ failure: this.#failureToLoad(ending) })
+    this.#tellLoaded({
+      failure: this.#failureToLoad(ending),
+      ...(ending.signal !== undefined && { isAccident: true }),
+    })
     const runs = [...this.runs.values()]
     this.diedUnder = runs.filter((run) => run.isAccepted).length
     for (const run of runs) run.childClosed()

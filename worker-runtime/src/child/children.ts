@@ -27,12 +27,13 @@ export interface ChildSettings {
 const MOST_SPARES = 4
 const wallClock: Clock = { nowMs: () => Math.round(performance.timeOrigin + performance.now()) }
 
-/** Resolves when a first child has loaded the modules; a ConfigError says in one sentence why none can. */
+/** Resolves when a first child has loaded the modules. A ConfigError says in one sentence why none can; another Error, why this one did not. */
 export async function startChildren(settings: ChildSettings): Promise<Children> {
   const nursery = new Nursery(settings)
   const first = await startLoaded(() => nursery.start())
   if ('failure' in first) {
     await nursery.stop()
+    if (first.isAccident) throw new Error(first.failure)
     throw new ConfigError(first.failure, { cause: first.cause })
   }
   const spares = new Spares({

@@ -23,7 +23,7 @@ export async function spawnChild({ env, maxMemoryBytes }: SpawnOptions): Promise
       env,
     })
   } catch (error) {
-    return { failure: `cannot start a child process: ${messageOf(error)}` }
+    return { failure: `cannot start a child process: ${messageOf(error)}`, isAccident: true }
   }
   const ended = new Promise<Ending>((resolve) => {
     node.once('exit', (exitCode, signal) => resolve(signal ? { signal } : { exitCode: exitCode ?? 0 }))
@@ -36,7 +36,7 @@ export async function spawnChild({ env, maxMemoryBytes }: SpawnOptions): Promise
   const channel = node.stdio[3] as Duplex | null | undefined
   if (error !== undefined || pid === undefined || !stdout || !stderr || !channel) {
     for (const stream of [stdout, stderr, channel]) stream?.destroy()
-    return { failure: `cannot start a child process: ${messageOf(error)}` }
+    return { failure: `cannot start a child process: ${messageOf(error)}`, isAccident: true }
   }
   return { pid, channel, outputs: outputsOf(stdout, stderr), ended }
 }

@@ -4,12 +4,19 @@
 //   connecting → ready → away → connecting → …      closed (from any, by close())
 import { Redis as Client } from 'ioredis'
 
-/** Redis did not do what was asked, or nobody knows whether it did (`maybeDone`): the answer was lost. */
+/**
+ * Redis did not do what was asked, or nobody knows whether it did (`maybeDone`): the answer was lost. REDIS_REFUSED: it is there, but
+ * does not accept the credentials.
+ */
 export class RedisUnavailable extends Error {
-  readonly code = 'REDIS_UNAVAILABLE'
+  readonly code: 'REDIS_UNAVAILABLE' | 'REDIS_REFUSED'
   readonly maybeDone: boolean
-  constructor(message: string, options: { maybeDone: boolean; cause?: unknown }) {
+  constructor(
+    message: string,
+    options: { maybeDone: boolean; cause?: unknown; code?: RedisUnavailable['code'] },
+  ) {
     super(message, { cause: options.cause })
+    this.code = options.code ?? 'REDIS_UNAVAILABLE'
     this.name = 'RedisUnavailable'
     this.maybeDone = options.maybeDone
   }
@@ -43,6 +50,7 @@ interface Pending {
 const FIRST_RETRY_MS = 50
 const LAST_RETRY_MS = 1_000
 /** Answers that mean "not now, not here": a server that loads its data, a primary that became a replica, a script that blocks. */
+const REFUSED = /^(WRONGPASS|NOAUTH|NOPERM|ERR AUTH|ERR invalid password)/
 const WEATHER = /^(LOADING|MASTERDOWN|READONLY|UNBLOCKED|TRYAGAIN|CLUSTERDOWN|BUSY) /
 
 export function connectRedis(url: string, options: ConnectionOptions = {}): Connection {
@@ -157,6 +165,7 @@ class ReplacingConnection implements Connection {
     if (client !== this.#client || this.#isClosed) return
     const wasReady = this.#isReady
     this.#drop('the connection to Redis was lost')
+    if (REFUSED.test(this.#lastError?.message ?? '')) this.#refuse()
     const waitMs = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures) * (0.5 + Math.random() / 2)
     this.#failures += 1
     this.#retryTimer = setTimeout(() => {
@@ -176,6 +185,17 @@ class ReplacingConnection implements Connection {
     for (const pending of this.#pending) pending.fail(error)
     this.#pending.clear()
     if (this.#isClosed) for (const waiter of this.#waiting) waiter.fail(error)
+  }
+
+  /** Waiting does not help whoever waits now; the next attempt may find other users on the server. */
+  #refuse(): void {
+    const message = this.#message('Redis refuses the credentials')
+    const error = new RedisUnavailable(message, {
+      maybeDone: false,
+      cause: this.#lastError,
+      code: 'REDIS_REFUSED',
+    })
+    for (const waiter of this.#waiting) waiter.fail(error)
   }
 
   #readyClient(deadlineMs: number): Promise<Client> {
