@@ -1,6 +1,8 @@
 // F1, F4, F5, F6, F22, F26 as the queue sees them: each way an attempt can end badly leaves its true reason on the job. The ways
 // themselves are tested in test/worker-runtime/child.
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import { eventually } from '../eventually.ts'
@@ -8,6 +10,8 @@ import { descendants, isAlive } from '../worker-process.ts'
 import { scene } from './scene.ts'
 
 const TINY = fileURLToPath(new URL('../tasks/tiny.ts', import.meta.url))
+
+const LOADS = fileURLToPath(new URL('../tasks/loads-unless-told-not-to.ts', import.meta.url))
 
 describe('an attempt', () => {
   test(
@@ -125,5 +129,33 @@ describe('an attempt', () => {
       await scene.judge({ faults: 0 })
     }),
     120_000,
+  )
+
+  test(
+    'whose child cannot even start is the worker’s trouble: claims pause, nothing is counted, and it works again when it can (F26)',
+    scene(async (scene) => {
+      const folder = mkdtempSync(join(tmpdir(), 'millhand-loads-'))
+      const flag = join(folder, 'broken')
+      const worker = await scene.worker({ modules: [LOADS, scene.recorded], env: { BROKEN_FLAG: flag } })
+      writeFileSync(flag, '')
+      const handles = await scene.enqueue(30, 'naps')
+      await eventually(
+        () =>
+          worker.lines.filter(({ message }) => message === 'a child could not start; claiming pauses')
+            .length > 2,
+        {
+          what: 'the breaker opens',
+          withinMs: 30_000,
+        },
+      )
+      const claimedWhileBroken = (await scene.queue.depth()).counts.claimed
+      expect(claimedWhileBroken).toBeLessThan(30 + 40)
+      rmSync(folder, { recursive: true })
+      await scene.idle()
+      for (const handle of handles)
+        expect(await handle.details()).toMatchObject({ state: 'completed', attempts: 1, crashes: 0 })
+      await scene.judge({ faults: 0 })
+    }),
+    90_000,
   )
 })
