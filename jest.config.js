@@ -1,6 +1,8 @@
 export default {
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   testEnvironment: 'node',
+  // Most tests wait for processes and heartbeats, not for a processor.
+  maxWorkers: 2,
   globalSetup: '<rootDir>/test/global-setup.ts',
   globalTeardown: '<rootDir>/test/global-teardown.ts',
   testEnvironmentOptions: { customExportConditions: ['node', 'node-addons', 'millhand-source'] },

@@ -29,7 +29,13 @@ function run(
 test.each([
   ['no file', [], {}, /no task file is given: name the files/],
   ['a missing file', ['nowhere.ts'], {}, /the task file nowhere\.ts does not exist/],
-  ['a file that throws', [tasks('throws-at-load')], {}, /throws-at-load\.ts/],
+  [
+    'a file that throws',
+    [tasks('throws-at-load')],
+    {},
+    /cannot load \S+throws-at-load\.ts: .*broken \(\/\S+throws-at-load\.ts:\d+:\d+\)/,
+  ],
+  ['a file without tasks', [tasks('frame')], {}, /no task is defined in \S+frame\.ts/],
   ['a task that is defined twice', [tasks('defines-twice')], {}, /defined twice/],
   [
     'an unknown isolation',

@@ -34,7 +34,12 @@ export async function startChildren(settings: ChildSettings): Promise<Children> 
   if ('failure' in first) {
     await nursery.stop()
     if (first.isAccident) throw new Error(first.failure)
-    throw new ConfigError(first.failure, { cause: first.cause })
+    throw new ConfigError(first.failure + placeOf(first.cause), { cause: first.cause })
+  }
+  if (first.tasks.length === 0) {
+    await killChild(first)
+    await nursery.stop()
+    throw new ConfigError(`no task is defined in ${settings.modules.join(', ')}: call task('name', …) in it`)
   }
   const spares = new Spares({
     ahead: settings.mode === 'Spawn' ? Math.min(settings.slots, MOST_SPARES) : 0,
@@ -54,6 +59,13 @@ export async function startChildren(settings: ChildSettings): Promise<Children> 
       await nursery.stop()
     },
   }
+}
+
+/** Where a module threw: the first place in a file that the stack names. */
+function placeOf(error: Error | undefined): string {
+  const stack = error?.stack?.replace(error.message, '').replaceAll('file://', '') ?? ''
+  const place = /\/[^\s()]+:\d+(?::\d+)?/.exec(stack)
+  return place ? ` (${place[0]})` : ''
 }
 
 function poolFor(settings: ChildSettings, spares: Spares): Pool {
