@@ -33,7 +33,7 @@ export function jobCommand(parent: Command, context: Context): void {
     .command('job')
     .summary('all that is known of one job')
     .description(
-      'Shows a job: its state, input, progress and result, and for each failed attempt the reason, the stack, the output, the exit\ncode or signal, the largest memory and the CPU time. Of failed attempts the last five are kept.\nWithout a queue, it is looked for in all queues (as millhand queues finds them).',
+      'Shows a job: its state, input, progress and result, and for each failed attempt the reason, the stack, the output, the exit code or signal, the largest memory and the CPU time. Of failed attempts the last five are kept.\nWithout a queue, it is looked for in all queues (as millhand queues finds them).',
     )
     .usage('[options] [queue] <id>')
     .argument('<queue-or-id>', 'the name of the TaskQueue, or at once the id')

@@ -38,7 +38,7 @@ export function jobsCommand(parent: Command, context: Context): void {
     .command('jobs')
     .summary('the jobs of a queue')
     .description(
-      `Lists jobs of a queue. Without --state: a few of those that run (held), that come next (ready, delayed), and that were\nburied last. Completed jobs are listed with --state completed, cancelled ones among them.`,
+      `Lists jobs of a queue. Without --state: a few of those that run (held), that come next (ready, delayed), and that were buried last. Completed jobs are listed with --state completed, cancelled ones among them.`,
     )
     .argument('<queue>', 'the name of the TaskQueue')
     .addOption(new Option('--state <state>', 'a page of the jobs in this state').choices(STATES))

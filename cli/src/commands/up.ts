@@ -20,7 +20,7 @@ export function upCommand(parent: Command, context: Context): void {
     .command('up')
     .summary('run queues and workers on this machine')
     .description(
-      'Reads TaskQueues and WorkerPools and does on this machine what the operator does in a cluster: it configures the queues and\nstarts and stops worker processes as the queues need them. It brings a Redis of its own (data in .millhand/redis of the current\nfolder) unless it is given one, and starts new workers when code or manifests are saved. Other millhand commands, run in this\nfolder or below it, find it by themselves. Ctrl-C lets the running jobs end; Ctrl-C again hands them back to the queue.',
+      'Reads TaskQueues and WorkerPools and does on this machine what the operator does in a cluster: it configures the queues and starts and stops worker processes as the queues need them. It brings a Redis of its own (data in .millhand/redis of the current folder) unless it is given one, and starts new workers when code or manifests are saved. Other millhand commands, run in this folder or below it, find it by themselves. Ctrl-C lets the running jobs end; Ctrl-C again hands them back to the queue.',
     )
     .option('-f, --file <path...>', 'files, or folders with files, that hold the manifests', ['.'])
     .option('--redis <url>', 'a Redis that runs already; default: MILLHAND_REDIS_URL, else one of its own')

@@ -22,7 +22,7 @@ export function workerCommand(parent: Command, context: Context): void {
     .command('worker')
     .summary('run one worker process')
     .description(
-      'Runs one worker, as in a pod: it claims jobs of the queues and runs the tasks that the files define. It writes its log as JSON\nlines. Ctrl-C or SIGTERM lets the running jobs end; a second one hands them back. Other settings of the worker come from the\nenvironment: MILLHAND_MAX_MEMORY_BYTES, MILLHAND_DRAIN_TIMEOUT_SECONDS, MILLHAND_LOG_LEVEL, …\nTo have workers started and stopped as the queues need it, and again when files change: millhand up.',
+      'Runs one worker, as in a pod: it claims jobs of the queues and runs the tasks that the files define. It writes its log as JSON lines. Ctrl-C or SIGTERM lets the running jobs end; a second one hands them back. Other settings of the worker come from the environment: MILLHAND_MAX_MEMORY_BYTES, MILLHAND_DRAIN_TIMEOUT_SECONDS, MILLHAND_LOG_LEVEL, … To have workers started and stopped as the queues need it, and again when files change: millhand up.',
     )
     .argument('<file...>', 'the files that define tasks')
     .requiredOption('--queue <name[:weight]>', 'a queue to work on; again for more', weightedQueue, [])

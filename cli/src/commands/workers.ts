@@ -22,7 +22,7 @@ export function workersCommand(parent: Command, context: Context): void {
     .command('workers')
     .summary('who works on the queues')
     .description(
-      'Shows the workers of each queue: their pods, slots and held jobs, and how they isolate jobs. A worker that serves several\nqueues is shown for each. Without names it looks for queues through all keys of the Redis (SCAN), as millhand queues does.',
+      'Shows the workers of each queue: their pods, slots and held jobs, and how they isolate jobs. A worker that serves several queues is shown for each. Without names it looks for queues through all keys of the Redis (SCAN), as millhand queues does.',
     )
     .argument('[queue...]', 'names of TaskQueues; default: all that there are')
   withJsonOption(withServerOptions(command))
