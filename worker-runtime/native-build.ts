@@ -15,7 +15,17 @@ const headers = fileURLToPath(new URL('./include', import.meta.resolve('node-api
 for (const [arch, compiler] of Object.entries(COMPILERS)) {
   const target = pathOf(`./prebuilt/linux-${arch}-glibc/fork.node`)
   mkdirSync(dirname(target), { recursive: true })
-  const flags = ['-std=gnu17', '-O2', '-Wall', '-Wextra', '-Wno-unused-parameter', '-Werror', '-shared', '-fPIC', '-s']
+  const flags = [
+    '-std=gnu17',
+    '-O2',
+    '-Wall',
+    '-Wextra',
+    '-Wno-unused-parameter',
+    '-Werror',
+    '-shared',
+    '-fPIC',
+    '-s',
+  ]
   const defines = ['-DNAPI_VERSION=8', `-DSOURCE_HASH="${hash}"`]
   execFileSync(compiler, [...flags, ...defines, '-I', headers, '-o', target, source], { stdio: 'inherit' })
 }

@@ -40,7 +40,8 @@ export interface Platform {
 export function whyNoFork({ os, arch, nodeMajor, glibc }: Platform): string | undefined {
   if (os !== 'linux') return `Fork needs Linux, and this is ${os}`
   if (arch !== 'x64' && arch !== 'arm64') return `Fork has no compiled part for ${arch}`
-  if (glibc === undefined) return 'Fork needs glibc, and this Node uses another C library (musl, as on Alpine)'
+  if (glibc === undefined)
+    return 'Fork needs glibc, and this Node uses another C library (musl, as on Alpine)'
   if (!TESTED_MAJORS.includes(nodeMajor))
     return `Fork is tested with Node ${TESTED_MAJORS.join(', ')}, and this is Node ${nodeMajor}`
 }

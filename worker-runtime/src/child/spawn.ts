@@ -6,7 +6,9 @@ import type { Birth, Failure } from './child.ts'
 import type { Ending } from './outcome.ts'
 
 export const RUNS_FROM_SOURCE = import.meta.url.endsWith('.ts')
-const ENTRY = fileURLToPath(new URL(RUNS_FROM_SOURCE ? './spawn-entry.ts' : './spawn-entry.js', import.meta.url))
+const ENTRY = fileURLToPath(
+  new URL(RUNS_FROM_SOURCE ? './spawn-entry.ts' : './spawn-entry.js', import.meta.url),
+)
 const V8_SHARE_OF_MEMORY = 0.8 // the rest of a process: code, buffers, stacks
 
 export interface SpawnOptions {

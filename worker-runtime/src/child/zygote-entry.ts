@@ -21,7 +21,8 @@ import { makeRandomnessForkable, renewRandomness } from './randomness.ts'
 const CONTROL = 3
 const OPTIONS_OF_ZYGOTE = ['--single-threaded', '--v8-pool-size=1']
 const NEEDS_NO_WORKERS_MAJOR = 26 // from V8 14 on, a collection in a child waits for a thread that is not there
-const PATIENCE_MS = 2_000
+const PATIENCE_MS = 500
+const TIMES_CLEAN = 2 // a server that is about to listen shows up a turn of the loop later
 const LOOK_EVERY_MS = 5
 /** Of the process's own output, and the end of what is closed. */
 const OWN_RESOURCES = ['PipeWrap', 'TTYWrap', 'CloseReq']
@@ -70,11 +71,13 @@ function readOrder(): Extract<ToChild, { kind: 'load' }> {
 async function whyUnfit(): Promise<string | undefined> {
   if (!hasToldV8 && Number.parseInt(process.versions.node, 10) >= NEEDS_NO_WORKERS_MAJOR)
     return 'this build of Node does not let itself be told to do without helper threads'
+  let timesClean = 0
   for (let waitedMs = 0; ; waitedMs += LOOK_EVERY_MS) {
-    const left = leftOpen()
-    if (left.length === 0) return
-    if (waitedMs >= PATIENCE_MS) return `when the modules were loaded, they had left open: ${left.join(', ')}`
     await sleep(LOOK_EVERY_MS)
+    const left = leftOpen()
+    timesClean = left.length === 0 ? timesClean + 1 : 0
+    if (timesClean === TIMES_CLEAN) return
+    if (waitedMs >= PATIENCE_MS) return `when the modules were loaded, they had left open: ${left.join(', ')}`
   }
 }
 

@@ -19,11 +19,16 @@ const ENTRY = fileURLToPath(
 )
 const CONTROL = 3
 const LOAD_DEADLINE_MS = 60_000
-const FORK_DEADLINE_MS = 10_000
+const FORK_DEADLINE_MS = 5_000
 const LAST_WORDS_BYTES = 4 * 1024
 const REAP_EVERY_MS = 20
 const REAP_FOR_MS = 5_000
-const SIGNAL_NAMES = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name]))
+// The first of several names is the usual one: SIGABRT comes before SIGIOT.
+const SIGNAL_NAMES = new Map(
+  Object.entries(constants.signals)
+    .reverse()
+    .map(([name, number]) => [number, name]),
+)
 
 export interface ZygoteOptions {
   native: Native
@@ -182,7 +187,9 @@ export class Zygote {
 
   async #end(): Promise<Ending> {
     const ending = await new Promise<Ending>((resolve) => {
-      this.#node.once('exit', (exitCode, signal) => resolve(signal ? { signal } : { exitCode: exitCode ?? 0 }))
+      this.#node.once('exit', (exitCode, signal) =>
+        resolve(signal ? { signal } : { exitCode: exitCode ?? 0 }),
+      )
       this.#node.once('error', (error) => resolve({ because: error.message }))
     })
     await closed(this.#control)
