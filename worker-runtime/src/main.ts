@@ -59,22 +59,20 @@ async function runWorker(config: Config): Promise<void> {
     fields: { pod: config.pod.name },
   })
   const stopping = stopSignals(log)
-  const isolation = isolationOf(config)
-  if (isolation.note)
-    log.warn('isolation falls back', {
-      from: config.isolation.mode,
-      to: isolation.mode,
-      because: isolation.note,
-    })
-  const { mode: _, ...childSettings } = config.isolation
   const children = await startChildren({
-    ...childSettings,
+    ...config.isolation,
     modules: [...config.modules],
-    mode: isolation.mode,
     slots: config.slots,
     env: config.childEnv,
     log,
   })
+  const { mode: isolation, note: isolationNote } = children
+  if (isolationNote)
+    log.warn('isolation falls back', {
+      from: config.isolation.mode,
+      to: isolation,
+      because: isolationNote,
+    })
   const processName = randomBytes(6).toString('base64url').replaceAll(/[-_]/g, 'x')
   sayWhoWeAre(config, processName, log)
 
@@ -95,8 +93,8 @@ async function runWorker(config: Config): Promise<void> {
           poolUid: config.pod.poolUid,
           node: config.pod.node,
           slots: config.slots,
-          isolation: isolation.mode,
-          isolationNote: isolation.note,
+          isolation,
+          isolationNote,
           version,
         },
         messages,
@@ -117,7 +115,7 @@ async function runWorker(config: Config): Promise<void> {
       process: processName,
       queues: members.map(({ queue }) => queue.name),
       slots: config.slots,
-      isolation: isolation.mode,
+      isolation,
       tasks: children.tasks,
     })
     const working = worker.work()
@@ -128,12 +126,6 @@ async function runWorker(config: Config): Promise<void> {
   await children.stop()
   for (const connection of [commands, blocking, messages]) connection.close()
   log.info('worker stopped')
-}
-
-/** Real forks are the next step; until then a pool that asks for them, or says nothing, gets a fresh process per job all the same. */
-function isolationOf(config: Config): { mode: 'Spawn' | 'Reuse'; note: string } {
-  if (config.isolation.mode !== 'Fork') return { mode: config.isolation.mode, note: '' }
-  return { mode: 'Spawn', note: 'this release has no Fork yet' }
 }
 
 function stopSignals(log: Log) {

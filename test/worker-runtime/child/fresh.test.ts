@@ -10,11 +10,11 @@ jest.setTimeout(60_000) // real processes, on a machine that may be busy
 const MEGABYTE = 2 ** 20
 const ALLOWED_GROWTH_BYTES = 64 * MEGABYTE
 
-describe('with Spawn', () => {
+describe.each(['Spawn', 'Fork'] as const)('with %s', (mode) => {
   let tiny: Tiny
   let file: ReturnType<typeof pidFile>
   beforeAll(async () => {
-    tiny = await startTiny('Spawn')
+    tiny = await startTiny(mode)
   })
   afterAll(() => tiny.stop())
   beforeEach(() => {
@@ -23,7 +23,7 @@ describe('with Spawn', () => {
   afterEach(() => file.remove())
 
   test('the tasks of the modules are known when the children have started', () => {
-    expect(tiny.mode).toBe('Spawn')
+    expect({ mode: tiny.mode, note: tiny.note }).toEqual({ mode, note: '' })
     expect(tiny.tasks).toEqual(expect.arrayContaining(['succeeds', 'throws', 'forks-twice']))
   })
 
@@ -241,7 +241,7 @@ describe('with Spawn', () => {
   })
 
   test('a full V8 heap is out of memory', async () => {
-    const small = await startTiny('Spawn', {
+    const small = await startTiny(mode, {
       slots: 1,
       env: { PATH: '/usr/bin:/bin', NODE_OPTIONS: '--max-old-space-size=40' },
     })
@@ -316,7 +316,7 @@ describe('with Spawn', () => {
   )
 })
 
-describe('starting and stopping', () => {
+describe.each(['Spawn', 'Fork'] as const)('starting and stopping with %s', (mode) => {
   const module = (name: string) => fileURLToPath(new URL(`../../tasks/${name}.ts`, import.meta.url))
 
   test.each([
@@ -326,7 +326,7 @@ describe('starting and stopping', () => {
     ['exits-at-load', /exited with code 3 before it had loaded the modules: last words/],
     ['defines-twice', /task "twice" is defined twice/],
   ])('a module that %s is told in one sentence', async (name, message) => {
-    await expect(startTiny('Spawn', { modules: [module(name)] })).rejects.toMatchObject({
+    await expect(startTiny(mode, { modules: [module(name)] })).rejects.toMatchObject({
       name: 'ConfigError',
       message: expect.stringMatching(message),
     })
@@ -336,13 +336,16 @@ describe('starting and stopping', () => {
     const warnings: string[] = []
     const log = { debug() {}, info() {}, warn: (message: string) => warnings.push(message), error() {} }
     const flag = pidFile()
-    const flaky = await startTiny('Spawn', {
+    const flaky = await startTiny(mode, {
       modules: [module('loads-unless-told-not-to')],
       env: { PATH: '/usr/bin:/bin', BROKEN_FLAG: flag.path },
       slots: 1,
       log,
     })
     writeFileSync(flag.path, 'broken')
+    // A zygote has loaded the modules for good: only another one loads them again.
+    if (mode === 'Fork')
+      for (const zygote of childrenOf(process.pid).filter(isSpare)) process.kill(zygote, 'SIGKILL')
     const kinds = []
     for (let count = 0; count < 5; count += 1) kinds.push((await flaky.perform('loads')).kind)
     // What was started ahead still worked.
@@ -354,7 +357,7 @@ describe('starting and stopping', () => {
   })
 
   test('a spare that dies is replaced', async () => {
-    const tiny = await startTiny('Spawn', { slots: 1 })
+    const tiny = await startTiny(mode, { slots: 1 })
     const spares = childrenOf(process.pid).filter(isSpare)
     expect(spares.length).toBeGreaterThan(0)
     for (const spare of spares) process.kill(spare, 'SIGKILL')
@@ -366,7 +369,7 @@ describe('starting and stopping', () => {
   test('stop() hands back what runs and leaves no process, no descriptor and no handle', async () => {
     const file = pidFile()
     const before = { handles: handles(), descriptors: descriptors() }
-    const tiny = await startTiny('Spawn', { slots: 3 })
+    const tiny = await startTiny(mode, { slots: 3 })
     const attempts = [
       tiny.begin('ignores-sigterm', { started: file.path }),
       tiny.begin('busy-loops', { started: file.path }),

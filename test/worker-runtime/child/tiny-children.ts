@@ -30,7 +30,7 @@ export interface Tiny extends Children {
 }
 
 export async function startTiny(
-  mode: 'Spawn' | 'Reuse',
+  mode: 'Fork' | 'Spawn' | 'Reuse',
   settings: Partial<ChildSettings> = {},
 ): Promise<Tiny> {
   const children = await startChildren({

@@ -3,5 +3,5 @@ import { startTiny } from './tiny-children.ts'
 
 const [mode, jobs = '[]'] = process.argv.slice(2)
 const list: [task: string, input: object][] = JSON.parse(jobs)
-const tiny = await startTiny(mode === 'Reuse' ? 'Reuse' : 'Spawn', { slots: list.length + 1 })
+const tiny = await startTiny(mode === 'Reuse' || mode === 'Fork' ? mode : 'Spawn', { slots: list.length + 1 })
 for (const [task, input] of list) tiny.begin(task, input)

@@ -1,4 +1,4 @@
-// One child as the worker sees it, wherever it came from (spawn.ts; later the zygote): its channel, the attempts in it, its end.
+// One child as the worker sees it, wherever it came from (spawn.ts or zygote.ts): its channel, the attempts in it, its end.
 // starting → ready → ended; `closed` resolves when the process is gone, its group is gone, and all it has sent was read.
 import type { Duplex, Readable } from 'node:stream'
 import { type Cause, describeEnding, type Ending, type ResultMessage } from './outcome.ts'
@@ -19,6 +19,8 @@ export interface Birth {
   channel: Duplex
   outputs: { stream: Stream; readable: Readable }[]
   ended: Promise<Ending>
+  /** The tasks of a process that had loaded the modules before it was born. */
+  tasks?: string[]
 }
 
 /** `cause` has the stack of what a module threw. */
@@ -51,6 +53,8 @@ export class Child {
   /** Serves one attempt and ends. */
   readonly once: boolean
   readonly loaded: Promise<Loaded>
+  /** What it said of itself, if it was asked to try itself out. */
+  readonly probed: Promise<Record<string, unknown>>
   readonly closed: Promise<Ending>
   /** Known once it has loaded. */
   tasks: string[] = []
@@ -71,6 +75,7 @@ export class Child {
   readonly #onEnded: (child: Child) => void
   #isGone = false
   #tellLoaded: (loaded: Loaded) => void = () => {}
+  #tellProbed: (facts: Record<string, unknown>) => void = () => {}
   #outbox: Buffer[] = []
 
   constructor(birth: Birth, { modules, once, jobsAtOnce, onEnded }: ChildOptions) {
@@ -82,6 +87,9 @@ export class Child {
     this.loaded = new Promise((resolve) => {
       this.#tellLoaded = resolve
     })
+    this.probed = new Promise((resolve) => {
+      this.#tellProbed = resolve
+    })
     this.#channel.on('data', (chunk: Buffer) => this.#receive(chunk))
     this.#channel.on('error', () => {}) // the end of the process tells what happened
     for (const { stream, readable } of this.#outputs) {
@@ -89,7 +97,8 @@ export class Child {
       readable.on('error', () => {})
     }
     this.closed = birth.ended.then((ending) => this.#close(ending))
-    this.send({ kind: 'load', modules, once, jobsAtOnce })
+    if (birth.tasks) this.#hasLoaded(birth.tasks)
+    else this.send({ kind: 'load', modules, once, jobsAtOnce })
   }
 
   /** Messages of one turn of the event loop leave in one write. */
@@ -130,8 +139,10 @@ export class Child {
   #take(message: FromChild): void {
     switch (message.kind) {
       case 'ready':
-        this.tasks = message.tasks
-        this.#tellLoaded({ tasks: message.tasks })
+        this.#hasLoaded(message.tasks)
+        break
+      case 'probed':
+        this.#tellProbed(message.facts)
         break
       case 'load-failed':
         this.#tellLoaded({ failure: message.error.message, cause: asError(message.error) })
@@ -147,6 +158,11 @@ export class Child {
         if (run) this.#takeFor(run, message)
       }
     }
+  }
+
+  #hasLoaded(tasks: string[]): void {
+    this.tasks = tasks
+    this.#tellLoaded({ tasks })
   }
 
   #takeFor(run: Occupant, message: Extract<FromChild, { run: number }>): void {
@@ -236,7 +252,7 @@ function signalGroup(leader: number, signal: NodeJS.Signals): void {
   }
 }
 
-function asError({ name, message, stack }: JobError): Error {
+export function asError({ name, message, stack }: JobError): Error {
   return Object.assign(new Error(message), { name, stack })
 }
 

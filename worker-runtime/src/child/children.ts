@@ -1,11 +1,12 @@
 // Where worker.ts gets its children from: wires a source of children, the spares, a way to run attempts, the memory watch and the
 // guard for one mode, and takes them apart again.
-import { ConfigError } from '../config.ts'
+import { ConfigError, type IsolationMode } from '../config.ts'
 import type { Log } from '../log.ts'
-import { Child, type Failure } from './child.ts'
+import { type Birth, Child, type Failure } from './child.ts'
+import { startForks } from './forks.ts'
 import { FreshChildren, type Pool } from './fresh.ts'
 import { Guard } from './guard.ts'
-import { defaultMaxMemoryBytes, findContainer, MemoryWatch } from './memory.ts'
+import { type Container, defaultMaxMemoryBytes, findContainer, MemoryWatch } from './memory.ts'
 import type { Children, Clock } from './outcome.ts'
 import { ReusedChildren } from './reuse.ts'
 import { Spares, startLoaded } from './spares.ts'
@@ -14,7 +15,8 @@ import { killChild } from './stop.ts'
 
 export interface ChildSettings {
   modules: string[] // absolute paths
-  mode: 'Spawn' | 'Reuse'
+  /** Fork becomes Spawn where it cannot work. */
+  mode: IsolationMode
   slots: number
   jobsPerChild?: number | undefined // Reuse; no limit when absent
   jobsAtOncePerChild?: number | undefined // Reuse; 1 when absent
@@ -29,36 +31,47 @@ const wallClock: Clock = { nowMs: () => Math.round(performance.timeOrigin + perf
 
 /** Resolves when a first child has loaded the modules. A ConfigError says in one sentence why none can; another Error, why this one did not. */
 export async function startChildren(settings: ChildSettings): Promise<Children> {
-  const nursery = new Nursery(settings)
+  const container = findContainer()
+  const maxMemoryBytes = settings.maxMemoryBytes ?? defaultMaxMemoryBytes(container, childrenOf(settings))
+  const source = await startSource({ ...settings, maxMemoryBytes })
+  const { mode, note } = source
+  const nursery = new Nursery({ ...settings, mode, maxMemoryBytes }, source, container)
   const first = await startLoaded(() => nursery.start())
   if ('failure' in first) {
     await nursery.stop()
-    if (first.isAccident) throw new Error(first.failure)
-    throw new ConfigError(first.failure + placeOf(first.cause), { cause: first.cause })
+    await source.stop()
+    throw refusal(first)
   }
   if (first.tasks.length === 0) {
     await killChild(first)
     await nursery.stop()
+    await source.stop()
     throw new ConfigError(`no task is defined in ${settings.modules.join(', ')}: call task('name', …) in it`)
   }
   const spares = new Spares({
-    ahead: settings.mode === 'Spawn' ? Math.min(settings.slots, MOST_SPARES) : 0,
+    ahead: mode !== 'Reuse' ? Math.min(settings.slots, MOST_SPARES) : 0,
     width: Math.min(settings.slots, MOST_SPARES),
     start: () => nursery.start(),
     log: settings.log,
   })
   spares.add(first)
-  const pool = poolFor(settings, spares)
+  const pool = poolFor({ ...settings, mode }, spares)
   return {
-    mode: settings.mode,
+    mode,
+    note,
     tasks: first.tasks,
     run: (attempt, hooks) => pool.run(attempt, hooks),
     async stop() {
       await pool.stop()
       await spares.stop()
       await nursery.stop()
+      await source.stop()
     },
   }
+}
+
+function refusal({ failure, cause, isAccident }: Failure): Error {
+  return isAccident ? new Error(failure) : new ConfigError(failure + placeOf(cause), { cause })
 }
 
 /** Where a module threw: the first place in a file that the stack names. */
@@ -68,9 +81,26 @@ function placeOf(error: Error | undefined): string {
   return place ? ` (${place[0]})` : ''
 }
 
+/** Where children come from. */
+interface Source {
+  mode: IsolationMode
+  note: string
+  birth(): Promise<Birth | Failure>
+  stop(): Promise<void>
+}
+
+async function startSource(settings: ChildSettings): Promise<Source> {
+  const spawned = { birth: () => spawnChild(settings), stop: async () => {} }
+  if (settings.mode !== 'Fork') return { ...spawned, mode: settings.mode, note: '' }
+  const forks = await startForks(settings)
+  if ('failure' in forks) throw refusal(forks)
+  if ('unfit' in forks) return { ...spawned, mode: 'Spawn', note: forks.unfit }
+  return { mode: 'Fork', note: '', birth: () => forks.birth(), stop: () => forks.stop() }
+}
+
 function poolFor(settings: ChildSettings, spares: Spares): Pool {
   const { clock = wallClock } = settings
-  if (settings.mode === 'Spawn') return new FreshChildren({ spares, clock })
+  if (settings.mode !== 'Reuse') return new FreshChildren({ spares, clock })
   return new ReusedChildren({
     spares,
     clock,
@@ -81,7 +111,7 @@ function poolFor(settings: ChildSettings, spares: Spares): Pool {
 }
 
 function childrenOf({ mode, slots, jobsAtOncePerChild = 1 }: ChildSettings): number {
-  return mode === 'Spawn' ? slots : Math.ceil(slots / jobsAtOncePerChild)
+  return mode !== 'Reuse' ? slots : Math.ceil(slots / jobsAtOncePerChild)
 }
 
 /** Knows every child that lives, so that each is watched, guarded, and ended. */
@@ -91,20 +121,15 @@ class Nursery {
   readonly #starting = new Set<Promise<unknown>>()
   readonly #guard: Guard
   readonly #memory: MemoryWatch
-  readonly #maxMemoryBytes: number | undefined
+  readonly #source: Source
   #isStopped = false
 
-  constructor(settings: ChildSettings) {
-    const container = findContainer()
+  constructor(settings: ChildSettings, source: Source, container: Container | undefined) {
+    const { maxMemoryBytes, log } = settings
     this.#settings = settings
-    this.#maxMemoryBytes = settings.maxMemoryBytes ?? defaultMaxMemoryBytes(container, childrenOf(settings))
-    this.#guard = new Guard(settings.log)
-    this.#memory = new MemoryWatch({
-      children: this.#living,
-      maxMemoryBytes: this.#maxMemoryBytes,
-      container,
-      log: settings.log,
-    })
+    this.#source = source
+    this.#guard = new Guard(log)
+    this.#memory = new MemoryWatch({ children: this.#living, maxMemoryBytes, container, log })
   }
 
   start(): Promise<Child | Failure> {
@@ -116,10 +141,10 @@ class Nursery {
 
   async #start(): Promise<Child | Failure> {
     if (this.#isStopped) return { failure: 'the worker is stopping' }
-    const { env, modules, mode, jobsAtOncePerChild = 1 } = this.#settings
-    const birth = await spawnChild({ env, maxMemoryBytes: this.#maxMemoryBytes })
+    const { modules, mode, jobsAtOncePerChild = 1 } = this.#settings
+    const birth = await this.#source.birth()
     if ('failure' in birth) return birth
-    const once = mode === 'Spawn'
+    const once = mode !== 'Reuse'
     const child = new Child(birth, {
       modules,
       once,

@@ -1,5 +1,5 @@
-// The program of a child. It loads the user's task modules, then runs the attempts that the worker sends over descriptor 3 and sends
-// back how they went. Everything it says is written synchronously, so that nothing is lost when a task ends the process and a child
+// What every child does, spawned (spawn-entry.ts) or forked (zygote-entry.ts): it loads the user's task modules, or comes with them
+// loaded, then runs the attempts that the worker sends over descriptor 3 and sends back how they went. Everything it says is written synchronously, so that nothing is lost when a task ends the process and a child
 // that says too much waits for its worker. It never outlives the worker: when the channel closes it ends its whole process group.
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { readFileSync, writeFileSync, writeSync } from 'node:fs'
@@ -7,6 +7,7 @@ import { Socket } from 'node:net'
 import { pathToFileURL } from 'node:url'
 import { format } from 'node:util'
 import { definedTasks, isTerminal, type Job } from '../task.ts'
+import { PROBE_EXIT_CODE, probe } from './probe.ts'
 import {
   boundedError,
   encodeFromChild,
@@ -27,6 +28,13 @@ const PROGRESS_EVERY_MS = 50
 const OOM_SCORE_ADJUSTMENT = 800
 const EXIT_CODE_SIGTERM = 128 + 15
 
+export interface Mode {
+  once: boolean
+  jobsAtOnce: number
+  /** By whoever waits for the end of this process. */
+  usageIsCounted: boolean
+}
+
 interface Run {
   readonly id: number
   readonly order: Extract<ToChild, { kind: 'run' }>
@@ -41,18 +49,49 @@ const current = new AsyncLocalStorage<Run>()
 const reader = readerInChild()
 const outbox: Buffer[] = []
 const pause = new Int32Array(new SharedArrayBuffer(4))
-let mode: { once: boolean; jobsAtOnce: number } | undefined
+let mode: Mode | undefined
 let isTerminating = false
+let channel: Socket | undefined
 
-beTheFirstToGoWhenMemoryIsShort()
-process.on('exit', sayWhoExits)
-process.on('uncaughtException', uncaught)
-process.on('unhandledRejection', uncaught)
-process.on('SIGTERM', terminate)
-new Socket({ fd: CHANNEL, readable: true, writable: true })
-  .on('data', receive)
-  .on('error', () => {})
-  .on('close', endWithWorker)
+/** Before any code of the user: whatever happens to it is told. */
+export function sayHowItEnds(): void {
+  process.on('exit', sayWhoExits)
+  process.on('uncaughtException', uncaught)
+  process.on('unhandledRejection', uncaught)
+}
+
+export function listenToWorker(): void {
+  process.on('SIGTERM', terminate)
+  channel = new Socket({ fd: CHANNEL, readable: true, writable: true })
+    .on('data', receive)
+    .on('error', () => {})
+    .on('close', endWithWorker)
+}
+
+/**
+ * For a forked child: every way out ends at once, with its right code. `emit` is where Node itself comes by when the loop has run dry,
+ * after all listeners, those of the user too.
+ */
+export function endWithoutTearDown(exit: (code: number) => never): void {
+  const emit = process.emit as (...event: unknown[]) => boolean
+  const emitAndExit = (...event: unknown[]) => {
+    const had = Reflect.apply(emit, process, event)
+    if (event[0] === 'exit') exit(Number(process.exitCode ?? event[1] ?? 0))
+    return had
+  }
+  Object.assign(process, { emit: emitAndExit, reallyExit: exit })
+}
+
+/** With the modules loaded; from now on an uncaught error is no longer that of a module. */
+export function beReady(wanted: Mode): void {
+  mode = wanted
+}
+
+/** Ends the process with one sentence for the worker if a module cannot be loaded. */
+export async function loadModules(modules: string[]): Promise<void> {
+  attributeOutput()
+  for (const module of modules) await loadModule(module)
+}
 
 function receive(chunk: Buffer): void {
   const orders: Extract<ToChild, { kind: 'run' }>[] = []
@@ -60,6 +99,7 @@ function receive(chunk: Buffer): void {
     if (message.kind === 'load') void load(message)
     else if (message.kind === 'run') orders.push(message)
     else if (message.kind === 'abort') abort(message.run, message.reason)
+    else if (message.kind === 'probe') void tryOut()
     else throw new Error('the worker sent a message that cannot be read')
   }
   if (orders.length === 0) return
@@ -69,9 +109,8 @@ function receive(chunk: Buffer): void {
 }
 
 async function load({ modules, once, jobsAtOnce }: Extract<ToChild, { kind: 'load' }>): Promise<void> {
-  attributeOutput()
-  for (const module of modules) await loadModule(module)
-  mode = { once, jobsAtOnce }
+  await loadModules(modules)
+  beReady({ once, jobsAtOnce, usageIsCounted: false })
   sendNow({ kind: 'ready', tasks: [...definedTasks().keys()] })
 }
 
@@ -89,11 +128,18 @@ function failToLoad(error: JobError): never {
   process.exit(1)
 }
 
+/** The facts go to the worker; then nothing keeps the loop from running dry. */
+async function tryOut(): Promise<void> {
+  sendNow({ kind: 'probed', facts: { ...(await probe()) } })
+  process.exitCode = PROBE_EXIT_CODE
+  channel?.unref()
+}
+
 function begin(order: Extract<ToChild, { kind: 'run' }>): Run {
   const run: Run = {
     id: order.run,
     order,
-    startedWith: mode?.jobsAtOnce === 1 ? process.cpuUsage() : undefined,
+    startedWith: mode?.jobsAtOnce === 1 && !mode.usageIsCounted ? process.cpuUsage() : undefined,
     abort: undefined,
     abortReason: undefined,
     progress: { sentAtMs: Number.NEGATIVE_INFINITY, waiting: undefined, timer: undefined },
@@ -263,7 +309,7 @@ function sendSoon(message: FromChild): void {
   outbox.push(encodeFromChild(message))
 }
 
-function sendNow(message: FromChild): void {
+export function sendNow(message: Parameters<typeof encodeFromChild>[0]): void {
   outbox.push(encodeFromChild(message))
   flush()
 }
@@ -316,7 +362,7 @@ function peakRssBytes(): number {
   return process.resourceUsage().maxRSS * 1024
 }
 
-function beTheFirstToGoWhenMemoryIsShort(): void {
+export function beTheFirstToGoWhenMemoryIsShort(): void {
   try {
     writeFileSync('/proc/self/oom_score_adj', String(OOM_SCORE_ADJUSTMENT))
   } catch {

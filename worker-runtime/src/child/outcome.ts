@@ -1,11 +1,14 @@
 // What the worker asks of its children, and how an attempt ended, as a value. `judge` is pure: everything that was seen of an attempt
 // goes in, one Outcome comes out.
+import type { IsolationMode } from '../config.ts'
 import type { FromChild, JobError, Stream, Usage } from './protocol.ts'
 
 export type { JobError } from './protocol.ts'
 
 export interface Children {
-  readonly mode: 'Spawn' | 'Reuse'
+  readonly mode: IsolationMode
+  /** Why this is not the mode that was asked for; else empty. */
+  readonly note: string
   readonly tasks: string[]
   run(attempt: AttemptToRun, hooks: AttemptHooks): RunningAttempt
   /** Hands back what still runs. Resolves when every child and all it started is gone. */
@@ -81,6 +84,10 @@ export type ResultMessage = Extract<FromChild, { kind: 'succeeded' | 'failed' | 
 export interface Ending {
   exitCode?: number
   signal?: string
+  /** As the kernel counted it, where somebody has asked it (the zygote). */
+  usage?: Usage
+  /** Why, where it is not the doing of the child itself. */
+  because?: string
 }
 
 export interface Seen {
@@ -116,8 +123,8 @@ export function notStarted(kind: 'could-not-start' | StopReason, message: string
   return { kind, message, facts: { startedAtMs: nowMs, durationMs: 0 } }
 }
 
-export function describeEnding({ exitCode, signal }: Ending): string {
-  if (signal !== undefined) return `was killed by ${signal}`
+export function describeEnding({ exitCode, signal, because }: Ending): string {
+  if (signal !== undefined) return `was killed by ${signal}${because ? ` (${because})` : ''}`
   return exitCode === undefined ? 'ended' : `exited with code ${exitCode}`
 }
 
@@ -155,12 +162,15 @@ function ofEnding({ accepted, ending = {}, lastWords, wasKilledByKernel }: Seen,
 
 function factsOf(seen: Seen): Facts {
   const { startedAtMs, endedAtMs, ending, output, outputBytes } = seen
+  const { exitCode, signal } = ending ?? {}
   return {
     startedAtMs,
     durationMs: Math.max(0, endedAtMs - startedAtMs),
-    ...ending,
+    ...(exitCode === undefined ? {} : { exitCode }),
+    ...(signal === undefined ? {} : { signal }),
     ...seen.usage,
     ...seen.result?.usage,
+    ...ending?.usage,
     ...(output ? { output } : {}),
     ...(outputBytes ? { outputBytes } : {}),
   }

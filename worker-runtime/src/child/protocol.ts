@@ -1,4 +1,4 @@
-// Frames between the worker and its children over a byte stream: length (4 bytes, big-endian), kind (1 byte), a line of JSON, a
+// Frames between the worker, its children and its zygote over a byte stream: length (4 bytes, big-endian), kind (1 byte), a line of JSON, a
 // raw body. Payloads, results and progress travel in the body as the JSON text they already are. What comes from a child is never
 // trusted: a length over the limit of its kind is refused before anything of it is kept, and what does not parse is a value.
 export const MAX_RESULT_BYTES = 1024 * 1024
@@ -33,6 +33,7 @@ export type ToChild =
       payload: string
     }
   | { kind: 'abort'; run: number; reason: string }
+  | { kind: 'probe' } // part of the self-test of a zygote
 
 export type FromChild =
   | { kind: 'ready'; tasks: string[] }
@@ -46,6 +47,15 @@ export type FromChild =
   | { kind: 'result-too-large'; run: number; usage: Usage; bytes: number }
   | { kind: 'exiting'; run: number } // the task called process.exit
   | { kind: 'spoiled'; error: JobError } // an error that no running job is known to have caused
+  | { kind: 'probed'; facts: Record<string, unknown> }
+
+/** `forked` and `ended` are written by native/fork.c. */
+export type FromZygote =
+  | { kind: 'ready'; tasks: string[] }
+  | { kind: 'load-failed'; error: JobError }
+  | { kind: 'unfit'; reason: string } // it has loaded the modules, but must not be forked
+  | { kind: 'forked'; order: number; pid: number; errno: number; forkMicros: number } // pid is -1 when it failed
+  | { kind: 'ended'; pid: number; exitCode?: number; signal?: number; usage: Usage }
 
 export type Broken = { kind: 'broken'; message: string; tooLong: boolean }
 
@@ -68,6 +78,11 @@ const KINDS = {
   'result-too-large': { code: 24, maxBytes: HEADER_ALLOWANCE_BYTES },
   exiting: { code: 25, maxBytes: HEADER_ALLOWANCE_BYTES },
   spoiled: { code: 26, maxBytes: ERROR_FRAME_BYTES },
+  probe: { code: 4, maxBytes: HEADER_ALLOWANCE_BYTES },
+  probed: { code: 27, maxBytes: HEADER_ALLOWANCE_BYTES },
+  forked: { code: 48, maxBytes: HEADER_ALLOWANCE_BYTES },
+  ended: { code: 49, maxBytes: HEADER_ALLOWANCE_BYTES },
+  unfit: { code: 50, maxBytes: HEADER_ALLOWANCE_BYTES },
 } as const
 type Kind = keyof typeof KINDS
 
@@ -77,7 +92,7 @@ export function encodeToChild(message: ToChild): Buffer {
   return encode(kind, header, payload)
 }
 
-export function encodeFromChild(message: FromChild): Buffer {
+export function encodeFromChild(message: FromChild | Extract<FromZygote, { kind: 'unfit' }>): Buffer {
   switch (message.kind) {
     case 'succeeded':
       return encode('succeeded', { run: message.run, usage: message.usage }, message.result)
@@ -177,7 +192,7 @@ export class FrameReader<Message> {
 }
 
 export function readerInChild(): FrameReader<ToChild> {
-  return new FrameReader(['load', 'run', 'abort'], (kind, header, body) => {
+  return new FrameReader(['load', 'run', 'abort', 'probe'], (kind, header, body) => {
     // The worker is trusted: its header is the message without the body.
     if (kind === 'run') return { ...header, kind, payload: body.toString('utf8') } as ToChild
     return { ...header, kind } as ToChild
@@ -187,9 +202,39 @@ export function readerInChild(): FrameReader<ToChild> {
 export function readerInWorker(): FrameReader<FromChild> {
   const kinds = Object.keys(KINDS) as Kind[]
   return new FrameReader(
-    kinds.filter((kind) => KINDS[kind].code >= KINDS.ready.code),
+    kinds.filter((kind) => KINDS[kind].code >= KINDS.ready.code && KINDS[kind].code < KINDS.forked.code),
     parseFromChild,
   )
+}
+
+export function readerOfZygote(): FrameReader<FromZygote> {
+  return new FrameReader(['ready', 'load-failed', 'unfit', 'forked', 'ended'], parseFromZygote)
+}
+
+function parseFromZygote(kind: Kind, header: Record<string, unknown>): FromZygote | undefined {
+  const { pid, order, errno, forkMicros, exitCode, signal, reason } = header
+  switch (kind) {
+    case 'ready':
+      return isListOf(header.tasks, 'string') ? { kind, tasks: header.tasks as string[] } : undefined
+    case 'load-failed': {
+      const error = parseError(header.error)
+      return error && { kind, error }
+    }
+    case 'unfit':
+      return { kind, reason: String(reason) }
+    case 'forked':
+      if (typeof pid !== 'number' || typeof order !== 'number') return
+      return { kind, pid, order, errno: Number(errno), forkMicros: Number(forkMicros) }
+    case 'ended':
+      if (typeof pid !== 'number') return
+      return {
+        kind,
+        pid,
+        ...(isAmount(exitCode) ? { exitCode } : {}),
+        ...(isAmount(signal) ? { signal } : {}),
+        usage: parseUsage(header.usage),
+      }
+  }
 }
 
 function parseFromChild(kind: Kind, header: Record<string, unknown>, body: Buffer): FromChild | undefined {
@@ -203,6 +248,8 @@ function parseFromChild(kind: Kind, header: Record<string, unknown>, body: Buffe
       const error = parseError(header.error)
       return error && { kind, error }
     }
+    case 'probed':
+      return { kind, facts: header.facts as Record<string, unknown> }
   }
   const { run } = header
   if (typeof run !== 'number') return

@@ -5,8 +5,10 @@ import { fileURLToPath } from 'node:url'
 import type { Birth, Failure } from './child.ts'
 import type { Ending } from './outcome.ts'
 
-const RUNS_FROM_SOURCE = import.meta.url.endsWith('.ts')
-const ENTRY = fileURLToPath(new URL(RUNS_FROM_SOURCE ? './entry.ts' : './entry.js', import.meta.url))
+export const RUNS_FROM_SOURCE = import.meta.url.endsWith('.ts')
+const ENTRY = fileURLToPath(
+  new URL(RUNS_FROM_SOURCE ? './spawn-entry.ts' : './spawn-entry.js', import.meta.url),
+)
 const V8_SHARE_OF_MEMORY = 0.8 // the rest of a process: code, buffers, stacks
 
 export interface SpawnOptions {
@@ -41,7 +43,7 @@ export async function spawnChild({ env, maxMemoryBytes }: SpawnOptions): Promise
   return { pid, channel, outputs: outputsOf(stdout, stderr), ended }
 }
 
-function nodeOptions(maxMemoryBytes: number | undefined): string[] {
+export function nodeOptions(maxMemoryBytes: number | undefined): string[] {
   const megabytes =
     maxMemoryBytes && Math.max(16, Math.floor((maxMemoryBytes * V8_SHARE_OF_MEMORY) / 2 ** 20))
   return [

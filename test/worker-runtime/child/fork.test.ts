@@ -1,0 +1,230 @@
+// What fresh.test.ts has of both kinds of fresh children is not repeated here: this is what only a fork can get wrong.
+import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { jest } from '@jest/globals'
+import { loadNative, pathOfNative, whyNoFork } from '../../../worker-runtime/src/child/native.ts'
+import { eventually } from '../../eventually.ts'
+import { allGone, childrenOf, isAlive, pidFile, resultOf, startTiny, type Tiny } from './tiny-children.ts'
+
+jest.setTimeout(120_000) // real processes, on a machine that may be busy
+
+const taskFile = (name: string) => fileURLToPath(new URL(`../../tasks/${name}.ts`, import.meta.url))
+const FORKED = taskFile('forked')
+const SOURCE = fileURLToPath(new URL('../../../worker-runtime/src/native/fork.c', import.meta.url))
+const WORKER = fileURLToPath(new URL('./worker-to-be-killed.ts', import.meta.url))
+const isZygote = (pid: number) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('zygote-entry')
+const zygoteOf = (worker: number) => childrenOf(worker).find(isZygote)
+const descriptors = () => readdirSync('/proc/self/fd').length
+
+describe('the compiled files', () => {
+  const hash = createHash('sha256').update(readFileSync(SOURCE)).digest('hex')
+
+  test('this platform’s is compiled from the source as it is (else: npm run native)', () => {
+    expect(loadNative().sourceHash).toBe(hash)
+  })
+
+  test.each(['x64', 'arm64'])('the one for %s carries the hash of the source', (arch) => {
+    expect(readFileSync(pathOfNative(arch)).includes(hash)).toBe(true)
+  })
+})
+
+describe('where Fork cannot work', () => {
+  const here = { os: 'linux', arch: 'x64', nodeMajor: 24, glibc: '2.36' }
+
+  test.each([
+    [{ os: 'darwin' }, /needs Linux, and this is darwin/],
+    [{ arch: 'riscv64' }, /no compiled part for riscv64/],
+    [{ glibc: undefined }, /needs glibc/],
+    [{ nodeMajor: 25 }, /tested with Node 22, 24, 26, and this is Node 25/],
+  ])('%p says why', (difference, why) => {
+    expect(whyNoFork({ ...here, ...difference })).toMatch(why)
+  })
+
+  test.each([['22'], ['24'], ['26']])('Node %s may try', (nodeMajor) => {
+    expect(whyNoFork({ ...here, nodeMajor: Number(nodeMajor) })).toBeUndefined()
+  })
+
+  test.each([
+    ['opens-server-at-load', /left open: TCPServerWrap/],
+    ['starts-interval-at-load', /left open: Timeout/],
+    ['keeps-connection-at-load', /a socket \(descriptor \d+\)/],
+    ['starts-thread-at-load', /a thread \(/],
+    ['starts-process-at-load', /a process \(\d+\)/],
+  ])('a module that %s runs with Spawn, and the note says why', async (name, note) => {
+    const tiny = await startTiny('Fork', { modules: [taskFile(name)] })
+    const outcome = await tiny.perform('loaded')
+    await tiny.stop()
+    expect({ mode: tiny.mode, note: tiny.note }).toEqual({ mode: 'Spawn', note: expect.stringMatching(note) })
+    expect(resultOf(outcome)).toBe('loaded')
+  })
+})
+
+describe('a forked child', () => {
+  let tiny: Tiny
+  beforeAll(async () => {
+    tiny = await startTiny('Fork', { modules: [FORKED], slots: 4 })
+  })
+  afterAll(() => tiny.stop())
+  /** Several of it at once, so that children live beside each other and the zygote has served before. */
+  const several = (task: string, input?: unknown) =>
+    Promise.all(Array.from({ length: 6 }, async () => resultOf(await tiny.perform(task, input))))
+
+  test('is a fork', () => {
+    expect({ mode: tiny.mode, note: tiny.note }).toEqual({ mode: 'Fork', note: '' })
+  })
+
+  test.each([
+    ['fetches', 'hello'],
+    ['starts', 'hello'],
+    ['starts-node', '42'],
+    ['compresses', true],
+    ['derives', Array(8).fill(32)],
+    ['reads', true],
+    ['resizes', '30x20'],
+    ['compiles-wasm', 42],
+    ['collects', 10],
+  ])('%s', async (task, result) => {
+    expect(await several(task)).toEqual(Array(6).fill(result))
+  })
+
+  test('starts threads, whose random numbers are their own', async () => {
+    const seen = (await several('threads')) as { length: number; random: unknown[] }[]
+    expect(seen.map(({ length }) => length)).toEqual(Array(6).fill(300_000))
+    expect(new Set(seen.flatMap(({ random }) => random)).size).toBe(12)
+  })
+
+  test('has timers that take their time', async () => {
+    const [tookMs] = (await several('waits', { ms: 50 })) as number[]
+    expect(tookMs).toBeGreaterThanOrEqual(49)
+  })
+
+  test('knows its pid, leads its group, and has the zygote for a parent', async () => {
+    for (const seen of await several('tells-pids')) {
+      const { pid, ppid, kernel, group } = seen as Record<string, number>
+      expect([kernel, group]).toEqual([pid, pid])
+      expect(ppid).toBe(zygoteOf(process.pid))
+    }
+  })
+
+  test('lets exit listeners of the job speak before it ends', async () => {
+    const outcome = await tiny.perform('leaves-by-listener')
+    expect(outcome).toMatchObject({ kind: 'succeeded', facts: { exitCode: 0, output: 'last words\n' } })
+  })
+
+  test.each([
+    ['sets-exit-code', 9],
+    ['really-exits', 5],
+  ])('that %s ends with that code', async (task, exitCode) => {
+    expect(await tiny.perform(task)).toMatchObject({ kind: 'exited', facts: { exitCode } })
+  })
+
+  test('1,000 of them have random numbers of their own, and leave no process and no descriptor', async () => {
+    const zygote = zygoteOf(process.pid) ?? 0
+    const before = { ours: descriptors(), zygotes: readdirSync(`/proc/${zygote}/fd`).length }
+    const seen = new Set<string>()
+    let begun = 0
+    const one = async () => {
+      while (begun < 1_000) {
+        begun += 1
+        for (const number of resultOf(await tiny.perform('randoms')) as string[]) seen.add(number)
+      }
+    }
+    await Promise.all([one(), one(), one(), one()])
+    expect(seen.size).toBe(7_000)
+    expect(zygoteOf(process.pid)).toBe(zygote)
+    await eventually(() => childrenOf(zygote).length <= 4, { what: 'only spares left' })
+    await eventually(() => descriptors() <= before.ours, { what: 'no descriptor more in the worker' })
+    expect(readdirSync(`/proc/${zygote}/fd`).length).toBe(before.zygotes)
+  })
+
+  test('leaves orphans to the zygote, which reaps them', async () => {
+    const zygote = zygoteOf(process.pid) ?? 0
+    await several('orphans')
+    await eventually(() => childrenOf(zygote).length <= 4, { what: 'orphans reaped' })
+  })
+})
+
+describe('when the zygote dies', () => {
+  let file: ReturnType<typeof pidFile>
+  beforeEach(() => {
+    file = pidFile()
+  })
+  afterEach(() => file.remove())
+
+  test('its children die, their outcomes say so, and the next job has a new zygote', async () => {
+    const tiny = await startTiny('Fork', { slots: 3 })
+    const first = zygoteOf(process.pid) ?? 0
+    const attempts = [
+      tiny.begin('busy-loops', { started: file.path }),
+      tiny.begin('sleeps-forever', { started: file.path }),
+    ]
+    const pids = await file.pids(2)
+    process.kill(first, 'SIGKILL')
+    for (const { outcome } of attempts)
+      expect(await outcome).toMatchObject({
+        kind: 'killed',
+        message: expect.stringContaining('the zygote was killed by SIGKILL'),
+        facts: { signal: 'SIGKILL' },
+      })
+    await allGone(pids)
+    await eventually(async () => (await tiny.perform('noop')).kind === 'succeeded')
+    expect(zygoteOf(process.pid)).not.toBe(first)
+    await tiny.stop()
+  })
+
+  test('at any moment, every job comes to an end that is true', async () => {
+    const tiny = await startTiny('Fork', { slots: 3 })
+    for (let round = 0; round < 5; round += 1) {
+      const attempts = Array.from({ length: 6 }, () => tiny.begin('sleeps', { ms: 20 }))
+      await new Promise((later) => setTimeout(later, round * 10))
+      process.kill(zygoteOf(process.pid) ?? 0, 'SIGKILL')
+      const kinds = await Promise.all(attempts.map(async ({ outcome }) => (await outcome).kind))
+      expect(kinds.filter((kind) => !['succeeded', 'killed', 'could-not-start'].includes(kind))).toEqual([])
+      await eventually(async () => (await tiny.perform('noop')).kind === 'succeeded' && zygoteOf(process.pid))
+    }
+    await tiny.stop()
+    expect(zygoteOf(process.pid)).toBeUndefined()
+  })
+
+  test('by the hand of a job, that job and its neighbours end as killed', async () => {
+    const tiny = await startTiny('Fork', { modules: [FORKED], slots: 2 })
+    expect(await tiny.perform('kills-zygote')).toMatchObject({ kind: 'killed' })
+    await eventually(async () => (await tiny.perform('randoms')).kind === 'succeeded')
+    await tiny.stop()
+  })
+
+  test('because it does not answer, it is replaced', async () => {
+    const tiny = await startTiny('Fork', { slots: 1 })
+    const first = zygoteOf(process.pid) ?? 0
+    process.kill(first, 'SIGSTOP')
+    await eventually(async () => (await tiny.perform('noop')).kind === 'succeeded' && !isAlive(first), {
+      withinMs: 40_000,
+    })
+    await tiny.stop()
+  })
+})
+
+describe('when the worker is killed', () => {
+  test('its zygote, the children of that and theirs go with it', async () => {
+    const file = pidFile()
+    const jobs = [
+      ['busy-loops', { started: file.path }],
+      ['forks-twice', { started: file.path, after: 'busy-loop' }],
+    ]
+    const worker = spawn(
+      process.execPath,
+      ['--conditions=millhand-source', WORKER, 'Fork', JSON.stringify(jobs)],
+      {
+        stdio: 'inherit',
+      },
+    )
+    const started = await file.pids(4)
+    const zygote = zygoteOf(worker.pid ?? 0) ?? 0
+    const all = [zygote, ...childrenOf(zygote), ...started]
+    worker.kill('SIGKILL')
+    await allGone(all)
+    file.remove()
+  })
+})

@@ -1,0 +1,31 @@
+// npm run native: compiles src/native/fork.c into prebuilt/, for every platform that has a compiler here. The files are committed and
+// carry the hash of their source, which a test compares. Debian: apt-get install gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross.
+import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const COMPILERS = { x64: 'x86_64-linux-gnu-gcc', arm64: 'aarch64-linux-gnu-gcc' }
+const pathOf = (relative: string) => fileURLToPath(new URL(relative, import.meta.url))
+const source = pathOf('./src/native/fork.c')
+const hash = createHash('sha256').update(readFileSync(source)).digest('hex')
+const headers = fileURLToPath(new URL('./include', import.meta.resolve('node-api-headers')))
+
+for (const [arch, compiler] of Object.entries(COMPILERS)) {
+  const target = pathOf(`./prebuilt/linux-${arch}-glibc/fork.node`)
+  mkdirSync(dirname(target), { recursive: true })
+  const flags = [
+    '-std=gnu17',
+    '-O2',
+    '-Wall',
+    '-Wextra',
+    '-Wno-unused-parameter',
+    '-Werror',
+    '-shared',
+    '-fPIC',
+    '-s',
+  ]
+  const defines = ['-DNAPI_VERSION=8', `-DSOURCE_HASH="${hash}"`]
+  execFileSync(compiler, [...flags, ...defines, '-I', headers, '-o', target, source], { stdio: 'inherit' })
+}

@@ -1,0 +1,100 @@
+// Where the nursery gets forked children from (children.ts): a zygote that has passed its self-test, and another one when it dies.
+import type { Log } from '../log.ts'
+import type { Birth, Failure } from './child.ts'
+import { loadNative, thisPlatform, whyNoFork } from './native.ts'
+import { describeEnding } from './outcome.ts'
+import { whyUnusable } from './self-test.ts'
+import { type Unfit, Zygote, type ZygoteOptions } from './zygote.ts'
+
+const SLOW_FORK_MICROS = 5_000
+const WEIGHT_OF_NEWEST = 0.05 // one slow fork says more about the machine than about the zygote
+
+export type ForkOptions = Omit<ZygoteOptions, 'native'>
+
+/** Forks, or why there are none here; a Failure is the fault of the modules. */
+export async function startForks(options: ForkOptions): Promise<Forks | Failure | Unfit> {
+  const unfit = whyNoFork(thisPlatform())
+  if (unfit !== undefined) return { unfit }
+  try {
+    const all = { ...options, native: loadNative() }
+    const zygote = await startZygote(all)
+    return zygote instanceof Zygote ? new Forks(zygote, all) : zygote
+  } catch (error) {
+    return { unfit: `Fork's compiled part cannot be used: ${error instanceof Error ? error.message : error}` }
+  }
+}
+
+export class Forks {
+  readonly #options: ZygoteOptions
+  #zygote: Promise<Zygote | Failure | Unfit>
+  #isStopped = false
+  #hasWarned = false
+  #usualMicros = 0
+
+  constructor(zygote: Zygote, options: ZygoteOptions) {
+    this.#options = options
+    this.#zygote = Promise.resolve(zygote)
+    this.#watch(zygote)
+  }
+
+  async birth(): Promise<Birth | Failure> {
+    const zygote = await this.#living()
+    if ('unfit' in zygote) return { failure: zygote.unfit }
+    if ('failure' in zygote) return zygote
+    const birth = await zygote.fork()
+    this.#usualMicros += (zygote.forkMicros - this.#usualMicros) * WEIGHT_OF_NEWEST
+    if (this.#usualMicros > SLOW_FORK_MICROS) this.#warnOnce(this.#usualMicros)
+    return birth
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    const zygote = await this.#zygote
+    if (zygote instanceof Zygote) await zygote.stop()
+  }
+
+  /** The zygote; where the last one could not be started or has died, a new one. Whoever asks meanwhile waits for the same. */
+  async #living(): Promise<Zygote | Failure | Unfit> {
+    const asked = this.#zygote
+    const zygote = await asked
+    if (this.#isStopped) return { failure: 'the worker is stopping' }
+    if (zygote instanceof Zygote && !zygote.isOver) return zygote
+    if (this.#zygote === asked) this.#zygote = this.#replace()
+    return this.#zygote
+  }
+
+  async #replace(): Promise<Zygote | Failure | Unfit> {
+    const zygote = await startZygote(this.#options)
+    if (zygote instanceof Zygote) this.#watch(zygote)
+    return zygote
+  }
+
+  #watch(zygote: Zygote): void {
+    void zygote.ended.then((ending) => {
+      if (!this.#isStopped)
+        this.#options.log.warn(`the zygote ${describeEnding(ending)}; the next job starts another`, {
+          pid: zygote.pid,
+        })
+    })
+  }
+
+  #warnOnce(forkMicros: number): void {
+    if (this.#hasWarned) return
+    this.#hasWarned = true
+    this.#options.log.warn('forks are slow; the more the modules keep in memory, the slower they are', {
+      forkMs: forkMicros / 1000,
+    })
+  }
+}
+
+async function startZygote(options: ZygoteOptions): Promise<Zygote | Failure | Unfit> {
+  const zygote = new Zygote(options)
+  const loaded = await zygote.loaded
+  const unfit = 'tasks' in loaded ? await whyUnusable(zygote) : undefined
+  if ('tasks' in loaded && unfit === undefined) {
+    options.log.debug('zygote ready', { pid: zygote.pid, forkMs: zygote.forkMicros / 1000 })
+    return zygote
+  }
+  await zygote.stop()
+  return 'tasks' in loaded ? { unfit: unfit ?? '' } : loaded
+}

@@ -1,0 +1,59 @@
+// The compiled native/fork.c, for the worker (which orders forks) and for the zygote (which makes them); and why there is none here.
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+
+export interface Native {
+  /** sha256 of the fork.c that it was compiled from. */
+  sourceHash: string
+  /** In the worker: two ends of a stream socket, or a negative errno. */
+  pair(): [ours: number, theirs: number] | number
+  /** In the worker: orders a fork. Our ends of the child's message channel, stdout and stderr, or a negative errno. */
+  order(control: number, number: number): [channel: number, stdout: number, stderr: number] | number
+  /** In the worker, as PID 1, for a child of a dead zygote: false while it is still there. */
+  reap(pid: number): boolean
+  /** In the zygote: whether V8 was told that there are no helper threads. */
+  beZygote(): boolean
+  /** In the zygote: forks when told to, on descriptor 3. Returns in each child, with its pid, and never in the zygote. */
+  serve(): number
+  /** In a child: ends the process at once. */
+  exit(code: number): never
+}
+
+const TESTED_MAJORS = [22, 24, 26]
+
+export function pathOfNative(arch: string = process.arch): string {
+  return fileURLToPath(new URL(`../../prebuilt/linux-${arch}-glibc/fork.node`, import.meta.url))
+}
+
+export function loadNative(): Native {
+  return createRequire(import.meta.url)(pathOfNative()) as Native
+}
+
+export interface Platform {
+  os: string
+  arch: string
+  nodeMajor: number
+  glibc: string | undefined
+}
+
+/** Why this platform has no Fork, in words that go on after "because"; nothing where it may be tried. */
+export function whyNoFork({ os, arch, nodeMajor, glibc }: Platform): string | undefined {
+  if (os !== 'linux') return `Fork needs Linux, and this is ${os}`
+  if (arch !== 'x64' && arch !== 'arm64') return `Fork has no compiled part for ${arch}`
+  if (glibc === undefined)
+    return 'Fork needs glibc, and this Node uses another C library (musl, as on Alpine)'
+  if (!TESTED_MAJORS.includes(nodeMajor))
+    return `Fork is tested with Node ${TESTED_MAJORS.join(', ')}, and this is Node ${nodeMajor}`
+}
+
+export function thisPlatform(): Platform {
+  const nodeMajor = Number(process.versions.node.split('.')[0])
+  return { os: process.platform, arch: process.arch, nodeMajor, glibc: glibcVersion() }
+}
+
+function glibcVersion(): string | undefined {
+  if (process.platform !== 'linux' || !process.report) return
+  Object.assign(process.report, { excludeNetwork: true }) // it would ask the name server
+  const { header } = process.report.getReport() as { header?: { glibcVersionRuntime?: string } }
+  return header?.glibcVersionRuntime
+}

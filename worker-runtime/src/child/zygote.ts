@@ -1,0 +1,234 @@
+// The worker's side of the zygote: starts it, orders forks of it, tells each child's end, and replaces it when it dies. A source of
+// births like spawn.ts. Starting → serving → ended; with it end all its children (PR_SET_PDEATHSIG).
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync } from 'node:fs'
+import { Socket } from 'node:net'
+import { constants } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { getSystemErrorName } from 'node:util'
+import type { Log } from '../log.ts'
+import { asError, type Birth, type Failure } from './child.ts'
+import type { Native } from './native.ts'
+import { describeEnding, type Ending } from './outcome.ts'
+import { Tail } from './output.ts'
+import { encodeToChild, type FromZygote, readerOfZygote } from './protocol.ts'
+import { nodeOptions, RUNS_FROM_SOURCE } from './spawn.ts'
+
+const ENTRY = fileURLToPath(
+  new URL(RUNS_FROM_SOURCE ? './zygote-entry.ts' : './zygote-entry.js', import.meta.url),
+)
+const CONTROL = 3
+const LOAD_DEADLINE_MS = 60_000
+const FORK_DEADLINE_MS = 5_000
+const LAST_WORDS_BYTES = 4 * 1024
+const REAP_EVERY_MS = 20
+const REAP_FOR_MS = 5_000
+// The first of several names is the usual one: SIGABRT comes before SIGIOT.
+const SIGNAL_NAMES = new Map(
+  Object.entries(constants.signals)
+    .reverse()
+    .map(([name, number]) => [number, name]),
+)
+
+export interface ZygoteOptions {
+  native: Native
+  modules: string[]
+  env: Record<string, string | undefined>
+  maxMemoryBytes?: number | undefined
+  log: Log
+}
+
+/** A process that has loaded the modules but cannot be forked, and why. */
+export type Unfit = { unfit: string }
+
+export class Zygote {
+  readonly pid: number
+  readonly loaded: Promise<{ tasks: string[] } | Failure | Unfit>
+  readonly ended: Promise<Ending>
+  tasks: string[] = []
+  /** How long the last fork took. */
+  forkMicros = 0
+  readonly #node: ChildProcess
+  readonly #native: Native
+  readonly #control: Socket
+  readonly #descriptor: number
+  readonly #reader = readerOfZygote()
+  readonly #stderr = new Tail(LAST_WORDS_BYTES)
+  readonly #orders = new Map<number, (answer: Extract<FromZygote, { kind: 'forked' }> | Failure) => void>()
+  readonly #children = new Map<number, (ending: Ending) => void>()
+  #lastOrder = 0
+  #isOver = false
+  #tellLoaded: (loaded: { tasks: string[] } | Failure | Unfit) => void = () => {}
+
+  constructor({ native, modules, env, maxMemoryBytes }: ZygoteOptions) {
+    const pair = native.pair()
+    if (typeof pair === 'number') throw new Error(`cannot make a socket: ${nameOfError(pair)}`)
+    const [ours, theirs] = pair
+    this.#native = native
+    this.#descriptor = ours
+    try {
+      this.#node = spawn(
+        process.execPath,
+        ['--single-threaded', '--v8-pool-size=1', ...nodeOptions(maxMemoryBytes), ENTRY],
+        { detached: true, stdio: ['ignore', 'pipe', 'pipe', theirs], env },
+      )
+    } finally {
+      closeSync(theirs)
+    }
+    this.pid = this.#node.pid ?? 0
+    this.loaded = new Promise((resolve) => {
+      this.#tellLoaded = resolve
+    })
+    this.#control = new Socket({ fd: ours, readable: true, writable: true })
+    this.#control.on('data', (chunk: Buffer) => this.#receive(chunk))
+    this.#control.on('error', () => {})
+    this.#node.stdout?.resume()
+    this.#node.stderr?.on('data', (chunk: Buffer) => this.#stderr.append(chunk))
+    this.ended = this.#end()
+    const deadline = setTimeout(() => {
+      this.#tellLoaded({ failure: `the modules did not load within ${LOAD_DEADLINE_MS / 1000} s` })
+    }, LOAD_DEADLINE_MS)
+    void this.loaded.then(() => clearTimeout(deadline))
+    this.#control.write(encodeToChild({ kind: 'load', modules, once: true, jobsAtOnce: 1 }))
+  }
+
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
+  /** A new child that has loaded the modules already. */
+  async fork(): Promise<Birth | Failure> {
+    if (this.#isOver) return { failure: 'the zygote has ended' }
+    this.#lastOrder += 1
+    const number = this.#lastOrder
+    const ends = this.#native.order(this.#descriptor, number)
+    if (typeof ends === 'number') return { failure: `cannot order a fork: ${nameOfError(ends)}` }
+    const [channel, stdout, stderr] = ends
+    const streams = {
+      channel: new Socket({ fd: channel, readable: true, writable: true }),
+      stdout: new Socket({ fd: stdout, readable: true, writable: false }),
+      stderr: new Socket({ fd: stderr, readable: true, writable: false }),
+    }
+    const answer = await this.#answer(number)
+    if ('failure' in answer || answer.pid <= 0) {
+      for (const stream of Object.values(streams)) stream.destroy()
+      if ('failure' in answer) return answer
+      return { failure: `the zygote cannot fork: ${nameOfError(-answer.errno)}` }
+    }
+    const { pid } = answer
+    const ended = new Promise<Ending>((resolve) => {
+      this.#children.set(pid, resolve)
+    })
+    return {
+      pid,
+      channel: streams.channel,
+      outputs: [
+        { stream: 'stdout', readable: streams.stdout },
+        { stream: 'stderr', readable: streams.stderr },
+      ],
+      ended,
+      tasks: this.tasks,
+    }
+  }
+
+  /** Ends it, and all its children with it. */
+  async stop(): Promise<void> {
+    if (!this.#isOver) this.#node.kill('SIGKILL')
+    await this.ended
+  }
+
+  #answer(number: number): Promise<Extract<FromZygote, { kind: 'forked' }> | Failure> {
+    return new Promise((resolve) => {
+      // A zygote that was stopped, or hangs, is replaced.
+      const deadline = setTimeout(() => this.#node.kill('SIGKILL'), FORK_DEADLINE_MS)
+      this.#orders.set(number, (answer) => {
+        clearTimeout(deadline)
+        this.#orders.delete(number)
+        resolve(answer)
+      })
+    })
+  }
+
+  #receive(chunk: Buffer): void {
+    for (const message of this.#reader.push(chunk)) this.#take(message)
+  }
+
+  #take(message: FromZygote | { kind: 'broken'; message: string }): void {
+    switch (message.kind) {
+      case 'ready':
+        this.tasks = message.tasks
+        this.#tellLoaded({ tasks: message.tasks })
+        break
+      case 'load-failed':
+        this.#tellLoaded({ failure: message.error.message, cause: asError(message.error) })
+        break
+      case 'unfit':
+        this.#tellLoaded({ unfit: message.reason })
+        break
+      case 'forked':
+        this.forkMicros = message.forkMicros
+        this.#orders.get(message.order)?.(message)
+        break
+      case 'ended':
+        this.#tellEnded(message)
+        break
+      case 'broken':
+        this.#node.kill('SIGKILL')
+        break
+    }
+  }
+
+  #tellEnded({ pid, exitCode, signal, usage }: Extract<FromZygote, { kind: 'ended' }>): void {
+    const tell = this.#children.get(pid) // the orphans of jobs are nobody's
+    this.#children.delete(pid)
+    if (signal === undefined) tell?.({ exitCode: exitCode ?? 0, usage })
+    else tell?.({ signal: SIGNAL_NAMES.get(signal) ?? `signal ${signal}`, usage })
+  }
+
+  async #end(): Promise<Ending> {
+    const ending = await new Promise<Ending>((resolve) => {
+      this.#node.once('exit', (exitCode, signal) =>
+        resolve(signal ? { signal } : { exitCode: exitCode ?? 0 }),
+      )
+      this.#node.once('error', (error) => resolve({ because: error.message }))
+    })
+    await closed(this.#control)
+    this.#isOver = true
+    const how = `the zygote ${describeEnding(ending)}`
+    const words = this.#stderr.text().trim().split('\n').slice(-3).join(' / ')
+    this.#tellLoaded({ failure: `${how} before it had loaded the modules${words && `: ${words}`}` })
+    for (const answer of [...this.#orders.values()]) answer({ failure: how })
+    for (const [pid, tell] of this.#children) {
+      kill(pid)
+      this.#reap(pid)
+      tell({ signal: 'SIGKILL', because: how })
+    }
+    this.#children.clear()
+    return ending
+  }
+
+  /** Where the worker is PID 1, the children of a dead zygote become its own. */
+  #reap(pid: number, untilMs = performance.now() + REAP_FOR_MS): void {
+    if (this.#native.reap(pid) || performance.now() > untilMs) return
+    setTimeout(() => this.#reap(pid, untilMs), REAP_EVERY_MS).unref()
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It is gone already.
+  }
+}
+
+function closed(stream: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    if (stream.closed) resolve()
+    else stream.once('close', resolve)
+  })
+}
+
+function nameOfError(errno: number): string {
+  return errno < 0 ? getSystemErrorName(errno) : 'unknown error'
+}
