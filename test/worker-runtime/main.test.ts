@@ -71,6 +71,7 @@ test.each([
   [{ MILLHAND_REDIS_URL: 'http://x' }, 'is no URL of a Redis'],
   [{ MILLHAND_QUEUES: '[]' }, 'MILLHAND_QUEUES is "[]"'],
   [{ MILLHAND_QUEUES: '[{"name":1}]' }, 'has the entry {"name":1}'],
+  [{ MILLHAND_QUEUES: '[{"name":"a"},{"name":"a"}]' }, 'names the queue a twice'],
   [{ MILLHAND_SLOTS: '0' }, 'MILLHAND_SLOTS is "0"; it is a whole number of at least 1'],
   [{ MILLHAND_SLOTS: 'many' }, 'MILLHAND_SLOTS is "many"'],
 ])('the environment %j is refused with the name, the value and the remedy', (env, message) => {

@@ -152,7 +152,7 @@ export class ClientQueue {
    * `enqueue<typeof resize>('resize', { file: 'cat.png', width: 200 })`.
    *
    * Throws TypeError for bad names and options, QueueRefused over a limit, RedisUnavailable when Redis was away for too long: then
-   * the job may or may not be there, and enqueueing it again with the error's id is safe.
+   * the job may or may not be there (`maybeDone`), and enqueueing it again with the same id (`jobIds`) is safe.
    */
   async enqueue<T extends AnyTask = Untyped>(
     task: TaskName<T>,
@@ -201,26 +201,33 @@ export class ClientQueue {
   /** Enqueueing is safe to repeat, because a known id is left alone. So it is, until the deadline. */
   async #untilDone(jobs: readonly NewJob[]): Promise<Enqueued[]> {
     const giveUpAtMs = performance.now() + this.#deadlineMs
-    for (;;) {
+    for (let maybeDone = false; ; ) {
       try {
         return await this.#queue.enqueue(jobs)
       } catch (error) {
         if (!(error instanceof RedisUnavailable) || error.code === 'REDIS_REFUSED') throw error
-        if (performance.now() + 50 >= giveUpAtMs) throw unavailable(error, jobs, this.name)
+        maybeDone ||= error.maybeDone
+        if (performance.now() + 50 >= giveUpAtMs) throw unavailable(error, maybeDone, jobs, this.name)
         await new Promise((resolve) => setTimeout(resolve, 25 + Math.random() * 50))
       }
     }
   }
 }
 
-function unavailable(error: RedisUnavailable, jobs: readonly NewJob[], queue: string): RedisUnavailable {
+function unavailable(
+  error: RedisUnavailable,
+  maybeDone: boolean,
+  jobs: readonly NewJob[],
+  queue: string,
+): RedisUnavailable {
   const which = jobs.length === 1 ? `job ${jobs[0]?.id}` : `${jobs.length} jobs`
-  const hint = error.maybeDone
-    ? 'it may or may not be there; enqueueing again with the same id is safe'
+  const hint = maybeDone
+    ? 'it may or may not be there; enqueueing again with the same id (jobIds) is safe'
     : 'nothing was enqueued'
   return new RedisUnavailable(`could not enqueue ${which} in ${queue}: ${error.message}; ${hint}`, {
-    maybeDone: error.maybeDone,
+    maybeDone,
     cause: error,
+    jobIds: jobs.map(({ id }) => id),
   })
 }
 

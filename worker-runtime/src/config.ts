@@ -99,13 +99,19 @@ function queuesOf(env: Environment): Config['queues'] {
     throw new ConfigError('MILLHAND_QUEUES is not set: give the queues to work on, like [{"name":"mail"}]')
   try {
     const found: unknown = JSON.parse(text)
-    if (Array.isArray(found) && found.length > 0) return found.map(queueOf)
+    if (Array.isArray(found) && found.length > 0) return distinct(found.map(queueOf))
   } catch (error) {
     if (error instanceof ConfigError) throw error
   }
   throw new ConfigError(
     `MILLHAND_QUEUES is ${JSON.stringify(text)}; it is a list of queues as JSON, like [{"name":"mail","weight":1}]`,
   )
+}
+
+function distinct(queues: { name: string; weight: number }[]): Config['queues'] {
+  const twice = queues.find(({ name }, at) => queues.findIndex((other) => other.name === name) !== at)
+  if (!twice) return queues
+  throw new ConfigError(`MILLHAND_QUEUES names the queue ${twice.name} twice: name each queue once`)
 }
 
 function queueOf(entry: unknown): { name: string; weight: number } {

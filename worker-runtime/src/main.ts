@@ -76,7 +76,9 @@ async function runWorker(config: Config): Promise<void> {
   const processName = randomBytes(6).toString('base64url').replaceAll(/[-_]/g, 'x')
   sayWhoWeAre(config, processName, log)
 
-  const connect = (name: string) => connectRedis(config.redisUrl, { name: `millhand-${name}` })
+  // Short enough that a dead connection is replaced and the heartbeat renewed before it runs out.
+  const connect = (name: string) =>
+    connectRedis(config.redisUrl, { name: `millhand-${name}`, deadlineMs: 2_500 })
   const [commands, blocking, messages] = [connect('worker'), connect('wake'), connect('messages')]
   let ring = () => {}
   const onChange = () => ring()

@@ -8,7 +8,7 @@
 import type { RunningAttempt } from './child/outcome.ts'
 import type { Log } from './log.ts'
 import { cancelChannel } from './queue/keys.ts'
-import type { Claim, Queue, Registration, Settlement } from './queue/queue.ts'
+import { type Claim, type Queue, QueueRefused, type Registration, type Settlement } from './queue/queue.ts'
 import { type Connection, RedisUnavailable } from './queue/redis.ts'
 import { RENEW_MS } from './queue/settings.ts'
 import { handedBack } from './settlement.ts'
@@ -42,6 +42,7 @@ export class Membership {
   isDraining = false
   /** By the queue; one attempt runs no longer, ms. */
   timeoutMs = 0
+  /** Nobody is told of work in a queue while the worker is busy with another one: it must look for itself now and then. */
   lastExchangeAtMs = performance.now()
   /** Claimed jobs divided by the weight, of late: who has the least is served first. */
   served = 0
@@ -94,6 +95,7 @@ export class Membership {
   async exchange(wanted: number): Promise<Claim[]> {
     this.owesClaim = false
     if (wanted > 0) this.mayHaveWork = false
+    this.lastExchangeAtMs = performance.now()
     if (!this.#isSure) return []
     const settling = this.#ended
     this.#ended = []
@@ -104,16 +106,16 @@ export class Membership {
       if (this.#name !== name) return []
       if (answer.status === 'dead') return this.#takenForDead()
       for (const { id, token } of settling) this.#forget(id, token)
-      this.lastExchangeAtMs = performance.now()
       this.isDraining = answer.status === 'draining'
       if (answer.status === 'stale') void this.#regain()
       for (const { id, token } of answer.claims) this.#held.set(id, { token, running: undefined })
       this.served = this.served * 0.99 + answer.claims.length / this.weight
       if (wanted > 0) this.mayHaveWork = answer.claims.length === wanted
-      this.#lookAgainIn(answer.nextMs)
+      // Where nothing may be claimed nothing is promoted either, and looking again soon would find the same.
+      this.#lookAgainIn(answer.status === 'ok' ? answer.nextMs : undefined)
       return [...answer.claims]
     } catch (error) {
-      if (!(error instanceof RedisUnavailable)) throw error
+      if (!isWeather(error)) throw error
       if (this.#name !== name) return []
       this.#log.warn('the answer of Redis was lost', { queue: this.queue.name, error })
       this.#ended = [...settling, ...this.#ended]
@@ -206,7 +208,7 @@ export class Membership {
       try {
         if (await this.#tryToBeSure()) return
       } catch (error) {
-        if (!(error instanceof RedisUnavailable)) return this.#options.onBroken(error)
+        if (!isWeather(error)) return this.#options.onBroken(error)
         if (failures % 20 === 0) this.#log.warn('waiting for Redis', { queue: this.queue.name, error })
       }
       await new Promise((resolve) =>
@@ -267,7 +269,7 @@ export class Membership {
       this.#compare(answer.held)
       for (const worker of answer.silent) await this.#reap(worker)
     } catch (error) {
-      if (!(error instanceof RedisUnavailable)) return this.#options.onBroken(error)
+      if (!isWeather(error)) return this.#options.onBroken(error)
       this.#log.warn('could not renew', { queue: this.queue.name, error })
       if (this.#name === name) void this.#regain()
     } finally {
@@ -313,4 +315,9 @@ export class Membership {
       this.#options.onChange()
     }, nextMs + 1)
   }
+}
+
+/** Redis cannot now; later it can. */
+function isWeather(error: unknown): boolean {
+  return error instanceof RedisUnavailable || (error instanceof QueueRefused && error.code === 'REDIS_FULL')
 }

@@ -19,6 +19,8 @@ export interface WorkerOptions {
 /** How often the progress of an attempt is told to Redis at most. */
 const PROGRESS_EVERY_MS = 250
 const SETTLE_PATIENCE_MS = 5_000
+/** How long work in one queue may go unnoticed while another one keeps the worker busy. */
+const LOOK_EVERYWHERE_EVERY_MS = 500
 
 export class Worker {
   readonly #members: readonly Membership[]
@@ -55,12 +57,14 @@ export class Worker {
   async work(): Promise<void> {
     this.#looping = this.#loop()
     await this.#looping
+    for (const member of this.#members) if (member.owesClaim) await member.exchange(0)
   }
 
   async #loop(): Promise<void> {
     while (!this.#isStopping) {
       for (const member of this.#nextMembers()) {
-        for (const claim of await member.exchange(this.#freeSlots())) this.#run(member, claim)
+        const isUseless = this.#freeSlots() === 0 && !member.hasEnded && !member.owesClaim
+        if (!isUseless) for (const claim of await member.exchange(this.#freeSlots())) this.#run(member, claim)
       }
       if (this.#isStopping || this.#nextMembers().length > 0) continue
       if (this.#freeSlots() > 0) this.#waker.sleepOn(this.#members)
@@ -104,6 +108,11 @@ export class Worker {
   /** Those with something to settle or perhaps to claim; the least served for its weight comes first and gets the free slots. */
   #nextMembers(): Membership[] {
     const isRoom = this.#freeSlots() > 0
+    const longAgoMs = performance.now() - LOOK_EVERYWHERE_EVERY_MS
+    // With one queue the wake marker tells; with several it is not waited for while one of them keeps the worker busy.
+    if (this.#members.length > 1)
+      for (const member of this.#members)
+        member.mayHaveWork ||= this.#running > 0 && member.lastExchangeAtMs < longAgoMs
     return this.#members
       .filter((member) => member.hasEnded || member.owesClaim || (member.mayHaveWork && isRoom))
       .sort((a, b) => a.served - b.served)

@@ -53,6 +53,7 @@ export class RunningPool {
   readonly #reaps: {
     worker: string
     processName: string
+    queues: readonly Queue[]
     reason: string
     counting: 'counted' | 'uncounted'
   }[] = []
@@ -149,6 +150,7 @@ export class RunningPool {
 
   #start(): void {
     const { runFolder, guard, outside } = this.#context
+    const { queues } = this.#makeup // a later manifest may name others
     const podUid = randomUUID()
     const worker = startWorkerProcess({
       plan: this.#makeup.workerPlan,
@@ -176,7 +178,7 @@ export class RunningPool {
       worker: worker.podName,
       pid: worker.pid,
     })
-    void worker.ended.then((ending) => this.#ended(worker, ending))
+    void worker.ended.then((ending) => this.#ended(worker, ending, queues))
   }
 
   #becameReady(worker: WorkerProcess): void {
@@ -203,13 +205,13 @@ export class RunningPool {
     worker.stop()
   }
 
-  #ended(worker: WorkerProcess, ending: Ending): void {
+  #ended(worker: WorkerProcess, ending: Ending, queues: readonly Queue[]): void {
     this.#workers.delete(worker)
     const wasOrderly = worker.isStopping && ending.code === 0
     if (ending.processName && !wasOrderly) {
       const counting = worker.isStopping ? 'uncounted' : 'counted'
       const reason = describeEnding(ending)
-      this.#reaps.push({ worker: worker.podName, processName: ending.processName, reason, counting })
+      this.#reaps.push({ worker: worker.podName, processName: ending.processName, queues, reason, counting })
     }
     if (worker.isStopping)
       this.#context.onEvent({
@@ -258,9 +260,9 @@ export class RunningPool {
   /** These processes are dead for sure, so nobody needs to wait for their heartbeats to run out. */
   async #reapEach(): Promise<void> {
     for (let reap = this.#reaps[0]; reap; reap = this.#reaps[0]) {
-      const { worker, processName, reason, counting } = reap
+      const { worker, processName, queues, reason, counting } = reap
       const counts = await Promise.all(
-        this.#makeup.queues.map((queue) => queue.reapProcess(processName, reason, counting)),
+        queues.map((queue) => queue.reapProcess(processName, reason, counting)),
       )
       this.#reaps.shift()
       const jobs = counts.reduce((sum, count) => sum + count, 0)

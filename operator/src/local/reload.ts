@@ -15,7 +15,8 @@ export interface ReloadOptions {
   onManifests: (files: string[]) => void
 }
 
-const CODE = new Set(['.ts', '.mts', '.cts', '.js', '.mjs', '.cjs', '.json'])
+// Not .json: tasks may write some beside their code, and each save would replace the workers.
+const CODE = new Set(['.ts', '.mts', '.cts', '.js', '.mjs', '.cjs'])
 const MANIFESTS = new Set(['.yaml', '.yml'])
 /** Editors write a file in several steps, and people save several files at once. */
 const QUIET_MS = 150

@@ -9,6 +9,7 @@ import {
   type Queue,
   RedisUnavailable,
   stirredChannel,
+  type WorkerEntry,
 } from 'millhand/queue'
 import { queueSettings, type TaskQueue } from '../resources/task-queue.ts'
 import { type Measured, measure, rateOf } from '../worker-pool/rates.ts'
@@ -192,6 +193,13 @@ export class Supervisor {
     return this.#views
   }
 
+  /** Workers do that for each other. But after a reboot, or after an `up` that was killed, there may be none left to do it. */
+  async #reapSilent(queue: Queue, workers: readonly WorkerEntry[]): Promise<void> {
+    for (const { name, alive, held } of workers)
+      if (!alive && held > 0)
+        await queue.reap(name, 'silent', 'its heartbeat ran out: it was killed, or the machine was')
+  }
+
   async #look(name: string): Promise<void> {
     const queue = this.#queue(name)
     const hasWorkers = [...this.#pools.values()].some(
@@ -199,7 +207,9 @@ export class Supervisor {
     )
     // In this order a job that is claimed in between is in neither, for one tick; the other way round it would be in both and
     // start a worker for nothing.
-    const workers = hasWorkers ? await queue.workers() : []
+    const wasBusy = (this.#views.get(name)?.depth.busy ?? 1) > 0
+    const workers = hasWorkers || wasBusy ? await queue.workers() : []
+    await this.#reapSilent(queue, workers)
     const depth = await queue.depth()
     const heldByPod = new Map<string, number>()
     for (const { podUid, held } of workers) heldByPod.set(podUid, (heldByPod.get(podUid) ?? 0) + held)
@@ -240,7 +250,8 @@ export class Supervisor {
     const depths = [...this.#views.values()].map((view) => view.depth)
     const isBusy =
       this.pools.some((pool) => pool.isChanging) || depths.some(({ ready, busy }) => ready + busy > 0)
-    const dueInMs = depths.flatMap(({ nextMs }) => (nextMs === undefined ? [] : [nextMs + DUE_MARGIN_MS]))
+    // What is due already waits for a slot or for a pause to end, not for us.
+    const dueInMs = depths.flatMap(({ nextMs }) => (nextMs ? [nextMs + DUE_MARGIN_MS] : []))
     return Math.min(isBusy ? BUSY_TICK_MS : IDLE_TICK_MS, ...dueInMs.map((ms) => Math.max(ms, DUE_MARGIN_MS)))
   }
 

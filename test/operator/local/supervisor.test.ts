@@ -49,6 +49,20 @@ describe('up', () => {
     ])
   })
 
+  test('finds the job that a worker held which died when nobody was left to notice', async () => {
+    const up = await startUp()
+    const job = await up.client.queue('work').enqueue('where', {}, { delayMs: 50 })
+    const nobody = { process: 'gone', pod: '', podUid: 'gone', poolUid: '', node: '', slots: 1 }
+    await up.queue.register({ ...nobody, worker: 'gone:1', isolation: '', isolationNote: '', version: '' })
+    await up.queue.pause()
+    await eventually(async () => (await up.queue.depth()).due === 1, { what: 'the job is due' })
+    await up.queue.resume()
+    const { claims } = await up.queue.settleAndClaim('gone:1', 0, [], 1)
+    // Without workers of its own `up` has nothing to do, as long as that one seems to live.
+    expect(claims).toHaveLength(1)
+    expect(await job.result({ timeoutMs: 40_000 })).toMatchObject({ version: 1 })
+  })
+
   test('starts a worker for every job up to the maximum, and never stops a busy one', async () => {
     const up = await startUp()
     const jobs = await Promise.all(['a', 'b', 'c', 'd'].map((name) => longJob(up, name)))

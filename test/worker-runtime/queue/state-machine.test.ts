@@ -234,6 +234,7 @@ class Reap extends Step {
     const target = model.workers.get(this.worker)
     const putBack = await real.queue.reap(this.worker, this.evidence, 'the test says so')
     if (!target) return expect(putBack).toBe(0)
+    if (this.evidence === 'silent' && !target.isDead) model.tick()
     const mayReap =
       target.isDead || this.evidence === 'sure' || (target.aliveUntilMs <= model.nowMs && !model.isQuiet())
     const held = model.heldBy(this.worker)

@@ -104,6 +104,16 @@ describe('a claim', () => {
     expect(sizes).toEqual([2, 2, 2, 1, 0])
   })
 
+  test('that is cut off at 4 MB is charged to its lane all the same', async () => {
+    await queue.configure({ ...defaultSettings, ownerUid: 'test', maxPayloadBytes: 1_000_000 })
+    for (const priority of ['urgent', 'low'] as const) await enqueue(20, { priority }, 'x'.repeat(900_000))
+    await register('p:1')
+    const lanes = new Set<string>()
+    for (let i = 0; i < 4; i += 1)
+      for (const { envelope } of await claim('p:1', 8)) lanes.add(envelope.slice(3, 6))
+    expect([...lanes].sort()).toEqual(['low', 'urg'])
+  })
+
   test('takes nothing above limits.maxBusy, nothing while suspended or paused, and nothing for a pod that drains', async () => {
     const settings = { ...defaultSettings, ownerUid: 'test' }
     await queue.configure({ ...settings, maxBusy: 3 })
@@ -152,6 +162,16 @@ describe('an enqueue', () => {
     await enqueue(4)
     await expect(enqueue(2)).rejects.toMatchObject({ code: 'QUEUE_FULL' })
     expect((await queue.depth()).ready).toBe(4)
+  })
+
+  test('that is repeated at the length limit is no refusal, and cancelled jobs take no room', async () => {
+    await queue.configure({ ...defaultSettings, ownerUid: 'test', maxLength: 2 })
+    const jobs = [newJob('task', 1, { id: 'a' }), newJob('task', 1, { id: 'b' })]
+    await queue.enqueue(jobs)
+    expect(await queue.enqueue(jobs)).toEqual(['ready', 'ready'])
+    await expect(enqueue(1)).rejects.toMatchObject({ code: 'QUEUE_FULL' })
+    await queue.cancel('a')
+    expect(await enqueue(1)).toEqual(['created'])
   })
 
   test('of a known id answers in which state it is, and changes nothing', async () => {
@@ -213,6 +233,33 @@ describe('what is kept', () => {
     await eventually(async () => (await census(redis, queue.name)).states.size === 1, {
       what: 'the others have run out',
     })
+  })
+
+  test('of a first life of an id does not free the tombstone of its second life, which would give it two holders', async () => {
+    await queue.configure({
+      ...defaultSettings,
+      ownerUid: 'test',
+      completedMaxCount: 2,
+      completedMaxAgeMs: 30,
+    })
+    await register('p:1')
+    const daily = () => queue.enqueue([newJob('task', 1, { id: 'daily' })])
+    await daily()
+    await settle('p:1', await claim('p:1', 1), 'completed')
+    await eventually(async () => (await queue.job('daily')) === undefined, {
+      what: 'its outcome has run out',
+    })
+    await daily()
+    expect(await queue.cancel('daily')).toBe('cancelled')
+    await enqueue(4, { priority: 'urgent' })
+    await settle('p:1', await claim('p:1', 4), 'completed')
+    expect(await daily()).toEqual(['cancelled'])
+    expect(await claim('p:1', 5)).toEqual([])
+    await eventually(async () => (await queue.job('daily')) === undefined, {
+      what: 'the tombstone has run out',
+    })
+    await daily()
+    expect(await claim('p:1', 5)).toHaveLength(1)
   })
 
   test('of buried jobs is bounded by count, oldest first, and deleting frees all keys', async () => {

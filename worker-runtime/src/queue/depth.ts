@@ -114,7 +114,7 @@ export function depthOf(answer: unknown): Depth {
   const found = recordOf(flat)
   const counts = Object.fromEntries(COUNTS.map((name) => [name, Number(found[name] ?? 0)])) as Depth['counts']
   return {
-    ready: ready + due,
+    ready: Math.max(0, ready) + due,
     due,
     delayed,
     busy: counts.busy,

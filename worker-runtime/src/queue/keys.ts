@@ -42,7 +42,7 @@ export const keys: readonly Key[] = [
     name: 'worker:<worker>',
     type: 'HASH',
     holds: 'pod, pod uid, pool uid, node, slots, isolation, version, start, sequence number, ids to cancel',
-    writtenBy: 'register, renew, resync, cancel, reap',
+    writtenBy: 'register, renew, resync, cancel, deregister, reap',
   },
   {
     name: 'held:<worker>',
@@ -66,7 +66,7 @@ export const keys: readonly Key[] = [
     name: 'completed',
     type: 'LIST',
     holds: 'ids of ended jobs whose outcome is kept, newest first',
-    writtenBy: 'settle, cancel, reap',
+    writtenBy: 'settle, claim, cancel, reap',
   },
   {
     name: 'buried',
@@ -90,7 +90,7 @@ export const keys: readonly Key[] = [
     name: 'tick',
     type: 'STRING',
     holds: 'when somebody last renewed, and until when nobody may be taken for dead (ms)',
-    writtenBy: 'register, renew',
+    writtenBy: 'register, renew, reap',
   },
   {
     name: 'config',

@@ -112,7 +112,12 @@ export class Queue {
     const answers: Enqueued[] = []
     for (const part of callsOf(jobs)) {
       const args = part.flatMap((job) => [job.id, job.lane, job.when, job.call, job.payload])
-      answers.push(...((await this.#run('enqueue', args)) as Enqueued[]))
+      try {
+        answers.push(...((await this.#run('enqueue', args)) as Enqueued[]))
+      } catch (error) {
+        if (!(error instanceof RedisUnavailable) || answers.length === 0) throw error
+        throw new RedisUnavailable(error.message, { maybeDone: true, cause: error })
+      }
     }
     return answers
   }
@@ -310,10 +315,10 @@ function refusalOf(error: unknown, queue: string): unknown {
       'NEWER_LAYOUT',
       `queue ${queue} was written by a newer Millhand (layout ${first}): upgrade this program`,
     )
-  if (code === 'OOM')
+  if (error.message.includes('OOM '))
     return new QueueRefused(
       'REDIS_FULL',
-      `Redis is out of memory and takes no new jobs for queue ${queue}: raise maxmemory or let workers catch up`,
+      `Redis is out of memory and refuses to write for queue ${queue}: raise maxmemory, or let workers catch up`,
     )
   return error
 }

@@ -11,15 +11,22 @@ import { Redis as Client } from 'ioredis'
 export class RedisUnavailable extends Error {
   readonly code: 'REDIS_UNAVAILABLE' | 'REDIS_REFUSED'
   readonly maybeDone: boolean
-  constructor(
-    message: string,
-    options: { maybeDone: boolean; cause?: unknown; code?: RedisUnavailable['code'] },
-  ) {
+  /** The jobs that were, or perhaps were, not enqueued; enqueueing them again with these ids is safe. */
+  readonly jobIds: readonly string[]
+  constructor(message: string, options: UnavailableOptions) {
     super(message, { cause: options.cause })
     this.code = options.code ?? 'REDIS_UNAVAILABLE'
     this.name = 'RedisUnavailable'
     this.maybeDone = options.maybeDone
+    this.jobIds = options.jobIds ?? []
   }
+}
+
+interface UnavailableOptions {
+  maybeDone: boolean
+  cause?: unknown
+  code?: RedisUnavailable['code']
+  jobIds?: readonly string[]
 }
 
 export interface ConnectionOptions {
@@ -49,9 +56,12 @@ interface Pending {
 
 const FIRST_RETRY_MS = 50
 const LAST_RETRY_MS = 1_000
-/** Answers that mean "not now, not here": a server that loads its data, a primary that became a replica, a script that blocks. */
+/** Answers that mean "not now" or "not here": a server that loads its data, a primary that became a replica, a full disk. */
+const WEATHER =
+  /(?:^|[ -])(LOADING|MASTERDOWN|READONLY|UNBLOCKED|TRYAGAIN|CLUSTERDOWN|BUSY|MISCONF|NOREPLICAS|NOGOODSLAVE) |max number of clients/
+/** Of these, the ones after which another connection may reach another server. */
+const ELSEWHERE = /MASTERDOWN|READONLY|UNBLOCKED|CLUSTERDOWN|LOADING/
 const REFUSED = /^(WRONGPASS|NOAUTH|NOPERM|ERR AUTH|ERR invalid password)/
-const WEATHER = /^(LOADING|MASTERDOWN|READONLY|UNBLOCKED|TRYAGAIN|CLUSTERDOWN|BUSY) /
 
 export function connectRedis(url: string, options: ConnectionOptions = {}): Connection {
   return new ReplacingConnection(url, options)
@@ -113,13 +123,19 @@ class ReplacingConnection implements Connection {
     const listeners = this.#listeners.get(channel) ?? new Set()
     listeners.add(onMessage)
     this.#listeners.set(channel, listeners)
-    if (listeners.size === 1) await this.call('SUBSCRIBE', channel)
-    return () => {
+    const stop = () => {
       listeners.delete(onMessage)
       if (listeners.size > 0 || this.#listeners.get(channel) !== listeners) return
       this.#listeners.delete(channel)
       if (this.#isReady) this.call('UNSUBSCRIBE', channel).catch(() => {})
     }
+    try {
+      await this.call('SUBSCRIBE', channel)
+    } catch (error) {
+      stop()
+      throw error
+    }
+    return stop
   }
 
   close(): void {
@@ -141,7 +157,7 @@ class ReplacingConnection implements Connection {
       keepAlive: 5_000,
     })
     client.on('error', (error: Error) => {
-      this.#lastError = error
+      this.#lastError = withoutCommand(error)
     })
     client.on('ready', () => this.#becameReady(client))
     client.on('close', () => this.#lost(client))
@@ -245,10 +261,15 @@ class ReplacingConnection implements Connection {
   }
 
   #explain(error: Error, client: Client): Error {
-    if (!WEATHER.test(`${error.message} `)) return error
-    this.#lastError = error
-    this.#lost(client)
-    return new RedisUnavailable(this.#message('Redis cannot serve now'), { maybeDone: false, cause: error })
+    const isReply = error.name === 'ReplyError'
+    if (isReply && !WEATHER.test(`${error.message} `)) return withoutCommand(error)
+    this.#lastError = withoutCommand(error)
+    // What is no answer of the server is the client's: it lost its socket and has not said so yet.
+    if (!isReply || ELSEWHERE.test(error.message)) this.#lost(client)
+    return new RedisUnavailable(this.#message('Redis cannot serve now'), {
+      maybeDone: !isReply,
+      cause: this.#lastError,
+    })
   }
 
   #message(what: string): string {
@@ -264,4 +285,11 @@ export function addressOf(url: string): string {
   } catch {
     return 'an address that is no URL'
   }
+}
+
+/** The client's errors carry the command that failed, and that may carry a password. */
+function withoutCommand(error: Error): Error {
+  const plain = new Error(error.message)
+  plain.name = error.name
+  return plain
 }

@@ -13,7 +13,9 @@ if state == 'held' then
   remember(id, 'cancel', 1)
   if not parse_held(value).remembered then redis.call('HSET', Q .. 'held:' .. worker, id, value .. '+') end
   local waiting = redis.call('HGET', Q .. 'worker:' .. worker, 'cancel') or ''
-  redis.call('HSET', Q .. 'worker:' .. worker, 'cancel', waiting .. ' ' .. id)
+  if not string.find(' ' .. waiting .. ' ', ' ' .. id .. ' ', 1, true) then
+    redis.call('HSET', Q .. 'worker:' .. worker, 'cancel', waiting .. ' ' .. id)
+  end
   redis.call('PUBLISH', Q .. 'cancel:' .. worker, id)
   return 'cancelling'
 end

@@ -4,6 +4,7 @@
 -- returns  'configured' or 'name-taken'
 -- Safe to run twice.
 local config = Q .. 'config'
+even_when_full()
 local owner, layout = unpack(redis.call('HMGET', config, 'ownerUid', 'layout'))
 if layout and tonumber(layout) > LAYOUT then return redis.error_reply('NEWLAYOUT ' .. layout) end
 if owner and owner ~= ARGV[1] then return 'name-taken' end

@@ -4,6 +4,7 @@
 -- returns  1
 -- Safe to run twice.
 local now = now_ms()
+even_when_full()
 redis.call('ZREMRANGEBYSCORE', Q .. 'draining', '-inf', now)
 for i = 2, #ARGV do
   if ARGV[1] == '0' then redis.call('ZREM', Q .. 'draining', ARGV[i]) else redis.call('ZADD', Q .. 'draining', now + ARGV[1], ARGV[i]) end

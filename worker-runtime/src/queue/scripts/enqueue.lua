@@ -10,7 +10,13 @@ for i = 5, #ARGV, 5 do
 end
 local waiting = redis.call('ZCARD', Q .. 'delayed')
 for lane in pairs(WEIGHT) do waiting = waiting + redis.call('LLEN', Q .. 'ready:' .. lane) end
-if waiting + jobs > set.maxLength then return redis.error_reply('QUEUEFULL ' .. waiting .. ' ' .. set.maxLength) end
+waiting = waiting - tonumber(redis.call('HGET', Q .. 'counts', 'tombstones') or 0)
+if waiting + jobs > set.maxLength then
+  -- Jobs that are there already need no room: a call that is repeated because its answer was lost must not be refused.
+  local new = 0
+  for i = 1, #ARGV, 5 do new = new + 1 - redis.call('EXISTS', Q .. 'job:' .. ARGV[i]) end
+  if new > 0 and waiting + new > set.maxLength then return redis.error_reply('QUEUEFULL ' .. waiting .. ' ' .. set.maxLength) end
+end
 
 local now = now_ms()
 local was_empty = redis.call('EXISTS', Q .. 'lanes') == 0

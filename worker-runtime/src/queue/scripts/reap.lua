@@ -11,8 +11,8 @@ local now, set = now_ms(), settings()
 local alive_until = tonumber(redis.call('ZSCORE', Q .. 'workers', worker))
 if not alive_until then return { 0, 0 } end
 if alive_until ~= 0 then
-  local quiet_until = tonumber(string.match(redis.call('GET', Q .. 'tick') or '', ' (%d+)$')) or 0
-  if not sure and (alive_until > now or now < quiet_until) then return { -1, 0 } end
+  -- Where nobody is left to renew, whoever wants to reap writes the tick: after an outage of Redis all may renew first.
+  if not sure and (tick(now) or alive_until > now) then return { -1, 0 } end
   redis.call('ZADD', Q .. 'workers', 0, worker)
 end
 

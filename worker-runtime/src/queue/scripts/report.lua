@@ -4,6 +4,7 @@
 -- returns  per attempt 1, or 0 when the worker does not hold it
 -- Safe to run twice: the last value wins.
 local held_key = Q .. 'held:' .. ARGV[1]
+even_when_full()
 local alive = tonumber(redis.call('ZSCORE', Q .. 'workers', ARGV[1]) or 0) ~= 0
 local answers = {}
 for i = 2, #ARGV, 3 do

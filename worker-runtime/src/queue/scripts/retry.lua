@@ -4,6 +4,7 @@
 -- returns  per id 'ready', or the state it is in when it is not buried
 -- Safe to run twice: the second time it is no longer buried.
 local now, set = now_ms(), settings()
+even_when_full()
 local answers = {}
 for n, id in ipairs(ARGV) do
   local header = redis.call('ZREM', Q .. 'buried', id) == 1 and header_of(id)

@@ -8,6 +8,7 @@
 -- found by resync.
 local MAX_BYTES, MAX_PROMOTED, MAX_LOOKED_AT = 4 * 1024 * 1024, 100, 2000
 local me, seq, want = ARGV[1], ARGV[2], tonumber(ARGV[3])
+even_when_full()
 if tonumber(redis.call('ZSCORE', Q .. 'workers', me) or 0) == 0 then return { 'dead', -1, {} } end
 math.randomseed(tonumber(ARGV[4]))
 local now, set = now_ms(), settings()
@@ -110,6 +111,7 @@ local function take(wanted)
     end
     if full then
       for n = #ids, full, -1 do redis.call('LPUSH', Q .. 'ready:' .. lane, ids[n]) end
+      redis.call('ZINCRBY', Q .. 'lanes', (full - 1) / WEIGHT[lane], lane)
       break
     end
     if #ids < share then redis.call('ZREM', Q .. 'lanes', lane) else redis.call('ZINCRBY', Q .. 'lanes', share / WEIGHT[lane], lane) end

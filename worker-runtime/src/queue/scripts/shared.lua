@@ -85,9 +85,10 @@ local function keep_ended(ids, set)
   if length <= set.completedMaxCount then return end
   local over = redis.call('RPOP', Q .. 'completed', math.min(length - set.completedMaxCount, 1000))
   local gone = {}
-  -- An id may be in use again: its first outcome ran out of time, and it was enqueued a second time.
+  -- An id may be in use again: its first outcome ran out of time, and it was enqueued a second time. Only what has ended has a
+  -- time to live; a tombstone has none as long as its id lies in a lane.
   for _, id in ipairs(over) do
-    if redis.call('GETRANGE', Q .. 'job:' .. id, 0, 0) == '=' then gone[#gone + 1] = id end
+    if redis.call('PTTL', Q .. 'job:' .. id) >= 0 then gone[#gone + 1] = id end
   end
   forget(gone)
 end
