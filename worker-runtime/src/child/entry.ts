@@ -92,7 +92,10 @@ export function endWithoutTearDown(exit: (code: number) => never): void {
 export async function rehearse([ours, theirs]: [number, number], silence: number): Promise<void> {
   const name = 'millhand:rehearsal'
   let ran = 0
-  definedTasks().set(name, { name, run: () => void (ran += 1) })
+  const countRun = () => {
+    ran += 1
+  }
+  definedTasks().set(name, { name, run: countRun })
   mouth = silence
   const socket = new Socket({ fd: ours, readable: true, writable: true }).on('data', receive)
   for (let run = 1; run <= REHEARSALS; run += 1) {

@@ -1,5 +1,4 @@
 // Where the nursery gets forked children from (children.ts): a zygote that has passed its self-test, and another one when it dies.
-import type { Log } from '../log.ts'
 import type { Birth, Failure } from './child.ts'
 import { loadNative, thisPlatform, whyNoFork } from './native.ts'
 import { describeEnding } from './outcome.ts'

@@ -17,7 +17,6 @@ import { nodeOptions, RUNS_FROM_SOURCE } from './spawn.ts'
 const ENTRY = fileURLToPath(
   new URL(RUNS_FROM_SOURCE ? './zygote-entry.ts' : './zygote-entry.js', import.meta.url),
 )
-const CONTROL = 3
 const LOAD_DEADLINE_MS = 60_000
 const FORK_DEADLINE_MS = 5_000
 const LAST_WORDS_BYTES = 4 * 1024
