@@ -150,6 +150,7 @@ async function loadModule(module: string): Promise<void> {
 }
 
 function failToLoad(error: JobError): never {
+  mouth = CHANNEL
   sendNow({ kind: 'load-failed', error: boundedError(error) })
   process.exit(1)
 }
