@@ -50,9 +50,9 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
     because: 'child/ knows processes, nothing else',
   },
   {
-    from: /^worker-runtime\/src\/child\/(entry|values)\.ts$/,
+    from: /^worker-runtime\/src\/child\/(spawn-entry|zygote-entry|entry|probe|randomness|values)\.ts$/,
     among: /^worker-runtime/,
-    only: /child\/(protocol|values)\.ts|src\/task\.ts/,
+    only: /child\/(entry|native|probe|protocol|randomness|values)\.ts|src\/task\.ts/,
     because: 'what runs in a child knows the protocol and the tasks',
   },
   {
@@ -121,6 +121,11 @@ const reserved: { word: RegExp; only: RegExp; because: string }[] = [
     word: /process\.on\('SIG/,
     only: /runtime\/src\/main\.ts$|child\/entry\.ts$|cli\/src\//,
     because: 'signals are for whoever owns the process',
+  },
+  {
+    word: /from '\.\/native\.ts'/,
+    only: /child\/(forks|zygote|zygote-entry)\.ts$/,
+    because: 'the compiled part is for the two ends of a fork',
   },
   { word: /from 'ioredis'/, only: /queue\/redis\.ts$/, because: 'one file knows the Redis client' },
   {

@@ -36,7 +36,7 @@ export class WorkerProcess {
       namespace = 'test',
       modules,
       slots = 2,
-      isolation = 'Spawn',
+      isolation = 'Fork',
       env = {},
     } = options
     this.child = spawn(process.execPath, ['--conditions=millhand-source', MAIN, ...modules], {

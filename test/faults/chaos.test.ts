@@ -30,7 +30,7 @@ describe(`chaos (seed ${seed})`, () => {
         team[at] = await scene.worker({
           slots: 4,
           ...(at % 2 === 0
-            ? { isolation: 'Spawn' }
+            ? { isolation: at === 0 ? 'Fork' : 'Spawn' }
             : {
                 isolation: 'Reuse',
                 env: { MILLHAND_JOBS_AT_ONCE_PER_CHILD: '2', MILLHAND_JOBS_PER_CHILD: '20' },

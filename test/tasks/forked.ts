@@ -119,8 +119,11 @@ export const compilesWasm = task('compiles-wasm', async () => {
     42,
     11,
   )
-  const { instance } = await WebAssembly.instantiate(bytes)
-  return (instance.exports.a as () => number)()
+  // The types of the browser are not loaded here.
+  const { WebAssembly: wasm } = globalThis as unknown as {
+    WebAssembly: { instantiate(bytes: Uint8Array): Promise<{ instance: { exports: { a(): number } } }> }
+  }
+  return (await wasm.instantiate(bytes)).instance.exports.a()
 })
 export const collects = task('collects', async () => {
   const kept: object[][] = []

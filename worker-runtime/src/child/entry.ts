@@ -11,6 +11,7 @@ import { PROBE_EXIT_CODE, probe } from './probe.ts'
 import {
   boundedError,
   encodeFromChild,
+  encodeToChild,
   type FromChild,
   type JobError,
   MAX_OUTPUT_FRAME_BYTES,
@@ -26,6 +27,7 @@ import { copyError, encodeValue, parsePayload } from './values.ts'
 const CHANNEL = 3
 const PROGRESS_EVERY_MS = 50
 const OOM_SCORE_ADJUSTMENT = 800
+const REHEARSALS = 60 // more gain nothing
 const EXIT_CODE_SIGTERM = 128 + 15
 
 export interface Mode {
@@ -52,6 +54,7 @@ const pause = new Int32Array(new SharedArrayBuffer(4))
 let mode: Mode | undefined
 let isTerminating = false
 let channel: Socket | undefined
+let mouth = CHANNEL
 
 /** Before any code of the user: whatever happens to it is told. */
 export function sayHowItEnds(): void {
@@ -80,6 +83,29 @@ export function endWithoutTearDown(exit: (code: number) => never): void {
     return had
   }
   Object.assign(process, { emit: emitAndExit, reallyExit: exit })
+}
+
+/**
+ * Runs a job that does nothing, a few times, and nobody hears of it: what V8 compiles on the way is then there before the fork, and
+ * not compiled anew in every child.
+ */
+export async function rehearse([ours, theirs]: [number, number], silence: number): Promise<void> {
+  const name = 'millhand:rehearsal'
+  let ran = 0
+  const countRun = () => {
+    ran += 1
+  }
+  definedTasks().set(name, { name, run: countRun })
+  mouth = silence
+  const socket = new Socket({ fd: ours, readable: true, writable: true }).on('data', receive)
+  for (let run = 1; run <= REHEARSALS; run += 1) {
+    const order = { queue: name, jobId: name, task: name, attempt: 1, enqueuedAtMs: 0, payload: '{"a":[1]}' }
+    writeSync(theirs, encodeToChild({ kind: 'run', run, ...order }))
+    while (ran < run || running.has(run)) await new Promise((next) => setImmediate(next))
+  }
+  await new Promise((closed) => socket.once('close', closed).destroy())
+  mouth = CHANNEL
+  definedTasks().delete(name)
 }
 
 /** With the modules loaded; from now on an uncaught error is no longer that of a module. */
@@ -124,6 +150,7 @@ async function loadModule(module: string): Promise<void> {
 }
 
 function failToLoad(error: JobError): never {
+  mouth = CHANNEL
   sendNow({ kind: 'load-failed', error: boundedError(error) })
   process.exit(1)
 }
@@ -324,7 +351,7 @@ function flush(): void {
 
 function writeSome(bytes: Buffer, from: number): number {
   try {
-    return writeSync(CHANNEL, bytes, from)
+    return writeSync(mouth, bytes, from)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') endWithWorker()
     Atomics.wait(pause, 0, 0, 1)

@@ -1,7 +1,6 @@
 // Where the nursery gets forked children from (children.ts): a zygote that has passed its self-test, and another one when it dies.
-import type { Log } from '../log.ts'
 import type { Birth, Failure } from './child.ts'
-import { loadNative, thisPlatform, whyNoFork } from './native.ts'
+import { loadNative, type Native, thisPlatform, whyNoFork } from './native.ts'
 import { describeEnding } from './outcome.ts'
 import { whyUnusable } from './self-test.ts'
 import { type Unfit, Zygote, type ZygoteOptions } from './zygote.ts'
@@ -15,13 +14,15 @@ export type ForkOptions = Omit<ZygoteOptions, 'native'>
 export async function startForks(options: ForkOptions): Promise<Forks | Failure | Unfit> {
   const unfit = whyNoFork(thisPlatform())
   if (unfit !== undefined) return { unfit }
+  let native: Native
   try {
-    const all = { ...options, native: loadNative() }
-    const zygote = await startZygote(all)
-    return zygote instanceof Zygote ? new Forks(zygote, all) : zygote
+    native = loadNative()
   } catch (error) {
-    return { unfit: `Fork's compiled part cannot be used: ${error instanceof Error ? error.message : error}` }
+    return { unfit: `Fork's compiled part cannot be loaded: ${messageOf(error)}` }
   }
+  const all = { ...options, native }
+  const zygote = await startZygote(all)
+  return zygote instanceof Zygote ? new Forks(zygote, all) : zygote
 }
 
 export class Forks {
@@ -88,7 +89,12 @@ export class Forks {
 }
 
 async function startZygote(options: ZygoteOptions): Promise<Zygote | Failure | Unfit> {
-  const zygote = new Zygote(options)
+  let zygote: Zygote
+  try {
+    zygote = new Zygote(options)
+  } catch (error) {
+    return { failure: `cannot start the zygote: ${messageOf(error)}` }
+  }
   const loaded = await zygote.loaded
   const unfit = 'tasks' in loaded ? await whyUnusable(zygote) : undefined
   if ('tasks' in loaded && unfit === undefined) {
@@ -97,4 +103,8 @@ async function startZygote(options: ZygoteOptions): Promise<Zygote | Failure | U
   }
   await zygote.stop()
   return 'tasks' in loaded ? { unfit: unfit ?? '' } : loaded
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }

@@ -1,7 +1,7 @@
 // The program of the zygote (zygote.ts starts it): loads the user's modules once, looks whether a fork of this process can be right,
 // then forks when the worker orders it (native/fork.c). From then on only its children run JavaScript: each is a child as entry.ts
 // has it, used once. Loading → unfit, or serving until the worker ends.
-import { readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { definedTasks } from '../task.ts'
@@ -11,6 +11,7 @@ import {
   endWithoutTearDown,
   listenToWorker,
   loadModules,
+  rehearse,
   sayHowItEnds,
   sendNow,
 } from './entry.ts'
@@ -37,8 +38,19 @@ const ownThreads = new Set(threads())
 
 await loadModules(readOrder().modules)
 const reason = await whyUnfit()
-if (reason === undefined) serve()
-else sendNow({ kind: 'unfit', reason })
+if (reason === undefined) {
+  await rehearseOnce()
+  serve()
+} else sendNow({ kind: 'unfit', reason })
+
+async function rehearseOnce(): Promise<void> {
+  const pair = native.pair()
+  if (typeof pair === 'number') throw new Error('cannot make a socket')
+  const silence = openSync('/dev/null', 'w')
+  await rehearse(pair, silence)
+  closeSync(pair[1])
+  closeSync(silence)
+}
 
 /** Runs from start to end in one turn of the loop: what was made ready is first used in a child. */
 function serve(): void {

@@ -17,7 +17,6 @@ import { nodeOptions, RUNS_FROM_SOURCE } from './spawn.ts'
 const ENTRY = fileURLToPath(
   new URL(RUNS_FROM_SOURCE ? './zygote-entry.ts' : './zygote-entry.js', import.meta.url),
 )
-const CONTROL = 3
 const LOAD_DEADLINE_MS = 60_000
 const FORK_DEADLINE_MS = 5_000
 const LAST_WORDS_BYTES = 4 * 1024
@@ -41,6 +40,8 @@ export interface ZygoteOptions {
 /** A process that has loaded the modules but cannot be forked, and why. */
 export type Unfit = { unfit: string }
 
+type Forked = Pick<Birth, 'pid' | 'ended'>
+
 export class Zygote {
   readonly pid: number
   readonly loaded: Promise<{ tasks: string[] } | Failure | Unfit>
@@ -54,7 +55,7 @@ export class Zygote {
   readonly #descriptor: number
   readonly #reader = readerOfZygote()
   readonly #stderr = new Tail(LAST_WORDS_BYTES)
-  readonly #orders = new Map<number, (answer: Extract<FromZygote, { kind: 'forked' }> | Failure) => void>()
+  readonly #orders = new Map<number, (answer: Forked | Failure) => void>()
   readonly #children = new Map<number, (ending: Ending) => void>()
   #lastOrder = 0
   #isOver = false
@@ -110,23 +111,17 @@ export class Zygote {
       stderr: new Socket({ fd: stderr, readable: true, writable: false }),
     }
     const answer = await this.#answer(number)
-    if ('failure' in answer || answer.pid <= 0) {
+    if ('failure' in answer) {
       for (const stream of Object.values(streams)) stream.destroy()
-      if ('failure' in answer) return answer
-      return { failure: `the zygote cannot fork: ${nameOfError(-answer.errno)}` }
+      return answer
     }
-    const { pid } = answer
-    const ended = new Promise<Ending>((resolve) => {
-      this.#children.set(pid, resolve)
-    })
     return {
-      pid,
+      ...answer,
       channel: streams.channel,
       outputs: [
         { stream: 'stdout', readable: streams.stdout },
         { stream: 'stderr', readable: streams.stderr },
       ],
-      ended,
       tasks: this.tasks,
     }
   }
@@ -137,7 +132,7 @@ export class Zygote {
     await this.ended
   }
 
-  #answer(number: number): Promise<Extract<FromZygote, { kind: 'forked' }> | Failure> {
+  #answer(number: number): Promise<Forked | Failure> {
     return new Promise((resolve) => {
       // A zygote that was stopped, or hangs, is replaced.
       const deadline = setTimeout(() => this.#node.kill('SIGKILL'), FORK_DEADLINE_MS)
@@ -167,7 +162,7 @@ export class Zygote {
         break
       case 'forked':
         this.forkMicros = message.forkMicros
-        this.#orders.get(message.order)?.(message)
+        this.#orders.get(message.order)?.(this.#forked(message))
         break
       case 'ended':
         this.#tellEnded(message)
@@ -176,6 +171,14 @@ export class Zygote {
         this.#node.kill('SIGKILL')
         break
     }
+  }
+
+  /** The next message may tell the end of this child already. */
+  #forked({ pid, errno }: Extract<FromZygote, { kind: 'forked' }>): Forked | Failure {
+    if (pid <= 0) return { failure: `the zygote cannot fork: ${nameOfError(-errno)}` }
+    const { promise: ended, resolve } = Promise.withResolvers<Ending>()
+    this.#children.set(pid, resolve)
+    return { pid, ended }
   }
 
   #tellEnded({ pid, exitCode, signal, usage }: Extract<FromZygote, { kind: 'ended' }>): void {
