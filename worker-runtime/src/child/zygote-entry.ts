@@ -7,7 +7,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { definedTasks } from '../task.ts'
 import {
   beReady,
-  beTheFirstToGoWhenMemoryIsShort,
   endWithoutTearDown,
   listenToWorker,
   loadModules,
@@ -28,9 +27,11 @@ const LOOK_EVERY_MS = 5
 /** Of the process's own output, and the end of what is closed. */
 const OWN_RESOURCES = ['PipeWrap', 'TTYWrap', 'CloseReq']
 
+let pid = process.pid
 const native = loadNative()
 const hasToldV8 = native.beZygote()
 process.execArgv = process.execArgv.filter((option) => !OPTIONS_OF_ZYGOTE.includes(option))
+Object.defineProperty(process, 'pid', { get: () => pid, enumerable: true, configurable: true })
 makeRandomnessForkable()
 sayHowItEnds()
 await readFile('/proc/self/stat') // starts libuv's threads, so that any thread more is a module's
@@ -59,11 +60,9 @@ function serve(): void {
     listenToWorker() // after the fork, the same descriptor is the child's own channel
     beReady({ once: true, jobsAtOnce: 1, usageIsCounted: true })
     endWithoutTearDown(native.exit)
-    const pid = native.serve()
+    pid = native.serve()
     // From here on this is a child.
-    Object.defineProperty(process, 'pid', { value: pid, enumerable: true, configurable: true })
     renewRandomness()
-    beTheFirstToGoWhenMemoryIsShort()
   })
 }
 
