@@ -30,15 +30,7 @@ export class WorkerProcess {
   readonly ended: Promise<{ code: number | null; signal: string | null }>
 
   constructor(options: WorkerOptions) {
-    const {
-      redisUrl,
-      queues,
-      namespace = 'test',
-      modules,
-      slots = 2,
-      isolation = 'Fork',
-      env = {},
-    } = options
+    const { redisUrl, queues, namespace = 'test', modules, slots = 2, isolation = 'Fork', env = {} } = options
     this.child = spawn(process.execPath, ['--conditions=millhand-source', MAIN, ...modules], {
       env: {
         PATH: process.env.PATH,
