@@ -7,13 +7,14 @@ import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import { eventually } from '../eventually.ts'
 import { descendants, isAlive } from '../worker-process.ts'
-import { scene } from './scene.ts'
+import { ISOLATIONS, type Scene, scene as sceneOf } from './scene.ts'
 
 const TINY = fileURLToPath(new URL('../tasks/tiny.ts', import.meta.url))
 
 const LOADS = fileURLToPath(new URL('../tasks/loads-unless-told-not-to.ts', import.meta.url))
 
-describe('an attempt', () => {
+describe.each(ISOLATIONS)('with %s an attempt', (isolation) => {
+  const scene = (play: (scene: Scene) => Promise<void>) => sceneOf(play, undefined, isolation)
   test(
     'whose child is killed at a random moment fails with the signal, and its neighbours are untouched (F1)',
     scene(async (scene) => {
@@ -104,7 +105,6 @@ describe('an attempt', () => {
       const worker = await scene.worker({
         slots: 3,
         modules: [TINY, scene.recorded],
-        isolation: 'Reuse',
         env: { MILLHAND_JOBS_PER_CHILD: '1' },
       })
       const handles = await scene.jobs.enqueueMany(
@@ -131,38 +131,36 @@ describe('an attempt', () => {
     120_000,
   )
 
-  test.each(['Spawn', 'Fork'] as const)(
-    'whose child cannot even start (%s) is the worker’s trouble: claims pause, nothing is counted, and it works again when it can (F26)',
-    (isolation) =>
-      scene(async (scene) => {
-        const folder = mkdtempSync(join(tmpdir(), 'millhand-loads-'))
-        const flag = join(folder, 'broken')
-        const worker = await scene.worker({
-          isolation,
-          modules: [LOADS, scene.recorded],
-          env: { BROKEN_FLAG: flag },
-        })
-        writeFileSync(flag, '')
-        // What has loaded the modules already (a spare, the zygote) must go, so that they are loaded again.
-        for (const pid of scene.childrenOf(worker)) process.kill(pid, 'SIGKILL')
-        const handles = await scene.enqueue(30, 'naps')
-        await eventually(
-          () =>
-            worker.lines.filter(({ message }) => message === 'a child could not start; claiming pauses')
-              .length > 2,
-          {
-            what: 'the breaker opens',
-            withinMs: 30_000,
-          },
-        )
-        const claimedWhileBroken = (await scene.queue.depth()).counts.claimed
-        expect(claimedWhileBroken).toBeLessThan(30 + 40)
-        rmSync(folder, { recursive: true })
-        await scene.idle()
-        for (const handle of handles)
-          expect(await handle.details()).toMatchObject({ state: 'completed', attempts: 1, crashes: 0 })
-        await scene.judge({ faults: 0 })
-      })(),
+  test(
+    'whose child cannot even start is the worker’s trouble: claims pause, nothing is counted, and it works again when it can (F26)',
+    scene(async (scene) => {
+      const folder = mkdtempSync(join(tmpdir(), 'millhand-loads-'))
+      const flag = join(folder, 'broken')
+      const worker = await scene.worker({
+        modules: [LOADS, scene.recorded],
+        env: { BROKEN_FLAG: flag },
+      })
+      writeFileSync(flag, '')
+      // What has loaded the modules already (a spare, the zygote) must go, so that they are loaded again.
+      for (const pid of scene.childrenOf(worker)) process.kill(pid, 'SIGKILL')
+      const handles = await scene.enqueue(30, 'naps')
+      await eventually(
+        () =>
+          worker.lines.filter(({ message }) => message === 'a child could not start; claiming pauses')
+            .length > 2,
+        {
+          what: 'the breaker opens',
+          withinMs: 30_000,
+        },
+      )
+      const claimedWhileBroken = (await scene.queue.depth()).counts.claimed
+      expect(claimedWhileBroken).toBeLessThan(30 + 40)
+      rmSync(folder, { recursive: true })
+      await scene.idle()
+      for (const handle of handles)
+        expect(await handle.details()).toMatchObject({ state: 'completed', attempts: 1, crashes: 0 })
+      await scene.judge({ faults: 0 })
+    }),
     90_000,
   )
 })

@@ -24,10 +24,14 @@ import {
 
 export const RECORDED = fileURLToPath(new URL('../tasks/recorded.ts', import.meta.url))
 
+export const ISOLATIONS = ['Fork', 'Spawn', 'Reuse'] as const
+export type Isolation = (typeof ISOLATIONS)[number]
+
 export class Scene {
   readonly namespace = `t${randomBytes(5).toString('hex')}`
   readonly history = new History()
   readonly redisUrl: string
+  readonly isolation: Isolation
   readonly redis: Connection
   readonly client: Client
   readonly queue: Queue
@@ -36,8 +40,9 @@ export class Scene {
   readonly recorded = RECORDED
   readonly #pids = new Set<number>()
 
-  constructor(url = redisUrl()) {
+  constructor(url = redisUrl(), isolation: Isolation = 'Fork') {
     this.redisUrl = url
+    this.isolation = isolation
     this.redis = connectRedis(url)
     this.client = connect({ redis: url, namespace: this.namespace })
     this.jobs = this.client.queue('jobs')
@@ -54,6 +59,7 @@ export class Scene {
       namespace: this.namespace,
       queues: ['jobs'],
       modules: [RECORDED],
+      isolation: this.isolation,
       ...options,
     })
     this.workers.push(worker)
@@ -131,9 +137,13 @@ export class Scene {
 }
 
 /** Runs a test with a scene and cleans up, however it ends. */
-export function scene(play: (scene: Scene) => Promise<void>, url?: () => string): () => Promise<void> {
+export function scene(
+  play: (scene: Scene) => Promise<void>,
+  url?: () => string,
+  isolation?: Isolation,
+): () => Promise<void> {
   return async () => {
-    const played = new Scene(url?.())
+    const played = new Scene(url?.(), isolation)
     try {
       await play(played)
     } finally {

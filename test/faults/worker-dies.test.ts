@@ -1,9 +1,10 @@
 // F2, F3, F7, F8: the worker process itself dies, stands still, or is killed again and again by the same job.
 import { eventually } from '../eventually.ts'
 import { isAlive } from '../worker-process.ts'
-import { scene } from './scene.ts'
+import { ISOLATIONS, type Scene, scene as sceneOf } from './scene.ts'
 
-describe('a worker that dies', () => {
+describe.each(ISOLATIONS)('with %s a worker that dies', (isolation) => {
+  const scene = (play: (scene: Scene) => Promise<void>) => sceneOf(play, undefined, isolation)
   test(
     'leaves no child behind, and its jobs run elsewhere within 10 s, counted as a crash and not as an attempt (F2)',
     scene(async (scene) => {
@@ -61,8 +62,42 @@ describe('a worker that dies', () => {
   )
 
   test(
-    'because of one job loses that job to the grave after maxCrashes, and no good one (F8)',
+    'in appearance only, standing still for three leases, is told so when it wakes, ends its children and writes nothing (F3)',
     scene(async (scene) => {
+      const sleeper = await scene.worker({ slots: 1 })
+      const [handle] = await scene.enqueue(1, 'naps', { ms: 25_000 })
+      const { pid = 0 } = await scene.started(handle?.id ?? '')
+      sleeper.kill('SIGSTOP')
+      scene.fault('worker stopped')
+      await scene.worker({ slots: 1 })
+      await eventually(() => scene.history.of('started', handle?.id).length === 2, {
+        withinMs: 12_000,
+        what: 'the job runs elsewhere',
+      })
+      await new Promise((resolve) => setTimeout(resolve, 12_000)) // the point of the test: three leases of standing still
+      const before = await handle?.details()
+      expect(before).toMatchObject({ state: 'held', crashes: 1 })
+      sleeper.kill('SIGCONT')
+      await eventually(() => sleeper.said('taken for dead'), { what: 'it learns that it was taken for dead' })
+      await eventually(() => !isAlive(pid), { what: 'its child is ended' })
+      await eventually(() => sleeper.lines.filter(({ message }) => message === 'registered').length === 2, {
+        what: 'it takes a new name',
+      })
+      expect(await handle?.details()).toEqual(before)
+      // And it works again, without a restart.
+      await scene.enqueue(4, 'naps', { ms: 100 })
+      await scene.idle()
+      expect(await handle?.details()).toMatchObject({ state: 'completed', attempts: 1, crashes: 1 })
+      await scene.judge({ faults: 1 })
+    }),
+    90_000,
+  )
+})
+
+describe('a worker that is killed', () => {
+  test(
+    'because of one job loses that job to the grave after maxCrashes, and no good one (F8)',
+    sceneOf(async (scene) => {
       await scene.settings({ maxCrashes: 3, backoffMs: 0 })
       const [poison] = await scene.enqueue(1, 'kills-its-worker')
       await scene.enqueue(60, 'naps', { ms: 1 })
@@ -85,37 +120,6 @@ describe('a worker that dies', () => {
         'worker-lost',
       ])
       await scene.judge({ faults: 3, ends: ['completed', 'buried'] })
-    }),
-    90_000,
-  )
-
-  test(
-    'in appearance only, standing still for three leases, is told so when it wakes, ends its children and writes nothing (F3)',
-    scene(async (scene) => {
-      const sleeper = await scene.worker({ slots: 1 })
-      const [handle] = await scene.enqueue(1, 'naps', { ms: 4_000 })
-      const { pid = 0 } = await scene.started(handle?.id ?? '')
-      sleeper.kill('SIGSTOP')
-      scene.fault('worker stopped')
-      await scene.worker({ slots: 1 })
-      await eventually(() => scene.history.of('started', handle?.id).length === 2, {
-        withinMs: 12_000,
-        what: 'the job runs elsewhere',
-      })
-      await new Promise((resolve) => setTimeout(resolve, 12_000)) // the point of the test: three leases of standing still
-      const before = await handle?.details()
-      expect(before).toMatchObject({ state: 'completed', crashes: 1 })
-      sleeper.kill('SIGCONT')
-      await eventually(() => sleeper.said('taken for dead'), { what: 'it learns that it was taken for dead' })
-      await eventually(() => !isAlive(pid), { what: 'its child is ended' })
-      await eventually(() => sleeper.lines.filter(({ message }) => message === 'registered').length === 2, {
-        what: 'it takes a new name',
-      })
-      expect(await handle?.details()).toEqual(before)
-      // And it works again, without a restart.
-      await scene.enqueue(4, 'naps', { ms: 100 })
-      await scene.idle()
-      await scene.judge({ faults: 1 })
     }),
     90_000,
   )

@@ -61,6 +61,16 @@ test.each([
   40_000,
 )
 
+test.each(['Fork', 'Spawn'])(
+  'a worker whose first child is killed while it loads (%s) exits with 70: another start may succeed',
+  async (mode) => {
+    const { code, stderr } = await run([tasks('killed-at-load')], { MILLHAND_ISOLATION: mode })
+    expect(stderr).toMatch(/was killed by SIGKILL before it had loaded the modules/)
+    expect(code).toBe(70)
+  },
+  40_000,
+)
+
 test('--help and --version say what they should', async () => {
   expect((await run(['--help'])).stdout).toMatch(/MILLHAND_QUEUES[\s\S]*Example/)
   expect((await run(['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/)

@@ -1,5 +1,6 @@
 // Where the nursery gets forked children from (children.ts): a zygote that has passed its self-test, and another one when it dies.
 import type { Birth, Failure } from './child.ts'
+import { readUsage } from './memory.ts'
 import { loadNative, type Native, thisPlatform, whyNoFork } from './native.ts'
 import { describeEnding } from './outcome.ts'
 import { whyUnusable } from './self-test.ts'
@@ -93,12 +94,13 @@ async function startZygote(options: ZygoteOptions): Promise<Zygote | Failure | U
   try {
     zygote = new Zygote(options)
   } catch (error) {
-    return { failure: `cannot start the zygote: ${messageOf(error)}` }
+    return { failure: `cannot start the zygote: ${messageOf(error)}`, isAccident: true }
   }
   const loaded = await zygote.loaded
   const unfit = 'tasks' in loaded ? await whyUnusable(zygote) : undefined
   if ('tasks' in loaded && unfit === undefined) {
-    options.log.debug('zygote ready', { pid: zygote.pid, forkMs: zygote.forkMicros / 1000 })
+    const rssBytes = readUsage(zygote.pid)?.rssBytes
+    options.log.info('zygote ready', { pid: zygote.pid, forkMs: zygote.forkMicros / 1000, rssBytes })
     return zygote
   }
   await zygote.stop()

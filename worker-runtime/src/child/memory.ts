@@ -161,7 +161,8 @@ function endForMemory(child: Child, message: string): void {
   else for (const run of child.runs.values()) run.kill({ kind: 'out-of-memory', message })
 }
 
-function readUsage(pid: number): { rssBytes: number; usage: Usage } | undefined {
+/** What a process uses now; nothing where there is no /proc, or no such process. */
+export function readUsage(pid: number): { rssBytes: number; usage: Usage } | undefined {
   const status = read(`/proc/${pid}/status`)
   const stat = read(`/proc/${pid}/stat`)
   // A process that is ending has no memory any more.

@@ -199,7 +199,8 @@ export class Zygote {
     this.#isOver = true
     const how = `the zygote ${describeEnding(ending)}`
     const words = this.#stderr.text().trim().split('\n').slice(-3).join(' / ')
-    this.#tellLoaded({ failure: `${how} before it had loaded the modules${words && `: ${words}`}` })
+    const failure = `${how} before it had loaded the modules${words && `: ${words}`}`
+    this.#tellLoaded({ failure, ...(ending.exitCode === undefined && { isAccident: true }) })
     for (const answer of [...this.#orders.values()]) answer({ failure: how })
     for (const [pid, tell] of this.#children) {
       kill(pid)
