@@ -22,9 +22,9 @@ describe('watching files', () => {
   test('several saves in a moment are one change', async () => {
     const folder = folderWith({ 'tasks.ts': '1' })
     const seen = await watching(folder)
-    writeFiles(folder, { 'tasks.ts': '2', 'sub/helper.js': '1', 'tasks.json': '{}' })
+    writeFiles(folder, { 'tasks.ts': '2', 'sub/helper.js': '1', 'more.mts': '' })
     await eventually(() => seen.code.length > 0, { what: 'a change of code' })
-    expect(seen.code).toEqual([['sub/helper.js', 'tasks.json', 'tasks.ts']])
+    expect(seen.code).toEqual([['more.mts', 'sub/helper.js', 'tasks.ts']])
     expect(seen.manifests).toEqual([])
   })
 
@@ -51,6 +51,7 @@ describe('watching files', () => {
       '.millhand/up.json': '{}',
       '.git/x.ts': '',
       'out.png': '',
+      'result.json': '{}', // a task may write it
       'notes.md': '',
     })
     writeFiles(folder, { 'z.ts': '' })
