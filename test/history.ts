@@ -1,8 +1,8 @@
 // The history of a run: every process appends what it did to one file, and the checker judges the promises from that file and from
 // a census of Redis alone, knowing nothing of what the test meant to do.
-import { appendFileSync, existsSync, mkdtempSync, readFileSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Connection } from 'millhand/queue'
 import { openQueue } from 'millhand/queue'
 import { census } from './census.ts'
@@ -30,6 +30,11 @@ export class History {
       .split('\n')
       .filter(Boolean)
       .map((line) => JSON.parse(line))
+  }
+
+  /** With what tests have put beside it. */
+  remove(): void {
+    rmSync(dirname(this.file), { recursive: true, force: true })
   }
 
   of(what: HistoryEvent['what'], job?: string): HistoryEvent[] {

@@ -133,6 +133,7 @@ export class Scene {
     await Promise.all(this.workers.map(({ ended }) => ended))
     this.client.close()
     this.redis.close()
+    this.history.remove()
   }
 }
 

@@ -57,7 +57,6 @@ export class Worker {
   async work(): Promise<void> {
     this.#looping = this.#loop()
     await this.#looping
-    for (const member of this.#members) if (member.owesClaim) await member.exchange(0)
   }
 
   async #loop(): Promise<void> {
@@ -78,6 +77,7 @@ export class Worker {
     this.#waker.stop()
     this.ring()
     await this.#looping
+    for (const member of this.#members) if (member.owesClaim) await member.exchange(0)
     await this.#settleWhile(() => this.#running > 0, performance.now() + drainTimeoutMs, hurry)
     for (const member of this.#members) member.handBackAll(2_000)
     const isHolding = () => this.#members.some((member) => member.holds > 0)
@@ -110,11 +110,11 @@ export class Worker {
     const isRoom = this.#freeSlots() > 0
     const longAgoMs = performance.now() - LOOK_EVERYWHERE_EVERY_MS
     // With one queue the wake marker tells; with several it is not waited for while one of them keeps the worker busy.
-    if (this.#members.length > 1)
-      for (const member of this.#members)
-        member.mayHaveWork ||= this.#running > 0 && member.lastExchangeAtMs < longAgoMs
+    const hasOthers = this.#members.length > 1
+    const isWorthALook = (member: Membership) =>
+      member.mayHaveWork || (hasOthers && member.lastExchangeAtMs < longAgoMs)
     return this.#members
-      .filter((member) => member.hasEnded || member.owesClaim || (member.mayHaveWork && isRoom))
+      .filter((member) => member.hasEnded || member.owesClaim || (isRoom && isWorthALook(member)))
       .sort((a, b) => a.served - b.served)
   }
 

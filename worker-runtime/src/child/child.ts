@@ -23,8 +23,7 @@ export interface Birth {
   tasks?: string[]
 }
 
-/** `cause` has the stack of what a module threw. */
-/** An accident is not the modules' doing: another start may succeed. */
+/** `cause` has the stack of what a module threw. An accident is not the modules' doing: another start may succeed. */
 export type Failure = { failure: string; cause?: Error; isAccident?: true }
 export type Loaded = { tasks: string[] } | Failure
 
