@@ -124,8 +124,8 @@ const reserved: { word: RegExp; only: RegExp; because: string }[] = [
   },
   {
     word: /from '\.\/native\.ts'/,
-    only: /child\/(forks|zygote|zygote-entry)\.ts$/,
-    because: 'the compiled part is for the two ends of a fork',
+    only: /child\/(forks|zygote|zygote-entry|orphans)\.ts$/,
+    because: 'the compiled part is for the two ends of a fork, and for what a fork leaves',
   },
   { word: /from 'ioredis'/, only: /queue\/redis\.ts$/, because: 'one file knows the Redis client' },
   {

@@ -1,15 +1,19 @@
-// npm run native: compiles src/native/fork.c into prebuilt/, for every platform that has a compiler here. The files are committed and
-// carry the hash of their source, which a test compares. Debian: apt-get install gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross.
+// npm run native: compiles src/native/*.c into prebuilt/, for every platform that has a compiler here. The files are committed and
+// carry the hash of their sources, which a test compares. Debian: apt-get install gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross.
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdirSync, readFileSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const COMPILERS = { x64: 'x86_64-linux-gnu-gcc', arm64: 'aarch64-linux-gnu-gcc' }
 const pathOf = (relative: string) => fileURLToPath(new URL(relative, import.meta.url))
-const source = pathOf('./src/native/fork.c')
-const hash = createHash('sha256').update(readFileSync(source)).digest('hex')
+const folder = pathOf('./src/native')
+const sources = readdirSync(folder).sort()
+const hash = createHash('sha256')
+for (const file of sources) hash.update(readFileSync(join(folder, file)))
+const sourceHash = hash.digest('hex')
+const compiled = sources.filter((file) => file.endsWith('.c')).map((file) => join(folder, file))
 const headers = fileURLToPath(new URL('./include', import.meta.resolve('node-api-headers')))
 
 for (const [arch, compiler] of Object.entries(COMPILERS)) {
@@ -24,8 +28,11 @@ for (const [arch, compiler] of Object.entries(COMPILERS)) {
     '-Werror',
     '-shared',
     '-fPIC',
+    '-fvisibility=hidden',
     '-s',
   ]
-  const defines = ['-DNAPI_VERSION=8', `-DSOURCE_HASH="${hash}"`]
-  execFileSync(compiler, [...flags, ...defines, '-I', headers, '-o', target, source], { stdio: 'inherit' })
+  const defines = ['-DNAPI_VERSION=8', `-DSOURCE_HASH="${sourceHash}"`]
+  execFileSync(compiler, [...flags, ...defines, '-I', headers, '-o', target, ...compiled], {
+    stdio: 'inherit',
+  })
 }

@@ -1,7 +1,9 @@
 // What fresh.test.ts has of both kinds of fresh children is not repeated here: this is what only a fork can get wrong.
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { jest } from '@jest/globals'
 import { loadNative, pathOfNative, whyNoFork } from '../../../worker-runtime/src/child/native.ts'
@@ -12,20 +14,23 @@ jest.setTimeout(120_000) // real processes, on a machine that may be busy
 
 const taskFile = (name: string) => fileURLToPath(new URL(`../../tasks/${name}.ts`, import.meta.url))
 const FORKED = taskFile('forked')
-const SOURCE = fileURLToPath(new URL('../../../worker-runtime/src/native/fork.c', import.meta.url))
+const SOURCES = fileURLToPath(new URL('../../../worker-runtime/src/native', import.meta.url))
 const WORKER = fileURLToPath(new URL('./worker-to-be-killed.ts', import.meta.url))
 const isZygote = (pid: number) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('zygote-entry')
 const zygoteOf = (worker: number) => childrenOf(worker).find(isZygote)
 const descriptors = () => readdirSync('/proc/self/fd').length
 
 describe('the compiled files', () => {
-  const hash = createHash('sha256').update(readFileSync(SOURCE)).digest('hex')
+  const sources = readdirSync(SOURCES).sort()
+  const hash = sources
+    .reduce((sum, file) => sum.update(readFileSync(join(SOURCES, file))), createHash('sha256'))
+    .digest('hex')
 
-  test('this platform’s is compiled from the source as it is (else: npm run native)', () => {
+  test('this platform’s is compiled from the sources as they are (else: npm run native)', () => {
     expect(loadNative().sourceHash).toBe(hash)
   })
 
-  test.each(['x64', 'arm64'])('the one for %s carries the hash of the source', (arch) => {
+  test.each(['x64', 'arm64'])('the one for %s carries the hash of the sources', (arch) => {
     expect(readFileSync(pathOfNative(arch)).includes(hash)).toBe(true)
   })
 })
@@ -143,6 +148,30 @@ describe('a forked child', () => {
     const zygote = zygoteOf(process.pid) ?? 0
     await several('orphans')
     await eventually(() => childrenOf(zygote).length <= 4, { what: 'orphans reaped' })
+  })
+})
+
+describe('with a pool of threads in V8', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'millhand-test-'))
+  const node = process.execPath
+  beforeAll(() => {
+    const script = join(folder, 'node')
+    writeFileSync(script, `#!/bin/bash\nexec ${node} "\${@/--v8-pool-size=1/--v8-pool-size=4}"\n`, {
+      mode: 0o755,
+    })
+    process.execPath = script
+  })
+  afterAll(() => {
+    process.execPath = node
+    rmSync(folder, { recursive: true })
+  })
+
+  test('children that collect much garbage and let their loops run dry do not wait for threads they have not', async () => {
+    const tiny = await startTiny('Fork', { modules: [FORKED], slots: 4 })
+    expect({ mode: tiny.mode, note: tiny.note }).toEqual({ mode: 'Fork', note: '' })
+    const outcomes = await Promise.all(Array.from({ length: 40 }, () => tiny.perform('collects')))
+    expect(outcomes.map(resultOf)).toEqual(Array(40).fill(10))
+    await tiny.stop()
   })
 })
 

@@ -7,6 +7,7 @@ import { startForks } from './forks.ts'
 import { FreshChildren, type Pool } from './fresh.ts'
 import { Guard } from './guard.ts'
 import { type Container, defaultMaxMemoryBytes, findContainer, MemoryWatch } from './memory.ts'
+import { reapOrphans } from './orphans.ts'
 import type { Children, Clock } from './outcome.ts'
 import { ReusedChildren } from './reuse.ts'
 import { Spares, startLoaded } from './spares.ts'
@@ -56,6 +57,7 @@ export async function startChildren(settings: ChildSettings): Promise<Children> 
   })
   spares.add(first)
   const pool = poolFor({ ...settings, mode }, spares)
+  const stopReaping = reapOrphans()
   return {
     mode,
     note,
@@ -66,6 +68,7 @@ export async function startChildren(settings: ChildSettings): Promise<Children> 
       await spares.stop()
       await nursery.stop()
       await source.stop()
+      stopReaping()
     },
   }
 }

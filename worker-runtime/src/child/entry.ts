@@ -103,6 +103,7 @@ export async function rehearse([ours, theirs]: [number, number], silence: number
     writeSync(theirs, encodeToChild({ kind: 'run', run, ...order }))
     while (ran < run || running.has(run)) await new Promise((next) => setImmediate(next))
   }
+  sayWhoExits()
   await new Promise((closed) => socket.once('close', closed).destroy())
   mouth = CHANNEL
   definedTasks().delete(name)

@@ -1,16 +1,16 @@
-// The compiled native/fork.c, for the worker (which orders forks) and for the zygote (which makes them); and why there is none here.
+// The compiled native/*.c, for the worker (which orders forks) and for the zygote (which makes them); and why there is none here.
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 
 export interface Native {
-  /** sha256 of the fork.c that it was compiled from. */
+  /** sha256 of the sources that it was compiled from. */
   sourceHash: string
   /** In the worker: two ends of a stream socket, or a negative errno. */
   pair(): [ours: number, theirs: number] | number
   /** In the worker: orders a fork. Our ends of the child's message channel, stdout and stderr, or a negative errno. */
   order(control: number, number: number): [channel: number, stdout: number, stderr: number] | number
-  /** In the worker, as PID 1, for a child of a dead zygote: false while it is still there. */
-  reap(pid: number): boolean
+  /** In the worker: ends the zombie of a child that Node knows nothing of. */
+  reap(pid: number): void
   /** In the zygote: whether V8 was told that there are no helper threads. */
   beZygote(): boolean
   /** In the zygote: forks when told to, on descriptor 3. Returns in each child, with its pid, and never in the zygote. */

@@ -53,6 +53,12 @@ async function rehearseOnce(): Promise<void> {
   closeSync(silence)
 }
 
+/** What a child does before its job and after it. */
+function rehearseTheRest(): void {
+  renewRandomness()
+  process.emit('rehearsal' as 'exit', 0)
+}
+
 /** Runs from start to end in one turn of the loop: what was made ready is first used in a child. */
 function serve(): void {
   sendNow({ kind: 'ready', tasks: [...definedTasks().keys()] })
@@ -60,6 +66,7 @@ function serve(): void {
     listenToWorker() // after the fork, the same descriptor is the child's own channel
     beReady({ once: true, jobsAtOnce: 1, usageIsCounted: true })
     endWithoutTearDown(native.exit)
+    rehearseTheRest()
     pid = native.serve()
     // From here on this is a child.
     renewRandomness()

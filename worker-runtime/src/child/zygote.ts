@@ -20,8 +20,6 @@ const ENTRY = fileURLToPath(
 const LOAD_DEADLINE_MS = 60_000
 const FORK_DEADLINE_MS = 5_000
 const LAST_WORDS_BYTES = 4 * 1024
-const REAP_EVERY_MS = 20
-const REAP_FOR_MS = 5_000
 // The first of several names is the usual one: SIGABRT comes before SIGIOT.
 const SIGNAL_NAMES = new Map(
   Object.entries(constants.signals)
@@ -71,7 +69,8 @@ export class Zygote {
       this.#node = spawn(
         process.execPath,
         ['--single-threaded', '--v8-pool-size=1', ...nodeOptions(maxMemoryBytes), ENTRY],
-        { detached: true, stdio: ['ignore', 'pipe', 'pipe', theirs], env },
+        // Symbols that are looked up late would be looked up in every child again.
+        { detached: true, stdio: ['ignore', 'pipe', 'pipe', theirs], env: { ...env, LD_BIND_NOW: '1' } },
       )
     } finally {
       closeSync(theirs)
@@ -204,17 +203,10 @@ export class Zygote {
     for (const answer of [...this.#orders.values()]) answer({ failure: how })
     for (const [pid, tell] of this.#children) {
       kill(pid)
-      this.#reap(pid)
       tell({ signal: 'SIGKILL', because: how })
     }
     this.#children.clear()
     return ending
-  }
-
-  /** Where the worker is PID 1, the children of a dead zygote become its own. */
-  #reap(pid: number, untilMs = performance.now() + REAP_FOR_MS): void {
-    if (this.#native.reap(pid) || performance.now() > untilMs) return
-    setTimeout(() => this.#reap(pid, untilMs), REAP_EVERY_MS).unref()
   }
 }
 

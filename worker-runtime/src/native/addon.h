@@ -1,0 +1,19 @@
+// What the three C files of the addon know of each other. fork.c is the one to read first.
+#pragma once
+#define _GNU_SOURCE
+#include <node_api.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum { CONTROL = 3, ENDS = 3 };
+
+// v8.c
+int make_heap_forkable(void);
+int tell_v8_no_workers(void);
+
+// orders.c
+ssize_t pass(int control, uint32_t *number, int *ends, int sends);
+void close_all(const int *ends, int count);
+int32_t argument(napi_env env, napi_callback_info info, size_t index);
+napi_value Pair(napi_env env, napi_callback_info info);
+napi_value Order(napi_env env, napi_callback_info info);
