@@ -1,0 +1,56 @@
+// What a peer is to the bench: how it is installed, how its two programs are started, and how many of its jobs are not settled yet.
+// Each file in peers/ makes one or more of these; scenarios/ use nothing else of a peer.
+import type { ChildProcess } from 'node:child_process'
+import type { Redis } from 'ioredis'
+
+/** One way to run one product, a row of a table. */
+export interface Peer {
+  /** As on the command line: `bullmq`, `bullmq-sandboxed`. */
+  name: string
+  /** As in tables: `BullMQ, sandboxed`. */
+  title: string
+  /** What becomes of a job whose worker is killed while it runs. */
+  delivery: 'at least once' | 'at most once'
+  /** What a reader must know before comparing: prefetch, threads, what it leaves out. One sentence. */
+  remark: string
+  /** Puts exact versions into the cache folder, or finds them there. Returns the versions; throws with the reason when it cannot be had. */
+  install(cache: string): Promise<Record<string, string>>
+  /** A program that enqueues (Order → Answer, one JSON object a line on stdin and stdout); it has connected when it prints {"ready":true}. */
+  startProducer(place: Place): ChildProcess
+  /** A program that works until SIGTERM; it consumes when it prints {"ready":true}. Absent where the peer cannot play a scenario. */
+  startWorker(place: Place, options: WorkerOptions): ChildProcess
+  /** Jobs that are waiting or held; 0 when every one is settled. Undefined where the peer keeps no trace of held jobs: then starts are counted. */
+  unsettled: ((redis: Redis) => Promise<number>) | undefined
+}
+
+export interface Place {
+  cache: string
+  /** redis://127.0.0.1:<port>/0 of a server of this round's own, empty at its start. */
+  redisUrl: string
+  /** A folder of this round's own. Each process that runs jobs appends "<n> <started at, µs since 1970>\n" for each job, to a file of its own in it. */
+  records: string
+}
+
+export interface WorkerOptions {
+  /** Jobs at once in all. Peers with one job a process start so many processes. */
+  slots: number
+  /** What a job does, apart from recording its start. */
+  task: 'no-op' | 'sleeps' | 'fails' | 'sleeps-long'
+}
+
+/** What a producer is told. `payload` is a string that each job carries beside its number `n`; numbers run from `from`. */
+export type Order =
+  | { do: 'one-by-one'; from: number; count: number; payload: string }
+  /** `count` calls are started at once, again and again, each time all are awaited: `width` at a time. */
+  | { do: 'concurrent'; from: number; count: number; payload: string; width: number }
+  /** The peer's own call for many jobs. */
+  | { do: 'bulk'; from: number; count: number; payload: string; batch: number }
+  /** A file of numbers, one a line: when to enqueue each job, in µs after the start. No call waits for an earlier one. */
+  | { do: 'paced'; from: number; payload: string; schedule: string }
+  /** Enqueue one, await its result, then the next. */
+  | { do: 'round-trips'; from: number; count: number; payload: string }
+  /** All due at one time, in ms since 1970. */
+  | { do: 'delayed'; from: number; count: number; payload: string; dueAtMs: number; batch: number }
+
+/** `startedAtMicros`: since 1970. `latenciesMs`: of round-trips alone. `unsupported`: the peer has no such call. */
+export type Answer = { ms: number; startedAtMicros: number; latenciesMs?: number[] } | { unsupported: string }

@@ -1,0 +1,21 @@
+// All peers, in the order of the tables. A new peer is a file here and a line below.
+import type { Peer } from '../peer.ts'
+import { asynqPeers } from './asynq.ts'
+import { bullmqPeers } from './bullmq.ts'
+import { celeryPeers } from './celery.ts'
+import { childProcessForkPeers } from './child-process-fork.ts'
+import { dramatiqPeers } from './dramatiq.ts'
+import { hueyPeers } from './huey.ts'
+import { millhandPeers } from './millhand.ts'
+import { rqPeers } from './rq.ts'
+
+export const peers: Peer[] = [
+  ...millhandPeers,
+  ...bullmqPeers,
+  ...asynqPeers,
+  ...celeryPeers,
+  ...rqPeers,
+  ...hueyPeers,
+  ...dramatiqPeers,
+  ...childProcessForkPeers,
+]

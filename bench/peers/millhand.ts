@@ -1,0 +1,151 @@
+// Millhand, as its users run it: the package built from this checkout into the cache; and its loop alone, without children.
+import { type ChildProcess, execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { Transform } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+import { prefixOf, queueName } from 'millhand/queue'
+import type { Peer, Place, WorkerOptions } from '../peer.ts'
+import { installPackages, installPrograms, startNode } from './node-package.ts'
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+const RUNTIME = join(ROOT, 'worker-runtime')
+
+const versionOf = (folder: string): string =>
+  JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')).version
+
+/** Changes with every change of the source, so that no old build is measured. */
+function stamp(): string {
+  const hash = createHash('sha256')
+  for (const folder of ['src', 'prebuilt'])
+    for (const entry of readdirSync(join(RUNTIME, folder), { recursive: true, withFileTypes: true }))
+      if (entry.isFile()) hash.update(entry.name).update(readFileSync(join(entry.parentPath, entry.name)))
+  return hash.digest('hex').slice(0, 8)
+}
+
+const folderOf = (cache: string): string => join(cache, `millhand-${versionOf(RUNTIME)}-${stamped}`)
+const stamped = stamp()
+
+async function install(cache: string): Promise<Record<string, string>> {
+  const folder = folderOf(cache)
+  const ioredis = versionOf(join(ROOT, 'node_modules/ioredis'))
+  installPackages(folder, { ioredis })
+  const target = join(folder, 'node_modules/millhand')
+  if (!existsSync(join(target, 'prebuilt'))) build(target)
+  installPrograms(folder, 'millhand')
+  return { millhand: `${versionOf(RUNTIME)} (source ${stamped})`, ioredis }
+}
+
+/** What `npm pack` would put into the package; not in the checkout, where somebody else may be building. */
+function build(target: string): void {
+  rmSync(target, { recursive: true, force: true })
+  mkdirSync(target, { recursive: true })
+  const tsc = join(ROOT, 'node_modules/typescript/bin/tsc')
+  const project = join(RUNTIME, 'tsconfig.build.json')
+  execFileSync(process.execPath, [tsc, '-p', project, '--outDir', join(target, 'dist')], { stdio: 'pipe' })
+  const scripts = join(RUNTIME, 'src/queue/scripts')
+  cpSync(scripts, join(target, 'dist/queue/scripts'), { recursive: true })
+  for (const part of ['package.json', 'bin', 'prebuilt'])
+    cpSync(join(RUNTIME, part), join(target, part), { recursive: true })
+}
+
+const startProducer = ({ cache, redisUrl }: Place) =>
+  startNode([join(folderOf(cache), 'millhand/producer.js'), redisUrl])
+
+/** The keys of a queue of the bench that say what is not settled; nothing here is of another priority. */
+async function unsettled(redis: Parameters<NonNullable<Peer['unsettled']>>[0]): Promise<number> {
+  const prefix = prefixOf(queueName('default', 'bench'))
+  const answers = await redis
+    .multi()
+    .llen(`${prefix}ready:normal`)
+    .zcard(`${prefix}delayed`)
+    .hget(`${prefix}counts`, 'busy')
+    .exec()
+  return (answers ?? []).reduce((sum, [, answer]) => sum + Number(answer ?? 0), 0)
+}
+
+export interface RealWorkerOptions extends Omit<WorkerOptions, 'task'> {
+  /** 'mixed': what a soak wants, a little of everything. */
+  task: WorkerOptions['task'] | 'mixed'
+  mode: 'Fork' | 'Spawn' | 'Reuse'
+  /** Reuse: over how many children the slots are spread. */
+  children?: number
+  queue?: string
+  /** A module that is loaded besides the tasks. */
+  module?: string
+  env?: Record<string, string>
+}
+
+/** The worker that users run, with all its defaults but what is asked for. */
+export function startRealWorker(place: Place, options: RealWorkerOptions): ChildProcess {
+  const { mode, slots, task, children = slots, queue = 'bench', module, env } = options
+  const folder = folderOf(place.cache)
+  const preload = `--import=${join(folder, 'millhand/end-with-stdin.js')}`
+  const modules = [...(module ? [module] : []), join(folder, 'millhand/tasks.js')]
+  const worker = startNode(
+    [preload, join(folder, 'node_modules/millhand/bin/millhand-worker.js'), ...modules],
+    {
+      MILLHAND_REDIS_URL: place.redisUrl,
+      MILLHAND_QUEUES: JSON.stringify([{ name: queue }]),
+      MILLHAND_SLOTS: String(slots),
+      MILLHAND_ISOLATION: mode,
+      ...(mode === 'Reuse' && { MILLHAND_JOBS_AT_ONCE_PER_CHILD: String(Math.ceil(slots / children)) }),
+      MILLHAND_DRAIN_TIMEOUT_SECONDS: '2',
+      BENCH_RECORDS: place.records,
+      BENCH_TASK: task,
+      BENCH_ONE_JOB: mode === 'Reuse' ? '0' : '1',
+      ...env,
+    },
+  )
+  return sayingReady(worker)
+}
+
+/** A worker says that it is ready in its log. */
+function sayingReady(worker: ChildProcess): ChildProcess {
+  const translate = new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      done(null, chunk.includes('"worker ready"') ? '{"ready":true}\n' : chunk)
+    },
+  })
+  worker.stdout = worker.stdout?.pipe(translate) ?? null
+  return worker
+}
+
+const shared = { delivery: 'at least once', install, startProducer, unsettled } as const
+const KEEPS = 'keeps results for an hour, at most 100,000'
+
+export const millhandPeers: Peer[] = [
+  {
+    ...shared,
+    name: 'millhand-loop',
+    title: 'Millhand, the loop alone',
+    remark: `no mode for users: the claim-settle loop on millhand/queue with the task called in its own process; ${KEEPS}`,
+    startWorker: ({ cache, redisUrl, records }, { slots, task }) =>
+      startNode([join(folderOf(cache), 'millhand/loop.js'), redisUrl, String(slots)], {
+        BENCH_RECORDS: records,
+        BENCH_TASK: task,
+      }),
+  },
+  {
+    ...shared,
+    name: 'millhand-reuse',
+    title: 'Millhand, Reuse',
+    remark: `a worker and two children, the slots spread over them; ${KEEPS}`,
+    startWorker: (place, options) => startRealWorker(place, { ...options, mode: 'Reuse', children: 2 }),
+  },
+  {
+    ...shared,
+    name: 'millhand-fork',
+    title: 'Millhand, Fork',
+    remark: `the default: a fork of a process that has loaded the tasks for each job; ${KEEPS}`,
+    startWorker: (place, options) => startRealWorker(place, { ...options, mode: 'Fork' }),
+  },
+  {
+    ...shared,
+    name: 'millhand-spawn',
+    title: 'Millhand, Spawn',
+    remark: `a fresh Node process for each job; ${KEEPS}`,
+    startWorker: (place, options) => startRealWorker(place, { ...options, mode: 'Spawn' }),
+  },
+]

@@ -1,0 +1,28 @@
+// As much of BullMQ's types as the programs here use; the package itself lies in the cache, where the programs run.
+declare module 'bullmq' {
+  export interface Connection {
+    host: string
+    port: number
+  }
+  export interface Job<T> {
+    data: T
+    attemptsMade: number
+    waitUntilFinished(events: QueueEvents): Promise<unknown>
+  }
+  export class Queue<T = unknown> {
+    constructor(name: string, options: { connection: Connection })
+    waitUntilReady(): Promise<unknown>
+    add(name: string, data: T, options?: { delay?: number }): Promise<Job<T>>
+    addBulk(jobs: { name: string; data: T; opts?: { delay?: number } }[]): Promise<Job<T>[]>
+  }
+  export class QueueEvents {
+    constructor(name: string, options: { connection: Connection })
+    waitUntilReady(): Promise<unknown>
+  }
+  export class Worker<T = unknown> {
+    constructor(name: string, processor: string | ((job: Job<T>) => Promise<unknown>), options: object)
+    waitUntilReady(): Promise<unknown>
+    on(event: 'error', listener: (error: Error) => void): this
+    close(): Promise<void>
+  }
+}

@@ -1,0 +1,86 @@
+// What producers on Node share: reads orders from stdin, carries them out with the peer's own calls, answers on stdout.
+import { readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+import type { Answer, Order } from '../../../peer.ts'
+
+export interface Data {
+  n: number
+  payload: string
+}
+
+/** The peer's own calls; each resolves when the server has the job. */
+export interface Calls {
+  add(data: Data): Promise<unknown>
+  addMany(many: Data[]): Promise<unknown>
+  addDelayed(many: Data[], dueAtMs: number): Promise<unknown>
+  /** Enqueues one and resolves when its result is here. */
+  roundTrip(data: Data): Promise<unknown>
+}
+
+export async function produce(calls: Calls): Promise<void> {
+  console.log('{"ready":true}')
+  for await (const line of createInterface({ input: process.stdin }))
+    console.log(JSON.stringify(await carryOut(JSON.parse(line), calls)))
+  process.exit(0)
+}
+
+export const nowMicros = (): number => Math.round((performance.timeOrigin + performance.now()) * 1_000)
+
+async function carryOut(order: Order, calls: Calls): Promise<Answer> {
+  const schedule =
+    order.do === 'paced' ? readFileSync(order.schedule, 'utf8').split('\n').filter(Boolean).map(Number) : []
+  const startedAtMicros = nowMicros()
+  const start = performance.now()
+  const answer = (latenciesMs?: number[]) => ({
+    ms: performance.now() - start,
+    startedAtMicros,
+    ...(latenciesMs && { latenciesMs }),
+  })
+  if (order.do === 'paced') {
+    await paced(order.from, schedule, start, (n) => calls.add({ n, payload: order.payload }))
+    return answer()
+  }
+  const { from, count, payload } = order
+  const datas = (first: number, size: number) =>
+    Array.from({ length: Math.min(size, from + count - first) }, (_, i) => ({ n: first + i, payload }))
+  switch (order.do) {
+    case 'one-by-one':
+      for (let n = from; n < from + count; n += 1) await calls.add({ n, payload })
+      return answer()
+    case 'concurrent':
+      for (let n = from; n < from + count; n += order.width)
+        await Promise.all(datas(n, order.width).map((data) => calls.add(data)))
+      return answer()
+    case 'bulk':
+      for (let n = from; n < from + count; n += order.batch) await calls.addMany(datas(n, order.batch))
+      return answer()
+    case 'delayed':
+      for (let n = from; n < from + count; n += order.batch)
+        await calls.addDelayed(datas(n, order.batch), order.dueAtMs)
+      return answer()
+    case 'round-trips': {
+      const latenciesMs: number[] = []
+      for (let n = from; n < from + count; n += 1) {
+        const before = performance.now()
+        await calls.roundTrip({ n, payload })
+        latenciesMs.push(performance.now() - before)
+      }
+      return answer(latenciesMs)
+    }
+  }
+}
+
+/** Timers are too coarse: within the last two milliseconds the loop turns without sleeping. */
+async function paced(from: number, schedule: number[], start: number, add: (n: number) => Promise<unknown>) {
+  const waiting: Promise<unknown>[] = []
+  for (let i = 0; i < schedule.length; ) {
+    const waitMs = (schedule[i] ?? 0) / 1_000 - (performance.now() - start)
+    if (waitMs > 2) await new Promise((resolve) => setTimeout(resolve, waitMs - 2))
+    else if (waitMs > 0) await new Promise((resolve) => setImmediate(resolve))
+    else {
+      waiting.push(add(from + i))
+      i += 1
+    }
+  }
+  await Promise.all(waiting)
+}

@@ -1,0 +1,167 @@
+// What a scenario is to the bench: who takes part, what one round does, which figures it gives, and when it holds. Each file in
+// scenarios/ makes one; runner.ts runs it, report.ts and charts.ts show it.
+import type { Peer, Place, WorkerOptions } from './peer.ts'
+import type { Program } from './processes.ts'
+import type { Server } from './server.ts'
+
+export interface Scenario {
+  /** As in proving.md: `B1`. */
+  readonly id: string
+  readonly title: string
+  /** One sentence: what a round does and what its main figure counts. */
+  readonly about: string
+  /** Names of peers that take part unless --peers says otherwise, in the order of the table. */
+  readonly peers: readonly string[]
+  /** No worker takes part: how a peer's worker runs jobs is left out of the titles. */
+  readonly isOfProducers?: boolean
+  /** Each peer plays each of them; none means one round a peer. */
+  readonly variants?: readonly string[]
+  /** Not every peer plays every variant. */
+  readonly plays?: (peer: string, variant: string) => boolean
+  /** How many jobs a round has: the warm-up's own count, then what takes about the seconds, but no more than `most`. */
+  readonly jobs: {
+    readonly warmUp: number
+    readonly most: number
+    readonly seconds?: number
+    readonly step?: number
+  }
+  /** Rounds where the command line does not say; a scenario that needs none (many trials in one) says 1. */
+  readonly rounds?: number
+  /** Without it the round is not rehearsed, and its count is `most`. */
+  readonly hasWarmUp?: boolean
+  readonly settings?: (variant: string) => Record<string, string>
+  /** The first one is the main figure. */
+  readonly figures: readonly Figure[]
+  round(round: Round): Promise<Figures>
+  criteria(results: Results): Criterion[]
+}
+
+export interface Figure {
+  readonly name: string
+  readonly title: string
+  readonly better: 'more' | 'less' | 'neither'
+}
+
+export type Figures = Record<string, number>
+
+export interface Criterion {
+  readonly text: string
+  readonly measured: string
+  /** undefined: what it needs was not measured in this run. */
+  readonly held: boolean | undefined
+}
+
+/** What a scenario has at hand in one round. */
+export interface Round {
+  readonly peer: Peer
+  readonly variant: string
+  readonly count: number
+  readonly extent: Extent
+  readonly isWarmUp: boolean
+  readonly place: Place
+  readonly server: Server
+  readonly payload: string
+  startProducer(place?: Place): Promise<Program>
+  /** Not ready yet: await its ready(). */
+  startWorker(options: WorkerOptions, place?: Place): Program
+  /** A server beside the round's own. */
+  startServer(): Promise<Server>
+  /** Stopped at the end of the round. */
+  keep(program: Program): Program
+  /** A folder of the round's own. */
+  folder(name: string): string
+  /** The round counts as failed, and says so. */
+  fail(problem: string): void
+  note(text: string): void
+  /** Figures of rounds before this one, the warm-up included. */
+  earlier(peer: string, variant: string): Figures | undefined
+}
+
+export type Extent = 'quick' | 'normal' | 'full'
+
+export interface Spread {
+  readonly median: number
+  readonly min: number
+  readonly max: number
+}
+
+/** The rounds of one scenario, for its criteria. */
+export interface Results {
+  /** Of the rounds that were exact; undefined when there is none. */
+  figure(peer: string, name: string, variant?: string): Spread | undefined
+  /** Round by round, because the machine moves between rounds. */
+  ratio(peer: string, to: string, name: string, variants?: [string, string]): Spread | undefined
+}
+
+export const RATE = { name: 'jobsPerSecond', title: 'jobs/s', better: 'more' } as const
+export const JOBS = { name: 'jobs', title: 'jobs', better: 'neither' } as const
+const COSTS = {
+  producer: { name: 'producerMicros', title: 'producer CPU µs/job', better: 'less' },
+  worker: { name: 'workerMicros', title: 'worker CPU µs/job', better: 'less' },
+  redis: { name: 'redisMicros', title: 'Redis CPU µs/job', better: 'less' },
+  commands: { name: 'commands', title: 'commands/job', better: 'less' },
+  reads: { name: 'roundTrips', title: 'round trips/job', better: 'less' },
+  bytes: { name: 'bytes', title: 'bytes/waiting job', better: 'less' },
+} as const
+export const ENQUEUE_FIGURES: readonly Figure[] = [
+  RATE,
+  COSTS.producer,
+  COSTS.redis,
+  COSTS.commands,
+  COSTS.reads,
+  COSTS.bytes,
+  JOBS,
+]
+export const DRAIN_FIGURES: readonly Figure[] = [
+  RATE,
+  COSTS.worker,
+  COSTS.redis,
+  COSTS.commands,
+  COSTS.reads,
+  JOBS,
+]
+
+/** `least` or `most` of a figure's median. */
+export function within(
+  results: Results,
+  peer: string,
+  name: string,
+  bound: { least?: number; most?: number; unit: string; variant?: string; text?: string },
+): Criterion {
+  const { least, most, unit, variant = '' } = bound
+  const limit = least !== undefined ? `at least ${numberText(least)}` : `at most ${numberText(most ?? 0)}`
+  const spread = results.figure(peer, name, variant)
+  return {
+    text: `${bound.text ?? labelOf(peer, variant)}: ${limit} ${unit}`,
+    measured: spread ? `${numberText(spread.median)} ${unit}` : 'not measured',
+    held: spread && spread.median >= (least ?? -Infinity) && spread.median <= (most ?? Infinity),
+  }
+}
+
+/** The median of the ratios of rounds. */
+export function times(
+  results: Results,
+  peer: string,
+  to: string,
+  least: number,
+  { name = RATE.name as string, variants = ['', ''] as [string, string] } = {},
+): Criterion {
+  const spread = results.ratio(peer, to, name, variants)
+  return {
+    text: `${labelOf(peer, variants[0])}: at least ${least} times ${labelOf(to, variants[1])}`,
+    measured: spread
+      ? `${numberText(spread.median)} (${numberText(spread.min)} to ${numberText(spread.max)})`
+      : 'not measured',
+    held: spread && spread.median >= least,
+  }
+}
+
+export const labelOf = (peer: string, variant: string): string => (variant ? `${peer}, ${variant}` : peer)
+
+export function numberText(value: number): string {
+  if (!Number.isFinite(value)) return '–'
+  const size = Math.abs(value)
+  if (size >= 1_000) return Math.round(value).toLocaleString('en-US')
+  if (size >= 100 || Number.isInteger(value)) return String(Math.round(value))
+  return value.toPrecision(size >= 10 ? 3 : size < 1 ? 2 : 3)
+}

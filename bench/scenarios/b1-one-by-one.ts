@@ -1,0 +1,22 @@
+// B1: what a program waits for that enqueues one job after the other.
+import { ENQUEUE_FIGURES, RATE, type Scenario, times, within } from '../scenario.ts'
+import { enqueue } from '../steps.ts'
+
+export const b1: Scenario = {
+  id: 'B1',
+  title: 'Enqueue one by one',
+  about: 'One producer enqueues, each call awaited before the next; acknowledged jobs a second.',
+  peers: ['millhand-fork', 'bullmq', 'asynq', 'celery-prefork', 'rq', 'huey', 'dramatiq', 'graphile-worker'],
+  jobs: { warmUp: 2_000, most: 50_000 },
+  isOfProducers: true,
+  figures: ENQUEUE_FIGURES,
+  async round(round) {
+    const { count, payload } = round
+    return (await enqueue(round, { do: 'one-by-one', from: 0, count, payload })) ?? {}
+  },
+  criteria: (results) => [
+    within(results, 'millhand-fork', RATE.name, { least: 8_000, unit: 'jobs/s' }),
+    times(results, 'millhand-fork', 'bullmq', 1.5),
+    within(results, 'millhand-fork', 'roundTrips', { most: 1.001, unit: 'round trips a job' }),
+  ],
+}

@@ -1,0 +1,36 @@
+// B6: a backlog of tiny jobs, worked off by each product as its users run it.
+import { DRAIN_FIGURES, RATE, type Scenario, times, within } from '../scenario.ts'
+import { drain, fill } from '../steps.ts'
+import { slotsOf } from './slots.ts'
+
+export const b6: Scenario = {
+  id: 'B6',
+  title: 'Drain no-op jobs',
+  about:
+    'A backlog is enqueued, then a worker starts; jobs settled a second, from the first start to the last settlement.',
+  peers: [
+    'millhand-reuse',
+    'bullmq',
+    'bullmq-1',
+    'bullmq-sandboxed',
+    'asynq',
+    'celery-prefork',
+    'rq-simple',
+    'huey',
+    'dramatiq',
+    'graphile-worker',
+  ],
+  jobs: { warmUp: 3_000, most: 300_000 },
+  figures: DRAIN_FIGURES,
+  async round(round) {
+    await fill(round, round.count)
+    return drain(round, { slots: slotsOf(round.peer.name), task: 'no-op' })
+  },
+  criteria: (results) => [
+    within(results, 'millhand-reuse', RATE.name, { least: 20_000, unit: 'jobs/s' }),
+    times(results, 'millhand-reuse', 'bullmq', 2),
+    times(results, 'millhand-reuse', 'bullmq-sandboxed', 5),
+    times(results, 'millhand-reuse', 'huey', 4),
+    times(results, 'millhand-reuse', 'celery-prefork', 20),
+  ],
+}

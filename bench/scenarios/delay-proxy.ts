@@ -1,0 +1,18 @@
+// A TCP proxy in a process of its own that holds back what the server answers by a millisecond. Started by b10-far-redis.ts, because a
+// kernel that can delay the loopback itself (tc netem) is not everywhere. Argument: the server's port.
+import { connect, createServer } from 'node:net'
+
+const port = Number(process.argv[2])
+const server = createServer((client) => {
+  const redis = connect(port, '127.0.0.1')
+  for (const socket of [client, redis]) socket.setNoDelay(true).on('error', () => {})
+  client.on('data', (chunk) => redis.write(chunk))
+  redis.on('data', (chunk) => setTimeout(() => client.write(chunk), 1))
+  client.on('close', () => redis.destroy())
+  redis.on('close', () => client.destroy())
+})
+server.listen(0, '127.0.0.1', () => {
+  const address = server.address()
+  console.log(JSON.stringify({ ready: true, port: typeof address === 'object' ? address?.port : 0 }))
+})
+process.stdin.on('end', () => process.exit(0)).resume()

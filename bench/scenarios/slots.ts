@@ -1,0 +1,9 @@
+// How many jobs at once each peer gets where a scenario wants each one at its best on a small machine.
+import { availableParallelism } from 'node:os'
+
+/** Those with a process for each job at once would only get in their own way with more than twice the cores. */
+const PROCESSES = /sandboxed|celery|pool|fork$|spawn$|simple|rq$/
+
+export function slotsOf(peer: string, slots = 32): number {
+  return PROCESSES.test(peer) ? 2 * availableParallelism() : slots
+}

@@ -1,0 +1,240 @@
+// npm run soak (B18): a real worker under mixed load for half an hour: jobs that succeed, fail, crash, take long, come later. Looks every
+// ten seconds at what must not grow. Exit code 1 and a sentence for each finding.
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { connect } from 'millhand/client'
+import { connectRedis, defaultSettings, openQueue, queueName } from 'millhand/queue'
+import { millhandPeers, startRealWorker } from './peers/millhand.ts'
+import { Program, stopEverything, temporaryFolder, treeOf, treeUse } from './processes.ts'
+import { readStarts } from './records.ts'
+import { numberText } from './scenario.ts'
+import { Server } from './server.ts'
+import { pause } from './steps.ts'
+
+const HELP = `npm run soak -- [options]   a real worker under mixed load; tells what grows
+
+  --minutes N     default 30
+  --mode MODE     Fork, Spawn or Reuse; default Fork
+  --rate N        jobs a second; default 40
+  --json FILE     writes all samples
+`
+const MODES = ['Fork', 'Spawn', 'Reuse'] as const
+const SAMPLE_EVERY_MS = 10_000
+const SLOTS = 8
+
+/** What is looked at; what may not grow has the most that it may gain over the run. */
+interface Sample {
+  minutes: number
+  workerMiB: number
+  zygoteMiB: number
+  redisKeys: number
+  held: number
+  waiting: number
+  descriptors: number
+  zombies: number
+  processes: number
+}
+
+const { values } = parseArgs({
+  options: {
+    minutes: { type: 'string', default: '30' },
+    mode: { type: 'string', default: 'Fork' },
+    rate: { type: 'string', default: '40' },
+    json: { type: 'string' },
+    help: { type: 'boolean', short: 'h' },
+  },
+})
+if (values.help) {
+  console.log(HELP)
+  process.exit(0)
+}
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => void stopEverything().then(() => process.exit(130)))
+
+const root = temporaryFolder()
+let findings: string[] = []
+try {
+  findings = await soak(numberOf('minutes'), numberOf('rate'))
+} catch (error) {
+  findings = [error instanceof Error ? (error.stack ?? error.message) : String(error)]
+} finally {
+  await stopEverything()
+}
+for (const finding of findings) console.log(`FOUND: ${finding}`)
+console.log(findings.length === 0 ? 'Nothing was found.' : '')
+process.exit(findings.length === 0 ? 0 : 1)
+
+function numberOf(option: 'minutes' | 'rate'): number {
+  const value = Number(values[option])
+  if (value > 0) return value
+  console.error(`soak: --${option} is ${values[option]}; it is a number above 0`)
+  process.exit(2)
+}
+
+async function soak(minutes: number, rate: number): Promise<string[]> {
+  const mode = MODES.find((each) => each === values.mode)
+  if (!mode) throw new Error(`--mode is ${values.mode}; it is one of ${MODES.join(', ')}`)
+  const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'millhand/bench')
+  mkdirSync(cache, { recursive: true })
+  await millhandPeers[0]?.install(cache)
+  delete process.env.NODE_EXTRA_CA_CERTS
+  const records = join(root, 'records')
+  mkdirSync(records)
+  const server = await Server.start()
+  const queue = openQueue(connectRedis(server.url), queueName('default', 'bench'))
+  // Results leave soon, so that what they hold levels off within the first minute.
+  await queue.configure({ ...defaultSettings, backoffMs: 1_000, maxBackoffMs: 1_000, completedMaxCount: 500 })
+  const options = { slots: SLOTS, children: 2, mode, task: 'mixed' } as const
+  const worker = await new Program(
+    startRealWorker({ cache, redisUrl: server.url, records }, options),
+    'worker',
+  ).ready()
+  const client = connect({ redis: server.url, namespace: 'default' })
+  const samples: Sample[] = []
+  const endAtMs = performance.now() + minutes * 60_000
+  let n = 0
+  let nextSampleAtMs = performance.now() + SAMPLE_EVERY_MS
+  while (performance.now() < endAtMs) {
+    const batch = Array.from({ length: Math.ceil(rate / 4) }, () => n++)
+    const requests = batch.map((each) => ({
+      task: 'no-op',
+      input: { n: each, payload: 'x'.repeat(each % 50 === 7 ? 50_000 : 80) },
+      options: each % 10 === 3 ? { delayMs: 2_000 } : {},
+    }))
+    await client.queue('bench').enqueueMany(requests)
+    worker.mustLive()
+    if (performance.now() > nextSampleAtMs) {
+      nextSampleAtMs += SAMPLE_EVERY_MS
+      samples.push(await sampleOf(worker, server, queue, minutes - (endAtMs - performance.now()) / 60_000))
+      show(samples)
+    }
+    await pause(250)
+  }
+  console.log(`\n${n} jobs were enqueued; waiting for the last ones`)
+  const calm = await untilCalm(queue)
+  const last = await queue.depth()
+  const end = await sampleOf(worker, server, queue, minutes)
+  await worker.stop()
+  client.close()
+  queue.redis.close()
+  await server.stop()
+  if (values.json) writeFileSync(values.json, JSON.stringify({ mode, rate, jobs: n, samples, end }, null, 2))
+  return [
+    ...(calm ? [] : [`the queue did not become empty: ${JSON.stringify(last)}`]),
+    ...(last.counts.completed === n ? [] : [`${n} jobs were enqueued, ${last.counts.completed} completed`]),
+    ...(last.buried > 0 ? [`${last.buried} jobs are buried; none should be`] : []),
+    ...(end.held > 0 ? [`${end.held} jobs are held at the end`] : []),
+    ...deliveryOf(records, n, mode),
+    ...growthOf(samples),
+  ]
+}
+
+async function sampleOf(
+  worker: Program,
+  server: Server,
+  queue: ReturnType<typeof openQueue>,
+  minutes: number,
+): Promise<Sample> {
+  const family = treeUse(worker.pid)
+  const { ready, delayed, busy } = await queue.depth()
+  return {
+    minutes,
+    workerMiB: family.rssOwnBytes / 2 ** 20,
+    zygoteMiB: oldestChildMiB(worker.pid),
+    redisKeys: await server.redis.dbsize(),
+    held: busy,
+    waiting: ready + delayed,
+    descriptors: readdirSync(`/proc/${worker.pid}/fd`).length,
+    zombies: family.zombies,
+    processes: family.pids.length,
+  }
+}
+
+/** With Fork this is the zygote; with the others one of the children. The guard is a shell, and smaller. */
+function oldestChildMiB(pid: number): number {
+  const children = [...treeOf(pid)].filter(([each, row]) => each !== pid && row.rssBytes > 10 * 2 ** 20)
+  const [oldest] = children.sort(([, a], [, b]) => Number(a.startedAt) - Number(b.startedAt))
+  return (oldest?.[1].rssBytes ?? 0) / 2 ** 20
+}
+
+function show(samples: Sample[]): void {
+  const last = samples.at(-1)
+  if (!last) return
+  if (samples.length === 1)
+    console.log(
+      Object.keys(last)
+        .map((name) => name.padStart(11))
+        .join(''),
+    )
+  console.log(
+    Object.values(last)
+      .map((value) => numberText(value).padStart(11))
+      .join(''),
+  )
+}
+
+async function untilCalm(queue: ReturnType<typeof openQueue>): Promise<boolean> {
+  for (let tries = 0; tries < 1_200; tries += 1) {
+    const { ready, delayed, busy } = await queue.depth()
+    if (ready + delayed + busy === 0) return true
+    await pause(100)
+  }
+  return false
+}
+
+/** Every tenth job fails once and one in a hundred ends its child once; in Reuse a child's end takes its neighbours with it. */
+function deliveryOf(records: string, count: number, mode: string): string[] {
+  const times = new Uint32Array(count)
+  for (const n of readStarts(records).numbers) times[n] = (times[n] ?? 0) + 1
+  const found: string[] = []
+  const crashes = Math.ceil(count / 100)
+  let extra = 0
+  times.forEach((ran, n) => {
+    const expected = n % 10 === 0 || n % 100 === 5 ? 2 : 1
+    if (ran < expected) found.push(`job ${n} ran ${ran} times instead of ${expected}`)
+    extra += Math.max(0, ran - expected)
+  })
+  const allowed = mode === 'Reuse' ? crashes * 2 * SLOTS : 0
+  if (extra > allowed) found.push(`jobs ran ${extra} times more often than they should`)
+  return found.slice(0, 5)
+}
+
+const WARM_MINUTES = 3
+const FEWEST_SAMPLES = 12
+
+/** The straight line through the samples after a while, when every part has been used and heaps have found their size. */
+function growthOf(samples: Sample[]): string[] {
+  const last = samples.at(-1)?.minutes ?? 0
+  const settled = samples.filter(({ minutes }) => minutes > Math.max(WARM_MINUTES, last / 5))
+  if (settled.length < FEWEST_SAMPLES) {
+    console.log('The run is too short to judge growth: five minutes are the least.')
+    return []
+  }
+  const limits: [keyof Sample, number, string][] = [
+    ['workerMiB', 8, 'MiB'],
+    ['zygoteMiB', 8, 'MiB'],
+    ['redisKeys', 200, 'keys'],
+    ['held', SLOTS, 'held jobs'],
+    ['descriptors', 10, 'descriptors'],
+    ['zombies', 2, 'zombies'],
+    ['processes', 8, 'processes'],
+  ]
+  return limits.flatMap(([name, most, unit]) => {
+    const perMinute = slope(settled.map((sample) => [sample.minutes, sample[name]]))
+    const gained = perMinute * ((settled.at(-1)?.minutes ?? 0) - (settled[0]?.minutes ?? 0))
+    console.log(
+      `${name}: ${numberText(perMinute)} ${unit} a minute, ${numberText(gained)} in all; allowed ${most}`,
+    )
+    return gained > most ? [`${name} grew by ${numberText(gained)} ${unit}`] : []
+  })
+}
+
+function slope(points: [number, number][]): number {
+  const mean = (at: 0 | 1) => points.reduce((sum, point) => sum + point[at], 0) / Math.max(1, points.length)
+  const [mx, my] = [mean(0), mean(1)]
+  const above = points.reduce((sum, [x, y]) => sum + (x - mx) * (y - my), 0)
+  const below = points.reduce((sum, [x]) => sum + (x - mx) ** 2, 0)
+  return below === 0 ? 0 : above / below
+}

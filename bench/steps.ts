@@ -1,0 +1,174 @@
+// What scenarios are made of: enqueue so many jobs and say what it cost; let a worker settle them and say what that cost; wait.
+import type { Order, Place, WorkerOptions } from './peer.ts'
+import { type Program, treeUse } from './processes.ts'
+import { judgeDelivery, readStarts, type Starts } from './records.ts'
+import type { Figures, Round } from './scenario.ts'
+import type { Doings, Server } from './server.ts'
+
+export const nowMicros = (): number => Math.round((performance.timeOrigin + performance.now()) * 1_000)
+export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+
+/** What was used between two looks, a job; what the bench's own looks cost is taken out. */
+interface Look {
+  readonly doings: Doings
+  readonly cpuMicros: number
+  readonly polls: number
+}
+
+async function look(server: Server, pid: number, polls: number): Promise<Look> {
+  return { cpuMicros: treeUse(pid).cpuMicros, doings: await server.doings(), polls }
+}
+
+function between(before: Look, after: Look, jobs: number, poll: Doings, who: 'producer' | 'worker'): Figures {
+  const polls = after.polls - before.polls
+  const used = (of: (doings: Doings) => number, own: number) =>
+    Math.max(0, of(after.doings) - of(before.doings) - polls * of(poll) - own) / jobs
+  return {
+    [`${who}Micros`]: (after.cpuMicros - before.cpuMicros) / jobs,
+    redisMicros: used((doings) => doings.cpuMicros, 0),
+    // One INFO lies between the two looks: the first one's counts come before it is counted itself.
+    commands: used((doings) => doings.commands, 1),
+    roundTrips: used((doings) => doings.reads, 1),
+  }
+}
+
+/** What one question to the server for what is left costs it, measured while nobody else talks to it. */
+async function costOfPoll({ peer, server }: Round): Promise<Doings> {
+  const none = { commands: 0, reads: 0, cpuMicros: 0 }
+  if (!peer.unsettled) return none
+  const times = 50
+  await peer.unsettled(server.redis)
+  const before = await server.doings()
+  for (let i = 0; i < times; i += 1) await peer.unsettled(server.redis)
+  const after = await server.doings()
+  return {
+    commands: (after.commands - before.commands - 1) / times,
+    reads: (after.reads - before.reads - 1) / times,
+    cpuMicros: (after.cpuMicros - before.cpuMicros) / times,
+  }
+}
+
+/** One order to a producer of its own. Undefined when the peer has no such call. */
+export async function enqueue(
+  round: Round,
+  order: Order,
+  { weigh = false } = {},
+): Promise<Figures | undefined> {
+  const { server } = round
+  const producer = await round.startProducer()
+  const bytesBefore = weigh ? await server.settledMemoryBytes() : 0
+  const before = await look(server, producer.pid, 0)
+  const answer = await producer.ask(order)
+  const after = await look(server, producer.pid, 0)
+  await producer.stop()
+  if ('unsupported' in answer) {
+    round.note(answer.unsupported)
+    return undefined
+  }
+  const jobs = 'count' in order ? order.count : round.count
+  await expectWaiting(round, jobs)
+  const bytes = weigh ? { bytes: ((await server.settledMemoryBytes()) - bytesBefore) / jobs } : {}
+  const poll = { commands: 0, reads: 0, cpuMicros: 0 }
+  return {
+    jobs,
+    jobsPerSecond: (jobs / answer.ms) * 1_000,
+    ...between(before, after, jobs, poll, 'producer'),
+    ...bytes,
+  }
+}
+
+async function expectWaiting({ peer, server, fail, note }: Round, count: number): Promise<void> {
+  if (!peer.unsettled) return note('its waiting jobs cannot be counted')
+  const waiting = await peer.unsettled(server.redis)
+  if (waiting !== count) fail(`${count} jobs were enqueued, but ${waiting} wait`)
+}
+
+export async function fill(
+  round: Round,
+  count: number,
+  { payload = round.payload, batch = 1_000 } = {},
+): Promise<void> {
+  const producer = await round.startProducer()
+  const from = 0
+  let answer = await producer.ask({ do: 'bulk', from, count, payload, batch })
+  if ('unsupported' in answer)
+    answer = await producer.ask({ do: 'concurrent', from, count, payload, width: 100 })
+  if ('unsupported' in answer) answer = await producer.ask({ do: 'one-by-one', from, count, payload })
+  await producer.stop()
+  if ('unsupported' in answer) throw new Error(answer.unsupported)
+}
+
+interface Drained extends Figures {
+  jobsPerSecond: number
+}
+
+const POLL_EVERY_MS = 10
+const DRAIN_PATIENCE_MS = 240_000
+
+/**
+ * Lets a worker settle what waits. The clock runs from the start of the first job to the moment when none is left. What it cost is
+ * measured from the first look at which fewer were left: the worker's own start is not part of it.
+ */
+export async function drain(
+  round: Round,
+  options: WorkerOptions,
+  { judge = (starts: Starts) => judgeDelivery(starts, round.count), place = round.place } = {},
+): Promise<Drained> {
+  const poll = await costOfPoll(round)
+  const worker = round.startWorker(options, place)
+  const settling = await untilSettled(round, worker, poll).catch((error: Error) => error)
+  await worker.stop()
+  const starts = readStarts(round.place.records)
+  for (const problem of judge(starts)) round.fail(problem)
+  if (settling instanceof Error) throw settling
+  const { settledAtMicros, figures } = settling
+  const firstMicros = starts.atMicros.reduce((least, at) => Math.min(least, at), Number.POSITIVE_INFINITY)
+  const seconds = (settledAtMicros - firstMicros) / 1e6
+  return { ...figures, jobs: round.count, jobsPerSecond: round.count / seconds }
+}
+
+async function untilSettled(
+  round: Round,
+  worker: Program,
+  poll: Doings,
+): Promise<{ settledAtMicros: number; figures: Figures }> {
+  const { server, count } = round
+  const readiness = worker.ready()
+  readiness.catch(() => {})
+  let begun: { look: Look; left: number } | undefined
+  const giveUpAtMs = performance.now() + DRAIN_PATIENCE_MS
+  for (let polls = 1; ; polls += 1) {
+    const left = await leftOf(round)
+    if (left === 0) {
+      const settledAtMicros = nowMicros()
+      const after = await look(server, worker.pid, polls)
+      if (!begun) throw new Error('all jobs were settled before the first look: the round is too short')
+      await readiness
+      return { settledAtMicros, figures: between(begun.look, after, begun.left, poll, 'worker') }
+    }
+    if (left < count && !begun) begun = { look: await look(server, worker.pid, polls), left }
+    worker.mustLive()
+    if (performance.now() > giveUpAtMs) throw new Error(`${left} of ${count} jobs were not settled in time`)
+    await pause(round.peer.unsettled ? POLL_EVERY_MS : 50)
+  }
+}
+
+/** Where a peer keeps no trace of jobs that run, their starts are counted. */
+async function leftOf({ peer, server, count, place }: Round): Promise<number> {
+  if (peer.unsettled) return peer.unsettled(server.redis)
+  return Math.max(0, count - new Set(readStarts(place.records).numbers).size)
+}
+
+export async function until(
+  isSo: () => boolean | Promise<boolean>,
+  withinMs: number,
+  what: string,
+): Promise<void> {
+  const giveUpAtMs = performance.now() + withinMs
+  while (!(await isSo())) {
+    if (performance.now() > giveUpAtMs) throw new Error(`${what}: not within ${withinMs} ms`)
+    await pause(10)
+  }
+}
+
+export const through = (place: Place, redisUrl: string): Place => ({ ...place, redisUrl })
