@@ -50,9 +50,9 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
     because: 'child/ knows processes, nothing else',
   },
   {
-    from: /^worker-runtime\/src\/child\/(spawn-entry|zygote-entry|entry|probe|randomness|values)\.ts$/,
+    from: /^worker-runtime\/src\/child\/(spawn-entry|zygote-entry|entry|probe|randomness|usual|values)\.ts$/,
     among: /^worker-runtime/,
-    only: /child\/(entry|native|probe|protocol|randomness|values)\.ts|src\/task\.ts/,
+    only: /child\/(entry|native|probe|protocol|randomness|usual|values)\.ts|src\/task\.ts/,
     because: 'what runs in a child knows the protocol and the tasks',
   },
   {
@@ -143,7 +143,11 @@ const reserved: { word: RegExp; only: RegExp; because: string }[] = [
     only: /src\/main\.ts$|log\.ts$|src\/job\.ts$|queue\/queue\.ts$|local\/outside\.ts$|cli\/src\//,
     because: 'time is an argument of decisions',
   },
-  { word: /console\./, only: /cli\/src\//, because: 'the console belongs to the command line' },
+  {
+    word: /console\./,
+    only: /cli\/src\/|child\/usual\.ts$/,
+    because: 'the console belongs to the command line',
+  },
 ]
 
 describe('the layers', () => {

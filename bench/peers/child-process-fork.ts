@@ -11,6 +11,7 @@ const program = ({ cache }: Place, name: string) => join(folderOf(cache), `child
 export function startPool(place: Place, slots: number, module = '') {
   return startNode([program(place, 'pool'), place.redisUrl, String(slots), module], {
     BENCH_RECORDS: place.records,
+    BENCH_ONE_JOB: '1',
   })
 }
 

@@ -22,6 +22,7 @@ import {
   type ToChild,
   type Usage,
 } from './protocol.ts'
+import { doWhatJobsDo } from './usual.ts'
 import { copyError, encodeValue, parsePayload } from './values.ts'
 
 const CHANNEL = 3
@@ -92,7 +93,8 @@ export function endWithoutTearDown(exit: (code: number) => never): void {
 export async function rehearse([ours, theirs]: [number, number], silence: number): Promise<void> {
   const name = 'millhand:rehearsal'
   let ran = 0
-  const countRun = () => {
+  const countRun = async () => {
+    await doWhatJobsDo()
     ran += 1
   }
   definedTasks().set(name, { name, run: countRun })
@@ -136,7 +138,7 @@ function receive(chunk: Buffer): void {
 }
 
 async function load({ modules, once, jobsAtOnce }: Extract<ToChild, { kind: 'load' }>): Promise<void> {
-  await loadModules(modules)
+  if (modules.length > 0) await loadModules(modules)
   beReady({ once, jobsAtOnce, usageIsCounted: false })
   sendNow({ kind: 'ready', tasks: [...definedTasks().keys()] })
 }

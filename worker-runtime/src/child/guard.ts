@@ -15,10 +15,13 @@ done
 for group in $groups; do kill -s KILL -- "-$group"; done
 `
 const RESTART_AFTER_MS = 200
+const TELL_EVERY_MS = 10 // every write wakes the shell; a job that takes no longer is never told of
 
 export class Guard {
   readonly #groups = new Set<number>()
   readonly #log: Log
+  #told = new Set<number>()
+  #telling: NodeJS.Timeout | undefined
   #shell: ChildProcess | undefined
   #restart: NodeJS.Timeout | undefined
   #isStopped = false
@@ -32,16 +35,17 @@ export class Guard {
 
   add(group: number): void {
     this.#groups.add(group)
-    this.#tell(`+${group}\n`)
+    this.#tellSoon()
   }
 
   remove(group: number): void {
-    if (this.#groups.delete(group)) this.#tell(`-${group}\n`)
+    if (this.#groups.delete(group)) this.#tellSoon()
   }
 
   async stop(): Promise<void> {
     this.#isStopped = true
     clearTimeout(this.#restart)
+    clearTimeout(this.#telling)
     const shell = this.#shell
     if (shell?.pid === undefined) return
     const ended = new Promise((resolve) => {
@@ -61,7 +65,8 @@ export class Guard {
     shell.stdin?.on('error', () => {}) // its end is told by 'close'
     shell.once('error', (error) => this.#log.debug('no guard: sh cannot be started', { error }))
     shell.once('close', () => this.#ended(shell))
-    this.#tell([...this.#groups].map((group) => `+${group}\n`).join(''))
+    this.#told = new Set()
+    this.#tell()
   }
 
   #ended(shell: ChildProcess): void {
@@ -71,7 +76,16 @@ export class Guard {
     this.#restart = setTimeout(() => this.#start(), RESTART_AFTER_MS)
   }
 
-  #tell(lines: string): void {
+  #tellSoon(): void {
+    this.#telling ??= setTimeout(() => this.#tell(), TELL_EVERY_MS)
+  }
+
+  #tell(): void {
+    this.#telling = undefined
+    const added = [...this.#groups].filter((group) => !this.#told.has(group)).map((group) => `+${group}\n`)
+    const removed = [...this.#told].filter((group) => !this.#groups.has(group)).map((group) => `-${group}\n`)
+    this.#told = new Set(this.#groups)
+    const lines = [...removed, ...added].join('')
     if (lines && this.#shell?.stdin?.writable) this.#shell.stdin.write(lines)
   }
 }

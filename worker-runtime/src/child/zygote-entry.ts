@@ -19,7 +19,7 @@ import { readerInChild, type ToChild } from './protocol.ts'
 import { makeRandomnessForkable, renewRandomness } from './randomness.ts'
 
 const CONTROL = 3
-const OPTIONS_OF_ZYGOTE = ['--single-threaded', '--v8-pool-size=1']
+const OPTIONS_OF_ZYGOTE = ['--single-threaded', '--v8-pool-size=1', '--use-largepages=silent']
 const NEEDS_NO_WORKERS_MAJOR = 26 // from V8 14 on, a collection in a child waits for a thread that is not there
 const PATIENCE_MS = 500
 const TIMES_CLEAN = 2 // a server that is about to listen shows up a turn of the loop later

@@ -17,6 +17,7 @@ import { nodeOptions, RUNS_FROM_SOURCE } from './spawn.ts'
 const ENTRY = fileURLToPath(
   new URL(RUNS_FROM_SOURCE ? './zygote-entry.ts' : './zygote-entry.js', import.meta.url),
 )
+const OPTIONS = ['--single-threaded', '--v8-pool-size=1', '--use-largepages=silent']
 const LOAD_DEADLINE_MS = 60_000
 const FORK_DEADLINE_MS = 5_000
 const LAST_WORDS_BYTES = 4 * 1024
@@ -68,7 +69,7 @@ export class Zygote {
     try {
       this.#node = spawn(
         process.execPath,
-        ['--single-threaded', '--v8-pool-size=1', ...nodeOptions(maxMemoryBytes), ENTRY],
+        [...OPTIONS, ...nodeOptions(maxMemoryBytes), ENTRY],
         // Symbols that are looked up late would be looked up in every child again.
         { detached: true, stdio: ['ignore', 'pipe', 'pipe', theirs], env: { ...env, LD_BIND_NOW: '1' } },
       )

@@ -1,0 +1,18 @@
+// What most jobs use of Node, done once in each rehearsal (entry.ts): V8 compiles a function when it is first called, and what the zygote
+// has compiled no child needs to.
+import { randomUUID } from 'node:crypto'
+import { appendFileSync, readFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+const NOWHERE = '/dev/null'
+
+export async function doWhatJobsDo(): Promise<void> {
+  appendFileSync(NOWHERE, `${performance.timeOrigin + performance.now()} ${new Date().toISOString()}\n`)
+  readFileSync(NOWHERE, 'utf8')
+  // biome-ignore lint/suspicious/noConsole: nobody reads it
+  console.log('%s', { done: true })
+  Buffer.from(randomUUID() + Math.random()).toString('base64')
+  await readFile(NOWHERE)
+  await sleep(0)
+}
