@@ -159,29 +159,33 @@ export class ClientQueue {
     input: TaskInput<T>,
     options?: JobOptions,
   ): Promise<JobHandle<TaskOutput<T>>> {
-    const [handle] = await this.#send<TaskOutput<T>>([newJob(task, input, options)])
-    if (!handle) throw new Error('Redis answered for no job')
-    return handle
+    const job = newJob(task, input, options)
+    const [answer] = await this.#send([job])
+    return this.#handle(job.id, answer)
   }
 
   /** Enqueues many in calls of up to 1,000 jobs; each call is done whole or not at all. Handles in the order of the requests. */
   async enqueueMany<T extends AnyTask = Untyped>(
     requests: readonly EnqueueRequest<T>[],
   ): Promise<JobHandle<TaskOutput<T>>[]> {
-    return this.#send(requests.map(({ task, input, options }) => newJob(task, input, options)))
+    const jobs = requests.map(({ task, input, options }) => newJob(task, input, options))
+    const answers = await this.#send(jobs)
+    return jobs.map(({ id }, i) => this.#handle(id, answers[i]))
   }
 
   /** A handle for a job enqueued earlier; asks nothing of Redis. */
   job<R = unknown>(id: string): JobHandle<R> {
-    return new JobHandle<R>(id, undefined, this.#queue, this.#messages)
+    return this.#handle(id, undefined)
   }
 
-  #send<R>(jobs: NewJob[]): Promise<JobHandle<R>[]> {
+  #handle<R>(id: string, enqueued: Enqueued | undefined): JobHandle<R> {
+    return new JobHandle<R>(id, enqueued, this.#queue, this.#messages)
+  }
+
+  #send(jobs: NewJob[]): Promise<Enqueued[]> {
     if (jobs.length === 0) return Promise.resolve([])
     if (this.#waiting.length === 0) setImmediate(() => void this.#flush())
-    return new Promise<Enqueued[]>((resolve, reject) => this.#waiting.push({ jobs, resolve, reject })).then(
-      (answers) => jobs.map(({ id }, i) => new JobHandle<R>(id, answers[i], this.#queue, this.#messages)),
-    )
+    return new Promise((resolve, reject) => this.#waiting.push({ jobs, resolve, reject }))
   }
 
   async #flush(): Promise<void> {

@@ -69,16 +69,17 @@ const HEADER = /^1[.+] (urgent|high|normal|low) (\d{1,15}) (\S{1,100}) (\S{1,100
 const ENDED = /^=(c|x) ([0-9a-f]+) ([0-9a-f]+)(?:\+([0-9a-f]+))? ([0-9a-f]+) (\S+)([^\n]*)\n/
 
 export function newJob(task: string, payload: unknown, options: JobOptions = {}): NewJob {
-  const { id = newJobId(), priority = 'normal' } = options
+  const { id, priority = 'normal' } = options
   if (!TASK_NAME.test(task))
     throw new TypeError(
       `"${task}" is no name of a task: at most 100 of A-Z a-z 0-9 . _ -, a letter or digit first`,
     )
-  if (!isJobId(id)) throw new TypeError(`"${id}" is no job id: 1 to 128 of A-Z a-z 0-9 . : _ -`)
+  if (id !== undefined && !isJobId(id))
+    throw new TypeError(`"${id}" is no job id: 1 to 128 of A-Z a-z 0-9 . : _ -`)
   if (!LANES.includes(priority))
     throw new TypeError(`priority is "${priority}"; it is one of ${LANES.join(', ')}`)
   return {
-    id,
+    id: id ?? newJobId(),
     lane: priority,
     when: whenOf(options),
     call: `${task} ${optionsText(options)}`,
@@ -141,11 +142,18 @@ const processPart = randomInt(36 ** 7)
   .toString(36)
   .padStart(7, '0')
 let counter = randomInt(36 ** 5)
+let timeMs = 0
+let timePart = ''
 
 /** 20 characters, ordered by time: ms, this process, a counter, all in base 36. */
 export function newJobId(): string {
   counter = (counter + 1) % 36 ** 5
-  return Date.now().toString(36).padStart(8, '0') + processPart + counter.toString(36).padStart(5, '0')
+  const nowMs = Date.now()
+  if (nowMs !== timeMs) {
+    timeMs = nowMs
+    timePart = nowMs.toString(36).padStart(8, '0')
+  }
+  return timePart + processPart + counter.toString(36).padStart(5, '0')
 }
 
 /** Answers undefined for text that is no envelope of this layout. */

@@ -99,10 +99,21 @@ describe('a child that serves several jobs at once', () => {
     ['exits', { code: 1 }, 'exited'],
     ['unhandled-rejection', { afterMs: 50 }, 'failed'],
     ['uncaught-exception', null, 'failed'],
-  ])('%s of %p names its culprit; a neighbour is handed back uncounted', async (task, input, kind) => {
+  ])('%s of %p names its culprit; a neighbour goes on in another child', async (task, input, kind) => {
     const neighbour = tiny.begin('sleeps-forever', { started: file.path })
     await file.pids()
     expect(await tiny.perform(task, input)).toMatchObject({ kind })
+    expect(new Set(await file.pids(2)).size).toBe(2)
+    neighbour.stop('cancelled', 0)
+    expect(await neighbour.outcome).toMatchObject({ kind: 'cancelled' })
+  })
+
+  test('a job whose neighbours end one child after the other is handed back uncounted', async () => {
+    const neighbour = tiny.begin('sleeps-forever', { started: file.path })
+    for (let children = 1; children <= 3; children += 1) {
+      await file.pids(children)
+      expect(await tiny.perform('exits', { code: 1 })).toMatchObject({ kind: 'exited' })
+    }
     expect(await neighbour.outcome).toMatchObject({ kind: 'handed-back' })
   })
 
@@ -132,13 +143,15 @@ describe('a child that serves several jobs at once', () => {
     expect(resultOf(await tiny.perform('tells-child'))).toBe(pid)
   })
 
-  test('a job that is out of time and does not listen takes the child with it; neighbours are handed back', async () => {
+  test('a job that is out of time and does not listen takes the child with it; neighbours go on in another', async () => {
     const neighbour = tiny.begin('sleeps-forever', { started: file.path })
     await file.pids()
     expect(await tiny.perform('sleeps-forever', null, { timeoutMs: 100 })).toMatchObject({
       kind: 'timed-out',
     })
-    expect(await neighbour.outcome).toMatchObject({ kind: 'handed-back' })
+    expect(new Set(await file.pids(2)).size).toBe(2)
+    neighbour.stop('cancelled', 0)
+    expect(await neighbour.outcome).toMatchObject({ kind: 'cancelled' })
   })
 
   test('a job that waits behind a busy loop does not run out of time, it runs in another child', async () => {

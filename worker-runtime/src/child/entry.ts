@@ -138,7 +138,7 @@ function receive(chunk: Buffer): void {
 }
 
 async function load({ modules, once, jobsAtOnce }: Extract<ToChild, { kind: 'load' }>): Promise<void> {
-  if (modules.length > 0) await loadModules(modules)
+  await loadModules(modules)
   beReady({ once, jobsAtOnce, usageIsCounted: false })
   sendNow({ kind: 'ready', tasks: [...definedTasks().keys()] })
 }

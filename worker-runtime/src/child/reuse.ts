@@ -1,7 +1,8 @@
 // Children that serve many attempts, several at once if wanted. A child that is spent (its number of jobs, its memory, an error that
 // nobody caught) takes no more, ends when its jobs are done, and is replaced. When a child dies under several attempts and nobody
-// knows whose fault it was, each of them runs once more alone: the culprit dies again, its neighbours come through unharmed.
-// waiting → in a child → ended, or: → suspect → alone in a fresh child → ended
+// knows whose fault it was, each of them runs once more alone: the culprit dies again, its neighbours come through unharmed. Where it
+// is known, the neighbours go on in another child.
+// waiting → in a child → ended, or: → waiting, or: → suspect → alone in a fresh child → ended
 import type { Child } from './child.ts'
 import { InFreshChild, type Pool } from './fresh.ts'
 import {
@@ -37,7 +38,8 @@ export class ReusedChildren implements Pool {
   readonly #members = new Set<Member>()
   readonly #attempts = new Set<PooledAttempt>()
   readonly #waiting: PooledAttempt[] = []
-  #suspects: Promise<void> = Promise.resolve()
+  readonly #suspects: PooledAttempt[] = []
+  #alone = 0
   #starting = 0
   #lastRun = 0
   #isStopping = false
@@ -115,39 +117,53 @@ export class ReusedChildren implements Pool {
       case 'ended':
         this.#end(pooled, run.outcome())
         break
-      case 'not-begun':
-        if (pooled.childrenTried >= MOST_CHILDREN_TRIED) this.#end(pooled, run.outcome())
-        else this.#waiting.unshift(pooled)
-        break
-      case 'neighbour':
-        run.cause = { kind: 'handed-back', message: 'another job ended the child that this job was in' }
-        this.#end(pooled, run.outcome())
+      case 'elsewhere':
+        if (pooled.childrenTried < MOST_CHILDREN_TRIED) this.#waiting.unshift(pooled)
+        else this.#giveUp(pooled, run, child)
         break
       case 'suspect':
-        this.#suspect(pooled)
+        pooled.turnBeforeMs = this.#options.clock.nowMs() + pooled.attempt.timeoutMs
+        this.#suspects.push(pooled)
+        this.#serveSuspects()
     }
     this.#serve()
   }
 
-  /** One after the other, so that the other children keep the machine. The attempt that was cut short is void: its time begins anew. */
-  #suspect(pooled: PooledAttempt): void {
-    const turnBeforeMs = this.#options.clock.nowMs() + pooled.attempt.timeoutMs
-    this.#suspects = this.#suspects.then(async () => {
-      if (!this.#attempts.has(pooled)) return
-      if (this.#options.clock.nowMs() > turnBeforeMs) return this.#endWaiting(pooled, 'handed-back')
-      const alone = new InFreshChild(this.#options.spares.take(), this.#options.clock, (child) => {
-        this.#lastRun += 1
-        const { attempt, hooks } = pooled
-        return new Run(child, attempt, { id: this.#lastRun, hooks, clock: this.#options.clock })
-      })
-      pooled.running = alone
-      this.#end(pooled, await alone.outcome)
+  /** Children that other jobs end, time after time, are no sign that children cannot start here. */
+  #giveUp(pooled: PooledAttempt, run: Run, child: Child): void {
+    if (child.culprit || child.diedUnder > 0)
+      run.cause = { kind: 'handed-back', message: 'other jobs ended every child that this job was in' }
+    this.#end(pooled, run.outcome())
+  }
+
+  /** As many at once as there are children. The attempt that was cut short is void: its time begins anew. */
+  #serveSuspects(): void {
+    while (this.#alone < this.#options.children) {
+      const pooled = this.#suspects.shift()
+      if (!pooled) break
+      if (this.#options.clock.nowMs() > pooled.turnBeforeMs) this.#endWaiting(pooled, 'handed-back')
+      else void this.#runAlone(pooled)
+    }
+  }
+
+  async #runAlone(pooled: PooledAttempt): Promise<void> {
+    this.#alone += 1
+    const alone = new InFreshChild(this.#options.spares.take(), this.#options.clock, (child) => {
+      this.#lastRun += 1
+      const { attempt, hooks } = pooled
+      return new Run(child, attempt, { id: this.#lastRun, hooks, clock: this.#options.clock })
     })
+    pooled.running = alone
+    this.#end(pooled, await alone.outcome)
+    this.#alone -= 1
+    this.#serveSuspects()
   }
 
   #endWaiting(pooled: PooledAttempt, reason: StopReason): void {
-    const at = this.#waiting.indexOf(pooled)
-    if (at >= 0) this.#waiting.splice(at, 1)
+    for (const line of [this.#waiting, this.#suspects]) {
+      const at = line.indexOf(pooled)
+      if (at >= 0) line.splice(at, 1)
+    }
     const message = pooled.childrenTried
       ? 'the child of this job died, and its turn to run alone did not come'
       : 'the job was stopped before it had begun'
@@ -209,6 +225,8 @@ class PooledAttempt implements RunningAttempt {
   readonly outcome: Promise<Outcome>
   running: Run | InFreshChild | undefined
   childrenTried = 0
+  /** A suspect that has not had its turn by then is handed back. */
+  turnBeforeMs = Number.POSITIVE_INFINITY
   readonly #endWaiting: (reason: StopReason) => void
   #settle: (outcome: Outcome) => void = () => {}
 
@@ -232,9 +250,9 @@ class PooledAttempt implements RunningAttempt {
 }
 
 /** What an attempt that is over, or whose child is gone, has coming. */
-function fateOf(run: Run, child: Child): 'ended' | 'not-begun' | 'neighbour' | 'suspect' {
+function fateOf(run: Run, child: Child): 'ended' | 'elsewhere' | 'suspect' {
   if (run.result || run.cause) return 'ended'
-  if (!run.isAccepted) return 'not-begun'
-  if (child.culprit) return child.culprit === run ? 'ended' : 'neighbour'
+  if (!run.isAccepted) return 'elsewhere'
+  if (child.culprit) return child.culprit === run ? 'ended' : 'elsewhere'
   return child.diedUnder > 1 ? 'suspect' : 'ended'
 }

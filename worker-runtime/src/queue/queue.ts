@@ -111,9 +111,11 @@ export class Queue {
   async enqueue(jobs: readonly NewJob[]): Promise<Enqueued[]> {
     const answers: Enqueued[] = []
     for (const part of callsOf(jobs)) {
-      const args = part.flatMap((job) => [job.id, job.lane, job.when, job.call, job.payload])
       try {
-        answers.push(...((await this.#run('enqueue', args)) as Enqueued[]))
+        const known = (await this.#run('enqueue', enqueueArgs(part))) as (number | Enqueued)[]
+        for (const _ of part) answers.push('created')
+        const first = answers.length - part.length
+        for (let i = 0; i < known.length; i += 2) answers[first + Number(known[i])] = known[i + 1] as Enqueued
       } catch (error) {
         if (!(error instanceof RedisUnavailable) || answers.length === 0) throw error
         throw new RedisUnavailable(error.message, { maybeDone: true, cause: error })
@@ -321,6 +323,18 @@ function refusalOf(error: unknown, queue: string): unknown {
       `Redis is out of memory and refuses to write for queue ${queue}: raise maxmemory, or let workers catch up`,
     )
   return error
+}
+
+/** Most jobs of a call are alike but for id and payload: what a job shares with the one before it is not said again. */
+function enqueueArgs(jobs: readonly NewJob[]): string[] {
+  const args: string[] = []
+  let last = ''
+  for (const { id, lane, when, call, payload } of jobs) {
+    const head = `${lane} ${when || '-'} ${call}`
+    args.push(id, head === last ? '' : head, payload)
+    last = head
+  }
+  return args
 }
 
 function* callsOf(jobs: readonly NewJob[]): Generator<readonly NewJob[]> {

@@ -42,7 +42,7 @@ export function loadScripts(clock = "redis.call('TIME')"): Scripts {
     `local DEFAULTS = { ${luaFields()} }\n` +
     `local LAYOUT, LEASE_MS, RENEW_MS = ${LAYOUT}, ${LEASE_MS}, ${RENEW_MS}\n`
   const script = (verb: Verb): Script => {
-    const source = constants + shared + read(verb)
+    const source = constants + withWhatItUses(read(verb), shared)
     return { source, sha: createHash('sha1').update(source).digest('hex') }
   }
   return Object.fromEntries(VERBS.map((verb) => [verb, script(verb)])) as unknown as Scripts
@@ -65,6 +65,14 @@ export async function run(
 
 function read(name: string): string {
   return readFileSync(new URL(`./scripts/${name}.lua`, import.meta.url), 'utf8')
+}
+
+/** Redis makes all functions of a script anew at each call, so a verb gets only those of the shared ones that it names. */
+function withWhatItUses(verb: string, shared: string): string {
+  return shared.split(/^(?=local )/m).reduceRight((kept, piece) => {
+    const name = /^local (?:function )?(\w+)/.exec(piece)?.[1]
+    return !name || new RegExp(`\\b${name}\\b`).test(kept) ? piece + kept : kept
+  }, verb)
 }
 
 function luaFields(): string {
