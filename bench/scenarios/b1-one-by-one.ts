@@ -6,7 +6,7 @@ export const b1: Scenario = {
   id: 'B1',
   title: 'Enqueue one by one',
   about: 'One producer enqueues, each call awaited before the next; acknowledged jobs a second.',
-  peers: ['millhand-fork', 'bullmq', 'asynq', 'celery-prefork', 'rq', 'huey', 'dramatiq', 'graphile-worker'],
+  peers: ['millhand-fork', 'bullmq', 'asynq', 'celery-prefork', 'rq', 'huey', 'dramatiq'],
   jobs: { warmUp: 2_000, most: 50_000 },
   isOfProducers: true,
   figures: ENQUEUE_FIGURES,

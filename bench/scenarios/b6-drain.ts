@@ -18,7 +18,6 @@ export const b6: Scenario = {
     'rq-simple',
     'huey',
     'dramatiq',
-    'graphile-worker',
   ],
   jobs: { warmUp: 3_000, most: 300_000 },
   figures: DRAIN_FIGURES,
