@@ -56,7 +56,7 @@ onTestbed('a cluster of single processes', () => {
     await cluster.kubectl(['create', 'namespace', 'restricted'])
     const level = 'pod-security.kubernetes.io/enforce=restricted'
     await cluster.kubectl(['label', 'namespace', 'restricted', level])
-  }, 30 * MINUTE_MS)
+  }, 60 * MINUTE_MS)
 
   afterAll(() => cluster?.stop(), MINUTE_MS)
 
