@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { connect } from 'millhand/client'
 import { eventually } from '../eventually.ts'
 import { redisUrl } from '../redis.ts'
-import { childrenOf, isAlive } from '../worker-runtime/child/tiny-children.ts'
+import { childrenOf, isAlive, zygoteOf } from '../worker-runtime/child/tiny-children.ts'
 import { scene } from './scene.ts'
 
 const FORKED = fileURLToPath(new URL('../tasks/forked.ts', import.meta.url))
@@ -35,7 +35,7 @@ test(
         for (const number of (await handle.result({ timeoutMs: 300_000 })) as string[]) seen.add(number)
     }
     await run(CHILDREN / 10) // until the heap of the worker has its usual size
-    const zygote = zygoteOf(worker.pid)
+    const zygote = zygoteOf(worker.pid) ?? 0
     const before = [worker.pid, zygote].map(weigh)
     await run(CHILDREN - CHILDREN / 10)
     expect(seen.size).toBe(CHILDREN * RANDOMS)
@@ -86,7 +86,7 @@ test('a worker that is PID 1 and whose zygote is killed under load leaves no zom
   const [worker = 0] = childrenOf(unshare.pid ?? 0)
   expect(pidInside(worker)).toBe(1)
   for (let round = 0; round < 5; round += 1) {
-    const zygote = zygoteOf(worker)
+    const zygote = zygoteOf(worker) ?? 0
     const handles = await queue.enqueueMany([
       ...Array.from({ length: 20 }, () => ({ task: 'orphans', input: {} })),
       ...Array.from({ length: 20 }, () => ({ task: 'waits', input: { ms: 20 } })),
@@ -101,19 +101,14 @@ test('a worker that is PID 1 and whose zygote is killed under load leaves no zom
   client.close()
 }, 120_000)
 
-function zygoteOf(worker: number): number {
-  const isZygote = (pid: number) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('zygote-entry')
-  return childrenOf(worker).find(isZygote) ?? 0
-}
-
 function pidInside(pid: number): number {
   return Number(/^NSpid:.*\t(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1])
 }
 
 function weigh(pid: number): { descriptors: number; rssBytes: number; socketFiles: number } {
-  const sockets = readdirSync(`/proc/${pid}/fd`).length
+  const descriptors = readdirSync(`/proc/${pid}/fd`).length
   const rssKib = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
-  return { descriptors: sockets, rssBytes: Number(rssKib) * 1024, socketFiles: socketFiles().length }
+  return { descriptors, rssBytes: Number(rssKib) * 1024, socketFiles: socketFiles().length }
 }
 
 /** Unix sockets with a path that names the product: there are none, since a child's ends are sent to it. */

@@ -8,7 +8,16 @@ import { fileURLToPath } from 'node:url'
 import { jest } from '@jest/globals'
 import { loadNative, pathOfNative, whyNoFork } from '../../../worker-runtime/src/child/native.ts'
 import { eventually } from '../../eventually.ts'
-import { allGone, childrenOf, isAlive, pidFile, resultOf, startTiny, type Tiny } from './tiny-children.ts'
+import {
+  allGone,
+  childrenOf,
+  isAlive,
+  pidFile,
+  resultOf,
+  startTiny,
+  type Tiny,
+  zygoteOf,
+} from './tiny-children.ts'
 
 jest.setTimeout(120_000) // real processes, on a machine that may be busy
 
@@ -16,8 +25,6 @@ const taskFile = (name: string) => fileURLToPath(new URL(`../../tasks/${name}.ts
 const FORKED = taskFile('forked')
 const SOURCES = fileURLToPath(new URL('../../../worker-runtime/src/native', import.meta.url))
 const WORKER = fileURLToPath(new URL('./worker-to-be-killed.ts', import.meta.url))
-const isZygote = (pid: number) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('zygote-entry')
-const zygoteOf = (worker: number) => childrenOf(worker).find(isZygote)
 const descriptors = () => readdirSync('/proc/self/fd').length
 
 describe('the compiled files', () => {

@@ -100,6 +100,13 @@ export function childrenOf(pid: number): number[] {
     .map(Number)
 }
 
+/** The zygote that a worker has now. */
+export function zygoteOf(worker: number): number | undefined {
+  return childrenOf(worker).find((pid) =>
+    readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('zygote-entry'),
+  )
+}
+
 export function resultOf(outcome: Outcome): unknown {
   if (outcome.kind !== 'succeeded') throw new Error(`the attempt did not succeed: ${JSON.stringify(outcome)}`)
   return JSON.parse(outcome.result)

@@ -189,7 +189,8 @@ function numberAfter(word: string, text: string | undefined): number {
   return Number(line?.[1] ?? 0)
 }
 
-function read(path: string): string | undefined {
+/** Of /proc or /sys, where what was there may be gone. */
+export function read(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8')
   } catch {

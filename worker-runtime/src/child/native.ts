@@ -20,6 +20,8 @@ export interface Native {
 }
 
 const TESTED_MAJORS = [22, 24, 26]
+/** What Node is started with to be a zygote; its children hide it from what they start. */
+export const ZYGOTE_OPTIONS = ['--single-threaded', '--v8-pool-size=1', '--use-largepages=silent']
 
 export function pathOfNative(arch: string = process.arch): string {
   return fileURLToPath(new URL(`../../prebuilt/linux-${arch}-glibc/fork.node`, import.meta.url))

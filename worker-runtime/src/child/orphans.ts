@@ -1,6 +1,6 @@
 // Where the worker is PID 1 (of a container), it inherits every process whose parent has died: children of a dead zygote, processes that
 // jobs left behind. Somebody must wait for them, or they stay as zombies. children.ts starts this.
-import { readFileSync } from 'node:fs'
+import { read } from './memory.ts'
 import { loadNative, type Native } from './native.ts'
 
 const EVERY_MS = 1_000
@@ -33,17 +33,9 @@ function nativeOrNothing(): Native | undefined {
 
 function childrenOfThis(): number[] {
   const text = read(`/proc/self/task/${process.pid}/children`)
-  return text.split(' ').filter(Boolean).map(Number)
+  return (text ?? '').split(' ').filter(Boolean).map(Number)
 }
 
 function isZombie(pid: number): boolean {
-  return read(`/proc/${pid}/stat`).includes(') Z ')
-}
-
-function read(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return '' // it is gone
-  }
+  return read(`/proc/${pid}/stat`)?.includes(') Z ') ?? false
 }

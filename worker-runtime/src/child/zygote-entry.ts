@@ -14,12 +14,11 @@ import {
   sayHowItEnds,
   sendNow,
 } from './entry.ts'
-import { loadNative } from './native.ts'
+import { loadNative, ZYGOTE_OPTIONS } from './native.ts'
 import { readerInChild, type ToChild } from './protocol.ts'
 import { makeRandomnessForkable, renewRandomness } from './randomness.ts'
 
 const CONTROL = 3
-const OPTIONS_OF_ZYGOTE = ['--single-threaded', '--v8-pool-size=1', '--use-largepages=silent']
 const NEEDS_NO_WORKERS_MAJOR = 26 // from V8 14 on, a collection in a child waits for a thread that is not there
 const PATIENCE_MS = 500
 const TIMES_CLEAN = 2 // a server that is about to listen shows up a turn of the loop later
@@ -30,7 +29,7 @@ const OWN_RESOURCES = ['PipeWrap', 'TTYWrap', 'CloseReq']
 let pid = process.pid
 const native = loadNative()
 const hasToldV8 = native.beZygote()
-process.execArgv = process.execArgv.filter((option) => !OPTIONS_OF_ZYGOTE.includes(option))
+process.execArgv = process.execArgv.filter((option) => !ZYGOTE_OPTIONS.includes(option))
 Object.defineProperty(process, 'pid', { get: () => pid, enumerable: true, configurable: true })
 makeRandomnessForkable()
 sayHowItEnds()

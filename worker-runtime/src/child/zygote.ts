@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { getSystemErrorName } from 'node:util'
 import type { Log } from '../log.ts'
 import { asError, type Birth, type Failure } from './child.ts'
-import type { Native } from './native.ts'
+import { type Native, ZYGOTE_OPTIONS } from './native.ts'
 import { describeEnding, type Ending } from './outcome.ts'
 import { Tail } from './output.ts'
 import { encodeToChild, type FromZygote, readerOfZygote } from './protocol.ts'
@@ -17,7 +17,6 @@ import { nodeOptions, RUNS_FROM_SOURCE } from './spawn.ts'
 const ENTRY = fileURLToPath(
   new URL(RUNS_FROM_SOURCE ? './zygote-entry.ts' : './zygote-entry.js', import.meta.url),
 )
-const OPTIONS = ['--single-threaded', '--v8-pool-size=1', '--use-largepages=silent']
 const LOAD_DEADLINE_MS = 60_000
 const FORK_DEADLINE_MS = 5_000
 const LAST_WORDS_BYTES = 4 * 1024
@@ -69,7 +68,7 @@ export class Zygote {
     try {
       this.#node = spawn(
         process.execPath,
-        [...OPTIONS, ...nodeOptions(maxMemoryBytes), ENTRY],
+        [...ZYGOTE_OPTIONS, ...nodeOptions(maxMemoryBytes), ENTRY],
         // Symbols that are looked up late would be looked up in every child again.
         { detached: true, stdio: ['ignore', 'pipe', 'pipe', theirs], env: { ...env, LD_BIND_NOW: '1' } },
       )
