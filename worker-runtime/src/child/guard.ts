@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import type { Log } from '../log.ts'
 
 const SCRIPT = `
-groups=' '
+groups=" $* "
 while read -r line; do
   group=\${line#?}
   case $line in
@@ -56,7 +56,9 @@ export class Guard {
   }
 
   #start(): void {
-    const shell = spawn('sh', ['-c', SCRIPT], {
+    this.#told = new Set(this.#groups)
+    // The first groups are arguments, not lines: there is no moment at which the shell lives and does not know them.
+    const shell = spawn('sh', ['-c', SCRIPT, 'sh', ...[...this.#told].map(String)], {
       detached: true,
       stdio: ['pipe', 'ignore', 'ignore'],
       env: pathOnly(),
@@ -65,8 +67,6 @@ export class Guard {
     shell.stdin?.on('error', () => {}) // its end is told by 'close'
     shell.once('error', (error) => this.#log.debug('no guard: sh cannot be started', { error }))
     shell.once('close', () => this.#ended(shell))
-    this.#told = new Set()
-    this.#tell()
   }
 
   #ended(shell: ChildProcess): void {
