@@ -1,10 +1,21 @@
 // The programs of the testbed that are compiled on the spot: Kubernetes, etcd and CoreDNS from their Go modules in one binary
 // (binary/main.go), and the small C program that is the box's first process and the pause image. Kept by the hash of their sources.
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs'
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { theOutside } from '../../operator/src/local/outside.ts'
+import { isAlive, markOf, type ProcessMark, until } from './processes.ts'
 import { findProgram, run } from './run.ts'
 
 const sources = fileURLToPath(new URL('binary', import.meta.url))
@@ -42,9 +53,54 @@ export const kubernetesVersion = () =>
 
 /** Names of `NAMES` and `init`, in one folder. */
 export async function buildBinaries(building: Building): Promise<string> {
+  if (areBinariesBuilt()) return binariesFolder()
+  mkdirSync(cacheFolder(), { recursive: true })
+  return alone(join(cacheFolder(), 'building.json'), building, () => build(building))
+}
+
+/** Two suites may need it at the same time, and compiling twice at once takes twice as long. */
+async function alone<T>(lock: string, { say, signal }: Building, work: () => Promise<T>): Promise<T> {
+  const mine = `${lock}.${process.pid}`
+  writeFileSync(mine, JSON.stringify(markOf(process.pid)))
+  try {
+    for (let isFirst = true; !isLinked(mine, lock); isFirst = false) {
+      const holder = readHolder(lock)
+      if (holder && !isAlive(holder)) rmSync(lock, { force: true })
+      else if (isFirst) say(`Process ${holder?.pid} builds it: waiting`)
+      await until(() => !isAlive(readHolder(lock)), { withinMs: 7_200_000, everyMs: 250, signal })
+    }
+    try {
+      return await work()
+    } finally {
+      rmSync(lock, { force: true })
+    }
+  } finally {
+    rmSync(mine, { force: true })
+  }
+}
+
+function readHolder(lock: string): ProcessMark | undefined {
+  try {
+    return JSON.parse(readFileSync(lock, 'utf8'))
+  } catch {
+    return undefined
+  }
+}
+
+/** False when the other name is taken. A link is made whole or not at all. */
+export function isLinked(file: string, as: string): boolean {
+  try {
+    linkSync(file, as)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    return false
+  }
+}
+
+async function build(building: Building): Promise<string> {
   const folder = binariesFolder()
   if (areBinariesBuilt()) return folder
-  mkdirSync(cacheFolder(), { recursive: true })
   const temporary = mkdtempSync(join(cacheFolder(), 'building-'))
   try {
     await run(['gcc', '-O2', '-static', '-o', join(temporary, 'init'), join(sources, 'init.c')], {
@@ -80,8 +136,16 @@ async function buildKubernetes(output: string, { say, signal }: Building): Promi
   let built = 0
   const progress = setInterval(() => say(`  ${built} of at most ${total} packages`), 15_000)
   try {
-    const build = [go, 'build', '-v', '-trimpath', '-buildvcs=false', '-ldflags', `-s -w ${flags.join(' ')}`]
-    await run([...build, '-o', output, '.'], { folder: sources, env, signal, onLine: () => built++ })
+    const compile = [
+      go,
+      'build',
+      '-v',
+      '-trimpath',
+      '-buildvcs=false',
+      '-ldflags',
+      `-s -w ${flags.join(' ')}`,
+    ]
+    await run([...compile, '-o', output, '.'], { folder: sources, env, signal, onLine: () => built++ })
   } finally {
     clearInterval(progress)
   }

@@ -1,20 +1,11 @@
 // Kubernetes as single processes of this machine, in a box of their own (box.ts): started in order, kept by pid in one folder, and
 // ended together. cluster.ts starts it where nobody gives a cluster and there is no kind.
 import { spawn } from 'node:child_process'
-import {
-  existsSync,
-  linkSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { freePort } from '../free-port.ts'
 import { type ApiAccess, call, isFound, isNodeReady } from './api.ts'
-import { areBinariesBuilt, buildBinaries, kubernetesVersion } from './binary.ts'
+import { areBinariesBuilt, buildBinaries, isLinked, kubernetesVersion } from './binary.ts'
 import {
   type Box,
   closeBox,
@@ -144,17 +135,13 @@ function isBeingStarted(folder: string): boolean {
   return state !== undefined && !state.isUp && isAlive(state.startedBy)
 }
 
-/** False when another process that starts a cluster in this folder was first. A link is made whole or not at all. */
+/** False when another process that starts a cluster in this folder was first. */
 function claimFolder(state: State): boolean {
   const file = stateFile(state.layout.folder)
   const mine = `${file}.${process.pid}`
   writeFileSync(mine, JSON.stringify(state), { mode: 0o600 })
   try {
-    linkSync(mine, file)
-    return true
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    return false
+    return isLinked(mine, file)
   } finally {
     rmSync(mine)
   }
