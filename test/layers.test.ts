@@ -40,7 +40,7 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
   {
     from: /^worker-runtime\/src\/queue\//,
     among: /^worker-runtime/,
-    only: /src\/(queue\/|job\.ts)/,
+    only: /src\/(queue\/|job\.ts|log\.ts)/,
     because: 'queue/ knows jobs and Redis, nothing else',
   },
   {
@@ -78,6 +78,18 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
     among: /^(millhand|worker-runtime|cli|@millhand)/,
     only: /^millhand\/queue$/,
     because: 'the operator knows only millhand/queue',
+  },
+  {
+    from: /^operator\/src\/reconciling\//,
+    among: /^(operator|millhand)/,
+    only: /^operator\/src\/reconciling\/|^millhand\/queue$/,
+    because: 'reconciling/ knows neither queues nor pools: of millhand/queue only the log',
+  },
+  {
+    from: /^operator\/src\/kube\//,
+    among: /^(operator|millhand)/,
+    only: /^operator\/src\/(reconciling|kube)\//,
+    because: 'kube/ knows the API server, nothing of queues or pools',
   },
   {
     from: /^operator\/src\/resources\//,
@@ -140,7 +152,7 @@ const reserved: { word: RegExp; only: RegExp; because: string }[] = [
   },
   {
     word: /Date\.now\(/,
-    only: /src\/main\.ts$|log\.ts$|src\/job\.ts$|queue\/queue\.ts$|local\/outside\.ts$|cli\/src\//,
+    only: /src\/main\.ts$|log\.ts$|kube\/client\.ts$|src\/job\.ts$|queue\/queue\.ts$|local\/outside\.ts$|cli\/src\//,
     because: 'time is an argument of decisions',
   },
   {

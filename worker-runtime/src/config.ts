@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { resolve } from 'node:path'
-import type { Level } from './log.ts'
+import { LEVELS, type Level } from './log.ts'
 
 /** What is wrong with how the worker was started, in one sentence, with the remedy. */
 export class ConfigError extends Error {
@@ -42,7 +42,6 @@ export interface Config {
 type Environment = Readonly<Record<string, string | undefined>>
 
 const MODES: readonly IsolationMode[] = ['Fork', 'Spawn', 'Reuse']
-const LEVELS: readonly Level[] = ['debug', 'info', 'warn', 'error']
 
 /** Throws ConfigError. `files` are the task modules of the command line, relative to the working folder. */
 export function readConfig(files: readonly string[], env: Environment = process.env): Config {

@@ -3,7 +3,7 @@ export type Level = 'debug' | 'info' | 'warn' | 'error'
 export type Facts = Record<string, unknown>
 export type Log = Record<Level, (message: string, facts?: Facts) => void>
 
-const ORDER: Level[] = ['debug', 'info', 'warn', 'error']
+export const LEVELS: readonly Level[] = ['debug', 'info', 'warn', 'error']
 
 export interface LogOptions {
   level: Level
@@ -14,7 +14,7 @@ export interface LogOptions {
 /** A log that drops what is below `level`. An Error among the facts is written as its message, code and stack. */
 export function createLog({ level, write, fields = {} }: LogOptions): Log {
   const at = (messageLevel: Level) =>
-    ORDER.indexOf(messageLevel) < ORDER.indexOf(level)
+    LEVELS.indexOf(messageLevel) < LEVELS.indexOf(level)
       ? () => {}
       : (message: string, facts: Facts = {}) =>
           write(
