@@ -20,6 +20,8 @@ export interface ClusterOptions {
 export interface Cluster {
   kind: 'given' | 'kind' | 'testbed'
   kubeconfig: string
+  /** A path, or a name on the PATH. */
+  kubectlProgram: string
   /** Its standard output; fails with what kubectl says. */
   kubectl(args: readonly string[], options?: { stdin?: string }): Promise<string>
   /**

@@ -23,6 +23,7 @@ export function onThisMachine(kind: Cluster['kind'], kubeconfig: string, owner: 
   return {
     kind,
     kubeconfig,
+    kubectlProgram: 'kubectl',
     kubectl: async (args, options = {}) => {
       if (!(await findProgram('kubectl'))) throw new Error('there is no kubectl on the PATH: install it')
       return run(['kubectl', `--kubeconfig=${kubeconfig}`, ...args], options)

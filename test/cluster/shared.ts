@@ -21,12 +21,13 @@ export async function sharedCluster(): Promise<SharedCluster> {
   const say = (line: string) => process.stderr.write(`${line}\n`)
   const cluster = await startCluster({ folder, endsWithMe: true, say })
   await installResources(cluster)
-  return Object.assign(cluster, {
+  const more = {
     newNamespace: (prefix: string) => newNamespace(cluster, prefix),
     deleteNamespace: async (namespace: string | undefined) => {
       if (namespace) await cluster.kubectl(['delete', 'namespace', namespace, '--wait=false'])
     },
-  })
+  }
+  return Object.assign(cluster, more)
 }
 
 /** Ends the cluster of this run, if there is one. */

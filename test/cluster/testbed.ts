@@ -196,14 +196,16 @@ class Testbed implements Cluster {
     await this.#wait('the first service account', () => isFound(this.#access, account))
     await this.#wait('CoreDNS', () => this.#hasUdpPort(53))
     this.#state.isUp = true
-    say(`kubectl of the same version: ${join(binaries, 'kubectl')}`)
+    say(`kubectl of the same version: ${this.kubectlProgram}`)
     this.#save()
   }
 
-  kubectl: Cluster['kubectl'] = (args, options = {}) => {
-    const program = join(this.#state.layout.binaries, 'kubectl')
-    return run([program, `--kubeconfig=${this.kubeconfig}`, ...args], options)
+  get kubectlProgram(): string {
+    return join(this.#state.layout.binaries, 'kubectl')
   }
+
+  kubectl: Cluster['kubectl'] = (args, options = {}) =>
+    run([this.kubectlProgram, `--kubeconfig=${this.kubeconfig}`, ...args], options)
 
   inside: Cluster['inside'] = (command, options = {}) => {
     const resolvConf = join(this.#state.layout.folder, 'resolv.conf')

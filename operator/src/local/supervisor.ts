@@ -4,15 +4,14 @@
 import { setTimeout as after } from 'node:timers/promises'
 import {
   type Connection,
-  type Depth,
   openQueue,
   type Queue,
   RedisUnavailable,
   stirredChannel,
   type WorkerEntry,
 } from 'millhand/queue'
+import { heldByPod, loadOfQueue, lookAt, type QueueView } from '../redis/view.ts'
 import { queueSettings, type TaskQueue } from '../resources/task-queue.ts'
-import { type Measured, measure, rateOf } from '../worker-pool/rates.ts'
 import { type QueueLoad, shareOf } from '../worker-pool/replicas.ts'
 import type { LocalPool, Manifests } from './manifests.ts'
 import { type PoolContext, type PoolMakeup, RunningPool } from './pool.ts'
@@ -37,12 +36,6 @@ const BUSY_TICK_MS = 250
 const IDLE_TICK_MS = 1000
 /** A job that is due exactly now should be seen as due. */
 const DUE_MARGIN_MS = 5
-
-interface QueueView {
-  depth: Depth
-  measured: Measured
-  heldByPod: ReadonlyMap<string, number>
-}
 
 export class Supervisor {
   readonly #options: SupervisorOptions
@@ -174,9 +167,8 @@ export class Supervisor {
     if (views === 'unknown') return pool.step({ queues: 'unknown', heldBy: () => 0 })
     const served = pool.makeup.queues.flatMap(({ name }) => views.get(name) ?? [])
     const loads = pool.makeup.queues.flatMap((queue) => this.#loadOf(queue, pool, views))
-    const heldBy = (podUid: string) =>
-      served.reduce((held, view) => held + (view.heldByPod.get(podUid) ?? 0), 0)
-    return pool.step({ queues: loads, heldBy })
+    const held = heldByPod(served)
+    return pool.step({ queues: loads, heldBy: (podUid) => held.get(podUid) ?? 0 })
   }
 
   async #observe(): Promise<ReadonlyMap<string, QueueView> | 'unknown'> {
@@ -205,39 +197,16 @@ export class Supervisor {
     const hasWorkers = [...this.#pools.values()].some(
       (pool) => pool.workers.length > 0 && pool.makeup.queues.includes(queue),
     )
-    // In this order a job that is claimed in between is in neither, for one tick; the other way round it would be in both and
-    // start a worker for nothing.
-    const wasBusy = (this.#views.get(name)?.depth.busy ?? 1) > 0
-    const workers = hasWorkers || wasBusy ? await queue.workers() : []
-    await this.#reapSilent(queue, workers)
-    const depth = await queue.depth()
-    const heldByPod = new Map<string, number>()
-    for (const { podUid, held } of workers) heldByPod.set(podUid, (heldByPod.get(podUid) ?? 0) + held)
-    const { enqueued, completed, retried, buried, cancelled } = depth.counts
-    const counters = { enqueued, ended: completed + retried + buried + cancelled, busy: depth.busy }
     const nowMs = this.#options.outside.nowMs()
-    this.#views.set(name, {
-      depth,
-      heldByPod,
-      measured: measure(this.#views.get(name)?.measured, counters, nowMs),
-    })
+    const view = await lookAt(queue, this.#views.get(name), { hasWorkers, nowMs })
+    await this.#reapSilent(queue, view.workers)
+    this.#views.set(name, view)
   }
 
   #loadOf(queue: Queue, { makeup }: RunningPool, views: ReadonlyMap<string, QueueView>): QueueLoad[] {
     const view = views.get(queue.name)
     if (!view) return []
-    const { ready, busy, maxBusy, suspended, paused } = view.depth
-    const rate = rateOf(view.measured)
-    return [
-      {
-        ready,
-        busy,
-        ...(maxBusy !== undefined && { maxBusy }),
-        isStopped: suspended || paused,
-        share: shareOf(makeup.local.pool.slots, this.#slotsServing(queue)),
-        ...(rate && { rate }),
-      },
-    ]
+    return [loadOfQueue(view, shareOf(makeup.local.pool.slots, this.#slotsServing(queue)))]
   }
 
   #slotsServing(queue: Queue): number {

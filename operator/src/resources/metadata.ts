@@ -35,10 +35,18 @@ export function withMetadata(schema: Schema): Schema {
 }
 
 const TEXTS: Schema = { type: 'object', additionalProperties: { type: 'string' } }
+const LABELS: Schema = {
+  type: 'object',
+  additionalProperties: {
+    type: 'string',
+    maxLength: 63,
+    pattern: '^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$',
+  },
+}
 const OPEN: Schema = { 'x-kubernetes-preserve-unknown-fields': true }
 const STANDARD: Record<string, Schema> = {
   namespace: { type: 'string', maxLength: 63, pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$' },
-  labels: TEXTS,
+  labels: LABELS,
   annotations: TEXTS,
   uid: { type: 'string' },
   finalizers: OPEN,

@@ -17,6 +17,7 @@ export interface Schema {
   pattern?: string
   minItems?: number
   maxItems?: number
+  maxProperties?: number
   items?: Schema
   required?: readonly string[]
   properties?: Readonly<Record<string, Schema>>
@@ -94,6 +95,11 @@ function checkObject(value: Record<string, unknown>, schema: Schema, path: Path)
     if (Object.hasOwn(value, name) && value[name] !== null) continue
     // A default may itself lack fields that have defaults: `default: {}` all the way down.
     take(name, checkAgainstSchema(structuredClone(property.default), property, [...path, name]))
+  }
+  const count = Object.keys(value).length
+  if (schema.maxProperties !== undefined && count > schema.maxProperties) {
+    const message = `${named(path)} has ${count} fields; it may have ${schema.maxProperties} at most`
+    problems.push(problem(path, message))
   }
   for (const name of schema.required ?? []) {
     if (!Object.hasOwn(value, name) && !Object.hasOwn(result, name)) {
@@ -187,6 +193,10 @@ export const PATTERNS: Readonly<Record<string, string>> = {
     'a number of bytes with an optional unit: 512Mi, 1.5Gi or 200M',
   '^(\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))))?$':
     'a quantity: 500m, 2, 512Mi or 1.5Gi',
+  '^(0|[1-9][0-9]*)%$': 'a percentage: 25% (or a whole number of pods, without quotes)',
+  '^(0|[1-9][0-9]?|100)%$': 'a percentage up to 100: 25% (or a whole number of pods, without quotes)',
+  '^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$':
+    'the value of a label: letters, digits and inner dashes, dots and underscores',
 }
 
 function typeProblem(value: unknown, schema: Schema, path: Path): Problem | undefined {

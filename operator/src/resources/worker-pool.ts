@@ -103,6 +103,8 @@ interface ScalingRulesSpec {
 
 const ISOLATION = ['spec', 'isolation']
 const SCALING = ['spec', 'scaling']
+const ROLLOUT = ['spec', 'rollout']
+const POD_METADATA = ['spec', 'template', 'metadata']
 const POD = ['spec', 'template', 'spec']
 
 export const WORKER_POOL_RULES: readonly Rule<WorkerPoolSpec>[] = [
@@ -147,6 +149,21 @@ export const WORKER_POOL_RULES: readonly Rule<WorkerPoolSpec>[] = [
     message: 'latencySeconds is needed with type Latency, and only there',
     broken: ({ scaling: { target } }) =>
       when((target.type === 'Latency') !== (target.latencySeconds !== undefined), [...SCALING, 'target']),
+  },
+  {
+    at: ROLLOUT,
+    message: 'maxSurge and maxUnavailable cannot both be 0, or no pod could ever be replaced',
+    broken: ({ rollout }) => when(isNone(rollout.maxSurge) && isNone(rollout.maxUnavailable), ROLLOUT),
+  },
+  {
+    at: POD_METADATA,
+    message: 'labels under millhand.dev/ are set by the operator',
+    broken: ({ template }) => reservedKeys(template, 'labels'),
+  },
+  {
+    at: POD_METADATA,
+    message: 'annotations under millhand.dev/ are set by the operator',
+    broken: ({ template }) => reservedKeys(template, 'annotations'),
   },
   {
     at: POD,
@@ -230,6 +247,16 @@ function parseScalingRules({
       periodMs: periodSeconds * 1000,
     })),
   }
+}
+
+function isNone(pods: number | string): boolean {
+  return pods === 0 || pods === '0%'
+}
+
+function reservedKeys({ metadata }: PodTemplate, field: 'labels' | 'annotations'): Path[] {
+  return Object.keys(metadata?.[field] ?? {}).flatMap((key) =>
+    when(key.startsWith('millhand.dev/'), [...POD_METADATA, field, key]),
+  )
 }
 
 function reservedVariables({ env = [] }: Container, container: number): Path[] {

@@ -7,11 +7,13 @@ export interface Candidate {
   /** Jobs it holds in all queues. */
   held: number
   startedAtMs: number
+  /** False: the first that a ReplicaSet removes, whatever we choose. */
+  isReady?: boolean
   /** Chosen before, and not yet gone. */
   isDraining: boolean
 }
 
-/** Idle ones first, then the youngest. Among equals those that already drain, so that a choice once made is kept. */
+/** Idle ones first, of these the ones that are not ready, then the youngest. Among equals those that already drain, so that a choice once made is kept. */
 export function chooseVictims(candidates: readonly Candidate[], count: number): string[] {
   return [...candidates]
     .sort(byReadinessToGo)
@@ -22,6 +24,7 @@ export function chooseVictims(candidates: readonly Candidate[], count: number): 
 function byReadinessToGo(a: Candidate, b: Candidate): number {
   return (
     Number(a.held > 0) - Number(b.held > 0) ||
+    Number(a.isReady ?? true) - Number(b.isReady ?? true) ||
     Number(b.isDraining) - Number(a.isDraining) ||
     b.startedAtMs - a.startedAtMs ||
     a.podUid.localeCompare(b.podUid)

@@ -1,0 +1,21 @@
+#!/usr/bin/env node
+// Stops on a Node that is too old with a sentence instead of a stack trace; in the repository it runs the sources.
+import { existsSync } from 'node:fs'
+import * as nodeModule from 'node:module'
+
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+if (major < 22 || (major === 22 && minor < 19)) {
+  console.error(
+    `millhand-operator needs Node 22.19 or newer; this is ${process.versions.node}. In a project: npm install --save-dev node@24`,
+  )
+  process.exit(1)
+}
+if (existsSync(new URL('../src', import.meta.url))) {
+  nodeModule.registerHooks({
+    resolve: (specifier, context, next) =>
+      next(specifier, { ...context, conditions: ['millhand-source', ...context.conditions] }),
+  })
+  await import(new URL('../src/main.ts', import.meta.url).href)
+} else {
+  await import(new URL('../dist/main.js', import.meta.url).href)
+}

@@ -1,0 +1,73 @@
+// Environment → Config, once. The only place of the operator that reads process.env; the way to the API server is the client's to find.
+import { randomBytes } from 'node:crypto'
+import { hostname } from 'node:os'
+import { LEVELS, type Level } from 'millhand/queue'
+
+/** What is wrong with how the operator was started, in one sentence, with the remedy. */
+export class ConfigError extends Error {
+  readonly code = 'CONFIG'
+  override name = 'ConfigError'
+}
+
+export interface Config {
+  /** Where the lease lies. */
+  readonly namespace: string
+  readonly leaseName: string
+  /** Who holds the lease, and who says Events. */
+  readonly identity: string
+  /** Empty: all. */
+  readonly watchNamespaces: readonly string[]
+  readonly redisSecrets: readonly string[]
+  readonly httpPort: number
+  readonly logLevel: Level
+  /** host:port of the API server as pods see it, beside what the client's configuration says. */
+  readonly apiServers: readonly string[]
+}
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+const NAME = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/
+
+/** Throws ConfigError. */
+export function readConfig(env: Environment = process.env): Config {
+  const host = env.KUBERNETES_SERVICE_HOST
+  return {
+    namespace: name(env, 'MILLHAND_OPERATOR_NAMESPACE', 'millhand-system'),
+    leaseName: name(env, 'MILLHAND_LEASE_NAME', 'millhand'),
+    identity: env.MILLHAND_POD_NAME || `${hostname()}-${randomBytes(4).toString('hex')}`,
+    watchNamespaces: names(env, 'MILLHAND_WATCH_NAMESPACES', []),
+    redisSecrets: names(env, 'MILLHAND_REDIS_SECRETS', ['millhand-redis']),
+    httpPort: port(env, 'MILLHAND_HTTP_PORT', 8080),
+    logLevel: level(env),
+    apiServers: host ? [`${host}:${env.KUBERNETES_SERVICE_PORT || 443}`] : [],
+  }
+}
+
+function name(env: Environment, variable: string, otherwise: string): string {
+  const text = env[variable] || otherwise
+  if (NAME.test(text)) return text
+  throw new ConfigError(`${variable} is ${JSON.stringify(text)}; it is a name like ${otherwise}`)
+}
+
+function names(env: Environment, variable: string, otherwise: readonly string[]): readonly string[] {
+  const text = env[variable]
+  if (!text) return otherwise
+  const found = text.split(',').map((part) => part.trim())
+  const bad = found.find((part) => !NAME.test(part))
+  if (bad === undefined) return found
+  throw new ConfigError(`${variable} has ${JSON.stringify(bad)}; it is a list of names with commas, like a,b`)
+}
+
+function port(env: Environment, variable: string, otherwise: number): number {
+  const text = env[variable]
+  const value = text ? Number(text) : otherwise
+  if (Number.isInteger(value) && value >= 1 && value <= 65_535) return value
+  throw new ConfigError(`${variable} is ${JSON.stringify(text)}; it is a port, 1 to 65535`)
+}
+
+function level(env: Environment): Level {
+  const text = env.MILLHAND_LOG_LEVEL || 'info'
+  const found = LEVELS.find((known) => known === text)
+  if (found) return found
+  throw new ConfigError(`MILLHAND_LOG_LEVEL is ${JSON.stringify(text)}; it is one of ${LEVELS.join(', ')}`)
+}

@@ -1,0 +1,53 @@
+// What the API server says when it does not do what it was asked for, and what that means for whoever asked.
+
+/** The message is the API server's own. Never has a request's headers or body. */
+export class KubeError extends Error {
+  override readonly name = 'KubeError'
+  /** The HTTP status; 0: there was no answer that could be read. */
+  readonly status: number
+  /** As in a Status: NotFound, Conflict, Forbidden, Invalid, …; Unreachable where there was no answer. */
+  readonly reason: string
+
+  constructor(
+    message: string,
+    { status, reason, cause }: { status: number; reason: string; cause?: unknown },
+  ) {
+    super(message, cause === undefined ? {} : { cause })
+    this.status = status
+    this.reason = reason
+  }
+
+  /** What the log shows of an error besides its message. */
+  get code(): string {
+    return this.reason
+  }
+}
+
+/** Somebody else changed it in between, or owns the field. */
+export const isConflict = (error: unknown): boolean => isKube(error, 409) && error.reason !== 'AlreadyExists'
+export const isAlreadyExists = (error: unknown): boolean =>
+  isKube(error, 409) && error.reason === 'AlreadyExists'
+export const isNotFound = (error: unknown): boolean => isKube(error, 404)
+export const isGone = (error: unknown): boolean =>
+  isKube(error, 410) || (error instanceof KubeError && error.reason === 'Expired')
+
+/** The operator's own rights do not suffice. */
+export const isDenied = (error: unknown): boolean =>
+  isKube(error, 401) || (isKube(error, 403) && BY_RBAC.test(error.message))
+
+/**
+ * Wrong in itself: the same request will be refused again. Invalid, refused by an admission plugin or webhook or by a quota, or a pod
+ * template of a wrong shape, which server-side apply answers with a 500.
+ */
+export function isRefused(error: unknown): error is KubeError {
+  if (isKube(error, 400) || isKube(error, 422)) return true
+  if (isKube(error, 403)) return !isDenied(error)
+  return isKube(error, 500) && error.message.includes('failed to create typed patch object')
+}
+
+/** `deployments.apps "a" is forbidden: User "…" cannot patch resource "deployments" in API group "apps" in the namespace "b"` */
+const BY_RBAC = /User "[^"]*" cannot \S+ (resource|path) "/
+
+function isKube(error: unknown, status: number): error is KubeError {
+  return error instanceof KubeError && error.status === status
+}

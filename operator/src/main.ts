@@ -1,0 +1,191 @@
+// The operator's process: wires the parts, starts, waits for SIGTERM, stops. Every instance keeps its caches filled; only the leader
+// reconciles. The only process.exit.
+import { readFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { createLog, type Log } from 'millhand/queue'
+import { ClusterCaches } from './caches.ts'
+import { type Config, ConfigError, readConfig } from './config.ts'
+import { serveHttp } from './http.ts'
+import { connectKube, type Kube, kinds } from './kube/client.ts'
+import { Events } from './kube/events.ts'
+import { onlyWhile } from './kube/only-while.ts'
+import { createMetrics, type Metrics } from './metrics.ts'
+import { type Controller, startController } from './reconciling/controller.ts'
+import { LeaderElection } from './reconciling/leader.ts'
+import { Servers } from './redis/servers.ts'
+import { taskQueueReconciler } from './task-queue/reconcile.ts'
+import { workerPoolReconciler } from './worker-pool/reconcile.ts'
+
+const HELP = `millhand-operator   reconciles the TaskQueues and WorkerPools of a Kubernetes cluster
+
+It finds the API server by KUBECONFIG, or by the service account of its pod. Settings come from the environment:
+  MILLHAND_OPERATOR_NAMESPACE   where its lease lies; default: millhand-system
+  MILLHAND_LEASE_NAME           default: millhand
+  MILLHAND_POD_NAME             who holds the lease; default: the host's name and a random word
+  MILLHAND_WATCH_NAMESPACES     namespaces, with commas between; default: all
+  MILLHAND_REDIS_SECRETS        names of the Secrets that it may read; default: millhand-redis
+  MILLHAND_HTTP_PORT            /healthz, /readyz, /metrics; default: 8080
+  MILLHAND_LOG_LEVEL            debug, info, warn or error; default: info
+`
+const BAD_CONFIG = 78
+const BROKEN = 70
+const TASK_QUEUES_AT_ONCE = 4
+const WORKER_POOLS_AT_ONCE = 8
+
+const version = String(JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version)
+
+try {
+  const options = { help: { type: 'boolean', short: 'h' }, version: { type: 'boolean' } } as const
+  const { values } = parseArgs({ options })
+  if (values.help) process.stdout.write(HELP)
+  else if (values.version) process.stdout.write(`${version}\n`)
+  else await runOperator(readConfig())
+} catch (error) {
+  const isUsage =
+    error instanceof ConfigError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS')
+  const said = isUsage ? (error as Error).message : ((error as Error).stack ?? error)
+  process.stderr.write(`millhand-operator: ${said}\n`)
+  process.exit(isUsage ? BAD_CONFIG : BROKEN)
+}
+process.exit(0)
+
+async function runOperator(config: Config): Promise<void> {
+  const log = createLog({
+    level: config.logLevel,
+    write: (line) => process.stdout.write(line),
+    fields: { operator: config.identity },
+  })
+  const stopping = stopSignal(log)
+  let servers: Servers | undefined
+  const metrics = createMetrics(config.leaseName, () => servers)
+  const kube = connectKube({ onRequest: metrics.onRequest })
+  let leading: Leading | undefined
+  const caches = new ClusterCaches({
+    kube,
+    namespaces: config.watchNamespaces,
+    onTaskQueue: (key) => leading?.taskQueues.enqueue(key),
+    onWorkerPool: (key) => leading?.workerPools.enqueue(key),
+    log,
+    nowMs: monotonicMs,
+  })
+  const http = await serveHttp(config.httpPort, { isReady: () => caches.isSynced, metrics: metrics.read })
+  log.info('operator started', { version, server: kube.server, namespaces: config.watchNamespaces })
+  const watching = caches.run(stopping.signal)
+  await Promise.race([caches.synced, stopping.asked])
+
+  const election = new LeaderElection({
+    identity: config.identity,
+    store: kube.leases(config.namespace, config.leaseName),
+    log,
+    onStarted: () => {
+      servers = serversOf(config, kube, caches, log)
+      leading = startLeading({
+        config,
+        kube: onlyWhile(() => election.isLeader, kube),
+        caches,
+        servers,
+        metrics,
+        log,
+      })
+      metrics.setLeading(true)
+    },
+    onStopped: async () => {
+      metrics.setLeading(false)
+      const ended = leading
+      leading = undefined
+      await ended?.stop()
+      servers?.close()
+      servers = undefined
+    },
+  })
+  await Promise.all([election.run(stopping.signal), watching])
+  http.close()
+  kube.close()
+  log.info('operator stopped')
+}
+
+interface Leading {
+  taskQueues: Controller
+  workerPools: Controller
+  stop(): Promise<void>
+}
+
+interface Parts {
+  config: Config
+  kube: Kube
+  caches: ClusterCaches
+  servers: Servers
+  metrics: Metrics
+  log: Log
+}
+
+function startLeading({ config, kube, caches, servers, metrics, log }: Parts): Leading {
+  const events = new Events({ kube, instance: config.identity, log, nowMs: wallMs })
+  const shared = { kube, servers, events, log, nowMs: wallMs }
+  const reconcilePool = workerPoolReconciler({
+    ...shared,
+    caches,
+    onPlanned: metrics.onPlanned,
+    onDecision: metrics.onDecision,
+    onGone: metrics.forgetPool,
+  })
+  const observer = metrics.controllers
+  const taskQueues = startController({
+    name: 'taskqueue',
+    reconcile: taskQueueReconciler({ ...shared, find: (key) => caches.queue(key) }),
+    workers: TASK_QUEUES_AT_ONCE,
+    log,
+    observer,
+  })
+  const workerPools = startController({
+    name: 'workerpool',
+    reconcile: reconcilePool,
+    workers: WORKER_POOLS_AT_ONCE,
+    log,
+    observer,
+  })
+  setImmediate(() => caches.lookAtAll())
+  return {
+    taskQueues,
+    workerPools,
+    stop: async () => {
+      await Promise.all([taskQueues.stop(), workerPools.stop()])
+    },
+  }
+}
+
+function serversOf(config: Config, kube: Kube, caches: ClusterCaches, log: Log): Servers {
+  return new Servers({
+    readSecret: async (namespace, name) => {
+      const secret = await kube.get<{ data?: Record<string, string> }>(kinds.secret, namespace, name)
+      if (!secret) return undefined
+      const decoded = (text: string) => Buffer.from(text, 'base64').toString('utf8')
+      return Object.fromEntries(Object.entries(secret.data ?? {}).map(([key, text]) => [key, decoded(text)]))
+    },
+    secretNames: config.redisSecrets,
+    deniedServers: [...config.apiServers, kube.server],
+    onStirred: (queue) => caches.lookAtQueue(queue),
+    log,
+    nowMs: monotonicMs,
+  })
+}
+
+function stopSignal(log: Log): { signal: AbortSignal; asked: Promise<void> } {
+  const controller = new AbortController()
+  const asked = Promise.withResolvers<void>()
+  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+    process.on(signal, () => {
+      log.info('told to stop', { signal })
+      controller.abort()
+      asked.resolve()
+    })
+  return { signal: controller.signal, asked: asked.promise }
+}
+
+function monotonicMs(): number {
+  return performance.now()
+}
+
+function wallMs(): number {
+  return Date.now()
+}

@@ -1,0 +1,241 @@
+// What Prometheus reads of the operator: gauges from what was seen last, counters as things happen, and the names that dashboards for
+// other operators know already. Scraping asks nobody.
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { Answered } from './kube/rest.ts'
+import type { ControllerObserver } from './reconciling/controller.ts'
+import type { Servers } from './redis/servers.ts'
+import type { ObservedPool } from './worker-pool/observe.ts'
+import type { PoolPlan } from './worker-pool/plan.ts'
+
+export interface Metrics {
+  controllers: ControllerObserver
+  onRequest: (answered: Answered) => void
+  onPlanned: (observed: ObservedPool, plan: PoolPlan) => void
+  /** A pool or a queue is not there any more. */
+  forgetPool: (namespace: string, name: string) => void
+  onDecision: (pool: ObservedPool['pool'], reason: string) => void
+  setLeading: (isLeading: boolean) => void
+  read: () => Promise<{ contentType: string; text: string }>
+}
+
+const SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+
+export function createMetrics(leaseName: string, servers: () => Servers | undefined): Metrics {
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry })
+  observeQueues(registers, servers)
+  const pools = poolMetrics(registers)
+  const leading = new Gauge({
+    name: 'leader_election_master_status',
+    help: '1 while this operator leads.',
+    labelNames: ['name'],
+    registers,
+  })
+  leading.set({ name: leaseName }, 0)
+  return {
+    controllers: controllerMetrics(registers),
+    onRequest: requestMetrics(registers),
+    ...pools,
+    setLeading: (isLeading) => {
+      leading.set({ name: leaseName }, Number(isLeading))
+      // Two operators must not both say what only one of them sees.
+      if (!isLeading) pools.forgetAll()
+    },
+    read: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
+  }
+}
+
+function observeQueues(registers: Registry[], servers: () => Servers | undefined): void {
+  const labelNames = ['namespace', 'queue'] as const
+  new Gauge({
+    name: 'millhand_queue_jobs',
+    help: 'Jobs in a queue, by state: ready, busy, delayed, buried.',
+    labelNames: [...labelNames, 'state'] as const,
+    registers,
+    collect() {
+      this.reset()
+      for (const { seen } of servers()?.queues ?? []) {
+        const depth = seen.lastView?.depth
+        if (!depth) continue
+        const labels = { namespace: seen.place.namespace, queue: seen.queue.name }
+        const { ready, busy, delayed, due, buried } = depth
+        this.set({ ...labels, state: 'ready' }, ready)
+        this.set({ ...labels, state: 'busy' }, busy)
+        this.set({ ...labels, state: 'delayed' }, delayed - due)
+        this.set({ ...labels, state: 'buried' }, buried)
+      }
+    },
+  })
+  new Gauge({
+    name: 'millhand_queue_oldest_job_age_seconds',
+    help: 'How long the ready job has waited that waits longest; 0 when none does.',
+    labelNames,
+    registers,
+    collect() {
+      this.reset()
+      for (const { seen } of servers()?.queues ?? [])
+        this.set(
+          { namespace: seen.place.namespace, queue: seen.queue.name },
+          (seen.lastView?.depth.oldestReadyMs ?? 0) / 1000,
+        )
+    },
+  })
+  new Gauge({
+    name: 'millhand_redis_up',
+    help: '1 while the Redis of a queue answers the operator.',
+    labelNames,
+    registers,
+    collect() {
+      this.reset()
+      for (const { seen, isReachable } of servers()?.queues ?? [])
+        this.set({ namespace: seen.place.namespace, queue: seen.queue.name }, Number(isReachable))
+    },
+  })
+}
+
+function poolMetrics(registers: Registry[]) {
+  const labelNames = ['namespace', 'workerpool'] as const
+  const kinds = ['wanted', 'current', 'ready', 'draining', 'terminating'] as const
+  const replicas = new Gauge({
+    name: 'millhand_workerpool_replicas',
+    help: 'Pods of a WorkerPool: wanted, current, ready, draining, terminating.',
+    labelNames: [...labelNames, 'kind'] as const,
+    registers,
+  })
+  const limited = new Gauge({
+    name: 'millhand_workerpool_scaling_limited',
+    help: '1 while maxReplicas keeps a WorkerPool from having the pods that its jobs need.',
+    labelNames,
+    registers,
+  })
+  const healthy = new Gauge({
+    name: 'millhand_workerpool_ready',
+    help: '1 while the condition Ready of a WorkerPool is True.',
+    labelNames,
+    registers,
+  })
+  const decisions = new Counter({
+    name: 'millhand_scale_decisions_total',
+    help: 'Changes of the number of pods that were written, by reason.',
+    labelNames: [...labelNames, 'reason'] as const,
+    registers,
+  })
+  return {
+    onPlanned: ({ pool, pods, memory }: ObservedPool, { decision, status }: PoolPlan) => {
+      const labels = { namespace: pool.metadata.namespace, workerpool: pool.metadata.name }
+      const live = pods.filter(({ state }) => state === 'live')
+      replicas.set({ ...labels, kind: 'wanted' }, decision.replicas)
+      replicas.set({ ...labels, kind: 'current' }, live.length)
+      replicas.set({ ...labels, kind: 'ready' }, live.filter(({ isReady }) => isReady).length)
+      replicas.set({ ...labels, kind: 'draining' }, live.filter(({ uid }) => memory.draining.has(uid)).length)
+      const terminating = pods.filter(({ state }) => state === 'terminating').length
+      replicas.set({ ...labels, kind: 'terminating' }, terminating)
+      limited.set(labels, Number(decision.reason === 'MaxReplicas'))
+      const ready = status?.conditions.find(({ type }) => type === 'Ready')
+      if (ready) healthy.set(labels, Number(ready.status === 'True'))
+    },
+    onDecision: (pool: ObservedPool['pool'], reason: string) =>
+      decisions.inc({ namespace: pool.metadata.namespace, workerpool: pool.metadata.name, reason }),
+    forgetPool: (namespace: string, name: string) => {
+      const labels = { namespace, workerpool: name }
+      for (const kind of kinds) replicas.remove({ ...labels, kind })
+      limited.remove(labels)
+      healthy.remove(labels)
+    },
+    forgetAll: () => {
+      for (const gauge of [replicas, limited, healthy]) gauge.reset()
+    },
+  }
+}
+
+/** The names of controller-runtime and of client-go's work queue. */
+function controllerMetrics(registers: Registry[]): ControllerObserver {
+  const total = new Counter({
+    name: 'controller_runtime_reconcile_total',
+    help: 'Reconciles, by controller and result.',
+    labelNames: ['controller', 'result'] as const,
+    registers,
+  })
+  const errors = new Counter({
+    name: 'controller_runtime_reconcile_errors_total',
+    help: 'Reconciles that failed, by controller.',
+    labelNames: ['controller'] as const,
+    registers,
+  })
+  const time = new Histogram({
+    name: 'controller_runtime_reconcile_time_seconds',
+    help: 'How long a reconcile takes, by controller.',
+    labelNames: ['controller'] as const,
+    buckets: SECONDS,
+    registers,
+  })
+  const depth = new Gauge({
+    name: 'workqueue_depth',
+    help: 'Keys that wait to be reconciled.',
+    labelNames: ['name'] as const,
+    registers,
+  })
+  const adds = new Counter({
+    name: 'workqueue_adds_total',
+    help: 'Keys that were put on a work queue.',
+    labelNames: ['name'] as const,
+    registers,
+  })
+  const retries = new Counter({
+    name: 'workqueue_retries_total',
+    help: 'Keys that were put back after a failure.',
+    labelNames: ['name'] as const,
+    registers,
+  })
+  const waits = new Histogram({
+    name: 'workqueue_queue_duration_seconds',
+    help: 'How long a key waits before it is reconciled.',
+    labelNames: ['name'] as const,
+    buckets: SECONDS,
+    registers,
+  })
+  return {
+    onReconciled: ({ controller, result, durationMs }) => {
+      total.inc({ controller, result: NAMES_OF_RESULTS[result] })
+      if (result === 'error' || result === 'terminal') errors.inc({ controller })
+      time.observe({ controller }, durationMs / 1000)
+    },
+    onAdded: ({ controller, depth: count }) => {
+      adds.inc({ name: controller })
+      depth.set({ name: controller }, count)
+    },
+    onTaken: ({ controller, depth: count, waitedMs }) => {
+      depth.set({ name: controller }, count)
+      waits.observe({ name: controller }, waitedMs / 1000)
+    },
+    onRetried: ({ controller }) => retries.inc({ name: controller }),
+  }
+}
+
+const NAMES_OF_RESULTS = {
+  success: 'success',
+  again: 'requeue_after',
+  error: 'error',
+  terminal: 'terminal_error',
+} as const
+
+function requestMetrics(registers: Registry[]): Metrics['onRequest'] {
+  const requests = new Counter({
+    name: 'rest_client_requests_total',
+    help: 'Requests to the API server, by method and status code.',
+    labelNames: ['code', 'method'] as const,
+    registers,
+  })
+  const time = new Histogram({
+    name: 'rest_client_request_duration_seconds',
+    help: 'How long requests to the API server take, watches left out.',
+    labelNames: ['verb'] as const,
+    buckets: SECONDS,
+    registers,
+  })
+  return ({ method, code, verb, durationMs }) => {
+    requests.inc({ code: String(code), method })
+    if (verb !== 'watch') time.observe({ verb }, durationMs / 1000)
+  }
+}

@@ -1,0 +1,97 @@
+// Calls one reconcile function for every key that is put on its queue, some keys at a time, and decides what becomes of a failure.
+// main.ts starts one for each kind; reflectors, ticks and messages of Redis enqueue.
+import type { Log } from 'millhand/queue'
+import { WorkQueue } from './work-queue.ts'
+
+/** `againInMs`: look again then, whatever happens. */
+export interface Outcome {
+  againInMs?: number
+}
+
+/** Wrong in itself: trying again soon would fail again. It is looked at when something changes, or after a while. */
+export class TerminalError extends Error {
+  override readonly name = 'TerminalError'
+}
+
+export interface ControllerOptions {
+  name: string
+  reconcile: (key: string) => Promise<Outcome>
+  /** How many keys at a time. */
+  workers: number
+  log: Log
+  observer?: ControllerObserver
+}
+
+/** For metrics. */
+export interface ControllerObserver {
+  onReconciled(seen: { controller: string; result: Result; durationMs: number }): void
+  onAdded?(seen: { controller: string; depth: number }): void
+  onTaken?(seen: { controller: string; depth: number; waitedMs: number }): void
+  onRetried?(seen: { controller: string }): void
+}
+
+export type Result = 'success' | 'again' | 'error' | 'terminal'
+
+export interface Controller {
+  enqueue(key: string): void
+  enqueueAfter(key: string, ms: number): void
+  /** Takes no more keys; resolves when the running reconciles have ended. */
+  stop(): Promise<void>
+}
+
+const TERMINAL_RECHECK_MS = 300_000
+const LOG_EVERY = 10
+
+export function startController(options: ControllerOptions): Controller {
+  const { name, workers, observer } = options
+  const queue = new WorkQueue({
+    observer: {
+      onAdded: (seen) => observer?.onAdded?.({ controller: name, ...seen }),
+      onTaken: (seen) => observer?.onTaken?.({ controller: name, ...seen }),
+      onRetried: () => observer?.onRetried?.({ controller: name }),
+    },
+  })
+  const running = Array.from({ length: workers }, () => work(queue, options))
+  return {
+    enqueue: (key) => queue.add(key),
+    enqueueAfter: (key, ms) => queue.addAfter(key, ms),
+    stop: async () => {
+      queue.close()
+      await Promise.all(running)
+    },
+  }
+}
+
+async function work(queue: WorkQueue, options: ControllerOptions): Promise<void> {
+  const { name, observer } = options
+  for (let key = await queue.next(); key !== undefined; key = await queue.next()) {
+    const startedMs = performance.now()
+    const result = await reconcileOnce(queue, key, options)
+    observer?.onReconciled({ controller: name, result, durationMs: performance.now() - startedMs })
+    queue.done(key)
+  }
+}
+
+async function reconcileOnce(queue: WorkQueue, key: string, options: ControllerOptions): Promise<Result> {
+  const { name, reconcile, log } = options
+  try {
+    const { againInMs } = await reconcile(key)
+    if (queue.failuresOf(key) > 0) log.info('Reconciled again after failures', { controller: name, key })
+    queue.forget(key)
+    if (againInMs === undefined) return 'success'
+    queue.addAfter(key, againInMs)
+    return 'again'
+  } catch (error) {
+    if (error instanceof TerminalError) {
+      log.warn('Cannot be reconciled as it is', { controller: name, key, error })
+      queue.forget(key)
+      queue.addAfter(key, TERMINAL_RECHECK_MS)
+      return 'terminal'
+    }
+    queue.addLimited(key)
+    const failures = queue.failuresOf(key)
+    if (failures === 1 || failures % LOG_EVERY === 0)
+      log.warn('A reconcile failed: trying again', { controller: name, key, failures, error })
+    return 'error'
+  }
+}

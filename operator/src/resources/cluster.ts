@@ -1,0 +1,134 @@
+// The part of Kubernetes' own objects that Millhand looks at. kube/ reads them, decisions are made from them.
+export interface OwnerReference {
+  apiVersion: string
+  kind: string
+  name: string
+  uid: string
+  controller?: boolean
+  blockOwnerDeletion?: boolean
+}
+
+export interface ObjectMetadata {
+  name: string
+  namespace?: string
+  uid?: string
+  generation?: number
+  resourceVersion?: string
+  labels?: Record<string, string>
+  annotations?: Record<string, string>
+  creationTimestamp?: string
+  deletionTimestamp?: string
+  ownerReferences?: OwnerReference[]
+}
+
+interface StandardCondition {
+  type: string
+  status: string
+  reason?: string
+  message?: string
+}
+
+export interface Deployment {
+  metadata: ObjectMetadata
+  spec: { replicas?: number }
+  status?: {
+    observedGeneration?: number
+    replicas?: number
+    readyReplicas?: number
+    updatedReplicas?: number
+    conditions?: StandardCondition[]
+  }
+}
+
+export interface ReplicaSet {
+  metadata: ObjectMetadata
+  status?: { replicas?: number; conditions?: StandardCondition[] }
+}
+
+export interface Pod {
+  metadata: ObjectMetadata
+  spec?: { nodeName?: string }
+  status?: {
+    phase?: string
+    reason?: string
+    message?: string
+    conditions?: StandardCondition[]
+    initContainerStatuses?: ContainerStatus[]
+    containerStatuses?: ContainerStatus[]
+  }
+}
+
+export interface ContainerStatus {
+  name: string
+  ready?: boolean
+  restartCount?: number
+  state?: ContainerState
+  lastState?: ContainerState
+}
+
+export interface ContainerState {
+  waiting?: { reason?: string; message?: string }
+  running?: { startedAt?: string }
+  terminated?: { exitCode: number; signal?: number; reason?: string; message?: string; finishedAt?: string }
+}
+
+/** All that is kept of a Pod: ten thousand of them are to fit into a small operator. */
+export function trimPod({ metadata, spec, status }: Pod): Pod {
+  const { phase, reason, message, conditions, containerStatuses, initContainerStatuses } = status ?? {}
+  return {
+    metadata: trimMetadata(metadata),
+    ...(spec?.nodeName && { spec: { nodeName: spec.nodeName } }),
+    status: {
+      ...(phase && { phase }),
+      ...(reason && { reason }),
+      ...(message && { message }),
+      ...(conditions && { conditions: conditions.map(trimCondition) }),
+      ...(initContainerStatuses && { initContainerStatuses: initContainerStatuses.map(trimContainer) }),
+      ...(containerStatuses && { containerStatuses: containerStatuses.map(trimContainer) }),
+    },
+  }
+}
+
+export function trimDeployment({ metadata, spec, status }: Deployment): Deployment {
+  const { replicas } = spec
+  return {
+    metadata: trimMetadata(metadata),
+    spec: replicas === undefined ? {} : { replicas },
+    ...(status && { status }),
+  }
+}
+
+export function trimReplicaSet({ metadata, status }: ReplicaSet): ReplicaSet {
+  return { metadata: trimMetadata(metadata), ...(status && { status }) }
+}
+
+/** A resource of ours is kept whole but for who manages which field. */
+export function trimMetadata<M extends ObjectMetadata>(metadata: M): M {
+  const kept = { ...metadata }
+  delete (kept as { managedFields?: unknown }).managedFields
+  return kept
+}
+
+/** The controller of an object, if it is the one with this UID. */
+export function isControlledBy({ ownerReferences = [] }: ObjectMetadata, uid: string | undefined): boolean {
+  return uid !== undefined && ownerReferences.some((owner) => owner.controller === true && owner.uid === uid)
+}
+
+export function conditionOf(object: { status?: { conditions?: StandardCondition[] } }, type: string) {
+  return object.status?.conditions?.find((condition) => condition.type === type)
+}
+
+function trimCondition({ type, status, reason, message }: StandardCondition): StandardCondition {
+  return { type, status, ...(reason && { reason }), ...(message && { message }) }
+}
+
+function trimContainer(container: ContainerStatus): ContainerStatus {
+  const { name, ready, restartCount, state, lastState } = container
+  return {
+    name,
+    ...(ready !== undefined && { ready }),
+    ...(restartCount !== undefined && { restartCount }),
+    ...(state && { state }),
+    ...(lastState && { lastState }),
+  }
+}

@@ -1,0 +1,68 @@
+// Conditions in the form that kubectl wait and other tools know, and every reason that Millhand gives. Pure.
+//
+// Ready, Progressing, ScalingActive, RedisReachable: True is good. ScalingLimited, Suspended, Stalled: True asks for a look.
+export type ConditionStatus = 'True' | 'False' | 'Unknown'
+
+export type ConditionType =
+  | 'Ready'
+  | 'Progressing'
+  | 'ScalingActive'
+  | 'ScalingLimited'
+  | 'RedisReachable'
+  | 'Suspended'
+  | 'Stalled'
+
+/** One aspect of a resource, as it is decided; when it last changed is added when it is written. */
+export interface Finding {
+  type: ConditionType
+  status: ConditionStatus
+  /** One word, stable over releases: tools branch on it. */
+  reason: string
+  /** A sentence for a person. */
+  message: string
+}
+
+export interface Condition extends Finding {
+  observedGeneration: number
+  lastTransitionTime: string
+}
+
+/** The conditions to write: a transition time changes only with the status. */
+export function conditionsOf(
+  findings: readonly Finding[],
+  before: readonly Condition[] = [],
+  { generation, now }: { generation: number; now: string },
+): Condition[] {
+  return findings.map((finding) => {
+    const last = before.find(({ type }) => type === finding.type)
+    const lastTransitionTime = last?.status === finding.status ? last.lastTransitionTime : now
+    return {
+      ...finding,
+      message: bounded(finding.message),
+      observedGeneration: generation,
+      lastTransitionTime,
+    }
+  })
+}
+
+/** Whether something changed that somebody may wait for: not only the words of a message. */
+export function hasTurned(findings: readonly Finding[], before: readonly Condition[] = []): boolean {
+  if (findings.length !== before.length) return true
+  return findings.some(({ type, status, reason }) => {
+    const last = before.find((condition) => condition.type === type)
+    return last?.status !== status || last.reason !== reason
+  })
+}
+
+/** The findings that are new or have another status or reason than before: each is worth an Event. */
+export function turned(findings: readonly Finding[], before: readonly Condition[] = []): Finding[] {
+  return findings.filter((finding) => {
+    const last = before.find(({ type }) => type === finding.type)
+    return last ? last.status !== finding.status || last.reason !== finding.reason : true
+  })
+}
+
+/** The schema allows 32,768 characters; nobody reads more than a few lines. */
+function bounded(message: string): string {
+  return message.length > 1_000 ? `${message.slice(0, 997)}...` : message
+}

@@ -1,0 +1,26 @@
+// Carries out a plan: the status by server-side apply, what turned as Events. Always whole: a field that is left out is deleted.
+import type { Kube } from '../kube/client.ts'
+import { kinds } from '../kube/client.ts'
+import type { Events } from '../kube/events.ts'
+import type { TaskQueueObject } from './observe.ts'
+import type { TaskQueuePlan } from './plan.ts'
+
+export async function applyTaskQueue(
+  plan: TaskQueuePlan,
+  { metadata: { name, namespace = 'default', uid = '' } }: TaskQueueObject,
+  { kube, events }: { kube: Kube; events: Events },
+): Promise<void> {
+  if (plan.status) {
+    const object = { metadata: { name, namespace }, status: plan.status }
+    await kube.apply(kinds.taskQueue, object, { status: true, force: true })
+  }
+  for (const finding of plan.events)
+    events.tell(
+      { kind: kinds.taskQueue, namespace, name, uid },
+      {
+        type: finding.status === 'True' ? 'Normal' : 'Warning',
+        reason: finding.reason,
+        message: finding.message,
+      },
+    )
+}

@@ -1,0 +1,76 @@
+// Everything that a TaskQueue's reconcile decides from, read once: the resource, the way to Redis, what Redis says.
+import { RedisUnavailable } from 'millhand/queue'
+import { problemOf, type RedisProblem, type SeenQueue, type Servers } from '../redis/servers.ts'
+import type { QueueView } from '../redis/view.ts'
+import type { Condition } from '../resources/conditions.ts'
+import {
+  parseTaskQueue,
+  queueSettings,
+  type TaskQueue,
+  type TaskQueueManifest,
+} from '../resources/task-queue.ts'
+
+/** A TaskQueue as the API server has it. */
+export interface TaskQueueObject extends TaskQueueManifest {
+  metadata: TaskQueueManifest['metadata'] & {
+    namespace?: string
+    uid?: string
+    generation?: number
+    resourceVersion?: string
+    annotations?: Record<string, string>
+  }
+  status?: TaskQueueStatus
+}
+
+export interface TaskQueueStatus {
+  observedGeneration: number
+  queueName: string
+  layoutVersion?: number
+  observedAt?: string
+  jobs?: { ready: number; busy: number; delayed: number; buried: number }
+  oldestReadyAt?: string
+  conditions: Condition[]
+}
+
+export interface ObservedTaskQueue {
+  queue: TaskQueue
+  generation: number
+  status: TaskQueueStatus | undefined
+  redis: RedisProblem | { kind: 'taken'; owner: string } | { kind: 'open'; seen: SeenQueue; view: QueueView }
+}
+
+/** Says to Redis what the resource declares, and looks at the queue. Writing the same again changes nothing. */
+export async function observeTaskQueue(
+  object: TaskQueueObject,
+  servers: Servers,
+): Promise<ObservedTaskQueue> {
+  const queue = parseTaskQueue(object, 'default')
+  const generation = object.metadata.generation ?? 0
+  return { queue, generation, status: object.status, redis: await declare(object, queue, servers) }
+}
+
+/** A person says with it that the owner of this UID is gone, so that the name is free. */
+export const ADOPT_FROM = 'millhand.dev/adopt-from'
+
+async function declare(
+  { metadata }: TaskQueueObject,
+  queue: TaskQueue,
+  servers: Servers,
+): Promise<ObservedTaskQueue['redis']> {
+  const place = { namespace: queue.metadata.namespace, secretName: queue.redisSecretName }
+  const opened = await servers.open(place)
+  if (opened.kind === 'problem') return opened
+  const seen = opened.server.queue(queue.queueName, place)
+  try {
+    const former = metadata.annotations?.[ADOPT_FROM]
+    if (former) await seen.queue.release(former)
+    const uid = metadata.uid ?? ''
+    const answer = await seen.queue.configure(queueSettings(queue, uid))
+    if (answer === 'name-taken') return { kind: 'taken', owner: await seen.queue.release(`not ${uid}`) }
+    return { kind: 'open', seen, view: await seen.look() }
+  } catch (error) {
+    if (!(error instanceof RedisUnavailable)) throw error
+    if (error.code === 'REDIS_REFUSED') servers.forget(place)
+    return problemOf(error, place)
+  }
+}

@@ -1,0 +1,139 @@
+// What a TaskQueue's status says, decided from what was observed. Pure.
+import { conditionsOf, type Finding, hasTurned, turned } from '../resources/conditions.ts'
+import type { ObservedTaskQueue, TaskQueueStatus } from './observe.ts'
+
+export interface TaskQueuePlan {
+  /** Absent: what is written is still true, or was written a moment ago. */
+  status?: TaskQueueStatus
+  /** Conditions that turned: each is told as an Event. */
+  events: Finding[]
+  checkAgainAfterMs: number
+}
+
+/** Counts change all the time: they are written at most this often. Fast numbers are metrics. */
+const COUNTS_EVERY_MS = 15_000
+const RETRY_AFTER_MS = 5_000
+
+export function planTaskQueue(observed: ObservedTaskQueue, nowMs: number): TaskQueuePlan {
+  const { generation, status } = observed
+  const now = new Date(nowMs).toISOString()
+  const findings = findingsOf(observed)
+  const isNew = status?.observedGeneration !== generation || hasTurned(findings, status?.conditions)
+  const next: TaskQueueStatus = {
+    observedGeneration: generation,
+    queueName: observed.queue.queueName,
+    ...counts(observed, nowMs),
+    conditions: conditionsOf(findings, status?.conditions, { generation, now }),
+  }
+  const isDue = nowMs - Date.parse(status?.observedAt ?? '1970-01-01') >= COUNTS_EVERY_MS
+  const shallWrite = isNew || (isDue && !sameButForTimes(next, status))
+  return {
+    ...(shallWrite && { status: next }),
+    events: turned(findings, status?.conditions).filter(isNews),
+    checkAgainAfterMs: observed.redis.kind === 'open' ? COUNTS_EVERY_MS : RETRY_AFTER_MS,
+  }
+}
+
+function findingsOf({ queue, redis }: ObservedTaskQueue): Finding[] {
+  return [
+    ready(redis, queue.queueName),
+    redisReachable(redis),
+    suspended(queue.suspend, redis),
+    stalled(redis),
+  ]
+}
+
+function ready(redis: ObservedTaskQueue['redis'], queueName: string): Finding {
+  switch (redis.kind) {
+    case 'open':
+      return {
+        type: 'Ready',
+        status: 'True',
+        reason: 'Ready',
+        message: `jobs can be enqueued and claimed as ${queueName}`,
+      }
+    case 'taken':
+      return { type: 'Ready', status: 'False', reason: 'NameTaken', message: taken(queueName, redis.owner) }
+    case 'problem':
+      // What cannot be seen may well work: workers and clients have connections of their own.
+      return {
+        type: 'Ready',
+        status: redis.reason === 'RedisUnreachable' ? 'Unknown' : 'False',
+        reason: redis.reason,
+        message: redis.message,
+      }
+  }
+}
+
+function redisReachable(redis: ObservedTaskQueue['redis']): Finding {
+  if (redis.kind !== 'problem')
+    return { type: 'RedisReachable', status: 'True', reason: 'Connected', message: 'Redis answers' }
+  const status = redis.reason === 'RedisUnreachable' || redis.reason === 'RedisRefused' ? 'False' : 'Unknown'
+  return { type: 'RedisReachable', status, reason: redis.reason, message: redis.message }
+}
+
+function suspended(isSuspended: boolean, redis: ObservedTaskQueue['redis']): Finding {
+  const isPaused = redis.kind === 'open' && redis.view.depth.paused
+  if (isSuspended)
+    return {
+      type: 'Suspended',
+      status: 'True',
+      reason: 'Suspended',
+      message: 'spec.suspend is true: nothing is claimed',
+    }
+  if (isPaused)
+    return {
+      type: 'Suspended',
+      status: 'True',
+      reason: 'Paused',
+      message: 'a person paused the queue: nothing is claimed until millhand resume',
+    }
+  return { type: 'Suspended', status: 'False', reason: 'Active', message: 'workers may claim jobs' }
+}
+
+/** In the words of kstatus: True is for what does not mend itself. */
+function stalled(redis: ObservedTaskQueue['redis']): Finding {
+  const lasting = redis.kind === 'taken' || (redis.kind === 'problem' && redis.reason !== 'RedisUnreachable')
+  if (!lasting)
+    return { type: 'Stalled', status: 'False', reason: 'Progressing', message: 'nothing needs a person' }
+  const reason = redis.kind === 'taken' ? 'NameTaken' : redis.reason
+  return { type: 'Stalled', status: 'True', reason, message: 'this does not mend itself: see Ready' }
+}
+
+function taken(queueName: string, owner: string): string {
+  return (
+    `${queueName} belongs to another owner in this Redis (UID ${owner}): give this one another spec.queueName or another Redis; ` +
+    `or, when that owner is gone for good, annotate this one with millhand.dev/adopt-from=${owner}`
+  )
+}
+
+function counts({ redis, status }: ObservedTaskQueue, nowMs: number): Partial<TaskQueueStatus> {
+  // The last that was seen, with the time when it was, is worth more than nothing.
+  if (redis.kind !== 'open') return pick(status, ['layoutVersion', 'observedAt', 'jobs'])
+  const { ready, delayed, due, busy, buried, oldestReadyMs } = redis.view.depth
+  return {
+    layoutVersion: 1,
+    observedAt: new Date(nowMs).toISOString(),
+    jobs: { ready, busy, delayed: delayed - due, buried },
+    ...(oldestReadyMs !== undefined && { oldestReadyAt: new Date(nowMs - oldestReadyMs).toISOString() }),
+  }
+}
+
+function sameButForTimes(next: TaskQueueStatus, before: TaskQueueStatus | undefined): boolean {
+  const essence = (status: TaskQueueStatus | undefined) => {
+    const { observedAt: _at, oldestReadyAt: _oldest, ...rest } = status ?? { conditions: [] }
+    return JSON.stringify([Object.entries(rest).sort(), Boolean(status?.oldestReadyAt)])
+  }
+  return essence(next) === essence(before)
+}
+
+/** Good news is told once it was bad before. */
+function isNews({ type, reason }: Finding): boolean {
+  return type === 'Ready' || (type === 'Suspended' && reason !== 'Active')
+}
+
+function pick<T extends object, K extends keyof T>(object: T | undefined, names: K[]): Partial<Pick<T, K>> {
+  return Object.fromEntries(
+    names.flatMap((name) => (object?.[name] === undefined ? [] : [[name, object[name]]])),
+  ) as Partial<Pick<T, K>>
+}

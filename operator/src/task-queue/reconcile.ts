@@ -1,0 +1,54 @@
+// One reconcile of a TaskQueue: observe → plan → apply. main.ts gives it to a controller.
+import { type Log, RedisUnavailable } from 'millhand/queue'
+import type { Kube } from '../kube/client.ts'
+import type { Events } from '../kube/events.ts'
+import type { Outcome } from '../reconciling/controller.ts'
+import type { Servers } from '../redis/servers.ts'
+import { applyTaskQueue } from './apply.ts'
+import { observeTaskQueue, type TaskQueueObject } from './observe.ts'
+import { planTaskQueue } from './plan.ts'
+
+export interface TaskQueueContext {
+  find: (key: string) => TaskQueueObject | undefined
+  servers: Servers
+  kube: Kube
+  events: Events
+  log: Log
+  /** Of the wall clock: it stands in the status. */
+  nowMs: () => number
+}
+
+export function taskQueueReconciler(context: TaskQueueContext): (key: string) => Promise<Outcome> {
+  /** What a queue was when it was last there: its name goes back when it is deleted. */
+  const owned = new Map<string, TaskQueueObject>()
+  return async (key) => {
+    const object = context.find(key)
+    const before = owned.get(key)
+    if (before && before.metadata.uid !== object?.metadata.uid) {
+      await release(before, context)
+      owned.delete(key)
+    }
+    if (!object) return {}
+    owned.set(key, object)
+    const observed = await observeTaskQueue(object, context.servers)
+    const plan = planTaskQueue(observed, context.nowMs())
+    await applyTaskQueue(plan, object, context)
+    return { againInMs: plan.checkAgainAfterMs }
+  }
+}
+
+/** The jobs stay. Where Redis is away the name stays taken, and the next owner is told what to do. */
+async function release(object: TaskQueueObject, { servers, log }: TaskQueueContext): Promise<void> {
+  const { namespace = 'default', uid = '', name } = object.metadata
+  const place = { namespace, secretName: object.spec.redis?.secretRef.name ?? 'millhand-redis' }
+  const queueName = object.status?.queueName
+  const opened = await servers.open(place)
+  if (opened.kind === 'problem' || !queueName) return
+  try {
+    await opened.server.queue(queueName, place).queue.release(uid)
+    log.info('released the name of a deleted queue', { namespace, name, queue: queueName })
+  } catch (error) {
+    if (!(error instanceof RedisUnavailable)) throw error
+    log.warn('could not release the name of a deleted queue', { namespace, name, queue: queueName, error })
+  }
+}

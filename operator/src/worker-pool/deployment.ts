@@ -1,0 +1,169 @@
+// A WorkerPool as the Deployment that runs it. Pure: the same pool gives the same bytes, also after an upgrade of the operator, because
+// a changed template replaces all pods.
+import { createHash } from 'node:crypto'
+import type { OwnerReference } from '../resources/cluster.ts'
+import type { Container, EnvironmentVariable, WorkerPool } from '../resources/worker-pool.ts'
+
+export const POOL_LABEL = 'millhand.dev/pool'
+export const TEMPLATE_ANNOTATION = 'millhand.dev/template'
+/** ReplicaSets remove the pods with the lowest first. */
+export const DELETION_COST = 'controller.kubernetes.io/pod-deletion-cost'
+const MANAGED_BY = { 'app.kubernetes.io/managed-by': 'millhand' }
+const HTTP_PORT = 9400
+/** Millhand's own time to end after the jobs of a pod had theirs. */
+const GRACE_AFTER_DRAIN_SECONDS = 10
+const MAX_HISTORY = 3
+
+export interface DeploymentManifest {
+  metadata: {
+    name: string
+    namespace: string
+    labels: Record<string, string>
+    annotations: Record<string, string>
+    ownerReferences: OwnerReference[]
+  }
+  spec: Record<string, unknown>
+}
+
+export interface DeploymentInput {
+  pool: WorkerPool
+  /** One entry for each of the pool's queues, with the name in Redis where the rule does not give it. */
+  queues: readonly { name: string; weight: number; queueName?: string }[]
+  secretName: string
+}
+
+/** Without replicas: these are added when it is applied. */
+export function deploymentOf(input: DeploymentInput): DeploymentManifest {
+  const { pool } = input
+  const { name, namespace, uid = '' } = pool.metadata
+  const labels = { ...MANAGED_BY, [POOL_LABEL]: name }
+  const template = podTemplate(input, labels)
+  return {
+    metadata: {
+      name,
+      namespace,
+      labels,
+      annotations: { [TEMPLATE_ANNOTATION]: hashOf(template) },
+      ownerReferences: [
+        {
+          apiVersion: 'millhand.dev/v1alpha1',
+          kind: 'WorkerPool',
+          name,
+          uid,
+          controller: true,
+          blockOwnerDeletion: true,
+        },
+      ],
+    },
+    spec: {
+      selector: { matchLabels: { [POOL_LABEL]: name } },
+      strategy: {
+        type: 'RollingUpdate',
+        rollingUpdate: { maxSurge: pool.rollout.maxSurge, maxUnavailable: pool.rollout.maxUnavailable },
+      },
+      progressDeadlineSeconds: pool.rollout.progressDeadlineMs / 1000,
+      revisionHistoryLimit: MAX_HISTORY,
+      template,
+    },
+  }
+}
+
+/** The selector of a pool's pods, as `status.selector` and autoscalers want it. */
+export const selectorOf = (poolName: string) => `${POOL_LABEL}=${poolName}`
+
+/** Short enough for an annotation that people read. */
+export function hashOf(value: unknown): string {
+  return createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 16)
+}
+
+function podTemplate(input: DeploymentInput, labels: Record<string, string>): Record<string, unknown> {
+  const { template, drainTimeoutMs } = input.pool
+  const { containers, securityContext, ...spec } = template.spec
+  return {
+    metadata: {
+      ...(template.metadata?.annotations && { annotations: template.metadata.annotations }),
+      labels: { ...template.metadata?.labels, ...labels },
+    },
+    spec: {
+      automountServiceAccountToken: false,
+      ...spec,
+      securityContext: {
+        runAsNonRoot: true,
+        seccompProfile: { type: 'RuntimeDefault' },
+        ...asObject(securityContext),
+      },
+      terminationGracePeriodSeconds: drainTimeoutMs / 1000 + GRACE_AFTER_DRAIN_SECONDS,
+      containers: containers.map((container) =>
+        container.name === 'worker' ? workerContainer(container, input) : withLimits(container),
+      ),
+    },
+  }
+}
+
+function workerContainer(container: Container, input: DeploymentInput): Container {
+  const { ports, env = [], ...rest } = container
+  return withLimits({
+    // Liveness is the age of the last successful claim. Patient: a restart ends jobs, and mends no Redis that is away.
+    livenessProbe: {
+      httpGet: { path: '/healthz', port: 'millhand' },
+      periodSeconds: 10,
+      timeoutSeconds: 5,
+      failureThreshold: 30,
+    },
+    ...rest,
+    ports: [...asList(ports), { name: 'millhand', containerPort: HTTP_PORT, protocol: 'TCP' }],
+    env: [...variablesOf(input), ...env],
+  })
+}
+
+/** What restricted pod security asks for, unless the template says otherwise. */
+function withLimits(container: Container): Container {
+  return {
+    ...container,
+    securityContext: {
+      allowPrivilegeEscalation: false,
+      capabilities: { drop: ['ALL'] },
+      ...asObject(container.securityContext),
+    },
+  }
+}
+
+function variablesOf({ pool, queues, secretName }: DeploymentInput): EnvironmentVariable[] {
+  const { namespace, uid = '' } = pool.metadata
+  const { mode, jobsPerChild, jobsAtOncePerChild, maxMemoryBytes } = pool.isolation
+  const values: Record<string, string | number | undefined> = {
+    MILLHAND_NAMESPACE: namespace,
+    MILLHAND_POOL_UID: uid,
+    MILLHAND_QUEUES: JSON.stringify(queues),
+    MILLHAND_SLOTS: pool.slots,
+    MILLHAND_ISOLATION: mode,
+    MILLHAND_JOBS_PER_CHILD: jobsPerChild,
+    MILLHAND_JOBS_AT_ONCE_PER_CHILD: jobsAtOncePerChild,
+    MILLHAND_MAX_MEMORY_BYTES: maxMemoryBytes,
+    MILLHAND_DRAIN_TIMEOUT_SECONDS: pool.drainTimeoutMs / 1000,
+    MILLHAND_HTTP_PORT: HTTP_PORT,
+  }
+  const fields = {
+    MILLHAND_POD_NAME: 'metadata.name',
+    MILLHAND_POD_UID: 'metadata.uid',
+    MILLHAND_NODE_NAME: 'spec.nodeName',
+  }
+  return [
+    { name: 'MILLHAND_REDIS_URL', valueFrom: { secretKeyRef: { name: secretName, key: 'url' } } },
+    ...Object.entries(fields).map(([name, fieldPath]) => ({
+      name,
+      valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath } },
+    })),
+    ...Object.entries(values).flatMap(([name, value]) =>
+      value === undefined ? [] : [{ name, value: String(value) }],
+    ),
+  ]
+}
+
+function asObject(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null ? { ...value } : {}
+}
+
+function asList(value: unknown): unknown[] {
+  return Array.isArray(value) ? value : []
+}

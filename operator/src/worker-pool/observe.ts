@@ -1,0 +1,203 @@
+// Everything that a WorkerPool's reconcile decides from, read once: the resource, its queues, its Deployment and pods (from the caches),
+// what Redis says of the queues and their workers.
+import { RedisUnavailable } from 'millhand/queue'
+import { problemOf, type SeenQueue, type Servers } from '../redis/servers.ts'
+import { loadOfQueue, type QueueView } from '../redis/view.ts'
+import { type Deployment, isControlledBy, type Pod } from '../resources/cluster.ts'
+import type { Condition } from '../resources/conditions.ts'
+import type { TaskQueueManifest } from '../resources/task-queue.ts'
+import { parseWorkerPool, type WorkerPool, type WorkerPoolManifest } from '../resources/worker-pool.ts'
+import type { PoolMemory } from './memory.ts'
+import { readPod, type WorkerPod } from './pods.ts'
+import { type QueueLoad, shareOf } from './replicas.ts'
+
+/** A WorkerPool as the API server has it. */
+export interface WorkerPoolObject extends WorkerPoolManifest {
+  metadata: WorkerPoolManifest['metadata'] & {
+    generation?: number
+    resourceVersion?: string
+    deletionTimestamp?: string
+  }
+  status?: WorkerPoolStatus
+}
+
+export interface WorkerPoolStatus {
+  observedGeneration: number
+  replicas: number
+  readyReplicas: number
+  updatedReplicas: number
+  desiredReplicas: number
+  terminatingReplicas: number
+  drainingReplicas: number
+  busySlots: number
+  slots: number
+  selector: string
+  isolationInUse?: string
+  lastScaleTime?: string
+  decision: { reason: string; message: string }
+  conditions: Condition[]
+}
+
+/** A TaskQueue as far as a pool looks at it. */
+export interface ServedQueue extends TaskQueueManifest {
+  status?: { queueName?: string; conditions?: Condition[] }
+}
+
+export interface ObservedQueue {
+  name: string
+  weight: number
+  /** In Redis; absent where the TaskQueue is not known. */
+  queueName?: string
+  secretName?: string
+  /** What keeps the pool from serving it. */
+  problem?: { reason: string; message: string }
+  /** Absent while Redis cannot be read. */
+  load?: QueueLoad
+  /** ms until its next delayed job is due. */
+  nextMs?: number
+}
+
+/** A worker process, as it registered. */
+export interface ObservedWorker {
+  process: string
+  podUid: string
+  held: number
+  isDraining: boolean
+  isolation: string
+}
+
+export interface ObservedPool {
+  pool: WorkerPool
+  generation: number
+  status: WorkerPoolStatus | undefined
+  queues: ObservedQueue[]
+  deployment: Deployment | undefined
+  /** A Deployment of the pool's name that is somebody else's. */
+  isNameTaken: boolean
+  pods: WorkerPod[]
+  /** They are in no count; a forced deletion is reported while processes still run, so only what had ended is dead for sure. */
+  deletedPods: WorkerPod[]
+  /** Of this pool, in all its queues; 'unknown' while a Redis cannot be read. */
+  workers: ObservedWorker[] | 'unknown'
+  memory: PoolMemory
+}
+
+export interface Caches {
+  pool: (key: string) => WorkerPoolObject | undefined
+  poolsServing: (namespace: string, queue: string) => Iterable<WorkerPoolObject>
+  queue: (key: string) => ServedQueue | undefined
+  deployment: (key: string) => Deployment | undefined
+  /** Those with the pool's label. */
+  pods: (namespace: string, pool: string) => Iterable<Pod>
+  /** Of these, the ones that were deleted of late: nobody else tells how their processes ended. */
+  deletedPods: (namespace: string, pool: string) => Iterable<Pod>
+}
+
+export interface PoolView {
+  observed: ObservedPool
+  /** For apply: the queues that can be spoken to. */
+  seen: SeenQueue[]
+}
+
+export async function observeWorkerPool(
+  object: WorkerPoolObject,
+  { caches, servers, memory }: { caches: Caches; servers: Servers; memory: PoolMemory },
+): Promise<PoolView> {
+  const pool = parseWorkerPool(object, 'default')
+  const { namespace, name } = pool.metadata
+  const looks = await Promise.all(pool.queues.map((queue) => lookAtQueue(queue, pool, caches, servers)))
+  const views = looks.flatMap(({ view }) => view ?? [])
+  const seen = looks.flatMap((look) => look.seen ?? [])
+  const deployment = caches.deployment(`${namespace}/${name}`)
+  const observed: ObservedPool = {
+    pool,
+    generation: object.metadata.generation ?? 0,
+    status: object.status,
+    queues: looks.map(({ queue }) => queue),
+    deployment: deployment && isControlledBy(deployment.metadata, pool.metadata.uid) ? deployment : undefined,
+    isNameTaken: memory.isNameTaken,
+    pods: [...caches.pods(namespace, name)].map(readPod),
+    deletedPods: [...caches.deletedPods(namespace, name)].map(readPod),
+    workers: views.length === pool.queues.length ? workersOf(views, pool.metadata.uid) : 'unknown',
+    memory,
+  }
+  return { observed, seen }
+}
+
+interface Look {
+  queue: ObservedQueue
+  seen?: SeenQueue
+  view?: QueueView
+}
+
+async function lookAtQueue(
+  { name, weight }: WorkerPool['queues'][number],
+  pool: WorkerPool,
+  caches: Caches,
+  servers: Servers,
+): Promise<Look> {
+  const { namespace } = pool.metadata
+  const declared = caches.queue(`${namespace}/${name}`)
+  if (!declared) return { queue: { name, weight, problem: notFound(name, namespace) } }
+  const secretName = declared.spec.redis?.secretRef.name ?? 'millhand-redis'
+  const queueName = declared.status?.queueName
+  const notReady = whyNotReady(name, declared)
+  if (notReady || !queueName)
+    return { queue: { name, weight, secretName, problem: notReady ?? waiting(name) } }
+  const known = { name, weight, secretName, queueName }
+  const place = { namespace, secretName }
+  const opened = await servers.open(place)
+  if (opened.kind === 'problem') return { queue: { ...known, problem: opened } }
+  const seen = opened.server.queue(queueName, place)
+  try {
+    const view = await seen.look()
+    const load = loadOfQueue(view, shareOf(pool.slots, slotsServing(caches, namespace, name)))
+    const { nextMs } = view.depth
+    return { queue: { ...known, load, ...(nextMs !== undefined && { nextMs }) }, seen, view }
+  } catch (error) {
+    if (!(error instanceof RedisUnavailable)) throw error
+    if (error.code === 'REDIS_REFUSED') servers.forget(place)
+    return { queue: { ...known, problem: problemOf(error, place) }, seen }
+  }
+}
+
+/** What the queue's own reconcile found, unless it is about Redis, which is looked at here. */
+function whyNotReady(
+  name: string,
+  { status }: ServedQueue,
+): NonNullable<ObservedQueue['problem']> | undefined {
+  const ready = status?.conditions?.find(({ type }) => type === 'Ready')
+  if (ready?.reason !== 'NameTaken') return undefined
+  return { reason: 'QueueNotReady', message: `the TaskQueue ${name} is not ready: ${ready.message}` }
+}
+
+function waiting(name: string): NonNullable<ObservedQueue['problem']> {
+  return { reason: 'QueueNotReady', message: `the TaskQueue ${name} was not yet looked at` }
+}
+
+function notFound(name: string, namespace: string): NonNullable<ObservedQueue['problem']> {
+  return {
+    reason: 'QueueNotFound',
+    message: `there is no TaskQueue ${name} in the namespace ${namespace}: create it, or mend spec.queues`,
+  }
+}
+
+function slotsServing(caches: Caches, namespace: string, queue: string): number {
+  let slots = 0
+  for (const { spec } of caches.poolsServing(namespace, queue)) slots += spec.slots
+  return slots
+}
+
+function workersOf(views: readonly QueueView[], poolUid: string | undefined): ObservedWorker[] {
+  return views.flatMap(({ workers }) =>
+    workers
+      .filter((worker) => worker.poolUid === poolUid)
+      .map(({ process, podUid, held, draining, isolation, isolationNote }) => ({
+        process,
+        podUid,
+        held,
+        isDraining: draining,
+        isolation: isolationNote ? `${isolation} (${isolationNote})` : isolation,
+      })),
+  )
+}

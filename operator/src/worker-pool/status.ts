@@ -1,0 +1,74 @@
+// The status of a WorkerPool: what it says, and when it is worth a write. Pure.
+import { conditionsOf, type Finding, hasTurned } from '../resources/conditions.ts'
+import { selectorOf } from './deployment.ts'
+import type { ObservedPool, WorkerPoolStatus } from './observe.ts'
+import type { Decision } from './replicas.ts'
+
+interface Saying {
+  decision: Decision
+  findings: readonly Finding[]
+  nowMs: number
+}
+
+/** Sentences and counts change with every job: written at most this often. What somebody may wait for is written at once. */
+const WORDS_EVERY_MS = 15_000
+
+export function statusOf(observed: ObservedPool, { decision, findings, nowMs }: Saying): WorkerPoolStatus {
+  const { pool, generation, deployment, pods, workers, memory, status: before } = observed
+  const now = new Date(nowMs).toISOString()
+  const live = pods.filter(({ state }) => state === 'live')
+  const isKnown = workers !== 'unknown'
+  const readyReplicas = live.filter(({ isReady }) => isReady).length
+  const hasScaled = before !== undefined && before.desiredReplicas !== decision.replicas
+  const lastScaleTime = hasScaled ? now : before?.lastScaleTime
+  const isolation = isKnown
+    ? [...new Set(workers.map((worker) => worker.isolation))].sort().join(', ')
+    : undefined
+  const isolationInUse = isolation || before?.isolationInUse
+  return {
+    observedGeneration: generation,
+    replicas: live.length,
+    readyReplicas,
+    updatedReplicas: deployment?.status?.updatedReplicas ?? 0,
+    desiredReplicas: decision.replicas,
+    terminatingReplicas: pods.filter(({ state }) => state === 'terminating').length,
+    drainingReplicas: live.filter(({ uid }) => memory.draining.has(uid)).length,
+    busySlots: isKnown ? workers.reduce((busy, { held }) => busy + held, 0) : (before?.busySlots ?? 0),
+    slots: live.length * pool.slots,
+    selector: selectorOf(pool.metadata.name),
+    ...(isolationInUse && { isolationInUse }),
+    ...(lastScaleTime && { lastScaleTime }),
+    decision: { reason: decision.reason, message: decision.message },
+    conditions: conditionsOf(findings, before?.conditions, { generation, now }),
+  }
+}
+
+/** Undefined when what is written is still true, or was written a moment ago and only words changed. */
+export function statusToWrite(
+  { status: before, memory, generation }: ObservedPool,
+  status: WorkerPoolStatus,
+  nowMs: number,
+): WorkerPoolStatus | undefined {
+  if (!before || before.observedGeneration !== generation || hasTurned(status.conditions, before.conditions))
+    return status
+  if (FAST.some((name) => status[name] !== before[name])) return status
+  if (nowMs - memory.statusWrittenAtMs < WORDS_EVERY_MS) return undefined
+  return canonical(status) === canonical(before) ? undefined : status
+}
+
+const FAST = [
+  'replicas',
+  'readyReplicas',
+  'desiredReplicas',
+  'terminatingReplicas',
+  'drainingReplicas',
+] as const
+
+/** The API server keeps fields in an order of its own. */
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_name, part: unknown) =>
+    typeof part === 'object' && part !== null && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : part,
+  )
+}
