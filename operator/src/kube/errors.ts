@@ -37,16 +37,17 @@ export const isDenied = (error: unknown): boolean =>
 
 /**
  * Wrong in itself: the same request will be refused again. Invalid, refused by an admission plugin or webhook or by a quota, or a pod
- * template of a wrong shape, which server-side apply answers with a 500.
+ * template with unknown fields, wrong types or broken quantities, which server-side apply answers with a 500.
  */
 export function isRefused(error: unknown): error is KubeError {
   if (isKube(error, 400) || isKube(error, 422)) return true
   if (isKube(error, 403)) return !isDenied(error)
-  return isKube(error, 500) && error.message.includes('failed to create typed patch object')
+  return isKube(error, 500) && BY_APPLY.test(error.message)
 }
 
 /** `deployments.apps "a" is forbidden: User "…" cannot patch resource "deployments" in API group "apps" in the namespace "b"` */
 const BY_RBAC = /User "[^"]*" cannot \S+ (resource|path) "/
+const BY_APPLY = /^failed to (create typed patch object|convert new object) /
 
 function isKube(error: unknown, status: number): error is KubeError {
   return error instanceof KubeError && error.status === status

@@ -207,6 +207,12 @@ export class Server {
     return seen
   }
 
+  /** Whoever needs the queue again opens it again. */
+  forget(queueName: string): void {
+    this.queues.get(queueName)?.stopListening()
+    this.queues.delete(queueName)
+  }
+
   close(): void {
     this.#commands.close()
     this.#messages.close()
@@ -223,7 +229,7 @@ export class SeenQueue {
   /** How often the queue said that it has work: what was seen before the last time is old. */
   #stirs = 0
   #seenAtStir = -1
-  #isListening = false
+  #listening: Promise<() => void> | undefined
 
   constructor(queue: Queue, place: Place, options: ServersOptions) {
     this.queue = queue
@@ -236,12 +242,15 @@ export class SeenQueue {
   }
 
   listen(messages: Connection): void {
-    if (this.#isListening) return
-    this.#isListening = true
+    this.#listening ??= messages.subscribe(stirredChannel(this.queue.name), this.stir)
     // Where it fails the tick is enough, until the connection is there again.
-    messages.subscribe(stirredChannel(this.queue.name), this.stir).catch(() => {
-      this.#isListening = false
+    this.#listening.catch(() => {
+      this.#listening = undefined
     })
+  }
+
+  stopListening(): void {
+    this.#listening?.then((stop) => stop()).catch(() => {})
   }
 
   readonly stir = (): void => {

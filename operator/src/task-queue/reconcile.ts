@@ -4,6 +4,7 @@ import type { Kube } from '../kube/client.ts'
 import type { Events } from '../kube/events.ts'
 import type { Outcome } from '../reconciling/controller.ts'
 import type { Servers } from '../redis/servers.ts'
+import { parseTaskQueue } from '../resources/task-queue.ts'
 import { applyTaskQueue } from './apply.ts'
 import { observeTaskQueue, type TaskQueueObject } from './observe.ts'
 import { planTaskQueue } from './plan.ts'
@@ -39,16 +40,18 @@ export function taskQueueReconciler(context: TaskQueueContext): (key: string) =>
 
 /** The jobs stay. Where Redis is away the name stays taken, and the next owner is told what to do. */
 async function release(object: TaskQueueObject, { servers, log }: TaskQueueContext): Promise<void> {
-  const { namespace = 'default', uid = '', name } = object.metadata
-  const place = { namespace, secretName: object.spec.redis?.secretRef.name ?? 'millhand-redis' }
-  const queueName = object.status?.queueName
+  const { metadata, queueName, redisSecretName: secretName } = parseTaskQueue(object, 'default')
+  const { namespace, name, uid = '' } = metadata
+  const place = { namespace, secretName }
   const opened = await servers.open(place)
-  if (opened.kind === 'problem' || !queueName) return
+  if (opened.kind === 'problem') return
   try {
     await opened.server.queue(queueName, place).queue.release(uid)
     log.info('released the name of a deleted queue', { namespace, name, queue: queueName })
   } catch (error) {
     if (!(error instanceof RedisUnavailable)) throw error
     log.warn('could not release the name of a deleted queue', { namespace, name, queue: queueName, error })
+  } finally {
+    opened.server.forget(queueName)
   }
 }

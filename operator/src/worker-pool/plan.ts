@@ -163,8 +163,10 @@ export function nextReplicas(
   const live = livePods(observed.pods).length
   // Pods that do not exist are given up first, and nobody is removed for that.
   if (live < current) return Math.max(decision.replicas, live)
-  const marked = empty.filter(({ isMarked }) => isMarked).length
-  return canLower(observed) ? Math.max(decision.replicas, current - marked) : current
+  const marked = livePods(observed.pods).filter(({ isMarked }) => isMarked)
+  // One that is marked since an earlier decision, and took jobs since, would go with them.
+  const areEmpty = marked.every((pod) => empty.includes(pod))
+  return areEmpty && canLower(observed) ? Math.max(decision.replicas, current - marked.length) : current
 }
 
 /**

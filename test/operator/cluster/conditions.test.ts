@@ -1,0 +1,253 @@
+// Everything that can be wrong with a queue or a pool: a condition with a stable reason and a sentence, an Event, and no hot loop.
+import { clusterLeftOut } from '../../cluster/cluster.ts'
+import { eventually } from '../../eventually.ts'
+import { type KubeJson, openScene, type Scene, taskQueue } from './scene.ts'
+
+const leftOut = clusterLeftOut()
+if (leftOut) console.warn(leftOut)
+const onCluster = leftOut ? describe.skip : describe
+const MINUTE = { withinMs: 60_000, everyMs: 250 }
+
+/** host:port of the API server, as the operator's kubeconfig has it. */
+async function serversOf({ cluster }: Scene): Promise<string[]> {
+  const { clusters } = JSON.parse(await cluster.kubectl(['config', 'view', '-o', 'json']))
+  return clusters.map((each: KubeJson) => new URL(each.cluster.server).host)
+}
+
+onCluster('what is wrong is said', () => {
+  let scene: Scene
+  beforeAll(async () => {
+    scene = await openScene('conditions', {
+      MILLHAND_REDIS_SECRETS: 'millhand-redis,other-redis,api-server,metadata',
+    })
+    await scene.apply(taskQueue('good'))
+    await turns('tq', 'good', 'Ready', 'True')
+  }, 3_600_000)
+  afterAll(() => scene?.remove(), 60_000)
+
+  /** Waits for the status of a condition, and answers the condition. */
+  const turns = (
+    kind: string,
+    name: string,
+    type: string,
+    status: string,
+    reason?: string,
+  ): Promise<KubeJson> =>
+    eventually(
+      async () => {
+        const found = await scene.condition(kind, name, type)
+        return found?.status === status && (!reason || found.reason === reason) && found
+      },
+      { ...MINUTE, what: `${type}=${status} ${reason ?? ''} of ${kind} ${name}` },
+    )
+  const told = (name: string, reason: string) =>
+    eventually(
+      async () => {
+        const { items } = await scene.get('events.events.k8s.io')
+        return items.some((event: KubeJson) => event.regarding.name === name && event.reason === reason)
+      },
+      { ...MINUTE, what: `an Event ${reason} of ${name}` },
+    )
+  /** A pool whose one pod is wanted whatever there is to do. */
+  const poolOfOne = (name: string, worker: object = {}, spec: object = {}) =>
+    scene.pool(name, { queues: [{ name: 'good' }], scaling: { minReplicas: 1 }, ...spec }, worker)
+  const secret = (name: string, url: string) => ({
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name },
+    stringData: { url },
+  })
+
+  test('a queue without its Secret, until it is there', async () => {
+    const namespace = await scene.cluster.newNamespace('secretless')
+    const operator = await scene.startOperator({
+      MILLHAND_WATCH_NAMESPACES: namespace,
+      MILLHAND_OPERATOR_NAMESPACE: namespace,
+    })
+    const apply = (object: object) =>
+      scene.cluster.kubectl(['apply', '-n', namespace, '-f', '-'], { stdin: JSON.stringify(object) })
+    const ready = async () =>
+      JSON.parse(
+        await scene.cluster.kubectl(['get', '-n', namespace, 'tq', 'mail', '-o', 'json']),
+      ).status?.conditions?.find((condition: KubeJson) => condition.type === 'Ready')
+    await apply(taskQueue('mail'))
+    const missing = await eventually(ready, MINUTE)
+    expect(missing).toMatchObject({ status: 'False', reason: 'RedisSecretMissing' })
+    expect(missing.message).toContain(`there is no Secret millhand-redis in the namespace ${namespace}`)
+    await apply(secret('millhand-redis', `redis://redis.${scene.namespace}:6379`))
+    await eventually(async () => (await ready())?.status === 'True', MINUTE)
+    await operator.stop()
+    await scene.cluster.deleteNamespace(namespace)
+  }, 120_000)
+
+  test('a Secret that the operator may not read', async () => {
+    await scene.apply(
+      secret('of-somebody-else', 'redis://somewhere'),
+      taskQueue('foreign', { redis: { secretRef: { name: 'of-somebody-else' } } }),
+    )
+    const { message } = await turns('tq', 'foreign', 'Ready', 'False', 'SecretNotAllowed')
+    expect(message).toContain(
+      'may not read a Secret called of-somebody-else; it may read millhand-redis, other-redis',
+    )
+    await told('foreign', 'SecretNotAllowed')
+    await turns('tq', 'foreign', 'Stalled', 'True', 'SecretNotAllowed')
+  }, 90_000)
+
+  test('a name in Redis that another queue has, and who took it over with consent', async () => {
+    await scene.apply(taskQueue('first', { queueName: 'shared.name' }))
+    await turns('tq', 'first', 'Ready', 'True')
+    await scene.apply(taskQueue('second', { queueName: 'shared.name' }))
+    const { message } = await turns('tq', 'second', 'Ready', 'False', 'NameTaken')
+    const first = await scene.get('tq', 'first')
+    expect(message).toContain(
+      `shared.name belongs to another owner in this Redis (UID ${first.metadata.uid})`,
+    )
+    await told('second', 'NameTaken')
+    await scene.apply(scene.pool('second', { queues: [{ name: 'second' }] }))
+    await turns('wp', 'second', 'Ready', 'False', 'QueueNotReady')
+
+    await scene.cluster.kubectl(['-n', scene.namespace, 'delete', 'tq', 'first'])
+    await turns('tq', 'second', 'Ready', 'True')
+    await turns('wp', 'second', 'Ready', 'True')
+  }, 120_000)
+
+  test('a pool whose queue does not exist, until it does', async () => {
+    await scene.apply(scene.pool('early'))
+    const { message } = await turns('wp', 'early', 'Ready', 'False', 'QueueNotFound')
+    expect(message).toContain('there is no TaskQueue early')
+    await told('early', 'QueueNotFound')
+    await scene.apply(taskQueue('early'))
+    await turns('wp', 'early', 'Ready', 'True')
+  }, 90_000)
+
+  test('queues in different Redis servers', async () => {
+    await scene.apply(
+      secret('other-redis', `redis://redis.${scene.namespace}:6379`),
+      taskQueue('elsewhere', { redis: { secretRef: { name: 'other-redis' } } }),
+      scene.pool('split', { queues: [{ name: 'good' }, { name: 'elsewhere' }] }),
+    )
+    const { message } = await turns('wp', 'split', 'Ready', 'False', 'QueuesInDifferentRedis')
+    expect(message).toContain('(millhand-redis, other-redis)')
+  }, 90_000)
+
+  test('a Deployment of the same name that is somebody else’s, and is not touched', async () => {
+    const labels = { app: 'web' }
+    const container = { name: 'web', image: 'example/web', securityContext: {} }
+    await scene.apply({
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata: { name: 'web' },
+      spec: {
+        replicas: 0,
+        selector: { matchLabels: labels },
+        template: { metadata: { labels }, spec: { containers: [container] } },
+      },
+    })
+    const before = await scene.get('deployment', 'web')
+    await scene.apply(poolOfOne('web'))
+    await turns('wp', 'web', 'Ready', 'False', 'NameTaken')
+    await told('web', 'NameTaken')
+    const after = await scene.get('deployment', 'web')
+    expect(after.spec).toEqual(before.spec)
+    expect(after.metadata.ownerReferences).toBeUndefined()
+    await scene.cluster.kubectl(['-n', scene.namespace, 'delete', 'deployment', 'web'])
+    await turns('wp', 'web', 'Ready', 'True')
+  }, 120_000)
+
+  test('a template that the API server refuses, without asking it again and again', async () => {
+    await scene.apply(
+      poolOfOne(
+        'odd',
+        {},
+        { template: { spec: { dnsPolicy: 'Sometimes', containers: [{ name: 'worker', image: 'a' }] } } },
+      ),
+    )
+    const { message } = await turns('wp', 'odd', 'Ready', 'False', 'InvalidTemplate')
+    expect(message).toContain('Sometimes')
+    await told('odd', 'InvalidTemplate')
+    const refusals = () =>
+      scene.operator.lines.filter(
+        (line) => line.message.includes('refuses a Deployment') && line.pool === 'odd',
+      )
+    const asked = refusals().length
+    await scene.apply(taskQueue('good', { timeoutSeconds: 30 }))
+    await eventually(async () => (await scene.get('tq', 'good')).status.observedGeneration > 1, MINUTE)
+    expect(refusals().length).toBe(asked)
+    await scene.apply(poolOfOne('odd'))
+    await turns('wp', 'odd', 'Ready', 'True')
+  }, 120_000)
+
+  test('a template of the wrong shape', async () => {
+    await scene.apply(
+      poolOfOne(
+        'shapeless',
+        {},
+        { template: { spec: { hostAliases: 'none', containers: [{ name: 'worker', image: 'a' }] } } },
+      ),
+    )
+    await turns('wp', 'shapeless', 'Ready', 'False', 'InvalidTemplate')
+  }, 90_000)
+
+  test('an image that cannot be pulled', async () => {
+    await scene.apply(poolOfOne('imageless', { image: 'millhand.test/no-such:1', imagePullPolicy: 'Never' }))
+    const { message } = await turns('wp', 'imageless', 'Ready', 'False', 'ImageNotPulled')
+    expect(message).toContain('container worker of pod imageless-')
+    await told('imageless', 'ImageNotPulled')
+  }, 90_000)
+
+  test('a container that cannot be made', async () => {
+    const env = [{ name: 'TOKEN', valueFrom: { secretKeyRef: { name: 'nowhere', key: 'token' } } }]
+    await scene.apply(poolOfOne('uncreated', { env }))
+    const { message } = await turns('wp', 'uncreated', 'Ready', 'False', 'ContainerNotCreated')
+    expect(message).toContain('nowhere')
+  }, 90_000)
+
+  test('workers that end again and again', async () => {
+    await scene.apply(poolOfOne('crashing', { args: ['no-such-file.js'] }))
+    const { message } = await turns('wp', 'crashing', 'Ready', 'False', 'WorkersCrash')
+    expect(message).toContain('the worker found its settings or its task files wrong')
+  }, 120_000)
+
+  test('pods that quota or pod security refuses', async () => {
+    const securityContext = { runAsNonRoot: false, runAsUser: 0 }
+    await scene.apply(poolOfOne('rootful', { securityContext }))
+    const { message } = await turns('wp', 'rootful', 'Ready', 'False', 'PodsRefused')
+    expect(message).toContain('PodSecurity')
+    await told('rootful', 'PodsRefused')
+  }, 90_000)
+
+  test('pods for which there is no room', async () => {
+    await scene.apply(poolOfOne('huge', { resources: { requests: { cpu: '1000' } } }))
+    const { message } = await turns('wp', 'huge', 'Ready', 'False', 'PodsNotScheduled')
+    expect(message).toContain('Insufficient cpu')
+  }, 90_000)
+
+  test('a Redis URL that leads to the API server or to a metadata service', async () => {
+    const [server] = await serversOf(scene)
+    await scene.apply(
+      secret('api-server', `redis://${server}`),
+      secret('metadata', 'redis://169.254.169.254'),
+      taskQueue('to-api-server', { redis: { secretRef: { name: 'api-server' } } }),
+      taskQueue('to-metadata', { redis: { secretRef: { name: 'metadata' } } }),
+    )
+    const metadata = await turns('tq', 'to-metadata', 'Ready', 'False', 'RedisAddressDenied')
+    expect(metadata.message).not.toContain('169.254')
+    await turns('tq', 'to-api-server', 'Ready', 'False', 'RedisAddressDenied')
+  }, 120_000)
+
+  test('Redis away: the replicas stay, the condition says so, and all is well by itself when it is back', async () => {
+    await scene.apply(taskQueue('held'), scene.pool('held', { scaling: { minReplicas: 2 } }))
+    await turns('wp', 'held', 'Ready', 'True')
+    await scene.cluster.kubectl(['-n', scene.namespace, 'scale', 'deployment/redis', '--replicas=0'])
+    await turns('wp', 'held', 'RedisReachable', 'False', 'RedisUnreachable')
+    await turns('wp', 'held', 'Ready', 'Unknown', 'RedisUnreachable')
+    await turns('tq', 'held', 'Ready', 'Unknown', 'RedisUnreachable')
+    await turns('wp', 'held', 'ScalingActive', 'Unknown', 'RedisUnreachable')
+    expect((await scene.get('deployment', 'held')).spec.replicas).toBe(2)
+    await scene.cluster.kubectl(['-n', scene.namespace, 'scale', 'deployment/redis', '--replicas=1'])
+    await turns('wp', 'held', 'Ready', 'True')
+    await turns('tq', 'held', 'Ready', 'True')
+    await turns('wp', 'held', 'RedisReachable', 'True')
+    expect((await scene.get('deployment', 'held')).spec.replicas).toBe(2)
+  }, 180_000)
+})

@@ -1,0 +1,308 @@
+// The calls of the operator, on a real API server.
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { connectKube, type Kube, kinds, type ObjectReference } from '../../../operator/src/kube/client.ts'
+import * as errors from '../../../operator/src/kube/errors.ts'
+import type { Answered } from '../../../operator/src/kube/rest.ts'
+import type { KubeObject } from '../../../operator/src/reconciling/reflector.ts'
+import { clusterLeftOut } from '../../cluster/cluster.ts'
+import { type SharedCluster, sharedCluster } from '../../cluster/shared.ts'
+import { eventually } from '../../eventually.ts'
+
+const leftOut = clusterLeftOut()
+if (leftOut) console.warn(leftOut)
+const onCluster = leftOut ? describe.skip : describe
+
+interface Deployment extends KubeObject {
+  spec: { replicas: number }
+}
+interface TaskQueue extends KubeObject {
+  spec: { concurrency?: { limit?: number } }
+  status?: { counts?: { ready?: number }; observedGeneration?: number }
+}
+
+const labels = { app: 'a' }
+const container = { name: 'worker', image: 'example/none' }
+
+function deployment(namespace: string, name: string, { pod = {}, metadata = {}, spec = {} } = {}) {
+  const template = { metadata: { labels }, spec: { containers: [container], ...pod } }
+  return {
+    metadata: { name, namespace, ...metadata },
+    spec: { replicas: 0, selector: { matchLabels: labels }, template, ...spec },
+  }
+}
+
+const configMap = { group: '', version: 'v1', plural: 'configmaps', kind: 'ConfigMap' }
+
+async function failureOf(promise: Promise<unknown>): Promise<errors.KubeError> {
+  const error = await promise.then(
+    () => undefined,
+    (failure: unknown) => failure,
+  )
+  if (!(error instanceof errors.KubeError))
+    throw new Error('it did not fail with a KubeError', { cause: error })
+  return error
+}
+
+/** The names of what errors.ts says of it. */
+const saidOf = (error: unknown) =>
+  Object.entries({
+    isConflict: errors.isConflict,
+    isAlreadyExists: errors.isAlreadyExists,
+    isNotFound: errors.isNotFound,
+    isGone: errors.isGone,
+    isDenied: errors.isDenied,
+    isRefused: errors.isRefused,
+  })
+    .filter(([, is]) => is(error))
+    .map(([name]) => name)
+
+onCluster('the client', () => {
+  let cluster: SharedCluster
+  let namespace: string
+  let kube: Kube
+  const answers: Answered[] = []
+  beforeAll(async () => {
+    cluster = await sharedCluster()
+    namespace = await cluster.newNamespace('kube-client')
+    kube = connectKube({ kubeconfig: cluster.kubeconfig, onRequest: (answered) => answers.push(answered) })
+  }, 3_600_000)
+  afterAll(async () => {
+    kube?.close()
+    await cluster?.deleteNamespace(namespace)
+  })
+
+  test('knows where the API server is', () => {
+    expect(readFileSync(cluster.kubeconfig, 'utf8')).toContain(`https://${kube.server}"`)
+  })
+
+  test('applies an object, creating it and changing it; the fields are the field manager millhand’s', async () => {
+    const created = await kube.apply<Deployment>(kinds.deployment, deployment(namespace, 'applied'))
+    expect(created.metadata.uid).toBeTruthy()
+    const changed = await kube.apply<Deployment>(
+      kinds.deployment,
+      deployment(namespace, 'applied', { spec: { paused: true, replicas: 0 } }),
+    )
+    expect(changed.metadata.uid).toBe(created.metadata.uid)
+    expect(changed.spec).toMatchObject({ paused: true })
+    const managers = await cluster.kubectl([
+      ...['get', 'deployment', 'applied', '-n', namespace, '--show-managed-fields'],
+      '-o=jsonpath={range .metadata.managedFields[*]}{.manager}/{.operation} {end}',
+    ])
+    expect(managers.split(' ')).toContain('millhand/Apply')
+  })
+
+  test('applies a status without touching the spec', async () => {
+    const metadata = { name: 'mail', namespace }
+    await kube.apply(kinds.taskQueue, { metadata, spec: {} } as { metadata: typeof metadata })
+    const status = { observedGeneration: 1 }
+    const applied = await kube.apply<TaskQueue>(
+      kinds.taskQueue,
+      { metadata, status } as { metadata: typeof metadata },
+      { status: true },
+    )
+    expect(applied.status?.observedGeneration).toBe(1)
+    expect((await kube.findOne<TaskQueue>(kinds.taskQueue, namespace, 'mail'))?.status).toEqual(
+      applied.status,
+    )
+    await kube.apply(kinds.taskQueue, { metadata, status: {} } as { metadata: typeof metadata }, {
+      status: true,
+    })
+    const without = await kube.findOne<TaskQueue>(kinds.taskQueue, namespace, 'mail')
+    expect(without?.status?.observedGeneration).toBeUndefined()
+    expect(without?.spec).toBeDefined()
+  })
+
+  test('takes a field over from another manager only with force', async () => {
+    await kube.apply(kinds.deployment, deployment(namespace, 'contested'))
+    await cluster.kubectl(['scale', 'deployment/contested', '-n', namespace, '--replicas=1'])
+    const conflict = await failureOf(kube.apply(kinds.deployment, deployment(namespace, 'contested')))
+    expect(saidOf(conflict)).toEqual(['isConflict'])
+    expect(conflict.message).toContain('.spec.replicas')
+    const forced = await kube.apply<Deployment>(kinds.deployment, deployment(namespace, 'contested'), {
+      force: true,
+    })
+    expect(forced.spec.replicas).toBe(0)
+  })
+
+  test('does not apply to another state than the one that was seen', async () => {
+    const first = await kube.apply<Deployment>(kinds.deployment, deployment(namespace, 'stale'))
+    const { resourceVersion } = first.metadata
+    const seen = { metadata: { resourceVersion } }
+    await kube.apply(kinds.deployment, deployment(namespace, 'stale', { ...seen, spec: { paused: true } }))
+    const stale = await failureOf(
+      kube.apply(kinds.deployment, deployment(namespace, 'stale', seen), { force: true }),
+    )
+    expect(stale).toMatchObject({ status: 409, reason: 'Conflict' })
+    expect(saidOf(stale)).toEqual(['isConflict'])
+  })
+
+  test('merges a patch', async () => {
+    await kube.apply(kinds.deployment, deployment(namespace, 'patched'))
+    const patch = (annotations: object) =>
+      kube.mergePatch<Deployment>(kinds.deployment, namespace, 'patched', { metadata: { annotations } })
+    expect((await patch({ a: '1', b: '2' })).metadata.annotations).toMatchObject({ a: '1', b: '2' })
+    expect((await patch({ a: null })).metadata.annotations?.a).toBeUndefined()
+    const missing = await failureOf(kube.mergePatch(kinds.deployment, namespace, 'no-such', {}))
+    expect(missing).toMatchObject({ status: 404, reason: 'NotFound' })
+    expect(saidOf(missing)).toEqual(['isNotFound'])
+  })
+
+  test('finds one, by name, or none', async () => {
+    await kube.apply(kinds.deployment, deployment(namespace, 'found'))
+    const found = await kube.findOne<Deployment>(kinds.deployment, namespace, 'found')
+    expect(found?.metadata.name).toBe('found')
+    expect(await kube.findOne(kinds.deployment, namespace, 'foun')).toBeUndefined()
+    await cluster.kubectl([
+      'create',
+      'secret',
+      'generic',
+      'redis',
+      '-n',
+      namespace,
+      '--from-literal=url=redis://',
+    ])
+    const secret = await kube.get<{ data: { url: string } }>(kinds.secret, namespace, 'redis')
+    expect(Buffer.from(secret?.data.url ?? '', 'base64').toString()).toBe('redis://')
+    expect(await kube.get(kinds.secret, namespace, 'no-such')).toBeUndefined()
+  })
+
+  test.each([
+    ['an unknown field', { pod: { nonsense: 1 } }, 500, /failed to create typed patch object.*nonsense/],
+    ['a wrong type', { pod: { containers: 'one' } }, 500, /failed to create typed patch object.*containers/],
+    [
+      'a broken quantity',
+      { pod: { containers: [{ ...container, resources: { limits: { memory: 'lots' } } }] } },
+      500,
+      /failed to convert new object.*quantities/,
+    ],
+    ['an invalid value', { pod: { restartPolicy: 'Never' } }, 422, /restartPolicy/],
+  ])('a template with %s is wrong in itself', async (_name, over, status, message) => {
+    const failure = await failureOf(kube.apply(kinds.deployment, deployment(namespace, 'wrong', over)))
+    expect(failure.status).toBe(status)
+    expect(failure.message).toMatch(message)
+    expect(saidOf(failure)).toEqual(['isRefused'])
+  })
+
+  test('what a CRD’s own rule refuses is wrong in itself', async () => {
+    const metadata = { name: 'bad', namespace }
+    const spec = { retry: { maxAttempts: -1 } }
+    const failure = await failureOf(
+      kube.apply(kinds.taskQueue, { metadata, spec } as { metadata: typeof metadata }),
+    )
+    expect([failure.status, saidOf(failure)]).toEqual([422, ['isRefused']])
+  })
+
+  test('what admission or a quota refuses is wrong in itself, and no lack of rights', async () => {
+    const pod = { metadata: { name: 'p', namespace }, spec: { hostNetwork: true, containers: [container] } }
+    const admission = await failureOf(kube.apply(kinds.pod, pod))
+    expect(admission).toMatchObject({ status: 403, reason: 'Forbidden' })
+    expect(admission.message).toContain('violates PodSecurity')
+    expect(saidOf(admission)).toEqual(['isRefused'])
+    const small = await cluster.newNamespace('kube-quota')
+    await cluster.kubectl(['create', 'quota', 'none', '-n', small, '--hard=count/configmaps=0'])
+    const map = { metadata: { name: 'c', namespace: small } }
+    // The quota counts a moment after it is there.
+    const quota = await eventually(async () => {
+      const failure = await kube.apply(configMap, map, { force: true }).then(
+        () => undefined,
+        (error: unknown) => error as errors.KubeError,
+      )
+      if (!failure) await cluster.kubectl(['delete', 'configmap', 'c', '-n', small])
+      return failure?.message.includes('exceeded quota') && failure
+    })
+    expect(saidOf(quota)).toEqual(['isRefused'])
+    await cluster.deleteNamespace(small)
+  })
+
+  test('a namespace or kind that is not there is not found', async () => {
+    const nowhere = await failureOf(kube.apply(kinds.deployment, deployment('no-such-namespace', 'a')))
+    expect(saidOf(nowhere)).toEqual(['isNotFound'])
+    const unknown = { ...kinds.taskQueue, plural: 'nonsenses' }
+    expect(saidOf(await failureOf(kube.findOne(unknown, namespace, 'a')))).toEqual(['isNotFound'])
+  })
+
+  describe('with the rights of a service account', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'millhand-kube-'))
+    afterAll(() => rmSync(folder, { recursive: true }))
+
+    function connectWith(token: string): Kube {
+      const config = JSON.parse(readFileSync(cluster.kubeconfig, 'utf8'))
+      for (const each of config.users) each.user = { token }
+      const kubeconfig = join(folder, 'kubeconfig')
+      writeFileSync(kubeconfig, JSON.stringify(config), { mode: 0o600 })
+      return connectKube({ kubeconfig })
+    }
+
+    test('what its role does not allow is denied, and not wrong in itself', async () => {
+      const token = (await cluster.kubectl(['create', 'token', 'default', '-n', namespace])).trim()
+      const poor = connectWith(token)
+      for (const call of [
+        () => poor.apply(kinds.deployment, deployment(namespace, 'a')),
+        () => poor.findOne(kinds.taskQueue, namespace, 'a'),
+        () => poor.get(kinds.secret, namespace, 'redis'),
+      ]) {
+        const denied = await failureOf(call())
+        expect(denied).toMatchObject({ status: 403, reason: 'Forbidden' })
+        expect(denied.message).toContain(`User "system:serviceaccount:${namespace}:default" cannot `)
+        expect(saidOf(denied)).toEqual(['isDenied'])
+        expect(`${denied.stack} ${denied.cause}`).not.toContain(token)
+      }
+      poor.close()
+    })
+
+    test('a token that nobody knows is denied', async () => {
+      const stranger = connectWith('not-a-token')
+      const denied = await failureOf(stranger.findOne(kinds.taskQueue, namespace, 'a'))
+      expect([denied.status, saidOf(denied)]).toEqual([401, ['isDenied']])
+      stranger.close()
+    })
+  })
+
+  describe('Events', () => {
+    const regarding = (): ObjectReference => {
+      return { apiVersion: 'millhand.dev/v1alpha1', kind: 'TaskQueue', name: 'mail', namespace }
+    }
+    const event = (metadata: { name: string } | { generateName: string }) => ({
+      metadata: { namespace, ...metadata },
+      type: 'Warning' as const,
+      reason: 'RedisUnreachable',
+      note: 'Redis does not answer',
+      action: 'Reconcile',
+      regarding: regarding(),
+      reportingController: 'millhand.dev/operator',
+      reportingInstance: 'me',
+    })
+
+    test('are written, and told again', async () => {
+      await kube.createEvent(event({ generateName: 'mail.' }))
+      await kube.createEvent({ ...event({ name: 'mail.1' }), eventTime: '2026-01-02T03:04:05Z' })
+      const again = await failureOf(kube.createEvent(event({ name: 'mail.1' })))
+      expect(saidOf(again)).toEqual(['isAlreadyExists'])
+      const series = { count: 3, lastObservedTime: '2026-01-02T03:05:06.789Z' }
+      await kube.patchEvent(namespace, 'mail.1', { series })
+      const written = await kube.findOne<{ eventTime: string; series: typeof series }>(
+        kinds.event,
+        namespace,
+        'mail.1',
+      )
+      expect(written?.eventTime).toBe('2026-01-02T03:04:05.000000Z')
+      expect(written?.series).toEqual({ count: 3, lastObservedTime: '2026-01-02T03:05:06.789000Z' })
+      const told = await cluster.kubectl(['events', '-n', namespace, '--for=TaskQueue/mail', '-o=name'])
+      expect(told.trim().split('\n')).toHaveLength(2)
+    })
+  })
+
+  test('tells of each call for metrics', async () => {
+    answers.length = 0
+    await kube.findOne(kinds.deployment, namespace, 'found')
+    await failureOf(kube.mergePatch(kinds.deployment, namespace, 'no-such', {}))
+    await kube.apply(configMap, { metadata: { name: 'counted', namespace } })
+    expect(answers.map(({ verb, method, code }) => [verb, method, code])).toEqual([
+      ['list', 'GET', 200],
+      ['patch', 'PATCH', 404],
+      ['apply', 'PATCH', 201],
+    ])
+  })
+})

@@ -1,0 +1,292 @@
+// What a pool gets next, in tables: every row a rule.
+import fc from 'fast-check'
+import { deploymentOf, hashOf, TEMPLATE_ANNOTATION } from '../../../operator/src/worker-pool/deployment.ts'
+import type { ObservedPool } from '../../../operator/src/worker-pool/observe.ts'
+import { canLower, planWorkerPool } from '../../../operator/src/worker-pool/plan.ts'
+import {
+  deploymentWith,
+  draining,
+  memoryOf,
+  NOW,
+  observed,
+  podOf,
+  poolOf,
+  queueOf,
+  workerOf,
+} from './observed.ts'
+
+const plan = (changes: Partial<ObservedPool>) => planWorkerPool(observed(changes), NOW)
+const replicasOf = (changes: Partial<ObservedPool>) => plan(changes).deployment?.replicas
+/** Three idle pods of a Deployment of three, and one job that one of them runs. */
+const three = {
+  deployment: deploymentWith(3),
+  pods: [podOf('a'), podOf('b'), podOf('c')],
+  workers: [workerOf('a', 1), workerOf('b'), workerOf('c')],
+  queues: [queueOf({ busy: 1 })],
+}
+const marked = (uid: string) => podOf(uid, { isMarked: true })
+
+describe('a new pool', () => {
+  test('gets its Deployment, with a number', () => {
+    expect(plan({}).deployment).toMatchObject({ replicas: 0, manifest: { metadata: { name: 'mail' } } })
+    expect(replicasOf({ queues: [queueOf({ ready: 3 })] })).toBe(3)
+  })
+
+  test('gets none while its queue is not there, and nothing is tried in vain', () => {
+    const problem = { reason: 'QueueNotFound', message: 'there is none' }
+    const planned = plan({ queues: [{ name: 'mail', weight: 1, problem }] })
+    expect(planned.deployment).toBeUndefined()
+    expect(planned.status?.conditions.find(({ type }) => type === 'Ready')).toMatchObject({
+      status: 'False',
+      reason: 'QueueNotFound',
+    })
+  })
+})
+
+describe('more pods', () => {
+  test('come in one step, and those that drained are needed again', () => {
+    const planned = plan({
+      ...three,
+      queues: [queueOf({ ready: 9, busy: 1 })],
+      memory: memoryOf({ draining: draining('c') }),
+    })
+    expect(planned.deployment?.replicas).toBe(10)
+    expect(planned.undrain).toEqual(['c'])
+    // Whatever the Deployment's version: more is never wrong.
+    expect(planned.deployment?.resourceVersion).toBeUndefined()
+  })
+
+  test('lose the mark when they are needed again', () => {
+    const pods = [podOf('a'), podOf('b'), marked('c')]
+    expect(plan({ ...three, pods, queues: [queueOf({ ready: 9, busy: 1 })] }).unmark).toEqual(['mail-c'])
+  })
+})
+
+describe('fewer pods', () => {
+  test('first claim nothing: idle ones are chosen', () => {
+    const planned = plan(three)
+    expect(planned.drain.sort()).toEqual(['b', 'c'])
+    expect(planned.mark).toEqual([])
+    expect(planned.deployment?.replicas).toBe(3)
+  })
+
+  test('are marked when they drained before we looked and hold nothing', () => {
+    const planned = plan({ ...three, memory: memoryOf({ draining: draining('b', 'c') }) })
+    expect(planned.mark.sort()).toEqual(['mail-b', 'mail-c'])
+    expect(planned.deployment?.replicas).toBe(3)
+  })
+
+  test('go when the mark is seen, by as many as are marked, and only from this state of the Deployment', () => {
+    const pods = [podOf('a'), marked('b'), podOf('c')]
+    const planned = plan({ ...three, pods, memory: memoryOf({ draining: draining('b', 'c') }) })
+    expect(planned.deployment).toMatchObject({ replicas: 2, resourceVersion: '77' })
+  })
+
+  test('stay while they hold a job, however long they drain', () => {
+    const workers = [workerOf('a', 1), workerOf('b', 1), workerOf('c', 1)]
+    const planned = plan({ ...three, workers, memory: memoryOf({ draining: draining('b', 'c'), wanted: 1 }) })
+    expect(planned.mark).toEqual([])
+    expect(planned.deployment?.replicas).toBe(3)
+  })
+
+  test('are not given up while one that is busy still has a mark of an earlier decision', () => {
+    const pods = [marked('a'), marked('b'), podOf('c')]
+    const planned = plan({ ...three, pods, memory: memoryOf({ draining: draining('b', 'c') }) })
+    expect(planned.unmark).toEqual(['mail-a'])
+    expect(planned.deployment?.replicas).toBe(3)
+  })
+
+  test('that do not exist are given up without anybody’s end', () => {
+    const full = { ...three, pods: [podOf('a')], workers: [workerOf('a', 1)] }
+    expect(replicasOf(full)).toBe(1)
+  })
+
+  test('are not decided while Redis cannot be read', () => {
+    const queues = [{ ...queueOf(), problem: { reason: 'RedisUnreachable', message: 'away' } }]
+    const { load: _, ...unknown } = queues[0] ?? queueOf()
+    const planned = plan({ ...three, queues: [unknown], workers: 'unknown' })
+    expect(planned.decision).toMatchObject({ replicas: 3, reason: 'RedisUnreachable' })
+    expect(planned.drain).toEqual([])
+  })
+
+  test('are not decided by an operator that has just started', () => {
+    const scaling = { behavior: { scaleDown: { stabilizationWindowSeconds: 60 } } }
+    expect(plan({ ...three, pool: poolOf({ scaling }) }).decision).toMatchObject({
+      replicas: 3,
+      reason: 'ScaleDownStabilized',
+    })
+  })
+
+  test('of a Manual pool drain before they go, too', () => {
+    const pool = poolOf({ replicas: 2, scaling: { mode: 'Manual' } })
+    const planned = plan({ ...three, pool })
+    expect(planned.drain.length).toBe(1)
+    expect(planned.deployment?.replicas).toBe(3)
+  })
+})
+
+describe('the number may be lowered', () => {
+  const well: Partial<ObservedPool> = { ...three, pods: [podOf('a'), podOf('b'), marked('c')] }
+  const rows: [string, Partial<ObservedPool>, boolean][] = [
+    ['when all else is well', {}, true],
+    [
+      'not before the Deployment was seen by its controller',
+      { deployment: deploymentWith(3, { status: { observedGeneration: 3 } }) },
+      false,
+    ],
+    ['not while pods are missing', { pods: [podOf('a'), marked('c')] }, false],
+    ['not while there are too many pods', { pods: [podOf('a'), podOf('b'), podOf('d'), marked('c')] }, false],
+    [
+      'not in the middle of a rollout',
+      { pods: [podOf('a'), podOf('b', { templateHash: 'new' }), marked('c')] },
+      false,
+    ],
+    [
+      'not while a pod that stays is not ready',
+      { pods: [podOf('a'), podOf('b', { isReady: false }), marked('c')] },
+      false,
+    ],
+    [
+      'also while the one that goes is not ready',
+      { pods: [podOf('a'), podOf('b'), podOf('c', { isReady: false, isMarked: true })] },
+      true,
+    ],
+    [
+      'whatever terminates beside them',
+      { pods: [podOf('a'), podOf('b'), marked('c'), podOf('x', { state: 'terminating' })] },
+      true,
+    ],
+    ['not while Redis cannot be read', { workers: 'unknown' }, false],
+  ]
+  test.each(rows)('%s', (_rule, changes, may) => {
+    expect(canLower(observed({ ...well, ...changes }))).toBe(may)
+  })
+})
+
+describe('the Deployment is written', () => {
+  const pool = poolOf()
+  const manifest = deploymentOf({ pool, queues: [{ name: 'mail', weight: 1 }], secretName: 'millhand-redis' })
+  const applied = { hash: hashOf(manifest), generation: 4 }
+  const settled = { pool, deployment: deploymentWith(0), memory: memoryOf({ applied }) }
+
+  test('not again when nothing changed', () => {
+    expect(plan(settled).deployment).toBeUndefined()
+  })
+
+  test('again when somebody changed it', () => {
+    const memory = memoryOf({ applied: { ...applied, generation: 3 } })
+    expect(plan({ ...settled, memory }).deployment?.replicas).toBe(0)
+  })
+
+  test('with the number that is there when it is not known how many are needed', () => {
+    const { load: _, ...unknown } = queueOf()
+    const queues = [{ ...unknown, problem: { reason: 'RedisUnreachable', message: 'away' } }]
+    const planned = plan({
+      queues,
+      workers: 'unknown',
+      deployment: deploymentWith(7),
+      pool: poolOf({ slots: 9 }),
+    })
+    expect(planned.deployment?.replicas).toBe(7)
+  })
+
+  test('not again for a while when the API server refused it', () => {
+    const refusal = { hash: applied.hash, message: 'no', atMs: NOW - 1_000 }
+    expect(plan({ pool, memory: memoryOf({ refusal }) }).deployment).toBeUndefined()
+    expect(
+      plan({ pool, memory: memoryOf({ refusal: { ...refusal, atMs: NOW - 301_000 } }) }).deployment,
+    ).toBeDefined()
+    expect(plan({ pool: poolOf({ slots: 5 }), memory: memoryOf({ refusal }) }).deployment).toBeDefined()
+  })
+
+  test('not with a new template while more pods terminate than the pool may have', () => {
+    const metadata = { ...deploymentWith(1).metadata, annotations: { [TEMPLATE_ANNOTATION]: 'old' } }
+    const leaving = (count: number) =>
+      Array.from({ length: count }, (_, n) => podOf(`t${n}`, { state: 'terminating' }))
+    const rolling = { pool, deployment: deploymentWith(1, { metadata }), queues: [queueOf({ ready: 1 })] }
+    expect(plan({ ...rolling, pods: [podOf('a'), ...leaving(10)] }).deployment).toBeDefined()
+    expect(plan({ ...rolling, pods: [podOf('a'), ...leaving(11)] }).deployment).toBeUndefined()
+  })
+})
+
+describe('what a dead worker held is put back', () => {
+  const death = { process: 'process-a', reason: 'OOMKilled', counting: 'counted' as const }
+  test('when the kubelet says that its process ended, and it still holds its name', () => {
+    expect(plan({ ...three, pods: [podOf('a', { deaths: [death] })] }).reap).toEqual([death])
+    expect(
+      plan({ ...three, pods: [podOf('a', { deaths: [{ ...death, process: 'another' }] })] }).reap,
+    ).toEqual([])
+  })
+  test('of a deleted pod too, and of a pod that failed as a whole', () => {
+    expect(
+      plan({ ...three, pods: [], deletedPods: [podOf('a', { state: 'ended', deaths: [death] })] }).reap,
+    ).toEqual([death])
+    const whole = { reason: 'the pod failed: Evicted', counting: 'uncounted' as const }
+    const pods = [podOf('a', { state: 'ended', deaths: [whole] })]
+    expect(plan({ ...three, pods }).reap).toEqual([{ ...whole, process: 'process-a' }])
+  })
+  test('but never a worker of another pod', () => {
+    expect(plan({ ...three, pods: [podOf('b', { deaths: [death] })] }).reap).toEqual([])
+  })
+})
+
+describe('looks again', () => {
+  test.each([
+    ['soon while there is work', { queues: [queueOf({ ready: 1 })] }, 1_000],
+    ['seldom when idle: the queue wakes it', { deployment: deploymentWith(0) }, 15_000],
+    [
+      'when the next delayed job is due',
+      { deployment: deploymentWith(0), queues: [{ ...queueOf(), nextMs: 300 }] },
+      305,
+    ],
+    [
+      'soon while pods drain',
+      { ...three, queues: [queueOf()], workers: [], memory: memoryOf({ draining: draining('a') }) },
+      1_000,
+    ],
+  ] as [string, Partial<ObservedPool>, number][])('%s', (_rule, changes, ms) => {
+    expect(plan(changes).checkAgainAfterMs).toBe(ms)
+  })
+})
+
+test('whatever is observed: never above maxReplicas but what is there, never a busy pod marked, never a lower number than the pods that are not marked', () => {
+  const pods = fc.array(
+    fc.record({
+      held: fc.integer({ min: 0, max: 2 }),
+      isReady: fc.boolean(),
+      isMarked: fc.boolean(),
+      drains: fc.boolean(),
+    }),
+    { maxLength: 8 },
+  )
+  fc.assert(
+    fc.property(
+      pods,
+      fc.integer({ min: 0, max: 30 }),
+      fc.integer({ min: 0, max: 9 }),
+      (made, ready, replicas) => {
+        const uid = (n: number) => `p${n}`
+        const changes = {
+          pods: made.map(({ isReady, isMarked }, n) =>
+            podOf(uid(n), { isReady, isMarked, startedAtMs: NOW - n }),
+          ),
+          workers: made.map(({ held, drains }, n) => workerOf(uid(n), held, { isDraining: drains })),
+          queues: [queueOf({ ready })],
+          deployment: deploymentWith(replicas),
+          memory: memoryOf({
+            draining: draining(...made.flatMap(({ drains }, n) => (drains ? [uid(n)] : []))),
+          }),
+        }
+        const planned = plan(changes)
+        const busy = made.flatMap(({ held }, n) => (held > 0 ? [`mail-${uid(n)}`] : []))
+        expect(planned.mark.filter((name) => busy.includes(name))).toEqual([])
+        const next = planned.deployment?.replicas ?? replicas
+        expect(next).toBeLessThanOrEqual(Math.max(10, replicas))
+        if (next < replicas && made.length >= replicas) {
+          const staying = made.filter(({ isMarked, held }) => !isMarked || held > 0).length
+          expect(next).toBeGreaterThanOrEqual(Math.min(replicas, staying))
+        }
+      },
+    ),
+  )
+})
