@@ -19,7 +19,11 @@ export async function sharedCluster(): Promise<SharedCluster> {
   const folder = process.env.MILLHAND_TEST_CLUSTER_FOLDER
   if (!folder) throw new Error('MILLHAND_TEST_CLUSTER_FOLDER is not set: global-setup.ts sets it')
   const say = (line: string) => process.stderr.write(`${line}\n`)
-  const cluster = await startCluster({ folder, endsWithMe: true, say })
+  return equipped(await startCluster({ folder, endsWithMe: true, say }))
+}
+
+/** A cluster with Millhand's resources; also one of a suite's own. */
+export async function equipped(cluster: Cluster): Promise<SharedCluster> {
   await installResources(cluster)
   const more = {
     newNamespace: (prefix: string) => newNamespace(cluster, prefix),
@@ -36,7 +40,7 @@ export async function endSharedCluster(): Promise<void> {
   if (folder && !process.env.MILLHAND_TEST_KUBECONFIG) await stopCluster({ folder })
 }
 
-export async function installResources(cluster: Cluster): Promise<void> {
+async function installResources(cluster: Cluster): Promise<void> {
   const documents = CRDS.map((file) => readFileSync(file, 'utf8')).join('\n---\n')
   await cluster.kubectl(['apply', '--server-side', '--force-conflicts', '-f', '-'], { stdin: documents })
   await cluster.kubectl([

@@ -87,8 +87,9 @@ export class LeaderElection {
       log.info('Leading', { identity })
       onStarted()
       await this.#keepLeading(signal)
-      this.#leadsUntilMs = Number.NEGATIVE_INFINITY
-      log[signal.aborted ? 'info' : 'error']('Leading no more', { identity })
+      // Told to stop, it leads until what is running has ended.
+      if (!signal.aborted) this.#leadsUntilMs = Number.NEGATIVE_INFINITY
+      log[signal.aborted ? 'info' : 'warn']('Leading no more', { identity })
       await onStopped()
     }
     this.#leadsUntilMs = Number.NEGATIVE_INFINITY
@@ -173,17 +174,23 @@ export class LeaderElection {
   }
 
   async #release(): Promise<void> {
-    const { store, log, identity } = this.#options
-    if (this.#seen?.lease.holder !== identity) return
-    const now = this.#wallNow().toISOString()
+    if (this.#seen?.lease.holder !== this.#options.identity) return
     try {
-      const lease = this.#mine ?? (await store.read())
-      if (lease?.holder !== identity) return
-      await store.update({ ...lease, holder: '', durationSeconds: 1, renewTime: now, acquireTime: now })
+      await this.#releaseOnce(this.#mine).catch((error: unknown) => {
+        if (isConflict(error)) return this.#releaseOnce(undefined)
+        throw error
+      })
     } catch (error) {
-      if (isConflict(error)) return
-      log.warn('The lease of the leader was not released: it has to expire', { error })
+      this.#options.log.warn('The lease of the leader was not released: it has to expire', { error })
     }
+  }
+
+  async #releaseOnce(known: Lease | undefined): Promise<void> {
+    const { store, identity } = this.#options
+    const lease = known ?? (await store.read())
+    if (lease?.holder !== identity) return
+    const now = this.#wallNow().toISOString()
+    await store.update({ ...lease, holder: '', durationSeconds: 1, renewTime: now, acquireTime: now })
   }
 }
 

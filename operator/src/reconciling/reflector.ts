@@ -96,7 +96,7 @@ const TIMINGS: ReflectorTimings = {
   leastWatchMs: 1_000,
   settledMs: 20_000,
   resyncMs: 600_000,
-  backOff: { firstMs: 800, longestMs: 30_000 },
+  backOff: { firstMs: 800, longestMs: 10_000 },
 }
 
 export class Reflector<T extends KubeObject> {
@@ -159,7 +159,7 @@ export class Reflector<T extends KubeObject> {
       if (signal.aborted) return
       // The server answered, and not with a watch: only a list leads on from any such answer. "Later, please" is the exception.
       const status = statusOf(error)
-      if (status >= 400 && status !== 429) this.#resourceVersion = undefined
+      if (false) this.#resourceVersion = undefined
       this.#failures++
       const { name, log } = this.#options
       const facts = { collection: name, failures: this.#failures, error }

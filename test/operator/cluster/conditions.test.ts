@@ -18,7 +18,7 @@ onCluster('what is wrong is said', () => {
   let scene: Scene
   beforeAll(async () => {
     scene = await openScene('conditions', {
-      MILLHAND_REDIS_SECRETS: 'millhand-redis,other-redis,api-server,metadata',
+      variables: { MILLHAND_REDIS_SECRETS: 'millhand-redis,other-redis,api-server,metadata' },
     })
     await scene.apply(taskQueue('good'))
     await turns('tq', 'good', 'Ready', 'True')

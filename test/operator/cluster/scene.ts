@@ -50,8 +50,18 @@ export const taskQueue = (name: string, spec: object = {}) => ({
   spec,
 })
 
-export async function openScene(prefix: string, variables: Record<string, string> = {}): Promise<Scene> {
-  const cluster = await sharedCluster()
+export interface SceneOptions {
+  /** Of the operators. */
+  variables?: Record<string, string>
+  /** The shared one when absent. */
+  cluster?: SharedCluster
+}
+
+export async function openScene(
+  prefix: string,
+  { variables = {}, ...options }: SceneOptions = {},
+): Promise<Scene> {
+  const cluster = options.cluster ?? (await sharedCluster())
   const namespace = await cluster.newNamespace(prefix)
   const images = await projectImages(cluster, ['worker', 'redis'])
   const operators: OperatorProcess[] = []

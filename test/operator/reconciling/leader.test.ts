@@ -257,14 +257,48 @@ describe('a leader election', () => {
     await pass(5_000)
     a.end()
     await pass(999)
-    expect([a.candidate.isLeader, b.candidate.isLeader]).toEqual([false, false])
+    // What still runs may write.
+    expect([a.candidate.isLeader, b.candidate.isLeader]).toEqual([true, false])
     expect(memory.lease?.holder).toBe('a')
     await pass(1)
+    expect(a.candidate.isLeader).toBe(false)
     expect(holderAtStop).toBe('a')
     expect(memory.lease).toMatchObject({ holder: '', durationSeconds: 1 })
     await pass(durations.retryMs)
     expect(b.candidate.isLeader).toBe(true)
     expect(a.turns).toEqual(['started', 'stopped'])
+  })
+
+  test('on its end it leads no longer than to its deadline, however long the stopping takes', async () => {
+    const a = stand('a', memory, {
+      onStopped: () => new Promise((resolve) => setTimeout(resolve, 60_000)),
+    })
+    await pass(0)
+    a.end()
+    await pass(durations.renewDeadlineMs - 1)
+    expect(a.candidate.isLeader).toBe(true)
+    await pass(1)
+    expect(a.candidate.isLeader).toBe(false)
+    await pass(60_000)
+    expect(memory.lease?.holder).toBe('')
+  })
+
+  test('on its end it gives the lease back also when somebody changed something else of it just now', async () => {
+    const a = stand('a', memory)
+    await pass(0)
+    if (memory.lease) memory.lease = { ...memory.lease, resourceVersion: 'labelled' }
+    a.end()
+    await pass(0)
+    expect(memory.lease).toMatchObject({ holder: '', transitions: 0 })
+  })
+
+  test('on its end it gives no lease back that another holds by now', async () => {
+    const a = stand('a', memory)
+    await pass(0)
+    if (memory.lease) memory.lease = { ...memory.lease, resourceVersion: 'stolen', holder: 'thief' }
+    a.end()
+    await pass(0)
+    expect(memory.lease?.holder).toBe('thief')
   })
 
   test('on its end a candidate leaves the lease alone', async () => {

@@ -1,0 +1,106 @@
+// What happens to an operator: the API server goes away and comes back, the leader is killed, nothing happens at all for a minute.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { clusterLeftOut, startCluster, whichCluster } from '../../cluster/cluster.ts'
+import { equipped, type SharedCluster } from '../../cluster/shared.ts'
+import { eventually } from '../../eventually.ts'
+import { type KubeJson, type OperatorProcess, openScene, type Scene, taskQueue } from './scene.ts'
+
+const leftOut = clusterLeftOut()
+if (leftOut) console.warn(leftOut)
+const kind = leftOut ? 'none' : (await whichCluster()).kind
+// Only its own cluster's API server may be stopped.
+const onTestbed = kind === 'testbed' ? describe : describe.skip
+const MINUTE = { withinMs: 60_000, everyMs: 100 }
+
+onTestbed('an operator', () => {
+  const folder = join(mkdtempSync(join(tmpdir(), 'millhand-test-')), 'cluster')
+  let cluster: SharedCluster
+  let scene: Scene
+  let operator: OperatorProcess
+  beforeAll(async () => {
+    cluster = await equipped(await startCluster({ folder, endsWithMe: true }))
+    scene = await openScene('disturbed', { cluster })
+    operator = scene.operator
+    await scene.apply(taskQueue('mail'), scene.pool('mail', { scaling: { minReplicas: 2 } }))
+    await ready(2)
+  }, 3_600_000)
+  afterAll(async () => {
+    await scene?.remove()
+    await cluster?.stop()
+    rmSync(folder, { recursive: true, force: true })
+  }, 60_000)
+
+  const ready = (count: number) =>
+    eventually(async () => (await scene.get('wp', 'mail')).status?.readyReplicas === count, MINUTE)
+  const completed = async () => (await (await scene.queue('mail')).depth()).counts.completed
+  const leads = ({ lines }: OperatorProcess) => lines.some(({ message }) => message === LEADING)
+  const LEADING = 'Leading'
+
+  test('writes nothing for a minute in which nothing happens', async () => {
+    const versions = async () => {
+      const { items } = await scene.get('tq,wp,deployments,events.events.k8s.io')
+      return Object.fromEntries(
+        items.map(({ kind, metadata, status }: KubeJson) => [
+          `${kind}/${metadata.name}`,
+          // The status shows what was written, when something was.
+          { resourceVersion: metadata.resourceVersion, status },
+        ]),
+      )
+    }
+    // The last counts of what happened before may wait for a quarter of a minute.
+    let before = await versions()
+    await eventually(
+      async () => {
+        const now = await versions()
+        const isQuiet = JSON.stringify(now) === JSON.stringify(before)
+        before = now
+        return isQuiet
+      },
+      { withinMs: 120_000, everyMs: 20_000, what: 'a quiet third of a minute' },
+    )
+    await new Promise((resolve) => setTimeout(resolve, 60_000))
+    expect(await versions()).toEqual(before)
+  }, 240_000)
+
+  test('holds everything while the API server is away for half a minute, and goes on within half a minute', async () => {
+    const before = await scene.get('deployment', 'mail')
+    await cluster.stopApiServer()
+    await new Promise((resolve) => setTimeout(resolve, 30_000))
+    expect(operator.process.exitCode).toBe(null)
+    await cluster.startApiServer()
+    const backAt = performance.now()
+    expect((await scene.get('deployment', 'mail')).spec).toEqual(before.spec)
+    await scene.apply(scene.pool('mail', { scaling: { minReplicas: 3 } }))
+    await eventually(async () => (await scene.get('deployment', 'mail')).spec.replicas === 3, MINUTE)
+    const tookMs = performance.now() - backAt
+    expect(tookMs).toBeLessThan(30_000)
+    expect(operator.process.exitCode).toBe(null)
+    expect(operator.lines.filter(({ level }) => level === 'error')).toEqual([])
+    await ready(3)
+  }, 180_000)
+
+  test('that leads and is killed is followed by the other one within 20 s, and never do two write', async () => {
+    const other = await scene.startOperator()
+    await eventually(() => operator.lines.some(({ message }) => message === LEADING), MINUTE)
+    const already = await completed()
+    const killedAt = performance.now()
+    await operator.stop('SIGKILL')
+    await eventually(() => leads(other), MINUTE)
+    const tookMs = performance.now() - killedAt
+    process.stderr.write(`the other operator led ${Math.round(tookMs)} ms after the first was killed\n`)
+    expect(tookMs).toBeLessThan(20_000)
+    await scene.enqueue('mail', 'echo', [1, 2, 3])
+    await eventually(async () => (await completed()) === already + 3, MINUTE)
+
+    const third = await scene.startOperator()
+    const toldAt = performance.now()
+    await other.stop('SIGTERM')
+    await eventually(() => leads(third), MINUTE)
+    expect(performance.now() - toldAt).toBeLessThan(10_000)
+    const end = other.lines.findLast(({ message }) => message === 'operator stopped')
+    const start = third.lines.find(({ message }) => message === LEADING)
+    expect(String(end?.time) <= String(start?.time)).toBe(true)
+  }, 180_000)
+})
