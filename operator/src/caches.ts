@@ -78,9 +78,14 @@ export class ClusterCaches implements Caches {
 
   /** The pools that serve a queue, by its name in Redis, and its TaskQueue. */
   lookAtQueue({ namespace, queueName }: { namespace: string; queueName: string }): void {
-    const name = this.#queuesByName.get(`${namespace}/${queueName}`)
+    const name = this.taskQueueOf(namespace, queueName)
     if (name === undefined) return
     for (const key of this.#poolsByQueue.get(`${namespace}/${name}`)) this.#options.onWorkerPool(key)
+  }
+
+  /** The TaskQueue that has this name in Redis. */
+  taskQueueOf(namespace: string, queueName: string): string | undefined {
+    return this.#queuesByName.get(`${namespace}/${queueName}`)
   }
 
   queue(key: string): TaskQueueObject | undefined {

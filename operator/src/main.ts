@@ -57,7 +57,11 @@ async function runOperator(config: Config): Promise<void> {
   })
   const stopping = stopSignal(log)
   let servers: Servers | undefined
-  const metrics = createMetrics(config.leaseName, () => servers)
+  const metrics = createMetrics({
+    leaseName: config.leaseName,
+    servers: () => servers,
+    taskQueueOf: ({ place, queue }) => caches.taskQueueOf(place.namespace, queue.name),
+  })
   const kube = connectKube({ onRequest: metrics.onRequest })
   let leading: Leading | undefined
   const caches = new ClusterCaches({

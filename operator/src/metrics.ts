@@ -3,7 +3,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Answered } from './kube/rest.ts'
 import type { ControllerObserver } from './reconciling/controller.ts'
-import type { Servers } from './redis/servers.ts'
+import type { SeenQueue, Servers } from './redis/servers.ts'
 import type { ObservedPool } from './worker-pool/observe.ts'
 import type { PoolPlan } from './worker-pool/plan.ts'
 
@@ -20,11 +20,18 @@ export interface Metrics {
 
 const SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
-export function createMetrics(leaseName: string, servers: () => Servers | undefined): Metrics {
+export interface MetricsOptions {
+  leaseName: string
+  servers: () => Servers | undefined
+  /** The name of a queue's TaskQueue; undefined when it is gone. */
+  taskQueueOf: (seen: SeenQueue) => string | undefined
+}
+
+export function createMetrics({ leaseName, ...queues }: MetricsOptions): Metrics {
   const registry = new Registry()
   const registers = [registry]
   collectDefaultMetrics({ register: registry })
-  observeQueues(registers, servers)
+  observeQueues(registers, queues)
   const pools = poolMetrics(registers)
   const leading = new Gauge({
     name: 'leader_election_master_status',
@@ -46,8 +53,19 @@ export function createMetrics(leaseName: string, servers: () => Servers | undefi
   }
 }
 
-function observeQueues(registers: Registry[], servers: () => Servers | undefined): void {
+function observeQueues(
+  registers: Registry[],
+  { servers, taskQueueOf }: Omit<MetricsOptions, 'leaseName'>,
+): void {
   const labelNames = ['namespace', 'queue'] as const
+  const known = () =>
+    (servers()?.queues ?? []).flatMap(({ seen, isReachable }) => {
+      const queue = taskQueueOf(seen)
+      const { namespace } = seen.place
+      return queue === undefined
+        ? []
+        : [{ labels: { namespace, queue }, depth: seen.lastView?.depth, isReachable }]
+    })
   new Gauge({
     name: 'millhand_queue_jobs',
     help: 'Jobs in a queue, by state: ready, busy, delayed, buried.',
@@ -55,10 +73,8 @@ function observeQueues(registers: Registry[], servers: () => Servers | undefined
     registers,
     collect() {
       this.reset()
-      for (const { seen } of servers()?.queues ?? []) {
-        const depth = seen.lastView?.depth
+      for (const { labels, depth } of known()) {
         if (!depth) continue
-        const labels = { namespace: seen.place.namespace, queue: seen.queue.name }
         const { ready, busy, delayed, due, buried } = depth
         this.set({ ...labels, state: 'ready' }, ready)
         this.set({ ...labels, state: 'busy' }, busy)
@@ -74,11 +90,7 @@ function observeQueues(registers: Registry[], servers: () => Servers | undefined
     registers,
     collect() {
       this.reset()
-      for (const { seen } of servers()?.queues ?? [])
-        this.set(
-          { namespace: seen.place.namespace, queue: seen.queue.name },
-          (seen.lastView?.depth.oldestReadyMs ?? 0) / 1000,
-        )
+      for (const { labels, depth } of known()) if (depth) this.set(labels, (depth.oldestReadyMs ?? 0) / 1000)
     },
   })
   new Gauge({
@@ -88,8 +100,7 @@ function observeQueues(registers: Registry[], servers: () => Servers | undefined
     registers,
     collect() {
       this.reset()
-      for (const { seen, isReachable } of servers()?.queues ?? [])
-        this.set({ namespace: seen.place.namespace, queue: seen.queue.name }, Number(isReachable))
+      for (const { labels, isReachable } of known()) this.set(labels, Number(isReachable))
     },
   })
 }

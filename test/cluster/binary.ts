@@ -59,7 +59,7 @@ export async function buildBinaries(building: Building): Promise<string> {
 }
 
 /** Two suites may need it at the same time, and compiling twice at once takes twice as long. */
-async function alone<T>(lock: string, { say, signal }: Building, work: () => Promise<T>): Promise<T> {
+export async function alone<T>(lock: string, { say, signal }: Building, work: () => Promise<T>): Promise<T> {
   const mine = `${lock}.${process.pid}`
   writeFileSync(mine, JSON.stringify(markOf(process.pid)))
   try {

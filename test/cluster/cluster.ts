@@ -34,6 +34,8 @@ export interface Cluster {
   startApiServer(): Promise<void>
   /** Takes a docker or OCI archive into each node. */
   loadImage(tarball: string): Promise<void>
+  /** Another name for an image that is there: the one that a manifest has, without a registry. */
+  tagImage(name: string, as: string): Promise<void>
   /** Resolves to the node's name when it is Ready. */
   addNode(): Promise<string>
   stop(): Promise<void>

@@ -33,6 +33,7 @@ export function onThisMachine(kind: Cluster['kind'], kubeconfig: string, owner: 
     stopApiServer: cannot('stop the API server'),
     startApiServer: cannot('start the API server'),
     loadImage: cannot('load an image'),
+    tagImage: cannot('name an image'),
     addNode: cannot('add a node'),
     stop: async () => {},
   }

@@ -75,6 +75,10 @@ export async function startKind(engine: Engine, options: Settled): Promise<Clust
     loadImage: async (tarball) => {
       await run([program, 'load', 'image-archive', '--name', id, tarball], { env })
     },
+    tagImage: async (name, as) => {
+      const node = `${id}-control-plane`
+      await run([engine, 'exec', node, 'ctr', '-n', 'k8s.io', 'images', 'tag', '--force', name, as], { env })
+    },
     stop: async () => {
       await stopKind(folder, say)
     },

@@ -232,6 +232,12 @@ class Testbed implements Cluster {
       await this.#ctr(nodeNumber(number), ['images', 'import', tarball])
   }
 
+  async tagImage(name: string, as: string): Promise<void> {
+    this.#look()
+    for (let number = 1; number <= this.#state.nodes; number++)
+      await this.#ctr(nodeNumber(number), ['images', 'tag', '--force', name, as])
+  }
+
   /** It has the images of the first node. */
   async addNode(): Promise<string> {
     this.#look()

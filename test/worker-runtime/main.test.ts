@@ -1,10 +1,16 @@
 // How the worker process behaves towards whoever starts it.
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { readConfig } from '../../worker-runtime/src/config.ts'
+import { eventually } from '../eventually.ts'
 import { redisUrl } from '../redis.ts'
+import { descendants } from '../worker-process.ts'
 
 const MAIN = fileURLToPath(new URL('../../worker-runtime/src/main.ts', import.meta.url))
+const BIN = fileURLToPath(new URL('../../worker-runtime/bin/millhand-worker.js', import.meta.url))
 const tasks = (name: string) => fileURLToPath(new URL(`../tasks/${name}.ts`, import.meta.url))
 const base = { MILLHAND_REDIS_URL: 'redis://127.0.0.1:6379', MILLHAND_QUEUES: '[{"name":"q"}]' }
 
@@ -49,6 +55,18 @@ test.each([
     { MILLHAND_QUEUES: 'mail' },
     /MILLHAND_QUEUES is "mail"; it is a list of queues as JSON/,
   ],
+  [
+    'a name that no queue in Redis may have',
+    [tasks('tiny')],
+    { MILLHAND_QUEUES: '[{"name":"a","queueName":"Not this"}]' },
+    /MILLHAND_QUEUES: "Not this" is no name of a queue/,
+  ],
+  [
+    'two names for one queue in Redis',
+    [tasks('tiny')],
+    { MILLHAND_QUEUES: '[{"name":"a"},{"name":"b","queueName":"default.a"}]' },
+    /MILLHAND_QUEUES names default\.a of Redis twice/,
+  ],
   ['an unknown option', ['--nope'], {}, /--nope/],
 ])(
   'a worker started with %s says so in one sentence and exits with 78',
@@ -71,6 +89,44 @@ test.each(['Fork', 'Spawn'])(
   40_000,
 )
 
+const asRoot = process.getuid?.() === 0 && process.platform === 'linux' ? test : test.skip
+asRoot(
+  'a worker that is PID 1 hears a SIGTERM that comes while its own code still loads',
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'millhand-main-'))
+    const [loading, go] = [join(folder, 'loading'), join(folder, 'go')]
+    const slowLoad = `import { registerHooks } from 'node:module'
+    import { existsSync, writeFileSync } from 'node:fs'
+    registerHooks({
+      load(url, context, next) {
+        if (url.endsWith('/src/main.ts')) {
+          writeFileSync(${JSON.stringify(loading)}, '')
+          while (!existsSync(${JSON.stringify(go)})) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10)
+        }
+        return next(url, context)
+      },
+    })`
+    const hook = `--import=data:text/javascript,${encodeURIComponent(slowLoad)}`
+    const node = [process.execPath, hook, BIN, tasks('tiny')]
+    const outside = spawn('unshare', ['--pid', '--fork', '--kill-child', ...node], {
+      env: { PATH: process.env.PATH, ...base, MILLHAND_REDIS_URL: redisUrl() },
+      stdio: ['ignore', 'ignore', 'inherit'],
+    })
+    try {
+      await eventually(() => existsSync(loading), { what: 'the load of main.ts' })
+      const [worker = 0] = descendants(outside.pid ?? 0)
+      process.kill(worker, 'SIGTERM')
+      writeFileSync(go, '')
+      await eventually(() => outside.exitCode !== null, { what: 'the end of the worker' })
+      expect(outside.exitCode).toBe(0)
+    } finally {
+      outside.kill('SIGKILL')
+      rmSync(folder, { recursive: true, force: true })
+    }
+  },
+  40_000,
+)
+
 test('--help and --version say what they should', async () => {
   expect((await run(['--help'])).stdout).toMatch(/MILLHAND_QUEUES[\s\S]*Example/)
   expect((await run(['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
@@ -82,6 +138,7 @@ test.each([
   [{ MILLHAND_QUEUES: '[]' }, 'MILLHAND_QUEUES is "[]"'],
   [{ MILLHAND_QUEUES: '[{"name":1}]' }, 'has the entry {"name":1}'],
   [{ MILLHAND_QUEUES: '[{"name":"a"},{"name":"a"}]' }, 'names the queue a twice'],
+  [{ MILLHAND_QUEUES: '[{"name":"a","queueName":7}]' }, 'has the queueName 7; it is the name in Redis'],
   [{ MILLHAND_SLOTS: '0' }, 'MILLHAND_SLOTS is "0"; it is a whole number of at least 1'],
   [{ MILLHAND_SLOTS: 'many' }, 'MILLHAND_SLOTS is "many"'],
 ])('the environment %j is refused with the name, the value and the remedy', (env, message) => {

@@ -14,10 +14,17 @@ export class ConfigError extends Error {
 
 export type IsolationMode = 'Fork' | 'Spawn' | 'Reuse'
 
+export interface QueueEntry {
+  readonly name: string
+  readonly weight: number
+  /** The name in Redis, where it is not `<namespace>.<name>`. */
+  readonly queueName: string | undefined
+}
+
 export interface Config {
   readonly redisUrl: string
   readonly namespace: string
-  readonly queues: readonly { readonly name: string; readonly weight: number }[]
+  readonly queues: readonly QueueEntry[]
   readonly modules: readonly string[]
   readonly slots: number
   readonly isolation: {
@@ -34,6 +41,8 @@ export interface Config {
     readonly node: string
   }
   readonly terminationLog: string | undefined
+  /** Of /healthz and /metrics; none when absent. */
+  readonly httpPort: number | undefined
   readonly logLevel: Level
   /** What the children see of the environment: everything but what is Millhand's own, which holds the way to Redis. */
   readonly childEnv: Readonly<Record<string, string | undefined>>
@@ -72,6 +81,7 @@ export function readConfig(files: readonly string[], env: Environment = process.
     terminationLog:
       env.MILLHAND_TERMINATION_LOG ||
       (existsSync('/dev/termination-log') ? '/dev/termination-log' : undefined),
+    httpPort: wholeNumber(env, 'MILLHAND_HTTP_PORT', 1, 65_535),
     logLevel: oneOf(env, 'MILLHAND_LOG_LEVEL', LEVELS, 'info'),
     childEnv: childEnvOf(env),
   }
@@ -107,22 +117,31 @@ function queuesOf(env: Environment): Config['queues'] {
   )
 }
 
-function distinct(queues: { name: string; weight: number }[]): Config['queues'] {
+function distinct(queues: QueueEntry[]): QueueEntry[] {
   const twice = queues.find(({ name }, at) => queues.findIndex((other) => other.name === name) !== at)
   if (!twice) return queues
   throw new ConfigError(`MILLHAND_QUEUES names the queue ${twice.name} twice: name each queue once`)
 }
 
-function queueOf(entry: unknown): { name: string; weight: number } {
-  const { name, weight = 1 } = (typeof entry === 'object' && entry !== null ? entry : {}) as {
+function queueOf(entry: unknown): QueueEntry {
+  const {
+    name,
+    weight = 1,
+    queueName,
+  } = (typeof entry === 'object' && entry !== null ? entry : {}) as {
     name?: unknown
     weight?: unknown
+    queueName?: unknown
   }
   if (typeof name !== 'string' || typeof weight !== 'number' || !(weight >= 1))
     throw new ConfigError(
       `MILLHAND_QUEUES has the entry ${JSON.stringify(entry)}; an entry is like {"name":"mail","weight":1}`,
     )
-  return { name, weight }
+  if (queueName !== undefined && typeof queueName !== 'string')
+    throw new ConfigError(
+      `MILLHAND_QUEUES has the queueName ${JSON.stringify(queueName)}; it is the name in Redis, like "default.mail"`,
+    )
+  return { name, weight, queueName }
 }
 
 function modulesOf(files: readonly string[]): string[] {
@@ -150,10 +169,16 @@ function oneOf<T extends string>(env: Environment, name: string, known: readonly
   throw new ConfigError(`${name} is ${JSON.stringify(text)}; it is one of ${known.join(', ')}`)
 }
 
-function wholeNumber(env: Environment, name: string, least: number): number | undefined {
+function wholeNumber(
+  env: Environment,
+  name: string,
+  least: number,
+  most = Number.MAX_SAFE_INTEGER,
+): number | undefined {
   const text = env[name]
   if (!text) return undefined
   const value = Number(text)
-  if (Number.isSafeInteger(value) && value >= least) return value
-  throw new ConfigError(`${name} is ${JSON.stringify(text)}; it is a whole number of at least ${least}`)
+  if (Number.isSafeInteger(value) && value >= least && value <= most) return value
+  const range = most < Number.MAX_SAFE_INTEGER ? `from ${least} to ${most}` : `of at least ${least}`
+  throw new ConfigError(`${name} is ${JSON.stringify(text)}; it is a whole number ${range}`)
 }

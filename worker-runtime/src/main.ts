@@ -4,10 +4,12 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { startChildren } from './child/children.ts'
-import { type Config, ConfigError, readConfig } from './config.ts'
+import { type Config, ConfigError, type QueueEntry, readConfig } from './config.ts'
+import { type Health, type HttpServer, healthPage, serveHttp } from './http.ts'
 import { createLog, type Log } from './log.ts'
 import { Membership } from './membership.ts'
-import { queueName } from './queue/keys.ts'
+import type { Metrics } from './metrics.ts'
+import { checkedQueueName, queueName } from './queue/keys.ts'
 import { openQueue } from './queue/queue.ts'
 import { connectRedis } from './queue/redis.ts'
 import { lookAtServer } from './queue/server.ts'
@@ -24,6 +26,7 @@ Settings come from the environment:
   MILLHAND_ISOLATION               Fork, Spawn or Reuse; default: Fork
   MILLHAND_JOBS_PER_CHILD, MILLHAND_JOBS_AT_ONCE_PER_CHILD, MILLHAND_MAX_MEMORY_BYTES
   MILLHAND_DRAIN_TIMEOUT_SECONDS   how long jobs may go on after SIGTERM; default: 600
+  MILLHAND_HTTP_PORT               where /healthz and /metrics are; neither when absent
   MILLHAND_LOG_LEVEL               debug, info, warn or error; default: info
 
 Example:
@@ -59,12 +62,21 @@ async function runWorker(config: Config): Promise<void> {
     fields: { pod: config.pod.name },
   })
   const stopping = stopSignals(log)
+  const queues = namedInRedis(config)
+  let members: Membership[] = []
+  let phase: Health['phase'] = 'starting'
+  const health = () => ({
+    phase,
+    queues: members.map(({ queue, silentMs }) => ({ name: queue.name, silentMs })),
+  })
+  const http = await answerHttp(config, queues, health)
   const children = await startChildren({
     ...config.isolation,
     modules: [...config.modules],
     slots: config.slots,
     env: config.childEnv,
     log,
+    onForked: http?.metrics.forked,
   })
   const { mode: isolation, note: isolationNote } = children
   if (isolationNote)
@@ -83,10 +95,10 @@ async function runWorker(config: Config): Promise<void> {
   let ring = () => {}
   const onChange = () => ring()
   const broken = Promise.withResolvers<never>()
-  const members = config.queues.map(
-    ({ name, weight }) =>
+  members = queues.map(
+    ({ inRedis, weight }) =>
       new Membership({
-        queue: openQueue(commands, queueName(config.namespace, name)),
+        queue: openQueue(commands, inRedis),
         weight,
         entry: {
           process: processName,
@@ -106,7 +118,12 @@ async function runWorker(config: Config): Promise<void> {
       }),
   )
   const waker = new Waker(blocking, log, onChange)
-  const worker = new Worker({ members, children, waker, slots: config.slots, log })
+  const worker = new Worker({ members, children, waker, slots: config.slots, log, recorder: http?.metrics })
+  http?.metrics.watch({
+    busySlots: () => worker.running,
+    isRedisUp: () => members.every((member) => member.isSure),
+    zygoteRssBytes: () => children.zygoteRssBytes(),
+  })
   ring = worker.ring
 
   const joined = Promise.all(members.map((member) => member.join()))
@@ -120,14 +137,51 @@ async function runWorker(config: Config): Promise<void> {
       isolation,
       tasks: children.tasks,
     })
+    phase = 'working'
     const working = worker.work()
     await Promise.race([stopping.asked, working, broken.promise])
   }
+  phase = 'stopping'
   log.info('worker stopping', { running: worker.running, drainTimeoutMs: config.drainTimeoutMs })
   await worker.stop(config.drainTimeoutMs, stopping.askedTwice)
   await children.stop()
   for (const connection of [commands, blocking, messages]) connection.close()
+  await http?.server.stop()
   log.info('worker stopped')
+}
+
+/** Answers from now on; what counts nothing where nobody can ask is not even loaded. */
+async function answerHttp(
+  { httpPort, slots }: Config,
+  queues: readonly NamedQueue[],
+  health: () => Health,
+): Promise<{ metrics: Metrics; server: HttpServer } | undefined> {
+  if (httpPort === undefined) return
+  const { createMetrics } = await import('./metrics.ts')
+  const labels = new Map(queues.map(({ name, inRedis }) => [inRedis, name]))
+  const metrics = createMetrics({ slots, queues: labels, nowMs: () => Date.now() })
+  const pages = { '/healthz': () => healthPage(health()), '/metrics': () => metrics.page() }
+  return { metrics, server: await serveHttp(httpPort, pages) }
+}
+
+type NamedQueue = QueueEntry & { readonly inRedis: string }
+
+function namedInRedis({ namespace, queues }: Config): NamedQueue[] {
+  const named = queues.map((entry) => ({ ...entry, inRedis: nameInRedis(namespace, entry) }))
+  for (const [at, { inRedis }] of named.entries())
+    if (named.findIndex((other) => other.inRedis === inRedis) !== at)
+      throw new ConfigError(
+        `MILLHAND_QUEUES names ${inRedis} of Redis twice: give each queue a queueName of its own`,
+      )
+  return named
+}
+
+function nameInRedis(namespace: string, { name, queueName: given }: QueueEntry): string {
+  try {
+    return given === undefined ? queueName(namespace, name) : checkedQueueName(given)
+  } catch (error) {
+    throw new ConfigError(`MILLHAND_QUEUES: ${(error as Error).message}`)
+  }
 }
 
 function stopSignals(log: Log) {
@@ -135,12 +189,15 @@ function stopSignals(log: Log) {
   const twice = Promise.withResolvers<void>()
   let asked = 0
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    const early = process.listeners(signal)
     process.on(signal, () => {
       asked += 1
       log.info('told to stop', { signal, times: asked })
       if (asked === 1) once.resolve()
       else twice.resolve()
     })
+    // That of bin/millhand-worker.js goes last: without any listener a signal that is on its way would be lost.
+    for (const listener of early) process.removeListener(signal, listener)
   }
   return { asked: once.promise, askedTwice: twice.promise, isAsked: () => asked > 0 }
 }

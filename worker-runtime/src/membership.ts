@@ -48,6 +48,7 @@ export class Membership {
   served = 0
 
   readonly #options: MembershipOptions
+  #heardAtMs = performance.now()
   readonly #log: Log
   readonly #held = new Map<string, Held>()
   #ended: Settlement[] = []
@@ -80,6 +81,16 @@ export class Membership {
     return this.#ended.length > 0 && this.#isSure
   }
 
+  /** How long ago Redis last answered, ms. */
+  get silentMs(): number {
+    return performance.now() - this.#heardAtMs
+  }
+
+  /** It is registered, and no answer is owed. */
+  get isSure(): boolean {
+    return this.#isSure
+  }
+
   get holds(): number {
     return this.#held.size
   }
@@ -103,6 +114,7 @@ export class Membership {
     const name = this.#name
     try {
       const answer = await this.queue.settleAndClaim(name, this.#sequence, settling, wanted)
+      this.#heardAtMs = performance.now()
       if (this.#name !== name) return []
       if (answer.status === 'dead') return this.#takenForDead()
       for (const { id, token } of settling) this.#forget(id, token)
@@ -226,6 +238,7 @@ export class Membership {
     if (answer.kind === 'dead') return this.#dead()
     this.#sequence = sequence
     this.#adopt(answer.held)
+    this.#heardAtMs = performance.now()
     this.#isSure = true
     this.mayHaveWork = true
     this.#log.info(isNew ? 'registered' : 'sure again', { queue: this.queue.name, worker: this.#name })
@@ -259,6 +272,7 @@ export class Membership {
     const name = this.#name
     try {
       const answer = await this.queue.renew(name)
+      this.#heardAtMs = performance.now()
       if (this.#name !== name) return
       if (answer.kind === 'dead') {
         this.#takenForDead()

@@ -4,6 +4,7 @@ import type { AttemptHooks, Children, Outcome } from './child/outcome.ts'
 import { parseEnvelope } from './job.ts'
 import type { Log } from './log.ts'
 import type { Membership } from './membership.ts'
+import type { Recorder } from './metrics.ts'
 import type { Claim } from './queue/queue.ts'
 import { handedBack, settlementOf, unreadable } from './settlement.ts'
 import type { Waker } from './waker.ts'
@@ -14,6 +15,8 @@ export interface WorkerOptions {
   readonly waker: Waker
   readonly slots: number
   readonly log: Log
+  /** Nothing is recorded where nobody can ask. */
+  readonly recorder?: Recorder | undefined
 }
 
 /** How often the progress of an attempt is told to Redis at most. */
@@ -28,6 +31,7 @@ export class Worker {
   readonly #waker: Waker
   readonly #slots: number
   readonly #log: Log
+  readonly #recorder: Recorder | undefined
   readonly #progress = new Map<Membership, Map<string, { id: string; token: string; json: string }>>()
   #looping = Promise.resolve()
   #running = 0
@@ -43,6 +47,7 @@ export class Worker {
     this.#waker = options.waker
     this.#slots = options.slots
     this.#log = options.log
+    this.#recorder = options.recorder
     this.#armBell()
   }
 
@@ -126,6 +131,8 @@ export class Worker {
     }
     this.#running += 1
     const name = member.name
+    const isFirst = claim.attempt === 1 && claim.crashes === 0
+    if (isFirst) this.#recorder?.claimed(member.queue.name, envelope.enqueuedAtMs)
     const running = this.#children.run(
       {
         queue: member.queue.name,
@@ -143,6 +150,7 @@ export class Worker {
       this.#running -= 1
       this.#progress.get(member)?.delete(claim.id)
       this.#watchStarts(outcome)
+      this.#recorder?.ended(member.queue.name, envelope.task, outcome)
       this.#logEnd(member, claim, envelope.task, outcome)
       const settlement = settlementOf(claim, envelope, outcome, name)
       if (settlement) member.settle(settlement)

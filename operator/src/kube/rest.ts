@@ -84,9 +84,8 @@ export class Rest {
   async *stream(call: Call): AsyncGenerator<unknown, void, undefined> {
     const deadline = new AbortController()
     const timer = setTimeout(() => deadline.abort(), call.deadlineMs)
-    let response: IncomingMessage | undefined
     try {
-      response = await this.#ask(call, anyOf(deadline.signal, call.signal))
+      const response = await this.#ask(call, anyOf(deadline.signal, call.signal))
       if (!isGood(response)) await wholeOf(response)
       clearTimeout(timer)
       for await (const line of linesOf(response)) yield parsed(line)
@@ -94,7 +93,6 @@ export class Rest {
       throw this.#explained(error, call, deadline.signal)
     } finally {
       clearTimeout(timer)
-      response?.destroy()
     }
   }
 

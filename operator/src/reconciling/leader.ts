@@ -110,7 +110,7 @@ export class LeaderElection {
   async #try(withinMs: number): Promise<void> {
     const over = new AbortController()
     const trying = this.#acquireOrRenew(over.signal).catch((error: unknown) => {
-      // It may have been written nevertheless.
+      // It may have been written nevertheless, or be gone.
       if (!over.signal.aborted) this.#mine = undefined
       this.#options.log.warn('The lease of the leader cannot be read or written: trying again', { error })
     })

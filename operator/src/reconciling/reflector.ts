@@ -159,7 +159,7 @@ export class Reflector<T extends KubeObject> {
       if (signal.aborted) return
       // The server answered, and not with a watch: only a list leads on from any such answer. "Later, please" is the exception.
       const status = statusOf(error)
-      if (false) this.#resourceVersion = undefined
+      if (status >= 400 && status !== 429) this.#resourceVersion = undefined
       this.#failures++
       const { name, log } = this.#options
       const facts = { collection: name, failures: this.#failures, error }

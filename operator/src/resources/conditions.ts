@@ -62,6 +62,19 @@ export function turned(findings: readonly Finding[], before: readonly Condition[
   })
 }
 
+/** The API server keeps fields in an order of its own. */
+export function isSame(a: unknown, b: unknown): boolean {
+  return inOrder(a) === inOrder(b)
+}
+
+function inOrder(value: unknown): string | undefined {
+  return JSON.stringify(value, (_name, part: unknown) =>
+    typeof part === 'object' && part !== null && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([one], [other]) => (one < other ? -1 : 1)))
+      : part,
+  )
+}
+
 /** The schema allows 32,768 characters; nobody reads more than a few lines. */
 function bounded(message: string): string {
   return message.length > 1_000 ? `${message.slice(0, 997)}...` : message

@@ -1,5 +1,5 @@
 // What a TaskQueue's status says, decided from what was observed. Pure.
-import { conditionsOf, type Finding, hasTurned, turned } from '../resources/conditions.ts'
+import { conditionsOf, type Finding, hasTurned, isSame, turned } from '../resources/conditions.ts'
 import type { ObservedTaskQueue, TaskQueueStatus } from './observe.ts'
 
 export interface TaskQueuePlan {
@@ -120,11 +120,12 @@ function counts({ redis, status }: ObservedTaskQueue, nowMs: number): Partial<Ta
 }
 
 function sameButForTimes(next: TaskQueueStatus, before: TaskQueueStatus | undefined): boolean {
-  const essence = (status: TaskQueueStatus | undefined) => {
-    const { observedAt: _at, oldestReadyAt: _oldest, ...rest } = status ?? { conditions: [] }
-    return JSON.stringify([Object.entries(rest).sort(), Boolean(status?.oldestReadyAt)])
-  }
-  return essence(next) === essence(before)
+  if (!before) return false
+  const essence = ({ observedAt: _, oldestReadyAt, ...rest }: TaskQueueStatus) => ({
+    ...rest,
+    hasReady: oldestReadyAt !== undefined,
+  })
+  return isSame(essence(next), essence(before))
 }
 
 /** Good news is told once it was bad before. */

@@ -232,12 +232,19 @@ interface Situation {
 function checkAgainAfterMs(observed: ObservedPool, { blocked, load, decision, victims }: Situation): number {
   if (blocked || load === 'unknown') return PROBLEM_TICK_MS
   const hasWork = load.busy > 0 || load.queues.some(({ ready, isStopped }) => ready > 0 && !isStopped)
-  const isChanging = victims.length > 0 || observed.deployment?.spec.replicas !== decision.replicas
+  const isChanging =
+    victims.length > 0 || observed.deployment?.spec.replicas !== decision.replicas || isSomeoneNew(observed)
   const isStabilizing = decision.reason === 'ScaleDownStabilized' || decision.reason === 'ScaleUpStabilized'
   const dueInMs = observed.queues.flatMap(({ nextMs }) =>
     nextMs === undefined ? [] : [nextMs + DUE_MARGIN_MS],
   )
   return Math.min(hasWork || isChanging || isStabilizing ? TICK_MS : IDLE_TICK_MS, ...dueInMs)
+}
+
+/** A pod that is ready and not yet registered in Redis. */
+function isSomeoneNew({ pods, workers }: ObservedPool): boolean {
+  const known = new Set(workers === 'unknown' ? [] : workers.map(({ podUid }) => podUid))
+  return livePods(pods).some(({ uid, isReady }) => isReady && !known.has(uid))
 }
 
 export function livePods(pods: readonly WorkerPod[]): WorkerPod[] {

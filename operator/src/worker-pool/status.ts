@@ -1,5 +1,5 @@
 // The status of a WorkerPool: what it says, and when it is worth a write. Pure.
-import { conditionsOf, type Finding, hasTurned } from '../resources/conditions.ts'
+import { conditionsOf, type Finding, hasTurned, isSame } from '../resources/conditions.ts'
 import { selectorOf } from './deployment.ts'
 import type { ObservedPool, WorkerPoolStatus } from './observe.ts'
 import type { Decision } from './replicas.ts'
@@ -53,7 +53,7 @@ export function statusToWrite(
     return status
   if (FAST.some((name) => status[name] !== before[name])) return status
   if (nowMs - memory.statusWrittenAtMs < WORDS_EVERY_MS) return undefined
-  return canonical(status) === canonical(before) ? undefined : status
+  return isSame(status, before) ? undefined : status
 }
 
 const FAST = [
@@ -63,12 +63,3 @@ const FAST = [
   'terminatingReplicas',
   'drainingReplicas',
 ] as const
-
-/** The API server keeps fields in an order of its own. */
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (_name, part: unknown) =>
-    typeof part === 'object' && part !== null && !Array.isArray(part)
-      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : part,
-  )
-}

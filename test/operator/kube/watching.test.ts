@@ -220,34 +220,26 @@ onCluster('a reflector on an API server', () => {
     expect(told(changes, 'unheard')).toEqual(['created', 'deleted'])
   })
 
-  test('lists again when the API server calls its resourceVersion too old, or cannot read it', async () => {
+  test('lists again when the API server does not take its resourceVersion', async () => {
     await put('known')
     const source = kube.listWatch<KubeObject>(kinds.taskQueue, { namespace })
     const lists: string[] = []
-    const errors: (number | undefined)[] = []
-    // etcd's first revision: the API server remembers only what happened since its cache began.
-    const wrong = ['1', 'nonsense']
+    // A young API server remembers everything since its start: what is too old for it is played in ../reconciling/reflector.test.ts.
+    const wrong = ['nonsense']
     const misled: ListWatch<KubeObject> = {
       list: async (page) => {
         const result = await source.list(page)
         lists.push(result.resourceVersion)
         return result
       },
-      async *watch(from) {
-        const resourceVersion = wrong.shift() ?? from.resourceVersion
-        for await (const event of source.watch({ ...from, resourceVersion })) {
-          if (event.type === 'ERROR') errors.push(event.object.code)
-          yield event
-        }
-      },
+      watch: (from) => source.watch({ ...from, resourceVersion: wrong.shift() ?? from.resourceVersion }),
     }
     const { reflector, changes } = reflect(misled)
-    await eventually(() => lists.length === 3 || errors.length === 1)
-    await reflector.synced
+    await eventually(() => lists.length === 2)
     await put('after')
     await eventually(() => reflector.get(`${namespace}/after`))
     expect(told(changes, 'after')).toEqual(['created'])
     expect(reflector.get(`${namespace}/known`)).toBeDefined()
-    expect(lists.length).toBeGreaterThan(1)
+    expect(lists).toHaveLength(2)
   })
 })

@@ -34,7 +34,8 @@ class LeaseInMemory {
         }),
       update: (lease) =>
         through(() => {
-          if (lease.resourceVersion !== this.lease?.resourceVersion) throw conflict()
+          if (!this.lease) throw Object.assign(new Error('gone'), { status: 404 })
+          if (lease.resourceVersion !== this.lease.resourceVersion) throw conflict()
           return this.#write(lease)
         }),
     }
@@ -357,6 +358,15 @@ describe('a leader election', () => {
     await pass(20_000)
     expect(a.candidate.isLeader).toBe(true)
     expect(a.turns).toEqual(['started'])
+  })
+
+  test('goes on leading when somebody deletes the lease', async () => {
+    const a = stand('a', memory)
+    await pass(0)
+    memory.lease = undefined
+    await pass(20_000)
+    expect(memory.lease).toMatchObject({ holder: 'a' })
+    expect([a.candidate.isLeader, a.turns]).toEqual([true, ['started']])
   })
 
   test('leads no more when somebody else wrote another holder into the lease', async () => {

@@ -1,4 +1,5 @@
 // The CRDs on a real API server: what it takes, what it refuses and in which words, and that local mode judges alike.
+import { jest } from '@jest/globals'
 import {
   type Condition,
   type ConditionStatus,
@@ -16,6 +17,7 @@ import { type SharedCluster, sharedCluster } from '../../cluster/shared.ts'
 import { crds, schemas } from './crds.ts'
 import { bad, good, type Manifest, pool, queue } from './manifests.ts'
 
+jest.setTimeout(60_000) // several calls of kubectl, on a machine that may be busy
 const leftOut = clusterLeftOut()
 if (leftOut) console.warn(leftOut)
 const onCluster = leftOut ? describe.skip : describe

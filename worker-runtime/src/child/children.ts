@@ -25,6 +25,8 @@ export interface ChildSettings {
   env: Record<string, string | undefined>
   log: Log
   clock?: Clock
+  /** Told how long each fork took. */
+  onForked?: ((micros: number) => void) | undefined
 }
 
 const MOST_SPARES = 4
@@ -62,6 +64,7 @@ export async function startChildren(settings: ChildSettings): Promise<Children> 
     mode,
     note,
     tasks: first.tasks,
+    zygoteRssBytes: () => source.zygoteRssBytes(),
     run: (attempt, hooks) => pool.run(attempt, hooks),
     async stop() {
       await pool.stop()
@@ -89,16 +92,27 @@ interface Source {
   mode: IsolationMode
   note: string
   birth(): Promise<Birth | Failure>
+  zygoteRssBytes(): number | undefined
   stop(): Promise<void>
 }
 
 async function startSource(settings: ChildSettings): Promise<Source> {
-  const spawned = { birth: () => spawnChild(settings), stop: async () => {} }
+  const spawned = {
+    birth: () => spawnChild(settings),
+    zygoteRssBytes: () => undefined,
+    stop: async () => {},
+  }
   if (settings.mode !== 'Fork') return { ...spawned, mode: settings.mode, note: '' }
   const forks = await startForks(settings)
   if ('failure' in forks) throw refusal(forks)
   if ('unfit' in forks) return { ...spawned, mode: 'Spawn', note: forks.unfit }
-  return { mode: 'Fork', note: '', birth: () => forks.birth(), stop: () => forks.stop() }
+  return {
+    mode: 'Fork',
+    note: '',
+    birth: () => forks.birth(),
+    zygoteRssBytes: () => forks.zygoteRssBytes(),
+    stop: () => forks.stop(),
+  }
 }
 
 function poolFor(settings: ChildSettings, spares: Spares): Pool {

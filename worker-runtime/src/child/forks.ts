@@ -9,7 +9,9 @@ import { type Unfit, Zygote, type ZygoteOptions } from './zygote.ts'
 const SLOW_FORK_MICROS = 5_000
 const WEIGHT_OF_NEWEST = 0.05 // one slow fork says more about the machine than about the zygote
 
-export type ForkOptions = Omit<ZygoteOptions, 'native'>
+export interface ForkOptions extends Omit<ZygoteOptions, 'native'> {
+  onForked?: ((micros: number) => void) | undefined
+}
 
 /** Forks, or why there are none here; a Failure is the fault of the modules. */
 export async function startForks(options: ForkOptions): Promise<Forks | Failure | Unfit> {
@@ -27,15 +29,17 @@ export async function startForks(options: ForkOptions): Promise<Forks | Failure 
 }
 
 export class Forks {
-  readonly #options: ZygoteOptions
+  readonly #options: ForkOptions & ZygoteOptions
   #zygote: Promise<Zygote | Failure | Unfit>
+  #newest: Zygote
   #isStopped = false
   #hasWarned = false
   #usualMicros = 0
 
-  constructor(zygote: Zygote, options: ZygoteOptions) {
+  constructor(zygote: Zygote, options: ForkOptions & ZygoteOptions) {
     this.#options = options
     this.#zygote = Promise.resolve(zygote)
+    this.#newest = zygote
     this.#watch(zygote)
   }
 
@@ -44,9 +48,15 @@ export class Forks {
     if ('unfit' in zygote) return { failure: zygote.unfit }
     if ('failure' in zygote) return zygote
     const birth = await zygote.fork()
+    if ('pid' in birth) this.#options.onForked?.(zygote.forkMicros)
     this.#usualMicros += (zygote.forkMicros - this.#usualMicros) * WEIGHT_OF_NEWEST
     if (this.#usualMicros > SLOW_FORK_MICROS) this.#warnOnce(this.#usualMicros)
     return birth
+  }
+
+  /** Nothing while it is dead. */
+  zygoteRssBytes(): number | undefined {
+    return this.#newest.isOver ? undefined : readUsage(this.#newest.pid)?.rssBytes
   }
 
   async stop(): Promise<void> {
@@ -72,6 +82,7 @@ export class Forks {
   }
 
   #watch(zygote: Zygote): void {
+    this.#newest = zygote
     void zygote.ended.then((ending) => {
       if (!this.#isStopped)
         this.#options.log.warn(`the zygote ${describeEnding(ending)}; the next job starts another`, {

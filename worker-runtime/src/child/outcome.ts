@@ -10,6 +10,8 @@ export interface Children {
   /** Why this is not the mode that was asked for; else empty. */
   readonly note: string
   readonly tasks: string[]
+  /** Memory of the zygote now; nothing where there is none. */
+  zygoteRssBytes(): number | undefined
   run(attempt: AttemptToRun, hooks: AttemptHooks): RunningAttempt
   /** Hands back what still runs. Resolves when every child and all it started is gone. */
   stop(): Promise<void>

@@ -1,0 +1,80 @@
+// The README's way on Kubernetes, command by command, on a cluster that has never seen Millhand: the chart is installed, the example is
+// applied, its photos are enqueued from a pod, worker pods make the thumbnails and go.
+import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type Cluster, clusterLeftOut, startCluster, whichCluster } from '../cluster/cluster.ts'
+import { projectImages } from '../cluster/images.ts'
+import { run } from '../cluster/run.ts'
+import { helm3 } from '../cluster/tools.ts'
+import { eventually } from '../eventually.ts'
+
+const leftOut = clusterLeftOut()
+if (leftOut) console.warn(leftOut)
+const kind = leftOut ? 'none' : (await whichCluster()).kind
+const onCluster = kind === 'testbed' ? describe : describe.skip
+const MINUTE = { withinMs: 120_000, everyMs: 250 }
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const readme = readFileSync(join(root, 'README.md'), 'utf8')
+const commands = /```sh\n(helm install[\s\S]*?)```/.exec(readme)?.[1]?.trim().split('\n') ?? []
+
+onCluster('on a new cluster', () => {
+  const home = mkdtempSync(join(tmpdir(), 'millhand-test-'))
+  let cluster: Cluster
+  beforeAll(async () => {
+    cluster = await startCluster({ folder: join(home, 'cluster'), endsWithMe: true })
+    const images = await projectImages(cluster, ['operator', 'thumbnails', 'redis'])
+    await cluster.tagImage(images.operator, 'docker.io/millhand/operator:0.1.0')
+    await cluster.tagImage(images.thumbnails, 'docker.io/example/thumbnails:1.0')
+    await cluster.tagImage(images.redis, 'docker.io/valkey/valkey:8.1')
+    symlinkSync(await helm3(), join(home, 'helm'))
+  }, 3_600_000)
+  afterAll(async () => {
+    await cluster?.stop()
+    rmSync(home, { recursive: true, force: true })
+  }, 60_000)
+
+  const sh = (command: string) => {
+    const path = [home, dirname(cluster.kubectlProgram), process.env.PATH].join(':')
+    const folders = { HELM_CACHE_HOME: home, HELM_CONFIG_HOME: home, HELM_DATA_HOME: home }
+    const env = { ...process.env, ...folders, PATH: path, KUBECONFIG: cluster.kubeconfig }
+    return run(['sh', '-ec', command], { folder: root, env, timeoutMs: 300_000 })
+  }
+
+  test('three commands lead to thumbnails, and to no pods when all is done', async () => {
+    const [install = '', apply = '', watch = ''] = commands
+    expect(commands.length).toBe(3)
+    expect(await sh(install)).toContain('kubectl apply -f examples/thumbnails/thumbnails.yaml')
+    await sh(apply)
+    await sh('kubectl wait --for=condition=complete job/enqueue-thumbnails --timeout=240s')
+    const said = await sh('kubectl logs job/enqueue-thumbnails')
+    const [, enqueued] = /enqueued (\d+) jobs/.exec(said) ?? []
+    expect(said).toContain(`${enqueued} thumbnails are done`)
+    const seen = await sh(watch.replace(' --watch', ''))
+    expect(seen).toMatch(/taskqueue.millhand.dev\/thumbnails +True/)
+    expect(seen).toContain('workerpool.millhand.dev/thumbnails')
+    await eventually(
+      async () => (await sh('kubectl get deployment thumbnails -o jsonpath={.spec.replicas}')) === '0',
+      MINUTE,
+    )
+    const events = await sh('kubectl get events.events.k8s.io -o jsonpath={.items[*].reason}')
+    expect(events).toContain('ScaledUp')
+    expect(events).toContain('ScaledDown')
+    const operator = await sh('kubectl logs -l app.kubernetes.io/name=millhand --tail=-1')
+    expect(operator.split('\n').filter((line) => /"level":"error"|forbidden|\b403\b/.test(line))).toEqual([])
+  }, 600_000)
+
+  test('uninstalling leaves what was declared, and what runs', async () => {
+    await sh('helm uninstall millhand --wait')
+    expect(await sh('kubectl get taskqueues,workerpools,deployments -o name')).toBe(
+      [
+        'taskqueue.millhand.dev/thumbnails',
+        'workerpool.millhand.dev/thumbnails',
+        'deployment.apps/thumbnails',
+        '',
+      ].join('\n'),
+    )
+  }, 180_000)
+})
