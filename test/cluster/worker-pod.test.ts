@@ -128,6 +128,8 @@ onCluster('a worker in a pod', () => {
       expect(ill).toMatch(
         new RegExp(`^Redis has not answered for the queue ${namespace}.thumbnails for 3\\d s\n$`),
       )
+      // Nothing that a restart would mend.
+      expect((await page('/livez'))[0]).toBe(200)
       const isWell = async () => (await page('/healthz'))[0] === 200
       await eventually(isWell, { withinMs: MINUTE_MS, everyMs: 500, what: '200' })
       expect((await onlyPod()).status.containerStatuses[0]?.restartCount).toBe(0)
@@ -352,9 +354,9 @@ function workerObjects(image: string): object[] {
     env,
     ports: [{ name: 'millhand', containerPort: PORT }],
     livenessProbe: {
-      httpGet: { path: '/healthz', port: 'millhand' },
+      httpGet: { path: '/livez', port: 'millhand' },
       periodSeconds: 10,
-      failureThreshold: 30,
+      failureThreshold: 6,
     },
     securityContext: RESTRICTED,
     volumeMounts: [

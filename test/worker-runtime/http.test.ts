@@ -7,7 +7,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { ConfigError, readConfig } from '../../worker-runtime/src/config.ts'
-import { type Health, type HttpServer, healthPage, serveHttp } from '../../worker-runtime/src/http.ts'
+import {
+  type Health,
+  type HttpServer,
+  healthPage,
+  livePage,
+  serveHttp,
+} from '../../worker-runtime/src/http.ts'
 import { eventually } from '../eventually.ts'
 import { freePort } from '../free-port.ts'
 import { redisUrl } from '../redis.ts'
@@ -29,6 +35,18 @@ test.each<[string, Health, number, string]>([
   ],
 ])('the health of a worker that %s', (_what, health, status, text) => {
   expect(healthPage(health)).toMatchObject({ status, text })
+})
+
+test('only a worker that a restart could help asks for one', async () => {
+  const ill: Health = { phase: 'working', queues: [queue('a.b', 42_000)] }
+  const well: Health = { phase: 'working', queues: [queue('a.b', 10)] }
+  const never = () => Promise.reject(new Error('nobody asks'))
+  expect(await livePage(ill, () => Promise.resolve(true))).toMatchObject({ status: 503 })
+  expect(await livePage(ill, () => Promise.resolve(false))).toMatchObject({
+    status: 200,
+    text: 'Redis has not answered for the queue a.b for 42 s\n',
+  })
+  expect(await livePage(well, never)).toMatchObject({ status: 200 })
 })
 
 describe('the server', () => {

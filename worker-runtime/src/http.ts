@@ -1,4 +1,4 @@
-// What the kubelet and Prometheus ask a worker: GET /healthz and /metrics on MILLHAND_HTTP_PORT. main.ts starts it first, so that it
+// What the kubelet, people and Prometheus ask a worker: GET /livez, /healthz and /metrics on MILLHAND_HTTP_PORT. main.ts starts it first, so that it
 // answers while the task modules load; nothing of it runs in a child.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { ConfigError } from './config.ts'
@@ -55,6 +55,16 @@ export function healthPage({ phase, queues }: Health): Page {
     type: TEXT,
     text: `Redis has not answered for the queue ${longest.name} for ${seconds} s\n`,
   }
+}
+
+/**
+ * Whether a restart could help: not while Redis is away from everybody, however long, because a restart would end the jobs that run.
+ * `isRedisThere` asks by a connection of its own.
+ */
+export async function livePage(health: Health, isRedisThere: () => Promise<boolean>): Promise<Page> {
+  const page = healthPage(health)
+  if (page.status === 200 || (await isRedisThere())) return page
+  return { ...page, status: 200 }
 }
 
 function listen(server: Server, port: number): Promise<void> {

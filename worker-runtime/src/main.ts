@@ -5,7 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { startChildren } from './child/children.ts'
 import { type Config, ConfigError, type QueueEntry, readConfig } from './config.ts'
-import { type Health, type HttpServer, healthPage, serveHttp } from './http.ts'
+import { type Health, type HttpServer, healthPage, livePage, serveHttp } from './http.ts'
 import { createLog, type Log } from './log.ts'
 import { Membership } from './membership.ts'
 import type { Metrics } from './metrics.ts'
@@ -152,7 +152,7 @@ async function runWorker(config: Config): Promise<void> {
 
 /** Answers from now on; what counts nothing where nobody can ask is not even loaded. */
 async function answerHttp(
-  { httpPort, slots }: Config,
+  { httpPort, slots, redisUrl }: Config,
   queues: readonly NamedQueue[],
   health: () => Health,
 ): Promise<{ metrics: Metrics; server: HttpServer } | undefined> {
@@ -160,8 +160,24 @@ async function answerHttp(
   const { createMetrics } = await import('./metrics.ts')
   const labels = new Map(queues.map(({ name, inRedis }) => [inRedis, name]))
   const metrics = createMetrics({ slots, queues: labels, nowMs: () => Date.now() })
-  const pages = { '/healthz': () => healthPage(health()), '/metrics': () => metrics.page() }
+  const pages = {
+    '/livez': () => livePage(health(), () => isRedisThere(redisUrl)),
+    '/healthz': () => healthPage(health()),
+    '/metrics': () => metrics.page(),
+  }
   return { metrics, server: await serveHttp(httpPort, pages) }
+}
+
+async function isRedisThere(url: string): Promise<boolean> {
+  const connection = connectRedis(url, { name: 'millhand-probe', deadlineMs: 2_000 })
+  try {
+    await connection.call('PING')
+    return true
+  } catch {
+    return false
+  } finally {
+    connection.close()
+  }
 }
 
 type NamedQueue = QueueEntry & { readonly inRedis: string }

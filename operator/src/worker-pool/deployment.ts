@@ -103,12 +103,12 @@ function podTemplate(input: DeploymentInput, labels: Record<string, string>): Re
 function workerContainer(container: Container, input: DeploymentInput): Container {
   const { ports, env = [], ...rest } = container
   return withLimits({
-    // Liveness is the age of the last successful claim. Patient: a restart ends jobs, and mends no Redis that is away.
+    // Red when the last answer of Redis is old although Redis is there: then, and when its loop hangs, a restart helps.
     livenessProbe: {
-      httpGet: { path: '/healthz', port: 'millhand' },
+      httpGet: { path: '/livez', port: 'millhand' },
       periodSeconds: 10,
       timeoutSeconds: 5,
-      failureThreshold: 30,
+      failureThreshold: 6,
     },
     ...rest,
     ports: [...asList(ports), { name: 'millhand', containerPort: HTTP_PORT, protocol: 'TCP' }],

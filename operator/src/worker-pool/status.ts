@@ -62,4 +62,5 @@ const FAST = [
   'desiredReplicas',
   'terminatingReplicas',
   'drainingReplicas',
+  'isolationInUse',
 ] as const

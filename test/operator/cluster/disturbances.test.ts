@@ -27,6 +27,7 @@ onTestbed('an operator', () => {
     await ready(2)
   }, 3_600_000)
   afterAll(async () => {
+    if (process.env.DUMP) (await import('node:fs')).writeFileSync(process.env.DUMP, operator.lines.map((l) => JSON.stringify(l)).join('\n'))
     await scene?.remove()
     await cluster?.stop()
     rmSync(folder, { recursive: true, force: true })
@@ -49,14 +50,13 @@ onTestbed('an operator', () => {
         ]),
       )
     }
-    // The last counts of what happened before may wait for a quarter of a minute.
-    let before = await versions()
+    // The last words about what happened before may wait for a quarter of a minute.
+    let before: unknown
     await eventually(
       async () => {
-        const now = await versions()
-        const isQuiet = JSON.stringify(now) === JSON.stringify(before)
-        before = now
-        return isQuiet
+        const last = before
+        before = await versions()
+        return JSON.stringify(before) === JSON.stringify(last)
       },
       { withinMs: 120_000, everyMs: 20_000, what: 'a quiet third of a minute' },
     )

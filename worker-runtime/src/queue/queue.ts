@@ -164,23 +164,14 @@ export class Queue {
   ): Promise<SettledAndClaimed> {
     const args: (string | number)[] = [worker, sequence, Math.min(wanted, MAX_JOBS_A_CALL), seed()]
     for (const { id, token, verdict, text } of settlements) args.push(id, token, verdict, text)
-    const [status, nextMs, became, ...flat] = (await this.#run('settle-and-claim', args)) as [
+    const [status, nextMs, became, flat] = (await this.#run('settle-and-claim', args)) as [
       SettledAndClaimed['status'],
       number,
       string[],
-      ...(string | number)[],
+      string[],
     ]
     const claims: Claim[] = []
-    for (let i = 0; i < flat.length; i += 5) {
-      const [id, token, attempt, crashes, envelope] = flat.slice(i, i + 5)
-      claims.push({
-        id: String(id),
-        token: String(token),
-        attempt: Number(attempt),
-        crashes: Number(crashes),
-        envelope: String(envelope),
-      })
-    }
+    for (let i = 0; i + 2 < flat.length; i += 3) claims.push(claimOf(flat[i], flat[i + 1], flat[i + 2]))
     return { status, nextMs: nextMs < 0 ? undefined : nextMs, became, claims }
   }
 
@@ -246,6 +237,11 @@ export class Queue {
     return (await this.#run('configure', args)) as 'configured' | 'name-taken'
   }
 
+  /** Gives the name back; jobs and settings stay. Answers whose it is then: '' is nobody's. */
+  async release(ownerUid: string): Promise<string> {
+    return String(await this.#run('release', [ownerUid]))
+  }
+
   async pause(): Promise<void> {
     await this.#run('pause', ['1'])
   }
@@ -297,6 +293,11 @@ export class Queue {
       throw error instanceof RedisUnavailable ? error : refusalOf(error, this.name)
     }
   }
+}
+
+function claimOf(id = '', entry = '', envelope = ''): Claim {
+  const [token = '', attempt, crashes = ''] = entry.split(':')
+  return { id, token, attempt: Number(attempt), crashes: Number.parseInt(crashes, 10), envelope }
 }
 
 function refusalOf(error: unknown, queue: string): unknown {

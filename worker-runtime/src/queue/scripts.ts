@@ -17,6 +17,7 @@ const VERBS = [
   'retry',
   'delete',
   'configure',
+  'release',
   'pause',
   'drain',
   'depth',

@@ -2,7 +2,8 @@
 -- KEYS  the queue
 -- ARGV  worker, sequence number, jobs wanted, seed, then per attempt four: id, token, verdict (completed, failed, terminal,
 --       cancelled, handed-back), text (completed: '<enqueued ms> <task> <facts>\n<result>'; failed, terminal: the record as JSON)
--- returns  {status, ms until the next delayed job or -1, what became of each settled, id, token, attempt, crashes, envelope, ...}
+-- returns  {status, ms until the next delayed job or -1, what became of each settled, per claim three: id, its entry in
+--          held:<worker>, envelope}
 --          status: ok, dead, stale (old sequence number), draining, closed (suspended or paused)
 -- Safe to run twice: what was settled is no longer held under its token ('not-yours'), and a claim whose answer was lost is
 -- found by resync.
@@ -22,9 +23,8 @@ local function settle()
   local values = redis.call('HMGET', held_key, unpack(ids))
   local became, mine, ended = {}, {}, {}
   for n, id in ipairs(ids) do
-    local token, verdict, text = ARGV[2 + 4 * n], ARGV[3 + 4 * n], ARGV[4 + 4 * n]
     local held = values[n] and parse_held(values[n])
-    if not held or held.token ~= token then
+    if not held or held.token ~= ARGV[2 + 4 * n] then
       became[n] = 'not-yours'
     else
       mine[#mine + 1] = id
@@ -68,7 +68,8 @@ local function promote()
   end
 end
 
--- One ready id: its envelope and what is remembered of earlier attempts; nil for a tombstone or a job that was cancelled meanwhile.
+-- One ready id: its envelope and, as an entry of held:<worker> has it, <attempt>:<crashes>; nil for a tombstone or a job that was
+-- cancelled meanwhile.
 local function look_at(id)
   local envelope = redis.call('GET', Q .. 'job:' .. id)
   if not envelope then return nil end
@@ -83,30 +84,33 @@ local function look_at(id)
     end
     return nil
   end
-  if string.byte(envelope, 2) ~= 43 then return { id = id, envelope = envelope, attempt = 1, crashes = 0, flag = '' } end
+  if string.byte(envelope, 2) ~= 43 then return envelope, '1:0' end
   local attempts, crashes = unpack(redis.call('HMGET', Q .. 'attempt:' .. id, 'attempts', 'crashes'))
-  return { id = id, envelope = envelope, attempt = (attempts or 0) + 1, crashes = tonumber(crashes) or 0, flag = '+' }
+  return envelope, (attempts or 0) + 1 .. ':' .. (crashes or 0) .. '+'
 end
 
 -- Serves the lane with the lowest virtual time, as many jobs at a time as its weight; the last of several lanes takes the rest.
+-- Answers three for each job: id, <attempt>:<crashes>, envelope.
 local function take(wanted)
-  local taken, bytes, looked_at = {}, 0, 0
-  while #taken < wanted and looked_at < MAX_LOOKED_AT do
+  local taken, jobs, bytes, looked_at = {}, 0, 0, 0
+  while jobs < wanted and looked_at < MAX_LOOKED_AT do
     local lowest = redis.call('ZRANGE', Q .. 'lanes', 0, 1, 'WITHSCORES')
     local lane = lowest[1]
     if not lane then break end
-    local share = lowest[3] and math.min(WEIGHT[lane], wanted - #taken) or wanted - #taken
+    local share = lowest[3] and math.min(WEIGHT[lane], wanted - jobs) or wanted - jobs
     local ids = redis.call('LPOP', Q .. 'ready:' .. lane, share) or {}
     looked_at = looked_at + #ids
     local full = nil
     for n, id in ipairs(ids) do
-      local job = look_at(id)
-      if job and bytes + #job.envelope > MAX_BYTES and #taken > 0 then
+      local envelope, tries = look_at(id)
+      if envelope and bytes + #envelope > MAX_BYTES and jobs > 0 then
         full = n
         break
-      elseif job then
-        taken[#taken + 1] = job
-        bytes = bytes + #job.envelope
+      elseif envelope then
+        local at = 3 * jobs
+        taken[at + 1], taken[at + 2], taken[at + 3] = id, tries, envelope
+        jobs = jobs + 1
+        bytes = bytes + #envelope
       end
     end
     if full then
@@ -114,25 +118,27 @@ local function take(wanted)
       redis.call('ZINCRBY', Q .. 'lanes', (full - 1) / WEIGHT[lane], lane)
       break
     end
-    if #ids < share then redis.call('ZREM', Q .. 'lanes', lane) else redis.call('ZINCRBY', Q .. 'lanes', share / WEIGHT[lane], lane) end
-    if redis.call('EXISTS', Q .. 'ready:' .. lane) == 0 then redis.call('ZREM', Q .. 'lanes', lane) end
+    if #ids < share or redis.call('EXISTS', Q .. 'ready:' .. lane) == 0 then
+      redis.call('ZREM', Q .. 'lanes', lane)
+    else
+      redis.call('ZINCRBY', Q .. 'lanes', share / WEIGHT[lane], lane)
+    end
   end
-  return taken
+  return taken, jobs
 end
 
-local function hold(taken, answer)
-  local token = redis.call('HINCRBY', Q .. 'counts', 'claimed', #taken) - #taken
+-- What was taken is held from now on, under tokens of its own; what was <attempt>:<crashes> becomes the whole entry.
+local function hold(taken, jobs)
+  local token = redis.call('HINCRBY', Q .. 'counts', 'claimed', jobs) - jobs
   local entries = {}
-  for _, job in ipairs(taken) do
-    token = token + 1
-    local token_text = string.format('%d', token)
-    entries[#entries + 1] = job.id
-    entries[#entries + 1] = token_text .. ':' .. job.attempt .. ':' .. job.crashes .. job.flag
-    local at = #answer
-    answer[at + 1], answer[at + 2], answer[at + 3], answer[at + 4], answer[at + 5] = job.id, token_text, job.attempt, job.crashes, job.envelope
+  for n = 1, jobs do
+    local at, i = 3 * n - 2, 2 * n
+    local entry = string.format('%d:%s', token + n, taken[at + 1])
+    taken[at + 1] = entry
+    entries[i - 1], entries[i] = taken[at], entry
   end
   redis.call('HSET', held_key, unpack(entries))
-  counted.busy = counted.busy + #taken
+  counted.busy = counted.busy + jobs
 end
 
 local function may_claim()
@@ -144,19 +150,19 @@ local function may_claim()
 end
 
 local became = settle()
-local answer = { may_claim(), -1, became }
-if answer[1] == 'ok' then
+local status, taken, claimed = may_claim(), {}, 0
+if status == 'ok' then
   promote()
   if set.maxBusy then
     local busy = tonumber(redis.call('HGET', Q .. 'counts', 'busy') or 0) + counted.busy
     want = math.min(want, set.maxBusy - busy)
   end
-  local taken = want > 0 and take(want) or {}
-  if #taken > 0 then hold(taken, answer) end
+  if want > 0 then taken, claimed = take(want) end
+  if claimed > 0 then hold(taken, claimed) end
 end
 for what, by in pairs(counted) do count(what, by) end
-answer[2] = next_ms(now)
+local due_in = next_ms(now)
 wake(now, set)
 -- This worker may be full now; another one must learn when the next delayed job is due.
-if #answer > 3 and answer[2] >= 0 and answer[2] < 5000 then redis.call('ZADD', Q .. 'wake', 0, 'work') end
-return answer
+if claimed > 0 and due_in >= 0 and due_in < 5000 then redis.call('ZADD', Q .. 'wake', 0, 'work') end
+return { status, due_in, became, taken }

@@ -52,6 +52,8 @@ local function remember(id, ...)
 end
 
 local function parse_held(value)
+  local first = string.match(value, '^(%d+):1:0$') -- most are
+  if first then return { token = first, attempt = 1, crashes = 0, remembered = false } end
   local token, attempt, crashes, flag = string.match(value, '^(%d+):(%d+):(%d+)(.?)$')
   return { token = token, attempt = tonumber(attempt), crashes = tonumber(crashes), remembered = flag == '+' }
 end
@@ -73,7 +75,8 @@ local function even_when_full() redis.call('DEL', Q .. 'nothing') end
 local function finish(id, outcome, remembered, set)
   redis.call('PUBLISH', Q .. 'done:' .. id, outcome)
   if set.completedMaxAgeMs == 0 or set.completedMaxCount == 0 then return forget({ id }) end
-  redis.call('SET', Q .. 'job:' .. id, outcome, 'PX', set.completedMaxAgeMs)
+  set.age_text = set.age_text or string.format('%d', set.completedMaxAgeMs)
+  redis.call('SET', Q .. 'job:' .. id, outcome, 'PX', set.age_text)
   if remembered then redis.call('PEXPIRE', Q .. 'attempt:' .. id, set.completedMaxAgeMs) end
   return id
 end
