@@ -10,6 +10,8 @@ if (major < 22 || (major === 22 && minor < 19)) {
   )
   process.exit(1)
 }
+// As PID 1 a process never hears of a SIGTERM that it has no listener for. Nothing has begun yet; main takes over from here.
+for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => process.exit(0))
 if (existsSync(new URL('../src', import.meta.url))) {
   nodeModule.registerHooks({
     resolve: (specifier, context, next) =>

@@ -177,12 +177,16 @@ function serversOf(config: Config, kube: Kube, caches: ClusterCaches, log: Log):
 function stopSignal(log: Log): { signal: AbortSignal; asked: Promise<void> } {
   const controller = new AbortController()
   const asked = Promise.withResolvers<void>()
-  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    const early = process.listeners(signal)
     process.on(signal, () => {
       log.info('told to stop', { signal })
       controller.abort()
       asked.resolve()
     })
+    // That of bin/millhand-operator.js goes last: without any listener a signal that is on its way would be lost.
+    for (const listener of early) process.removeListener(signal, listener)
+  }
   return { signal: controller.signal, asked: asked.promise }
 }
 

@@ -50,6 +50,8 @@ export interface LeaderOptions {
 const DURATIONS: LeaderDurations = { leaseMs: 15_000, renewDeadlineMs: 10_000, retryMs: 2_000 }
 /** client-go's: a candidate waits up to so much longer than the retry period. */
 const JITTER = 1.2
+/** Of the failures in a row. */
+const LOG_EVERY = 10
 
 export class LeaderElection {
   readonly #options: LeaderOptions
@@ -59,6 +61,7 @@ export class LeaderElection {
   #leadsUntilMs = Number.NEGATIVE_INFINITY
   /** As it was after our last write; undefined when it has to be read. */
   #mine: Lease | undefined
+  #failures = 0
   /** The last change of the lease that was seen, and when. */
   #seen: { lease: Lease; atMs: number } | undefined
 
@@ -109,10 +112,16 @@ export class LeaderElection {
   /** Resolves when that took effect, failed, or took too long; what comes of it after that makes no leader. */
   async #try(withinMs: number): Promise<void> {
     const over = new AbortController()
-    const trying = this.#acquireOrRenew(over.signal).catch((error: unknown) => {
+    const succeeded = () => {
+      this.#failures = 0
+    }
+    const trying = this.#acquireOrRenew(over.signal).then(succeeded, (error: unknown) => {
       // It may have been written nevertheless, or be gone.
       if (!over.signal.aborted) this.#mine = undefined
-      this.#options.log.warn('The lease of the leader cannot be read or written: trying again', { error })
+      this.#failures += 1
+      const level = this.#failures % LOG_EVERY === 1 ? 'warn' : 'debug'
+      const facts = { failures: this.#failures, error }
+      this.#options.log[level]('The lease of the leader cannot be read or written: trying again', facts)
     })
     await Promise.race([trying, sleep(withinMs, over.signal)])
     over.abort()

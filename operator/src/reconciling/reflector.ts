@@ -112,6 +112,7 @@ export class Reflector<T extends KubeObject> {
   /** The state of the collection that is known; undefined: list it. */
   #resourceVersion: string | undefined
   #failures = 0
+  #wasTooOld = false
   #isSynced = false
   #resolveSynced = () => {}
 
@@ -160,6 +161,9 @@ export class Reflector<T extends KubeObject> {
       // The server answered, and not with a watch: only a list leads on from any such answer. "Later, please" is the exception.
       const status = statusOf(error)
       if (status >= 400 && status !== 429) this.#resourceVersion = undefined
+      // After an outage this is the answer of a server that is back: it is asked soon. One that repeats it is not.
+      if (status === 410 && !this.#wasTooOld) this.#failures = 0
+      this.#wasTooOld = status === 410
       this.#failures++
       const { name, log } = this.#options
       const facts = { collection: name, failures: this.#failures, error }
