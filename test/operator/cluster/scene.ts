@@ -17,7 +17,7 @@ const OPERATOR = fileURLToPath(new URL('../../../operator/bin/millhand-operator.
 const TASKS = `import { task } from 'millhand'
 task('echo', async (input) => input)
 task('sleep', ({ ms }) => new Promise((resolve) => setTimeout(() => resolve(ms), ms)))
-task('die', () => { process.kill(process.pid, 'SIGKILL') })
+task('die', () => process.kill(process.pid, 'SIGKILL'))
 `
 
 export interface OperatorProcess {
