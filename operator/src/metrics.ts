@@ -18,6 +18,12 @@ export interface Metrics {
   read: () => Promise<{ contentType: string; text: string }>
 }
 
+/** Gauges whose names end as those of counters. */
+const MISNAMED = [
+  'nodejs_active_resources_total',
+  'nodejs_active_handles_total',
+  'nodejs_active_requests_total',
+]
 const SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
 export interface MetricsOptions {
@@ -31,6 +37,7 @@ export function createMetrics({ leaseName, ...queues }: MetricsOptions): Metrics
   const registry = new Registry()
   const registers = [registry]
   collectDefaultMetrics({ register: registry })
+  for (const name of MISNAMED) registry.removeSingleMetric(name)
   observeQueues(registers, queues)
   const pools = poolMetrics(registers)
   const leading = new Gauge({

@@ -27,7 +27,6 @@ onTestbed('an operator', () => {
     await ready(2)
   }, 3_600_000)
   afterAll(async () => {
-    if (process.env.DUMP) (await import('node:fs')).writeFileSync(process.env.DUMP, operator.lines.map((l) => JSON.stringify(l)).join('\n'))
     await scene?.remove()
     await cluster?.stop()
     rmSync(folder, { recursive: true, force: true })

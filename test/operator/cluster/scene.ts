@@ -38,6 +38,7 @@ export interface Scene {
   /** The condition of a TaskQueue or WorkerPool. */
   condition(kind: string, name: string, type: string): Promise<KubeJson>
   queue(name: string): Promise<Queue>
+  redis(): Promise<Connection>
   enqueue(queue: string, task: string, inputs: readonly unknown[]): Promise<string[]>
   pool(name: string, spec?: object, worker?: object): object
   remove(): Promise<void>
@@ -90,18 +91,19 @@ export async function openScene(
   await kubectl(['rollout', 'status', 'deployment/redis', '--timeout=60s'])
   const operator = await startOperator()
 
-  let redis: Promise<Connection> | undefined
+  let connection: Promise<Connection> | undefined
   const connect = async () => {
     const { port, process } = await forward(cluster, namespace)
     forwards.push(process)
-    const connection = connectRedis(`redis://127.0.0.1:${port}`)
-    connections.push(connection)
+    const opened = connectRedis(`redis://127.0.0.1:${port}`)
+    connections.push(opened)
+    return opened
+  }
+  const redis = () => {
+    connection ??= connect()
     return connection
   }
-  const queue = async (name: string) => {
-    redis ??= connect()
-    return openQueue(await redis, `${namespace}.${name}`)
-  }
+  const queue = async (name: string) => openQueue(await redis(), `${namespace}.${name}`)
   return {
     cluster,
     namespace,
@@ -111,6 +113,7 @@ export async function openScene(
     apply,
     get,
     queue,
+    redis,
     condition: async (kind, name, type) => {
       const object = await get(kind, name)
       return object.status?.conditions?.find((condition: KubeJson) => condition.type === type)
@@ -122,7 +125,7 @@ export async function openScene(
     },
     pool: (name, spec = {}, worker = {}) => workerPool(name, images.worker, spec, worker),
     remove: async () => {
-      for (const connection of connections) connection.close()
+      for (const each of connections) each.close()
       for (const process of forwards) process.kill()
       for (const each of operators) await each.stop()
       await cluster.deleteNamespace(namespace)
