@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { startChildren } from './child/children.ts'
+import type { Children } from './child/outcome.ts'
 import { type Config, ConfigError, type QueueEntry, readConfig } from './config.ts'
 import { type Health, type HttpServer, healthPage, livePage, serveHttp } from './http.ts'
 import { createLog, type Log } from './log.ts'
@@ -70,54 +71,27 @@ async function runWorker(config: Config): Promise<void> {
     queues: members.map(({ queue, silentMs }) => ({ name: queue.name, silentMs })),
   })
   const http = await answerHttp(config, queues, health)
-  const children = await startChildren({
-    ...config.isolation,
-    modules: [...config.modules],
-    slots: config.slots,
-    env: config.childEnv,
-    log,
-    onForked: http?.metrics.forked,
-  })
-  const { mode: isolation, note: isolationNote } = children
-  if (isolationNote)
-    log.warn('isolation falls back', {
-      from: config.isolation.mode,
-      to: isolation,
-      because: isolationNote,
-    })
+  const children = await prepareChildren(config, log, http?.metrics.forked)
   const processName = randomBytes(6).toString('base64url').replaceAll(/[-_]/g, 'x')
   sayWhoWeAre(config, processName, log)
 
-  // Short enough that a dead connection is replaced and the heartbeat renewed before it runs out.
-  const connect = (name: string) =>
-    connectRedis(config.redisUrl, { name: `millhand-${name}`, deadlineMs: 2_500 })
-  const [commands, blocking, messages] = [connect('worker'), connect('wake'), connect('messages')]
+  const redis = connectAll(config)
   let ring = () => {}
   const onChange = () => ring()
   const broken = Promise.withResolvers<never>()
   members = queues.map(
     ({ inRedis, weight }) =>
       new Membership({
-        queue: openQueue(commands, inRedis),
+        queue: openQueue(redis.commands, inRedis),
         weight,
-        entry: {
-          process: processName,
-          pod: config.pod.name,
-          podUid: config.pod.uid,
-          poolUid: config.pod.poolUid,
-          node: config.pod.node,
-          slots: config.slots,
-          isolation,
-          isolationNote,
-          version,
-        },
-        messages,
+        entry: { ...registrationOf(config, children), process: processName },
+        messages: redis.messages,
         log,
         onChange,
         onBroken: broken.reject,
       }),
   )
-  const waker = new Waker(blocking, log, onChange)
+  const waker = new Waker(redis.blocking, log, onChange)
   const worker = new Worker({ members, children, waker, slots: config.slots, log, recorder: http?.metrics })
   http?.metrics.watch({
     busySlots: () => worker.running,
@@ -129,12 +103,12 @@ async function runWorker(config: Config): Promise<void> {
   const joined = Promise.all(members.map((member) => member.join()))
   await Promise.race([joined, stopping.asked, broken.promise])
   if (!stopping.isAsked()) {
-    await sayWhichServer(commands, log)
+    await sayWhichServer(redis.commands, log)
     log.info('worker ready', {
       process: processName,
       queues: members.map(({ queue }) => queue.name),
       slots: config.slots,
-      isolation,
+      isolation: children.mode,
       tasks: children.tasks,
     })
     phase = 'working'
@@ -145,9 +119,38 @@ async function runWorker(config: Config): Promise<void> {
   log.info('worker stopping', { running: worker.running, drainTimeoutMs: config.drainTimeoutMs })
   await worker.stop(config.drainTimeoutMs, stopping.askedTwice)
   await children.stop()
-  for (const connection of [commands, blocking, messages]) connection.close()
+  for (const connection of Object.values(redis)) connection.close()
   await http?.server.stop()
   log.info('worker stopped')
+}
+
+async function prepareChildren(
+  { isolation, modules, slots, childEnv }: Config,
+  log: Log,
+  onForked: Metrics['forked'] | undefined,
+): Promise<Children> {
+  const children = await startChildren({
+    ...isolation,
+    modules: [...modules],
+    slots,
+    env: childEnv,
+    log,
+    onForked,
+  })
+  const { mode, note } = children
+  if (note) log.warn('isolation falls back', { from: isolation.mode, to: mode, because: note })
+  return children
+}
+
+function connectAll({ redisUrl }: Config) {
+  // Short enough that a dead connection is replaced and the heartbeat renewed before it runs out.
+  const connect = (name: string) => connectRedis(redisUrl, { name: `millhand-${name}`, deadlineMs: 2_500 })
+  return { commands: connect('worker'), blocking: connect('wake'), messages: connect('messages') }
+}
+
+function registrationOf({ pod, slots }: Config, { mode, note }: Children) {
+  const { name, uid: podUid, poolUid, node } = pod
+  return { pod: name, podUid, poolUid, node, slots, isolation: mode, isolationNote: note, version }
 }
 
 /** Answers from now on; what counts nothing where nobody can ask is not even loaded. */
