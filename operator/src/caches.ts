@@ -32,7 +32,8 @@ export class ClusterCaches implements Caches {
   readonly #poolsByQueue = new Index()
   readonly #podsByPool = new Index()
   readonly #queuesByName = new Map<string, string>()
-  readonly #deleted = new Map<string, { pod: Pod; atMs: number }[]>()
+  /** Oldest first. */
+  readonly #deleted: { pool: string; pod: Pod; atMs: number }[] = []
 
   constructor(options: CachesOptions) {
     this.#options = options
@@ -85,7 +86,7 @@ export class ClusterCaches implements Caches {
 
   /** The TaskQueue that has this name in Redis. */
   taskQueueOf(namespace: string, queueName: string): string | undefined {
-    return this.#queuesByName.get(`${namespace}/${queueName}`)
+    return this.#queuesByName.get(`${namespace}/${queueName}`)?.split('/')[1]
   }
 
   queue(key: string): TaskQueueObject | undefined {
@@ -116,12 +117,8 @@ export class ClusterCaches implements Caches {
 
   deletedPods(namespace: string, pool: string): Pod[] {
     const key = `${namespace}/${pool}`
-    const recent = (this.#deleted.get(key) ?? []).filter(
-      ({ atMs }) => this.#options.nowMs() - atMs < DELETED_KEPT_MS,
-    )
-    if (recent.length > 0) this.#deleted.set(key, recent)
-    else this.#deleted.delete(key)
-    return recent.map(({ pod }) => pod)
+    this.#forgetOld()
+    return this.#deleted.flatMap((deleted) => (deleted.pool === key ? [deleted.pod] : []))
   }
 
   get #all() {
@@ -129,13 +126,11 @@ export class ClusterCaches implements Caches {
   }
 
   #taskQueueChanged({ key, now, before }: Change<TaskQueueObject>): void {
-    const object = now ?? before
-    const name = object?.status?.queueName
-    if (object && name) {
-      const at = `${object.metadata.namespace}/${name}`
-      if (now) this.#queuesByName.set(at, object.metadata.name)
-      else this.#queuesByName.delete(at)
-    }
+    const nameOf = (queue: TaskQueueObject | undefined) =>
+      queue && isOwner(queue) ? [`${queue.metadata.namespace}/${queue.status?.queueName}`] : []
+    for (const name of nameOf(before))
+      if (this.#queuesByName.get(name) === key) this.#queuesByName.delete(name)
+    for (const name of nameOf(now)) this.#queuesByName.set(name, key)
     if (isNews(now, before)) this.#options.onTaskQueue(key)
     if (isNews(now, before) || conditionsDiffer(now, before))
       for (const pool of this.#poolsByQueue.get(key)) this.#options.onWorkerPool(pool)
@@ -160,7 +155,14 @@ export class ClusterCaches implements Caches {
   }
 
   #remember(pool: string, pod: Pod): void {
-    this.#deleted.set(pool, [...(this.#deleted.get(pool) ?? []), { pod, atMs: this.#options.nowMs() }])
+    this.#forgetOld()
+    this.#deleted.push({ pool, pod, atMs: this.#options.nowMs() })
+  }
+
+  #forgetOld(): void {
+    const now = this.#options.nowMs()
+    const firstKept = this.#deleted.findIndex(({ atMs }) => now - atMs < DELETED_KEPT_MS)
+    this.#deleted.splice(0, firstKept < 0 ? this.#deleted.length : firstKept)
   }
 
   #collect<T extends KubeObject>(kind: ResourceKind, what: Collecting<T>): Collection<T> {
@@ -233,6 +235,12 @@ class Index {
 
 function withoutManagers<T extends KubeObject>(object: T): T {
   return { ...object, metadata: trimMetadata(object.metadata) }
+}
+
+/** Of two that want one name in Redis, the one that has it. */
+function isOwner({ status }: TaskQueueObject): boolean {
+  const ready = status?.conditions.find(({ type }) => type === 'Ready')
+  return status?.queueName !== undefined && ready?.reason !== 'NameTaken'
 }
 
 /** New, gone, another spec, other annotations, or a resync; not merely another status. */

@@ -10,8 +10,9 @@ export interface Answers {
 /** Resolves when it listens. */
 export async function serveHttp(port: number, answers: Answers): Promise<{ close(): void }> {
   const server = createServer((request, response) => {
-    const { pathname } = new URL(request.url ?? '/', 'http://operator')
-    answer(pathname, response, answers).catch(() => say(response, 500, 'cannot be told now'))
+    answer(request.url?.split('?')[0] ?? '/', response, answers).catch(() =>
+      say(response, 500, 'cannot be told now'),
+    )
   })
   server.keepAliveTimeout = 5_000
   server.listen(port)

@@ -8,10 +8,11 @@ import { type Config, ConfigError, readConfig } from './config.ts'
 import { serveHttp } from './http.ts'
 import { connectKube, type Kube, kinds } from './kube/client.ts'
 import { Events } from './kube/events.ts'
-import { onlyWhile } from './kube/only-while.ts'
+import { leadingCheck, onlyWhile } from './kube/only-while.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { type Controller, startController } from './reconciling/controller.ts'
 import { LeaderElection } from './reconciling/leader.ts'
+import { Secrets } from './redis/secrets.ts'
 import { Servers } from './redis/servers.ts'
 import { taskQueueReconciler } from './task-queue/reconcile.ts'
 import { workerPoolReconciler } from './worker-pool/reconcile.ts'
@@ -60,7 +61,7 @@ async function runOperator(config: Config): Promise<void> {
   const metrics = createMetrics({
     leaseName: config.leaseName,
     servers: () => servers,
-    taskQueueOf: ({ place, queue }) => caches.taskQueueOf(place.namespace, queue.name),
+    taskQueueOf: ({ namespace, name }) => caches.taskQueueOf(namespace, name),
   })
   const kube = connectKube({ onRequest: metrics.onRequest })
   let leading: Leading | undefined
@@ -82,22 +83,16 @@ async function runOperator(config: Config): Promise<void> {
     store: kube.leases(config.namespace, config.leaseName),
     log,
     onStarted: () => {
-      servers = serversOf(config, kube, caches, log)
-      leading = startLeading({
-        config,
-        kube: onlyWhile(() => election.isLeader, kube),
-        caches,
-        servers,
-        metrics,
-        log,
-      })
+      const checkLeading = leadingCheck(() => election.isLeader)
+      servers = serversOf({ config, kube, caches, log }, checkLeading)
+      leading = startLeading({ config, kube: onlyWhile(checkLeading, kube), caches, servers, metrics, log })
       metrics.setLeading(true)
     },
     onStopped: async () => {
-      metrics.setLeading(false)
       const ended = leading
       leading = undefined
       await ended?.stop()
+      metrics.setLeading(false)
       servers?.close()
       servers = undefined
     },
@@ -125,9 +120,10 @@ interface Parts {
 
 function startLeading({ config, kube, caches, servers, metrics, log }: Parts): Leading {
   const events = new Events({ kube, instance: config.identity, log, nowMs: wallMs })
-  const shared = { kube, servers, events, log, nowMs: wallMs }
+  const shared = { kube, servers, events, log, wallMs }
   const reconcilePool = workerPoolReconciler({
     ...shared,
+    nowMs: monotonicMs,
     caches,
     onPlanned: metrics.onPlanned,
     onDecision: metrics.onDecision,
@@ -158,8 +154,11 @@ function startLeading({ config, kube, caches, servers, metrics, log }: Parts): L
   }
 }
 
-function serversOf(config: Config, kube: Kube, caches: ClusterCaches, log: Log): Servers {
-  return new Servers({
+function serversOf(
+  { config, kube, caches, log }: Omit<Parts, 'servers' | 'metrics'>,
+  checkLeading: () => void,
+): Servers {
+  const secrets = new Secrets({
     readSecret: async (namespace, name) => {
       const secret = await kube.get<{ data?: Record<string, string> }>(kinds.secret, namespace, name)
       if (!secret) return undefined
@@ -168,10 +167,10 @@ function serversOf(config: Config, kube: Kube, caches: ClusterCaches, log: Log):
     },
     secretNames: config.redisSecrets,
     deniedServers: [...config.apiServers, kube.server],
-    onStirred: (queue) => caches.lookAtQueue(queue),
-    log,
     nowMs: monotonicMs,
   })
+  const onStirred = (queue: { namespace: string; queueName: string }) => caches.lookAtQueue(queue)
+  return new Servers({ secrets, onStirred, checkLeading, log, nowMs: monotonicMs })
 }
 
 function stopSignal(log: Log): { signal: AbortSignal; asked: Promise<void> } {

@@ -3,7 +3,8 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Answered } from './kube/rest.ts'
 import type { ControllerObserver } from './reconciling/controller.ts'
-import type { SeenQueue, Servers } from './redis/servers.ts'
+import type { SeenQueue } from './redis/seen-queue.ts'
+import type { Servers } from './redis/servers.ts'
 import type { ObservedPool } from './worker-pool/observe.ts'
 import type { PoolPlan } from './worker-pool/plan.ts'
 
@@ -66,9 +67,9 @@ function observeQueues(
 ): void {
   const labelNames = ['namespace', 'queue'] as const
   const known = () =>
-    (servers()?.queues ?? []).flatMap(({ seen, isReachable }) => {
+    (servers()?.queues ?? []).flatMap((seen) => {
       const queue = taskQueueOf(seen)
-      const { namespace } = seen.place
+      const { namespace, isReachable } = seen
       return queue === undefined
         ? []
         : [{ labels: { namespace, queue }, depth: seen.lastView?.depth, isReachable }]

@@ -5,10 +5,14 @@ export class NotLeading extends Error {
   override name = 'NotLeading'
 }
 
-export function onlyWhile(isLeading: () => boolean, kube: Kube): Kube {
-  const check = () => {
+/** Throws when this operator does not lead any more. */
+export function leadingCheck(isLeading: () => boolean): () => void {
+  return () => {
     if (!isLeading()) throw new NotLeading('this operator does not lead any more: nothing is written')
   }
+}
+
+export function onlyWhile(check: () => void, kube: Kube): Kube {
   return {
     server: kube.server,
     listWatch: kube.listWatch,

@@ -14,10 +14,19 @@ export function whyDenied(
   servers: readonly string[],
 ): string | undefined {
   for (const written of addresses) {
-    const address = written.replace(/^::ffff:(?=\d+\.)/i, '')
+    const address = withoutMapping(written)
     if (denied.check(address, isIPv6(address) ? 'ipv6' : 'ipv4'))
       return 'a link-local or metadata address, where no Redis is'
     if (servers.includes(`${address}:${port}`)) return 'the API server, which is no Redis'
   }
   return undefined
+}
+
+/** ::ffff:10.0.0.1 and ::ffff:a00:1 are 10.0.0.1. */
+function withoutMapping(address: string): string {
+  const rest = /^::ffff:(.+)$/i.exec(address)?.[1]
+  if (!rest) return address
+  if (rest.includes('.')) return rest
+  const [high = 0, low = 0] = rest.split(':').map((part) => Number.parseInt(part, 16))
+  return [high >> 8, high & 255, low >> 8, low & 255].join('.')
 }

@@ -1,6 +1,6 @@
 // Everything that a TaskQueue's reconcile decides from, read once: the resource, the way to Redis, what Redis says.
-import { RedisUnavailable } from 'millhand/queue'
-import { problemOf, type RedisProblem, type SeenQueue, type Servers } from '../redis/servers.ts'
+import { problemOf, type RedisProblem } from '../redis/problems.ts'
+import type { Servers } from '../redis/servers.ts'
 import type { QueueView } from '../redis/view.ts'
 import type { Condition } from '../resources/conditions.ts'
 import {
@@ -36,7 +36,7 @@ export interface ObservedTaskQueue {
   queue: TaskQueue
   generation: number
   status: TaskQueueStatus | undefined
-  redis: RedisProblem | { kind: 'taken'; owner: string } | { kind: 'open'; seen: SeenQueue; view: QueueView }
+  redis: RedisProblem | { kind: 'taken'; owner: string } | { kind: 'open'; view: QueueView }
 }
 
 /** Says to Redis what the resource declares, and looks at the queue. Writing the same again changes nothing. */
@@ -58,19 +58,20 @@ async function declare(
   servers: Servers,
 ): Promise<ObservedTaskQueue['redis']> {
   const place = { namespace: queue.metadata.namespace, secretName: queue.redisSecretName }
-  const opened = await servers.open(place)
+  const opened = await servers.open(queue.queueName, place)
   if (opened.kind === 'problem') return opened
-  const seen = opened.server.queue(queue.queueName, place)
+  const { seen } = opened
   try {
     const former = metadata.annotations?.[ADOPT_FROM]
-    if (former) await seen.queue.release(former)
+    if (former) await seen.toWrite.release(former)
     const uid = metadata.uid ?? ''
-    const answer = await seen.queue.configure(queueSettings(queue, uid))
-    if (answer === 'name-taken') return { kind: 'taken', owner: await seen.queue.release(`not ${uid}`) }
-    return { kind: 'open', seen, view: await seen.look() }
+    const answer = await seen.toWrite.configure(queueSettings(queue, uid))
+    if (answer === 'name-taken') return { kind: 'taken', owner: await seen.toWrite.release(`not ${uid}`) }
+    return { kind: 'open', view: await seen.look() }
   } catch (error) {
-    if (!(error instanceof RedisUnavailable)) throw error
-    if (error.code === 'REDIS_REFUSED') servers.forget(place)
-    return problemOf(error, place)
+    const found = problemOf(error, place)
+    if (!found) throw error
+    if (found.reason === 'RedisRefused') servers.forgetSecret(place)
+    return found
   }
 }

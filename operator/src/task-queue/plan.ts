@@ -73,7 +73,16 @@ function redisReachable(redis: ObservedTaskQueue['redis']): Finding {
 }
 
 function suspended(isSuspended: boolean, redis: ObservedTaskQueue['redis']): Finding {
-  const isPaused = redis.kind === 'open' && redis.view.depth.paused
+  if (redis.kind !== 'open') {
+    const message = 'what was declared may not have reached Redis: see Ready'
+    return {
+      type: 'Suspended',
+      status: 'Unknown',
+      reason: redis.kind === 'taken' ? 'NameTaken' : redis.reason,
+      message,
+    }
+  }
+  const isPaused = redis.view.depth.paused
   if (isSuspended)
     return {
       type: 'Suspended',
@@ -129,8 +138,8 @@ function sameButForTimes(next: TaskQueueStatus, before: TaskQueueStatus | undefi
 }
 
 /** Good news is told once it was bad before. */
-function isNews({ type, reason }: Finding): boolean {
-  return type === 'Ready' || (type === 'Suspended' && reason !== 'Active')
+function isNews({ type, status }: Finding): boolean {
+  return type === 'Ready' || (type === 'Suspended' && status === 'True')
 }
 
 function pick<T extends object, K extends keyof T>(object: T | undefined, names: K[]): Partial<Pick<T, K>> {

@@ -1,8 +1,9 @@
 // One reconcile of a TaskQueue: observe → plan → apply. main.ts gives it to a controller.
-import { type Log, RedisUnavailable } from 'millhand/queue'
+import type { Log } from 'millhand/queue'
 import type { Kube } from '../kube/client.ts'
 import type { Events } from '../kube/events.ts'
 import type { Outcome } from '../reconciling/controller.ts'
+import { problemOf } from '../redis/problems.ts'
 import type { Servers } from '../redis/servers.ts'
 import { parseTaskQueue } from '../resources/task-queue.ts'
 import { applyTaskQueue } from './apply.ts'
@@ -16,7 +17,7 @@ export interface TaskQueueContext {
   events: Events
   log: Log
   /** Of the wall clock: it stands in the status. */
-  nowMs: () => number
+  wallMs: () => number
 }
 
 export function taskQueueReconciler(context: TaskQueueContext): (key: string) => Promise<Outcome> {
@@ -32,7 +33,7 @@ export function taskQueueReconciler(context: TaskQueueContext): (key: string) =>
     if (!object) return {}
     owned.set(key, object)
     const observed = await observeTaskQueue(object, context.servers)
-    const plan = planTaskQueue(observed, context.nowMs())
+    const plan = planTaskQueue(observed, context.wallMs())
     await applyTaskQueue(plan, object, context)
     return { againInMs: plan.checkAgainAfterMs }
   }
@@ -43,15 +44,15 @@ async function release(object: TaskQueueObject, { servers, log }: TaskQueueConte
   const { metadata, queueName, redisSecretName: secretName } = parseTaskQueue(object, 'default')
   const { namespace, name, uid = '' } = metadata
   const place = { namespace, secretName }
-  const opened = await servers.open(place)
-  if (opened.kind === 'problem') return
   try {
-    await opened.server.queue(queueName, place).queue.release(uid)
+    const opened = await servers.open(queueName, place)
+    if (opened.kind === 'problem') return
+    await opened.seen.toWrite.release(uid)
     log.info('released the name of a deleted queue', { namespace, name, queue: queueName })
   } catch (error) {
-    if (!(error instanceof RedisUnavailable)) throw error
+    if (!problemOf(error, place)) throw error
     log.warn('could not release the name of a deleted queue', { namespace, name, queue: queueName, error })
   } finally {
-    opened.server.forget(queueName)
+    servers.forget(queueName, place)
   }
 }

@@ -1,21 +1,22 @@
 // Carries out a plan, in an order that is safe to break off anywhere: claims are stopped before a pod is marked, marks are written before
 // the number is lowered, the dead are named whenever they are seen, the status comes last.
-import type { Log } from 'millhand/queue'
+import { type Log, RedisUnavailable } from 'millhand/queue'
 import { type Kube, kinds } from '../kube/client.ts'
 import { isConflict, isNotFound, isRefused } from '../kube/errors.ts'
 import type { EventSubject, Events } from '../kube/events.ts'
-import type { SeenQueue } from '../redis/servers.ts'
+import type { SeenQueue } from '../redis/seen-queue.ts'
 import { type Deployment, isControlledBy } from '../resources/cluster.ts'
 import { DELETION_COST } from './deployment.ts'
 import type { PoolMemory } from './memory.ts'
-import type { ObservedPool } from './observe.ts'
-import type { PoolPlan } from './plan.ts'
+import type { ObservedPool, PoolView } from './observe.ts'
+import type { DeploymentWrite, PoolPlan, Reaping } from './plan.ts'
 import { LOWEST_COST } from './pods.ts'
 
 export interface ApplyContext {
   kube: Kube
   events: Events
   log: Log
+  /** Monotonic: what decisions look at. */
   nowMs: () => number
   onDecision: (pool: ObservedPool['pool'], reason: string) => void
 }
@@ -23,16 +24,23 @@ export interface ApplyContext {
 /** A dead operator leaves no pod idle for longer. */
 const DRAIN_FOR_MS = 60_000
 
-/** Answers what to remember. Throws when Redis or the API server went away in the middle; the next reconcile begins anew. */
+/** What to remember, and whether the next look should come at once. */
+export interface Applied {
+  memory: PoolMemory
+  isStale: boolean
+}
+
+/** Where Redis goes away in the middle, nothing is removed and the status is written all the same. Throws what the API server throws. */
 export async function applyPlan(
   plan: PoolPlan,
-  { observed, seen }: { observed: ObservedPool; seen: readonly SeenQueue[] },
+  { observed, seen }: PoolView,
   context: ApplyContext,
-): Promise<PoolMemory> {
-  await stopClaims(plan, seen)
-  await putBack(plan, observed, seen, context.log)
-  await markPods(plan, observed, context.kube)
-  const memory = { ...plan.memory, ...(await writeDeployment(plan, observed, context)) }
+): Promise<Applied> {
+  const isRedisThere = await speakToRedis(plan, observed, seen, context.log)
+  // Who was told nothing is remembered as before.
+  const memory = isRedisThere ? plan.memory : { ...plan.memory, draining: observed.memory.draining }
+  if (isRedisThere) await markPods(plan, observed, context.kube)
+  const written = isRedisThere ? await writeDeployment(plan, observed, context) : {}
   if (plan.status) {
     const { name, namespace } = observed.pool.metadata
     const object = { metadata: { name, namespace }, status: plan.status }
@@ -44,28 +52,42 @@ export async function applyPlan(
       reason,
       message,
     })
-  return memory
+  return { memory: { ...memory, ...written }, isStale: written === STALE || !isRedisThere }
 }
 
-async function stopClaims({ drain, undrain }: PoolPlan, seen: readonly SeenQueue[]): Promise<void> {
-  if (drain.length > 0) await Promise.all(seen.map(({ queue }) => queue.drain(drain, DRAIN_FOR_MS)))
-  if (undrain.length > 0) await Promise.all(seen.map(({ queue }) => queue.undrain(undrain)))
+async function speakToRedis(
+  plan: PoolPlan,
+  observed: ObservedPool,
+  seen: readonly SeenQueue[],
+  log: Log,
+): Promise<boolean> {
+  const { drain, undrain } = plan
+  const { namespace, name } = observed.pool.metadata
+  try {
+    if (drain.length > 0) await Promise.all(seen.map((each) => each.toWrite.drain(drain, DRAIN_FOR_MS)))
+    if (undrain.length > 0) await Promise.all(seen.map((each) => each.toWrite.undrain(undrain)))
+    await putBack(plan.reap, observed, seen, log)
+    return true
+  } catch (error) {
+    if (!(error instanceof RedisUnavailable)) throw error
+    log.warn('Redis went away in the middle of a reconcile', { namespace, pool: name, error })
+    return false
+  }
 }
 
-/** These processes are dead for sure, so nobody needs to wait for their heartbeats to run out. */
+/** These workers are dead for sure, so nobody needs to wait for their heartbeats to run out. */
 async function putBack(
-  { reap }: PoolPlan,
+  reap: readonly Reaping[],
   { pool }: ObservedPool,
   seen: readonly SeenQueue[],
   log: Log,
-): Promise<void> {
-  for (const { process, reason, counting } of reap) {
-    if (process === undefined) continue
-    const counts = await Promise.all(seen.map(({ queue }) => queue.reapProcess(process, reason, counting)))
-    const jobs = counts.reduce((sum, count) => sum + count, 0)
-    const { namespace, name } = pool.metadata
+) {
+  const { namespace, name } = pool.metadata
+  for (const { worker, queue, reason, counting } of reap) {
+    const there = seen.find((each) => each.name === queue)
+    const jobs = (await there?.toWrite.reap(worker, 'sure', reason, counting)) ?? 0
     if (jobs > 0)
-      log.info('put back what a dead worker held', { namespace, pool: name, process, jobs, reason })
+      log.info('put back what a dead worker held', { namespace, pool: name, worker, jobs, reason })
   }
 }
 
@@ -88,30 +110,43 @@ async function writeDeployment(
   context: ApplyContext,
 ): Promise<Partial<PoolMemory>> {
   if (!written) return {}
-  const { manifest, replicas, hash, resourceVersion } = written
+  const { rendered, replicas, isNumberOnly } = written
   const { kube, log, nowMs } = context
-  const before = observed.deployment
-  const { namespace, name } = manifest.metadata
-  if (!before && (await isSomebodyElses(kube, observed))) return { isNameTaken: true }
-  const object = {
-    ...manifest,
-    metadata: { ...manifest.metadata, ...(resourceVersion && { resourceVersion }) },
-    spec: { ...manifest.spec, replicas },
-  }
+  const { namespace, name } = rendered.manifest.metadata
+  if (!observed.deployment && (await isSomebodyElses(kube, observed))) return { isNameTaken: true }
   try {
-    // Where there is none yet, nothing is taken over from anybody.
-    const now = await kube.apply<Deployment>(kinds.deployment, object, { force: before !== undefined })
-    if (before?.spec.replicas !== replicas) sayScaled(observed, replicas, decision, context)
-    const applied = { hash, generation: now.metadata.generation ?? 0 }
-    return { applied, refusal: undefined, isNameTaken: false }
+    const { generation = 0 } = (await write(written, observed, kube)).metadata
+    if (observed.deployment?.spec.replicas !== replicas) sayScaled(observed, replicas, decision, context)
+    const { applied } = observed.memory
+    if (isNumberOnly) return { applied: applied && { ...applied, replicas } }
+    return { applied: { hash: rendered.hash, generation, replicas }, refusal: undefined, isNameTaken: false }
   } catch (error) {
-    // The view was stale: the cache will say so and the next reconcile decides anew.
-    if (isConflict(error) && before) return {}
-    if (isConflict(error)) return { isNameTaken: true }
+    if (isConflict(error)) return observed.deployment ? STALE : { isNameTaken: true }
     if (!isRefused(error)) throw error
     log.warn('the API server refuses a Deployment', { namespace, pool: name, error })
-    return { refusal: { hash, message: error.message, atMs: nowMs() } }
+    return { refusal: { hash: rendered.hash, message: error.message, atMs: nowMs() } }
   }
+}
+
+/** The view was behind: the cache will say so, and the next reconcile decides anew. */
+const STALE: Partial<PoolMemory> = {}
+
+function write(
+  { rendered: { manifest }, replicas, isNumberOnly, resourceVersion }: DeploymentWrite,
+  { deployment }: ObservedPool,
+  kube: Kube,
+): Promise<Deployment> {
+  const { name, namespace } = manifest.metadata
+  const version = resourceVersion ? { resourceVersion } : {}
+  if (isNumberOnly)
+    return kube.mergePatch(kinds.deployment, namespace, name, { metadata: version, spec: { replicas } })
+  const object = {
+    ...manifest,
+    metadata: { ...manifest.metadata, ...version },
+    spec: { ...manifest.spec, replicas },
+  }
+  // Where there is none yet, nothing is taken over from anybody.
+  return kube.apply(kinds.deployment, object, { force: deployment !== undefined })
 }
 
 /** The cache holds only Deployments with Millhand's label, and one of the same name may have been there before the pool. */

@@ -1,6 +1,7 @@
 // What is right and wrong with a WorkerPool, as conditions. Pure. Every reason here stands in operator/README.md, and a test compares.
 import { conditionOf } from '../resources/cluster.ts'
 import type { Finding } from '../resources/conditions.ts'
+import type { PoolMemory } from './memory.ts'
 import type { ObservedPool } from './observe.ts'
 import type { WorkerPod } from './pods.ts'
 import type { Decision, Load } from './replicas.ts'
@@ -19,8 +20,10 @@ interface Found {
   load: Load | 'unknown'
 }
 
-export function whyBlocked(observed: ObservedPool): Blocked | undefined {
-  const { queues, isNameTaken, pool, memory } = observed
+export function whyBlocked(
+  { queues, isNameTaken, pool }: ObservedPool,
+  refusal: PoolMemory['refusal'],
+): Blocked | undefined {
   const secrets = [...new Set(queues.flatMap(({ secretName }) => secretName ?? []))]
   const problem = queues.find((queue) => queue.problem)?.problem
   if (problem && problem.reason !== 'RedisUnreachable') return { ...problem, stopsWriting: true }
@@ -36,10 +39,10 @@ export function whyBlocked(observed: ObservedPool): Blocked | undefined {
       message: `a Deployment ${pool.metadata.name} that is not this pool's is there already: rename the pool, or delete that Deployment`,
       stopsWriting: false,
     }
-  if (memory.refusal)
+  if (refusal)
     return {
       reason: 'InvalidTemplate',
-      message: `the API server refuses the Deployment: ${memory.refusal.message}`,
+      message: `the API server refuses the Deployment: ${refusal.message}`,
       stopsWriting: false,
     }
   return problem && { ...problem, stopsWriting: false }
@@ -50,7 +53,7 @@ export function findingsOf(observed: ObservedPool, found: Found): Finding[] {
     ready(observed, found),
     progressing(observed),
     scalingActive(observed, found),
-    scalingLimited(found.decision),
+    scalingLimited(found.decision, found.load),
     redisReachable(observed),
     suspended(observed),
     stalled(found.blocked),
@@ -129,8 +132,9 @@ function scalingActive({ pool, queues }: ObservedPool, { decision, blocked, load
   return { type, status: 'True', reason: 'Automatic', message: 'the number of pods follows the jobs' }
 }
 
-function scalingLimited({ reason, message }: Decision): Finding {
+function scalingLimited({ reason, message }: Decision, load: Load | 'unknown'): Finding {
   const type = 'ScalingLimited'
+  if (load === 'unknown' && reason !== 'Manual') return { type, status: 'Unknown', reason, message }
   if (reason === 'MaxReplicas') return { type, status: 'True', reason, message }
   return { type, status: 'False', reason: 'WithinBounds', message: 'maxReplicas does not keep pods away' }
 }
@@ -146,6 +150,8 @@ function redisReachable({ queues }: ObservedPool): Finding {
 function suspended({ queues }: ObservedPool): Finding {
   const type = 'Suspended'
   const known = queues.flatMap(({ load }) => load ?? [])
+  const problem = queues.find((queue) => queue.problem)?.problem
+  if (problem) return { type, status: 'Unknown', ...only(problem) }
   if (known.length > 0 && known.every(({ isStopped }) => isStopped))
     return {
       type,

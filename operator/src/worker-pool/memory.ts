@@ -9,7 +9,7 @@ export interface PoolMemory {
   /** The number decided last. */
   wanted: number | undefined
   /** What was written last, and the generation that the Deployment had then: another one means that somebody changed it. */
-  applied: { hash: string; generation: number } | undefined
+  applied: { hash: string; generation: number; replicas: number } | undefined
   /** What the API server refused to write, so that it is not asked the same again and again. */
   refusal: { hash: string; message: string; atMs: number } | undefined
   isNameTaken: boolean

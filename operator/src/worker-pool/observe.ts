@@ -1,7 +1,8 @@
 // Everything that a WorkerPool's reconcile decides from, read once: the resource, its queues, its Deployment and pods (from the caches),
 // what Redis says of the queues and their workers.
-import { RedisUnavailable } from 'millhand/queue'
-import { problemOf, type SeenQueue, type Servers } from '../redis/servers.ts'
+import { problemOf } from '../redis/problems.ts'
+import type { SeenQueue } from '../redis/seen-queue.ts'
+import type { Servers } from '../redis/servers.ts'
 import { loadOfQueue, type QueueView } from '../redis/view.ts'
 import { type Deployment, isControlledBy, type Pod } from '../resources/cluster.ts'
 import type { Condition } from '../resources/conditions.ts'
@@ -57,11 +58,17 @@ export interface ObservedQueue {
   nextMs?: number
 }
 
-/** A worker process, as it registered. */
+/** A worker process in one queue, as it registered. */
 export interface ObservedWorker {
+  name: string
+  /** In Redis. */
+  queue: string
   process: string
   podUid: string
   held: number
+  /** Its heartbeat has not run out. */
+  isAlive: boolean
+  /** Redis gives it nothing to claim. */
   isDraining: boolean
   isolation: string
 }
@@ -106,7 +113,7 @@ export async function observeWorkerPool(
   const pool = parseWorkerPool(object, 'default')
   const { namespace, name } = pool.metadata
   const looks = await Promise.all(pool.queues.map((queue) => lookAtQueue(queue, pool, caches, servers)))
-  const views = looks.flatMap(({ view }) => view ?? [])
+  const views = looks.flatMap(({ seen, view }) => (seen && view ? [{ queue: seen.name, view }] : []))
   const seen = looks.flatMap((look) => look.seen ?? [])
   const deployment = caches.deployment(`${namespace}/${name}`)
   const observed: ObservedPool = {
@@ -116,8 +123,8 @@ export async function observeWorkerPool(
     queues: looks.map(({ queue }) => queue),
     deployment: deployment && isControlledBy(deployment.metadata, pool.metadata.uid) ? deployment : undefined,
     isNameTaken: memory.isNameTaken,
-    pods: [...caches.pods(namespace, name)].map(readPod),
-    deletedPods: [...caches.deletedPods(namespace, name)].map(readPod),
+    pods: podsOf(caches.pods(namespace, name), name),
+    deletedPods: podsOf(caches.deletedPods(namespace, name), name),
     workers: views.length === pool.queues.length ? workersOf(views, pool.metadata.uid) : 'unknown',
     memory,
   }
@@ -146,18 +153,19 @@ async function lookAtQueue(
     return { queue: { name, weight, secretName, problem: notReady ?? waiting(name) } }
   const known = { name, weight, secretName, queueName }
   const place = { namespace, secretName }
-  const opened = await servers.open(place)
+  const opened = await servers.open(queueName, place)
   if (opened.kind === 'problem') return { queue: { ...known, problem: opened } }
-  const seen = opened.server.queue(queueName, place)
+  const { seen } = opened
   try {
     const view = await seen.look()
     const load = loadOfQueue(view, shareOf(pool.slots, slotsServing(caches, namespace, name)))
     const { nextMs } = view.depth
     return { queue: { ...known, load, ...(nextMs !== undefined && { nextMs }) }, seen, view }
   } catch (error) {
-    if (!(error instanceof RedisUnavailable)) throw error
-    if (error.code === 'REDIS_REFUSED') servers.forget(place)
-    return { queue: { ...known, problem: problemOf(error, place) }, seen }
+    const problem = problemOf(error, place)
+    if (!problem) throw error
+    if (problem.reason === 'RedisRefused') servers.forgetSecret(place)
+    return { queue: { ...known, problem }, seen }
   }
 }
 
@@ -188,16 +196,32 @@ function slotsServing(caches: Caches, namespace: string, queue: string): number 
   return slots
 }
 
-function workersOf(views: readonly QueueView[], poolUid: string | undefined): ObservedWorker[] {
-  return views.flatMap(({ workers }) =>
-    workers
+function workersOf(
+  views: readonly { queue: string; view: QueueView }[],
+  poolUid: string | undefined,
+): ObservedWorker[] {
+  return views.flatMap(({ queue, view }) =>
+    view.workers
       .filter((worker) => worker.poolUid === poolUid)
-      .map(({ process, podUid, held, draining, isolation, isolationNote }) => ({
+      .map(({ name, process, podUid, held, alive, draining, isolation, isolationNote }) => ({
+        name,
+        queue,
         process,
         podUid,
         held,
+        isAlive: alive,
         isDraining: draining,
         isolation: isolationNote ? `${isolation} (${isolationNote})` : isolation,
       })),
   )
+}
+
+function podsOf(pods: Iterable<Pod>, deployment: string): WorkerPod[] {
+  return [...pods].filter((pod) => isOfDeployment(pod, deployment)).map(readPod)
+}
+
+/** Its ReplicaSet's, not one that somebody gave the same labels. */
+function isOfDeployment({ metadata }: Pod, name: string): boolean {
+  const owner = metadata.ownerReferences?.find(({ controller }) => controller === true)
+  return owner?.kind === 'ReplicaSet' && owner.name.slice(0, owner.name.lastIndexOf('-')) === name
 }

@@ -5,6 +5,7 @@
 
 import type { Finding } from '../resources/conditions.ts'
 import { turned } from '../resources/conditions.ts'
+import type { WorkerPool } from '../resources/worker-pool.ts'
 import { type DeploymentManifest, deploymentOf, hashOf, TEMPLATE_ANNOTATION } from './deployment.ts'
 import { type Blocked, findingsOf, whyBlocked } from './findings.ts'
 import type { PoolMemory } from './memory.ts'
@@ -23,14 +24,43 @@ export interface PoolPlan {
   mark: string[]
   unmark: string[]
   /** Absent: what is written is still right. */
-  deployment?: { manifest: DeploymentManifest; replicas: number; hash: string; resourceVersion?: string }
-  /** Processes that have ended and still hold jobs. */
-  reap: Death[]
+  deployment?: DeploymentWrite
+  /** Workers that have ended for sure. */
+  reap: Reaping[]
   status?: WorkerPoolStatus
   events: Finding[]
   /** For the next time; apply adds what came of the writing. */
   memory: PoolMemory
   checkAgainAfterMs: number
+}
+
+export interface DeploymentWrite {
+  rendered: Rendered
+  replicas: number
+  /** The template cannot be written now (refused, or held back): only the number is. */
+  isNumberOnly: boolean
+  /** What this was decided from: another state of the Deployment gets a conflict. Absent where it can do no harm. */
+  resourceVersion?: string
+}
+
+export interface Reaping {
+  /** Its name in this queue. */
+  worker: string
+  /** In Redis. */
+  queue: string
+  reason: string
+  counting: Death['counting']
+}
+
+interface Rendered {
+  manifest: DeploymentManifest
+  hash: string
+}
+
+/** By the monotonic clock what is decided, by the wall clock what people read. */
+export interface Clocks {
+  nowMs: number
+  wallMs: number
 }
 
 const TICK_MS = 1_000
@@ -41,38 +71,71 @@ const DUE_MARGIN_MS = 5
 const RENEW_DRAIN_MS = 20_000
 const REFUSED_AGAIN_AFTER_MS = 300_000
 
-export function planWorkerPool(observed: ObservedPool, nowMs: number): PoolPlan {
+/** How long a pod that never registered is given before it counts as one that holds nothing. */
+const REGISTERS_WITHIN_MS = 15_000
+
+export function planWorkerPool(observed: ObservedPool, clocks: Clocks): PoolPlan {
+  const { nowMs } = clocks
   const { memory, pool } = observed
-  const blocked = whyBlocked(observed)
+  const rendered = render(observed)
+  const refusal = memory.refusal?.hash === rendered.hash ? memory.refusal : undefined
+  const blocked = whyBlocked(observed, refusal)
+  const held = heldByPod(observed)
   const load = loadOf(observed)
-  const decision = decideReplicas({
-    pool,
-    current: memory.wanted ?? observed.deployment?.spec.replicas ?? 0,
-    load,
-    history: memory.history,
-    nowMs,
-  })
-  const victims = load === 'unknown' && pool.scaling.mode === 'Automatic' ? [] : victimsOf(observed, decision)
-  const empty = emptyVictims(observed, victims)
-  const deployment = blocked?.stopsWriting
-    ? undefined
-    : deploymentToWrite(observed, { decision, empty, nowMs })
+  const current = memory.wanted ?? observed.deployment?.spec.replicas ?? 0
+  const decided = decideReplicas({ pool, current, load, history: memory.history, nowMs })
+  const decision = blocked && load === 'unknown' ? onHold(decided, pool, blocked) : decided
+  const isKnown = load !== 'unknown'
+  const victims = isKnown ? victimsOf(observed, decision, held) : []
+  const empty = isKnown ? emptyVictims(observed, victims, held, nowMs) : []
+  const facts = { rendered, refusal, decision, empty, nowMs }
+  const deployment = blocked?.stopsWriting ? undefined : deploymentToWrite(observed, facts)
   const findings = findingsOf(observed, { decision, blocked, load })
-  const status = statusToWrite(observed, statusOf(observed, { decision, findings, nowMs }), nowMs)
-  const marked = observed.pods.filter(({ isMarked, state }) => isMarked && state === 'live')
+  const status = statusToWrite(
+    observed,
+    statusOf(observed, { decision, findings, wallMs: clocks.wallMs }),
+    nowMs,
+  )
+  const marked = livePods(observed.pods).filter(({ isMarked }) => isMarked)
   return {
     decision,
-    drain: victims.filter((uid) => nowMs - (memory.draining.get(uid)?.renewedAtMs ?? 0) > RENEW_DRAIN_MS),
-    undrain: [...memory.draining.keys(), ...drainingUids(observed)].filter((uid) => !victims.includes(uid)),
+    drain: victims.filter((uid) => !isSurelyDraining(uid, held, memory, nowMs)),
+    undrain: isKnown
+      ? [...new Set([...memory.draining.keys(), ...draining(held)])].filter((uid) => !victims.includes(uid))
+      : [],
     mark: empty.filter(({ isMarked }) => !isMarked).map(({ name }) => name),
-    unmark: marked.filter((pod) => !empty.includes(pod)).map(({ name }) => name),
+    unmark: isKnown ? marked.filter((pod) => !empty.includes(pod)).map(({ name }) => name) : [],
     ...(deployment && { deployment }),
     reap: deathsToReport(observed),
     ...(status && { status }),
     events: turned(findings, observed.status?.conditions).filter(isNews),
-    memory: rememberedOf(observed, { decision, victims, nowMs, wroteStatus: status !== undefined }),
+    memory: {
+      ...memory,
+      history: decision.history,
+      wanted: decision.replicas,
+      draining: isKnown ? rememberDraining(memory, victims, held, nowMs) : memory.draining,
+      ...(status && { statusWrittenAtMs: nowMs }),
+    },
     checkAgainAfterMs: checkAgainAfterMs(observed, { blocked, load, decision, victims }),
   }
+}
+
+/** What the workers of one pod hold, over all queues. */
+interface PodHolds {
+  jobs: number
+  /** In every queue that it registered in. */
+  isDraining: boolean
+}
+type Holds = ReadonlyMap<string, PodHolds>
+
+function heldByPod({ workers }: ObservedPool): Holds {
+  const held = new Map<string, PodHolds>()
+  if (workers === 'unknown') return held
+  for (const { podUid, held: jobs, isDraining } of workers) {
+    const known = held.get(podUid) ?? { jobs: 0, isDraining: true }
+    held.set(podUid, { jobs: known.jobs + jobs, isDraining: known.isDraining && isDraining })
+  }
+  return held
 }
 
 /** Unknown as soon as one queue is: unknown is not zero. */
@@ -80,16 +143,29 @@ export function loadOf({ queues, workers, pods }: ObservedPool): Load | 'unknown
   const loads = queues.flatMap(({ load }) => load ?? [])
   if (loads.length < queues.length || workers === 'unknown') return 'unknown'
   const live = new Set(livePods(pods).map(({ uid }) => uid))
+  const strangers = unseenWorkers(workers, pods)
   const working = workers.filter(({ podUid, isDraining }) => live.has(podUid) && !isDraining)
-  return { busy: heldBy(working), queues: loads }
+  return { busy: heldBy([...working, ...strangers]), queues: loads }
+}
+
+/** They live in pods that the watch has not shown yet: our view of the pods is behind. */
+function unseenWorkers(workers: readonly ObservedWorker[], pods: readonly WorkerPod[]): ObservedWorker[] {
+  const seen = new Set(pods.map(({ uid }) => uid))
+  return workers.filter(({ podUid, isAlive, isDraining }) => isAlive && !isDraining && !seen.has(podUid))
+}
+
+/** The number stays, and says why it is not known. */
+function onHold(decision: Decision, { scaling }: WorkerPool, { reason, message }: Blocked): Decision {
+  if (scaling.mode === 'Manual') return decision
+  return { ...decision, reason, message: `${decision.replicas}, unchanged: ${message}` }
 }
 
 /** Whom the next smaller pool does without. They claim nothing from now on; when they hold nothing any more they go. */
-function victimsOf({ pods, workers, memory }: ObservedPool, { replicas }: Decision): string[] {
+function victimsOf({ pods, memory }: ObservedPool, { replicas }: Decision, held: Holds): string[] {
   const live = livePods(pods)
   const candidates = live.map(({ uid, startedAtMs, isReady }) => ({
     podUid: uid,
-    held: workers === 'unknown' ? 0 : heldBy(workers.filter(({ podUid }) => podUid === uid)),
+    held: held.get(uid)?.jobs ?? 0,
     startedAtMs,
     isReady,
     isDraining: memory.draining.has(uid),
@@ -97,48 +173,60 @@ function victimsOf({ pods, workers, memory }: ObservedPool, { replicas }: Decisi
   return chooseVictims(candidates, live.length - replicas)
 }
 
-/** A victim drained before we looked, so what it held then is all that it will ever hold. */
-function emptyVictims({ pods, workers, memory }: ObservedPool, victims: readonly string[]): WorkerPod[] {
-  if (workers === 'unknown') return []
+/** What a victim held while Redis gave it no claims any more, in one and the same answer, is all that it will ever hold. */
+function emptyVictims(
+  { pods, memory }: ObservedPool,
+  victims: readonly string[],
+  held: Holds,
+  nowMs: number,
+): WorkerPod[] {
   return livePods(pods).filter(({ uid }) => {
-    const holds = heldBy(workers.filter(({ podUid }) => podUid === uid))
-    return victims.includes(uid) && memory.draining.has(uid) && holds === 0
+    if (!victims.includes(uid)) return false
+    const holds = held.get(uid)
+    if (holds) return holds.isDraining && holds.jobs === 0
+    const since = memory.draining.get(uid)?.sinceMs
+    return since !== undefined && nowMs - since > REGISTERS_WITHIN_MS
   })
 }
 
-interface Writing {
+interface Facts {
+  rendered: Rendered
+  refusal: PoolMemory['refusal']
   decision: Decision
   empty: readonly WorkerPod[]
   nowMs: number
 }
 
-function deploymentToWrite(
-  observed: ObservedPool,
-  { decision, empty, nowMs }: Writing,
-): PoolPlan['deployment'] {
-  const { pool, queues, deployment, memory } = observed
+function render({ pool, queues }: ObservedPool): Rendered {
   const manifest = deploymentOf({
     pool,
     queues: queues.map(({ name, weight, queueName }) => ({
       name,
       weight,
-      ...(queueName !== `${pool.metadata.namespace}.${name}` && queueName && { queueName }),
+      ...(queueName && queueName !== `${pool.metadata.namespace}.${name}` && { queueName }),
     })),
     secretName: queues[0]?.secretName ?? 'millhand-redis',
   })
-  const hash = hashOf(manifest)
-  if (memory.refusal?.hash === hash && nowMs - memory.refusal.atMs < REFUSED_AGAIN_AFTER_MS) return undefined
-  if (!deployment) return { manifest, replicas: decision.replicas, hash }
-  if (isRolloutHeld(observed, manifest)) return undefined
+  return { manifest, hash: hashOf(manifest) }
+}
+
+function deploymentToWrite(observed: ObservedPool, facts: Facts): DeploymentWrite | undefined {
+  const { deployment, memory } = observed
+  const { rendered, refusal, decision, empty, nowMs } = facts
+  const isRefused = refusal !== undefined && nowMs - refusal.atMs < REFUSED_AGAIN_AFTER_MS
+  if (!deployment)
+    return isRefused ? undefined : { rendered, replicas: decision.replicas, isNumberOnly: false }
   const replicas = nextReplicas(observed, decision, empty)
-  const current = deployment.spec.replicas
+  const { applied } = memory
+  const isNumberOnly = isRefused || isRolloutHeld(observed, rendered.manifest)
   const isWritten =
-    memory.applied?.hash === hash && memory.applied.generation === deployment.metadata.generation
+    isNumberOnly || (applied?.hash === rendered.hash && applied.generation === deployment.metadata.generation)
+  const current = deployment.spec.replicas
   if (isWritten && replicas === current) return undefined
+  // A view that is behind may take a lower number for a higher one: only above all that we know of ourselves it can do no harm.
+  const isSurelyMore = applied !== undefined && replicas > Math.max(current ?? 0, applied.replicas)
   const { resourceVersion } = deployment.metadata
-  // A lower number is right only for what was seen: a stale view gets a conflict.
-  const isLower = replicas < (current ?? 1)
-  return { manifest, replicas, hash, ...(isLower && resourceVersion && { resourceVersion }) }
+  return { rendered, replicas, isNumberOnly, ...(!isSurelyMore && resourceVersion && { resourceVersion }) }
 }
 
 /** A Deployment does not wait for pods that terminate: three rollouts in a row would pile them up. */
@@ -158,12 +246,14 @@ export function nextReplicas(
   decision: Decision,
   empty: readonly WorkerPod[],
 ): number {
-  const current = observed.deployment?.spec.replicas ?? 1
+  const { deployment, pods, workers } = observed
+  const current = deployment?.spec.replicas ?? 1
   if (decision.replicas >= current) return decision.replicas
-  const live = livePods(observed.pods).length
+  if (workers === 'unknown' || unseenWorkers(workers, pods).length > 0) return current
+  const live = livePods(pods)
   // Pods that do not exist are given up first, and nobody is removed for that.
-  if (live < current) return Math.max(decision.replicas, live)
-  const marked = livePods(observed.pods).filter(({ isMarked }) => isMarked)
+  if (live.length < current) return Math.max(decision.replicas, live.length)
+  const marked = live.filter(({ isMarked }) => isMarked)
   // One that is marked since an earlier decision, and took jobs since, would go with them.
   const areEmpty = marked.every((pod) => empty.includes(pod))
   return areEmpty && canLower(observed) ? Math.max(decision.replicas, current - marked.length) : current
@@ -184,41 +274,37 @@ export function canLower({ deployment, pods, workers }: ObservedPool): boolean {
   )
 }
 
-/** Only processes that are still registered with something: the rest was put back before, or never held anything. */
-function deathsToReport({ pods, deletedPods, workers }: ObservedPool): Death[] {
+/** Only workers that are still registered: the rest was put back before, or never held anything. */
+function deathsToReport({ pods, deletedPods, workers }: ObservedPool): Reaping[] {
   if (workers === 'unknown') return []
   return [...pods, ...deletedPods].flatMap(({ uid, deaths }) =>
-    deaths.flatMap(({ process, ...death }) =>
+    deaths.flatMap(({ process, reason, counting }) =>
       workers
         .filter((worker) => worker.podUid === uid && (process === undefined || worker.process === process))
-        .map((worker) => ({ ...death, process: worker.process })),
+        .map(({ name, queue }) => ({ worker: name, queue, reason, counting })),
     ),
   )
 }
 
-interface Remembering {
-  decision: Decision
-  victims: readonly string[]
-  nowMs: number
-  wroteStatus: boolean
+/** Redis shows the mark, and it was renewed a short while ago. */
+function isSurelyDraining(uid: string, held: Holds, { draining }: PoolMemory, nowMs: number): boolean {
+  const renewedAtMs = draining.get(uid)?.renewedAtMs ?? Number.NEGATIVE_INFINITY
+  return held.get(uid)?.isDraining !== false && nowMs - renewedAtMs <= RENEW_DRAIN_MS
 }
 
-function rememberedOf(
-  { memory }: ObservedPool,
-  { decision, victims, nowMs, wroteStatus }: Remembering,
-): PoolMemory {
-  const draining = victims.map((uid) => {
-    const before = memory.draining.get(uid)
-    const isFresh = before && nowMs - before.renewedAtMs <= RENEW_DRAIN_MS
-    return [uid, isFresh ? before : { sinceMs: before?.sinceMs ?? nowMs, renewedAtMs: nowMs }] as const
-  })
-  return {
-    ...memory,
-    history: decision.history,
-    wanted: decision.replicas,
-    draining: new Map(draining),
-    ...(wroteStatus && { statusWrittenAtMs: nowMs }),
-  }
+function rememberDraining(
+  memory: PoolMemory,
+  victims: readonly string[],
+  held: Holds,
+  nowMs: number,
+): PoolMemory['draining'] {
+  return new Map(
+    victims.map((uid) => {
+      const before = memory.draining.get(uid)
+      if (before && isSurelyDraining(uid, held, memory, nowMs)) return [uid, before]
+      return [uid, { sinceMs: before?.sinceMs ?? nowMs, renewedAtMs: nowMs }]
+    }),
+  )
 }
 
 interface Situation {
@@ -235,9 +321,8 @@ function checkAgainAfterMs(observed: ObservedPool, { blocked, load, decision, vi
   const isChanging =
     victims.length > 0 || observed.deployment?.spec.replicas !== decision.replicas || isSomeoneNew(observed)
   const isStabilizing = decision.reason === 'ScaleDownStabilized' || decision.reason === 'ScaleUpStabilized'
-  const dueInMs = observed.queues.flatMap(({ nextMs }) =>
-    nextMs === undefined ? [] : [nextMs + DUE_MARGIN_MS],
-  )
+  // What is due already waits for a slot or for a pause to end, not for us.
+  const dueInMs = observed.queues.flatMap(({ nextMs = 0 }) => (nextMs > 0 ? [nextMs + DUE_MARGIN_MS] : []))
   return Math.min(hasWork || isChanging || isStabilizing ? TICK_MS : IDLE_TICK_MS, ...dueInMs)
 }
 
@@ -251,12 +336,8 @@ export function livePods(pods: readonly WorkerPod[]): WorkerPod[] {
   return pods.filter(({ state }) => state === 'live')
 }
 
-function drainingUids({ workers, pods }: ObservedPool): string[] {
-  if (workers === 'unknown') return []
-  const live = new Set(livePods(pods).map(({ uid }) => uid))
-  return [
-    ...new Set(workers.filter((worker) => worker.isDraining && live.has(worker.podUid)).map((w) => w.podUid)),
-  ]
+function draining(held: Holds): string[] {
+  return [...held].flatMap(([uid, { isDraining }]) => (isDraining ? [uid] : []))
 }
 
 export function heldBy(workers: readonly ObservedWorker[]): number {

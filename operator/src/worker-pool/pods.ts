@@ -59,8 +59,10 @@ function deathsOf(pod: Pod, hasEnded: boolean): Death[] {
   )
   const deaths = ended.flatMap((state) => deathOf(pod, state))
   const reason = whyEnded(pod)
-  // Evicted by the kubelet, or its node is gone: the containers may never have been reported.
-  if (hasEnded && deaths.length === 0 && reason) return [{ reason, counting: 'uncounted' }]
+  // The kubelet ended the pod and its containers were never reported. Where anybody else calls a pod failed (its node is gone),
+  // processes may still run on the far side: the heartbeat decides.
+  const isKubelets = BY_KUBELET.includes(pod.status?.reason ?? '')
+  if (hasEnded && deaths.length === 0 && isKubelets && reason) return [{ reason, counting: 'uncounted' }]
   return deaths
 }
 
@@ -92,6 +94,8 @@ function whyEnded(pod: Pod): string | undefined {
   if (pod.status?.phase === 'Failed' && pod.status.reason) return `the pod failed: ${pod.status.reason}`
   return undefined
 }
+
+const BY_KUBELET = ['Evicted', 'NodeShutdown', 'Terminated', 'Preempting', 'DeadlineExceeded']
 
 const NO_IMAGE = [
   'ErrImagePull',

@@ -6,9 +6,14 @@ import { emptyMemory, type PoolMemory } from './memory.ts'
 import { type Caches, type ObservedPool, observeWorkerPool } from './observe.ts'
 import { type PoolPlan, planWorkerPool } from './plan.ts'
 
+/** The caches catch up meanwhile. */
+const STALE_TICK_MS = 250
+
 export interface WorkerPoolContext extends ApplyContext {
   caches: Caches
   servers: Servers
+  /** Of the wall clock: it stands in the status. */
+  wallMs: () => number
   /** For metrics. */
   onPlanned: (observed: ObservedPool, plan: PoolPlan) => void
   onGone: (namespace: string, name: string) => void
@@ -26,13 +31,14 @@ export function workerPoolReconciler(context: WorkerPoolContext): (key: string) 
     }
     const memory = memoryOf(memories.get(key), object.metadata.uid ?? '')
     const view = await observeWorkerPool(object, { ...context, memory })
-    const plan = planWorkerPool(view.observed, context.nowMs())
+    const plan = planWorkerPool(view.observed, { nowMs: context.nowMs(), wallMs: context.wallMs() })
     context.onPlanned(view.observed, plan)
-    const next = await applyPlan(plan, view, context)
+    const { memory: next, isStale } = await applyPlan(plan, view, context)
     memories.set(key, next)
     // What the API server just refused is said in the status right away.
     const hasNews = next.refusal !== memory.refusal || next.isNameTaken !== memory.isNameTaken
-    return { againInMs: hasNews ? 0 : plan.checkAgainAfterMs }
+    const againInMs = hasNews ? 0 : isStale ? STALE_TICK_MS : plan.checkAgainAfterMs
+    return { againInMs }
   }
 }
 

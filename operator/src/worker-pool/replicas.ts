@@ -64,6 +64,8 @@ export interface Decision {
     | 'ScaleDownLimited'
     | 'Manual'
     | 'RedisUnreachable'
+    /** Of a condition: what keeps the need from being known. */
+    | (string & {})
   /** For a person. */
   message: string
   history: ScalingHistory

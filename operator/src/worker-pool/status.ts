@@ -7,15 +7,15 @@ import type { Decision } from './replicas.ts'
 interface Saying {
   decision: Decision
   findings: readonly Finding[]
-  nowMs: number
+  wallMs: number
 }
 
 /** Sentences and counts change with every job: written at most this often. What somebody may wait for is written at once. */
 const WORDS_EVERY_MS = 15_000
 
-export function statusOf(observed: ObservedPool, { decision, findings, nowMs }: Saying): WorkerPoolStatus {
+export function statusOf(observed: ObservedPool, { decision, findings, wallMs }: Saying): WorkerPoolStatus {
   const { pool, generation, deployment, pods, workers, memory, status: before } = observed
-  const now = new Date(nowMs).toISOString()
+  const now = new Date(wallMs).toISOString()
   const live = pods.filter(({ state }) => state === 'live')
   const isKnown = workers !== 'unknown'
   const readyReplicas = live.filter(({ isReady }) => isReady).length

@@ -50,7 +50,10 @@ export const podOf = (uid: string, pod: Partial<WorkerPod> = {}): WorkerPod => (
 })
 
 export const workerOf = (podUid: string, held = 0, worker: Partial<ObservedWorker> = {}): ObservedWorker => ({
+  name: `process-${podUid}:1`,
+  queue: 'shop.mail',
   process: `process-${podUid}`,
+  isAlive: true,
   podUid,
   held,
   isDraining: false,

@@ -15,7 +15,8 @@ import {
   workerOf,
 } from './observed.ts'
 
-const plan = (changes: Partial<ObservedPool>) => planWorkerPool(observed(changes), NOW)
+const plan = (changes: Partial<ObservedPool>) =>
+  planWorkerPool(observed(changes), { nowMs: NOW, wallMs: NOW })
 const replicasOf = (changes: Partial<ObservedPool>) => plan(changes).deployment?.replicas
 /** Three idle pods of a Deployment of three, and one job that one of them runs. */
 const three = {
@@ -24,11 +25,19 @@ const three = {
   workers: [workerOf('a', 1), workerOf('b'), workerOf('c')],
   queues: [queueOf({ busy: 1 })],
 }
+/** As Redis shows it once b and c get no claims any more. */
+const drained = {
+  workers: [workerOf('a', 1), workerOf('b', 0, { isDraining: true }), workerOf('c', 0, { isDraining: true })],
+  memory: memoryOf({ draining: draining('b', 'c') }),
+}
 const marked = (uid: string) => podOf(uid, { isMarked: true })
 
 describe('a new pool', () => {
   test('gets its Deployment, with a number', () => {
-    expect(plan({}).deployment).toMatchObject({ replicas: 0, manifest: { metadata: { name: 'mail' } } })
+    expect(plan({}).deployment).toMatchObject({
+      replicas: 0,
+      rendered: { manifest: { metadata: { name: 'mail' } } },
+    })
     expect(replicasOf({ queues: [queueOf({ ready: 3 })] })).toBe(3)
   })
 
@@ -52,8 +61,16 @@ describe('more pods', () => {
     })
     expect(planned.deployment?.replicas).toBe(10)
     expect(planned.undrain).toEqual(['c'])
-    // Whatever the Deployment's version: more is never wrong.
-    expect(planned.deployment?.resourceVersion).toBeUndefined()
+    // Not known what was written last: an operator that has just started may be looking at an old state.
+    expect(planned.deployment?.resourceVersion).toBe('77')
+  })
+
+  test('are written whatever the version once more is surely more', () => {
+    const applied = { hash: 'any', generation: 4, replicas: 3 }
+    const more = { ...three, queues: [queueOf({ ready: 9, busy: 1 })] }
+    expect(plan({ ...more, memory: memoryOf({ applied }) }).deployment).not.toHaveProperty('resourceVersion')
+    const behind = memoryOf({ applied: { ...applied, replicas: 12 } })
+    expect(plan({ ...more, memory: behind }).deployment).toHaveProperty('resourceVersion', '77')
   })
 
   test('lose the mark when they are needed again', () => {
@@ -71,19 +88,60 @@ describe('fewer pods', () => {
   })
 
   test('are marked when they drained before we looked and hold nothing', () => {
-    const planned = plan({ ...three, memory: memoryOf({ draining: draining('b', 'c') }) })
+    const planned = plan({ ...three, ...drained })
     expect(planned.mark.sort()).toEqual(['mail-b', 'mail-c'])
     expect(planned.deployment?.replicas).toBe(3)
   })
 
   test('go when the mark is seen, by as many as are marked, and only from this state of the Deployment', () => {
     const pods = [podOf('a'), marked('b'), podOf('c')]
-    const planned = plan({ ...three, pods, memory: memoryOf({ draining: draining('b', 'c') }) })
+    const planned = plan({ ...three, ...drained, pods })
     expect(planned.deployment).toMatchObject({ replicas: 2, resourceVersion: '77' })
   })
 
+  test('are told again when Redis does not show that they drain, and stay', () => {
+    const planned = plan({ ...three, memory: memoryOf({ draining: draining('b', 'c') }) })
+    expect(planned.drain.sort()).toEqual(['b', 'c'])
+    expect(planned.mark).toEqual([])
+  })
+
+  test('that never registered are given a while to do so', () => {
+    const workers = [workerOf('a', 1)]
+    const since = (ms: number) =>
+      memoryOf({
+        draining: new Map([
+          ['b', { sinceMs: NOW - ms, renewedAtMs: NOW - 1 }],
+          ['c', { sinceMs: NOW - ms, renewedAtMs: NOW - 1 }],
+        ]),
+      })
+    expect(plan({ ...three, workers, memory: since(10_000) }).mark).toEqual([])
+    expect(plan({ ...three, workers, memory: since(20_000) }).mark.sort()).toEqual(['mail-b', 'mail-c'])
+  })
+
+  test('are not decided while workers are at work in pods that the watch has not shown', () => {
+    const workers = [workerOf('a', 1), workerOf('unseen-1', 2), workerOf('unseen-2', 2)]
+    const planned = plan({
+      deployment: deploymentWith(3),
+      pods: [podOf('a')],
+      workers,
+      queues: [queueOf({ busy: 5 })],
+    })
+    expect(planned.decision.replicas).toBe(5)
+    const few = plan({
+      deployment: deploymentWith(9),
+      pods: [podOf('a')],
+      workers,
+      queues: [queueOf({ busy: 5 })],
+    })
+    expect(few.deployment?.replicas).toBe(9)
+  })
+
   test('stay while they hold a job, however long they drain', () => {
-    const workers = [workerOf('a', 1), workerOf('b', 1), workerOf('c', 1)]
+    const workers = [
+      workerOf('a', 1),
+      workerOf('b', 1, { isDraining: true }),
+      workerOf('c', 1, { isDraining: true }),
+    ]
     const planned = plan({ ...three, workers, memory: memoryOf({ draining: draining('b', 'c'), wanted: 1 }) })
     expect(planned.mark).toEqual([])
     expect(planned.deployment?.replicas).toBe(3)
@@ -91,7 +149,7 @@ describe('fewer pods', () => {
 
   test('are not given up while one that is busy still has a mark of an earlier decision', () => {
     const pods = [marked('a'), marked('b'), podOf('c')]
-    const planned = plan({ ...three, pods, memory: memoryOf({ draining: draining('b', 'c') }) })
+    const planned = plan({ ...three, ...drained, pods })
     expect(planned.unmark).toEqual(['mail-a'])
     expect(planned.deployment?.replicas).toBe(3)
   })
@@ -166,7 +224,7 @@ describe('the number may be lowered', () => {
 describe('the Deployment is written', () => {
   const pool = poolOf()
   const manifest = deploymentOf({ pool, queues: [{ name: 'mail', weight: 1 }], secretName: 'millhand-redis' })
-  const applied = { hash: hashOf(manifest), generation: 4 }
+  const applied = { hash: hashOf(manifest), generation: 4, replicas: 0 }
   const settled = { pool, deployment: deploymentWith(0), memory: memoryOf({ applied }) }
 
   test('not again when nothing changed', () => {
@@ -192,6 +250,12 @@ describe('the Deployment is written', () => {
 
   test('not again for a while when the API server refused it', () => {
     const refusal = { hash: applied.hash, message: 'no', atMs: NOW - 1_000 }
+    const isReady = (changes: Partial<ObservedPool>) => plan(changes).status?.conditions[0]
+    expect(isReady({ pool, memory: memoryOf({ refusal }) })).toMatchObject({ reason: 'InvalidTemplate' })
+    // Another template is another question, also the one that was there before.
+    expect(
+      isReady({ ...settled, memory: memoryOf({ applied, refusal: { ...refusal, hash: 'another' } }) }),
+    ).toMatchObject({ reason: 'Ready' })
     expect(plan({ pool, memory: memoryOf({ refusal }) }).deployment).toBeUndefined()
     expect(
       plan({ pool, memory: memoryOf({ refusal: { ...refusal, atMs: NOW - 301_000 } }) }).deployment,
@@ -204,26 +268,30 @@ describe('the Deployment is written', () => {
     const leaving = (count: number) =>
       Array.from({ length: count }, (_, n) => podOf(`t${n}`, { state: 'terminating' }))
     const rolling = { pool, deployment: deploymentWith(1, { metadata }), queues: [queueOf({ ready: 1 })] }
-    expect(plan({ ...rolling, pods: [podOf('a'), ...leaving(10)] }).deployment).toBeDefined()
+    expect(plan({ ...rolling, pods: [podOf('a'), ...leaving(10)] }).deployment).toMatchObject({
+      isNumberOnly: false,
+    })
     expect(plan({ ...rolling, pods: [podOf('a'), ...leaving(11)] }).deployment).toBeUndefined()
+    const more = { ...rolling, queues: [queueOf({ ready: 4 })], pods: [podOf('a'), ...leaving(11)] }
+    expect(plan(more).deployment).toMatchObject({ isNumberOnly: true, replicas: 4 })
   })
 })
 
 describe('what a dead worker held is put back', () => {
   const death = { process: 'process-a', reason: 'OOMKilled', counting: 'counted' as const }
+  const reaped = { worker: 'process-a:1', queue: 'shop.mail', reason: 'OOMKilled', counting: 'counted' }
   test('when the kubelet says that its process ended, and it still holds its name', () => {
-    expect(plan({ ...three, pods: [podOf('a', { deaths: [death] })] }).reap).toEqual([death])
+    expect(plan({ ...three, pods: [podOf('a', { deaths: [death] })] }).reap).toEqual([reaped])
     expect(
       plan({ ...three, pods: [podOf('a', { deaths: [{ ...death, process: 'another' }] })] }).reap,
     ).toEqual([])
   })
   test('of a deleted pod too, and of a pod that failed as a whole', () => {
-    expect(
-      plan({ ...three, pods: [], deletedPods: [podOf('a', { state: 'ended', deaths: [death] })] }).reap,
-    ).toEqual([death])
+    const deletedPods = [podOf('a', { state: 'ended', deaths: [death] })]
+    expect(plan({ ...three, pods: [], deletedPods }).reap).toEqual([reaped])
     const whole = { reason: 'the pod failed: Evicted', counting: 'uncounted' as const }
     const pods = [podOf('a', { state: 'ended', deaths: [whole] })]
-    expect(plan({ ...three, pods }).reap).toEqual([{ ...whole, process: 'process-a' }])
+    expect(plan({ ...three, pods }).reap).toEqual([{ ...reaped, ...whole }])
   })
   test('but never a worker of another pod', () => {
     expect(plan({ ...three, pods: [podOf('b', { deaths: [death] })] }).reap).toEqual([])

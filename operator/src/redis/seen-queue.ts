@@ -1,0 +1,108 @@
+// A queue and what was last seen of it. Two controllers and several pools ask; Redis is asked once.
+import { type Connection, type Queue, type RedisUnavailable, stirredChannel } from 'millhand/queue'
+import type { Place } from './problems.ts'
+import { lookAt, type QueueView } from './view.ts'
+
+export interface SeenQueueOptions {
+  queue: Queue
+  place: Place
+  onStirred: (queue: { namespace: string; queueName: string }) => void
+  checkLeading: () => void
+  /** What to throw while the server is known to be away. */
+  away: () => RedisUnavailable | undefined
+  isReady: () => boolean
+  /** Monotonic, ms. */
+  nowMs: () => number
+}
+
+/** A look that is not older, and not from before a stir, serves everybody. */
+const FRESH_MS = 200
+/** A queue that runs empty again and again says so each time: so often is looked, no oftener. */
+const STIR_EVERY_MS = 200
+
+export class SeenQueue {
+  readonly #options: SeenQueueOptions
+  #view: QueueView | undefined
+  #looking: { look: Promise<QueueView>; stirs: number } | undefined
+  /** How often the queue said that it has work: what was seen before the last time is old. */
+  #stirs = 0
+  #seenAtStir = -1
+  #toldAtMs = Number.NEGATIVE_INFINITY
+  #telling: NodeJS.Timeout | undefined
+  #listening: Promise<() => void> | undefined
+
+  constructor(options: SeenQueueOptions) {
+    this.#options = options
+  }
+
+  get name(): string {
+    return this.#options.queue.name
+  }
+
+  get namespace(): string {
+    return this.#options.place.namespace
+  }
+
+  get isReachable(): boolean {
+    return this.#options.isReady()
+  }
+
+  get lastView(): QueueView | undefined {
+    return this.#view
+  }
+
+  /** For what changes the queue. Throws NotLeading, or RedisUnavailable at once where the server is known to be away. */
+  get toWrite(): Queue {
+    this.#options.checkLeading()
+    return this.#reachable()
+  }
+
+  listen(messages: Connection): void {
+    this.#listening ??= messages.subscribe(stirredChannel(this.name), this.stir)
+    // Where it fails the tick is enough, until the connection is there again.
+    this.#listening.catch(() => {
+      this.#listening = undefined
+    })
+  }
+
+  stopListening(): void {
+    clearTimeout(this.#telling)
+    this.#listening?.then((stop) => stop()).catch(() => {})
+  }
+
+  readonly stir = (): void => {
+    this.#stirs += 1
+    const waitMs = this.#toldAtMs + STIR_EVERY_MS - this.#options.nowMs()
+    this.#telling ??= setTimeout(() => this.#tell(), Math.max(0, waitMs))
+  }
+
+  /** Throws RedisUnavailable. */
+  async look(): Promise<QueueView> {
+    const { nowMs } = this.#options
+    const isFresh = this.#seenAtStir === this.#stirs && nowMs() - (this.#view?.atMs ?? 0) < FRESH_MS
+    if (this.#view && isFresh) return this.#view
+    if (this.#looking?.stirs === this.#stirs) return this.#looking.look
+    const stirs = this.#stirs
+    const look = lookAt(this.#reachable(), this.#view, { hasWorkers: true, nowMs: nowMs() })
+    this.#looking = { look, stirs }
+    try {
+      this.#view = await look
+      this.#seenAtStir = stirs
+      return this.#view
+    } finally {
+      if (this.#looking?.look === look) this.#looking = undefined
+    }
+  }
+
+  #reachable(): Queue {
+    const away = this.#options.away()
+    if (away) throw away
+    return this.#options.queue
+  }
+
+  #tell(): void {
+    this.#telling = undefined
+    this.#toldAtMs = this.#options.nowMs()
+    this.#options.onStirred({ namespace: this.namespace, queueName: this.name })
+  }
+}
