@@ -3,6 +3,7 @@ export default {
   testEnvironment: 'node',
   // Most tests wait for processes and heartbeats, not for a processor.
   maxWorkers: 2,
+  testSequencer: '<rootDir>/test/sequence.ts',
   globalSetup: '<rootDir>/test/global-setup.ts',
   globalTeardown: '<rootDir>/test/global-teardown.ts',
   testEnvironmentOptions: { customExportConditions: ['node', 'node-addons', 'millhand-source'] },

@@ -180,6 +180,7 @@ async function startOperatorIn(
   }
   await eventually(() => lines.some(({ message }) => message === 'operator started'), {
     what: 'the start of the operator',
+    withinMs: 60_000,
   }).catch((error) => {
     throw new Error(`the operator did not start: ${lines.map((line) => line.message).join('\n')}`, {
       cause: error,

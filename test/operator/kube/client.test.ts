@@ -122,13 +122,13 @@ onCluster('the client', () => {
   })
 
   test('does not apply to another state than the one that was seen', async () => {
-    const first = await kube.apply<Deployment>(kinds.deployment, deployment(namespace, 'stale'))
+    // A resource that no controller of the cluster writes to meanwhile.
+    const queue = (more: object, spec: object) => ({ metadata: { namespace, name: 'stale', ...more }, spec })
+    const first = await kube.apply<TaskQueue>(kinds.taskQueue, queue({}, { suspend: false }))
     const { resourceVersion } = first.metadata
-    const seen = { metadata: { resourceVersion } }
-    await kube.apply(kinds.deployment, deployment(namespace, 'stale', { ...seen, spec: { paused: true } }))
-    const stale = await failureOf(
-      kube.apply(kinds.deployment, deployment(namespace, 'stale', seen), { force: true }),
-    )
+    await kube.apply(kinds.taskQueue, queue({ resourceVersion }, { suspend: true }))
+    const again = kube.apply(kinds.taskQueue, queue({ resourceVersion }, { suspend: false }), { force: true })
+    const stale = await failureOf(again)
     expect(stale).toMatchObject({ status: 409, reason: 'Conflict' })
     expect(saidOf(stale)).toEqual(['isConflict'])
   })
