@@ -49,7 +49,7 @@ export interface Plan {
 
 /** 107 bytes of JSON with a number of six digits: `{"n":123456,"payload":"…"}`. */
 const PAYLOAD = 'x'.repeat(82)
-const DEFAULT_SECONDS = { quick: 1.5, normal: 4, full: 8 }
+const DEFAULT_SECONDS = { quick: 2, normal: 4, full: 8 }
 
 export function contendersOf(scenario: Scenario, peers: readonly Peer[], extent: Extent): Contender[] {
   const { variants = [''] } = scenario

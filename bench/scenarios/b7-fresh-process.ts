@@ -20,7 +20,7 @@ export const b7: Scenario = {
   peers: ['millhand-fork', 'millhand-spawn', 'rq', 'rq-pool', 'child-process-fork'],
   variants: ['', HEAVY],
   plays: (peer, variant) => variant === '' || ['millhand-fork', 'child-process-fork'].includes(peer),
-  jobs: { warmUp: 100, most: 10_000 },
+  jobs: { warmUp: 150, most: 10_000 },
   figures: [...DRAIN_FIGURES, P99],
   async round(round) {
     const { peer, place, variant } = round
@@ -63,7 +63,7 @@ function loaded(round: Round): Round {
 
 /** A job every 50 ms: what an idle worker takes from the enqueue to the first line of the task, the claim included. */
 async function p99ToStart(round: Round): Promise<number> {
-  const count = round.extent === 'quick' ? 40 : 200
+  const count = round.extent === 'quick' ? 100 : 200
   const schedule = join(round.folder('schedule'), 'even.txt')
   writeFileSync(schedule, Array.from({ length: count }, (_, i) => `${1_000 + i * 50_000}\n`).join(''))
   const worker = await round.startWorker({ slots: SLOTS, task: 'no-op' }, round.place).ready()

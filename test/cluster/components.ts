@@ -94,6 +94,9 @@ export function controllers({ folder, binaries }: Layout): Component[] {
         `--service-account-private-key-file=${join(folder, 'keys/accounts.key')}`,
         `--root-ca-file=${join(folder, 'keys/api.crt')}`,
         '--use-service-account-credentials',
+        // Its own caution would take minutes for some hundreds of Deployments.
+        '--kube-api-qps=200',
+        '--kube-api-burst=400',
       ],
     },
     {

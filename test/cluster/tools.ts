@@ -46,6 +46,11 @@ export async function promtool(building = silently): Promise<string> {
   return (await findProgram('promtool')) ?? fromDebian('prometheus', 'usr/bin/promtool', building)
 }
 
+/** The server itself. */
+export async function prometheus(building = silently): Promise<string> {
+  return (await findProgram('prometheus')) ?? fromDebian('prometheus', 'usr/bin/prometheus', building)
+}
+
 export async function kind(building = silently): Promise<string> {
   return (await findProgram('kind')) ?? fromGo(KIND, 'kind', [], building)
 }

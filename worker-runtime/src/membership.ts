@@ -26,6 +26,9 @@ export interface MembershipOptions {
   readonly onBroken: (error: unknown) => void
 }
 
+/** Many workers may know the moment when another one's heartbeat runs out. */
+const SPREAD_MS = 100
+
 interface Held {
   readonly token: string
   running: RunningAttempt | undefined
@@ -281,6 +284,7 @@ export class Membership {
       this.timeoutMs = answer.timeoutMs
       for (const id of answer.cancelled) this.#held.get(id)?.running?.stop('cancelled')
       this.#compare(answer.held)
+      for (const each of answer.overdue) this.#reapLater(each)
       for (const worker of answer.silent) await this.#reap(worker)
     } catch (error) {
       if (!isWeather(error)) return this.#options.onBroken(error)
@@ -289,6 +293,14 @@ export class Membership {
     } finally {
       this.#isBeating = false
     }
+  }
+
+  /** Not to wait for the next heartbeat. The reap itself looks again: who has renewed meanwhile lives. */
+  #reapLater({ worker, leftMs }: { worker: string; leftMs: number }): void {
+    const reap = () => {
+      if (this.#isSure && !this.#isLeaving) void this.#reap(worker).catch(() => {}) // or the next heartbeat does
+    }
+    setTimeout(reap, leftMs + 1 + Math.random() * SPREAD_MS).unref()
   }
 
   async #reap(worker: string): Promise<void> {

@@ -35,18 +35,28 @@ export const isGone = (error: unknown): boolean =>
 export const isDenied = (error: unknown): boolean =>
   isKube(error, 401) || (isKube(error, 403) && BY_RBAC.test(error.message))
 
+/** To catch with, where it does not matter that the object was deleted in between. */
+export function unlessGone(error: unknown): void {
+  if (!isNotFound(error)) throw error
+}
+
 /**
  * Wrong in itself: the same request will be refused again. Invalid, refused by an admission plugin or webhook or by a quota, or a pod
  * template with unknown fields, wrong types or broken quantities, which server-side apply answers with a 500.
  */
 export function isRefused(error: unknown): error is KubeError {
   if (isKube(error, 400) || isKube(error, 422)) return true
-  if (isKube(error, 403)) return !isDenied(error)
+  if (isKube(error, 403)) return !isDenied(error) && !isEnding(error)
   return isKube(error, 500) && BY_APPLY.test(error.message)
 }
 
+/** Its namespace is being deleted, and with it whatever asks for something new in there. */
+export const isEnding = (error: unknown): boolean =>
+  isKube(error, 403) && BY_END_OF_NAMESPACE.test(error.message)
+
 /** `deployments.apps "a" is forbidden: User "…" cannot patch resource "deployments" in API group "apps" in the namespace "b"` */
 const BY_RBAC = /User "[^"]*" cannot \S+ (resource|path) "/
+const BY_END_OF_NAMESPACE = / because it is being terminated$/
 const BY_APPLY = /^failed to (create typed patch object|convert new object) /
 
 function isKube(error: unknown, status: number): error is KubeError {

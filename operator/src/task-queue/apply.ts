@@ -1,6 +1,7 @@
 // Carries out a plan: the status by server-side apply, what turned as Events. Always whole: a field that is left out is deleted.
 import type { Kube } from '../kube/client.ts'
 import { kinds } from '../kube/client.ts'
+import { unlessGone } from '../kube/errors.ts'
 import type { Events } from '../kube/events.ts'
 import type { TaskQueueObject } from './observe.ts'
 import type { TaskQueuePlan } from './plan.ts'
@@ -12,7 +13,7 @@ export async function applyTaskQueue(
 ): Promise<void> {
   if (plan.status) {
     const object = { metadata: { name, namespace }, status: plan.status }
-    await kube.apply(kinds.taskQueue, object, { status: true, force: true })
+    await kube.apply(kinds.taskQueue, object, { status: true, force: true }).catch(unlessGone)
   }
   for (const finding of plan.events)
     events.tell(

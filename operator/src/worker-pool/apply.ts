@@ -2,7 +2,7 @@
 // the number is lowered, the dead are named whenever they are seen, the status comes last.
 import { type Log, RedisUnavailable } from 'millhand/queue'
 import { type Kube, kinds } from '../kube/client.ts'
-import { isConflict, isNotFound, isRefused } from '../kube/errors.ts'
+import { isConflict, isEnding, isRefused, unlessGone } from '../kube/errors.ts'
 import type { EventSubject, Events } from '../kube/events.ts'
 import type { SeenQueue } from '../redis/seen-queue.ts'
 import { type Deployment, isControlledBy } from '../resources/cluster.ts'
@@ -44,7 +44,7 @@ export async function applyPlan(
   if (plan.status) {
     const { name, namespace } = observed.pool.metadata
     const object = { metadata: { name, namespace }, status: plan.status }
-    await context.kube.apply(kinds.workerPool, object, { status: true, force: true })
+    await context.kube.apply(kinds.workerPool, object, { status: true, force: true }).catch(unlessGone)
   }
   for (const { status, reason, message } of plan.events)
     context.events.tell(subjectOf(observed), {
@@ -94,9 +94,7 @@ async function putBack(
 async function markPods({ mark, unmark }: PoolPlan, { pool }: ObservedPool, kube: Kube): Promise<void> {
   const write = async (name: string, cost: string | null) => {
     const patch = { metadata: { annotations: { [DELETION_COST]: cost } } }
-    await kube.mergePatch(kinds.pod, pool.metadata.namespace, name, patch).catch((error) => {
-      if (!isNotFound(error)) throw error
-    })
+    await kube.mergePatch(kinds.pod, pool.metadata.namespace, name, patch).catch(unlessGone)
   }
   await Promise.all([
     ...mark.map((name) => write(name, LOWEST_COST)),
@@ -121,6 +119,8 @@ async function writeDeployment(
     if (isNumberOnly) return { applied: applied && { ...applied, replicas } }
     return { applied: { hash: rendered.hash, generation, replicas }, refusal: undefined, isNameTaken: false }
   } catch (error) {
+    // The pool goes with its namespace.
+    if (isEnding(error)) return {}
     if (isConflict(error)) return observed.deployment ? STALE : { isNameTaken: true }
     if (!isRefused(error)) throw error
     log.warn('the API server refuses a Deployment', { namespace, pool: name, error })

@@ -56,6 +56,7 @@ const saidOf = (error: unknown) =>
     isGone: errors.isGone,
     isDenied: errors.isDenied,
     isRefused: errors.isRefused,
+    isEnding: errors.isEnding,
   })
     .filter(([, is]) => is(error))
     .map(([name]) => name)
@@ -207,6 +208,18 @@ onCluster('the client', () => {
     })
     expect(saidOf(quota)).toEqual(['isRefused'])
     await cluster.deleteNamespace(small)
+  })
+
+  test('what is new in a namespace that is being deleted is no one’s fault', async () => {
+    const ending = await cluster.newNamespace('kube-ending')
+    const metadata = { name: 'held', finalizers: ['example.org/held'] }
+    const manifest = { apiVersion: 'v1', kind: 'ConfigMap', metadata }
+    await cluster.kubectl(['create', '-n', ending, '-f', '-'], { stdin: JSON.stringify(manifest) })
+    await cluster.deleteNamespace(ending)
+    const failure = await failureOf(kube.apply(kinds.deployment, deployment(ending, 'late')))
+    expect(saidOf(failure)).toEqual(['isEnding'])
+    const release = JSON.stringify({ metadata: { finalizers: null } })
+    await cluster.kubectl(['patch', 'configmap', 'held', '-n', ending, '--type=merge', '-p', release])
   })
 
   test('a namespace or kind that is not there is not found', async () => {

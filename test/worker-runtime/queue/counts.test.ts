@@ -1,5 +1,7 @@
 // What a job costs, in counts: round trips, commands, bytes. Counts do not depend on how fast the machine is; times are measured in bench/.
+import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { type Client, connect } from 'millhand/client'
 import { type Connection, connectRedis, newJob, openQueue, type Queue } from 'millhand/queue'
 import { eventually } from '../../eventually.ts'
@@ -8,6 +10,7 @@ import { RedisServer } from '../../redis-server.ts'
 import { startWorker, type WorkerProcess } from '../../worker-process.ts'
 
 const TINY = fileURLToPath(new URL('../../tasks/tiny.ts', import.meta.url))
+const ALLOCATIONS = fileURLToPath(new URL('./allocations.ts', import.meta.url))
 /** 107 bytes as JSON, the size that the comparison of queues in bench/ uses. */
 const PAYLOAD = {
   to: 'somebody@example.com',
@@ -52,6 +55,12 @@ describe('a job costs', () => {
     return worker
   }
   const used = async () => Number(/used_memory:(\d+)/.exec(String(await redis.call('INFO', 'memory')))?.[1])
+  /** Bytes that Redis has read and written, this question left out. */
+  const traffic = async () => {
+    const text = String(await redis.call('INFO', 'stats'))
+    const of = (field: string) => Number(new RegExp(`${field}:(\\d+)`).exec(text)?.[1])
+    return of('total_net_input_bytes') + of('total_net_output_bytes')
+  }
   const isEmpty = async () => {
     const { ready, busy } = await queue.depth()
     return ready + busy === 0
@@ -114,48 +123,71 @@ describe('a job costs', () => {
     expect(sent.length / 12).toBeLessThanOrEqual(5)
   }, 30_000)
 
-  test('the same commands at 1,000 and at 1,000,000 waiting jobs, none of which grows with the queue', async () => {
-    await queue.register({
-      worker: 'p:1',
-      process: 'p',
-      pod: '',
-      podUid: 'u',
-      poolUid: '',
-      node: '',
-      slots: 16,
-      isolation: '',
-      isolationNote: '',
-      version: '',
-    })
-    const costOfRound = async () => {
+  test('at most 45 bytes on the wire besides id and payload to enqueue in bulk, at most 220 to claim and settle', async () => {
+    monitor.stop() // what it is sent counts too
+    const jobs = Array.from({ length: 1_000 }, () => newJob('noop', PAYLOAD))
+    const own = 20 + 107
+    const before = await traffic()
+    await queue.enqueue(jobs)
+    const enqueued = (await traffic()) - before
+    await registerAs(queue, 'p:1')
+    const between = await traffic()
+    for (let i = 0; i < 10; i += 1) await claimAndSettle(queue, 100)
+    const settled = (await traffic()) - between
+    console.log(
+      `${(enqueued / 1_000 - own).toFixed(0)} and ${(settled / 1_000 - own).toFixed(0)} bytes on the wire`,
+    )
+    expect(enqueued / 1_000 - own).toBeLessThanOrEqual(45)
+    expect(settled / 1_000 - own).toBeLessThanOrEqual(220)
+  })
+
+  test('at most 9 commands inside Redis to enqueue alone, at most 20 and 3 a job to claim and settle', async () => {
+    await client.queue('counts').enqueue('noop', null)
+    expect((await monitor.take()).inScripts.length).toBeLessThanOrEqual(9)
+    await registerAs(queue, 'p:1')
+    await queue.enqueue(Array.from({ length: 400 }, () => newJob('noop', null)))
+    const commandsOf = async (jobs: number) => {
+      await claimAndSettle(queue, jobs)
       await monitor.take()
-      const { claims } = await queue.settleAndClaim('p:1', 0, [], 16)
-      const settlements = claims.map(({ id, token }) => ({
-        id,
-        token,
-        verdict: 'completed' as const,
-        text: '1 noop 1\nnull',
-      }))
-      await queue.settleAndClaim('p:1', 0, settlements, 0)
-      await queue.enqueue([newJob('noop', null)])
-      return (await monitor.take()).inScripts
+      await claimAndSettle(queue, jobs)
+      return (await monitor.take()).inScripts.length
     }
-    const fill = async (upTo: number) => {
-      while ((await queue.depth()).ready < upTo)
-        await queue.enqueue(Array.from({ length: 1_000 }, () => newJob('noop', null)))
-    }
-    await fill(1_000)
-    const few = await costOfRound()
-    await queue.configure({ ...(await import('millhand/queue')).defaultSettings, maxLength: 2_000_000 })
-    monitor.stop()
-    await fill(1_000_000)
-    monitor = await Monitor.start(server.url)
-    await redis.call('SLOWLOG', 'RESET')
-    const many = await costOfRound()
-    await queue.depth()
-    expect(many).toEqual(few)
-    const slow = JSON.stringify(await redis.call('SLOWLOG', 'GET', 50))
-    expect(slow).not.toMatch(/LRANGE|LREM|SMEMBERS|HGETALL|KEYS/i)
-    console.log(`${few.length} commands inside scripts for a round of 16 jobs`)
-  }, 120_000)
+    const [few, many] = [await commandsOf(10), await commandsOf(110)]
+    const aJob = (many - few) / 100
+    const aCall = (few - 10 * aJob) / 2
+    console.log(`${aCall.toFixed(1)} commands a call to claim or settle, ${aJob} a job`)
+    expect(aJob).toBeLessThanOrEqual(3)
+    expect(aCall).toBeLessThanOrEqual(20)
+  })
+
+  test('at most 16 kB of heap to enqueue alone, 2.5 kB in bulk, and nothing that stays', async () => {
+    const flags = ['--expose-gc', '--min-semi-space-size=128', '--max-semi-space-size=128']
+    const { stdout } = await promisify(execFile)(process.execPath, [
+      '--conditions=millhand-source',
+      ...flags,
+      ALLOCATIONS,
+      server.url,
+    ])
+    const { alone, inBulk } = JSON.parse(stdout)
+    console.log(`${alone.taken.toFixed(0)} bytes of heap an enqueue, ${inBulk.taken.toFixed(0)} in bulk`)
+    expect(alone.taken).toBeLessThan(16_000)
+    expect(inBulk.taken).toBeLessThan(2_500)
+    expect(Math.max(alone.kept, inBulk.kept)).toBeLessThan(60)
+  }, 30_000)
 })
+
+async function registerAs(queue: Queue, worker: string): Promise<void> {
+  const nothing = { pod: '', poolUid: '', node: '', isolation: '', isolationNote: '', version: '' }
+  await queue.register({ ...nothing, worker, process: 'p', podUid: 'u', slots: 100 })
+}
+
+async function claimAndSettle(queue: Queue, jobs: number): Promise<void> {
+  const { claims } = await queue.settleAndClaim('p:1', 0, [], jobs)
+  const settlements = claims.map(({ id, token }) => ({
+    id,
+    token,
+    verdict: 'completed' as const,
+    text: '1 noop 1\nnull',
+  }))
+  await queue.settleAndClaim('p:1', 0, settlements, 0)
+}

@@ -113,6 +113,16 @@ class Renew extends Step {
     expect(answer).toMatchObject({ kind: 'alive', held: model.heldBy(this.worker).length })
     if (answer.kind === 'alive') {
       expect([...answer.silent].sort()).toEqual(silent.sort())
+      const overdue = [...model.workers]
+        .map(([worker, other]) => ({
+          worker,
+          leftMs: other.aliveUntilMs - model.nowMs,
+          isDead: other.isDead,
+        }))
+        .filter(({ leftMs, isDead }) => !isQuiet && !isDead && leftMs > 0 && leftMs <= 2_000)
+        .map(({ worker, leftMs }) => ({ worker, leftMs }))
+      expect(answer.overdue).toHaveLength(overdue.length)
+      expect(answer.overdue).toEqual(expect.arrayContaining(overdue))
       const flagged = model.heldBy(this.worker).filter((id) => model.jobs.get(id)?.isCancelling)
       expect([...new Set(answer.cancelled)].sort()).toEqual(flagged.sort())
     }

@@ -76,6 +76,8 @@ export type Renewed =
       readonly timeoutMs: number
       readonly cancelled: readonly string[]
       readonly silent: readonly string[]
+      /** They did not renew when they should have, and will be silent so soon. */
+      readonly overdue: readonly { worker: string; leftMs: number }[]
     }
 
 export type Resynced =
@@ -135,10 +137,11 @@ export class Queue {
   async renew(worker: string): Promise<Renewed> {
     const answer = (await this.#run('renew', [worker])) as
       | ['dead']
-      | ['alive', number, number, string[], string[]]
+      | ['alive', number, number, string[], string[], (string | number)[]]
     if (answer[0] === 'dead') return { kind: 'dead' }
-    const [, held, timeoutMs, cancelled, silent] = answer
-    return { kind: 'alive', held, timeoutMs, cancelled, silent }
+    const [, held, timeoutMs, cancelled, silent, flat] = answer
+    const overdue = pairsOf(flat).map(([worker, leftMs]) => ({ worker, leftMs: Number(leftMs) }))
+    return { kind: 'alive', held, timeoutMs, cancelled, silent, overdue }
   }
 
   async deregister(worker: string): Promise<boolean> {
@@ -356,9 +359,9 @@ function* callsOf(jobs: readonly NewJob[]): Generator<readonly NewJob[]> {
   if (part.length > 0) yield part
 }
 
-function pairsOf(flat: readonly string[]): [string, string][] {
+function pairsOf(flat: readonly (string | number)[]): [string, string][] {
   const pairs: [string, string][] = []
-  for (let i = 0; i + 1 < flat.length; i += 2) pairs.push([flat[i] ?? '', flat[i + 1] ?? ''])
+  for (let i = 0; i + 1 < flat.length; i += 2) pairs.push([String(flat[i]), String(flat[i + 1])])
   return pairs
 }
 

@@ -3,8 +3,7 @@
 -- ARGV  per job three: id, '<lane> <when> <task> <options>' or '' for the same as the job before, payload
 --       when: '-' at once, '+<ms>' from now, '@<ms>' on the wall clock
 -- returns  per job that was known already two: its place from 0, its state; or an error that names the limit
-FIELDS = { 'maxLength', 'maxPayloadBytes', 'maxBusy', 'suspended', 'paused', 'layout' } -- all that an enqueue asks for
-local set = settings()
+local set = settings('maxLength', 'maxPayloadBytes', 'maxBusy', 'suspended', 'paused', 'layout')
 if set.layout and set.layout > LAYOUT then return redis.error_reply('NEWLAYOUT ' .. set.layout) end
 local jobs = #ARGV / 3
 for i = 3, #ARGV, 3 do
@@ -40,8 +39,9 @@ for i = 1, #ARGV, 3 do
     delayed[#delayed + 1] = due
     delayed[#delayed + 1] = id
   else
-    ready[lane] = ready[lane] or {}
-    table.insert(ready[lane], id)
+    local ids = ready[lane] or {}
+    ids[#ids + 1] = id
+    ready[lane] = ids
   end
 end
 for lane, ids in pairs(ready) do
@@ -56,7 +56,7 @@ if #delayed > 0 then
 end
 -- A counter is written even when every id was known: then a WAIT after this call has something to wait for.
 redis.call('HINCRBY', Q .. 'counts', 'enqueued', jobs - #known)
-wake(now, set)
+wake(now, set, next(ready) or next(is_open))
 -- An idle worker sleeps until the next due time that it knows of; wake one when there is an earlier one.
 if is_earlier and not set.suspended and not set.paused then redis.call('ZADD', Q .. 'wake', 0, 'work') end
 if is_earlier or next(ready) and not next(is_open) then redis.call('PUBLISH', Q .. 'stirred', '') end

@@ -1,7 +1,8 @@
 -- A worker says that it lives. One that was taken for dead is told so; it may not come back under this name.
 -- KEYS  the queue
 -- ARGV  worker
--- returns  {'dead'} or {'alive', how many jobs it holds, timeout of an attempt in ms, ids to cancel, workers that look dead}
+-- returns  {'dead'} or {'alive', how many jobs it holds, timeout of an attempt in ms, ids to cancel, workers that look dead,
+--          those that will before this one renews again: name, ms left}
 -- Safe to run twice: cancellations are given again until the job has ended.
 local me = ARGV[1]
 even_when_full()
@@ -28,6 +29,15 @@ for id in string.gmatch(redis.call('HGET', Q .. 'worker:' .. me, 'cancel') or ''
   if redis.call('HEXISTS', Q .. 'held:' .. me, id) == 1 then cancelled[#cancelled + 1] = id end
 end
 redis.call('HSET', Q .. 'worker:' .. me, 'cancel', table.concat(cancelled, ' '))
-local dead = quiet and redis.call('ZRANGEBYSCORE', Q .. 'workers', 0, 0, 'LIMIT', 0, 10)
-  or redis.call('ZRANGEBYSCORE', Q .. 'workers', '-inf', now, 'LIMIT', 0, 10)
-return { 'alive', redis.call('HLEN', Q .. 'held:' .. me), set.timeoutMs, cancelled, dead }
+local dead, overdue = {}, {}
+local found = redis.call('ZRANGEBYSCORE', Q .. 'workers', '-inf', quiet and 0 or now + RENEW_MS, 'WITHSCORES', 'LIMIT', 0, 10)
+for i = 1, #found, 2 do
+  local left = found[i + 1] - now
+  if left <= 0 then
+    dead[#dead + 1] = found[i]
+  else
+    overdue[#overdue + 1] = found[i]
+    overdue[#overdue + 1] = left
+  end
+end
+return { 'alive', redis.call('HLEN', Q .. 'held:' .. me), set.timeoutMs, cancelled, dead, overdue }

@@ -10,9 +10,10 @@
 local MAX_BYTES, MAX_PROMOTED, MAX_LOOKED_AT = 4 * 1024 * 1024, 100, 2000
 local me, seq, want = ARGV[1], ARGV[2], tonumber(ARGV[3])
 even_when_full()
-if tonumber(redis.call('ZSCORE', Q .. 'workers', me) or 0) == 0 then return { 'dead', -1, {} } end
+if tonumber(redis.call('ZSCORE', Q .. 'workers', me) or 0) == 0 then return { 'dead', -1, {}, {} } end
 math.randomseed(tonumber(ARGV[4]))
-local now, set = now_ms(), settings()
+local now, set = now_ms(), settings('completedMaxAgeMs', 'completedMaxCount', 'maxBusy', 'suspended', 'paused')
+local all_set -- the rest of the settings, when an attempt has failed
 local held_key = Q .. 'held:' .. me
 local counted = { busy = 0, completed = 0, claimed = 0, tombstones = 0 }
 
@@ -50,7 +51,8 @@ local function settle()
       if header then end_as_cancelled(id, header, held.attempt, held.crashes, now, set) end
       became[n] = 'cancelled'
     else
-      became[n] = try_again(id, held, text, false, verdict == 'terminal', now, set)
+      all_set = all_set or settings()
+      became[n] = try_again(id, held, text, false, verdict == 'terminal', now, all_set)
     end
   end
   counted.busy = counted.busy - #mine
@@ -60,7 +62,6 @@ end
 
 local function promote()
   local due = redis.call('ZRANGEBYSCORE', Q .. 'delayed', '-inf', now, 'LIMIT', 0, MAX_PROMOTED)
-  if #due == 0 then return end
   redis.call('ZREM', Q .. 'delayed', unpack(due))
   for _, id in ipairs(due) do
     local header = header_of(id)
@@ -150,9 +151,12 @@ local function may_claim()
 end
 
 local became = settle()
-local status, taken, claimed = may_claim(), {}, 0
+local status, due_in, taken, claimed = may_claim(), next_ms(now), {}, 0
 if status == 'ok' then
-  promote()
+  if due_in == 0 then
+    promote()
+    due_in = next_ms(now)
+  end
   if set.maxBusy then
     local busy = tonumber(redis.call('HGET', Q .. 'counts', 'busy') or 0) + counted.busy
     want = math.min(want, set.maxBusy - busy)
@@ -161,8 +165,7 @@ if status == 'ok' then
   if claimed > 0 then hold(taken, claimed) end
 end
 for what, by in pairs(counted) do count(what, by) end
-local due_in = next_ms(now)
-wake(now, set)
+wake(now, set, due_in == 0)
 -- This worker may be full now; another one must learn when the next delayed job is due.
 if claimed > 0 and due_in >= 0 and due_in < 5000 then redis.call('ZADD', Q .. 'wake', 0, 'work') end
 return { status, due_in, became, taken }

@@ -20,14 +20,15 @@ local function count(what, by)
   if by ~= 0 then redis.call('HINCRBY', Q .. 'counts', what, by) end
 end
 
-local FIELDS = { 'maxAttempts', 'backoffMs', 'maxBackoffMs', 'maxCrashes', 'timeoutMs', 'maxLength', 'maxPayloadBytes',
-  'completedMaxAgeMs', 'completedMaxCount', 'buriedMaxAgeMs', 'buriedMaxCount', 'maxBusy', 'suspended', 'paused', 'layout' }
-
--- The TaskQueue's settings, or the defaults where nobody declared one. Numbers, but for suspended and paused: true or nil.
-local function settings()
-  local values = redis.call('HMGET', Q .. 'config', unpack(FIELDS))
+-- The TaskQueue's settings, or the defaults where nobody declared one. Numbers, but for suspended and paused: true or nil. Of these
+-- fields, or all: what a call does not need it does not ask for.
+local function settings(...)
+  local fields = ... and { ... } or { 'maxAttempts', 'backoffMs', 'maxBackoffMs', 'maxCrashes', 'timeoutMs', 'maxLength',
+    'maxPayloadBytes', 'completedMaxAgeMs', 'completedMaxCount', 'buriedMaxAgeMs', 'buriedMaxCount', 'maxBusy', 'suspended',
+    'paused', 'layout' }
+  local values = redis.call('HMGET', Q .. 'config', unpack(fields))
   local found = {}
-  for i, field in ipairs(FIELDS) do found[field] = tonumber(values[i] or DEFAULTS[field]) end
+  for i, field in ipairs(fields) do found[field] = tonumber(values[i] or DEFAULTS[field]) end
   found.suspended = found.suspended == 1 or nil
   found.paused = found.paused == 1 or nil
   return found
@@ -212,10 +213,11 @@ end
 
 -- wake: the epilogue of every verb that changes anything. The marker stands exactly when there is work that may be claimed.
 -- Idle workers block on it; whoever pops it calls claim, and the claim's own epilogue puts it back for the next one.
-local function wake(now, set)
+-- has_work: true where the caller knows it.
+local function wake(now, set, has_work)
   local open = not set.suspended and not set.paused
     and (not set.maxBusy or tonumber(redis.call('HGET', Q .. 'counts', 'busy') or 0) < set.maxBusy)
-  if open and (redis.call('EXISTS', Q .. 'lanes') == 1 or next_ms(now) == 0) then
+  if open and (has_work or redis.call('EXISTS', Q .. 'lanes') == 1 or next_ms(now) == 0) then
     redis.call('ZADD', Q .. 'wake', 0, 'work')
   else
     redis.call('DEL', Q .. 'wake')

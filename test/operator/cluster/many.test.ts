@@ -1,0 +1,197 @@
+// One operator with 500 queues and 500 pools: what it costs while nothing happens, and how soon the first job of an empty queue is
+// answered with a pod. In a cluster of its own: its controllers have their hands full with so many Deployments.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { clusterLeftOut, startCluster, whichCluster } from '../../cluster/cluster.ts'
+import { equipped, type SharedCluster } from '../../cluster/shared.ts'
+import { eventually } from '../../eventually.ts'
+import { ask, samplesOf, sumOf } from './asking.ts'
+import { openScene, type Scene, taskQueue } from './scene.ts'
+
+const leftOut = clusterLeftOut()
+if (leftOut) console.warn(leftOut)
+const kind = leftOut ? 'none' : (await whichCluster()).kind
+const onTestbed = kind === 'testbed' ? describe : describe.skip
+
+const COUNT = 500
+const AT_ONCE = 100
+const IDLE_MS = 30_000
+const FIRST_JOBS = 20
+const names = Array.from({ length: COUNT }, (_, index) => `q${index}`)
+const say = (line: string) => process.stderr.write(`${line}\n`)
+
+onTestbed(`an operator of ${COUNT} queues and ${COUNT} pools`, () => {
+  const folder = join(mkdtempSync(join(tmpdir(), 'millhand-test-')), 'cluster')
+  let cluster: SharedCluster
+  let scene: Scene
+  beforeAll(async () => {
+    cluster = await equipped(await startCluster({ folder, endsWithMe: true }))
+    scene = await openScene('many', { cluster })
+  }, 3_600_000)
+  afterAll(async () => {
+    await scene?.remove()
+    await cluster?.stop()
+    rmSync(folder, { recursive: true, force: true })
+  }, 60_000)
+
+  const kubectl = (args: string[], stdin?: string) =>
+    cluster.kubectl(['-n', scene.namespace, ...args], stdin === undefined ? {} : { stdin })
+  const metrics = async () => (await ask(cluster, `http://127.0.0.1:${scene.operator.port}/metrics`)).text
+
+  test('has all of them ready soon', async () => {
+    const startedAt = performance.now()
+    await createAll()
+    await eventually(async () => (await notReady()) === 0, { withinMs: 120_000, everyMs: 500 })
+    const readyMs = performance.now() - startedAt
+    say(`${COUNT} queues and pools: all ready after ${(readyMs / 1000).toFixed(1)} s`)
+    expect(readyMs).toBeLessThan(120_000)
+  }, 150_000)
+
+  test('does next to nothing while nothing happens, and writes nothing', async () => {
+    await quiet()
+    const [before, writtenBefore] = [await look(), await versions()]
+    await new Promise((resolve) => setTimeout(resolve, IDLE_MS))
+    const [after, writtenAfter] = [await look(), await versions()]
+    const idle = comparison(before, after)
+    say(
+      `idle for ${idle.seconds.toFixed(0)} s: ${(idle.cpu * 100).toFixed(1)} % of a core, RSS ${idle.rssMb.toFixed(0)} MB, ` +
+        `${idle.reconciles.toFixed(0)} reconciles/s of ${idle.meanMs.toFixed(1)} ms, p99 <= ${idle.p99Ms} ms; Redis: ` +
+        `${idle.scripts.toFixed(0)} calls/s, ${idle.commands.toFixed(0)} commands/s with those inside scripts`,
+    )
+    expect(writtenAfter).toBe(writtenBefore)
+    expect(idle.writes).toBe(0)
+    expect(idle.rssMb).toBeLessThan(400)
+    expect(idle.cpu).toBeLessThan(0.5)
+    // Otherwise it did not look at anything either.
+    expect(idle.reconciles).toBeGreaterThan(10)
+  }, 150_000)
+
+  test('answers the first job of an empty queue at once', async () => {
+    const watch = watchReplicas()
+    const tookMs: number[] = []
+    try {
+      for (const name of names.slice(0, FIRST_JOBS)) {
+        const seen = watch.turnsTo(name, 1)
+        const enqueuedAt = performance.now()
+        await scene.enqueue(name, 'echo', [1])
+        tookMs.push((await seen) - enqueuedAt)
+      }
+    } finally {
+      watch.stop()
+    }
+    tookMs.sort((a, b) => a - b)
+    const [median = 0, most = 0] = [tookMs[FIRST_JOBS / 2], tookMs.at(-1)]
+    say(
+      `from the first job to the written replicas, ${FIRST_JOBS} times: median ${median.toFixed(0)} ms, at most ${most.toFixed(0)} ms`,
+    )
+    expect(most).toBeLessThan(5_000)
+  }, 150_000)
+
+  async function createAll(): Promise<void> {
+    // Nothing ever starts: only the operator is to have work.
+    const absent = { image: 'millhand.test/no-such:1', imagePullPolicy: 'Never' }
+    const create = async (objects: object[]) => {
+      for (let at = 0; at < objects.length; at += AT_ONCE) {
+        const list = { apiVersion: 'v1', kind: 'List', items: objects.slice(at, at + AT_ONCE) }
+        await kubectl(['create', '-f', '-', '-o', 'name'], JSON.stringify(list))
+      }
+    }
+    const queues = names.map((name) => taskQueue(name))
+    const pools = names.map((name) => scene.pool(name, { scaling: { maxReplicas: 1 } }, absent))
+    await Promise.all([create(queues), create(pools)])
+  }
+
+  async function notReady(): Promise<number> {
+    const path = '{range .items[*]}{.status.conditions[?(@.type=="Ready")].status}{"\\n"}{end}'
+    const told = await kubectl(['get', 'tq,wp', '-o', `jsonpath=${path}`])
+    return 2 * COUNT - told.split('\n').filter((status) => status === 'True').length
+  }
+
+  /** Of everything that the operator writes. */
+  function versions(): Promise<string> {
+    const path = '{range .items[*]}{.kind}/{.metadata.name} {.metadata.resourceVersion}{"\\n"}{end}'
+    return kubectl(['get', 'tq,wp,deployments,events.events.k8s.io', '-o', `jsonpath=${path}`])
+  }
+
+  /** The cluster's controllers have done with the Deployments, and the last words of the operator have been written. */
+  async function quiet(): Promise<void> {
+    let last = ''
+    await eventually(
+      async () => {
+        const before = last
+        last = await versions()
+        return last === before
+      },
+      { withinMs: 120_000, everyMs: 10_000, what: 'the end of all writing' },
+    )
+  }
+
+  async function look() {
+    const told = String(await (await scene.redis()).call('INFO', 'all'))
+    const numberIn = (pattern: RegExp) => Number(pattern.exec(told)?.[1] ?? 0)
+    return {
+      metrics: await metrics(),
+      commands: numberIn(/total_commands_processed:(\d+)/),
+      scripts: numberIn(/cmdstat_evalsha:calls=(\d+)/) + numberIn(/cmdstat_eval:calls=(\d+)/),
+      atMs: performance.now(),
+    }
+  }
+
+  type Looked = Awaited<ReturnType<typeof look>>
+  function comparison(before: Looked, after: Looked) {
+    const grown = (name: string, labels = {}) =>
+      sumOf(after.metrics, name, labels) - sumOf(before.metrics, name, labels)
+    const time = 'controller_runtime_reconcile_time_seconds'
+    const seconds = (after.atMs - before.atMs) / 1000
+    const reconciles = grown(`${time}_count`)
+    const bounds = new Set(samplesOf(after.metrics, `${time}_bucket`).map(({ labels }) => labels.le ?? ''))
+    const p99 = [...bounds].find((le) => grown(`${time}_bucket`, { le }) >= reconciles * 0.99)
+    return {
+      seconds,
+      cpu: grown('process_cpu_seconds_total') / seconds,
+      rssMb: sumOf(after.metrics, 'process_resident_memory_bytes') / 2 ** 20,
+      reconciles: reconciles / seconds,
+      meanMs: (grown(`${time}_sum`) / reconciles) * 1000,
+      p99Ms: Number(p99) * 1000,
+      // The lease is put, all else is patched or posted.
+      writes: ['PATCH', 'POST'].reduce(
+        (sum, method) => sum + grown('rest_client_requests_total', { method }),
+        0,
+      ),
+      commands: (after.commands - before.commands) / seconds,
+      scripts: (after.scripts - before.scripts) / seconds,
+    }
+  }
+
+  /** Hears of each change of a Deployment as it is written. */
+  function watchReplicas() {
+    const path = '{.metadata.name} {.spec.replicas}{"\\n"}'
+    const args = [
+      '--kubeconfig',
+      cluster.kubeconfig,
+      '-n',
+      scene.namespace,
+      'get',
+      'deployments',
+      '--watch',
+      '--chunk-size=0',
+    ]
+    const watching: ChildProcess = spawn(cluster.kubectlProgram, [...args, '-o', `jsonpath=${path}`], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const waiting = new Map<string, (atMs: number) => void>()
+    if (watching.stdout)
+      createInterface({ input: watching.stdout }).on('line', (line) => {
+        waiting.get(line)?.(performance.now())
+        waiting.delete(line)
+      })
+    return {
+      turnsTo: (name: string, replicas: number) =>
+        new Promise<number>((resolve) => waiting.set(`${name} ${replicas}`, resolve)),
+      stop: () => watching.kill(),
+    }
+  }
+})
