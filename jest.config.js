@@ -1,6 +1,8 @@
 export default {
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   testEnvironment: 'node',
+  // Real processes on a machine that may be busy: nothing is measured by it.
+  testTimeout: 30_000,
   // Most tests wait for processes and heartbeats, not for a processor.
   maxWorkers: 2,
   testSequencer: '<rootDir>/test/sequence.ts',
