@@ -192,7 +192,7 @@ onTestbed('a Prometheus that scrapes operators and workers', () => {
 
   /** As Grafana does it; all values where none are chosen. */
   function substituted(expr: string, chosen: Record<string, string> = {}): string {
-    const known: Record<string, string> = { __rate_interval: '1m' }
+    const known: Record<string, string> = { __rate_interval: '10m' }
     for (const { name, allValue = '.*' } of variables) known[name] = chosen[name] ?? allValue
     return expr.replace(/\$(\w+)|\$\{(\w+)\}/g, (whole, name, braced) => {
       const value = known[name ?? braced]
