@@ -491,6 +491,8 @@ describe('whatever happens to a collection and its connections', () => {
         else if (each.do === 'watchFails') things.watchFails.push(answer(410))
         else await new Promise(setImmediate)
       }
+      // Whoever has seen this has seen, or will never see, what was told before it.
+      things.put('last', ++value)
       const valuesOf = (objects: Iterable<[string, Thing]>) =>
         JSON.stringify([...objects].map(([key, object]) => [key, object.value]).sort())
       const copy = () => [...reflector.list()].map((each): [string, Thing] => [keyOf(each), each])
