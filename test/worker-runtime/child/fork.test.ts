@@ -26,6 +26,8 @@ const FORKED = taskFile('forked')
 const SOURCES = fileURLToPath(new URL('../../../worker-runtime/src/native', import.meta.url))
 const WORKER = fileURLToPath(new URL('./worker-to-be-killed.ts', import.meta.url))
 const descriptors = () => readdirSync('/proc/self/fd').length
+/** Of a worker with four slots. */
+const SPARES = 4
 
 describe('the compiled files', () => {
   const sources = readdirSync(SOURCES).sort()
@@ -134,8 +136,11 @@ describe('a forked child', () => {
 
   test('1,000 of them have random numbers of their own, and leave no process and no descriptor', async () => {
     const zygote = zygoteOf(process.pid) ?? 0
-    // Each spare has some in the zygote, and the last one may still be on its way.
     const descriptorsOfZygote = () => readdirSync(`/proc/${zygote}/fd`).length
+    // Each spare has some in the zygote: counted when all spares are there, before and after.
+    const allSpares = () =>
+      eventually(() => childrenOf(zygote).length === SPARES, { what: `${SPARES} spares and nobody else` })
+    await allSpares()
     const before = { ours: descriptors(), zygotes: descriptorsOfZygote() }
     const seen = new Set<string>()
     let begun = 0
@@ -148,7 +153,7 @@ describe('a forked child', () => {
     await Promise.all([one(), one(), one(), one()])
     expect(seen.size).toBe(7_000)
     expect(zygoteOf(process.pid)).toBe(zygote)
-    await eventually(() => childrenOf(zygote).length <= 4, { what: 'only spares left' })
+    await allSpares()
     await eventually(() => descriptors() <= before.ours, { what: 'no descriptor more in the worker' })
     await eventually(() => descriptorsOfZygote() <= before.zygotes, {
       what: 'no descriptor more in the zygote',
