@@ -84,6 +84,8 @@ export interface ReflectorTimings {
   leastWatchMs: number
   /** A watch that lasted for so long was connected, however it ended and even if it brought nothing. */
   settledMs: number
+  /** The server says every minute how far it is: a watch that is silent for longer is asked anew. */
+  silentMs: number
   resyncMs: number
   backOff: BackOff
 }
@@ -95,6 +97,7 @@ const TIMINGS: ReflectorTimings = {
   graceMs: 30_000,
   leastWatchMs: 1_000,
   settledMs: 20_000,
+  silentMs: 90_000,
   resyncMs: 600_000,
   backOff: { firstMs: 800, longestMs: 10_000 },
 }
@@ -217,25 +220,32 @@ export class Reflector<T extends KubeObject> {
   }
 
   async #watch(resourceVersion: string, signal: AbortSignal): Promise<void> {
-    const { shortestWatchSeconds, longestWatchSeconds, graceMs, leastWatchMs, settledMs } = this.#timings
+    const { shortestWatchSeconds, longestWatchSeconds, graceMs, leastWatchMs, settledMs, silentMs } =
+      this.#timings
     const spread = (longestWatchSeconds - shortestWatchSeconds) * this.#random()
     const timeoutSeconds = Math.round(shortestWatchSeconds + spread)
     const watchdog = AbortSignal.timeout(timeoutSeconds * 1000 + graceMs)
+    const silence = new AbortController()
+    const silent = setTimeout(() => silence.abort(), silentMs)
     const startedMs = this.#nowMs()
     let hasHeard = false
     try {
       const events = this.#options.source.watch({
         resourceVersion,
         timeoutSeconds,
-        signal: AbortSignal.any([signal, watchdog]),
+        signal: AbortSignal.any([signal, watchdog, silence.signal]),
       })
       for await (const event of events) {
         this.#take(event)
+        silent.refresh()
         hasHeard = true
         this.lastHeardAtMs = this.#nowMs()
         this.#goesWell()
       }
+    } catch (error) {
+      if (!silence.signal.aborted) throw error
     } finally {
+      clearTimeout(silent)
       if (this.#nowMs() - startedMs >= settledMs) this.#goesWell()
     }
     if (!hasHeard && this.#nowMs() - startedMs < leastWatchMs) throw new Error('the watch ended at once')
