@@ -63,7 +63,7 @@ onTestbed('an operator', () => {
     expect(await versions()).toEqual(before)
   }, 240_000)
 
-  test('holds everything while the API server is away for half a minute, and goes on by itself', async () => {
+  test('holds everything while the API server is away for half a minute, and goes on within half a minute', async () => {
     const before = await scene.get('deployment', 'mail')
     await cluster.stopApiServer()
     await new Promise((resolve) => setTimeout(resolve, 30_000))
@@ -72,15 +72,14 @@ onTestbed('an operator', () => {
     const backAt = performance.now()
     expect((await scene.get('deployment', 'mail')).spec).toEqual(before.spec)
     await scene.apply(scene.pool('mail', { scaling: { minReplicas: 3 } }))
-    // Some ten seconds; a watch that came back too early and stays silent is asked anew after a minute and a half.
-    const patient = { withinMs: 180_000, everyMs: 100 }
-    await eventually(async () => (await scene.get('deployment', 'mail')).spec.replicas === 3, patient)
+    await eventually(async () => (await scene.get('deployment', 'mail')).spec.replicas === 3, MINUTE)
     const tookMs = Math.round(performance.now() - backAt)
     process.stderr.write(`the operator went on ${tookMs} ms after the API server was back\n`)
+    expect(tookMs).toBeLessThan(30_000)
     expect(operator.process.exitCode).toBe(null)
     expect(operator.lines.filter(({ level }) => level === 'error')).toEqual([])
-    await ready(3)
-  }, 360_000)
+    // When the third pod comes is up to the cluster's own controllers: they take a minute and more to go on.
+  }, 180_000)
 
   test('that leads and is killed is followed by the other one within 20 s, and never do two write', async () => {
     const other = await scene.startOperator()
