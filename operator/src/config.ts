@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { LEVELS, type Level } from 'millhand/queue'
+import { DEFAULT_REDIS_SECRET } from './resources/task-queue.ts'
 
 /** What is wrong with how the operator was started, in one sentence, with the remedy. */
 export class ConfigError extends Error {
@@ -36,7 +37,7 @@ export function readConfig(env: Environment = process.env): Config {
     leaseName: name(env, 'MILLHAND_LEASE_NAME', 'millhand'),
     identity: env.MILLHAND_POD_NAME || `${hostname()}-${randomBytes(4).toString('hex')}`,
     watchNamespaces: names(env, 'MILLHAND_WATCH_NAMESPACES', []),
-    redisSecrets: names(env, 'MILLHAND_REDIS_SECRETS', ['millhand-redis']),
+    redisSecrets: names(env, 'MILLHAND_REDIS_SECRETS', [DEFAULT_REDIS_SECRET]),
     httpPort: port(env, 'MILLHAND_HTTP_PORT', 8080),
     logLevel: level(env),
     apiServers: host ? [`${host}:${env.KUBERNETES_SERVICE_PORT || 443}`] : [],

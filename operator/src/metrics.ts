@@ -141,18 +141,16 @@ function poolMetrics(registers: Registry[]) {
     registers,
   })
   return {
-    onPlanned: ({ pool, pods, memory }: ObservedPool, { decision, status }: PoolPlan) => {
+    onPlanned: ({ pool }: ObservedPool, { decision, currentStatus }: PoolPlan) => {
       const labels = { namespace: pool.metadata.namespace, workerpool: pool.metadata.name }
-      const live = pods.filter(({ state }) => state === 'live')
-      replicas.set({ ...labels, kind: 'wanted' }, decision.replicas)
-      replicas.set({ ...labels, kind: 'current' }, live.length)
-      replicas.set({ ...labels, kind: 'ready' }, live.filter(({ isReady }) => isReady).length)
-      replicas.set({ ...labels, kind: 'draining' }, live.filter(({ uid }) => memory.draining.has(uid)).length)
-      const terminating = pods.filter(({ state }) => state === 'terminating').length
-      replicas.set({ ...labels, kind: 'terminating' }, terminating)
+      replicas.set({ ...labels, kind: 'wanted' }, currentStatus.desiredReplicas)
+      replicas.set({ ...labels, kind: 'current' }, currentStatus.replicas)
+      replicas.set({ ...labels, kind: 'ready' }, currentStatus.readyReplicas)
+      replicas.set({ ...labels, kind: 'draining' }, currentStatus.drainingReplicas)
+      replicas.set({ ...labels, kind: 'terminating' }, currentStatus.terminatingReplicas)
       limited.set(labels, Number(decision.reason === 'MaxReplicas'))
-      const ready = status?.conditions.find(({ type }) => type === 'Ready')
-      if (ready) healthy.set(labels, Number(ready.status === 'True'))
+      const ready = currentStatus.conditions.find(({ type }) => type === 'Ready')
+      healthy.set(labels, Number(ready?.status === 'True'))
     },
     onDecision: (pool: ObservedPool['pool'], reason: string) =>
       decisions.inc({ namespace: pool.metadata.namespace, workerpool: pool.metadata.name, reason }),

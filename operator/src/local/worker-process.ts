@@ -7,6 +7,7 @@ import { readFileSync, rmSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { setTimeout as after } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { workerVariables } from '../worker-pool/variables.ts'
 import type { WorkerLogEntry } from './events.ts'
 import type { Guard } from './guard.ts'
 import type { LocalPool } from './manifests.ts'
@@ -114,7 +115,6 @@ export function environmentOf(
   { pool, queueNames }: Pick<LocalPool, 'pool' | 'queueNames'>,
   { own, variables, redisUrl, poolUid }: EnvironmentSources,
 ): Record<string, string> {
-  const { mode, jobsPerChild, jobsAtOncePerChild, maxMemoryBytes } = pool.isolation
   // The worker puts the namespace before them again.
   const prefix = `${pool.metadata.namespace}.`
   const queues = pool.queues.map(({ name, weight }, index) => {
@@ -124,15 +124,7 @@ export function environmentOf(
     ...withoutOurs(own),
     ...variables,
     MILLHAND_REDIS_URL: redisUrl,
-    MILLHAND_NAMESPACE: pool.metadata.namespace,
-    MILLHAND_QUEUES: JSON.stringify(queues),
-    MILLHAND_SLOTS: pool.slots,
-    MILLHAND_ISOLATION: mode,
-    MILLHAND_JOBS_PER_CHILD: jobsPerChild,
-    MILLHAND_JOBS_AT_ONCE_PER_CHILD: jobsAtOncePerChild,
-    MILLHAND_MAX_MEMORY_BYTES: maxMemoryBytes,
-    MILLHAND_DRAIN_TIMEOUT_SECONDS: Math.ceil(pool.drainTimeoutMs / 1000),
-    MILLHAND_POOL_UID: poolUid,
+    ...workerVariables(pool, queues, poolUid),
     MILLHAND_LOG_LEVEL: own.MILLHAND_LOG_LEVEL,
   }
   return Object.fromEntries(

@@ -68,7 +68,7 @@ export function parseTaskQueue({ metadata, spec }: TaskQueueManifest, defaultNam
   return {
     metadata: parsed,
     queueName: spec.queueName ?? defaultQueueName(parsed.namespace, parsed.name),
-    redisSecretName: spec.redis?.secretRef.name ?? 'millhand-redis',
+    redisSecretName: redisSecretOf(spec),
     suspend: spec.suspend,
     retry: {
       maxAttempts,
@@ -82,6 +82,12 @@ export function parseTaskQueue({ metadata, spec }: TaskQueueManifest, defaultNam
     retention: { completed: retention(spec.retention.completed), buried: retention(spec.retention.buried) },
     ...(spec.limits?.maxBusy !== undefined && { maxBusy: spec.limits.maxBusy }),
   }
+}
+
+export const DEFAULT_REDIS_SECRET = 'millhand-redis'
+
+export function redisSecretOf({ redis }: TaskQueueSpec): string {
+  return redis?.secretRef.name ?? DEFAULT_REDIS_SECRET
 }
 
 /** The one rule that names a queue in Redis; `millhand/queue` has it for clients and workers, and a test compares the two. */

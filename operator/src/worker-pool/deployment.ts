@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto'
 import type { OwnerReference } from '../resources/cluster.ts'
 import type { Container, EnvironmentVariable, WorkerPool } from '../resources/worker-pool.ts'
+import { type ServedQueueVariable, workerVariables } from './variables.ts'
 
 export const POOL_LABEL = 'millhand.dev/pool'
 export const TEMPLATE_ANNOTATION = 'millhand.dev/template'
@@ -28,7 +29,7 @@ export interface DeploymentManifest {
 export interface DeploymentInput {
   pool: WorkerPool
   /** One entry for each of the pool's queues, with the name in Redis where the rule does not give it. */
-  queues: readonly { name: string; weight: number; queueName?: string }[]
+  queues: readonly ServedQueueVariable[]
   secretName: string
 }
 
@@ -129,18 +130,8 @@ function withLimits(container: Container): Container {
 }
 
 function variablesOf({ pool, queues, secretName }: DeploymentInput): EnvironmentVariable[] {
-  const { namespace, uid = '' } = pool.metadata
-  const { mode, jobsPerChild, jobsAtOncePerChild, maxMemoryBytes } = pool.isolation
-  const values: Record<string, string | number | undefined> = {
-    MILLHAND_NAMESPACE: namespace,
-    MILLHAND_POOL_UID: uid,
-    MILLHAND_QUEUES: JSON.stringify(queues),
-    MILLHAND_SLOTS: pool.slots,
-    MILLHAND_ISOLATION: mode,
-    MILLHAND_JOBS_PER_CHILD: jobsPerChild,
-    MILLHAND_JOBS_AT_ONCE_PER_CHILD: jobsAtOncePerChild,
-    MILLHAND_MAX_MEMORY_BYTES: maxMemoryBytes,
-    MILLHAND_DRAIN_TIMEOUT_SECONDS: pool.drainTimeoutMs / 1000,
+  const values = {
+    ...workerVariables(pool, queues, pool.metadata.uid ?? ''),
     MILLHAND_HTTP_PORT: HTTP_PORT,
   }
   const fields = {

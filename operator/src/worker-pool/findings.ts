@@ -3,7 +3,7 @@ import { conditionOf } from '../resources/cluster.ts'
 import type { Finding } from '../resources/conditions.ts'
 import type { PoolMemory } from './memory.ts'
 import type { ObservedPool } from './observe.ts'
-import type { WorkerPod } from './pods.ts'
+import { livePods, type WorkerPod } from './pods.ts'
 import type { Decision, Load } from './replicas.ts'
 
 /** What keeps a pool from working that a person, or time, must mend. */
@@ -69,7 +69,7 @@ function ready(observed: ObservedPool, { decision, blocked }: Found): Finding {
   })
   if (blocked?.reason === 'RedisUnreachable') return finding('Unknown', blocked.reason, blocked.message)
   if (blocked) return finding('False', blocked.reason, blocked.message)
-  const live = observed.pods.filter(({ state }) => state === 'live')
+  const live = livePods(observed.pods)
   const readyPods = live.filter(({ isReady }) => isReady).length
   const { replicas } = decision
   const refused = refusedPods(observed)

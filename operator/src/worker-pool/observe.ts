@@ -6,7 +6,7 @@ import type { Servers } from '../redis/servers.ts'
 import { loadOfQueue, type QueueView } from '../redis/view.ts'
 import { type Deployment, isControlledBy, type Pod } from '../resources/cluster.ts'
 import type { Condition } from '../resources/conditions.ts'
-import type { TaskQueueManifest } from '../resources/task-queue.ts'
+import { redisSecretOf, type TaskQueueManifest } from '../resources/task-queue.ts'
 import { parseWorkerPool, type WorkerPool, type WorkerPoolManifest } from '../resources/worker-pool.ts'
 import type { PoolMemory } from './memory.ts'
 import { readPod, type WorkerPod } from './pods.ts'
@@ -146,7 +146,7 @@ async function lookAtQueue(
   const { namespace } = pool.metadata
   const declared = caches.queue(`${namespace}/${name}`)
   if (!declared) return { queue: { name, weight, problem: notFound(name, namespace) } }
-  const secretName = declared.spec.redis?.secretRef.name ?? 'millhand-redis'
+  const secretName = redisSecretOf(declared.spec)
   const queueName = declared.status?.queueName
   const notReady = whyNotReady(name, declared)
   if (notReady || !queueName)

@@ -3,14 +3,14 @@
 //
 //   blocked? → how many (replicas.ts) → who goes (victims.ts), drained and empty first → what is written → what the status says
 
-import type { Finding } from '../resources/conditions.ts'
-import { turned } from '../resources/conditions.ts'
+import { type Finding, turned } from '../resources/conditions.ts'
+import { DEFAULT_REDIS_SECRET, defaultQueueName } from '../resources/task-queue.ts'
 import type { WorkerPool } from '../resources/worker-pool.ts'
 import { type DeploymentManifest, deploymentOf, hashOf, TEMPLATE_ANNOTATION } from './deployment.ts'
 import { type Blocked, findingsOf, whyBlocked } from './findings.ts'
 import type { PoolMemory } from './memory.ts'
 import type { ObservedPool, ObservedWorker, WorkerPoolStatus } from './observe.ts'
-import type { Death, WorkerPod } from './pods.ts'
+import { type Death, livePods, type WorkerPod } from './pods.ts'
 import { type Decision, decideReplicas, type Load } from './replicas.ts'
 import { statusOf, statusToWrite } from './status.ts'
 import { chooseVictims } from './victims.ts'
@@ -27,6 +27,8 @@ export interface PoolPlan {
   deployment?: DeploymentWrite
   /** Workers that have ended for sure. */
   reap: Reaping[]
+  /** What the status says now; `status` is there when that is worth a write. */
+  currentStatus: WorkerPoolStatus
   status?: WorkerPoolStatus
   events: Finding[]
   /** For the next time; apply adds what came of the writing. */
@@ -70,7 +72,6 @@ const DUE_MARGIN_MS = 5
 /** Marks in Redis last a minute; said again well before. */
 const RENEW_DRAIN_MS = 20_000
 const REFUSED_AGAIN_AFTER_MS = 300_000
-
 /** How long a pod that never registered is given before it counts as one that holds nothing. */
 const REGISTERS_WITHIN_MS = 15_000
 
@@ -91,11 +92,8 @@ export function planWorkerPool(observed: ObservedPool, clocks: Clocks): PoolPlan
   const facts = { rendered, refusal, decision, empty, nowMs }
   const deployment = blocked?.stopsWriting ? undefined : deploymentToWrite(observed, facts)
   const findings = findingsOf(observed, { decision, blocked, load })
-  const status = statusToWrite(
-    observed,
-    statusOf(observed, { decision, findings, wallMs: clocks.wallMs }),
-    nowMs,
-  )
+  const currentStatus = statusOf(observed, { decision, findings, wallMs: clocks.wallMs })
+  const status = statusToWrite(observed, currentStatus, nowMs)
   const marked = livePods(observed.pods).filter(({ isMarked }) => isMarked)
   return {
     decision,
@@ -107,6 +105,7 @@ export function planWorkerPool(observed: ObservedPool, clocks: Clocks): PoolPlan
     unmark: isKnown ? marked.filter((pod) => !empty.includes(pod)).map(({ name }) => name) : [],
     ...(deployment && { deployment }),
     reap: deathsToReport(observed),
+    currentStatus,
     ...(status && { status }),
     events: turned(findings, observed.status?.conditions).filter(isNews),
     memory: {
@@ -139,7 +138,7 @@ function heldByPod({ workers }: ObservedPool): Holds {
 }
 
 /** Unknown as soon as one queue is: unknown is not zero. */
-export function loadOf({ queues, workers, pods }: ObservedPool): Load | 'unknown' {
+function loadOf({ queues, workers, pods }: ObservedPool): Load | 'unknown' {
   const loads = queues.flatMap(({ load }) => load ?? [])
   if (loads.length < queues.length || workers === 'unknown') return 'unknown'
   const live = new Set(livePods(pods).map(({ uid }) => uid))
@@ -198,14 +197,15 @@ interface Facts {
 }
 
 function render({ pool, queues }: ObservedPool): Rendered {
+  const { namespace } = pool.metadata
   const manifest = deploymentOf({
     pool,
     queues: queues.map(({ name, weight, queueName }) => ({
       name,
       weight,
-      ...(queueName && queueName !== `${pool.metadata.namespace}.${name}` && { queueName }),
+      ...(queueName && queueName !== defaultQueueName(namespace, name) && { queueName }),
     })),
-    secretName: queues[0]?.secretName ?? 'millhand-redis',
+    secretName: queues[0]?.secretName ?? DEFAULT_REDIS_SECRET,
   })
   return { manifest, hash: hashOf(manifest) }
 }
@@ -230,10 +230,7 @@ function deploymentToWrite(observed: ObservedPool, facts: Facts): DeploymentWrit
 }
 
 /** A Deployment does not wait for pods that terminate: three rollouts in a row would pile them up. */
-export function isRolloutHeld(
-  { pods, pool, deployment }: ObservedPool,
-  manifest: DeploymentManifest,
-): boolean {
+function isRolloutHeld({ pods, pool, deployment }: ObservedPool, manifest: DeploymentManifest): boolean {
   const written = deployment?.metadata.annotations?.[TEMPLATE_ANNOTATION]
   const isNew = written !== undefined && written !== manifest.metadata.annotations[TEMPLATE_ANNOTATION]
   const terminating = pods.filter(({ state }) => state === 'terminating').length
@@ -241,11 +238,7 @@ export function isRolloutHeld(
 }
 
 /** More at once; fewer only by pods that hold nothing and that the ReplicaSet will surely choose. */
-export function nextReplicas(
-  observed: ObservedPool,
-  decision: Decision,
-  empty: readonly WorkerPod[],
-): number {
+function nextReplicas(observed: ObservedPool, decision: Decision, empty: readonly WorkerPod[]): number {
   const { deployment, pods, workers } = observed
   const current = deployment?.spec.replicas ?? 1
   if (decision.replicas >= current) return decision.replicas
@@ -332,15 +325,11 @@ function isSomeoneNew({ pods, workers }: ObservedPool): boolean {
   return livePods(pods).some(({ uid, isReady }) => isReady && !known.has(uid))
 }
 
-export function livePods(pods: readonly WorkerPod[]): WorkerPod[] {
-  return pods.filter(({ state }) => state === 'live')
-}
-
 function draining(held: Holds): string[] {
   return [...held].flatMap(([uid, { isDraining }]) => (isDraining ? [uid] : []))
 }
 
-export function heldBy(workers: readonly ObservedWorker[]): number {
+function heldBy(workers: readonly ObservedWorker[]): number {
   return workers.reduce((held, worker) => held + worker.held, 0)
 }
 

@@ -35,6 +35,11 @@ export interface Death {
 /** Lower than any that a person would choose. */
 export const LOWEST_COST = '-2147483648'
 
+/** Those that count as the pool's. */
+export function livePods(pods: readonly WorkerPod[]): WorkerPod[] {
+  return pods.filter(({ state }) => state === 'live')
+}
+
 export function readPod(pod: Pod): WorkerPod {
   const { metadata, status } = pod
   const hasEnded = status?.phase === 'Failed' || status?.phase === 'Succeeded'

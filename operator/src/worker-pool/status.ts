@@ -2,6 +2,7 @@
 import { conditionsOf, type Finding, hasTurned, isSame } from '../resources/conditions.ts'
 import { selectorOf } from './deployment.ts'
 import type { ObservedPool, WorkerPoolStatus } from './observe.ts'
+import { livePods } from './pods.ts'
 import type { Decision } from './replicas.ts'
 
 interface Saying {
@@ -16,7 +17,7 @@ const WORDS_EVERY_MS = 15_000
 export function statusOf(observed: ObservedPool, { decision, findings, wallMs }: Saying): WorkerPoolStatus {
   const { pool, generation, deployment, pods, workers, memory, status: before } = observed
   const now = new Date(wallMs).toISOString()
-  const live = pods.filter(({ state }) => state === 'live')
+  const live = livePods(pods)
   const isKnown = workers !== 'unknown'
   const readyReplicas = live.filter(({ isReady }) => isReady).length
   const hasScaled = before !== undefined && before.desiredReplicas !== decision.replicas

@@ -1,0 +1,28 @@
+// What a worker of a pool is told by its environment, in a pod as on a laptop. Pure. Who it is and where Redis is comes on top.
+import type { WorkerPool } from '../resources/worker-pool.ts'
+
+export interface ServedQueueVariable {
+  name: string
+  weight: number
+  /** In Redis, where the rule does not give it. */
+  queueName?: string
+}
+
+export function workerVariables(
+  pool: WorkerPool,
+  queues: readonly ServedQueueVariable[],
+  poolUid: string,
+): Record<string, string | number | undefined> {
+  const { mode, jobsPerChild, jobsAtOncePerChild, maxMemoryBytes } = pool.isolation
+  return {
+    MILLHAND_NAMESPACE: pool.metadata.namespace,
+    MILLHAND_POOL_UID: poolUid,
+    MILLHAND_QUEUES: JSON.stringify(queues),
+    MILLHAND_SLOTS: pool.slots,
+    MILLHAND_ISOLATION: mode,
+    MILLHAND_JOBS_PER_CHILD: jobsPerChild,
+    MILLHAND_JOBS_AT_ONCE_PER_CHILD: jobsAtOncePerChild,
+    MILLHAND_MAX_MEMORY_BYTES: maxMemoryBytes,
+    MILLHAND_DRAIN_TIMEOUT_SECONDS: Math.ceil(pool.drainTimeoutMs / 1000),
+  }
+}
