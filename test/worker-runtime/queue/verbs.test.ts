@@ -9,6 +9,7 @@ import {
   prefixOf,
   type Queue,
   QueueRefused,
+  stirredChannel,
 } from 'millhand/queue'
 import { census } from '../../census.ts'
 import { eventually } from '../../eventually.ts'
@@ -328,4 +329,31 @@ test('a retry by hand resets attempts and crashes and keeps what happened', asyn
   expect(await queue.retry(['again', 'unknown'])).toEqual(['ready', 'unknown'])
   expect((await claim('p:1', 1))[0]).toMatchObject({ attempt: 1, crashes: 0 })
   expect((await queue.job('again'))?.failures).toHaveLength(1)
+})
+
+test('says on a channel when there may be something to do for who starts workers: a first job, a retry by hand, a pause, its end', async () => {
+  const messages = connectRedis(redisUrl())
+  try {
+    let stirs = 0
+    await messages.subscribe(stirredChannel(queue.name), () => {
+      stirs += 1
+    })
+    const said = async (what: () => Promise<unknown>) => {
+      const before = stirs
+      await what()
+      // An answer to this connection comes after what was published before.
+      await messages.subscribe(`${queue.name}-last`, () => {})
+      return stirs - before
+    }
+    expect(await said(() => enqueue(1))).toBe(1)
+    expect(await said(() => enqueue(1))).toBe(0)
+    await register('w:1')
+    await settle('w:1', await claim('w:1', 2), 'terminal')
+    const buried = (await queue.jobs('buried')).map(({ id }) => id)
+    expect(await said(() => queue.retry(buried))).toBe(1)
+    expect(await said(() => queue.pause())).toBe(1)
+    expect(await said(() => queue.resume())).toBe(1)
+  } finally {
+    messages.close()
+  }
 })

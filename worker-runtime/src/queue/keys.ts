@@ -113,8 +113,8 @@ export const keys: readonly Key[] = [
   {
     name: 'stirred',
     type: 'CHANNEL',
-    holds: 'nothing: the queue stopped being empty, or something is due earlier',
-    writtenBy: 'enqueue',
+    holds: 'nothing: the queue stopped being empty, something is due earlier, or a person changed it',
+    writtenBy: 'enqueue, retry, pause',
   },
 ]
 

@@ -17,4 +17,5 @@ for n, id in ipairs(ARGV) do
   end
 end
 wake(now, set)
+redis.call('PUBLISH', Q .. 'stirred', '')
 return answers
