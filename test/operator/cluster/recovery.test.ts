@@ -12,6 +12,8 @@ const leftOut = clusterLeftOut()
 if (leftOut) console.warn(leftOut)
 const onCluster = leftOut ? describe.skip : describe
 const MINUTE = { withinMs: 60_000, everyMs: 50 }
+// A job of this long still runs when its worker ends, also where kubectl and the kubelet take seconds; ms.
+const OUTLASTING = 15_000
 const MEGABYTE = 2 ** 20
 const say = (line: string) => process.stderr.write(`${line}\n`)
 
@@ -126,7 +128,7 @@ onCluster('when a worker dies', () => {
   }
 
   test('killed in its container, its job is back at once with the signal, and runs in the next one', async () => {
-    const { id, pod } = await oneBusy('killed', 4_000)
+    const { id, pod } = await oneBusy('killed', OUTLASTING)
     const killing = () => sendSignal(workerProcessOf(pod.metadata.uid), 'SIGKILL')
     const { failure } = await recovered('killed', id, pod, killing)
     expect(failure).toMatchObject({ outcome: 'worker-lost', message: 'the container ended: signal 9' })
@@ -134,7 +136,7 @@ onCluster('when a worker dies', () => {
   }, 120_000)
 
   test('by its own decision, the attempt names the exit code', async () => {
-    const { id, pod } = await oneBusy('broken', 4_000)
+    const { id, pod } = await oneBusy('broken', OUTLASTING)
     const redis = await scene.redis()
     const [key, wrong] = [`mh:{${scene.namespace}.broken}:tick`, `mh:{${scene.namespace}.broken}:wrong`]
     // What no Redis of Millhand's answers: it cannot go on.
@@ -154,9 +156,9 @@ onCluster('when a worker dies', () => {
     const two = { slots: 2, isolation, scaling: { minReplicas: 1, maxReplicas: 1 } }
     async function withNeighbour(name: string, task: string) {
       const queue = await scene.queue(name)
-      const { id: neighbour } = newJob('sleep', { ms: 6_000 })
+      const { id: neighbour } = newJob('sleep', { ms: OUTLASTING })
       await scene.apply(taskQueue(name, { retry: { backoffSeconds: 0 } }), scene.pool(name, two, MEMORY))
-      await queue.enqueue([newJob('sleep', { ms: 6_000 }, { id: neighbour })])
+      await queue.enqueue([newJob('sleep', { ms: OUTLASTING }, { id: neighbour })])
       await eventually(inState(name, neighbour, 'held'), MINUTE)
       const [pod] = await podsOf(name)
       const blow = newJob(task, null, { maxAttempts: 1, maxCrashes: 1 })
@@ -201,7 +203,7 @@ onCluster('when a worker dies', () => {
   })
 
   test('deleted by force, its job is back when its heartbeat has run out', async () => {
-    const { id, pod } = await oneBusy('forced', 4_000)
+    const { id, pod } = await oneBusy('forced', OUTLASTING)
     const deletedAt = performance.now()
     const { name, uid } = pod.metadata
     await scene.cluster.kubectl(['-n', scene.namespace, 'delete', 'pod', name, '--grace-period=0', '--force'])
@@ -294,7 +296,7 @@ onCluster('when a worker dies', () => {
   }, 120_000)
 
   test('deleted with less time than its job needs, the job is handed back uncounted and runs elsewhere', async () => {
-    const { id, pod } = await oneBusy('hurried', 8_000, { drain: { timeoutSeconds: 1 } })
+    const { id, pod } = await oneBusy('hurried', OUTLASTING, { drain: { timeoutSeconds: 1 } })
     await scene.cluster.kubectl(['-n', scene.namespace, 'delete', 'pod', pod.metadata.name, '--wait=false'])
     const second = await eventually(async () => {
       const worker = (await (await scene.queue('hurried')).workers()).find(({ held }) => held > 0)
