@@ -136,6 +136,14 @@ export const millhandPeers: Peer[] = [
   },
   {
     ...shared,
+    name: 'millhand-reuse-100',
+    title: 'Millhand, Reuse, 100 at once',
+    remark: `a worker and two children, 50 jobs at once in each whatever the scenario asks: as many in all as BullMQ; ${KEEPS}`,
+    startWorker: (place, options) =>
+      startRealWorker(place, { ...options, slots: 100, mode: 'Reuse', children: 2 }),
+  },
+  {
+    ...shared,
     name: 'millhand-fork',
     title: 'Millhand, Fork',
     remark: `the default: a fork of a process that has loaded the tasks for each job; ${KEEPS}`,

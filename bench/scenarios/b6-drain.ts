@@ -10,6 +10,7 @@ export const b6: Scenario = {
     'A backlog is enqueued, then a worker starts; jobs settled a second, from the first start to the last settlement.',
   peers: [
     'millhand-reuse',
+    'millhand-reuse-100',
     'bullmq',
     'bullmq-1',
     'bullmq-sandboxed',
