@@ -1,8 +1,8 @@
 // The life of a pool, from its creation to its end, and how it looks at each stage whatever happens to the operator meanwhile: for tests
 // that disturb it all the time.
 import { eventually } from '../../eventually.ts'
-import { type KubeJson, type Scene, taskQueue } from './scene.ts'
-import type { Seen, World } from './world.ts'
+import { type Scene, taskQueue } from './scene.ts'
+import { conditionOf, type Seen, versionOf, type World } from './world.ts'
 
 const MOST = 3
 const STAGE = { withinMs: 120_000, everyMs: 50 }
@@ -148,12 +148,3 @@ async function marksOf(scene: Scene, name: string): Promise<{ podUid: string; un
 
 const COST = 'controller.kubernetes.io/pod-deletion-cost'
 const isReady = (object: Seen | undefined) => conditionOf(object, 'Ready')?.status === 'True'
-
-function conditionOf(object: Seen | undefined, type: string): KubeJson {
-  return object?.status?.conditions?.find((condition: KubeJson) => condition.type === type)
-}
-
-function versionOf(pod: Seen | undefined): string | undefined {
-  const { env = [] } = pod?.spec.containers[0] ?? {}
-  return env.find(({ name }: KubeJson) => name === 'VERSION')?.value
-}
