@@ -8,7 +8,14 @@
 import type { RunningAttempt } from './child/outcome.ts'
 import type { Log } from './log.ts'
 import { cancelChannel } from './queue/keys.ts'
-import { type Claim, type Queue, QueueRefused, type Registration, type Settlement } from './queue/queue.ts'
+import {
+  type Claim,
+  type Queue,
+  QueueRefused,
+  type Registration,
+  type Settlement,
+  type UsedSoFar,
+} from './queue/queue.ts'
 import { type Connection, RedisUnavailable } from './queue/redis.ts'
 import { RENEW_MS } from './queue/settings.ts'
 import { handedBack } from './settlement.ts'
@@ -235,7 +242,7 @@ export class Membership {
   async #tryToBeSure(): Promise<boolean> {
     const isNew = this.#sequence === 0
     if (isNew) await this.#register()
-    else if ((await this.queue.renew(this.#name)).kind === 'dead') return this.#dead()
+    else if ((await this.queue.renew(this.#name, this.#used())).kind === 'dead') return this.#dead()
     const sequence = this.#sequence + 1
     const answer = await this.queue.resync(this.#name, sequence)
     if (answer.kind === 'dead') return this.#dead()
@@ -274,7 +281,7 @@ export class Membership {
     this.#isBeating = true
     const name = this.#name
     try {
-      const answer = await this.queue.renew(name)
+      const answer = await this.queue.renew(name, this.#used())
       this.#heardAtMs = performance.now()
       if (this.#name !== name) return
       if (answer.kind === 'dead') {
@@ -293,6 +300,14 @@ export class Membership {
     } finally {
       this.#isBeating = false
     }
+  }
+
+  /** Nobody can look at it any more when this worker is dead. */
+  #used(): UsedSoFar[] {
+    return [...this.#held.values()].flatMap(({ token, running }) => {
+      const usage = running?.usage()
+      return usage?.maxRssBytes === undefined ? [] : [{ token, ...usage }]
+    })
   }
 
   /** Not to wait for the next heartbeat. The reap itself looks again: who has renewed meanwhile lives. */

@@ -235,14 +235,16 @@ class Exchange extends Step {
 class Reap extends Step {
   readonly worker: string
   readonly evidence: 'sure' | 'silent'
-  constructor(worker: string, evidence: 'sure' | 'silent') {
+  readonly counting: 'counted' | 'uncounted'
+  constructor(worker: string, evidence: 'sure' | 'silent', counting: 'counted' | 'uncounted') {
     super()
     this.worker = worker
     this.evidence = evidence
+    this.counting = counting
   }
   async step(model: Model, real: Real) {
     const target = model.workers.get(this.worker)
-    const putBack = await real.queue.reap(this.worker, this.evidence, 'the test says so')
+    const putBack = await real.queue.reap(this.worker, this.evidence, 'the test says so', this.counting)
     if (!target) return expect(putBack).toBe(0)
     if (this.evidence === 'silent' && !target.isDead) model.tick()
     const mayReap =
@@ -250,11 +252,16 @@ class Reap extends Step {
     const held = model.heldBy(this.worker)
     expect(putBack).toBe(mayReap ? held.length : 0)
     if (!mayReap) return
-    for (const id of held) await ended(model, real, id, 'crashed', false)
+    const verdict = this.counting === 'counted' ? 'crashed' : 'handed-back'
+    for (const id of held) {
+      await ended(model, real, id, verdict, false)
+      const record = (await real.queue.job(id))?.failures.at(-1)
+      expect(record).toMatchObject({ outcome: 'worker-lost', worker: this.worker, pod: 'pod' })
+    }
     model.workers.delete(this.worker)
   }
   toString() {
-    return `reap ${this.worker} (${this.evidence})`
+    return `reap ${this.worker} (${this.evidence}, ${this.counting})`
   }
 }
 
@@ -413,7 +420,11 @@ const commands = fc.commands(
       )
       .map((args) => new Exchange(...args)),
     fc
-      .tuple(worker, fc.constantFrom('sure' as const, 'silent' as const, 'silent' as const))
+      .tuple(
+        worker,
+        fc.constantFrom('sure' as const, 'silent' as const, 'silent' as const),
+        fc.constantFrom('counted' as const, 'counted' as const, 'uncounted' as const),
+      )
       .map((args) => new Reap(...args)),
     job.map((id) => new Cancel(id)),
     fc.tuple(fc.constantFrom('retry' as const, 'delete' as const), job).map((args) => new Buried(...args)),

@@ -30,14 +30,13 @@ afterEach(async () => {
   expect((await census(redis, queue.name)).problems).toEqual([])
 })
 
-const register = (worker: string, podUid = worker) =>
+const register = (worker: string, podUid = worker, where = { pod: '', node: '' }) =>
   queue.register({
     worker,
     process: worker.split(':')[0] ?? '',
-    pod: '',
+    ...where,
     podUid,
     poolUid: '',
-    node: '',
     slots: 1,
     isolation: 'Spawn',
     isolationNote: '',
@@ -310,6 +309,38 @@ describe('a reap', () => {
     await queue.reap('p:1', 'sure', 'evicted', 'uncounted')
     const [first] = await claim('q:1', 1)
     expect(first).toMatchObject({ attempt: 1, crashes: 0 })
+    const job = await queue.job(first?.id ?? '')
+    expect(job).toMatchObject({
+      attempts: 1,
+      crashes: 0,
+      failures: [{ outcome: 'worker-lost', message: 'evicted' }],
+    })
+  })
+
+  test('tells where the worker was, and what its attempts had used when it last said so', async () => {
+    await register('p:1', 'uid', { pod: 'mail-abc', node: 'node2' })
+    const ids = ['short', 'long', 'shared']
+    await queue.enqueue(ids.map((id) => newJob('task', null, { id })))
+    const claims = await claim('p:1', 3)
+    const tokenOf = (wanted: string) => claims.find(({ id }) => id === wanted)?.token ?? ''
+    await queue.renew('p:1', [
+      { token: '0', maxRssBytes: 1, cpuUserMs: 1, cpuSystemMs: 1 },
+      { token: tokenOf('long'), maxRssBytes: 3e8, cpuUserMs: 700, cpuSystemMs: 20 },
+      { token: tokenOf('shared'), maxRssBytes: 5e10 },
+    ])
+    await queue.reap('p:1', 'sure', 'OOMKilled')
+    const recordOf = async (id: string) => (await queue.job(id))?.failures[0]
+    const [short, long, shared] = await Promise.all(ids.map(recordOf))
+    const there = {
+      outcome: 'worker-lost',
+      message: 'OOMKilled',
+      worker: 'p:1',
+      pod: 'mail-abc',
+      node: 'node2',
+    }
+    expect(short).toEqual({ ...there, endedAtMs: expect.any(Number) })
+    expect(long).toEqual({ ...short, maxRssBytes: 3e8, cpuUserMs: 700, cpuSystemMs: 20 })
+    expect(shared).toEqual({ ...short, maxRssBytes: 5e10 })
   })
 
   test('without evidence leaves a living worker alone', async () => {

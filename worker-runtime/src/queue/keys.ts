@@ -41,7 +41,8 @@ export const keys: readonly Key[] = [
   {
     name: 'worker:<worker>',
     type: 'HASH',
-    holds: 'pod, pod uid, pool uid, node, slots, isolation, version, start, sequence number, ids to cancel',
+    holds:
+      'pod, pod uid, pool uid, node, slots, isolation, version, start, sequence number, ids to cancel, what attempts use',
     writtenBy: 'register, renew, resync, cancel, deregister, reap',
   },
   {

@@ -42,6 +42,14 @@ export interface Registration {
   version: string
 }
 
+/** What a running attempt has used when it was last looked at. */
+export interface UsedSoFar {
+  readonly token: string
+  readonly maxRssBytes?: number
+  readonly cpuUserMs?: number
+  readonly cpuSystemMs?: number
+}
+
 /** An attempt that ended, as the worker tells it to Redis. */
 export interface Settlement {
   readonly id: string
@@ -134,8 +142,12 @@ export class Queue {
     return { timeoutMs, dead }
   }
 
-  async renew(worker: string): Promise<Renewed> {
-    const answer = (await this.#run('renew', [worker])) as
+  /** What its attempts use is kept until it renews again, for the record of a dead worker's attempts. */
+  async renew(worker: string, used: readonly UsedSoFar[] = []): Promise<Renewed> {
+    const lines = used.map(({ token, maxRssBytes, cpuUserMs, cpuSystemMs }) =>
+      [token, ...[maxRssBytes, cpuUserMs, cpuSystemMs].map((amount) => amount ?? '-')].join(' '),
+    )
+    const answer = (await this.#run('renew', [worker, lines.join('\n')])) as
       | ['dead']
       | ['alive', number, number, string[], string[], (string | number)[]]
     if (answer[0] === 'dead') return { kind: 'dead' }
