@@ -328,12 +328,12 @@ describe('a reap', () => {
       { token: tokenOf('long'), maxRssBytes: 3e8, cpuUserMs: 700, cpuSystemMs: 20 },
       { token: tokenOf('shared'), maxRssBytes: 5e10 },
     ])
-    await queue.reap('p:1', 'sure', 'OOMKilled')
+    await queue.reap('p:1', 'sure', 'OOMKilled \ud83d')
     const recordOf = async (id: string) => (await queue.job(id))?.failures[0]
     const [short, long, shared] = await Promise.all(ids.map(recordOf))
     const there = {
       outcome: 'worker-lost',
-      message: 'OOMKilled',
+      message: 'OOMKilled \ufffd',
       worker: 'p:1',
       pod: 'mail-abc',
       node: 'node2',

@@ -197,7 +197,9 @@ export class Queue {
     reason: string,
     counting: 'counted' | 'uncounted' = 'counted',
   ): Promise<number> {
-    const record = JSON.stringify({ outcome: 'worker-lost', message: reason, worker, endedAtMs: Date.now() })
+    // A reason that was cut may end in half a character, which Redis cannot read as JSON.
+    const message = reason.toWellFormed()
+    const record = JSON.stringify({ outcome: 'worker-lost', message, worker, endedAtMs: Date.now() })
     let putBack = 0
     for (;;) {
       const [done, left] = (await this.#run('reap', [worker, evidence, counting, record, seed(), SLICE])) as [
