@@ -7,7 +7,7 @@
 // While unsure nothing is claimed or settled. The sequence number voids claims that are still on their way.
 import type { RunningAttempt } from './child/outcome.ts'
 import type { Log } from './log.ts'
-import { cancelChannel } from './queue/keys.ts'
+import { cancelChannel, DISMISSED } from './queue/keys.ts'
 import {
   type Claim,
   type Queue,
@@ -24,11 +24,13 @@ export interface MembershipOptions {
   readonly queue: Queue
   readonly weight: number
   readonly entry: Omit<Registration, 'worker'>
-  /** A connection for messages: cancellations arrive on it. */
+  /** A connection for messages: cancellations and the dismissal arrive on it. */
   readonly messages: Connection
   readonly log: Log
   /** Called when there may be something to exchange. */
   readonly onChange: () => void
+  /** Its pod has no time left: the worker is to end now. */
+  readonly onDismissed: () => void
   /** Redis answered what no Redis should: a bug or a newer layout. The worker cannot go on. */
   readonly onBroken: (error: unknown) => void
 }
@@ -192,9 +194,10 @@ export class Membership {
     this.timeoutMs = timeoutMs
     this.#stopListening()
     const channel = cancelChannel(this.queue.name, this.#name)
-    const listening = this.#options.messages.subscribe(channel, (id) =>
-      this.#held.get(id)?.running?.stop('cancelled'),
-    )
+    const listening = this.#options.messages.subscribe(channel, (what) => {
+      if (what === DISMISSED) this.#dismissed()
+      else this.#held.get(what)?.running?.stop('cancelled')
+    })
     // Without it cancellations arrive a heartbeat later; no reason not to work.
     listening.then(
       (stop) => {
@@ -203,6 +206,12 @@ export class Membership {
       () => {},
     )
     for (const worker of dead) await this.queue.reap(worker, 'sure', 'another worker started in its pod')
+  }
+
+  #dismissed(): void {
+    this.#log.warn('dismissed: its pod has no time left', { queue: this.queue.name, held: this.#held.size })
+    this.handBackAll(0)
+    this.#options.onDismissed()
   }
 
   #takenForDead(): [] {

@@ -15,6 +15,8 @@ export interface WorkerPod {
   isMarked: boolean
   /** Whether autoscalers of nodes are asked to leave it alone; foreign: by somebody else, or by the pool's template. */
   guard: 'on' | 'off' | 'foreign'
+  /** Deleted with no grace at all: its processes are ended in a moment, if they have not ended. */
+  isForced: boolean
   trouble?: Trouble
   deaths: Death[]
 }
@@ -69,6 +71,7 @@ export function readPod(pod: Pod): WorkerPod {
     templateHash: metadata.labels?.['pod-template-hash'] ?? '',
     isMarked: metadata.annotations?.[DELETION_COST] === LOWEST_COST,
     guard: guardOf(pod),
+    isForced: metadata.deletionGracePeriodSeconds === 0,
     ...(trouble && { trouble }),
     deaths: deathsOf(pod, hasEnded),
   }

@@ -11,6 +11,7 @@ import {
   QueueRefused,
   stirredChannel,
 } from 'millhand/queue'
+import { cancelChannel, DISMISSED } from '../../../worker-runtime/src/queue/keys.ts'
 import { census } from '../../census.ts'
 import { eventually } from '../../eventually.ts'
 import { redisUrl } from '../../redis.ts'
@@ -341,6 +342,17 @@ describe('a reap', () => {
     expect(short).toEqual({ ...there, endedAtMs: expect.any(Number) })
     expect(long).toEqual({ ...short, maxRssBytes: 3e8, cpuUserMs: 700, cpuSystemMs: 20 })
     expect(shared).toEqual({ ...short, maxRssBytes: 5e10 })
+  })
+
+  test('is not needed of a worker that is dismissed: it is told, and nobody else is', async () => {
+    const [heard, messages] = [[] as string[], connectRedis(redisUrl())]
+    for (const worker of ['p:1', 'q:1'])
+      await messages.subscribe(cancelChannel(queue.name, worker), (what) => heard.push(`${worker} ${what}`))
+    expect(await queue.dismiss('p:1')).toBe(true)
+    expect(await queue.dismiss('r:1')).toBe(false)
+    await eventually(() => heard.length > 0)
+    expect(heard).toEqual([`p:1 ${DISMISSED}`])
+    messages.close()
   })
 
   test('without evidence leaves a living worker alone', async () => {

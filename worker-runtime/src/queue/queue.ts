@@ -276,6 +276,11 @@ export class Queue {
     await this.#run('drain', ['0', ...podUids])
   }
 
+  /** Its pod has no time left: it hands back what it holds and ends. Drain the pod first. Answers whether somebody heard it. */
+  async dismiss(worker: string): Promise<boolean> {
+    return Number(await this.#run('dismiss', [worker])) > 0
+  }
+
   async depth(): Promise<Depth> {
     return depthOf(await this.#run('depth', []))
   }
