@@ -1,5 +1,6 @@
 // queues, jobs, job and workers: what people see of a queue that a real worker serves.
 
+import { connectRedis, newJob, openQueue, queueName } from 'millhand/queue'
 import { eventually } from '../eventually.ts'
 import { redisUrl } from '../redis.ts'
 import {
@@ -101,6 +102,24 @@ test('job tells why a job failed, with the stack, and obeys nothing that is in i
   expect(shown).toMatch(/failed {2}TypeError: boom \\x1b\[2J\n +at .*tiny\.ts/)
   expect(shown.replaceAll('\n', '')).not.toMatch(/\p{Cc}/u)
   expect(await run('job', 'seen', 'exited')).toMatch(/exited {2}.*\n.*exit code 3/)
+})
+
+test('job tells of an attempt whose worker died why, where, and what it had used', async () => {
+  const redis = connectRedis(redisUrl())
+  const queue = openQueue(redis, queueName(namespace, 'torn'))
+  const [worker, place] = ['p:1', { pod: 'mail-7f9', node: 'node2' }]
+  const entry = { worker, process: 'p', ...place, podUid: 'uid', poolUid: '', slots: 1, version: '0' }
+  await queue.register({ ...entry, isolation: 'Fork', isolationNote: '' })
+  await queue.enqueue([newJob('mails', null, { id: 'lost' })])
+  const [claim] = (await queue.settleAndClaim(worker, 0, [], 1)).claims
+  const used = { maxRssBytes: 64 * 2 ** 20, cpuUserMs: 1_500, cpuSystemMs: 500 }
+  await queue.renew(worker, [{ token: claim?.token ?? '', ...used }])
+  await queue.reap(worker, 'sure', 'the container ended: OOMKilled')
+  redis.close()
+  expect(await run('job', 'torn', 'lost')).toMatch(
+    /worker-lost {2}the container ended: OOMKilled\n +CPU 2s, memory 64.0 MiB, worker p:1, pod mail-7f9, node node2$/m,
+  )
+  expect((await json('job', 'torn', 'lost')).failures).toMatchObject([{ ...place, ...used }])
 })
 
 test('job without a queue finds it in any', async () => {

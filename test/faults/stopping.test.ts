@@ -1,4 +1,4 @@
-// F9, F10: SIGTERM under load.
+// F9, F10: SIGTERM under load; and a dismissal, which leaves no time.
 import { eventually } from '../eventually.ts'
 import { ISOLATIONS, type Scene, scene as sceneOf } from './scene.ts'
 
@@ -57,5 +57,66 @@ describe.each(ISOLATIONS)('with %s a worker told to stop', (isolation) => {
       await scene.judge({ faults: 1 })
     }),
     60_000,
+  )
+
+  test(
+    'and then dismissed, since its pod has no time left, hands back at once what it had meant to end',
+    scene(async (scene) => {
+      const worker = await scene.worker({ slots: 2 })
+      const handles = [
+        ...(await scene.enqueue(1, 'naps', { ms: 6_000 })),
+        ...(await scene.enqueue(1, 'spins', { ms: 6_000 })), // hears nothing: it would use up any grace
+      ]
+      for (const { id } of handles) await scene.started(id)
+      worker.kill('SIGTERM')
+      await eventually(() => worker.said('told to stop'), { what: 'it drains' })
+      const [entry] = await scene.queue.workers()
+      expect(entry).toMatchObject({ held: 2 })
+      expect(await scene.queue.dismiss(entry?.name ?? '')).toBe(true)
+      const dismissedAtMs = performance.now()
+      expect((await worker.ended).code).toBe(0)
+      const tookMs = Math.round(performance.now() - dismissedAtMs)
+      console.log(`dismissed: ended ${tookMs} ms later`)
+      expect(tookMs).toBeLessThan(2_000)
+      expect(scene.history.of('ended')).toEqual([])
+      expect(await scene.queue.workers()).toEqual([])
+      await scene.worker({ slots: 2 })
+      await scene.idle()
+      const uncounted = { state: 'completed', attempts: 1, crashes: 0, failures: [] }
+      for (const handle of handles) expect(await handle.details()).toMatchObject(uncounted)
+      await scene.judge({ faults: 1 })
+    }),
+    60_000,
+  )
+})
+
+describe.each(ISOLATIONS)('with %s a worker that is dismissed', (isolation) => {
+  const rounds = 4
+  const jobs = isolation === 'Spawn' ? 40 : 200
+  test(
+    'in full swing loses nothing and starts nothing more, whatever is on its way to it',
+    sceneOf(
+      async (scene) => {
+        await scene.enqueue(rounds * jobs, 'naps', { ms: 20 })
+        for (let round = 1; round <= rounds; round += 1) {
+          const before = scene.history.of('ended').length
+          const worker = await scene.worker({ slots: 4 })
+          const inSwing = () => scene.history.of('ended').length > before + 20
+          await eventually(inSwing, { what: 'it is in full swing' })
+          const [entry] = await scene.queue.workers()
+          expect(await scene.queue.dismiss(entry?.name ?? '')).toBe(true)
+          expect((await worker.ended).code).toBe(0)
+          expect(await scene.queue.workers()).toEqual([])
+          expect(await scene.queue.depth()).toMatchObject({ busy: 0, counts: { lost: 0, buried: 0 } })
+        }
+        expect((await scene.queue.depth()).ready).toBeGreaterThan(0)
+        await scene.worker({ slots: 4 })
+        await scene.idle()
+        await scene.judge({ faults: rounds })
+      },
+      undefined,
+      isolation,
+    ),
+    90_000,
   )
 })

@@ -1,4 +1,5 @@
 // F2, F3, F7, F8: the worker process itself dies, stands still, or is killed again and again by the same job.
+import { prefixOf } from 'millhand/queue'
 import { eventually } from '../eventually.ts'
 import { isAlive } from '../worker-process.ts'
 import { ISOLATIONS, type Scene, scene as sceneOf } from './scene.ts'
@@ -41,11 +42,15 @@ describe.each(ISOLATIONS)('with %s a worker that dies', (isolation) => {
   )
 
   test(
-    'together with every process of its container is found out all the same (F7)',
+    'together with every process of its container is found out all the same, and what its job had used is known (F7)',
     scene(async (scene) => {
       const victim = await scene.worker()
-      const [handle] = await scene.enqueue(1, 'naps', { ms: 1_000 })
+      const [handle] = await scene.enqueue(1, 'naps', { ms: 8_000 })
       await scene.started(handle?.id ?? '')
+      const [{ name = '' } = {}] = await scene.queue.workers()
+      const entry = `${prefixOf(scene.queue.name)}worker:${name}`
+      const isTold = async () => Boolean(await scene.redis.call('HGET', entry, 'used'))
+      await eventually(isTold, { what: 'a heartbeat tells what the job uses' })
       const all = [...scene.childrenOf(victim), victim.pid]
       for (const pid of all) process.kill(pid, 'SIGKILL')
       scene.fault('all processes killed')
@@ -54,7 +59,7 @@ describe.each(ISOLATIONS)('with %s a worker that dies', (isolation) => {
       expect(await handle?.details()).toMatchObject({
         state: 'completed',
         crashes: 1,
-        failures: [{ outcome: 'worker-lost' }],
+        failures: [{ outcome: 'worker-lost', maxRssBytes: expect.any(Number) }],
       })
       await scene.judge({ faults: 1 })
     }),

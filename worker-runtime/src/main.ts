@@ -88,6 +88,7 @@ async function runWorker(config: Config): Promise<void> {
         messages: redis.messages,
         log,
         onChange,
+        onDismissed: stopping.dismiss,
         onBroken: broken.reject,
       }),
   )
@@ -207,18 +208,26 @@ function stopSignals(log: Log) {
   const once = Promise.withResolvers<void>()
   const twice = Promise.withResolvers<void>()
   let asked = 0
+  const ask = (times: number) => {
+    asked += times
+    once.resolve()
+    if (asked > 1) twice.resolve()
+  }
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     const early = process.listeners(signal)
     process.on(signal, () => {
-      asked += 1
+      ask(1)
       log.info('told to stop', { signal, times: asked })
-      if (asked === 1) once.resolve()
-      else twice.resolve()
     })
     // That of bin/millhand-worker.js goes last: without any listener a signal that is on its way would be lost.
     for (const listener of early) process.removeListener(signal, listener)
   }
-  return { asked: once.promise, askedTwice: twice.promise, isAsked: () => asked > 0 }
+  return {
+    asked: once.promise,
+    askedTwice: twice.promise,
+    isAsked: () => asked > 0,
+    dismiss: () => ask(2),
+  }
 }
 
 /** Whoever sees this process end reads here which workers it was, without comparing clocks. */

@@ -7,8 +7,15 @@
 // While unsure nothing is claimed or settled. The sequence number voids claims that are still on their way.
 import type { RunningAttempt } from './child/outcome.ts'
 import type { Log } from './log.ts'
-import { cancelChannel } from './queue/keys.ts'
-import { type Claim, type Queue, QueueRefused, type Registration, type Settlement } from './queue/queue.ts'
+import { cancelChannel, DISMISSED } from './queue/keys.ts'
+import {
+  type Claim,
+  type Queue,
+  QueueRefused,
+  type Registration,
+  type Settlement,
+  type UsedSoFar,
+} from './queue/queue.ts'
 import { type Connection, RedisUnavailable } from './queue/redis.ts'
 import { RENEW_MS } from './queue/settings.ts'
 import { handedBack } from './settlement.ts'
@@ -17,11 +24,13 @@ export interface MembershipOptions {
   readonly queue: Queue
   readonly weight: number
   readonly entry: Omit<Registration, 'worker'>
-  /** A connection for messages: cancellations arrive on it. */
+  /** A connection for messages: cancellations and the dismissal arrive on it. */
   readonly messages: Connection
   readonly log: Log
   /** Called when there may be something to exchange. */
   readonly onChange: () => void
+  /** Its pod has no time left: the worker is to end now. */
+  readonly onDismissed: () => void
   /** Redis answered what no Redis should: a bug or a newer layout. The worker cannot go on. */
   readonly onBroken: (error: unknown) => void
 }
@@ -185,9 +194,10 @@ export class Membership {
     this.timeoutMs = timeoutMs
     this.#stopListening()
     const channel = cancelChannel(this.queue.name, this.#name)
-    const listening = this.#options.messages.subscribe(channel, (id) =>
-      this.#held.get(id)?.running?.stop('cancelled'),
-    )
+    const listening = this.#options.messages.subscribe(channel, (what) => {
+      if (what === DISMISSED) this.#dismissed()
+      else this.#held.get(what)?.running?.stop('cancelled')
+    })
     // Without it cancellations arrive a heartbeat later; no reason not to work.
     listening.then(
       (stop) => {
@@ -196,6 +206,12 @@ export class Membership {
       () => {},
     )
     for (const worker of dead) await this.queue.reap(worker, 'sure', 'another worker started in its pod')
+  }
+
+  #dismissed(): void {
+    this.#log.warn('dismissed: its pod has no time left', { queue: this.queue.name, held: this.#held.size })
+    this.handBackAll(0)
+    this.#options.onDismissed()
   }
 
   #takenForDead(): [] {
@@ -235,7 +251,7 @@ export class Membership {
   async #tryToBeSure(): Promise<boolean> {
     const isNew = this.#sequence === 0
     if (isNew) await this.#register()
-    else if ((await this.queue.renew(this.#name)).kind === 'dead') return this.#dead()
+    else if ((await this.queue.renew(this.#name, this.#used())).kind === 'dead') return this.#dead()
     const sequence = this.#sequence + 1
     const answer = await this.queue.resync(this.#name, sequence)
     if (answer.kind === 'dead') return this.#dead()
@@ -274,7 +290,7 @@ export class Membership {
     this.#isBeating = true
     const name = this.#name
     try {
-      const answer = await this.queue.renew(name)
+      const answer = await this.queue.renew(name, this.#used())
       this.#heardAtMs = performance.now()
       if (this.#name !== name) return
       if (answer.kind === 'dead') {
@@ -293,6 +309,14 @@ export class Membership {
     } finally {
       this.#isBeating = false
     }
+  }
+
+  /** Nobody can look at it any more when this worker is dead. */
+  #used(): UsedSoFar[] {
+    return [...this.#held.values()].flatMap(({ token, running }) => {
+      const usage = running?.usage()
+      return usage?.maxRssBytes === undefined ? [] : [{ token, ...usage }]
+    })
   }
 
   /** Not to wait for the next heartbeat. The reap itself looks again: who has renewed meanwhile lives. */

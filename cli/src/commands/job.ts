@@ -144,13 +144,15 @@ function failuresOf({ failures }: JobDetails, context: Context): string[] {
 }
 
 function failureOf(record: AttemptRecord, { paint }: Context): string {
-  const { error, message, outcome, endedAtMs, exitCode, signal, worker } = record
+  const { error, message, outcome, endedAtMs, exitCode, signal, worker, pod, node } = record
   const why = error ? `${error.name}: ${error.message}` : (message ?? '')
   const how = [
     exitCode !== undefined && `exit code ${exitCode}`,
     signal !== undefined && `signal ${signal}`,
     costOf(record),
     worker !== undefined && `worker ${worker}`,
+    pod !== undefined && `pod ${pod}`,
+    node !== undefined && `node ${node}`,
   ]
   const title = `${endedAtMs === undefined ? '' : `${timeText(endedAtMs)}  `}${outcome}`
   return [

@@ -18,6 +18,7 @@ export interface ObjectMetadata {
   annotations?: Record<string, string>
   creationTimestamp?: string
   deletionTimestamp?: string
+  deletionGracePeriodSeconds?: number
   ownerReferences?: OwnerReference[]
 }
 

@@ -62,11 +62,14 @@ async function speakToRedis(
   seen: readonly SeenQueue[],
   log: Log,
 ): Promise<boolean> {
-  const { drain, undrain } = plan
+  const { drain, undrain, dismiss } = plan
   const { namespace, name } = observed.pool.metadata
   try {
     if (drain.length > 0) await Promise.all(seen.map((each) => each.toWrite.drain(drain, DRAIN_FOR_MS)))
     if (undrain.length > 0) await Promise.all(seen.map((each) => each.toWrite.undrain(undrain)))
+    for (const { worker, queue } of dismiss)
+      if (await seen.find((each) => each.name === queue)?.toWrite.dismiss(worker))
+        log.info('told a worker of a pod deleted by force to end', { namespace, pool: name, worker })
     await putBack(plan.reap, observed, seen, log)
     return true
   } catch (error) {

@@ -21,6 +21,8 @@ export interface PoolPlan {
   /** Pod UIDs that shall claim nothing for the next while, and that may claim again. */
   drain: string[]
   undrain: string[]
+  /** Workers that have no time left for what they hold; their pods are drained first. */
+  dismiss: Dismissal[]
   podPatches: PodPatch[]
   /** Absent: what is written is still right. */
   deployment?: DeploymentWrite
@@ -52,11 +54,14 @@ export interface DeploymentWrite {
   resourceVersion?: string
 }
 
-export interface Reaping {
+export interface Dismissal {
   /** Its name in this queue. */
   worker: string
   /** In Redis. */
   queue: string
+}
+
+export interface Reaping extends Dismissal {
   reason: string
   counting: Death['counting']
 }
@@ -96,6 +101,8 @@ export function planWorkerPool(observed: ObservedPool, clocks: Clocks): PoolPlan
   const isKnown = load !== 'unknown'
   const leaving = leavingPods(observed).map(({ uid }) => uid)
   const victims = new Set(isKnown ? [...leaving, ...victimsOf(observed, decision, held)] : [])
+  const hurried = hurriedWorkers(observed)
+  const claimless = new Set([...victims, ...hurried.map(({ podUid }) => podUid)])
   const empty = new Set(emptyVictims(observed, victims, held, nowMs))
   const isBusy = ({ uid }: WorkerPod) => (held.get(uid)?.jobs ?? 0) > 0
   const live = new Set(livePods(observed.pods).map(({ uid }) => uid))
@@ -109,13 +116,14 @@ export function planWorkerPool(observed: ObservedPool, clocks: Clocks): PoolPlan
   const status = statusToWrite(observed, currentStatus, nowMs)
   return {
     decision,
-    drain: [...victims].filter((uid) => !isSurelyDraining(uid, held, memory, nowMs)),
+    drain: [...claimless].filter((uid) => !isSurelyDraining(uid, held, memory, nowMs)),
     // Whoever was told to end claims nothing any more, also before its worker has heard of it.
     undrain: isKnown
       ? [...new Set([...memory.draining.keys(), ...draining(held)])].filter(
           (uid) => live.has(uid) && !victims.has(uid),
         )
       : [],
+    dismiss: hurried.map(({ name, queue }) => ({ worker: name, queue })),
     podPatches: guards ? patchesOf(observed, empty, guards) : [],
     ...(deployment && { deployment }),
     reap: deathsToReport(observed),
@@ -323,6 +331,16 @@ function deathsToReport({ pods, deletedPods, workers }: ObservedPool): Reaping[]
         .map(({ name, queue }) => ({ worker: name, queue, reason, counting })),
     ),
   )
+}
+
+/**
+ * Told to end, they let their jobs go on; nobody tells them that the kubelet gives their pods two seconds, or that nobody counts on them
+ * any more. That says nothing of a death: who lives hands back itself. A pod that is merely not seen any more (relabelled, say) stays.
+ */
+function hurriedWorkers({ pods, deletedPods, workers }: ObservedPool): ObservedWorker[] {
+  if (workers === 'unknown') return []
+  const forced = new Set([...pods, ...deletedPods].flatMap(({ uid, isForced }) => (isForced ? [uid] : [])))
+  return workers.filter(({ podUid, isAlive }) => isAlive && forced.has(podUid))
 }
 
 /** Redis shows the mark, and it was renewed a short while ago. */

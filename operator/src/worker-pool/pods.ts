@@ -15,6 +15,8 @@ export interface WorkerPod {
   isMarked: boolean
   /** Whether autoscalers of nodes are asked to leave it alone; foreign: by somebody else, or by the pool's template. */
   guard: 'on' | 'off' | 'foreign'
+  /** Deleted with no grace at all: its processes are ended in a moment, if they have not ended. */
+  isForced: boolean
   trouble?: Trouble
   deaths: Death[]
 }
@@ -33,6 +35,11 @@ export interface Death {
   /** Whether it counts against the jobs that it held: not when somebody ended the pod. */
   counting: 'counted' | 'uncounted'
 }
+
+const OOM_KILLED = 'OOMKilled'
+/** The exit code that SIGKILL leaves. */
+const KILLED = 137
+const MAX_MESSAGE = 300
 
 /** Lower than any that a person would choose. */
 export const LOWEST_COST = '-2147483648'
@@ -64,6 +71,7 @@ export function readPod(pod: Pod): WorkerPod {
     templateHash: metadata.labels?.['pod-template-hash'] ?? '',
     isMarked: metadata.annotations?.[DELETION_COST] === LOWEST_COST,
     guard: guardOf(pod),
+    isForced: metadata.deletionGracePeriodSeconds === 0,
     ...(trouble && { trouble }),
     deaths: deathsOf(pod, hasEnded),
   }
@@ -84,24 +92,36 @@ function deathsOf(pod: Pod, hasEnded: boolean): Death[] {
   // The kubelet ended the pod and its containers were never reported. Where anybody else calls a pod failed (its node is gone),
   // processes may still run on the far side: the heartbeat decides.
   const isKubelets = BY_KUBELET.includes(pod.status?.reason ?? '')
-  if (hasEnded && deaths.length === 0 && isKubelets && reason) return [{ reason, counting: 'uncounted' }]
+  if (hasEnded && deaths.length === 0 && isKubelets && reason)
+    return [{ reason, counting: hasUsedTooMuch(pod) ? 'counted' : 'uncounted' }]
   return deaths
 }
 
-function deathOf(pod: Pod, ended: NonNullable<ContainerState['terminated']>): Death[] {
+type Terminated = NonNullable<ContainerState['terminated']>
+
+function deathOf(pod: Pod, ended: Terminated): Death[] {
   const process = ended.message?.trim()
   if (!process || !/^\w{1,64}$/.test(process)) return []
   const because = whyEnded(pod)
-  const how =
-    ended.reason === 'OOMKilled'
-      ? 'OOMKilled'
-      : ended.signal
-        ? `signal ${ended.signal}`
-        : howExited(ended.exitCode)
+  const how = howEnded(ended)
   const wasTold = because !== undefined || pod.metadata.deletionTimestamp !== undefined
-  // Memory is the jobs' own doing, also while the pod was being removed.
-  const counting = wasTold && ended.reason !== 'OOMKilled' ? 'uncounted' : 'counted'
+  const isOwnDoing = how === OOM_KILLED || hasUsedTooMuch(pod)
+  const counting = wasTold && !isOwnDoing ? 'uncounted' : 'counted'
   return [{ process, reason: because ? `${because} (${how})` : `the container ended: ${how}`, counting }]
+}
+
+/** A container in which the kernel has ended a child earlier is called OOMKilled at its end, however it ends. */
+function howEnded({ reason, exitCode, signal }: Terminated): string {
+  if (reason === OOM_KILLED && exitCode === KILLED) return OOM_KILLED
+  return signal ? `signal ${signal}` : howExited(exitCode)
+}
+
+/**
+ * Evicted for its own use of the disk, and not because the node had to give something up: then Kubernetes calls it a disruption. The jobs'
+ * own doing, as memory is, also while the pod was being removed.
+ */
+function hasUsedTooMuch(pod: Pod): boolean {
+  return pod.status?.reason === 'Evicted' && disruptionOf(pod) === undefined
 }
 
 /** 128 + n is how a shell and the kubelet tell of signal n. */
@@ -110,11 +130,18 @@ function howExited(exitCode: number): string {
 }
 
 function whyEnded(pod: Pod): string | undefined {
-  const disruption = conditionOf(pod, 'DisruptionTarget')
-  if (disruption?.status === 'True')
-    return `the pod was disrupted: ${disruption.reason ?? 'DisruptionTarget'}`
-  if (pod.status?.phase === 'Failed' && pod.status.reason) return `the pod failed: ${pod.status.reason}`
-  return undefined
+  const { phase, reason, message = '' } = pod.status ?? {}
+  if (phase === 'Failed' && reason) {
+    const said = message.trim().slice(0, MAX_MESSAGE)
+    return `the pod failed: ${reason}${said && `: ${said}`}`
+  }
+  const disruption = disruptionOf(pod)
+  return disruption && `the pod was disrupted: ${disruption.reason ?? 'DisruptionTarget'}`
+}
+
+function disruptionOf(pod: Pod): { reason?: string } | undefined {
+  const condition = conditionOf(pod, 'DisruptionTarget')
+  return condition?.status === 'True' ? condition : undefined
 }
 
 const BY_KUBELET = ['Evicted', 'NodeShutdown', 'Terminated', 'Preempting', 'DeadlineExceeded']
@@ -154,7 +181,7 @@ function lastWords({ state, lastState }: ContainerStatus): string {
   const ended = state?.terminated ?? lastState?.terminated
   if (!ended) return ''
   const hint = ended.exitCode === 78 ? ': the worker found its settings or its task files wrong' : ''
-  return `${ended.reason === 'OOMKilled' ? 'OOMKilled' : howExited(ended.exitCode)}${hint}; kubectl logs tells more`
+  return `${howEnded(ended)}${hint}; kubectl logs tells more`
 }
 
 function trouble(
@@ -164,7 +191,7 @@ function trouble(
   what: string,
   message: string,
 ): Trouble {
-  const said = message ? `: ${message.slice(0, 300)}` : ''
+  const said = message ? `: ${message.slice(0, MAX_MESSAGE)}` : ''
   return { reason, message: `container ${name} of pod ${pod.metadata.name}: ${what}${said}` }
 }
 

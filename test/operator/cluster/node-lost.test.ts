@@ -136,7 +136,14 @@ onTestbed('of a node that is lost', () => {
         state: 'held',
         crashes: 1,
         failures: [
-          { outcome: 'worker-lost', worker: lost?.name, message: expect.stringContaining('heartbeat') },
+          {
+            outcome: 'worker-lost',
+            message: expect.stringContaining('heartbeat'),
+            worker: lost?.name,
+            pod: lost?.pod,
+            node: 'node2',
+            maxRssBytes: expect.any(Number),
+          },
         ],
       })
     await eventually(completed(mail, ids), MINUTE)

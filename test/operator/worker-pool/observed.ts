@@ -46,6 +46,7 @@ export const podOf = (uid: string, pod: Partial<WorkerPod> = {}): WorkerPod => (
   templateHash: 'a',
   isMarked: false,
   guard: 'off',
+  isForced: false,
   deaths: [],
   ...pod,
 })

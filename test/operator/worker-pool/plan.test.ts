@@ -341,6 +341,27 @@ describe('what a dead worker held is put back', () => {
     const pods = [podOf('a', { state: 'ended', deaths: [whole] })]
     expect(plan({ ...three, pods }).reap).toEqual([{ ...reaped, ...whole }])
   })
+  test('by the worker itself, where its pod was deleted by force: it has no time left, and claims nothing before that', () => {
+    const isForced = true
+    const forced = { ...three, pods: [podOf('b'), podOf('c')], deletedPods: [podOf('a', { isForced })] }
+    const told = { worker: 'process-a:1', queue: 'shop.mail' }
+    expect(plan(forced)).toMatchObject({ reap: [], dismiss: [told], drain: expect.arrayContaining(['a']) })
+    // Its container had restarted once, or it waits for a finalizer.
+    const pods = [podOf('a', { isForced, deaths: [{ ...death, process: 'earlier' }] })]
+    expect(plan({ ...three, pods })).toMatchObject({ reap: [], dismiss: [told] })
+    const workers = [workerOf('a', 1, { isDraining: true })]
+    expect(plan({ ...forced, workers })).toMatchObject({ dismiss: [told], undrain: [] })
+  })
+  test('not by one that is dead, nor by one whose pod is only not seen any more or has its grace', () => {
+    const deletedPods = [podOf('a', { isForced: true })]
+    expect(plan({ ...three, deletedPods, workers: [workerOf('a', 1, { isAlive: false })] }).dismiss).toEqual(
+      [],
+    )
+    expect(plan({ ...three, deletedPods, workers: 'unknown' }).dismiss).toEqual([])
+    const without = { ...three, pods: [podOf('b'), podOf('c')] }
+    expect(plan({ ...without, deletedPods: [podOf('a')] }).dismiss).toEqual([])
+    expect(plan({ ...without, pods: [podOf('a', { state: 'terminating' })] }).dismiss).toEqual([])
+  })
   test('but never a worker of another pod', () => {
     expect(plan({ ...three, pods: [podOf('b', { deaths: [death] })] }).reap).toEqual([])
   })

@@ -11,6 +11,7 @@ import {
   QueueRefused,
   stirredChannel,
 } from 'millhand/queue'
+import { cancelChannel, DISMISSED } from '../../../worker-runtime/src/queue/keys.ts'
 import { census } from '../../census.ts'
 import { eventually } from '../../eventually.ts'
 import { redisUrl } from '../../redis.ts'
@@ -30,14 +31,13 @@ afterEach(async () => {
   expect((await census(redis, queue.name)).problems).toEqual([])
 })
 
-const register = (worker: string, podUid = worker) =>
+const register = (worker: string, podUid = worker, where = { pod: '', node: '' }) =>
   queue.register({
     worker,
     process: worker.split(':')[0] ?? '',
-    pod: '',
+    ...where,
     podUid,
     poolUid: '',
-    node: '',
     slots: 1,
     isolation: 'Spawn',
     isolationNote: '',
@@ -310,6 +310,49 @@ describe('a reap', () => {
     await queue.reap('p:1', 'sure', 'evicted', 'uncounted')
     const [first] = await claim('q:1', 1)
     expect(first).toMatchObject({ attempt: 1, crashes: 0 })
+    const job = await queue.job(first?.id ?? '')
+    expect(job).toMatchObject({
+      attempts: 1,
+      crashes: 0,
+      failures: [{ outcome: 'worker-lost', message: 'evicted' }],
+    })
+  })
+
+  test('tells where the worker was, and what its attempts had used when it last said so', async () => {
+    await register('p:1', 'uid', { pod: 'mail-abc', node: 'node2' })
+    const ids = ['short', 'long', 'shared']
+    await queue.enqueue(ids.map((id) => newJob('task', null, { id })))
+    const claims = await claim('p:1', 3)
+    const tokenOf = (wanted: string) => claims.find(({ id }) => id === wanted)?.token ?? ''
+    await queue.renew('p:1', [
+      { token: '0', maxRssBytes: 1, cpuUserMs: 1, cpuSystemMs: 1 },
+      { token: tokenOf('long'), maxRssBytes: 3e8, cpuUserMs: 700, cpuSystemMs: 20 },
+      { token: tokenOf('shared'), maxRssBytes: 5e10 },
+    ])
+    await queue.reap('p:1', 'sure', 'OOMKilled \ud83d')
+    const recordOf = async (id: string) => (await queue.job(id))?.failures[0]
+    const [short, long, shared] = await Promise.all(ids.map(recordOf))
+    const there = {
+      outcome: 'worker-lost',
+      message: 'OOMKilled \ufffd',
+      worker: 'p:1',
+      pod: 'mail-abc',
+      node: 'node2',
+    }
+    expect(short).toEqual({ ...there, endedAtMs: expect.any(Number) })
+    expect(long).toEqual({ ...short, maxRssBytes: 3e8, cpuUserMs: 700, cpuSystemMs: 20 })
+    expect(shared).toEqual({ ...short, maxRssBytes: 5e10 })
+  })
+
+  test('is not needed of a worker that is dismissed: it is told, and nobody else is', async () => {
+    const [heard, messages] = [[] as string[], connectRedis(redisUrl())]
+    for (const worker of ['p:1', 'q:1'])
+      await messages.subscribe(cancelChannel(queue.name, worker), (what) => heard.push(`${worker} ${what}`))
+    expect(await queue.dismiss('p:1')).toBe(true)
+    expect(await queue.dismiss('r:1')).toBe(false)
+    await eventually(() => heard.length > 0)
+    expect(heard).toEqual([`p:1 ${DISMISSED}`])
+    messages.close()
   })
 
   test('without evidence leaves a living worker alone', async () => {

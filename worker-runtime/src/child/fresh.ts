@@ -8,6 +8,7 @@ import {
   type Outcome,
   type RunningAttempt,
   type StopReason,
+  type Usage,
 } from './outcome.ts'
 import { Run } from './run.ts'
 import type { Spares, Taking } from './spares.ts'
@@ -60,6 +61,10 @@ export class InFreshChild implements RunningAttempt {
     this.#taking = taking
     this.#clock = clock
     this.outcome = this.#perform(startIn)
+  }
+
+  usage(): Usage {
+    return this.#run?.usage() ?? {}
   }
 
   stop(reason: StopReason, graceMs?: number): void {

@@ -3,7 +3,7 @@
 import type { IsolationMode } from '../config.ts'
 import type { FromChild, JobError, Stream, Usage } from './protocol.ts'
 
-export type { JobError } from './protocol.ts'
+export type { JobError, Usage } from './protocol.ts'
 
 export interface Children {
   readonly mode: IsolationMode
@@ -36,6 +36,8 @@ export interface AttemptHooks {
 export interface RunningAttempt {
   /** Never rejects. */
   readonly outcome: Promise<Outcome>
+  /** As last seen from outside; empty before that. */
+  usage(): Usage
   stop(reason: StopReason, graceMs?: number): void
 }
 

@@ -13,6 +13,7 @@ import {
   type Outcome,
   type RunningAttempt,
   type StopReason,
+  type Usage,
 } from './outcome.ts'
 import { Run } from './run.ts'
 import type { Spares } from './spares.ts'
@@ -237,6 +238,10 @@ class PooledAttempt implements RunningAttempt {
     this.outcome = new Promise((resolve) => {
       this.#settle = resolve
     })
+  }
+
+  usage(): Usage {
+    return this.running?.usage() ?? {}
   }
 
   stop(reason: StopReason, graceMs?: number): void {

@@ -14,7 +14,7 @@ import type {
 } from './outcome.ts'
 import { judge } from './outcome.ts'
 import { Lines, Tail } from './output.ts'
-import type { Stream } from './protocol.ts'
+import type { Stream, Usage } from './protocol.ts'
 import { GRACE_MS } from './stop.ts'
 
 const TAIL_BYTES = 16 * 1024
@@ -84,6 +84,12 @@ export class Run implements Occupant {
 
   outcome(): Outcome {
     return judge(this.#seen())
+  }
+
+  /** The processor time of a child that serves many jobs is not that of this one. */
+  usage(): Usage {
+    const { sample, once } = this.#child
+    return once || sample.maxRssBytes === undefined ? sample : { maxRssBytes: sample.maxRssBytes }
   }
 
   accepted(): void {
@@ -198,9 +204,7 @@ export class Run implements Occupant {
 
   #seen(): Seen {
     this.#lines?.end()
-    const { ending, sample, wasKilledByKernel, once } = this.#child
-    // The processor time of a child that serves many jobs is not that of this one.
-    const usage = once || sample.maxRssBytes === undefined ? sample : { maxRssBytes: sample.maxRssBytes }
+    const { ending, wasKilledByKernel } = this.#child
     return {
       accepted: this.isAccepted,
       ...(this.result ? { result: this.result } : {}),
@@ -210,7 +214,7 @@ export class Run implements Occupant {
       wasKilledByKernel,
       startedAtMs: this.#startedAtMs,
       endedAtMs: this.#endedAtMs,
-      usage,
+      usage: this.usage(),
       ...(this.#tail ? { output: this.#tail.text(), outputBytes: this.#outputBytes } : {}),
     }
   }

@@ -62,6 +62,9 @@ export interface AttemptRecord extends AttemptFacts {
   signal?: string
   output?: string
   worker?: string
+  /** Of a worker that was lost. */
+  pod?: string
+  node?: string
   startedAtMs?: number
   endedAtMs?: number
 }

@@ -41,7 +41,8 @@ export const keys: readonly Key[] = [
   {
     name: 'worker:<worker>',
     type: 'HASH',
-    holds: 'pod, pod uid, pool uid, node, slots, isolation, version, start, sequence number, ids to cancel',
+    holds:
+      'pod, pod uid, pool uid, node, slots, isolation, version, start, sequence number, ids to cancel, what attempts use',
     writtenBy: 'register, renew, resync, cancel, deregister, reap',
   },
   {
@@ -107,8 +108,8 @@ export const keys: readonly Key[] = [
   {
     name: 'cancel:<worker>',
     type: 'CHANNEL',
-    holds: 'the id of a held job that somebody cancels',
-    writtenBy: 'cancel',
+    holds: 'the id of a held job that somebody cancels; * when the worker is to end at once',
+    writtenBy: 'cancel, dismiss',
   },
   {
     name: 'stirred',
@@ -117,6 +118,9 @@ export const keys: readonly Key[] = [
     writtenBy: 'enqueue, retry, pause',
   },
 ]
+
+/** In the place of a job's id, none of which has such a character (scripts/dismiss.lua). */
+export const DISMISSED = '*'
 
 const QUEUE_NAME = /^[a-z0-9][a-z0-9._-]{0,126}$/
 

@@ -42,6 +42,14 @@ export interface Registration {
   version: string
 }
 
+/** What a running attempt has used when it was last looked at. */
+export interface UsedSoFar {
+  readonly token: string
+  readonly maxRssBytes?: number
+  readonly cpuUserMs?: number
+  readonly cpuSystemMs?: number
+}
+
 /** An attempt that ended, as the worker tells it to Redis. */
 export interface Settlement {
   readonly id: string
@@ -134,8 +142,12 @@ export class Queue {
     return { timeoutMs, dead }
   }
 
-  async renew(worker: string): Promise<Renewed> {
-    const answer = (await this.#run('renew', [worker])) as
+  /** What its attempts use is kept until it renews again, for the record of a dead worker's attempts. */
+  async renew(worker: string, used: readonly UsedSoFar[] = []): Promise<Renewed> {
+    const lines = used.map(({ token, maxRssBytes, cpuUserMs, cpuSystemMs }) =>
+      [token, ...[maxRssBytes, cpuUserMs, cpuSystemMs].map((amount) => amount ?? '-')].join(' '),
+    )
+    const answer = (await this.#run('renew', [worker, lines.join('\n')])) as
       | ['dead']
       | ['alive', number, number, string[], string[], (string | number)[]]
     if (answer[0] === 'dead') return { kind: 'dead' }
@@ -185,7 +197,9 @@ export class Queue {
     reason: string,
     counting: 'counted' | 'uncounted' = 'counted',
   ): Promise<number> {
-    const record = JSON.stringify({ outcome: 'worker-lost', message: reason, worker, endedAtMs: Date.now() })
+    // A reason that was cut may end in half a character, which Redis cannot read as JSON.
+    const message = reason.toWellFormed()
+    const record = JSON.stringify({ outcome: 'worker-lost', message, worker, endedAtMs: Date.now() })
     let putBack = 0
     for (;;) {
       const [done, left] = (await this.#run('reap', [worker, evidence, counting, record, seed(), SLICE])) as [
@@ -260,6 +274,11 @@ export class Queue {
 
   async undrain(podUids: readonly string[]): Promise<void> {
     await this.#run('drain', ['0', ...podUids])
+  }
+
+  /** Its pod has no time left: it hands back what it holds and ends. Drain the pod first. Answers whether somebody heard it. */
+  async dismiss(worker: string): Promise<boolean> {
+    return Number(await this.#run('dismiss', [worker])) > 0
   }
 
   async depth(): Promise<Depth> {

@@ -20,6 +20,7 @@ const VERBS = [
   'release',
   'pause',
   'drain',
+  'dismiss',
   'depth',
   'workers',
   'job',

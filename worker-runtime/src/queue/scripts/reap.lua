@@ -1,10 +1,10 @@
 -- Puts back what a dead worker held, in slices, so that the death of a worker with many jobs blocks nobody.
 -- KEYS  the queue
 -- ARGV  worker, 'sure' (its process has ended) or 'silent' (its heartbeat ran out), 'counted' or 'uncounted' crash, the record as
---       JSON, seed, jobs in this slice
+--       JSON, seed, jobs in this slice. Pod, node and what the attempt used are added to the record
 -- returns  {how many were put back, how many are left}, or {-1, 0} when the worker is alive
 -- Safe to run twice and to interrupt: the first slice marks it dead, its entries go only when it holds nothing any more.
-local worker, sure, counted, record = ARGV[1], ARGV[2] == 'sure', ARGV[3] == 'counted', ARGV[4]
+local worker, sure, counted, record = ARGV[1], ARGV[2] == 'sure', ARGV[3] == 'counted', cjson.decode(ARGV[4])
 math.randomseed(tonumber(ARGV[5]))
 even_when_full()
 local now, set = now_ms(), settings()
@@ -16,6 +16,17 @@ if alive_until ~= 0 then
   redis.call('ZADD', Q .. 'workers', 0, worker)
 end
 
+local pod, node, lines = unpack(redis.call('HMGET', Q .. 'worker:' .. worker, 'pod', 'node', 'used'))
+record.pod, record.node = pod ~= '' and pod or nil, node ~= '' and node or nil
+local used = {}
+for token, rss, user, system in string.gmatch(lines or '', '(%S+) (%S+) (%S+) (%S+)') do
+  used[token] = { tonumber(rss), tonumber(user), tonumber(system) }
+end
+local function record_of(token)
+  record.maxRssBytes, record.cpuUserMs, record.cpuSystemMs = unpack(used[token] or {}, 1, 3)
+  return cjson.encode(record)
+end
+
 local held_key = Q .. 'held:' .. worker
 local entries = redis.call('HSCAN', held_key, 0, 'COUNT', ARGV[6])[2]
 local done = {}
@@ -23,7 +34,12 @@ for i = 1, math.min(#entries, 2 * tonumber(ARGV[6])), 2 do done[#done + 1] = ent
 if #done > 0 then redis.call('HDEL', held_key, unpack(done)) end
 for n, id in ipairs(done) do
   local held = parse_held(entries[2 * n])
-  if counted then try_again(id, held, record, true, false, now, set) else hand_back(id, held, now, set) end
+  local its_record = record_of(held.token)
+  if counted then
+    try_again(id, held, its_record, true, false, now, set)
+  else
+    hand_back(id, held, now, set, its_record)
+  end
 end
 count('lost', #done)
 count('busy', -#done)
