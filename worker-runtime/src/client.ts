@@ -2,20 +2,23 @@
 // become one call to Redis.
 import { fromEnvironment } from './config.ts'
 import { type EndedJob, type JobOptions, type NewJob, newJob, parseEnded } from './job.ts'
+import type { RedisAccess } from './queue/address.ts'
+import { type Connection, RedisUnavailable } from './queue/connection.ts'
 import type { AttemptRecord, JobDetails, JobState } from './queue/depth.ts'
 import { doneChannel, queueName } from './queue/keys.ts'
 import { type Enqueued, openQueue, type Queue } from './queue/queue.ts'
-import { type Connection, connectRedis, RedisUnavailable } from './queue/redis.ts'
+import { connectRedis } from './queue/redis.ts'
 import type { AnyTask, Task, TaskInput, TaskName, TaskOutput } from './task.ts'
 
 export type { JobOptions, Priority } from './job.ts'
+export type { RedisAccess } from './queue/address.ts'
+export { RedisUnavailable } from './queue/connection.ts'
 export type { AttemptRecord, JobDetails, JobState } from './queue/depth.ts'
 export { QueueRefused } from './queue/queue.ts'
-export { RedisUnavailable } from './queue/redis.ts'
 
 export interface ClientOptions {
-  /** redis://user:password@host:port or rediss://…; default: MILLHAND_REDIS_URL. */
-  redis?: string | undefined
+  /** Like redis://user:password@host:6379, or with certificates; default: MILLHAND_REDIS_URL and what goes with it. */
+  redis?: string | RedisAccess | undefined
   /** The namespace of the queues; default: MILLHAND_NAMESPACE, else `default`. */
   namespace?: string | undefined
   /** How long a call may take while Redis is away before it fails with RedisUnavailable; ms, default 10,000. */
@@ -81,19 +84,19 @@ export function connect(options: ClientOptions = {}): Client {
 export class Client {
   readonly #redis: Connection
   readonly #options: ClientOptions
-  readonly #url: string
+  readonly #access: string | RedisAccess
   readonly #queues = new Map<string, ClientQueue>()
   #messages: Connection | undefined
 
   constructor(options: ClientOptions) {
-    const url = options.redis ?? fromEnvironment().redisUrl
-    if (!url)
+    const access = options.redis ?? fromEnvironment().redis
+    if (!access)
       throw new TypeError(
         'no Redis is given: set the option redis or MILLHAND_REDIS_URL, like redis://127.0.0.1:6379',
       )
-    this.#url = url
+    this.#access = access
     this.#options = options
-    this.#redis = connectRedis(url, this.#connectionOptions('client'))
+    this.#redis = connectRedis(access, this.#connectionOptions('client'))
   }
 
   /** The queue of a TaskQueue by its name; the namespace is the client's. */
@@ -102,7 +105,7 @@ export class Client {
     if (known) return known
     const fullName = queueName(this.#options.namespace ?? fromEnvironment().namespace, name)
     const messages = () => {
-      this.#messages ??= connectRedis(this.#url, this.#connectionOptions('results'))
+      this.#messages ??= connectRedis(this.#access, this.#connectionOptions('results'))
       return this.#messages
     }
     const opened = new ClientQueue(openQueue(this.#redis, fullName), messages, this.#deadlineMs)

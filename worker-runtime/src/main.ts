@@ -10,6 +10,7 @@ import { type Health, type HttpServer, healthPage, livePage, serveHttp } from '.
 import { createLog, type Log } from './log.ts'
 import { Membership } from './membership.ts'
 import type { Metrics } from './metrics.ts'
+import { parseAddress, type RedisAccess } from './queue/address.ts'
 import { checkedQueueName, queueName } from './queue/keys.ts'
 import { openQueue } from './queue/queue.ts'
 import { connectRedis } from './queue/redis.ts'
@@ -20,7 +21,10 @@ import { Worker } from './worker.ts'
 const HELP = `millhand-worker FILE...   runs the jobs of queues with the tasks that the files define
 
 Settings come from the environment:
-  MILLHAND_REDIS_URL               where the queues live, like redis://127.0.0.1:6379
+  MILLHAND_REDIS_URL               where the queues live, like redis://127.0.0.1:6379,
+                                   redis+sentinel://host:26379,host/name or redis+cluster://host,host; rediss for TLS
+  MILLHAND_REDIS_CA, MILLHAND_REDIS_CERT, MILLHAND_REDIS_KEY
+                                   for TLS with a private authority or client certificates: the PEM texts
   MILLHAND_QUEUES                  JSON, like [{"name":"mail","weight":1}]
   MILLHAND_NAMESPACE               default: default
   MILLHAND_SLOTS                   jobs at once; default: 1
@@ -91,8 +95,8 @@ async function runWorker(config: Config): Promise<void> {
         onBroken: broken.reject,
       }),
   )
-  const waker = new Waker(redis.blocking, log, onChange)
-  const worker = new Worker({ members, children, waker, slots: config.slots, log, recorder: http?.metrics })
+  const wakers = wakersFor(config, members, log, onChange)
+  const worker = new Worker({ members, children, wakers, slots: config.slots, log, recorder: http?.metrics })
   http?.metrics.watch({
     busySlots: () => worker.running,
     isRedisUp: () => members.every((member) => member.isSure),
@@ -142,10 +146,19 @@ async function prepareChildren(
   return children
 }
 
-function connectAll({ redisUrl }: Config) {
-  // Short enough that a dead connection is replaced and the heartbeat renewed before it runs out.
-  const connect = (name: string) => connectRedis(redisUrl, { name: `millhand-${name}`, deadlineMs: 2_500 })
-  return { commands: connect('worker'), blocking: connect('wake'), messages: connect('messages') }
+/** The deadline is short enough that a dead connection is replaced and the heartbeat renewed before it runs out. */
+function connectTo(redis: RedisAccess, name: string) {
+  return connectRedis(redis, { name: `millhand-${name}`, deadlineMs: 2_500 })
+}
+
+function connectAll({ redis }: Config) {
+  return { commands: connectTo(redis, 'worker'), messages: connectTo(redis, 'messages') }
+}
+
+/** One for all queues; in a Cluster one for each. */
+function wakersFor({ redis }: Config, members: readonly Membership[], log: Log, onWake: () => void): Waker[] {
+  const groups = parseAddress(redis).form === 'cluster' ? members.map((member) => [member]) : [members]
+  return groups.map((group) => new Waker(connectTo(redis, 'wake'), group, log, onWake))
 }
 
 function registrationOf({ pod, slots }: Config, { mode, note }: Children) {
@@ -155,7 +168,7 @@ function registrationOf({ pod, slots }: Config, { mode, note }: Children) {
 
 /** Answers from now on; what counts nothing where nobody can ask is not even loaded. */
 async function answerHttp(
-  { httpPort, slots, redisUrl }: Config,
+  { httpPort, slots, redis }: Config,
   queues: readonly NamedQueue[],
   health: () => Health,
 ): Promise<{ metrics: Metrics; server: HttpServer } | undefined> {
@@ -164,15 +177,15 @@ async function answerHttp(
   const labels = new Map(queues.map(({ name, inRedis }) => [inRedis, name]))
   const metrics = createMetrics({ slots, queues: labels, nowMs: () => Date.now() })
   const pages = {
-    '/livez': () => livePage(health(), () => isRedisThere(redisUrl)),
+    '/livez': () => livePage(health(), () => isRedisThere(redis)),
     '/healthz': () => healthPage(health()),
     '/metrics': () => metrics.page(),
   }
   return { metrics, server: await serveHttp(httpPort, pages) }
 }
 
-async function isRedisThere(url: string): Promise<boolean> {
-  const connection = connectRedis(url, { name: 'millhand-probe', deadlineMs: 2_000 })
+async function isRedisThere(redis: RedisAccess): Promise<boolean> {
+  const connection = connectRedis(redis, { name: 'millhand-probe', deadlineMs: 2_000 })
   try {
     await connection.call('PING')
     return true

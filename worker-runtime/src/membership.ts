@@ -7,9 +7,10 @@
 // While unsure nothing is claimed or settled. The sequence number voids claims that are still on their way.
 import type { RunningAttempt } from './child/outcome.ts'
 import type { Log } from './log.ts'
+import { type Connection, RedisUnavailable } from './queue/connection.ts'
 import { cancelChannel } from './queue/keys.ts'
 import { type Claim, type Queue, QueueRefused, type Registration, type Settlement } from './queue/queue.ts'
-import { type Connection, RedisUnavailable } from './queue/redis.ts'
+
 import { RENEW_MS } from './queue/settings.ts'
 import { handedBack } from './settlement.ts'
 

@@ -83,8 +83,8 @@ async function enqueue({ queue, task, json, options }: Request, context: Context
     isInput ? await context.readInput() : json,
     isInput ? 'standard input' : 'the input',
   )
-  const { redisUrl, namespace } = addressOf(options, context)
-  const client = connect({ redis: redisUrl, namespace, deadlineMs: DEADLINE_MS })
+  const { redis, namespace } = addressOf(options, context)
+  const client = connect({ redis, namespace, deadlineMs: DEADLINE_MS })
   try {
     const clientQueue = client.queue(queue)
     const job = await clientQueue.enqueue(task, input as never, jobOptions(options))

@@ -1,6 +1,13 @@
 // The operator's connections to Redis: one pair per distinct server, for as long as a queue needs it. Asked by both controllers at each
 // reconcile.
-import { type Connection, connectRedis, type Log, openQueue, RedisUnavailable } from 'millhand/queue'
+import {
+  type Connection,
+  connectRedis,
+  type Log,
+  openQueue,
+  type RedisAccess,
+  RedisUnavailable,
+} from 'millhand/queue'
 import { isRefusal, type Place, type RedisProblem } from './problems.ts'
 import type { Secrets } from './secrets.ts'
 import { SeenQueue } from './seen-queue.ts'
@@ -22,7 +29,7 @@ const DEADLINE_MS = 2_500
 
 export class Servers {
   readonly #options: ServersOptions
-  /** By URL. */
+  /** By URL and certificates. */
   readonly #servers = new Map<string, Server>()
   /** Which server each queue was opened at last, by namespace and name in Redis. */
   readonly #places = new Map<string, Server>()
@@ -34,7 +41,7 @@ export class Servers {
   async open(queueName: string, place: Place): Promise<Opened> {
     const address = await this.#options.secrets.addressOf(place)
     if (address.kind === 'problem') return address
-    const server = this.#servers.get(address.url) ?? this.#connect(address.url)
+    const server = this.#serverOf(address.access)
     const key = `${place.namespace}/${queueName}`
     const before = this.#places.get(key)
     this.#places.set(key, server)
@@ -65,9 +72,12 @@ export class Servers {
     this.#servers.clear()
   }
 
-  #connect(url: string): Server {
-    const server = new Server(url, this.#options)
-    this.#servers.set(url, server)
+  #serverOf(access: RedisAccess): Server {
+    const key = JSON.stringify(access)
+    const known = this.#servers.get(key)
+    if (known) return known
+    const server = new Server(key, access, this.#options)
+    this.#servers.set(key, server)
     return server
   }
 
@@ -76,13 +86,13 @@ export class Servers {
     server.forget(key)
     if (server.queues.size > 0) return
     server.close()
-    this.#servers.delete(server.url)
+    this.#servers.delete(server.key)
   }
 }
 
 /** One Redis: a connection for commands, one for messages. */
 class Server {
-  readonly url: string
+  readonly key: string
   /** By namespace and name: two namespaces may look at one queue, if only one owns it. */
   readonly queues = new Map<string, SeenQueue>()
   readonly #options: ServersOptions
@@ -91,15 +101,15 @@ class Server {
   /** Waiting for a server that is known to be away would only keep others waiting. */
   #away: RedisUnavailable | undefined
 
-  constructor(url: string, options: ServersOptions) {
-    this.url = url
+  constructor(key: string, access: RedisAccess, options: ServersOptions) {
+    this.key = key
     this.#options = options
-    this.#commands = connectRedis(url, {
+    this.#commands = connectRedis(access, {
       name: 'millhand-operator',
       deadlineMs: DEADLINE_MS,
       onState: (state, error) => this.#turned(state, error),
     })
-    this.#messages = connectRedis(url, {
+    this.#messages = connectRedis(access, {
       name: 'millhand-operator-messages',
       deadlineMs: DEADLINE_MS,
       onState: (state) => {

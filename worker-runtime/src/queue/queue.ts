@@ -1,6 +1,7 @@
 // One queue in Redis: its verbs, with their arguments and answers typed. Used by the client, the worker, the CLI and the operator.
 import { randomInt } from 'node:crypto'
 import type { NewJob } from '../job.ts'
+import { type Connection, RedisUnavailable } from './connection.ts'
 import {
   type Depth,
   depthOf,
@@ -13,7 +14,6 @@ import {
   workersOf,
 } from './depth.ts'
 import { checkedQueueName, prefixOf } from './keys.ts'
-import { type Connection, RedisUnavailable } from './redis.ts'
 import { loadScripts, run, type Scripts, type Verb } from './scripts.ts'
 import type { QueueSettings } from './settings.ts'
 

@@ -1,53 +1,13 @@
-// The only file that knows the Redis client. A Connection outlives the clients it uses: a client that loses its socket, or owes an
+// The only file that knows the Redis client. A Connection to a server, or to the primary behind Sentinels, outlives the clients it uses: a client that loses its socket, or owes an
 // answer for too long, is thrown away and replaced, never revived, and every call that waited on it is told so.
 //
 //   connecting → ready → away → connecting → …      closed (from any, by close())
-import { Redis as Client } from 'ioredis'
+import { Redis as Client, type RedisOptions } from 'ioredis'
+import { addressText, parseAddress, type RedisAccess, type RedisAddress } from './address.ts'
+import { ClusterConnection } from './cluster.ts'
+import { type Connection, type ConnectionOptions, RedisUnavailable } from './connection.ts'
 
-/**
- * Redis did not do what was asked, or nobody knows whether it did (`maybeDone`): the answer was lost. REDIS_REFUSED: it is there, but
- * does not accept the credentials.
- */
-export class RedisUnavailable extends Error {
-  readonly code: 'REDIS_UNAVAILABLE' | 'REDIS_REFUSED'
-  readonly maybeDone: boolean
-  /** The jobs that were, or perhaps were, not enqueued; enqueueing them again with these ids is safe. */
-  readonly jobIds: readonly string[]
-  constructor(message: string, options: UnavailableOptions) {
-    super(message, { cause: options.cause })
-    this.code = options.code ?? 'REDIS_UNAVAILABLE'
-    this.name = 'RedisUnavailable'
-    this.maybeDone = options.maybeDone
-    this.jobIds = options.jobIds ?? []
-  }
-}
-
-interface UnavailableOptions {
-  maybeDone: boolean
-  cause?: unknown
-  code?: RedisUnavailable['code']
-  jobIds?: readonly string[]
-}
-
-export interface ConnectionOptions {
-  /** Shown in CLIENT LIST. */
-  name?: string
-  /** How long a call may take, waiting for a connection included; ms. */
-  deadlineMs?: number
-  onState?: (state: 'ready' | 'away', error?: Error) => void
-}
-
-export interface Connection {
-  readonly isReady: boolean
-  /** Resolves when connected; rejects with RedisUnavailable after the deadline. */
-  ready(): Promise<void>
-  call(command: string, ...args: (string | number)[]): Promise<unknown>
-  /** As call, with a deadline of its own: for commands that block. */
-  callWithin(deadlineMs: number, command: string, ...args: (string | number)[]): Promise<unknown>
-  /** Resolves when the server has confirmed; subscribed again by itself after every loss. A connection either subscribes or calls. */
-  subscribe(channel: string, onMessage: (message: string) => void): Promise<() => void>
-  close(): void
-}
+type ClientOptions = Omit<RedisOptions, 'replyMapping'>
 
 interface Pending {
   untilMs: number
@@ -63,12 +23,16 @@ const WEATHER =
 const ELSEWHERE = /MASTERDOWN|READONLY|UNBLOCKED|CLUSTERDOWN|LOADING/
 const REFUSED = /^(WRONGPASS|NOAUTH|NOPERM|ERR AUTH|ERR invalid password)/
 
-export function connectRedis(url: string, options: ConnectionOptions = {}): Connection {
-  return new ReplacingConnection(url, options)
+/** Throws TypeError for an address that is none. */
+export function connectRedis(access: string | RedisAccess, options: ConnectionOptions = {}): Connection {
+  const address = parseAddress(access)
+  if (address.form === 'cluster')
+    return new ClusterConnection(address, options, (node, own) => new ReplacingConnection(node, own))
+  return new ReplacingConnection(address, options)
 }
 
 class ReplacingConnection implements Connection {
-  readonly #url: string
+  readonly #address: RedisAddress
   readonly #options: ConnectionOptions
   readonly #deadlineMs: number
   readonly #pending = new Set<Pending>()
@@ -82,8 +46,8 @@ class ReplacingConnection implements Connection {
   #retryTimer: NodeJS.Timeout | undefined
   #watchTimer: NodeJS.Timeout | undefined
 
-  constructor(url: string, options: ConnectionOptions) {
-    this.#url = url
+  constructor(address: RedisAddress, options: ConnectionOptions) {
+    this.#address = address
     this.#options = options
     this.#deadlineMs = options.deadlineMs ?? 5_000
     this.#client = this.#connect()
@@ -145,17 +109,7 @@ class ReplacingConnection implements Connection {
   }
 
   #connect(): Client {
-    const client = new Client(this.#url, {
-      ...(this.#options.name && { connectionName: this.#options.name }),
-      retryStrategy: null as never,
-      autoResendUnfulfilledCommands: false,
-      autoResubscribe: false,
-      enableOfflineQueue: false,
-      maxRetriesPerRequest: 0,
-      connectTimeout: 5_000,
-      disconnectTimeout: 100,
-      keepAlive: 5_000,
-    })
+    const client = new Client(optionsOf(this.#address, this.#options.name))
     client.on('error', (error: Error) => {
       this.#lastError = withoutCommand(error)
     })
@@ -274,16 +228,39 @@ class ReplacingConnection implements Connection {
 
   #message(what: string): string {
     const because = this.#lastError ? ` (${this.#lastError.message})` : ''
-    return `${what}: ${addressOf(this.#url)}${because}`
+    return `${what}: ${addressText(this.#address)}${because}`
   }
 }
 
-/** Host and port only: a URL may carry a password. */
-export function addressOf(url: string): string {
-  try {
-    return new URL(url).host || 'redis'
-  } catch {
-    return 'an address that is no URL'
+/** A client that tries once: to connect again, to send again, to wait for better times is the Connection's. */
+function optionsOf({ form, hosts, ...address }: RedisAddress, name: string | undefined): ClientOptions {
+  const { db, username, password, tls, primaryName, sentinelUsername, sentinelPassword } = address
+  const options: ClientOptions = {
+    ...(name && { connectionName: name }),
+    ...(username && { username }),
+    ...(password && { password }),
+    ...(tls && { tls }),
+    db,
+    retryStrategy: () => null,
+    autoResendUnfulfilledCommands: false,
+    autoResubscribe: false,
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+    connectTimeout: 5_000,
+    disconnectTimeout: 100,
+    keepAlive: 5_000,
+  }
+  if (form !== 'sentinel') return { ...options, ...hosts[0] }
+  return {
+    ...options,
+    sentinels: [...hosts],
+    name: primaryName ?? '',
+    ...(sentinelUsername && { sentinelUsername }),
+    ...(sentinelPassword && { sentinelPassword }),
+    ...(tls && { sentinelTLS: tls, enableTLSForSentinelMode: true }),
+    sentinelRetryStrategy: () => null,
+    sentinelCommandTimeout: 2_000,
+    updateSentinels: false,
   }
 }
 

@@ -1,7 +1,7 @@
 // The verbs: one Lua script each, behind what all of them share (scripts/shared.lua). Called by queue.ts alone.
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import type { Connection } from './redis.ts'
+import type { Connection } from './connection.ts'
 import { defaultSettings, LAYOUT, LEASE_MS, RENEW_MS } from './settings.ts'
 
 const VERBS = [
@@ -49,7 +49,11 @@ export function loadScripts(clock = "redis.call('TIME')"): Scripts {
   return Object.fromEntries(VERBS.map((verb) => [verb, script(verb)])) as unknown as Scripts
 }
 
-/** Runs a verb on the queue with this prefix; a server that does not know the script yet gets it with the same call. */
+/**
+ * Runs a verb on the queue with this prefix; a server that does not know the script yet gets it with the same call. Two keys are named: while a
+ * Cluster moves a slot key by key, a script would find only some of a queue's keys, and a call with two keys of which one is missing is
+ * refused as a whole (TRYAGAIN). The prefix itself is never a key.
+ */
 export async function run(
   redis: Connection,
   script: Script,
@@ -57,10 +61,10 @@ export async function run(
   args: readonly (string | number)[],
 ): Promise<unknown> {
   try {
-    return await redis.call('EVALSHA', script.sha, 1, prefix, ...args)
+    return await redis.call('EVALSHA', script.sha, 2, prefix, `${prefix}config`, ...args)
   } catch (error) {
     if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error
-    return redis.call('EVAL', script.source, 1, prefix, ...args)
+    return redis.call('EVAL', script.source, 2, prefix, `${prefix}config`, ...args)
   }
 }
 

@@ -1,5 +1,5 @@
 // What kind of Redis it is, said aloud once at the start of a worker, because its settings decide what survives.
-import type { Connection } from './redis.ts'
+import type { Connection } from './connection.ts'
 
 export interface ServerFacts {
   version: string

@@ -1,5 +1,5 @@
 -- What every verb shares, put in front of each script. KEYS[1] is the prefix of the queue, mh:{<queue>}:, and routes the
--- call to its slot; all other keys are built from it. Where a job goes next is decided here and only here.
+-- call to its slot; all other keys are built from it (why a second one is named: scripts.ts). Where a job goes next is decided here and only here.
 --
 --   ready -> held -> completed          held -> delayed -> ready   (failed or crashed, with tries left)
 --            held -> ready (handed back)        held -> buried     (no tries left)
