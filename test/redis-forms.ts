@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Connection, connectRedis, type RedisAccess } from 'millhand/queue'
+import { type Connection, connectRedis, type RedisAccess, slotOf } from 'millhand/queue'
 import { eventually } from './eventually.ts'
 import { freePort } from './free-port.ts'
 import { RedisServer } from './redis-server.ts'
@@ -122,8 +122,21 @@ export class RedisCluster {
     return server
   }
 
-  /** Moves a slot with all its keys while clients use it. */
-  async moveSlot(slot: number, from: RedisServer, to: RedisServer): Promise<void> {
+  /** Slots that have keys. */
+  async busySlots(): Promise<number[]> {
+    const slots = new Set<number>()
+    for (const server of this.servers) {
+      const keys = (await ask(server, 'KEYS', '*')) as string[]
+      for (const key of keys) slots.add(slotOf(key))
+    }
+    return [...slots]
+  }
+
+  /** To the next primary, with all its keys, while clients use it. */
+  async moveSlot(slot: number): Promise<void> {
+    const from = await this.ownerOf(slot)
+    const primaries = await this.#primaries()
+    const to = primaries[(primaries.indexOf(from) + 1) % primaries.length] as RedisServer
     const [fromId, toId] = await Promise.all([from, to].map((server) => ask(server, 'CLUSTER', 'MYID')))
     await ask(to, 'CLUSTER', 'SETSLOT', slot, 'IMPORTING', String(fromId))
     await ask(from, 'CLUSTER', 'SETSLOT', slot, 'MIGRATING', String(toId))
@@ -135,8 +148,24 @@ export class RedisCluster {
     for (const server of [to, from]) await ask(server, 'CLUSTER', 'SETSLOT', slot, 'NODE', String(toId))
   }
 
+  /** The slot's primary and its replica change places; nothing is lost. */
+  async handOver(slot: number): Promise<void> {
+    const before = await this.ownerOf(slot)
+    const id = String(await ask(before, 'CLUSTER', 'MYID'))
+    const replicas = (await ask(before, 'CLUSTER', 'REPLICAS', id)) as string[]
+    const port = Number(/:(\d+)@/.exec(replicas[0] ?? '')?.[1])
+    const replica = this.servers.find((server) => server.port === port)
+    await eventually(() => ask(replica, 'CLUSTER', 'FAILOVER').then(() => true), PATIENCE)
+    await eventually(async () => (await this.ownerOf(slot)) !== before, PATIENCE)
+  }
+
   async remove(): Promise<void> {
     await Promise.all(this.servers.map((server) => server.remove()))
+  }
+
+  async #primaries(): Promise<RedisServer[]> {
+    const roles = await Promise.all(this.servers.map(roleOf))
+    return this.servers.filter((_, at) => roles[at] === 'master')
   }
 
   async #join(): Promise<void> {

@@ -4,12 +4,14 @@ import { randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import { type Client, type ClientQueue, connect, type EnqueueRequest, type JobHandle } from 'millhand/client'
 import {
+  accessVariables,
   type Connection,
   connectRedis,
   defaultSettings,
   openQueue,
   type Queue,
   type QueueSettings,
+  type RedisAccess,
 } from 'millhand/queue'
 import { eventually } from '../eventually.ts'
 import { History, judge } from '../history.ts'
@@ -30,7 +32,7 @@ export type Isolation = (typeof ISOLATIONS)[number]
 export class Scene {
   readonly namespace = `t${randomBytes(5).toString('hex')}`
   readonly history = new History()
-  readonly redisUrl: string
+  readonly access: RedisAccess
   readonly isolation: Isolation
   readonly redis: Connection
   readonly client: Client
@@ -40,11 +42,11 @@ export class Scene {
   readonly recorded = RECORDED
   readonly #pids = new Set<number>()
 
-  constructor(url = redisUrl(), isolation: Isolation = 'Fork') {
-    this.redisUrl = url
+  constructor(access: string | RedisAccess = redisUrl(), isolation: Isolation = 'Fork') {
+    this.access = typeof access === 'string' ? { url: access } : access
     this.isolation = isolation
-    this.redis = connectRedis(url)
-    this.client = connect({ redis: url, namespace: this.namespace })
+    this.redis = connectRedis(access)
+    this.client = connect({ redis: access, namespace: this.namespace })
     this.jobs = this.client.queue('jobs')
     this.queue = openQueue(this.redis, this.jobs.name)
   }
@@ -55,12 +57,13 @@ export class Scene {
 
   async worker(options: Partial<WorkerOptions> = {}): Promise<WorkerProcess> {
     const worker = await startWorker({
-      redisUrl: this.redisUrl,
+      redisUrl: this.access.url,
       namespace: this.namespace,
       queues: ['jobs'],
       modules: [RECORDED],
       isolation: this.isolation,
       ...options,
+      env: { ...defined(accessVariables(this.access)), ...options.env },
     })
     this.workers.push(worker)
     return worker
@@ -151,4 +154,10 @@ export function scene(
       await played.end()
     }
   }
+}
+
+function defined(variables: Record<string, string | undefined>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(variables).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  )
 }

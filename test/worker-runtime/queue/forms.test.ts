@@ -102,8 +102,6 @@ describe('in a Cluster', () => {
     const slot = slotOf(prefixOf(name))
     await queue.enqueue(Array.from({ length: 500 }, (_, at) => newJob('task', at)))
     const from = await cluster.ownerOf(slot)
-    const to = cluster.servers.slice(0, 3).find((server) => server !== from)
-    if (!to) throw new Error('there is no other primary')
     let enqueued = 500
     let isMoved = false
     const enqueueing = (async () => {
@@ -115,11 +113,11 @@ describe('in a Cluster', () => {
           (error) => expect((error as RedisUnavailable).maybeDone).toBe(false),
         )
     })()
-    await cluster.moveSlot(slot, from, to)
+    await cluster.moveSlot(slot)
     isMoved = true
     await enqueueing
     expect((await queue.depth()).ready).toBe(enqueued)
-    expect(await cluster.ownerOf(slot)).toBe(to)
+    expect(await cluster.ownerOf(slot)).not.toBe(from)
     expect((await census(redis, name)).problems).toEqual([])
   }, 60_000)
 

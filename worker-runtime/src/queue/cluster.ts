@@ -4,11 +4,10 @@
 //   call → owner of the slot → answer
 //             MOVED ↺ that node, from now on          ASK ↺ that node, this once          lost → who asked is told; the map is read again
 import { addressText, type HostPort, hostPortText, type RedisAddress } from './address.ts'
-import { type Connection, type ConnectionOptions, RedisUnavailable } from './connection.ts'
+import { type Command, type Connection, type ConnectionOptions, RedisUnavailable } from './connection.ts'
 import { slotOf } from './keys.ts'
 
 type Connect = (address: RedisAddress, options: ConnectionOptions) => Connection
-type Args = readonly (string | number)[]
 
 interface Node {
   readonly address: RedisAddress
@@ -62,17 +61,31 @@ export class ClusterConnection implements Connection {
     return this.callWithin(this.#options.deadlineMs ?? DEADLINE_MS, command, ...args)
   }
 
-  async callWithin(deadlineMs: number, command: string, ...args: (string | number)[]): Promise<unknown> {
+  callWithin(deadlineMs: number, ...command: Command): Promise<unknown> {
+    return this.#atOwner(deadlineMs, command, ({ connection }, leftMs) =>
+      connection.callWithin(leftMs, ...command),
+    )
+  }
+
+  callThen(deadlineMs: number, first: Command, then: Command): Promise<[unknown, unknown]> {
+    return this.#atOwner(deadlineMs, first, ({ connection }, leftMs) =>
+      connection.callThen(leftMs, first, then),
+    )
+  }
+
+  async #atOwner<T>(
+    deadlineMs: number,
+    command: Command,
+    send: (node: Node, leftMs: number) => Promise<T>,
+  ): Promise<T> {
     const untilMs = performance.now() + deadlineMs
-    const key = keyOf(command, args)
+    let node = await this.#nodeFor(keyOf(command), deadlineMs)
     let isAsking = false
-    let node = await this.#nodeFor(key, deadlineMs)
     for (let redirections = 0; ; redirections++) {
       try {
         const leftMs = Math.max(1, untilMs - performance.now())
-        return await (isAsking
-          ? asking(node, leftMs, command, args)
-          : node.connection.callWithin(leftMs, command, ...args))
+        if (isAsking) await askingAt(node)
+        return await send(node, leftMs)
       } catch (error) {
         if (error instanceof RedisUnavailable) this.#readMapSoon()
         const redirected = redirectionOf(error, node)
@@ -232,24 +245,16 @@ export class ClusterConnection implements Connection {
   }
 }
 
-/** Both leave in one piece, so nothing comes in between. */
-async function asking(
-  { connection }: Node,
-  deadlineMs: number,
-  command: string,
-  args: Args,
-): Promise<unknown> {
+/** Is on its way when this resolves; the command that follows in the same turn of the loop comes right behind it. */
+async function askingAt({ connection }: Node): Promise<void> {
   await connection.ready()
-  const asked = connection.callWithin(deadlineMs, 'ASKING')
-  const answer = connection.callWithin(deadlineMs, command, ...args)
-  await Promise.all([asked, answer])
-  return answer
+  connection.call('ASKING').catch(() => {})
 }
 
 /** The key that routes a command: of a script its first one, else its first argument; none for what is about a server. */
-function keyOf(command: string, args: Args): string | undefined {
-  if (command === 'EVALSHA' || command === 'EVAL') return String(args[2])
-  return KEYLESS.includes(command) ? undefined : String(args[0])
+function keyOf([name, ...args]: Command): string | undefined {
+  if (name === 'EVALSHA' || name === 'EVAL') return String(args[2])
+  return KEYLESS.includes(name) ? undefined : String(args[0])
 }
 const KEYLESS = ['PING', 'INFO', 'CONFIG', 'CLUSTER', 'TIME', 'ROLE', 'ACL', 'COMMAND']
 

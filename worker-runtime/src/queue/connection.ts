@@ -33,6 +33,8 @@ export interface ConnectionOptions {
   onState?: (state: 'ready' | 'away', error?: Error) => void
 }
 
+export type Command = readonly [name: string, ...args: (string | number)[]]
+
 export interface Connection {
   readonly isReady: boolean
   /** Resolves when connected; rejects with RedisUnavailable after the deadline. */
@@ -40,6 +42,8 @@ export interface Connection {
   call(command: string, ...args: (string | number)[]): Promise<unknown>
   /** As call, with a deadline of its own: for commands that block. */
   callWithin(deadlineMs: number, command: string, ...args: (string | number)[]): Promise<unknown>
+  /** Two calls on one connection to one server, with nothing in between: the second is about what the first one did. */
+  callThen(deadlineMs: number, first: Command, then: Command): Promise<[unknown, unknown]>
   /** Resolves when the server has confirmed; subscribed again by itself after every loss. A connection either subscribes or calls. */
   subscribe(channel: string, onMessage: (message: string) => void): Promise<() => void>
   close(): void

@@ -5,6 +5,6 @@ export { accessFrom, accessVariables, type HostPort, parseAddress, type RedisAcc
 export { type Connection, type ConnectionOptions, RedisUnavailable } from './connection.ts'
 export type { AttemptRecord, Depth, JobDetails, JobState, JobSummary, WorkerEntry } from './depth.ts'
 export { doneChannel, keys, prefixOf, queueName, slotOf, stirredChannel } from './keys.ts'
-export { type Enqueued, openQueue, Queue, QueueRefused } from './queue.ts'
+export { DURABILITIES, type Durability, type Enqueued, openQueue, Queue, QueueRefused } from './queue.ts'
 export { connectRedis } from './redis.ts'
 export { defaultSettings, LEASE_MS, type QueueSettings, RENEW_MS } from './settings.ts'

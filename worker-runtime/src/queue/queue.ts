@@ -1,7 +1,7 @@
 // One queue in Redis: its verbs, with their arguments and answers typed. Used by the client, the worker, the CLI and the operator.
 import { randomInt } from 'node:crypto'
 import type { NewJob } from '../job.ts'
-import { type Connection, RedisUnavailable } from './connection.ts'
+import { type Command, type Connection, RedisUnavailable } from './connection.ts'
 import {
   type Depth,
   depthOf,
@@ -14,18 +14,25 @@ import {
   workersOf,
 } from './depth.ts'
 import { checkedQueueName, prefixOf } from './keys.ts'
-import { loadScripts, run, type Scripts, type Verb } from './scripts.ts'
+import { loadScripts, run, runThen, type Scripts, type Verb } from './scripts.ts'
 import type { QueueSettings } from './settings.ts'
 
 /** Redis did what was asked of it, and the answer is no: `code` says which rule, the message how to go on. */
 export class QueueRefused extends Error {
-  readonly code: 'PAYLOAD_TOO_LARGE' | 'QUEUE_FULL' | 'NEWER_LAYOUT' | 'REDIS_FULL'
+  readonly code: 'PAYLOAD_TOO_LARGE' | 'QUEUE_FULL' | 'NEWER_LAYOUT' | 'REDIS_FULL' | 'NOT_DURABLE'
   constructor(code: QueueRefused['code'], message: string) {
     super(message)
     this.name = 'QueueRefused'
     this.code = code
   }
 }
+
+/**
+ * When an enqueue counts as done. fast: Redis has it in memory. fsync: it is on the primary's disk too. replicated: at least one replica has it
+ * in memory too.
+ */
+export type Durability = (typeof DURABILITIES)[number]
+export const DURABILITIES = ['fast', 'fsync', 'replicated'] as const
 
 export type Enqueued = 'created' | Exclude<JobState, 'unknown'>
 
@@ -109,12 +116,19 @@ export class Queue {
     this.#scripts = scripts
   }
 
-  /** Enqueues all in calls of at most 1,000 jobs or 1 MB; each call is done whole or not at all. Answers in the order of the jobs. */
-  async enqueue(jobs: readonly NewJob[]): Promise<Enqueued[]> {
+  /**
+   * Enqueues all in calls of at most 1,000 jobs or 1 MB; each call is done whole or not at all. Answers in the order of the jobs. What is not
+   * 'fast' keeps the connection waiting: use one for it alone.
+   */
+  async enqueue(jobs: readonly NewJob[], durability: Durability = 'fast'): Promise<Enqueued[]> {
+    if (durability !== 'fast') await this.#checkDurability(durability)
     const answers: Enqueued[] = []
     for (const part of callsOf(jobs)) {
       try {
-        const known = (await this.#run('enqueue', enqueueArgs(part))) as (number | Enqueued)[]
+        const args = enqueueArgs(part)
+        const known = (await (durability === 'fast'
+          ? this.#run('enqueue', args)
+          : this.#runConfirmed('enqueue', args, durability))) as (number | Enqueued)[]
         for (const _ of part) answers.push('created')
         const first = answers.length - part.length
         for (let i = 0; i < known.length; i += 2) answers[first + Number(known[i])] = known[i + 1] as Enqueued
@@ -289,13 +303,66 @@ export class Queue {
     return answers
   }
 
-  async #run(verb: Verb, args: readonly (string | number)[]): Promise<unknown> {
+  /** Throws RedisUnavailable where nobody confirms in time: what was asked is done, and may be lost with the primary. */
+  async #runConfirmed(verb: Verb, args: readonly string[], durability: Confirmed): Promise<unknown> {
+    const script = this.#scripts[verb]
+    const confirm = { command: confirmation(durability, CONFIRM_MS), deadlineMs: CONFIRM_MS + 2_500 }
+    const [answer, confirmed] = await this.#explained(
+      runThen(this.redis, script, this.#prefix, args, confirm),
+    )
+    const count = Number(Array.isArray(confirmed) ? confirmed[0] : confirmed)
+    if (count >= 1) return answer
+    const who = durability === 'fsync' ? 'the disk of the primary' : 'a replica'
+    throw new RedisUnavailable(`${who} did not confirm within ${CONFIRM_MS} ms`, { maybeDone: true })
+  }
+
+  /** Before anything is written: whether this server can promise that at all. */
+  async #checkDurability(durability: Confirmed): Promise<void> {
+    const key: Command = ['EXISTS', `${this.#prefix}config`]
+    if (durability === 'fsync') {
+      await this.redis.callThen(CONFIRM_MS, key, confirmation(durability, 1)).catch((error) => {
+        throw notDurable(error, this.name)
+      })
+      return
+    }
+    const [, role] = await this.redis.callThen(CONFIRM_MS, key, ['ROLE'])
+    const replicas = (role as [string, number, unknown[]])[2]
+    if (Array.isArray(replicas) && replicas.length > 0) return
+    throw new QueueRefused(
+      'NOT_DURABLE',
+      `${this.name}: durability replicated needs a replica, and this Redis has none`,
+    )
+  }
+
+  #run(verb: Verb, args: readonly (string | number)[]): Promise<unknown> {
+    return this.#explained(run(this.redis, this.#scripts[verb], this.#prefix, args))
+  }
+
+  async #explained<T>(answer: Promise<T>): Promise<T> {
     try {
-      return await run(this.redis, this.#scripts[verb], this.#prefix, args)
+      return await answer
     } catch (error) {
       throw error instanceof RedisUnavailable ? error : refusalOf(error, this.name)
     }
   }
+}
+
+type Confirmed = Exclude<Durability, 'fast'>
+
+/** How long a disk or a replica may take. */
+const CONFIRM_MS = 5_000
+
+const confirmation = (durability: Confirmed, withinMs: number): Command =>
+  durability === 'fsync' ? ['WAITAOF', 1, 0, withinMs] : ['WAIT', 1, withinMs]
+
+function notDurable(error: Error, queue: string): Error {
+  if (error instanceof RedisUnavailable) return error
+  const why = /unknown command/i.test(error.message)
+    ? 'this server is older: it needs Redis 7.2 or Valkey'
+    : /appendonly/.test(error.message)
+      ? 'this server keeps no append-only file: set appendonly yes'
+      : error.message
+  return new QueueRefused('NOT_DURABLE', `${queue}: durability fsync cannot be had: ${why}`)
 }
 
 function claimOf(id = '', entry = '', envelope = ''): Claim {

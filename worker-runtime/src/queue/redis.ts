@@ -5,7 +5,7 @@
 import { Redis as Client, type RedisOptions } from 'ioredis'
 import { addressText, parseAddress, type RedisAccess, type RedisAddress } from './address.ts'
 import { ClusterConnection } from './cluster.ts'
-import { type Connection, type ConnectionOptions, RedisUnavailable } from './connection.ts'
+import { type Command, type Connection, type ConnectionOptions, RedisUnavailable } from './connection.ts'
 
 type ClientOptions = Omit<RedisOptions, 'replyMapping'>
 
@@ -81,6 +81,11 @@ class ReplacingConnection implements Connection {
         },
       )
     })
+  }
+
+  async callThen(deadlineMs: number, first: Command, then: Command): Promise<[unknown, unknown]> {
+    await this.#readyClient(deadlineMs)
+    return Promise.all([this.callWithin(deadlineMs, ...first), this.callWithin(deadlineMs, ...then)])
   }
 
   async subscribe(channel: string, onMessage: (message: string) => void): Promise<() => void> {

@@ -1,7 +1,7 @@
 // The verbs: one Lua script each, behind what all of them share (scripts/shared.lua). Called by queue.ts alone.
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import type { Connection } from './connection.ts'
+import type { Command, Connection } from './connection.ts'
 import { defaultSettings, LAYOUT, LEASE_MS, RENEW_MS } from './settings.ts'
 
 const VERBS = [
@@ -54,17 +54,38 @@ export function loadScripts(clock = "redis.call('TIME')"): Scripts {
  * Cluster moves a slot key by key, a script would find only some of a queue's keys, and a call with two keys of which one is missing is
  * refused as a whole (TRYAGAIN). The prefix itself is never a key.
  */
-export async function run(
+export function run(
   redis: Connection,
   script: Script,
   prefix: string,
   args: readonly (string | number)[],
 ): Promise<unknown> {
+  return evaluated(script, prefix, args, ([name, ...rest]) => redis.call(name, ...rest))
+}
+
+/** The same, and right behind it a command about what was written. */
+export function runThen(
+  redis: Connection,
+  script: Script,
+  prefix: string,
+  args: readonly (string | number)[],
+  { command, deadlineMs }: { command: Command; deadlineMs: number },
+): Promise<[unknown, unknown]> {
+  return evaluated(script, prefix, args, (first) => redis.callThen(deadlineMs, first, command))
+}
+
+async function evaluated<T>(
+  { sha, source }: Script,
+  prefix: string,
+  args: readonly (string | number)[],
+  send: (command: Command) => Promise<T>,
+): Promise<T> {
+  const rest = [2, prefix, `${prefix}config`, ...args] as const
   try {
-    return await redis.call('EVALSHA', script.sha, 2, prefix, `${prefix}config`, ...args)
+    return await send(['EVALSHA', sha, ...rest])
   } catch (error) {
     if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error
-    return redis.call('EVAL', script.source, 2, prefix, `${prefix}config`, ...args)
+    return send(['EVAL', source, ...rest])
   }
 }
 
