@@ -7,4 +7,14 @@ export type { AttemptRecord, Depth, JobDetails, JobState, JobSummary, WorkerEntr
 export { doneChannel, keys, prefixOf, queueName, slotOf, stirredChannel } from './keys.ts'
 export { type Enqueued, openQueue, Queue, QueueRefused } from './queue.ts'
 export { connectRedis } from './redis.ts'
-export { defaultSettings, LEASE_MS, type QueueSettings, RENEW_MS } from './settings.ts'
+export { type Examination, examineServer } from './server.ts'
+export {
+  type Check,
+  isAtLeast,
+  type ServerFacts,
+  type ServerFinding,
+  type Severity,
+  serverText,
+  worstFirst,
+} from './server-findings.ts'
+export { defaultSettings, LAYOUT, LEASE_MS, type QueueSettings, RENEW_MS } from './settings.ts'

@@ -53,6 +53,10 @@ class ReplacingConnection implements Connection {
     this.#client = this.#connect()
   }
 
+  get form(): RedisAddress['form'] {
+    return this.#address.form
+  }
+
   get isReady(): boolean {
     return this.#isReady
   }
@@ -100,6 +104,10 @@ class ReplacingConnection implements Connection {
       throw error
     }
     return stop
+  }
+
+  async atEachServer<T>(ask: (server: Connection, name: string) => Promise<T>): Promise<T[]> {
+    return [await ask(this, addressText(this.#address))]
   }
 
   close(): void {
