@@ -257,6 +257,8 @@ function optionsOf({ form, hosts, ...address }: RedisAddress, name: string | und
     connectTimeout: 5_000,
     disconnectTimeout: 100,
     keepAlive: 5_000,
+    // One command less that a user must be allowed.
+    disableClientInfo: true,
   }
   if (form !== 'sentinel') return { ...options, ...hosts[0] }
   return {
