@@ -256,7 +256,7 @@ const rows: Row[] = [
     facts: { clock: { aheadMs: 3_200, uncertainMs: 100 } },
     check: 'Clock',
     severity: 'warning',
-    says: /3\.1 s ahead of this machine's\. Heartbeats, delays and retries use the server's alone/,
+    says: /3\.1 s ahead of that of the machine that asks\. Heartbeats, delays and retries use the server's alone/,
   },
   {
     facts: { clock: { aheadMs: -60_000, uncertainMs: 0 } },

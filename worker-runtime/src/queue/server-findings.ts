@@ -411,12 +411,12 @@ function clock({ clock: known }: ServerFacts, { before }: Judging): ServerFindin
   if (!known) return undefined
   const sure = Math.max(0, Math.abs(known.aheadMs) - known.uncertainMs)
   const isSkewed = sure > (before('Clock') === 'ok' ? LARGEST_SKEW_MS : 0.8 * LARGEST_SKEW_MS)
-  if (!isSkewed) return finding('Clock', 'ok', 'the clocks of the server and of this machine agree')
+  if (!isSkewed) return finding('Clock', 'ok', 'the clocks of the server and of the machine that asks agree')
   const side = known.aheadMs > 0 ? 'ahead of' : 'behind'
   return finding(
     'Clock',
     'warning',
-    `the server's clock is ${secondsText(sure)} ${side} this machine's. Heartbeats, delays and retries use the server's alone and are right; jobs that this machine enqueues for a time of day, and times that it shows, are off by as much`,
+    `the server's clock is ${secondsText(sure)} ${side} that of the machine that asks. Heartbeats, delays and retries use the server's alone and are right; jobs that such a machine enqueues for a time of day, and ages that it shows, are off by as much`,
     { remedy: 'let both machines set their clocks by NTP: chronyc tracking, or timedatectl' },
   )
 }
