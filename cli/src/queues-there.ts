@@ -28,15 +28,17 @@ export async function isNew(queue: Queue): Promise<boolean> {
 /** Every queue that was declared has `config`, every one that had a job has `counts`. */
 async function namesOfQueues(redis: Connection): Promise<string[]> {
   const names = new Set<string>()
-  let cursor = '0'
-  do {
-    const page = ['MATCH', `${prefixOf('*')}co*`, 'COUNT', 2_000, 'TYPE', 'hash'] as const
-    const [next, keys] = (await redis.call('SCAN', cursor, ...page)) as [string, string[]]
-    cursor = next
-    for (const key of keys) {
-      const [, name] = /^mh:\{([^{}]+)\}:(?:counts|config)$/.exec(key) ?? []
-      if (name !== undefined) names.add(name)
-    }
-  } while (cursor !== '0')
+  await redis.atEachServer(async (server) => {
+    let cursor = '0'
+    do {
+      const page = ['MATCH', `${prefixOf('*')}co*`, 'COUNT', 2_000, 'TYPE', 'hash'] as const
+      const [next, keys] = (await server.call('SCAN', cursor, ...page)) as [string, string[]]
+      cursor = next
+      for (const key of keys) {
+        const [, name] = /^mh:\{([^{}]+)\}:(?:counts|config)$/.exec(key) ?? []
+        if (name !== undefined) names.add(name)
+      }
+    } while (cursor !== '0')
+  })
   return [...names].sort()
 }

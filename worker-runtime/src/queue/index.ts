@@ -1,7 +1,16 @@
 // The export `millhand/queue`: what the worker, the CLI and the operator share. The only way to the layout in Redis.
 export { isJobId, type JobOptions, LANES, type NewJob, newJob, newJobId, type Priority } from '../job.ts'
 export { createLog, type Facts, LEVELS, type Level, type Log, silent } from '../log.ts'
-export { accessFrom, accessVariables, type HostPort, parseAddress, type RedisAccess } from './address.ts'
+export {
+  accessFrom,
+  accessVariables,
+  addressText,
+  type HostPort,
+  hostPortText,
+  parseAddress,
+  type RedisAccess,
+  type RedisAddress,
+} from './address.ts'
 export { type Connection, type ConnectionOptions, RedisUnavailable } from './connection.ts'
 export type { AttemptRecord, Depth, JobDetails, JobState, JobSummary, WorkerEntry } from './depth.ts'
 export { doneChannel, keys, prefixOf, queueName, slotOf, stirredChannel } from './keys.ts'

@@ -474,5 +474,6 @@ function counted(count: number, thing: string): string {
 const megabytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)}mb`
 
 function sizeText(bytes: number): string {
+  if (bytes < 10 * 2 ** 20) return `${(bytes / 2 ** 20).toFixed(1)} MiB`
   return bytes < GIB ? `${Math.round(bytes / 2 ** 20)} MiB` : `${(bytes / GIB).toFixed(1)} GiB`
 }
