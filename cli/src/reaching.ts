@@ -1,6 +1,6 @@
 // Why a Redis cannot be reached: its name, the network, TLS, whether it is a Redis at all, who may come in. Asks as little as it can, in
 // plain text, because it must also find out what is no Redis. For millhand doctor.
-import { connect as connectPlain, type Socket } from 'node:net'
+import { connect as connectPlain, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import {
   connectRedis,
@@ -153,8 +153,8 @@ function greet(at: HostPort, tls: RedisAddress['tls'] | 'any'): Promise<Greeting
         ? connectTls({
             ...at,
             ...(tls === 'any' ? { rejectUnauthorized: false } : tls),
-            // An address of numbers cannot be asked for by name.
-            ...(!/^[\d.:]+$/.test(at.host) && { servername: at.host }),
+            // A number cannot be asked for by name.
+            ...(isIP(at.host) === 0 && { servername: at.host }),
           })
         : connectPlain(at)
     } catch (error) {

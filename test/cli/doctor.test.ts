@@ -47,6 +47,8 @@ describe('a server that answers', () => {
   test('with nothing to mend: what it is, in a page, and success', async () => {
     await queueOf('idle').pause()
     await queueOf('idle').resume()
+    // What looks like a queue, but has no name of one, harms nobody who looks.
+    await redis.call('HSET', 'mh:{$(reboot) X}:config', 'layout', 1)
     const { code, stdout, stderr } = await doctor(['--redis', server.url, '--namespace', namespace])
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(stdout).toMatch(
