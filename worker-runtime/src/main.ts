@@ -11,10 +11,12 @@ import { createLog, type Log } from './log.ts'
 import { Membership } from './membership.ts'
 import type { Metrics } from './metrics.ts'
 import { parseAddress, type RedisAccess } from './queue/address.ts'
+import type { Connection } from './queue/connection.ts'
 import { checkedQueueName, queueName } from './queue/keys.ts'
 import { openQueue } from './queue/queue.ts'
 import { connectRedis } from './queue/redis.ts'
-import { lookAtServer } from './queue/server.ts'
+import { examineServer } from './queue/server.ts'
+import { isAtLeast, serverText } from './queue/server-findings.ts'
 import { Waker } from './waker.ts'
 import { Worker } from './worker.ts'
 
@@ -247,11 +249,13 @@ function sayWhoWeAre(config: Config, processName: string, log: Log): void {
   }
 }
 
-async function sayWhichServer(redis: ReturnType<typeof connectRedis>, log: Log): Promise<void> {
+async function sayWhichServer(redis: Connection, log: Log): Promise<void> {
   try {
-    const { version: server, warnings } = await lookAtServer(redis)
-    log.info('connected', { server })
-    for (const warning of warnings) log.warn(warning)
+    const { servers, findings } = await examineServer(redis, { nowMs: () => Date.now() })
+    log.info('connected', { server: [...new Set(servers.map(serverText))].join(', ') })
+    for (const { severity, message: found, ...facts } of findings)
+      if (isAtLeast(severity, 'warning'))
+        log[severity === 'problem' ? 'error' : 'warn']('Redis does not suit a queue', { found, ...facts })
   } catch (error) {
     log.debug('could not ask the server about itself', { error })
   }

@@ -1,5 +1,11 @@
 // A queue and what was last seen of it. Two controllers and several pools ask; Redis is asked once.
-import { type Connection, type Queue, type RedisUnavailable, stirredChannel } from 'millhand/queue'
+import {
+  type Connection,
+  type Queue,
+  type RedisUnavailable,
+  type ServerFinding,
+  stirredChannel,
+} from 'millhand/queue'
 import type { Place } from './problems.ts'
 import { lookAt, type QueueView } from './view.ts'
 
@@ -11,6 +17,7 @@ export interface SeenQueueOptions {
   /** What to throw while the server is known to be away. */
   away: () => RedisUnavailable | undefined
   isReady: () => boolean
+  examine: () => Promise<readonly ServerFinding[] | 'unknown'>
   /** Monotonic, ms. */
   nowMs: () => number
 }
@@ -92,6 +99,11 @@ export class SeenQueue {
     } finally {
       if (this.#looking?.look === look) this.#looking = undefined
     }
+  }
+
+  /** What of its server suits a queue and what does not; of some minutes ago at most. */
+  examineServer(): Promise<readonly ServerFinding[] | 'unknown'> {
+    return this.#options.examine()
   }
 
   #reachable(): Queue {

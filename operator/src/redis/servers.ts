@@ -11,6 +11,7 @@ import {
 import { isRefusal, type Place, type RedisProblem } from './problems.ts'
 import type { Secrets } from './secrets.ts'
 import { SeenQueue } from './seen-queue.ts'
+import { Suitability } from './suitability.ts'
 
 export interface ServersOptions {
   secrets: Secrets
@@ -21,6 +22,7 @@ export interface ServersOptions {
   log: Log
   /** Monotonic, ms. */
   nowMs: () => number
+  wallMs: () => number
 }
 
 export type Opened = { kind: 'open'; seen: SeenQueue } | RedisProblem
@@ -98,6 +100,7 @@ class Server {
   readonly #options: ServersOptions
   readonly #commands: Connection
   readonly #messages: Connection
+  readonly #suitability: Suitability
   /** Waiting for a server that is known to be away would only keep others waiting. */
   #away: RedisUnavailable | undefined
 
@@ -109,6 +112,8 @@ class Server {
       deadlineMs: DEADLINE_MS,
       onState: (state, error) => this.#turned(state, error),
     })
+    const { nowMs, wallMs } = options
+    this.#suitability = new Suitability({ redis: this.#commands, nowMs, wallMs })
     this.#messages = connectRedis(access, {
       name: 'millhand-operator-messages',
       deadlineMs: DEADLINE_MS,
@@ -127,6 +132,7 @@ class Server {
       place,
       away: () => this.#away,
       isReady: () => this.#commands.isReady,
+      examine: () => this.#suitability.findings(),
     })
     this.queues.set(key, seen)
     if (this.#messages.isReady) seen.listen(this.#messages)
@@ -148,6 +154,7 @@ class Server {
     const code = isRefusal(error) ? 'REDIS_REFUSED' : 'REDIS_UNAVAILABLE'
     const away = new RedisUnavailable('the server is away', { maybeDone: false, code, cause: error })
     this.#away = state === 'away' ? away : undefined
+    if (state === 'ready') this.#suitability.forget()
     const queues = [...this.queues.keys()].slice(0, 10)
     this.#options.log.info(state === 'ready' ? 'connected to Redis' : 'lost Redis', { queues })
     for (const seen of this.queues.values()) seen.stir()

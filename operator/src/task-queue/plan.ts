@@ -1,6 +1,7 @@
 // What a TaskQueue's status says, decided from what was observed. Pure.
 import { conditionsOf, type Finding, hasTurned, isSame, turned } from '../resources/conditions.ts'
 import type { ObservedTaskQueue, TaskQueueStatus } from './observe.ts'
+import { redisSuitable } from './suitable.ts'
 
 export interface TaskQueuePlan {
   /** Absent: what is written is still true, or was written a moment ago. */
@@ -38,6 +39,7 @@ function findingsOf({ queue, redis }: ObservedTaskQueue): Finding[] {
   return [
     ready(redis, queue.queueName),
     redisReachable(redis),
+    suitable(redis),
     suspended(queue.suspend, redis),
     stalled(redis),
   ]
@@ -70,6 +72,12 @@ function redisReachable(redis: ObservedTaskQueue['redis']): Finding {
     return { type: 'RedisReachable', status: 'True', reason: 'Connected', message: 'Redis answers' }
   const status = redis.reason === 'RedisUnreachable' || redis.reason === 'RedisRefused' ? 'False' : 'Unknown'
   return { type: 'RedisReachable', status, reason: redis.reason, message: redis.message }
+}
+
+function suitable(redis: ObservedTaskQueue['redis']): Finding {
+  if (redis.kind === 'open') return redisSuitable(redis.server)
+  const reason = redis.kind === 'taken' ? 'NameTaken' : redis.reason
+  return { type: 'RedisSuitable', status: 'Unknown', reason, message: 'Redis was not examined: see Ready' }
 }
 
 function suspended(isSuspended: boolean, redis: ObservedTaskQueue['redis']): Finding {
@@ -139,7 +147,11 @@ function sameButForTimes(next: TaskQueueStatus, before: TaskQueueStatus | undefi
 
 /** Good news is told once it was bad before. */
 function isNews({ type, status }: Finding): boolean {
-  return type === 'Ready' || (type === 'Suspended' && status === 'True')
+  return (
+    type === 'Ready' ||
+    (type === 'Suspended' && status === 'True') ||
+    (type === 'RedisSuitable' && status === 'False')
+  )
 }
 
 function pick<T extends object, K extends keyof T>(object: T | undefined, names: K[]): Partial<Pick<T, K>> {

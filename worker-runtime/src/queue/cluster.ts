@@ -28,6 +28,7 @@ const DEADLINE_MS = 5_000
 const ASKED_AT_ONCE = 3
 
 export class ClusterConnection implements Connection {
+  readonly form = 'cluster'
   readonly #address: RedisAddress
   readonly #options: ConnectionOptions
   readonly #connect: Connect
@@ -111,6 +112,23 @@ export class ClusterConnection implements Connection {
     }
   }
 
+  /** On connections for this alone: most nodes may serve no queue of ours. */
+  async atEachServer<T>(ask: (server: Connection, name: string) => Promise<T>): Promise<T[]> {
+    await this.ready()
+    const primaries = [...new Set(this.#owners.filter(Boolean))]
+    return Promise.all(
+      primaries.map(async (name) => {
+        const address: RedisAddress = { ...this.#address, form: 'server', hosts: [hostPortOf(name)] }
+        const connection = this.#connect(address, { name: 'millhand-look', deadlineMs: MAP_DEADLINE_MS })
+        try {
+          return await ask(connection, name)
+        } finally {
+          connection.close()
+        }
+      }),
+    )
+  }
+
   close(): void {
     this.#isClosed = true
     clearTimeout(this.#readAgain)
@@ -128,11 +146,7 @@ export class ClusterConnection implements Connection {
   }
 
   #nodeAt(text: string): Node {
-    const colon = text.lastIndexOf(':')
-    return this.#node({
-      host: text.slice(0, colon).replace(/^\[|\]$/g, ''),
-      port: Number(text.slice(colon + 1)),
-    })
+    return this.#node(hostPortOf(text))
   }
 
   #node({ host, port }: HostPort): Node {
@@ -243,6 +257,11 @@ export class ClusterConnection implements Connection {
   #unavailable(why: string, cause?: unknown): RedisUnavailable {
     return new RedisUnavailable(`${why}: ${addressText(this.#address)}`, { maybeDone: false, cause })
   }
+}
+
+function hostPortOf(text: string): HostPort {
+  const colon = text.lastIndexOf(':')
+  return { host: text.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(text.slice(colon + 1)) }
 }
 
 /** Is on its way when this resolves; the command that follows in the same turn of the loop comes right behind it. */

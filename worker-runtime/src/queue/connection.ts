@@ -1,4 +1,5 @@
 // What a connection to Redis promises, in whatever form Redis comes (redis.ts, cluster.ts).
+import type { RedisAddress } from './address.ts'
 
 /**
  * Redis did not do what was asked, or nobody knows whether it did (`maybeDone`): the answer was lost. REDIS_REFUSED: it is there, but
@@ -36,6 +37,7 @@ export interface ConnectionOptions {
 export type Command = readonly [name: string, ...args: (string | number)[]]
 
 export interface Connection {
+  readonly form: RedisAddress['form']
   readonly isReady: boolean
   /** Resolves when connected; rejects with RedisUnavailable after the deadline. */
   ready(): Promise<void>
@@ -46,5 +48,7 @@ export interface Connection {
   callThen(deadlineMs: number, first: Command, then: Command): Promise<[unknown, unknown]>
   /** Resolves when the server has confirmed; subscribed again by itself after every loss. A connection either subscribes or calls. */
   subscribe(channel: string, onMessage: (message: string) => void): Promise<() => void>
+  /** Asks the one server, or each primary of a Cluster; `name` is its host:port. For what is about servers, not about keys. */
+  atEachServer<T>(ask: (server: Connection, name: string) => Promise<T>): Promise<T[]>
   close(): void
 }

@@ -53,6 +53,10 @@ class ReplacingConnection implements Connection {
     this.#client = this.#connect()
   }
 
+  get form(): RedisAddress['form'] {
+    return this.#address.form
+  }
+
   get isReady(): boolean {
     return this.#isReady
   }
@@ -105,6 +109,10 @@ class ReplacingConnection implements Connection {
       throw error
     }
     return stop
+  }
+
+  async atEachServer<T>(ask: (server: Connection, name: string) => Promise<T>): Promise<T[]> {
+    return [await ask(this, addressText(this.#address))]
   }
 
   close(): void {
@@ -254,6 +262,8 @@ function optionsOf({ form, hosts, ...address }: RedisAddress, name: string | und
     connectTimeout: 5_000,
     disconnectTimeout: 100,
     keepAlive: 5_000,
+    // One command less that a user must be allowed.
+    disableClientInfo: true,
   }
   if (form !== 'sentinel') return { ...options, ...hosts[0] }
   return {
