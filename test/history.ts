@@ -1,5 +1,6 @@
 // The history of a run: every process appends what it did to one file, and the checker judges the promises from that file and from
-// a census of Redis alone, knowing nothing of what the test meant to do.
+// a census of Redis alone, knowing nothing of what the test meant to do. What happens where there is no such file, in pods, is recorded
+// elsewhere and added.
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -13,6 +14,8 @@ export interface HistoryEvent {
   job: string
   attempt?: number
   pid?: number
+  /** Of a task in a pod. */
+  podUid?: string
   atMs: number
   detail?: string
 }
@@ -22,6 +25,11 @@ export class History {
 
   add(event: Omit<HistoryEvent, 'atMs'>): void {
     appendFileSync(this.file, `${JSON.stringify({ ...event, atMs: Date.now() })}\n`)
+  }
+
+  /** Events as lines. The same line twice is one event whose receipt was lost. */
+  addRecorded(lines: readonly string[]): void {
+    appendFileSync(this.file, [...new Set(lines)].map((line) => `${line}\n`).join(''))
   }
 
   events(): HistoryEvent[] {
@@ -64,7 +72,8 @@ export async function judge(
   const { states, problems: layout } = await census(redis, queue)
   problems.push(...layout)
   const started = Map.groupBy(history.of('started'), ({ job }) => job)
-  for (const { job } of history.of('acknowledged')) {
+  const acknowledged = new Set(history.of('acknowledged').map(({ job }) => job))
+  for (const job of acknowledged) {
     const state = states.get(job)
     if (!state || !ends.includes(state))
       problems.push(`${job} was acknowledged and is now ${state ?? 'nowhere'}`)
@@ -73,7 +82,7 @@ export async function judge(
     if (starts > 1 + faults) problems.push(`${job} ran ${starts} times with ${faults} faults`)
   }
   for (const [job] of states)
-    if (history.of('acknowledged', job).length === 0) problems.push(`${job} is there but was never enqueued`)
+    if (!acknowledged.has(job)) problems.push(`${job} is there but was never enqueued`)
   const depth = await openQueue(redis, queue).depth()
   if (depth.busy !== 0) problems.push(`${depth.busy} jobs are still held`)
   const { enqueued, completed, cancelled } = depth.counts

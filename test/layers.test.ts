@@ -98,7 +98,7 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
     because: 'resources are pure',
   },
   {
-    from: /^operator\/src\/worker-pool\/(plan|replicas|rates|victims|deployment|variables|findings|status|pods|memory)\.ts$/,
+    from: /^operator\/src\/worker-pool\/(plan|replicas|rates|victims|deployment|variables|findings|status|pods|memory|guards)\.ts$/,
     among: /^(operator|node:|millhand)/,
     only: /^operator\/src\/(resources|worker-pool)\/|^node:crypto$/,
     because: 'decisions are pure',

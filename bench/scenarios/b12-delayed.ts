@@ -15,7 +15,7 @@ export const b12: Scenario = {
   title: 'Delayed jobs',
   about:
     '100,000 jobs come due at one moment, ms from then to the start; and a million wait for a month: what an idle worker asks for more.',
-  peers: ['millhand-reuse', 'bullmq', 'asynq'],
+  peers: ['millhand-reuse', 'bullmq', 'asynq', 'asynq-eager'],
   variants: [TOGETHER, FAR],
   plays: (peer, variant) => variant === TOGETHER || peer === 'millhand-reuse',
   jobs: { warmUp: 0, most: 100_000 },

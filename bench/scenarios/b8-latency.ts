@@ -19,7 +19,7 @@ export const b8: Scenario = {
   title: 'From enqueue to start, at a rate',
   about:
     'Jobs come at random (Poisson), at a share of what the peer can enqueue and settle at once; ms from the planned enqueue to the start.',
-  peers: ['millhand-reuse', 'bullmq', 'asynq'],
+  peers: ['millhand-reuse', 'bullmq', 'asynq', 'asynq-eager'],
   variants: [...Object.keys(SHARES), EQUAL],
   plays: (peer, variant) => variant !== EQUAL || peer === 'millhand-reuse',
   jobs: { warmUp: 10_000, most: 0 },

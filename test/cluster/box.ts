@@ -8,12 +8,13 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmdirSync,
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { SERVICES } from './components.ts'
-import { childrenOf, isAlive, kill, markOf, type ProcessMark, until } from './processes.ts'
+import { childrenOf, isAlive, kill, killPid, markOf, type ProcessMark, until } from './processes.ts'
 import { run } from './run.ts'
 
 export interface Box {
@@ -25,6 +26,9 @@ export interface Box {
 
 /** Folders that Kubernetes and containerd use whatever they are told; inside the box each is an empty one in memory. */
 export const FOLDERS_OF_ITS_OWN = ['/run', '/var/lib', '/var/log']
+
+/** Of a node's control group: kubelet, containerd and what they start, but for the pods. */
+const MACHINE = 'machine'
 
 /** The kubelet sets these, and they belong to the whole machine: inside the box it finds them set already. */
 const KERNEL_SETTINGS = {
@@ -132,6 +136,27 @@ export function makeControlGroups(name: string, node: string): void {
   }
 }
 
+/** The command line that runs `command` as a part of a node: it, and whatever it starts, ends with `killNode`. */
+export function onNode(name: string, node: string, command: readonly string[]): string[] {
+  // Not the node's own group: with cgroup version 2 one that has groups below it holds no processes.
+  const group = join(nodeGroup(name, node), MACHINE)
+  return ['sh', '-c', 'mkdir -p "$0" && echo 0 > "$0/cgroup.procs" && exec "$@"', group, ...command]
+}
+
+/** Its machine first, so that it cannot tell of the end of its pods; these are cut off before they end, so that they cannot say goodbye. */
+export async function killNode(box: Box, name: string, node: string): Promise<void> {
+  const group = nodeGroup(name, node)
+  await killAll(() => processesIn(join(group, MACHINE)))
+  const networks = new Map(processesIn(group).map((pid) => [networkOf(pid), pid]))
+  networks.delete(networkOf(box.first.pid))
+  networks.delete(undefined)
+  const down = ['ip', 'link', 'set', 'eth0', 'down']
+  await Promise.all(
+    [...networks.values()].map((pid) => run(['nsenter', '--target', String(pid), '--net', ...down])),
+  )
+  await killAll(() => processesIn(group))
+}
+
 export async function removeControlGroups(name: string): Promise<void> {
   for (const root of controlGroupRoots()) {
     const top = join(root, name)
@@ -176,6 +201,43 @@ function controlGroupRoots(): string[] {
   return readdirSync(top, { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
     .map((entry) => join(top, entry.name))
+}
+
+/** One hierarchy is enough: a process of a pod is in the same group of each. */
+function nodeGroup(name: string, node: string): string {
+  const roots = controlGroupRoots()
+  const root = roots.find((path) => path.endsWith('/freezer')) ?? roots[0] ?? ''
+  return join(root, name, node)
+}
+
+/** Of a group and all groups below it. */
+function processesIn(group: string): number[] {
+  try {
+    const here = readFileSync(join(group, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean).map(Number)
+    const below = readdirSync(group, { withFileTypes: true }).filter((entry) => entry.isDirectory())
+    return [...here, ...below.flatMap((entry) => processesIn(join(group, entry.name)))]
+  } catch {
+    return [] // it is gone meanwhile
+  }
+}
+
+/** Absent when the process has ended. */
+function networkOf(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/net`)
+  } catch {
+    return undefined
+  }
+}
+
+async function killAll(list: () => number[]): Promise<void> {
+  const areGone = () => {
+    const pids = list()
+    for (const pid of pids) killPid(pid)
+    return pids.length === 0
+  }
+  if (!(await until(areGone, { withinMs: 10_000, everyMs: 5 })))
+    throw new Error(`processes ${list()} do not end`)
 }
 
 function removeDeepestFirst(path: string): boolean {

@@ -198,6 +198,28 @@ onTestbed('a cluster of single processes', () => {
   )
 
   test(
+    'a node loses its power: its pods are gone, nobody is told, and the others go on',
+    async () => {
+      const addressOf = (name: string) =>
+        cluster.kubectl(['get', 'pod', name, '-n', 'restricted', ...POD_ADDRESS])
+      const [lost, other] = await Promise.all(['on-second', 'server'].map(addressOf))
+      const answers = (address: string | undefined) =>
+        saysInside(
+          cluster,
+          `fetch('http://${address}:8080', { signal: AbortSignal.timeout(1_000) })
+            .then(() => console.log('answers'), ({ name }) => console.log(name))`,
+        )
+      expect(await answers(lost)).toBe('answers')
+      await cluster.cutPower('node2')
+      expect(await Promise.all([lost, other].map(answers))).toEqual(['TimeoutError', 'answers'])
+      const phase = ['-o', 'jsonpath={.status.phase}']
+      expect(await cluster.kubectl(['get', 'pod', 'on-second', '-n', 'restricted', ...phase])).toBe('Running')
+      await expect(cluster.cutPower('node9')).rejects.toThrow('no node node9')
+    },
+    MINUTE_MS,
+  )
+
+  test(
     'nothing is left after the end: no process, mount, interface, namespace, control group, file',
     async () => {
       const folder = join(cluster.kubeconfig, '..')

@@ -11,6 +11,8 @@ export interface ClusterOptions {
   /** Everything of the cluster lies in it; two clusters in two folders may stand side by side. */
   folder?: string
   nodes?: number
+  /** How long a node's kubelet may be silent until the node is NotReady. Kubernetes' own 50 s when absent; the testbed alone heeds it. */
+  nodeGraceSeconds?: number | undefined
   /** The cluster ends when this process ends, however it ends: for tests. Without it, only `stop` ends it. */
   endsWithMe?: boolean
   say?: (line: string) => void
@@ -38,6 +40,12 @@ export interface Cluster {
   tagImage(name: string, as: string): Promise<void>
   /** Resolves to the node's name when it is Ready. */
   addNode(): Promise<string>
+  /** The node is cut off: its pods run on, and nobody hears of them. */
+  stopKubelet(node: string): Promise<void>
+  /** Resolves when the node is Ready again. */
+  startKubelet(node: string): Promise<void>
+  /** Everything of the node ends at once, and nobody is told: not the API server, not the other ends of its pods' connections. */
+  cutPower(node: string): Promise<void>
   stop(): Promise<void>
 }
 
@@ -94,15 +102,16 @@ export async function stopCluster(options: ClusterOptions = {}): Promise<boolean
   return (await stopTestbed(folder)) || (await stopKind(folder, say))
 }
 
-export interface Settled extends Required<Omit<ClusterOptions, 'signal'>> {
+export interface Settled extends Required<Omit<ClusterOptions, 'signal' | 'nodeGraceSeconds'>> {
   /** Tells this folder's cluster from others on this machine. */
   id: string
+  nodeGraceSeconds: number | undefined
   signal: AbortSignal | undefined
 }
 
 function settled(options: ClusterOptions): Settled {
   const folder = resolve(options.folder ?? defaultFolder())
   const id = createHash('sha256').update(folder).digest('hex').slice(0, 8)
-  const { nodes = 1, endsWithMe = false, say = () => {}, signal } = options
-  return { folder, id: `millhand-${id}`, nodes, endsWithMe, say, signal }
+  const { nodes = 1, nodeGraceSeconds, endsWithMe = false, say = () => {}, signal } = options
+  return { folder, id: `millhand-${id}`, nodes, nodeGraceSeconds, endsWithMe, say, signal }
 }

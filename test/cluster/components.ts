@@ -14,6 +14,7 @@ export interface Layout {
   /** Without the capability CAP_SYS_RESOURCE no process may be protected from the kernel's out-of-memory killer. */
   mayProtectFromOom: boolean
   controlGroup: string
+  nodeGraceSeconds?: number
 }
 
 export interface Component {
@@ -81,8 +82,11 @@ export function apiServer({ folder, binaries, port }: Layout): Component {
   }
 }
 
-export function controllers({ folder, binaries }: Layout): Component[] {
+export function controllers({ folder, binaries, nodeGraceSeconds }: Layout): Component[] {
   const kubeconfig = `--kubeconfig=${join(folder, 'kubeconfig')}`
+  const nodeGrace = nodeGraceSeconds
+    ? [`--node-monitor-grace-period=${nodeGraceSeconds}s`, '--node-monitor-period=1s']
+    : []
   return [
     {
       name: 'kube-controller-manager',
@@ -97,6 +101,7 @@ export function controllers({ folder, binaries }: Layout): Component[] {
         // Its own caution would take minutes for some hundreds of Deployments.
         '--kube-api-qps=200',
         '--kube-api-burst=400',
+        ...nodeGrace,
       ],
     },
     {
@@ -237,6 +242,8 @@ snapshotter = "${layout.snapshotter}"
       // Images cannot be fetched again.
       imageGCHighThresholdPercent: 100,
       maxPods: 200,
+      // It says four times in this time that it lives.
+      ...(layout.nodeGraceSeconds && { nodeLeaseDurationSeconds: layout.nodeGraceSeconds }),
       oomScoreAdj: 0,
       podLogsDir: `${home}/pod-logs`,
       resolvConf: `${folder}/resolv.conf`,

@@ -35,6 +35,9 @@ export function onThisMachine(kind: Cluster['kind'], kubeconfig: string, owner: 
     loadImage: cannot('load an image'),
     tagImage: cannot('name an image'),
     addNode: cannot('add a node'),
+    stopKubelet: cannot('stop a kubelet'),
+    startKubelet: cannot('start a kubelet'),
+    cutPower: cannot('end a node'),
     stop: async () => {},
   }
 }

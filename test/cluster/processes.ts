@@ -67,6 +67,8 @@ export function kill(mark: ProcessMark | undefined): void {
   if (mark && isAlive(mark)) sendSignal(mark.pid, 'SIGKILL')
 }
 
+export const killPid = (pid: number): void => sendSignal(pid, 'SIGKILL')
+
 export async function until(
   look: () => unknown,
   {

@@ -12,7 +12,9 @@ import {
   FOLDERS_OF_ITS_OWN,
   inBox,
   inNetworkOf,
+  killNode,
   makeControlGroups,
+  onNode,
   openBox,
   removeControlGroups,
 } from './box.ts'
@@ -147,7 +149,7 @@ function claimFolder(state: State): boolean {
   }
 }
 
-async function layoutOf({ folder, id }: Settled, binaries: string): Promise<Layout> {
+async function layoutOf({ folder, id, nodeGraceSeconds }: Settled, binaries: string): Promise<Layout> {
   return {
     folder,
     port: await freePort(),
@@ -156,6 +158,7 @@ async function layoutOf({ folder, id }: Settled, binaries: string): Promise<Layo
     snapshotter: await snapshotterFor(folder),
     mayProtectFromOom: mayProtectFromOom(),
     controlGroup: id,
+    ...(nodeGraceSeconds && { nodeGraceSeconds }),
   }
 }
 
@@ -248,6 +251,22 @@ class Testbed implements Cluster {
     return node.name
   }
 
+  async stopKubelet(name: string): Promise<void> {
+    this.#look()
+    await end(this.#state.processes[kubelet(this.#state.layout, this.#node(name)).name])
+  }
+
+  async startKubelet(name: string): Promise<void> {
+    this.#look()
+    this.#joinNode(this.#node(name))
+    await this.#wait(`${name} to be Ready`, () => isNodeReady(this.#access, name))
+  }
+
+  async cutPower(name: string): Promise<void> {
+    this.#look()
+    await killNode(this.#box, this.#state.layout.controlGroup, this.#node(name).name)
+  }
+
   async stop(): Promise<void> {
     await stopTestbed(this.#state.layout.folder)
   }
@@ -271,6 +290,12 @@ class Testbed implements Cluster {
     return { port: this.#state.layout.port, ...this.#state.secrets }
   }
 
+  #node(name: string): Node {
+    for (let number = 1; number <= this.#state.nodes; number++)
+      if (nodeNumber(number).name === name) return nodeNumber(number)
+    throw new Error(`this cluster has no node ${name}`)
+  }
+
   /** Folders, control groups and containerd with the pause image; no kubelet yet. */
   async #prepareNode(): Promise<Node> {
     const { layout } = this.#state
@@ -278,7 +303,7 @@ class Testbed implements Cluster {
     this.#write(nodeFiles(layout, node))
     makeControlGroups(layout.controlGroup, node.name)
     await run(inBox(this.#box, ['ip', 'address', 'add', `${node.address}/24`, 'dev', 'eth0']))
-    this.#startComponent(containerd(layout, node))
+    this.#startOnNode(node, containerd(layout, node))
     const answers = () =>
       this.#ctr(node, ['version']).then(
         () => true,
@@ -297,7 +322,7 @@ class Testbed implements Cluster {
   }
 
   #joinNode(node: Node): void {
-    this.#startComponent(kubelet(this.#state.layout, node))
+    this.#startOnNode(node, kubelet(this.#state.layout, node))
   }
 
   async #copyImages(from: Node, to: Node): Promise<void> {
@@ -325,6 +350,10 @@ class Testbed implements Cluster {
 
   #startComponent({ name, command }: Component): void {
     this.#started(name, startDetached(inBox(this.#box, command), this.#log(name)))
+  }
+
+  #startOnNode(node: Node, { name, command }: Component): void {
+    this.#startComponent({ name, command: onNode(this.#state.layout.controlGroup, node.name, command) })
   }
 
   #started(name: string, mark: ProcessMark): void {

@@ -9,8 +9,8 @@ import { type Deployment, isControlledBy } from '../resources/cluster.ts'
 import { DELETION_COST } from './deployment.ts'
 import type { PoolMemory } from './memory.ts'
 import type { ObservedPool, PoolView } from './observe.ts'
-import type { DeploymentWrite, PoolPlan, Reaping } from './plan.ts'
-import { LOWEST_COST } from './pods.ts'
+import type { DeploymentWrite, PodPatch, PoolPlan, Reaping } from './plan.ts'
+import { GUARD, LOWEST_COST } from './pods.ts'
 
 export interface ApplyContext {
   kube: Kube
@@ -23,6 +23,7 @@ export interface ApplyContext {
 
 /** A dead operator leaves no pod idle for longer. */
 const DRAIN_FOR_MS = 60_000
+const REFUSED_GUARDS_REST_MS = 300_000
 
 /** What to remember, and whether the next look should come at once. */
 export interface Applied {
@@ -39,7 +40,7 @@ export async function applyPlan(
   const isRedisThere = await speakToRedis(plan, observed, seen, context.log)
   // Who was told nothing is remembered as before.
   const memory = isRedisThere ? plan.memory : { ...plan.memory, draining: observed.memory.draining }
-  if (isRedisThere) await markPods(plan, observed, context.kube)
+  const patched = isRedisThere ? await patchPods(plan, observed, context) : {}
   const written = isRedisThere ? await writeDeployment(plan, observed, context) : {}
   if (plan.status) {
     const { name, namespace } = observed.pool.metadata
@@ -52,7 +53,7 @@ export async function applyPlan(
       reason,
       message,
     })
-  return { memory: { ...memory, ...written }, isStale: written === STALE || !isRedisThere }
+  return { memory: { ...memory, ...patched, ...written }, isStale: written === STALE || !isRedisThere }
 }
 
 async function speakToRedis(
@@ -91,15 +92,35 @@ async function putBack(
   }
 }
 
-async function markPods({ mark, unmark }: PoolPlan, { pool }: ObservedPool, kube: Kube): Promise<void> {
-  const write = async (name: string, cost: string | null) => {
-    const patch = { metadata: { annotations: { [DELETION_COST]: cost } } }
-    await kube.mergePatch(kinds.pod, pool.metadata.namespace, name, patch).catch(unlessGone)
+/** A guard that somebody's policy refuses keeps nothing else from being done. */
+async function patchPods(
+  { podPatches, memory }: PoolPlan,
+  { pool }: ObservedPool,
+  { kube, log, nowMs }: ApplyContext,
+): Promise<Partial<PoolMemory>> {
+  const { namespace, name } = pool.metadata
+  const refusals: Error[] = []
+  const write = async (patch: PodPatch) => {
+    const annotations = annotationsOf(patch)
+    try {
+      await kube.mergePatch(kinds.pod, namespace, patch.name, { metadata: { annotations } }).catch(unlessGone)
+    } catch (error) {
+      if (patch.isMarked !== undefined || !isRefused(error)) throw error
+      refusals.push(error)
+    }
   }
-  await Promise.all([
-    ...mark.map((name) => write(name, LOWEST_COST)),
-    ...unmark.map((name) => write(name, null)),
-  ])
+  await Promise.all(podPatches.map(write))
+  if (refusals.length === 0) return {}
+  log.warn('the API server refuses to guard pods', { namespace, pool: name, error: refusals[0] })
+  return { guards: { ...memory.guards, restsUntilMs: nowMs() + REFUSED_GUARDS_REST_MS } }
+}
+
+function annotationsOf({ isMarked, isGuarded }: PodPatch): Record<string, string | null> {
+  const guard = Object.entries(GUARD).map(([name, value]) => [name, isGuarded ? value : null])
+  return {
+    ...(isMarked !== undefined && { [DELETION_COST]: isMarked ? LOWEST_COST : null }),
+    ...(isGuarded !== undefined && Object.fromEntries(guard)),
+  }
 }
 
 async function writeDeployment(

@@ -14,6 +14,9 @@ const HTTP_PORT = 9400
 /** Millhand's own time to end after the jobs of a pod had theirs. */
 const GRACE_AFTER_DRAIN_SECONDS = 10
 const MAX_HISTORY = 3
+/** A node that does not answer is given up after so long; Kubernetes' own 300 s are for pods that keep something on it. */
+const LOST_NODE_SECONDS = 30
+const LOST_NODE_TAINTS = ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable']
 
 export interface DeploymentManifest {
   metadata: {
@@ -79,7 +82,7 @@ export function hashOf(value: unknown): string {
 
 function podTemplate(input: DeploymentInput, labels: Record<string, string>): Record<string, unknown> {
   const { template, drainTimeoutMs } = input.pool
-  const { containers, securityContext, ...spec } = template.spec
+  const { containers, securityContext, tolerations, ...spec } = template.spec
   return {
     metadata: {
       ...(template.metadata?.annotations && { annotations: template.metadata.annotations }),
@@ -93,12 +96,25 @@ function podTemplate(input: DeploymentInput, labels: Record<string, string>): Re
         seccompProfile: { type: 'RuntimeDefault' },
         ...asObject(securityContext),
       },
+      tolerations: withLostNode(asList(tolerations)),
       terminationGracePeriodSeconds: drainTimeoutMs / 1000 + GRACE_AFTER_DRAIN_SECONDS,
       containers: containers.map((container) =>
         container.name === 'worker' ? workerContainer(container, input) : withLimits(container),
       ),
     },
   }
+}
+
+/** What the template says of a taint wins: by the same rule the API server leaves out its own 300 s. */
+function withLostNode(given: readonly unknown[]): unknown[] {
+  const isTolerated = (taint: string) =>
+    given.some((toleration) => {
+      const { key, effect } = asObject(toleration)
+      return (!key || key === taint) && (!effect || effect === 'NoExecute')
+    })
+  const left = LOST_NODE_TAINTS.filter((taint) => !isTolerated(taint))
+  const timing = { operator: 'Exists', effect: 'NoExecute', tolerationSeconds: LOST_NODE_SECONDS }
+  return [...given, ...left.map((key) => ({ key, ...timing }))]
 }
 
 function workerContainer(container: Container, input: DeploymentInput): Container {

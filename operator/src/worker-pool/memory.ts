@@ -1,5 +1,6 @@
 // What a reconcile of a WorkerPool remembers for the next one. Lost when the operator restarts, and nothing breaks: no pod is removed
 // before a whole window was seen, and an unchanged Deployment is written once more.
+import { type GuardMemory, noGuardMemory } from './guards.ts'
 import { noHistory, type ScalingHistory } from './replicas.ts'
 
 export interface PoolMemory {
@@ -15,6 +16,7 @@ export interface PoolMemory {
   isNameTaken: boolean
   /** Pod UID → when its claims were stopped, and when that was last said to Redis. */
   draining: ReadonlyMap<string, { sinceMs: number; renewedAtMs: number }>
+  guards: GuardMemory
   statusWrittenAtMs: number
 }
 
@@ -27,6 +29,7 @@ export function emptyMemory(uid: string): PoolMemory {
     refusal: undefined,
     isNameTaken: false,
     draining: new Map(),
+    guards: noGuardMemory,
     statusWrittenAtMs: Number.NEGATIVE_INFINITY,
   }
 }

@@ -8,6 +8,7 @@ import { DEFAULT_REDIS_SECRET, defaultQueueName } from '../resources/task-queue.
 import type { WorkerPool } from '../resources/worker-pool.ts'
 import { type DeploymentManifest, deploymentOf, hashOf, TEMPLATE_ANNOTATION } from './deployment.ts'
 import { type Blocked, findingsOf, whyBlocked } from './findings.ts'
+import { type GuardPlan, planGuards } from './guards.ts'
 import type { PoolMemory } from './memory.ts'
 import type { ObservedPool, ObservedWorker, WorkerPoolStatus } from './observe.ts'
 import { type Death, livePods, type WorkerPod } from './pods.ts'
@@ -20,9 +21,7 @@ export interface PoolPlan {
   /** Pod UIDs that shall claim nothing for the next while, and that may claim again. */
   drain: string[]
   undrain: string[]
-  /** Names of pods that get, or lose, the mark by which their ReplicaSet removes them first. */
-  mark: string[]
-  unmark: string[]
+  podPatches: PodPatch[]
   /** Absent: what is written is still right. */
   deployment?: DeploymentWrite
   /** Workers that have ended for sure. */
@@ -34,6 +33,14 @@ export interface PoolPlan {
   /** For the next time; apply adds what came of the writing. */
   memory: PoolMemory
   checkAgainAfterMs: number
+}
+
+/** What is absent stays as it is. */
+export interface PodPatch {
+  name: string
+  /** Gets, or loses, the mark by which its ReplicaSet removes it first. */
+  isMarked?: boolean
+  isGuarded?: boolean
 }
 
 export interface DeploymentWrite {
@@ -87,22 +94,24 @@ export function planWorkerPool(observed: ObservedPool, clocks: Clocks): PoolPlan
   const decided = decideReplicas({ pool, current, load, history: memory.history, nowMs })
   const decision = blocked && load === 'unknown' ? onHold(decided, pool, blocked) : decided
   const isKnown = load !== 'unknown'
-  const victims = isKnown ? victimsOf(observed, decision, held) : []
-  const empty = isKnown ? emptyVictims(observed, victims, held, nowMs) : []
+  const victims = new Set(isKnown ? victimsOf(observed, decision, held) : [])
+  const empty = new Set(emptyVictims(observed, victims, held, nowMs))
+  const isBusy = ({ uid }: WorkerPod) => (held.get(uid)?.jobs ?? 0) > 0
+  const guards = isKnown
+    ? planGuards({ pods: observed.pods, isBusy, empty, memory: memory.guards, nowMs })
+    : undefined
   const facts = { rendered, refusal, decision, empty, nowMs }
   const deployment = blocked?.stopsWriting ? undefined : deploymentToWrite(observed, facts)
   const findings = findingsOf(observed, { decision, blocked, load })
   const currentStatus = statusOf(observed, { decision, findings, wallMs: clocks.wallMs })
   const status = statusToWrite(observed, currentStatus, nowMs)
-  const marked = livePods(observed.pods).filter(({ isMarked }) => isMarked)
   return {
     decision,
-    drain: victims.filter((uid) => !isSurelyDraining(uid, held, memory, nowMs)),
+    drain: [...victims].filter((uid) => !isSurelyDraining(uid, held, memory, nowMs)),
     undrain: isKnown
-      ? [...new Set([...memory.draining.keys(), ...draining(held)])].filter((uid) => !victims.includes(uid))
+      ? [...new Set([...memory.draining.keys(), ...draining(held)])].filter((uid) => !victims.has(uid))
       : [],
-    mark: empty.filter(({ isMarked }) => !isMarked).map(({ name }) => name),
-    unmark: isKnown ? marked.filter((pod) => !empty.includes(pod)).map(({ name }) => name) : [],
+    podPatches: guards ? patchesOf(observed, empty, guards) : [],
     ...(deployment && { deployment }),
     reap: deathsToReport(observed),
     currentStatus,
@@ -113,9 +122,10 @@ export function planWorkerPool(observed: ObservedPool, clocks: Clocks): PoolPlan
       history: decision.history,
       wanted: decision.replicas,
       draining: isKnown ? rememberDraining(memory, victims, held, nowMs) : memory.draining,
+      ...(guards && { guards: guards.memory }),
       ...(status && { statusWrittenAtMs: nowMs }),
     },
-    checkAgainAfterMs: checkAgainAfterMs(observed, { blocked, load, decision, victims }),
+    checkAgainAfterMs: checkAgainAfterMs(observed, { blocked, load, decision, victims, guards }),
   }
 }
 
@@ -175,12 +185,12 @@ function victimsOf({ pods, memory }: ObservedPool, { replicas }: Decision, held:
 /** What a victim held while Redis gave it no claims any more, in one and the same answer, is all that it will ever hold. */
 function emptyVictims(
   { pods, memory }: ObservedPool,
-  victims: readonly string[],
+  victims: ReadonlySet<string>,
   held: Holds,
   nowMs: number,
 ): WorkerPod[] {
   return livePods(pods).filter(({ uid }) => {
-    if (!victims.includes(uid)) return false
+    if (!victims.has(uid)) return false
     const holds = held.get(uid)
     if (holds) return holds.isDraining && holds.jobs === 0
     const since = memory.draining.get(uid)?.sinceMs
@@ -188,11 +198,28 @@ function emptyVictims(
   })
 }
 
+/** Only those that change. */
+function patchesOf({ pods }: ObservedPool, empty: ReadonlySet<WorkerPod>, { turned }: GuardPlan): PodPatch[] {
+  return livePods(pods).flatMap((pod) => {
+    const isMarked = empty.has(pod)
+    const isRemarked = isMarked !== pod.isMarked
+    const isTurned = turned.has(pod)
+    if (!isRemarked && !isTurned) return []
+    return [
+      {
+        name: pod.name,
+        ...(isRemarked && { isMarked }),
+        ...(isTurned && { isGuarded: pod.guard === 'off' }),
+      },
+    ]
+  })
+}
+
 interface Facts {
   rendered: Rendered
   refusal: PoolMemory['refusal']
   decision: Decision
-  empty: readonly WorkerPod[]
+  empty: ReadonlySet<WorkerPod>
   nowMs: number
 }
 
@@ -238,7 +265,7 @@ function isRolloutHeld({ pods, pool, deployment }: ObservedPool, manifest: Deplo
 }
 
 /** More at once; fewer only by pods that hold nothing and that the ReplicaSet will surely choose. */
-function nextReplicas(observed: ObservedPool, decision: Decision, empty: readonly WorkerPod[]): number {
+function nextReplicas(observed: ObservedPool, decision: Decision, empty: ReadonlySet<WorkerPod>): number {
   const { deployment, pods, workers } = observed
   const current = deployment?.spec.replicas ?? 1
   if (decision.replicas >= current) return decision.replicas
@@ -248,7 +275,7 @@ function nextReplicas(observed: ObservedPool, decision: Decision, empty: readonl
   if (live.length < current) return Math.max(decision.replicas, live.length)
   const marked = live.filter(({ isMarked }) => isMarked)
   // One that is marked since an earlier decision, and took jobs since, would go with them.
-  const areEmpty = marked.every((pod) => empty.includes(pod))
+  const areEmpty = marked.every((pod) => empty.has(pod))
   return areEmpty && canLower(observed) ? Math.max(decision.replicas, current - marked.length) : current
 }
 
@@ -287,12 +314,12 @@ function isSurelyDraining(uid: string, held: Holds, { draining }: PoolMemory, no
 
 function rememberDraining(
   memory: PoolMemory,
-  victims: readonly string[],
+  victims: ReadonlySet<string>,
   held: Holds,
   nowMs: number,
 ): PoolMemory['draining'] {
   return new Map(
-    victims.map((uid) => {
+    [...victims].map((uid) => {
       const before = memory.draining.get(uid)
       if (before && isSurelyDraining(uid, held, memory, nowMs)) return [uid, before]
       return [uid, { sinceMs: before?.sinceMs ?? nowMs, renewedAtMs: nowMs }]
@@ -304,19 +331,22 @@ interface Situation {
   blocked: Blocked | undefined
   load: Load | 'unknown'
   decision: Decision
-  victims: readonly string[]
+  victims: ReadonlySet<string>
+  guards: GuardPlan | undefined
 }
 
 /** The tick reads Redis and caches only. An idle pool is woken by its queue, and looked at seldom. */
-function checkAgainAfterMs(observed: ObservedPool, { blocked, load, decision, victims }: Situation): number {
+function checkAgainAfterMs(observed: ObservedPool, situation: Situation): number {
+  const { blocked, load, decision, victims, guards } = situation
   if (blocked || load === 'unknown') return PROBLEM_TICK_MS
   const hasWork = load.busy > 0 || load.queues.some(({ ready, isStopped }) => ready > 0 && !isStopped)
   const isChanging =
-    victims.length > 0 || observed.deployment?.spec.replicas !== decision.replicas || isSomeoneNew(observed)
+    victims.size > 0 || observed.deployment?.spec.replicas !== decision.replicas || isSomeoneNew(observed)
   const isStabilizing = decision.reason === 'ScaleDownStabilized' || decision.reason === 'ScaleUpStabilized'
   // What is due already waits for a slot or for a pause to end, not for us.
   const dueInMs = observed.queues.flatMap(({ nextMs = 0 }) => (nextMs > 0 ? [nextMs + DUE_MARGIN_MS] : []))
-  return Math.min(hasWork || isChanging || isStabilizing ? TICK_MS : IDLE_TICK_MS, ...dueInMs)
+  const tickMs = hasWork || isChanging || isStabilizing ? TICK_MS : IDLE_TICK_MS
+  return Math.min(tickMs, guards?.againInMs ?? tickMs, ...dueInMs)
 }
 
 /** A pod that is ready and not yet registered in Redis. */

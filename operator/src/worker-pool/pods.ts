@@ -13,6 +13,8 @@ export interface WorkerPod {
   templateHash: string
   /** Marked to be the first that its ReplicaSet removes. */
   isMarked: boolean
+  /** Whether autoscalers of nodes are asked to leave it alone; foreign: by somebody else, or by the pool's template. */
+  guard: 'on' | 'off' | 'foreign'
   trouble?: Trouble
   deaths: Death[]
 }
@@ -35,6 +37,15 @@ export interface Death {
 /** Lower than any that a person would choose. */
 export const LOWEST_COST = '-2147483648'
 
+/** By which a guard is known to be the operator's own. */
+const GUARDED = 'millhand.dev/guarded'
+const ASKS = {
+  'cluster-autoscaler.kubernetes.io/safe-to-evict': 'false',
+  'karpenter.sh/do-not-disrupt': 'true',
+}
+/** The annotations of a guarded pod. */
+export const GUARD: Readonly<Record<string, string>> = { ...ASKS, [GUARDED]: 'true' }
+
 /** Those that count as the pool's. */
 export function livePods(pods: readonly WorkerPod[]): WorkerPod[] {
   return pods.filter(({ state }) => state === 'live')
@@ -52,9 +63,15 @@ export function readPod(pod: Pod): WorkerPod {
     isReady: conditionOf(pod, 'Ready')?.status === 'True',
     templateHash: metadata.labels?.['pod-template-hash'] ?? '',
     isMarked: metadata.annotations?.[DELETION_COST] === LOWEST_COST,
+    guard: guardOf(pod),
     ...(trouble && { trouble }),
     deaths: deathsOf(pod, hasEnded),
   }
+}
+
+function guardOf({ metadata: { annotations = {} } }: Pod): WorkerPod['guard'] {
+  if (GUARDED in annotations) return 'on'
+  return Object.keys(ASKS).some((name) => name in annotations) ? 'foreign' : 'off'
 }
 
 function deathsOf(pod: Pod, hasEnded: boolean): Death[] {

@@ -1,36 +1,80 @@
 // What a dead worker held is ready again as soon as the kubelet has told of its death, and the attempt says what it died of.
-import { readdirSync, readFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import { newJob } from 'millhand/queue'
 import { clusterLeftOut } from '../../cluster/cluster.ts'
 import { eventually } from '../../eventually.ts'
 import { type KubeJson, openScene, type Scene, taskQueue } from './scene.ts'
+import { containerOf, sendSignal } from './workers.ts'
 
 const leftOut = clusterLeftOut()
 if (leftOut) console.warn(leftOut)
 const onCluster = leftOut ? describe.skip : describe
 const MINUTE = { withinMs: 60_000, everyMs: 50 }
+const MEGABYTE = 2 ** 20
+const say = (line: string) => process.stderr.write(`${line}\n`)
+
+// The memory is taken in one go, faster than the worker looks at its children: the kernel ends what it chooses.
+const TASKS = `import { writeFileSync } from 'node:fs'
+import { task } from 'millhand'
+task('echo', async (input) => input)
+task('sleep', ({ ms }) => new Promise((resolve) => setTimeout(() => resolve(ms), ms)))
+task('blow', () => {
+  for (const kept = []; ; ) kept.push(Buffer.alloc(2 ** 30, 1))
+})
+// The kernel prefers children: this one makes it prefer the worker.
+task('blow-worker', () => {
+  for (const [process, score] of [['self', '0'], ['1', '1000']]) writeFileSync('/proc/' + process + '/oom_score_adj', score)
+  for (const kept = []; ; ) kept.push(Buffer.alloc(2 ** 30, 1))
+})
+task('fill-disk', () => {
+  writeFileSync('/tmp/full', Buffer.alloc(30 * 2 ** 20))
+  return new Promise(() => {})
+})
+`
+const tasks = {
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name: 'tasks' },
+  data: { 'tasks.js': TASKS },
+}
 
 /** The worker of a pod, as this machine sees it: the testbed's containers are processes here. */
 function workerProcessOf(podUid: string): number {
-  const found = readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((pid) => isWorkerOf(pid, podUid))
-  return Math.min(...found)
+  const container = containerOf(podUid)
+  if (!container) throw new Error(`no worker runs in the pod ${podUid}`)
+  return container.first
 }
 
-function isWorkerOf(pid: number, podUid: string): boolean {
-  try {
-    const isWorker = readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('millhand-worker.js')
-    return isWorker && readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`MILLHAND_POD_UID=${podUid}\0`)
-  } catch {
-    return false
-  }
+interface SeenEnd {
+  atMs: number
+  exitCode: number
+  reason: string
+}
+
+/** How the worker of a pod ended, and when the API server first said so. Nothing of it had ended before. */
+function endOf({ cluster, namespace }: Scene, pod: KubeJson): Promise<SeenEnd> {
+  const status = '.status.containerStatuses[?(@.name=="worker")]'
+  const columns = `{${status}.state.terminated}{${status}.lastState.terminated}{"\\n"}`
+  const where = ['--kubeconfig', cluster.kubeconfig, '-n', namespace]
+  const what = ['get', 'pod', pod.metadata.name, '--watch', '-o', `jsonpath=${columns}`]
+  const watching = spawn(cluster.kubectlProgram, [...where, ...what], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  return new Promise<SeenEnd>((resolve, reject) => {
+    watching.once('exit', () => reject(new Error('the watch of the pod ended')))
+    createInterface({ input: watching.stdout }).on('line', (line) => {
+      const atMs = performance.now()
+      if (line) resolve({ atMs, ...JSON.parse(line) })
+    })
+  }).finally(() => watching.kill())
 }
 
 onCluster('when a worker dies', () => {
   let scene: Scene
   beforeAll(async () => {
     scene = await openScene('recovery')
+    await scene.apply(tasks)
   }, 3_600_000)
   afterAll(() => scene?.remove(), 60_000)
 
@@ -39,37 +83,195 @@ onCluster('when a worker dies', () => {
       (pod: KubeJson) => pod.metadata.labels['millhand.dev/pool'] === name,
     )
   const job = async (queue: string, id = '') => (await scene.queue(queue)).job(id)
+  const inState = (queue: string, id: string, state: string) => async () =>
+    (await job(queue, id))?.state === state
+  const crashedOnce = async (queue: string, id: string) => {
+    const found = await job(queue, id)
+    return found?.crashes === 1 ? found : undefined
+  }
+  /** Why the operator put jobs of a pool back. */
+  const reasonsIn = (queue: string) =>
+    scene.operator.lines
+      .filter(({ message, pool }) => message === 'put back what a dead worker held' && pool === queue)
+      .map(({ reason }) => reason)
+  const one = { slots: 1, scaling: { minReplicas: 1, maxReplicas: 1 } }
   /** One worker with one long job. */
-  async function oneBusy(name: string, ms: number, spec: object = {}) {
-    const one = { slots: 1, scaling: { minReplicas: 1, maxReplicas: 1 } }
-    await scene.apply(
-      taskQueue(name, { retry: { backoffSeconds: 0 } }),
-      scene.pool(name, { ...one, ...spec }),
-    )
+  async function oneBusy(name: string, ms: number, spec: object = {}, worker: object = {}) {
+    const queue = taskQueue(name, { retry: { backoffSeconds: 0 } })
+    await scene.apply(queue, scene.pool(name, { ...one, ...spec }, worker))
     const [id = ''] = await scene.enqueue(name, 'sleep', [{ ms }])
-    await eventually(async () => (await job(name, id))?.state === 'held', MINUTE)
+    await eventually(inState(name, id, 'held'), MINUTE)
     const [pod] = await podsOf(name)
     return { id, pod }
+  }
+  /** What is known of a job after the worker of its pod was ended; it must be back 2 s after the kubelet's report. */
+  async function recovered(queue: string, id: string, pod: KubeJson, endIt: () => unknown) {
+    const reported = endOf(scene, pod)
+    await endIt()
+    const [found, end] = await Promise.all([
+      eventually(
+        async () => {
+          const seen = await crashedOnce(queue, id)
+          return seen && { ...seen, atMs: performance.now() }
+        },
+        { ...MINUTE, everyMs: 10 },
+      ),
+      reported,
+    ])
+    const tookMs = Math.round(found.atMs - end.atMs)
+    say(`${queue}: the job was back ${tookMs} ms after the kubelet's report of ${end.reason} ${end.exitCode}`)
+    expect(tookMs).toBeLessThan(2_000)
+    return { end, failure: found.failures.at(-1) }
   }
 
   test('killed in its container, its job is back at once with the signal, and runs in the next one', async () => {
     const { id, pod } = await oneBusy('killed', 4_000)
-    process.kill(workerProcessOf(pod.metadata.uid), 'SIGKILL')
-    const killedAt = performance.now()
-    const failed = await eventually(async () => {
-      const found = await job('killed', id)
-      return found?.crashes === 1 ? found : undefined
-    }, MINUTE)
-    const tookMs = performance.now() - killedAt
-    process.stderr.write(`the job of a killed worker was back after ${Math.round(tookMs)} ms\n`)
-    // By the heartbeat alone it takes the lease of 7 s and more.
-    expect(tookMs).toBeLessThan(6_000)
-    expect(failed.failures.at(-1)).toMatchObject({
-      outcome: 'worker-lost',
-      message: 'the container ended: signal 9',
-    })
-    await eventually(async () => (await job('killed', id))?.state === 'completed', MINUTE)
+    const killing = () => sendSignal(workerProcessOf(pod.metadata.uid), 'SIGKILL')
+    const { failure } = await recovered('killed', id, pod, killing)
+    expect(failure).toMatchObject({ outcome: 'worker-lost', message: 'the container ended: signal 9' })
+    await eventually(inState('killed', id, 'completed'), MINUTE)
   }, 120_000)
+
+  test('by its own decision, the attempt names the exit code', async () => {
+    const { id, pod } = await oneBusy('broken', 4_000)
+    const redis = await scene.redis()
+    const [key, wrong] = [`mh:{${scene.namespace}.broken}:tick`, `mh:{${scene.namespace}.broken}:wrong`]
+    // What no Redis of Millhand's answers: it cannot go on.
+    const breaking = async () => {
+      await redis.call('RPUSH', wrong, 'not a tick')
+      await redis.call('RENAME', wrong, key)
+    }
+    const { failure } = await recovered('broken', id, pod, breaking)
+    expect(failure).toMatchObject({ outcome: 'worker-lost', message: 'the container ended: exit code 70' })
+    await redis.call('DEL', key)
+    await eventually(inState('broken', id, 'completed'), MINUTE)
+  }, 120_000)
+
+  describe('or a child, of memory,', () => {
+    const MEMORY = { resources: { limits: { memory: '400Mi' } } }
+    const isolation = { mode: 'Fork', maxMemory: '1Gi' }
+    const two = { slots: 2, isolation, scaling: { minReplicas: 1, maxReplicas: 1 } }
+    async function withNeighbour(name: string, task: string) {
+      const queue = await scene.queue(name)
+      const { id: neighbour } = newJob('sleep', { ms: 6_000 })
+      await scene.apply(taskQueue(name, { retry: { backoffSeconds: 0 } }), scene.pool(name, two, MEMORY))
+      await queue.enqueue([newJob('sleep', { ms: 6_000 }, { id: neighbour })])
+      await eventually(inState(name, neighbour, 'held'), MINUTE)
+      const [pod] = await podsOf(name)
+      const blow = newJob(task, null, { maxAttempts: 1, maxCrashes: 1 })
+      return { neighbour, pod, blow, begin: () => queue.enqueue([blow]) }
+    }
+
+    test('the child alone ends, as out of memory with what it used, and its neighbour goes on', async () => {
+      const { neighbour, pod, blow, begin } = await withNeighbour('child-oom', 'blow')
+      await begin()
+      await eventually(inState('child-oom', blow.id, 'buried'), MINUTE)
+      const failure = (await job('child-oom', blow.id))?.failures.at(-1)
+      say(`child-oom: ${JSON.stringify(failure)}`)
+      // Seldom the worker looks just before the kernel does it.
+      const message = expect.stringMatching(/^the kernel killed the child|^the container uses \d+/)
+      expect(failure).toMatchObject({ outcome: 'out-of-memory', message, signal: 'SIGKILL' })
+      expect(failure?.maxRssBytes).toBeGreaterThan(150 * MEGABYTE)
+      expect((failure?.cpuUserMs ?? 0) + (failure?.cpuSystemMs ?? 0)).toBeGreaterThan(0)
+      await eventually(inState('child-oom', neighbour, 'completed'), MINUTE)
+      expect(await job('child-oom', neighbour)).toMatchObject({ attempts: 1, crashes: 0, failures: [] })
+      const { status } = await scene.get('pod', pod.metadata.name)
+      expect(status.containerStatuses[0].restartCount).toBe(0)
+    }, 120_000)
+
+    test('the container ends, its jobs are back at once as OOMKilled, and the one that does it again is buried', async () => {
+      const { neighbour, pod, blow, begin } = await withNeighbour('container-oom', 'blow-worker')
+      const { end, failure } = await recovered('container-oom', neighbour, pod, begin)
+      expect(end).toMatchObject({ reason: 'OOMKilled', exitCode: 137 })
+      expect(failure).toMatchObject({ outcome: 'worker-lost', message: 'the container ended: OOMKilled' })
+      await eventually(inState('container-oom', neighbour, 'completed'), MINUTE)
+      expect(await job('container-oom', blow.id)).toMatchObject({
+        state: 'buried',
+        crashes: 1,
+        failures: [{ outcome: 'worker-lost', message: 'the container ended: OOMKilled' }],
+      })
+    }, 120_000)
+  })
+
+  test('deleted by force, its job is back when its heartbeat has run out', async () => {
+    const { id, pod } = await oneBusy('forced', 4_000)
+    const deletedAt = performance.now()
+    const { name, uid } = pod.metadata
+    await scene.cluster.kubectl(['-n', scene.namespace, 'delete', 'pod', name, '--grace-period=0', '--force'])
+    const found = await eventually(() => crashedOnce('forced', id), MINUTE)
+    const tookMs = Math.round(performance.now() - deletedAt)
+    say(`forced: the job was back after ${tookMs} ms: ${found.failures.at(-1)?.message}`)
+    expect(tookMs).toBeLessThan(20_000)
+    await eventually(inState('forced', id, 'completed'), MINUTE)
+    expect((await podsOf('forced')).map(({ metadata }) => metadata.uid)).not.toContain(uid)
+  }, 120_000)
+
+  test('evicted by the kubelet for the disk that its job fills, the job is back at once', async () => {
+    const little = { resources: { limits: { 'ephemeral-storage': '20Mi' } } }
+    await scene.apply(taskQueue('disk'), scene.pool('disk', one, little))
+    const [id = ''] = await scene.enqueue('disk', 'fill-disk', [null])
+    await eventually(inState('disk', id, 'held'), MINUTE)
+    const [pod] = await podsOf('disk')
+    const [end, atMs] = await Promise.all([
+      endOf(scene, pod),
+      // The kubelet looks every ten seconds.
+      eventually(async () => ((await inState('disk', id, 'held')()) ? undefined : performance.now()), {
+        ...MINUTE,
+        everyMs: 10,
+      }),
+    ])
+    const tookMs = Math.round(atMs - end.atMs)
+    say(`disk: the job was back ${tookMs} ms after the kubelet's report of an eviction`)
+    expect(tookMs).toBeLessThan(2_000)
+    expect((await scene.get('pod', pod.metadata.name)).status).toMatchObject({
+      phase: 'Failed',
+      reason: 'Evicted',
+    })
+    expect(reasonsIn('disk')[0]).toMatch(/^the pod failed: Evicted/)
+  }, 120_000)
+
+  test('preempted, the job that fits into the grace ends where it began, and one that is cut short is back uncounted', async () => {
+    const [node] = (await scene.get('nodes')).items
+    const place = `millhand.test/${scene.namespace}`
+    const capacity = { status: { capacity: { [place]: '1' } } }
+    const patch = ['patch', 'node', node.metadata.name, '--subresource=status', '--type=merge', '-p']
+    await scene.cluster.kubectl([...patch, JSON.stringify(capacity)])
+    const taking = { resources: { limits: { [place]: 1 } } }
+    const { id, pod } = await oneBusy('preempted', 600_000, { slots: 2 }, taking)
+    const [short = ''] = await scene.enqueue('preempted', 'sleep', [{ ms: 5_000 }])
+    await eventually(inState('preempted', short, 'held'), MINUTE)
+    const priority = {
+      apiVersion: 'scheduling.k8s.io/v1',
+      kind: 'PriorityClass',
+      metadata: { name: scene.namespace },
+      value: 1_000,
+    }
+    const { containers, ...spec } = pod.spec
+    const important = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'important' },
+      spec: {
+        priorityClassName: scene.namespace,
+        securityContext: spec.securityContext,
+        containers: [{ ...containers[0], args: ['--help'], volumeMounts: [] }],
+      },
+    }
+    try {
+      await scene.apply(priority, important)
+      await eventually(inState('preempted', short, 'completed'), MINUTE)
+      expect(await job('preempted', short)).toMatchObject({ attempts: 1, crashes: 0, failures: [] })
+      const told = await scene.get('pod', pod.metadata.name)
+      expect(told.metadata.deletionTimestamp).toBeDefined()
+      sendSignal(workerProcessOf(pod.metadata.uid), 'SIGKILL')
+      await eventually(inState('preempted', id, 'ready'), MINUTE)
+      expect(await job('preempted', id)).toMatchObject({ crashes: 0 })
+      expect(reasonsIn('preempted')).toEqual(['the pod was disrupted: PreemptionByScheduler (signal 9)'])
+    } finally {
+      await scene.cluster.kubectl(['-n', scene.namespace, 'delete', 'pod', 'important', '--ignore-not-found'])
+      await scene.cluster.kubectl(['delete', 'priorityclass', scene.namespace, '--ignore-not-found'])
+    }
+  }, 180_000)
 
   test('evicted with its job running, the job ends where it began', async () => {
     const { id, pod } = await oneBusy('evicted', 5_000)
@@ -114,5 +316,47 @@ onCluster('when a worker dies', () => {
     expect(buried?.failures.at(-1)?.message).toBe('the container ended: signal 9')
     const [good = ''] = await scene.enqueue('poison', 'echo', [1])
     await eventually(async () => (await job('poison', good))?.state === 'completed', long)
+  }, 240_000)
+
+  test('while the operator is away for a minute, work goes on, dead workers are noticed, and then it catches up', async () => {
+    const scaling = { minReplicas: 2, maxReplicas: 4 }
+    await scene.apply(
+      taskQueue('away', { retry: { backoffSeconds: 0 } }),
+      scene.pool('away', { slots: 2, scaling }),
+    )
+    const queue = await scene.queue('away')
+    await eventually(async () => (await queue.workers()).length === 2, MINUTE)
+    const [long = ''] = await scene.enqueue('away', 'sleep', [{ ms: 15_000 }])
+    await eventually(inState('away', long, 'held'), MINUTE)
+    const holder = (await queue.workers()).find(({ held }) => held > 0)
+    await scene.operator.stop()
+    const stoppedAt = performance.now()
+    const ids: string[] = []
+    const enqueueing = setInterval(() => {
+      void scene.enqueue('away', 'echo', [ids.length]).then((added) => ids.push(...added))
+    }, 500)
+    try {
+      const force = ['delete', 'pod', holder?.pod ?? '', '--grace-period=0', '--force']
+      await scene.cluster.kubectl(['-n', scene.namespace, ...force])
+      const found = await eventually(() => crashedOnce('away', long), MINUTE)
+      const backMs = Math.round(performance.now() - stoppedAt)
+      say(`away: without an operator the job was back after ${backMs} ms: ${found.failures.at(-1)?.message}`)
+      expect(backMs).toBeLessThan(20_000)
+      await eventually(inState('away', long, 'completed'), MINUTE)
+      await eventually(() => performance.now() - stoppedAt > 60_000, { withinMs: 70_000 })
+    } finally {
+      clearInterval(enqueueing)
+    }
+    expect(ids.length).toBeGreaterThan(100)
+    const areDone = async () => (await queue.depth()).counts.completed === ids.length + 1
+    await eventually(areDone, { ...MINUTE, what: 'all that was enqueued without an operator is done' })
+    // More than two pods can do: only an operator brings more.
+    await scene.enqueue('away', 'sleep', Array(8).fill({ ms: 8_000 }))
+    const startedAt = performance.now()
+    await scene.startOperator()
+    await eventually(async () => (await queue.workers()).length === 4, MINUTE)
+    say(
+      `away: the pool had its size ${Math.round(performance.now() - startedAt)} ms after the operator's start`,
+    )
   }, 240_000)
 })

@@ -45,6 +45,7 @@ export const podOf = (uid: string, pod: Partial<WorkerPod> = {}): WorkerPod => (
   isReady: true,
   templateHash: 'a',
   isMarked: false,
+  guard: 'off',
   deaths: [],
   ...pod,
 })

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { deploymentOf, hashOf, TEMPLATE_ANNOTATION } from '../../../operator/src/worker-pool/deployment.ts'
 import type { ObservedPool } from '../../../operator/src/worker-pool/observe.ts'
-import { canLower, planWorkerPool } from '../../../operator/src/worker-pool/plan.ts'
+import { canLower, type PoolPlan, planWorkerPool } from '../../../operator/src/worker-pool/plan.ts'
 import {
   deploymentWith,
   draining,
@@ -17,6 +17,9 @@ import {
 
 const plan = (changes: Partial<ObservedPool>) =>
   planWorkerPool(observed(changes), { nowMs: NOW, wallMs: NOW })
+const marks = ({ podPatches }: PoolPlan, isMarked = true) =>
+  podPatches.flatMap((patch) => (patch.isMarked === isMarked ? [patch.name] : []))
+const unmarks = (planned: PoolPlan) => marks(planned, false)
 const replicasOf = (changes: Partial<ObservedPool>) => plan(changes).deployment?.replicas
 /** Three idle pods of a Deployment of three, and one job that one of them runs. */
 const three = {
@@ -75,7 +78,7 @@ describe('more pods', () => {
 
   test('lose the mark when they are needed again', () => {
     const pods = [podOf('a'), podOf('b'), marked('c')]
-    expect(plan({ ...three, pods, queues: [queueOf({ ready: 9, busy: 1 })] }).unmark).toEqual(['mail-c'])
+    expect(unmarks(plan({ ...three, pods, queues: [queueOf({ ready: 9, busy: 1 })] }))).toEqual(['mail-c'])
   })
 })
 
@@ -83,13 +86,13 @@ describe('fewer pods', () => {
   test('first claim nothing: idle ones are chosen', () => {
     const planned = plan(three)
     expect(planned.drain.sort()).toEqual(['b', 'c'])
-    expect(planned.mark).toEqual([])
+    expect(marks(planned)).toEqual([])
     expect(planned.deployment?.replicas).toBe(3)
   })
 
   test('are marked when they drained before we looked and hold nothing', () => {
     const planned = plan({ ...three, ...drained })
-    expect(planned.mark.sort()).toEqual(['mail-b', 'mail-c'])
+    expect(marks(planned).sort()).toEqual(['mail-b', 'mail-c'])
     expect(planned.deployment?.replicas).toBe(3)
   })
 
@@ -102,7 +105,7 @@ describe('fewer pods', () => {
   test('are told again when Redis does not show that they drain, and stay', () => {
     const planned = plan({ ...three, memory: memoryOf({ draining: draining('b', 'c') }) })
     expect(planned.drain.sort()).toEqual(['b', 'c'])
-    expect(planned.mark).toEqual([])
+    expect(marks(planned)).toEqual([])
   })
 
   test('that never registered are given a while to do so', () => {
@@ -114,8 +117,8 @@ describe('fewer pods', () => {
           ['c', { sinceMs: NOW - ms, renewedAtMs: NOW - 1 }],
         ]),
       })
-    expect(plan({ ...three, workers, memory: since(10_000) }).mark).toEqual([])
-    expect(plan({ ...three, workers, memory: since(20_000) }).mark.sort()).toEqual(['mail-b', 'mail-c'])
+    expect(marks(plan({ ...three, workers, memory: since(10_000) }))).toEqual([])
+    expect(marks(plan({ ...three, workers, memory: since(20_000) })).sort()).toEqual(['mail-b', 'mail-c'])
   })
 
   test('are not decided while workers are at work in pods that the watch has not shown', () => {
@@ -143,14 +146,14 @@ describe('fewer pods', () => {
       workerOf('c', 1, { isDraining: true }),
     ]
     const planned = plan({ ...three, workers, memory: memoryOf({ draining: draining('b', 'c'), wanted: 1 }) })
-    expect(planned.mark).toEqual([])
+    expect(marks(planned)).toEqual([])
     expect(planned.deployment?.replicas).toBe(3)
   })
 
   test('are not given up while one that is busy still has a mark of an earlier decision', () => {
     const pods = [marked('a'), marked('b'), podOf('c')]
     const planned = plan({ ...three, ...drained, pods })
-    expect(planned.unmark).toEqual(['mail-a'])
+    expect(unmarks(planned)).toEqual(['mail-a'])
     expect(planned.deployment?.replicas).toBe(3)
   })
 
@@ -347,7 +350,7 @@ test('whatever is observed: never above maxReplicas but what is there, never a b
         }
         const planned = plan(changes)
         const busy = made.flatMap(({ held }, n) => (held > 0 ? [`mail-${uid(n)}`] : []))
-        expect(planned.mark.filter((name) => busy.includes(name))).toEqual([])
+        expect(marks(planned).filter((name) => busy.includes(name))).toEqual([])
         const next = planned.deployment?.replicas ?? replicas
         expect(next).toBeLessThanOrEqual(Math.max(10, replicas))
         if (next < replicas && made.length >= replicas) {

@@ -1,9 +1,29 @@
 import { readdirSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { jest } from '@jest/globals'
 import { eventually } from '../../eventually.ts'
-import { allGone, childrenOf, pidFile, resultOf, startTiny, type Tiny } from './tiny-children.ts'
+import { allGone, childrenOf, pidFile, resultOf, startTiny, type Tiny, zygoteOf } from './tiny-children.ts'
+
+const taskFile = (name: string) => fileURLToPath(new URL(`../../tasks/${name}.ts`, import.meta.url))
 
 jest.setTimeout(60_000) // real processes, on a machine that may be busy
+
+test('its children are forks of a process that has loaded the modules, so that a new one costs little', async () => {
+  const tiny = await startTiny('Reuse', { modules: [taskFile('forked')], slots: 1, jobsPerChild: 1 })
+  const parents = []
+  for (let count = 0; count < 3; count += 1)
+    parents.push((resultOf(await tiny.perform('tells-pids')) as { ppid: number }).ppid)
+  expect(new Set(parents)).toEqual(new Set([zygoteOf(process.pid)]))
+  await tiny.stop()
+})
+
+test('they are fresh processes where the modules keep something open, and nobody needs to be told', async () => {
+  const tiny = await startTiny('Reuse', { modules: [taskFile('starts-interval-at-load')] })
+  const outcome = await tiny.perform('loaded')
+  await tiny.stop()
+  expect({ mode: tiny.mode, note: tiny.note }).toEqual({ mode: 'Reuse', note: '' })
+  expect(resultOf(outcome)).toBe('loaded')
+})
 
 describe('a child that serves one job at a time', () => {
   let tiny: Tiny

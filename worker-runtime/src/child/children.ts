@@ -102,17 +102,25 @@ async function startSource(settings: ChildSettings): Promise<Source> {
     zygoteRssBytes: () => undefined,
     stop: async () => {},
   }
-  if (settings.mode !== 'Fork') return { ...spawned, mode: settings.mode, note: '' }
-  const forks = await startForks(settings)
+  if (settings.mode === 'Spawn') return { ...spawned, mode: settings.mode, note: '' }
+  const forks = await startForks({ ...settings, ...usageOf(settings) })
   if ('failure' in forks) throw refusal(forks)
-  if ('unfit' in forks) return { ...spawned, mode: 'Spawn', note: forks.unfit }
+  if ('unfit' in forks)
+    return settings.mode === 'Reuse'
+      ? { ...spawned, mode: 'Reuse', note: '' }
+      : { ...spawned, mode: 'Spawn', note: forks.unfit }
   return {
-    mode: 'Fork',
+    mode: settings.mode,
     note: '',
     birth: () => forks.birth(),
     zygoteRssBytes: () => forks.zygoteRssBytes(),
     stop: () => forks.stop(),
   }
+}
+
+function usageOf({ mode, jobsAtOncePerChild = 1 }: Pick<ChildSettings, 'mode' | 'jobsAtOncePerChild'>) {
+  const once = mode !== 'Reuse'
+  return { once, jobsAtOnce: once ? 1 : jobsAtOncePerChild }
 }
 
 function poolFor(settings: ChildSettings, spares: Spares): Pool {
@@ -158,14 +166,12 @@ class Nursery {
 
   async #start(): Promise<Child | Failure> {
     if (this.#isStopped) return { failure: 'the worker is stopping' }
-    const { modules, mode, jobsAtOncePerChild = 1 } = this.#settings
+    const { modules } = this.#settings
     const birth = await this.#source.birth()
     if ('failure' in birth) return birth
-    const once = mode !== 'Reuse'
     const child = new Child(birth, {
       modules,
-      once,
-      jobsAtOnce: once ? 1 : jobsAtOncePerChild,
+      ...usageOf(this.#settings),
       onEnded: (ended) => this.#ended(ended),
     })
     this.#living.add(child)

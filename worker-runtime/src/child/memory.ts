@@ -33,11 +33,13 @@ export interface WatchOptions {
 export class MemoryWatch {
   readonly #options: WatchOptions
   readonly #timer: NodeJS.Timeout
-  #oomKills: number
+  /** The kernel's count at the last look and at the one before. */
+  #oomKills: [number, number]
 
   constructor(options: WatchOptions) {
     this.#options = options
-    this.#oomKills = options.container?.oomKills() ?? 0
+    const oomKills = this.#countOomKills()
+    this.#oomKills = [oomKills, oomKills]
     this.#timer = setInterval(() => this.#look(), EVERY_MS)
   }
 
@@ -45,14 +47,17 @@ export class MemoryWatch {
     clearInterval(this.#timer)
   }
 
-  /** Whether the kernel has ended a process of the container since the last time this was asked. */
+  /** Whether the kernel has ended processes of the container in about the last second. Which ones it does not say. */
   hasKernelKilled(): boolean {
-    const before = this.#oomKills
-    this.#oomKills = this.#options.container?.oomKills() ?? 0
-    return this.#oomKills > before
+    return this.#countOomKills() > this.#oomKills[1]
+  }
+
+  #countOomKills(): number {
+    return this.#options.container?.oomKills() ?? 0
   }
 
   #look(): void {
+    this.#oomKills = [this.#countOomKills(), this.#oomKills[0]]
     const busy = [...this.#options.children].filter((child) => child.runs.size > 0 && !child.ending)
     for (const child of busy) this.#lookAt(child)
     this.#lookAtContainer(busy)

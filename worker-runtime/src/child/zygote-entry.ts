@@ -36,7 +36,8 @@ sayHowItEnds()
 await readFile('/proc/self/stat') // starts libuv's threads, so that any thread more is a module's
 const ownThreads = new Set(threads())
 
-await loadModules(readOrder().modules)
+const { modules, once, jobsAtOnce } = readOrder()
+await loadModules(modules)
 const reason = await whyUnfit()
 if (reason === undefined) {
   await rehearseOnce()
@@ -63,7 +64,7 @@ function serve(): void {
   sendNow({ kind: 'ready', tasks: [...definedTasks().keys()] })
   setImmediate(() => {
     listenToWorker() // after the fork, the same descriptor is the child's own channel
-    beReady({ once: true, jobsAtOnce: 1, usageIsCounted: true })
+    beReady({ once, jobsAtOnce, usageIsCounted: once })
     endWithoutTearDown(native.exit)
     rehearseTheRest()
     pid = native.serve()

@@ -31,6 +31,9 @@ export interface ZygoteOptions {
   native: Native
   modules: string[]
   env: Record<string, string | undefined>
+  /** What its children do. */
+  once: boolean
+  jobsAtOnce: number
   maxMemoryBytes?: number | undefined
   log: Log
 }
@@ -59,7 +62,7 @@ export class Zygote {
   #isOver = false
   #tellLoaded: (loaded: { tasks: string[] } | Failure | Unfit) => void = () => {}
 
-  constructor({ native, modules, env, maxMemoryBytes }: ZygoteOptions) {
+  constructor({ native, modules, once, jobsAtOnce, env, maxMemoryBytes }: ZygoteOptions) {
     const pair = native.pair()
     if (typeof pair === 'number') throw new Error(`cannot make a socket: ${nameOfError(pair)}`)
     const [ours, theirs] = pair
@@ -89,7 +92,7 @@ export class Zygote {
       this.#tellLoaded({ failure: `the modules did not load within ${LOAD_DEADLINE_MS / 1000} s` })
     }, LOAD_DEADLINE_MS)
     void this.loaded.then(() => clearTimeout(deadline))
-    this.#control.write(encodeToChild({ kind: 'load', modules, once: true, jobsAtOnce: 1 }))
+    this.#control.write(encodeToChild({ kind: 'load', modules, once, jobsAtOnce }))
   }
 
   get isOver(): boolean {

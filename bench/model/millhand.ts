@@ -1,0 +1,163 @@
+// Millhand in the model. How many and who goes is decided by the operator's own code; what is done about it follows
+// operator/src/worker-pool/plan.ts: drain, mark what is empty, lower by the marked ones.
+import type { Scaling } from '../../operator/src/resources/worker-pool.ts'
+import { type Measured, measure, rateOf } from '../../operator/src/worker-pool/rates.ts'
+import {
+  type Decision,
+  decideReplicas,
+  type Load,
+  noHistory,
+  type ScalingHistory,
+  shareOf,
+} from '../../operator/src/worker-pool/replicas.ts'
+import { chooseVictims } from '../../operator/src/worker-pool/victims.ts'
+import type { Cluster, Pod, Policy } from './cluster.ts'
+
+/** As plan.ts has them. */
+const TICK_MS = 1_000
+const IDLE_TICK_MS = 15_000
+const REGISTERS_WITHIN_MS = 15_000
+/** As redis/seen-queue.ts has it: a queue that runs empty again and again is looked at no oftener. */
+const STIR_EVERY_MS = 200
+/** From an enqueue into an empty queue to the changed Deployment. */
+const STIR_TAKES_MS = 100
+
+/** The default of spec.scaling.behavior.scaleDown. */
+export const SCALE_DOWN_WINDOW_MS = 60_000
+
+/** What the decisions themselves took of a processor: a fact of this machine, not of the model. */
+export interface DecisionTimes {
+  count: number
+  totalMs: number
+  longestMs: number
+}
+
+export const noDecisions = (): DecisionTimes => ({ count: 0, totalMs: 0, longestMs: 0 })
+
+export class Millhand implements Policy {
+  readonly #pool: { slots: number; scaling: Scaling }
+  readonly #times: DecisionTimes
+  #history: ScalingHistory = noHistory
+  #wanted = 0
+  #measured: Measured | undefined
+  readonly #drainingSince = new WeakMap<Pod, number>()
+  /** When the last stir is heard, or was. */
+  #tellAtMs = Number.NEGATIVE_INFINITY
+
+  constructor(
+    pool: { slots: number; maxReplicas: number; target: Scaling['target'] },
+    times = noDecisions(),
+  ) {
+    const { slots, maxReplicas, target } = pool
+    const rules = { selectPolicy: 'Max', policies: [] } as const
+    this.#times = times
+    this.#pool = {
+      slots,
+      scaling: {
+        mode: 'Automatic',
+        manualReplicas: 0,
+        minReplicas: 0,
+        maxReplicas,
+        target,
+        scaleUp: { stabilizationWindowMs: 0, ...rules, policies: [] },
+        scaleDown: { stabilizationWindowMs: SCALE_DOWN_WINDOW_MS, ...rules, policies: [] },
+      },
+    }
+  }
+
+  stirred(nowMs: number): number {
+    const isTold = this.#tellAtMs < nowMs
+    if (isTold) this.#tellAtMs = Math.max(nowMs, this.#tellAtMs + STIR_EVERY_MS)
+    return this.#tellAtMs + STIR_TAKES_MS
+  }
+
+  look(cluster: Cluster): number {
+    const { nowMs } = cluster
+    const load = this.#loadOf(cluster)
+    const startedAtMs = performance.now()
+    const decision = this.#decide(load, nowMs)
+    const victims = this.#victimsOf(cluster, decision.replicas)
+    this.#count(performance.now() - startedAtMs)
+    cluster.want(decision.replicas)
+    this.#apply(cluster, decision.replicas, victims)
+    const hasWork = load.busy > 0 || cluster.waiting > 0
+    const isChanging = victims.size > 0 || cluster.replicas !== decision.replicas
+    return nowMs + (hasWork || isChanging || isStabilizing(decision) ? TICK_MS : IDLE_TICK_MS)
+  }
+
+  #loadOf(cluster: Cluster): Load {
+    const { nowMs, enqueued, ended, running, waiting } = cluster
+    this.#measured = measure(this.#measured, { enqueued, ended, busy: running }, nowMs)
+    const rate = rateOf(this.#measured)
+    const { slots } = this.#pool
+    let busy = 0
+    for (const { held, isDraining } of cluster.live) if (!isDraining) busy += held.length
+    const queue = { ready: waiting, busy: running, isStopped: false, share: shareOf(slots, slots) }
+    return { busy, queues: [{ ...queue, ...(rate && { rate }) }] }
+  }
+
+  #decide(load: Load, nowMs: number): Decision {
+    const situation = { pool: this.#pool, current: this.#wanted, load, history: this.#history, nowMs }
+    const decision = decideReplicas(situation)
+    this.#history = decision.history
+    this.#wanted = decision.replicas
+    return decision
+  }
+
+  #victimsOf({ live }: Cluster, replicas: number): ReadonlySet<string> {
+    if (live.length <= replicas) return new Set()
+    const candidates = live.map((pod) => ({
+      podUid: pod.uid,
+      held: pod.held.length,
+      startedAtMs: pod.createdAtMs,
+      isReady: pod.state === 'ready',
+      isDraining: pod.isDraining,
+    }))
+    return new Set(chooseVictims(candidates, live.length - replicas))
+  }
+
+  /** In plan.ts's order, and from what was seen before anything of it was done. */
+  #apply(cluster: Cluster, replicas: number, victims: ReadonlySet<string>): void {
+    const { live } = cluster
+    const empty = new Set(live.filter((pod) => victims.has(pod.uid) && this.#isEmpty(pod, cluster.nowMs)))
+    const marked = live.filter(({ isMarked }) => isMarked)
+    const next = nextReplicas(cluster, replicas, marked, empty)
+    for (const pod of live) this.#drain(cluster, pod, victims.has(pod.uid))
+    for (const pod of live) pod.isMarked = empty.has(pod)
+    if (next !== cluster.replicas) cluster.scaleTo(next)
+  }
+
+  /** It drained before we looked, so what it held then is all that it will ever hold. */
+  #isEmpty(pod: Pod, nowMs: number): boolean {
+    if (pod.state === 'ready') return pod.isDraining && pod.held.length === 0
+    return nowMs - (this.#drainingSince.get(pod) ?? nowMs) > REGISTERS_WITHIN_MS
+  }
+
+  #drain(cluster: Cluster, pod: Pod, isVictim: boolean): void {
+    if (isVictim === pod.isDraining) return
+    if (isVictim) this.#drainingSince.set(pod, cluster.nowMs)
+    else this.#drainingSince.delete(pod)
+    cluster.drain(pod, isVictim)
+  }
+
+  #count(tookMs: number): void {
+    this.#times.count += 1
+    this.#times.totalMs += tookMs
+    this.#times.longestMs = Math.max(this.#times.longestMs, tookMs)
+  }
+}
+
+function nextReplicas(
+  { live, replicas: current }: Cluster,
+  wanted: number,
+  marked: readonly Pod[],
+  empty: ReadonlySet<Pod>,
+): number {
+  if (wanted >= current) return wanted
+  const areEmpty = marked.every((pod) => empty.has(pod))
+  const canLower = live.every(({ state, isMarked }) => state === 'ready' || isMarked)
+  return areEmpty && canLower ? Math.max(wanted, current - marked.length) : current
+}
+
+const isStabilizing = ({ reason }: Decision): boolean =>
+  reason === 'ScaleDownStabilized' || reason === 'ScaleUpStabilized'
