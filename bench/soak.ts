@@ -1,11 +1,13 @@
 // npm run soak (B18): a real worker under mixed load for half an hour: jobs that succeed, fail, crash, take long, come later. Looks every
-// ten seconds at what must not grow. Exit code 1 and a sentence for each finding.
+// ten seconds at what must not grow. Exit code 1 and a sentence for each finding. With --cluster: the suites that shrink pools and hurt a
+// cluster, in their long form (long-suites.ts).
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { connect } from 'millhand/client'
 import { connectRedis, defaultSettings, openQueue, queueName } from 'millhand/queue'
+import { playLongSuites } from './long-suites.ts'
 import { millhandPeers, startRealWorker } from './peers/millhand.ts'
 import { Program, stopEverything, temporaryFolder, treeOf, treeUse } from './processes.ts'
 import { readStarts } from './records.ts'
@@ -19,6 +21,9 @@ const HELP = `npm run soak -- [options]   a real worker under mixed load; tells 
   --mode MODE     Fork, Spawn or Reuse; default Fork
   --rate N        jobs a second; default 40
   --json FILE     writes all samples
+  --cluster       instead: a real Kubernetes, in which pools become smaller 200 times under load, and then everything is killed,
+                  stopped and started at random for so many minutes; exit code 1 when a job or a pod was lost.
+                  MILLHAND_SCALE_SEED and MILLHAND_CHAOS_SEED repeat a run
 `
 const MODES = ['Fork', 'Spawn', 'Reuse'] as const
 const SAMPLE_EVERY_MS = 10_000
@@ -43,6 +48,7 @@ const { values } = parseArgs({
     mode: { type: 'string', default: 'Fork' },
     rate: { type: 'string', default: '40' },
     json: { type: 'string' },
+    cluster: { type: 'boolean' },
     help: { type: 'boolean', short: 'h' },
   },
 })
@@ -50,6 +56,7 @@ if (values.help) {
   console.log(HELP)
   process.exit(0)
 }
+if (values.cluster) process.exit(await playLongSuites(numberOf('minutes')))
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => void stopEverything().then(() => process.exit(130)))
 

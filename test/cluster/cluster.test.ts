@@ -1,7 +1,16 @@
 // What npm run cluster and the tests on a real Kubernetes rely on: nodes, pods, names, images, restarts, and that nothing is left.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { eventually } from '../eventually.ts'
@@ -367,9 +376,10 @@ function traces(): string {
   const mounts = readFileSync('/proc/self/mountinfo', 'utf8')
   const interfaces = entries('/sys/class/net')
   const namespaces = entries('/run/netns')
-  const groups = readdirSync('/sys/fs/cgroup', { recursive: true, encoding: 'utf8' }).filter((path) =>
-    path.split('/').at(-1)?.startsWith('millhand-'),
-  )
+  // Of each controller's groups the first level only: deeper down others come and go while one looks.
+  const controllers = entries('/sys/fs/cgroup').map((name) => `/sys/fs/cgroup/${name}`)
+  const folders = ['/sys/fs/cgroup', ...controllers.filter((path) => lstatSync(path).isDirectory())]
+  const groups = folders.flatMap((folder) => entries(folder).filter((name) => name.startsWith('millhand-')))
   const used = ['/var/lib/kubelet', '/var/lib/cni', '/var/lib/containerd', '/run/containerd', '/var/log/pods']
   return JSON.stringify({ mounts, interfaces, namespaces, groups, used: used.map(entries) }, null, 2)
 }

@@ -102,13 +102,13 @@ describe('a worker that is killed', () => {
       const [poison] = await scene.enqueue(1, 'kills-its-worker')
       await scene.enqueue(60, 'naps', { ms: 1 })
       let restarts = 0
-      let worker = await scene.worker({ isolation: 'Reuse', env: { MILLHAND_POD_UID: 'pod-1' } })
+      let worker = await scene.worker({ isolation: 'Spawn', env: { MILLHAND_POD_UID: 'pod-1' } })
       // As a kubelet would: the container starts again in the same pod, which names the older worker as dead.
       while ((await scene.queue.depth()).buried === 0) {
         await Promise.race([worker.ended, new Promise((resolve) => setTimeout(resolve, 100))])
         if (worker.child.signalCode === null) continue
         restarts += 1
-        worker = await scene.worker({ isolation: 'Reuse', env: { MILLHAND_POD_UID: 'pod-1' } })
+        worker = await scene.worker({ isolation: 'Spawn', env: { MILLHAND_POD_UID: 'pod-1' } })
       }
       await scene.idle()
       expect(restarts).toBe(3)

@@ -94,9 +94,11 @@ export function planWorkerPool(observed: ObservedPool, clocks: Clocks): PoolPlan
   const decided = decideReplicas({ pool, current, load, history: memory.history, nowMs })
   const decision = blocked && load === 'unknown' ? onHold(decided, pool, blocked) : decided
   const isKnown = load !== 'unknown'
-  const victims = new Set(isKnown ? victimsOf(observed, decision, held) : [])
+  const leaving = leavingPods(observed).map(({ uid }) => uid)
+  const victims = new Set(isKnown ? [...leaving, ...victimsOf(observed, decision, held)] : [])
   const empty = new Set(emptyVictims(observed, victims, held, nowMs))
   const isBusy = ({ uid }: WorkerPod) => (held.get(uid)?.jobs ?? 0) > 0
+  const live = new Set(livePods(observed.pods).map(({ uid }) => uid))
   const guards = isKnown
     ? planGuards({ pods: observed.pods, isBusy, empty, memory: memory.guards, nowMs })
     : undefined
@@ -108,8 +110,11 @@ export function planWorkerPool(observed: ObservedPool, clocks: Clocks): PoolPlan
   return {
     decision,
     drain: [...victims].filter((uid) => !isSurelyDraining(uid, held, memory, nowMs)),
+    // Whoever was told to end claims nothing any more, also before its worker has heard of it.
     undrain: isKnown
-      ? [...new Set([...memory.draining.keys(), ...draining(held)])].filter((uid) => !victims.has(uid))
+      ? [...new Set([...memory.draining.keys(), ...draining(held)])].filter(
+          (uid) => live.has(uid) && !victims.has(uid),
+        )
       : [],
     podPatches: guards ? patchesOf(observed, empty, guards) : [],
     ...(deployment && { deployment }),
@@ -215,6 +220,19 @@ function patchesOf({ pods }: ObservedPool, empty: ReadonlySet<WorkerPod>, { turn
   })
 }
 
+/**
+ * Marked pods that the Deployment asks for no longer. Their ReplicaSet removes them in a moment, whatever is written now: only when
+ * they are seen to go can the number be raised and others be needed again.
+ */
+function leavingPods({ deployment, pods, memory: { applied } }: ObservedPool): WorkerPod[] {
+  const live = livePods(pods)
+  if (!deployment || new Set(live.map(({ templateHash }) => templateHash)).size > 1) return []
+  const isBehind = applied !== undefined && (deployment.metadata.generation ?? 0) < applied.generation
+  const current = deployment.spec.replicas ?? 1
+  const asked = isBehind ? Math.min(current, applied.replicas) : current
+  return live.length > asked ? live.filter(({ isMarked }) => isMarked) : []
+}
+
 interface Facts {
   rendered: Rendered
   refusal: PoolMemory['refusal']
@@ -268,6 +286,7 @@ function isRolloutHeld({ pods, pool, deployment }: ObservedPool, manifest: Deplo
 function nextReplicas(observed: ObservedPool, decision: Decision, empty: ReadonlySet<WorkerPod>): number {
   const { deployment, pods, workers } = observed
   const current = deployment?.spec.replicas ?? 1
+  if (leavingPods(observed).length > 0) return current
   if (decision.replicas >= current) return decision.replicas
   if (workers === 'unknown' || unseenWorkers(workers, pods).length > 0) return current
   const live = livePods(pods)

@@ -89,7 +89,7 @@ onCluster('a pod with a long job', () => {
 
   test('of which a policy refuses the annotations does not keep its pool from growing', async () => {
     await eventually(() => refusals().length > 0, { ...SOON, what: 'a refusal' })
-    await scene.enqueue('refused', 'sleep', [{ ms: 4_000 }, { ms: 4_000 }])
+    await scene.enqueue('refused', 'sleep', [{ ms: 15_000 }, { ms: 15_000 }])
     await eventually(async () => (await scene.get('deployment', 'refused')).spec.replicas === 3, SOON)
     expect((await counts('refused')).completed).toBe(0)
     expect(refusals()).toEqual(['refused'])

@@ -1,16 +1,16 @@
 // One operator with 500 queues and 500 pools: what it costs while nothing happens, and how soon the first job of an empty queue is
 // answered with a pod. In a cluster of its own: its controllers have their hands full with so many Deployments.
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
+import fc from 'fast-check'
 import { clusterLeftOut, startCluster, whichCluster } from '../../cluster/cluster.ts'
 import { equipped, type SharedCluster } from '../../cluster/shared.ts'
 import { eventually } from '../../eventually.ts'
 import { ask, samplesOf, sumOf } from './asking.ts'
-import { openScene, type Scene, taskQueue } from './scene.ts'
+import { type Note, Probe } from './probed.ts'
+import { type KubeJson, openScene, type Scene, taskQueue } from './scene.ts'
+import { watchWorld } from './world.ts'
 
 const leftOut = clusterLeftOut()
 if (leftOut) console.warn(leftOut)
@@ -20,22 +20,25 @@ const onTestbed = kind === 'testbed' ? describe : describe.skip
 const COUNT = 500
 const AT_ONCE = 100
 const IDLE_MS = 30_000
-const FIRST_JOBS = 20
+const FIRST_JOBS = 100
+const seed = Number(process.env.MILLHAND_COLD_SEED ?? Date.now() % 2 ** 31)
 const names = Array.from({ length: COUNT }, (_, index) => `q${index}`)
 
 onTestbed(`an operator of ${COUNT} queues and ${COUNT} pools`, () => {
   const folder = join(mkdtempSync(join(tmpdir(), 'millhand-test-')), 'cluster')
   let cluster: SharedCluster
   let scene: Scene
+  const probe = new Probe()
   const numbers: string[] = []
   beforeAll(async () => {
     cluster = await equipped(await startCluster({ folder, endsWithMe: true }))
-    scene = await openScene('many', { cluster })
+    scene = await openScene('many', { cluster, variables: probe.variables() })
   }, 3_600_000)
   afterAll(async () => {
     process.stderr.write(`${COUNT} queues and pools: ${numbers.join('; ')}\n`)
     await scene?.remove()
     await cluster?.stop()
+    probe.remove()
     rmSync(folder, { recursive: true, force: true })
   }, 60_000)
 
@@ -72,29 +75,47 @@ onTestbed(`an operator of ${COUNT} queues and ${COUNT} pools`, () => {
   }, 330_000)
 
   test('answers the first job of an empty queue at once', async () => {
-    const watch = await watchReplicas()
-    const tookMs: number[] = []
+    const some = { minLength: FIRST_JOBS, maxLength: FIRST_JOBS }
+    const [chosen = []] = fc.sample(fc.shuffledSubarray(names, some), { seed, numRuns: 1 })
+    const world = await watchWorld(cluster)
+    const starts: ColdStart[] = []
     try {
-      for (const name of names.slice(0, FIRST_JOBS)) {
-        const seen = watch.turnsTo(name, 1)
-        const enqueuedAt = performance.now()
+      for (const name of chosen) {
+        const enqueuedAtMs = wallMs()
         await scene.enqueue(name, 'echo', [1])
-        tookMs.push((await seen) - enqueuedAt)
+        const key = `${scene.namespace}/${name}`
+        const written = () => world.replicasOf(key).find(({ replicas }) => replicas === 1)
+        const { atMs } = await eventually(written, { withinMs: 60_000, everyMs: 2 })
+        starts.push({ name, enqueuedAtMs, seenAtMs: performance.timeOrigin + atMs })
       }
     } finally {
-      watch.stop()
+      await world.stop()
     }
-    tookMs.sort((a, b) => a - b)
-    const [median = 0, most = 0] = [tookMs[FIRST_JOBS / 2], tookMs.at(-1)]
+    const notes = probe.notes()
+    const stages = starts.map((start) => stagesOf(start, notes))
+    const told = (stage: keyof Stages) => `${stage} ${percentiles(stages.map((each) => each[stage]))}`
     numbers.push(
-      `from the first job to the written replicas, ${FIRST_JOBS} times: median ${median.toFixed(0)} ms, at most ${most.toFixed(0)} ms`,
+      `from the first job to the written replicas, ${FIRST_JOBS} times (seed ${seed}; ms at p50, p90, p99, most): ` +
+        (['whole', 'news', 'queued', 'look', 'plan', 'request', 'watch'] as const).map(told).join(', '),
     )
-    expect(most).toBeLessThan(5_000)
+    // Not all that was noted is of these starts: a look may have been on its way already.
+    expect(stages.filter(({ request }) => request > 0)).toHaveLength(FIRST_JOBS)
+    expect(
+      percentile(
+        stages.map(({ whole }) => whole),
+        0.99,
+      ),
+    ).toBeLessThan(5_000)
   }, 330_000)
 
   async function createAll(): Promise<void> {
-    // Nothing ever starts: only the operator is to have work.
+    // Nothing ever starts, not even on the node: only the operator is to have work.
     const absent = { image: 'millhand.test/no-such:1', imagePullPolicy: 'Never' }
+    const idle = (name: string) => {
+      const pool: KubeJson = scene.pool(name, { scaling: { maxReplicas: 1 } }, absent)
+      pool.spec.template.spec.nodeSelector = { 'millhand.test/no-such': 'node' }
+      return pool
+    }
     const create = async (objects: object[]) => {
       for (let at = 0; at < objects.length; at += AT_ONCE) {
         const list = { apiVersion: 'v1', kind: 'List', items: objects.slice(at, at + AT_ONCE) }
@@ -102,7 +123,7 @@ onTestbed(`an operator of ${COUNT} queues and ${COUNT} pools`, () => {
       }
     }
     const queues = names.map((name) => taskQueue(name))
-    const pools = names.map((name) => scene.pool(name, { scaling: { maxReplicas: 1 } }, absent))
+    const pools = names.map(idle)
     await Promise.all([create(queues), create(pools)])
   }
 
@@ -168,34 +189,57 @@ onTestbed(`an operator of ${COUNT} queues and ${COUNT} pools`, () => {
     }
   }
 
-  /** Hears of each change of a Deployment as it is written. */
-  async function watchReplicas() {
-    const path = '{.metadata.name} {.spec.replicas}{"\\n"}'
-    const args = [
-      '--kubeconfig',
-      cluster.kubeconfig,
-      '-n',
-      scene.namespace,
-      'get',
-      'deployments',
-      '--watch',
-      '--chunk-size=0',
-    ]
-    const watching: ChildProcess = spawn(cluster.kubectlProgram, [...args, '-o', `jsonpath=${path}`], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
-    if (!watching.stdout) throw new Error('kubectl says nothing')
-    const waiting = new Map<string, (atMs: number) => void>()
-    const lines = createInterface({ input: watching.stdout }).on('line', (line) => {
-      waiting.get(line)?.(performance.now())
-      waiting.delete(line)
-    })
-    // All that are there come first.
-    await once(lines, 'line')
+  interface ColdStart {
+    name: string
+    enqueuedAtMs: number
+    seenAtMs: number
+  }
+
+  /** What a cold start is made of, in order; ms. */
+  interface Stages {
+    whole: number
+    /** From the call of the client to the operator's ear. */
+    news: number
+    /** Until the reconcile looks at Redis. */
+    queued: number
+    look: number
+    plan: number
+    /** The API server writes the Deployment. */
+    request: number
+    /** Until a watch shows it. */
+    watch: number
+  }
+
+  function stagesOf({ name, enqueuedAtMs, seenAtMs }: ColdStart, notes: readonly Note[]): Stages {
+    const prefix = `mh:{${scene.namespace}.${name}}:`
+    const path = `PATCH /apis/apps/v1/namespaces/${scene.namespace}/deployments/${name}?`
+    const first = (kind: Note['kind'], what: string, fromMs: number) =>
+      notes.find((note) => note.kind === kind && note.atMs >= fromMs && note.what.startsWith(what))?.atMs ??
+      Number.NaN
+    const heard = first('message', `${prefix}stirred`, enqueuedAtMs)
+    const asked = first('read', `workers ${prefix}`, heard)
+    const known = first('answer', `depth ${prefix}`, asked)
+    const sent = first('write', path, known)
+    const answered = first('answer', path, sent)
     return {
-      turnsTo: (name: string, replicas: number) =>
-        new Promise<number>((resolve) => waiting.set(`${name} ${replicas}`, resolve)),
-      stop: () => watching.kill(),
+      whole: seenAtMs - enqueuedAtMs,
+      news: heard - enqueuedAtMs,
+      queued: asked - heard,
+      look: known - asked,
+      plan: sent - known,
+      request: answered - sent,
+      watch: seenAtMs - answered,
     }
   }
 })
+
+const wallMs = () => performance.timeOrigin + performance.now()
+
+function percentile(numbers: readonly number[], part: number): number {
+  const sorted = [...numbers].sort((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * part) - 1)] ?? Number.NaN
+}
+
+function percentiles(numbers: readonly number[]): string {
+  return [0.5, 0.9, 0.99, 1].map((part) => percentile(numbers, part).toFixed(1)).join(' ')
+}

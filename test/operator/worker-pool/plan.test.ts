@@ -82,6 +82,51 @@ describe('more pods', () => {
   })
 })
 
+describe('pods that are on their way out', () => {
+  const lowered = { ...three, deployment: deploymentWith(1), queues: [queueOf({ ready: 9, busy: 1 })] }
+  const leaving = [podOf('a'), marked('b'), marked('c')]
+
+  test('get no claims again when they are seen to be told: their workers may not have heard of it', () => {
+    const pods = [
+      podOf('a'),
+      ...['b', 'c'].map((uid) => podOf(uid, { state: 'terminating', isMarked: true })),
+    ]
+    expect(plan({ ...lowered, ...drained, pods }).undrain).toEqual([])
+  })
+
+  test('are not needed again once the number was lowered: their ReplicaSet removes them, and then there are more', () => {
+    const planned = plan({ ...lowered, workers: drained.workers, memory: drained.memory, pods: leaving })
+    expect({ undrain: planned.undrain, unmarked: unmarks(planned) }).toEqual({ undrain: [], unmarked: [] })
+    expect(planned.deployment?.replicas ?? 1).toBe(1)
+    const gone = plan({ ...lowered, workers: [workerOf('a', 1)], memory: drained.memory, pods: [podOf('a')] })
+    expect(gone.deployment?.replicas).toBe(10)
+  })
+
+  test('are known from what was written, where the watch has not shown it yet', () => {
+    const memory = memoryOf({
+      draining: draining('b', 'c'),
+      applied: { hash: 'any', generation: 5, replicas: 1 },
+    })
+    const planned = plan({
+      ...lowered,
+      deployment: deploymentWith(3),
+      workers: drained.workers,
+      memory,
+      pods: leaving,
+    })
+    expect({ undrain: planned.undrain, unmarked: unmarks(planned) }).toEqual({ undrain: [], unmarked: [] })
+    expect(planned.deployment?.replicas ?? 3).toBe(3)
+  })
+
+  test('are not told apart in a rollout, where the old ones go whatever is marked', () => {
+    const pods = [podOf('a', { templateHash: 'new' }), marked('b'), marked('c')]
+    expect(plan({ ...lowered, workers: drained.workers, memory: drained.memory, pods }).undrain).toEqual([
+      'b',
+      'c',
+    ])
+  })
+})
+
 describe('fewer pods', () => {
   test('first claim nothing: idle ones are chosen', () => {
     const planned = plan(three)
