@@ -8,7 +8,7 @@ import { eventually } from './eventually.ts'
 import { freePort } from './free-port.ts'
 import { RedisServer } from './redis-server.ts'
 
-const PATIENCE = { withinMs: 30_000, everyMs: 50 }
+const PATIENCE = { withinMs: 60_000, everyMs: 50 }
 
 /** A primary, two replicas, three Sentinels. */
 export class Sentinels {

@@ -63,6 +63,7 @@ export class Membership {
   #regaining: Promise<void> | undefined
   #isLeaving = false
   #exchanges = 0
+  #vanished: number | undefined
   #doubt: { held: number; exchanges: number } | undefined
   #heartbeat: NodeJS.Timeout | undefined
   #isBeating = false
@@ -283,6 +284,7 @@ export class Membership {
         return
       }
       this.timeoutMs = answer.timeoutMs
+      this.#sayVanished(answer.vanished)
       for (const id of answer.cancelled) this.#held.get(id)?.running?.stop('cancelled')
       this.#compare(answer.held)
       for (const each of answer.overdue) this.#reapLater(each)
@@ -294,6 +296,17 @@ export class Membership {
     } finally {
       this.#isBeating = false
     }
+  }
+
+  /** Redis went back to an earlier state: a replica that lagged took over, or a restart lost its last writes. */
+  #sayVanished(vanished: number): void {
+    const before = this.#vanished ?? vanished
+    this.#vanished = vanished
+    if (vanished > before)
+      this.#log.error('Redis lost enqueues that it had acknowledged', {
+        queue: this.queue.name,
+        atLeast: vanished - before,
+      })
   }
 
   /** Not to wait for the next heartbeat. The reap itself looks again: who has renewed meanwhile lives. */

@@ -165,6 +165,7 @@ async function factsOf(queue: Queue, server: Server, nowMs: number): Promise<Que
     ...(layout !== undefined && { layout }),
     ...(maxLength !== undefined && { maxLength }),
     ...(buriedAtMs !== undefined && { lastBuriedMs: Math.max(0, nowMs - buriedAtMs) }),
+    ...(depth.vanishedAtMs !== undefined && { lastVanishedMs: Math.max(0, nowMs - depth.vanishedAtMs) }),
   }
 }
 

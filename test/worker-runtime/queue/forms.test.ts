@@ -12,7 +12,7 @@ import { census } from '../../census.ts'
 import { eventually } from '../../eventually.ts'
 import { ask, RedisCluster, Sentinels, TlsServer } from '../../redis-forms.ts'
 
-const PATIENCE = { withinMs: 20_000, everyMs: 20 }
+const PATIENCE = { withinMs: 60_000, everyMs: 20 }
 const entry = (worker: string) => ({
   worker,
   process: 'p',
@@ -45,7 +45,7 @@ describe('behind Sentinels', () => {
   beforeAll(async () => {
     sentinels = await Sentinels.start()
     redis = connectRedis(sentinels.url, { deadlineMs: 2_500 })
-  }, 60_000)
+  }, 150_000)
   afterAll(async () => {
     redis.close()
     await sentinels.remove()
@@ -56,7 +56,7 @@ describe('behind Sentinels', () => {
     await sentinels.failOver()
     await eventually(() => oneJob(redis, 'forms.after').then(() => true), PATIENCE)
     expect((await census(redis, 'forms.after')).problems).toEqual([])
-  }, 60_000)
+  }, 150_000)
 
   test('the new one too when the primary was killed, and a Sentinel with it', async () => {
     const before = await sentinels.primary()
@@ -66,7 +66,7 @@ describe('behind Sentinels', () => {
     await eventually(() => oneJob(redis, 'forms.killed').then(() => true), PATIENCE)
     await before.start()
     await sentinels.sentinels[2]?.start()
-  }, 60_000)
+  }, 150_000)
 })
 
 describe('in a Cluster', () => {
@@ -77,7 +77,7 @@ describe('in a Cluster', () => {
   beforeAll(async () => {
     cluster = await RedisCluster.start()
     redis = connectRedis(cluster.url, { deadlineMs: 2_500 })
-  }, 60_000)
+  }, 150_000)
   afterAll(async () => {
     redis?.close()
     await cluster?.remove()
@@ -119,9 +119,9 @@ describe('in a Cluster', () => {
     expect((await queue.depth()).ready).toBe(enqueued)
     expect(await cluster.ownerOf(slot)).not.toBe(from)
     expect((await census(redis, name)).problems).toEqual([])
-  }, 60_000)
+  }, 150_000)
 
-  test('messages come also when their slot has moved to another node', async () => {
+  test('messages come also when the replica of the node that sent them has taken over', async () => {
     const name = 'forms.told'
     let told = 0
     const messages = connectRedis(cluster.url)
@@ -132,14 +132,13 @@ describe('in a Cluster', () => {
     const owner = await cluster.ownerOf(slot)
     await owner.crash()
     await eventually(async () => {
-      await openQueue(redis, name).enqueue([newJob('task', 1)])
-      await openQueue(redis, name).retry([])
+      await openQueue(redis, name).pause()
       return told > 0
     }, PATIENCE)
     stop()
     messages.close()
     await owner.start()
-  }, 60_000)
+  }, 150_000)
 
   test('a primary is killed: queues of other nodes notice nothing, its own go on with its replica', async () => {
     const owner = await cluster.ownerOf(slotOf(prefixOf('forms.b')))
@@ -150,7 +149,7 @@ describe('in a Cluster', () => {
     for (const name of elsewhere) await oneJob(redis, name)
     await eventually(() => oneJob(redis, 'forms.b').then(() => true), PATIENCE)
     await owner.start()
-  }, 60_000)
+  }, 150_000)
 
   test('one node that is known is enough to find all', async () => {
     const one = connectRedis(`redis+cluster://127.0.0.1:${cluster.servers[3]?.port}`)

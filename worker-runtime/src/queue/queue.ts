@@ -85,7 +85,12 @@ export type Renewed =
       readonly silent: readonly string[]
       /** They did not renew when they should have, and will be silent so soon. */
       readonly overdue: readonly { worker: string; leftMs: number }[]
+      /** Enqueues that Redis is known to have lost, ever. */
+      readonly vanished: number
     }
+
+/** Counters of a queue that only ever grow, unless Redis goes back to an earlier state. */
+export type Seen = Pick<Depth['counts'], 'enqueued' | 'claimed'>
 
 export type Resynced =
   | { readonly kind: 'dead' }
@@ -108,6 +113,8 @@ export class Queue {
   readonly redis: Connection
   readonly #prefix: string
   readonly #scripts: Scripts
+  /** The highest that Redis answered here: it is told so, and notices when it went back to an earlier state. */
+  #seen: Seen = { enqueued: 0, claimed: 0 }
 
   constructor(redis: Connection, name: string, scripts: Scripts) {
     this.name = name
@@ -125,10 +132,11 @@ export class Queue {
     const answers: Enqueued[] = []
     for (const part of callsOf(jobs)) {
       try {
-        const args = enqueueArgs(part)
-        const known = (await (durability === 'fast'
+        const args = [...enqueueArgs(part), String(this.#seen.enqueued)]
+        const [enqueued, ...known] = (await (durability === 'fast'
           ? this.#run('enqueue', args)
-          : this.#runConfirmed('enqueue', args, durability))) as (number | Enqueued)[]
+          : this.#runConfirmed('enqueue', args, durability))) as [number, ...(number | Enqueued)[]]
+        this.#note({ enqueued })
         for (const _ of part) answers.push('created')
         const first = answers.length - part.length
         for (let i = 0; i < known.length; i += 2) answers[first + Number(known[i])] = known[i + 1] as Enqueued
@@ -149,13 +157,14 @@ export class Queue {
   }
 
   async renew(worker: string): Promise<Renewed> {
-    const answer = (await this.#run('renew', [worker])) as
+    const answer = (await this.#run('renew', [worker, this.#seen.enqueued, this.#seen.claimed])) as
       | ['dead']
-      | ['alive', number, number, string[], string[], (string | number)[]]
+      | ['alive', number, number, string[], string[], (string | number)[], [number, number, number]]
     if (answer[0] === 'dead') return { kind: 'dead' }
-    const [, held, timeoutMs, cancelled, silent, flat] = answer
+    const [, held, timeoutMs, cancelled, silent, flat, [enqueued, claimed, vanished]] = answer
+    this.#note({ enqueued, claimed })
     const overdue = pairsOf(flat).map(([worker, leftMs]) => ({ worker, leftMs: Number(leftMs) }))
-    return { kind: 'alive', held, timeoutMs, cancelled, silent, overdue }
+    return { kind: 'alive', held, timeoutMs, cancelled, silent, overdue, vanished }
   }
 
   async deregister(worker: string): Promise<boolean> {
@@ -189,6 +198,8 @@ export class Queue {
     ]
     const claims: Claim[] = []
     for (let i = 0; i + 2 < flat.length; i += 3) claims.push(claimOf(flat[i], flat[i + 1], flat[i + 2]))
+    const last = claims.at(-1)
+    if (last) this.#note({ claimed: Number(last.token) })
     return { status, nextMs: nextMs < 0 ? undefined : nextMs, became, claims }
   }
 
@@ -294,6 +305,16 @@ export class Queue {
     { offset = 0, limit = 50 } = {},
   ): Promise<JobSummary[]> {
     return summariesOf(state, await this.#run('jobs', [state, offset, Math.min(limit, 1_000)]))
+  }
+
+  /** For who neither enqueues nor renews: what Redis took since it had these counters, and has no more, is counted as vanished. */
+  async witness({ enqueued, claimed }: Seen): Promise<void> {
+    await this.#run('witness', [enqueued, claimed])
+  }
+
+  #note({ enqueued = 0, claimed = 0 }: Partial<Seen>): void {
+    const seen = this.#seen
+    this.#seen = { enqueued: Math.max(enqueued, seen.enqueued), claimed: Math.max(claimed, seen.claimed) }
   }
 
   async #inSlices<T>(verb: Verb, ids: readonly string[]): Promise<T[]> {
