@@ -183,8 +183,10 @@ export class Membership {
   }
 
   async #register(): Promise<void> {
-    const { timeoutMs, dead } = await this.queue.register({ ...this.#options.entry, worker: this.#name })
+    const entry = { ...this.#options.entry, worker: this.#name }
+    const { timeoutMs, dead, vanished } = await this.queue.register(entry)
     this.timeoutMs = timeoutMs
+    this.#vanished ??= vanished
     this.#stopListening()
     const channel = cancelChannel(this.queue.name, this.#name)
     const listening = this.#options.messages.subscribe(channel, (id) =>
@@ -300,7 +302,7 @@ export class Membership {
 
   /** Redis went back to an earlier state: a replica that lagged took over, or a restart lost its last writes. */
   #sayVanished(vanished: number): void {
-    const before = this.#vanished ?? vanished
+    const before = this.#vanished ?? 0
     this.#vanished = vanished
     if (vanished > before)
       this.#log.error('Redis lost enqueues that it had acknowledged', {

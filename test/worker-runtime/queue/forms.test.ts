@@ -58,6 +58,21 @@ describe('behind Sentinels', () => {
     expect((await census(redis, 'forms.after')).problems).toEqual([])
   }, 150_000)
 
+  test('the new one is taken at once, also where the old one lives on and does not know', async () => {
+    const before = await sentinels.primary()
+    // Sentinels cannot make a replica of it: whoever waited for that would write to it for ever.
+    await ask(before, 'ACL', 'SETUSER', 'default', '-replicaof', '-slaveof')
+    await sentinels.failOver()
+    const now = await sentinels.primary()
+    const isMoved = async () => {
+      await oneJob(redis, 'forms.moved')
+      return Number(await ask(now, 'EXISTS', `${prefixOf('forms.moved')}counts`)) === 1
+    }
+    await eventually(isMoved, { ...PATIENCE, everyMs: 200 })
+    expect(await ask(before, 'ROLE')).toEqual(expect.arrayContaining(['master']))
+    await ask(before, 'ACL', 'SETUSER', 'default', '+@all')
+  }, 150_000)
+
   test('the new one too when the primary was killed, and a Sentinel with it', async () => {
     const before = await sentinels.primary()
     await sentinels.sentinels[2]?.crash()

@@ -92,6 +92,8 @@ export type Renewed =
 /** Counters of a queue that only ever grow, unless Redis goes back to an earlier state. */
 export type Seen = Pick<Depth['counts'], 'enqueued' | 'claimed'>
 
+type Counters = [enqueued: number, claimed: number, vanished: number]
+
 export type Resynced =
   | { readonly kind: 'dead' }
   | { readonly kind: 'alive'; readonly held: readonly { id: string; token: string }[] }
@@ -148,18 +150,23 @@ export class Queue {
     return answers
   }
 
-  /** Answers the queue's timeout of an attempt and the older workers of the same pod, which are dead for sure. */
-  async register(entry: Registration): Promise<{ timeoutMs: number; dead: string[] }> {
+  /**
+   * Answers the queue's timeout of an attempt, the older workers of the same pod, which are dead for sure, and how many enqueues Redis is known
+   * to have lost so far.
+   */
+  async register(entry: Registration): Promise<{ timeoutMs: number; dead: string[]; vanished: number }> {
     const { worker, podUid, ...fields } = entry
     const pairs = Object.entries(fields).flat()
-    const [timeoutMs, dead] = (await this.#run('register', [worker, podUid, ...pairs])) as [number, string[]]
-    return { timeoutMs, dead }
+    const answer = await this.#run('register', [worker, podUid, ...pairs])
+    const [timeoutMs, dead, [enqueued, claimed, vanished]] = answer as [number, string[], Counters]
+    this.#note({ enqueued, claimed })
+    return { timeoutMs, dead, vanished }
   }
 
   async renew(worker: string): Promise<Renewed> {
     const answer = (await this.#run('renew', [worker, this.#seen.enqueued, this.#seen.claimed])) as
       | ['dead']
-      | ['alive', number, number, string[], string[], (string | number)[], [number, number, number]]
+      | ['alive', number, number, string[], string[], (string | number)[], Counters]
     if (answer[0] === 'dead') return { kind: 'dead' }
     const [, held, timeoutMs, cancelled, silent, flat, [enqueued, claimed, vanished]] = answer
     this.#note({ enqueued, claimed })

@@ -6,6 +6,7 @@ import { Redis as Client, type RedisOptions } from 'ioredis'
 import { addressText, parseAddress, type RedisAccess, type RedisAddress } from './address.ts'
 import { ClusterConnection } from './cluster.ts'
 import { type Command, type Connection, type ConnectionOptions, RedisUnavailable } from './connection.ts'
+import { SentinelNews } from './sentinels.ts'
 
 type ClientOptions = Omit<RedisOptions, 'replyMapping'>
 
@@ -21,6 +22,8 @@ const WEATHER =
   /(?:^|[ -])(LOADING|MASTERDOWN|READONLY|UNBLOCKED|TRYAGAIN|CLUSTERDOWN|BUSY|MISCONF|NOREPLICAS|NOGOODSLAVE) |max number of clients/
 /** Of these, the ones after which another connection may reach another server. */
 const ELSEWHERE = /MASTERDOWN|READONLY|UNBLOCKED|CLUSTERDOWN|LOADING/
+/** A primary whose replicas have gone over to another one. */
+const DESERTED = /NOREPLICAS/
 const REFUSED = /^(WRONGPASS|NOAUTH|NOPERM|ERR AUTH|ERR invalid password)/
 
 /** Throws TypeError for an address that is none. */
@@ -45,12 +48,19 @@ class ReplacingConnection implements Connection {
   #lastError: Error | undefined
   #retryTimer: NodeJS.Timeout | undefined
   #watchTimer: NodeJS.Timeout | undefined
+  readonly #news: SentinelNews | undefined
 
   constructor(address: RedisAddress, options: ConnectionOptions) {
     this.#address = address
     this.#options = options
     this.#deadlineMs = options.deadlineMs ?? 5_000
     this.#client = this.#connect()
+    if (address.form === 'sentinel')
+      this.#news = new SentinelNews({
+        address,
+        connect: (sentinel, own) => new ReplacingConnection(sentinel, own),
+        onSwitch: () => this.#leave('another server is the primary now'),
+      })
   }
 
   get form(): RedisAddress['form'] {
@@ -118,6 +128,7 @@ class ReplacingConnection implements Connection {
   close(): void {
     this.#isClosed = true
     clearTimeout(this.#retryTimer)
+    this.#news?.close()
     this.#drop('the connection was closed')
   }
 
@@ -219,12 +230,16 @@ class ReplacingConnection implements Connection {
       const now = performance.now()
       for (const pending of this.#pending) {
         if (pending.untilMs > now) continue
-        this.#lastError = new Error('Redis did not answer in time')
-        this.#lost(this.#client)
+        this.#leave('Redis did not answer in time')
         break
       }
       if (this.#pending.size > 0) this.#watch()
     }, 250)
+  }
+
+  #leave(why: string): void {
+    this.#lastError = new Error(why)
+    this.#lost(this.#client)
   }
 
   #explain(error: Error, client: Client): Error {
@@ -232,7 +247,9 @@ class ReplacingConnection implements Connection {
     if (isReply && !WEATHER.test(`${error.message} `)) return withoutCommand(error)
     this.#lastError = withoutCommand(error)
     // What is no answer of the server is the client's: it lost its socket and has not said so yet.
-    if (!isReply || ELSEWHERE.test(error.message)) this.#lost(client)
+    const isElsewhere =
+      ELSEWHERE.test(error.message) || (this.form === 'sentinel' && DESERTED.test(error.message))
+    if (!isReply || isElsewhere) this.#lost(client)
     return new RedisUnavailable(this.#message('Redis cannot serve now'), {
       maybeDone: !isReply,
       cause: this.#lastError,
