@@ -99,6 +99,8 @@ export type Resynced =
   | { readonly kind: 'alive'; readonly held: readonly { id: string; token: string }[] }
 
 const SLICE = 500
+/** To put back a job takes a dozen commands. */
+const REAP_SLICE = 100
 const MAX_JOBS_A_CALL = 1_000
 const MAX_BYTES_A_CALL = 1_000_000
 
@@ -220,7 +222,7 @@ export class Queue {
     const record = JSON.stringify({ outcome: 'worker-lost', message: reason, worker, endedAtMs: Date.now() })
     let putBack = 0
     for (;;) {
-      const [done, left] = (await this.#run('reap', [worker, evidence, counting, record, seed(), SLICE])) as [
+      const [done, left] = (await this.#run('reap', [worker, evidence, counting, record, seed(), REAP_SLICE])) as [
         number,
         number,
       ]
