@@ -77,19 +77,11 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
   return { states, problems }
 }
 
+/** In a script, so that a Cluster asks the node that has the queue. */
 async function keysOf(redis: Connection, prefix: string): Promise<string[]> {
-  const found: string[] = []
-  let cursor = '0'
-  do {
-    const pattern = `${prefix.replaceAll(/[[\]*?\\]/g, '\\$&')}*`
-    const [next, keys] = (await redis.call('SCAN', cursor, 'MATCH', pattern, 'COUNT', 5_000)) as [
-      string,
-      string[],
-    ]
-    cursor = next
-    found.push(...keys)
-  } while (cursor !== '0')
-  return [...new Set(found)].sort()
+  const pattern = `${prefix.replaceAll(/[[\]*?\\]/g, '\\$&')}*`
+  const found = await redis.call('EVAL', "return redis.call('KEYS', ARGV[1])", 1, prefix, pattern)
+  return (found as string[]).sort()
 }
 
 function recordOf(flat: readonly string[]): Record<string, string> {

@@ -58,13 +58,13 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
   {
     from: /^worker-runtime\/src\/(job|settlement|log|config|task)\.ts$/,
     among: /^worker-runtime/,
-    only: /src\/(job|child\/outcome|queue\/queue|config|log)\.ts/,
+    only: /src\/(job|child\/outcome|queue\/(queue|address)|config|log)\.ts/,
     because: 'what decides is pure',
   },
   {
     from: /^worker-runtime\/src\/(client|index)\.ts$/,
     among: /^worker-runtime/,
-    only: /src\/(queue\/|job\.ts|task\.ts|config\.ts)/,
+    only: /src\/(queue\/|job\.ts|line\.ts|task\.ts|config\.ts)/,
     because: 'the client starts no processes',
   },
   {

@@ -1,7 +1,9 @@
 // Environment → Config, once. The only place of the CLI that reads process.env.
 
+import { accessFrom, type RedisAccess } from 'millhand/queue'
+
 export interface Config {
-  readonly redisUrl: string | undefined
+  readonly redis: RedisAccess | undefined
   readonly namespace: string | undefined
   /** Failures show where in the program they came up. */
   readonly isDebug: boolean
@@ -12,7 +14,7 @@ export interface Config {
 
 export function readConfig(environment: Config['environment'] = process.env): Config {
   return {
-    redisUrl: environment.MILLHAND_REDIS_URL || undefined,
+    redis: accessFrom(environment),
     namespace: environment.MILLHAND_NAMESPACE || undefined,
     isDebug: Boolean(environment.MILLHAND_DEBUG),
     mayColor: !environment.NO_COLOR && environment.TERM !== 'dumb',

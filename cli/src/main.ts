@@ -5,6 +5,7 @@ import { styleText } from 'node:util'
 import { Command, CommanderError } from 'commander'
 import { cancelCommand } from './commands/cancel.ts'
 import { deleteCommand } from './commands/delete.ts'
+import { doctorCommand } from './commands/doctor.ts'
 import { enqueueCommand } from './commands/enqueue.ts'
 import { jobCommand } from './commands/job.ts'
 import { jobsCommand } from './commands/jobs.ts'
@@ -58,6 +59,7 @@ function program(): Command {
         'millhand queues                         what waits, runs, failed',
         'millhand job 0mfd1k2x3y4z               why it failed',
         'millhand retry mail --all               try again what is buried',
+        'millhand doctor                         what is wrong, and what to do',
       ),
     )
     .configureOutput({
@@ -78,6 +80,7 @@ function program(): Command {
   pauseCommand(millhand, context)
   resumeCommand(millhand, context)
   workersCommand(millhand, context)
+  doctorCommand(millhand, context)
   return millhand
 }
 

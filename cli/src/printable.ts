@@ -30,7 +30,9 @@ export function jsonDocument(value: unknown): string {
 
 /** A URL may carry a password, and errors may carry a URL. */
 export function withoutPasswords(text: string): string {
-  return text.replace(/(\b[a-z]+:\/\/)[^\s/@'"]*@/gi, '$1***@')
+  return text
+    .replace(/(\b[a-z]+:\/\/)[^\s/@'"]*@/gi, '$1***@')
+    .replace(/(\bsentinelPassword=)[^\s&'"]*/gi, '$1***')
 }
 
 export function shortened(text: string, length: number): string {

@@ -25,18 +25,20 @@ export async function isNew(queue: Queue): Promise<boolean> {
   return (await queue.redis.call('EXISTS', ...keys)) === 0
 }
 
-/** Every queue that was declared has `config`, every one that had a job has `counts`. */
+/** Every queue that was declared has `config`, every one that had a job has `counts`. What looks alike, but has no queue's name, is not ours. */
 async function namesOfQueues(redis: Connection): Promise<string[]> {
   const names = new Set<string>()
-  let cursor = '0'
-  do {
-    const page = ['MATCH', `${prefixOf('*')}co*`, 'COUNT', 2_000, 'TYPE', 'hash'] as const
-    const [next, keys] = (await redis.call('SCAN', cursor, ...page)) as [string, string[]]
-    cursor = next
-    for (const key of keys) {
-      const [, name] = /^mh:\{([^{}]+)\}:(?:counts|config)$/.exec(key) ?? []
-      if (name !== undefined) names.add(name)
-    }
-  } while (cursor !== '0')
+  await redis.atEachServer(async (server) => {
+    let cursor = '0'
+    do {
+      const page = ['MATCH', `${prefixOf('*')}co*`, 'COUNT', 2_000, 'TYPE', 'hash'] as const
+      const [next, keys] = (await server.call('SCAN', cursor, ...page)) as [string, string[]]
+      cursor = next
+      for (const key of keys) {
+        const [, name] = /^mh:\{([a-z0-9][a-z0-9._-]{0,126})\}:(?:counts|config)$/.exec(key) ?? []
+        if (name !== undefined) names.add(name)
+      }
+    } while (cursor !== '0')
+  })
   return [...names].sort()
 }

@@ -2,7 +2,15 @@
 // withServer.
 import { findRunning, type RunningUp } from '@millhand/operator/local'
 import { type Command, InvalidArgumentError } from 'commander'
-import { type Connection, connectRedis, openQueue, type Queue, queueName } from 'millhand/queue'
+import {
+  type Connection,
+  connectRedis,
+  openQueue,
+  parseAddress,
+  type Queue,
+  queueName,
+  type RedisAccess,
+} from 'millhand/queue'
 import { CommandFailed, type Context } from './context.ts'
 import { durationMs } from './units.ts'
 
@@ -12,13 +20,13 @@ export interface ServerOptions {
 }
 
 export interface Address {
-  readonly redisUrl: string
+  readonly redis: RedisAccess
   readonly namespace: string
   /** Whether somebody named it; the `default` that is left otherwise is no choice. */
   readonly isNamespaceGiven: boolean
 }
 
-export interface Server extends Address {
+export interface Server extends Omit<Address, 'redis'> {
   readonly redis: Connection
   /** The queue of a TaskQueue by its name; the namespace is that of the command. */
   queue(name: string): Queue
@@ -50,15 +58,15 @@ export function examples(...lines: readonly string[]): string {
 /** Throws CommandFailed when nobody says where Redis is. */
 export function addressOf(options: ServerOptions, context: Context): Address {
   const running = findRunning(context.workingFolder)
-  const redisUrl = options.redis ?? context.config.redisUrl ?? running?.redisUrl
-  if (redisUrl === undefined) {
+  const redis = accessOf(options, context.config) ?? (running && { url: running.redisUrl })
+  if (redis === undefined) {
     throw new CommandFailed(
       'no Redis is given, and no millhand up runs in this folder: start millhand up here, or give --redis URL or MILLHAND_REDIS_URL, like redis://127.0.0.1:6379',
     )
   }
-  const given = options.namespace ?? context.config.namespace ?? namespaceOf(running, redisUrl)
+  const given = options.namespace ?? context.config.namespace ?? namespaceOf(running, redis)
   return {
-    redisUrl: checkedUrl(redisUrl),
+    redis: checkedAccess(redis),
     namespace: given ?? 'default',
     isNamespaceGiven: (options.namespace ?? context.config.namespace) !== undefined,
   }
@@ -71,7 +79,7 @@ export async function withServer<T>(
   work: (server: Server) => Promise<T>,
 ): Promise<T> {
   const address = addressOf(options, context)
-  const redis = connectRedis(address.redisUrl, { name: 'millhand-cli', deadlineMs: DEADLINE_MS })
+  const redis = connectRedis(address.redis, { name: 'millhand-cli', deadlineMs: DEADLINE_MS })
   try {
     await redis.ready()
     return await work({
@@ -84,12 +92,23 @@ export async function withServer<T>(
   }
 }
 
+/** What was said about Redis: certificates are always the environment's, and go with a URL that uses them. */
+export function accessOf(
+  { redis }: ServerOptions,
+  { redis: known }: Context['config'],
+): RedisAccess | undefined {
+  if (redis === undefined) return known
+  return redis.startsWith('rediss') ? { ...known, url: redis } : { url: redis }
+}
+
 /** The URL is not repeated in the complaint: it may hold a password. */
-export function checkedUrl(url: string): string {
-  if (/^rediss?:\/\//.test(url) && URL.canParse(url)) return url
-  throw new CommandFailed(
-    'the address of Redis is no URL of a Redis: it begins with redis:// or rediss://, like redis://127.0.0.1:6379',
-  )
+export function checkedAccess(access: RedisAccess): RedisAccess {
+  try {
+    parseAddress(access)
+    return access
+  } catch (error) {
+    throw new CommandFailed(`the address of Redis ${(error as Error).message}`)
+  }
 }
 
 export function durationOption(text: string): number {
@@ -108,6 +127,6 @@ export function wholeNumberOption(least: number, most = Number.MAX_SAFE_INTEGER)
 }
 
 /** The namespace of a running `up` says nothing about another Redis. */
-function namespaceOf(running: RunningUp | undefined, redisUrl: string): string | undefined {
-  return running?.redisUrl === redisUrl ? running.namespace : undefined
+function namespaceOf(running: RunningUp | undefined, { url }: RedisAccess): string | undefined {
+  return running?.redisUrl === url ? running.namespace : undefined
 }

@@ -170,7 +170,7 @@ function serversOf(
     nowMs: monotonicMs,
   })
   const onStirred = (queue: { namespace: string; queueName: string }) => caches.lookAtQueue(queue)
-  return new Servers({ secrets, onStirred, checkLeading, log, nowMs: monotonicMs })
+  return new Servers({ secrets, onStirred, checkLeading, log, nowMs: monotonicMs, wallMs })
 }
 
 function stopSignal(log: Log): { signal: AbortSignal; asked: Promise<void> } {

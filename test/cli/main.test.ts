@@ -19,6 +19,7 @@ const COMMANDS = [
   'pause',
   'resume',
   'workers',
+  'doctor',
 ]
 const folder = mkdtempSync(join(tmpdir(), 'millhand-cli-'))
 afterAll(() => rmSync(folder, { recursive: true }))

@@ -1,8 +1,11 @@
-// Everything at once: workers and children are killed, workers frozen and told to stop, Redis stopped and started, while 2,000 jobs run. Random,
+// Everything at once: workers and children are killed, workers frozen and told to stop, Redis restarted, failed over or moved, while jobs run. In each form of Redis. Random,
 // but from a seed that stands in every message.
 import fc from 'fast-check'
+import type { RedisAccess } from 'millhand/queue'
 import { eventually } from '../eventually.ts'
-import { RedisServer } from '../redis-server.ts'
+import { RedisCluster, Sentinels, TlsServer } from '../redis-forms.ts'
+import { RedisServer, type RedisServerOptions } from '../redis-server.ts'
+import { redis62, valkey } from '../redis-versions.ts'
 import { isAlive, type WorkerProcess } from '../worker-process.ts'
 import { Scene } from './scene.ts'
 
@@ -16,13 +19,79 @@ const FAULTS = [
   'kill a worker',
   'stop a worker',
   'freeze a worker',
-  'restart Redis',
+  'hurt Redis',
 ] as const
 
-describe(`chaos (seed ${seed})`, () => {
-  test(`${JOBS} jobs over four workers each end exactly once, and nothing is left over`, async () => {
-    const server = await RedisServer.start()
-    const scene = new Scene(server.url)
+/** A Redis in one of its forms, and what happens to it that loses nothing. */
+interface Form {
+  readonly access: RedisAccess
+  hurt(forMs: number): Promise<void>
+  remove(): Promise<void>
+}
+
+async function alone(options: RedisServerOptions = {}): Promise<Form> {
+  return restarting(await RedisServer.start(options))
+}
+
+function restarting(server: RedisServer, remove = () => server.remove()): Form {
+  const hurt = async (forMs: number) => {
+    await server.shutDown()
+    await after(forMs)
+    await server.start()
+  }
+  return { access: server.access, hurt, remove }
+}
+
+async function behindSentinels(): Promise<Form> {
+  const sentinels = await Sentinels.start()
+  const failOver = once(() => sentinels.failOver())
+  return { access: { url: sentinels.url }, hurt: failOver, remove: () => sentinels.remove() }
+}
+
+/** The slot of the queue goes to another node, and back, and its primary hands over to its replica. */
+async function inCluster(): Promise<Form> {
+  const cluster = await RedisCluster.start()
+  let times = 0
+  const hurt = async () => {
+    const queues = await cluster.busySlots()
+    for (const slot of queues) {
+      times += 1
+      if (times % 2 === 0) await cluster.handOver(slot)
+      else await cluster.moveSlot(slot)
+    }
+  }
+  return { access: { url: cluster.url }, hurt: once(hurt), remove: () => cluster.remove() }
+}
+
+async function overTls(): Promise<Form> {
+  const tls = await TlsServer.start()
+  return restarting(tls.server, () => tls.remove())
+}
+
+/** One at a time. */
+function once(work: () => Promise<void>): () => Promise<void> {
+  let last = Promise.resolve()
+  return () => {
+    last = last.then(work)
+    return last
+  }
+}
+
+const after = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
+
+const forms: [string, number, () => Promise<Form>][] = [
+  ['one server', JOBS, alone],
+  ['Sentinels that fail over', JOBS / 5, behindSentinels],
+  ['a Cluster whose slots move and whose primaries hand over', JOBS / 5, inCluster],
+  ['a server over TLS', JOBS / 5, overTls],
+  ['Redis 6.2', JOBS / 5, async () => alone({ binary: await redis62() })],
+  ['Valkey', JOBS / 5, async () => alone({ binary: await valkey() })],
+]
+
+describe.each(forms)(`chaos (seed ${seed}) on %s`, (_form, jobs, start) => {
+  test(`${jobs} jobs over four workers each end exactly once, and nothing is left over`, async () => {
+    const server = await start()
+    const scene = new Scene(server.access)
     try {
       await scene.settings({ maxAttempts: 50, maxCrashes: 50, backoffMs: 100, maxBackoffMs: 500 })
       const team: WorkerProcess[] = []
@@ -38,8 +107,8 @@ describe(`chaos (seed ${seed})`, () => {
         })
       }
       await Promise.all([0, 1, 2, 3].map(hire))
-      for (let i = 0; i < JOBS / 100; i += 1) await scene.enqueue(60, 'naps', { ms: 20 + ((i * 7) % 60) })
-      for (let i = 0; i < JOBS / 100; i += 1) await scene.enqueue(40, 'fails-once')
+      for (let i = 0; i < jobs / 100; i += 1) await scene.enqueue(60, 'naps', { ms: 20 + ((i * 7) % 60) })
+      for (let i = 0; i < jobs / 100; i += 1) await scene.enqueue(40, 'fails-once')
 
       const dice = fc.sample(
         fc.record({
@@ -55,7 +124,7 @@ describe(`chaos (seed ${seed})`, () => {
         const { ready, delayed, busy } = await scene.queue
           .depth()
           .catch(() => ({ ready: 1, delayed: 0, busy: 0 }))
-        if (ready + delayed + busy < JOBS / 20) break
+        if (ready + delayed + busy < jobs / 20) break
         const worker = team[at]
         if (!worker) continue
         scene.fault(`${fault} ${at}`)
@@ -64,10 +133,8 @@ describe(`chaos (seed ${seed})`, () => {
           const children = scene.childrenOf(worker).filter(isAlive)
           const victim = children[pick % Math.max(1, children.length)]
           if (victim) process.kill(victim, 'SIGKILL')
-        } else if (fault === 'restart Redis') {
-          await server.shutDown()
-          await new Promise((resolve) => setTimeout(resolve, waitMs))
-          await server.start()
+        } else if (fault === 'hurt Redis') {
+          await server.hurt(waitMs)
         } else if (fault === 'freeze a worker') {
           worker.kill('SIGSTOP')
           setTimeout(() => worker.kill('SIGCONT'), pick % 2 === 0 ? 500 : 9_000)
@@ -78,14 +145,14 @@ describe(`chaos (seed ${seed})`, () => {
           await worker.ended
           await hire(at)
         }
-        await new Promise((resolve) => setTimeout(resolve, waitMs))
+        await after(waitMs)
       }
       for (const worker of team) worker.kill('SIGCONT')
       await scene.idle(120_000)
       const { counts } = await scene.queue.depth()
-      expect(counts).toMatchObject({ enqueued: JOBS, completed: JOBS, buried: 0, cancelled: 0, busy: 0 })
+      expect(counts).toMatchObject({ enqueued: jobs, completed: jobs, buried: 0, cancelled: 0, busy: 0 })
       console.log(
-        `${JOBS} jobs, ${faults} faults: ${counts.lost} jobs taken back from dead workers, ${counts.retried} tried again, ${scene.history.of('started').length} starts`,
+        `${jobs} jobs, ${faults} faults: ${counts.lost} jobs taken back from dead workers, ${counts.retried} tried again, ${scene.history.of('started').length} starts`,
       )
       await eventually(() => team.every((worker) => worker.child.exitCode === null), {
         what: 'all workers live',

@@ -19,7 +19,7 @@ describe('a producer', () => {
     'that is killed in the middle of a bulk and starts again with the same ids has the whole batch once (F27)',
     scene(async (scene) => {
       const batch = {
-        redis: scene.redisUrl,
+        redis: scene.access.url,
         namespace: scene.namespace,
         jobs: 20_000,
         history: scene.history.file,
@@ -45,7 +45,7 @@ describe('a producer', () => {
         const shifted = { MILLHAND_TEST_SHIFT_MS: String(shiftMs) }
         const producer = produce(
           {
-            redis: scene.redisUrl,
+            redis: scene.access.url,
             namespace: scene.namespace,
             jobs: 20,
             delayMs: 1_500,

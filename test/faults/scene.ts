@@ -4,15 +4,17 @@ import { randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import { type Client, type ClientQueue, connect, type EnqueueRequest, type JobHandle } from 'millhand/client'
 import {
+  accessVariables,
   type Connection,
   connectRedis,
   defaultSettings,
   openQueue,
   type Queue,
   type QueueSettings,
+  type RedisAccess,
 } from 'millhand/queue'
 import { eventually } from '../eventually.ts'
-import { History, judge } from '../history.ts'
+import { type Expectations, History, judge } from '../history.ts'
 import { redisUrl } from '../redis.ts'
 import {
   descendants,
@@ -30,7 +32,7 @@ export type Isolation = (typeof ISOLATIONS)[number]
 export class Scene {
   readonly namespace = `t${randomBytes(5).toString('hex')}`
   readonly history = new History()
-  readonly redisUrl: string
+  readonly access: RedisAccess
   readonly isolation: Isolation
   readonly redis: Connection
   readonly client: Client
@@ -40,11 +42,11 @@ export class Scene {
   readonly recorded = RECORDED
   readonly #pids = new Set<number>()
 
-  constructor(url = redisUrl(), isolation: Isolation = 'Fork') {
-    this.redisUrl = url
+  constructor(access: string | RedisAccess = redisUrl(), isolation: Isolation = 'Fork') {
+    this.access = typeof access === 'string' ? { url: access } : access
     this.isolation = isolation
-    this.redis = connectRedis(url)
-    this.client = connect({ redis: url, namespace: this.namespace })
+    this.redis = connectRedis(access)
+    this.client = connect({ redis: access, namespace: this.namespace })
     this.jobs = this.client.queue('jobs')
     this.queue = openQueue(this.redis, this.jobs.name)
   }
@@ -55,12 +57,13 @@ export class Scene {
 
   async worker(options: Partial<WorkerOptions> = {}): Promise<WorkerProcess> {
     const worker = await startWorker({
-      redisUrl: this.redisUrl,
+      redisUrl: this.access.url,
       namespace: this.namespace,
       queues: ['jobs'],
       modules: [RECORDED],
       isolation: this.isolation,
       ...options,
+      env: { ...defined(accessVariables(this.access)), ...options.env },
     })
     this.workers.push(worker)
     return worker
@@ -113,7 +116,7 @@ export class Scene {
   }
 
   /** The judgement. Stops the workers first: what is held after that is held for ever. */
-  async judge(expectations: { faults: number; ends?: readonly string[] }): Promise<void> {
+  async judge(expectations: Expectations): Promise<void> {
     for (const worker of this.workers) if (worker.child.exitCode === null) this.childrenOf(worker)
     const running = this.workers.filter(({ child }) => child.exitCode === null && child.signalCode === null)
     const ends = await Promise.all(running.map((worker) => worker.stop()))
@@ -151,4 +154,10 @@ export function scene(
       await played.end()
     }
   }
+}
+
+function defined(variables: Record<string, string | undefined>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(variables).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  )
 }

@@ -1,6 +1,7 @@
 // operator/README.md names every reason that a condition may have, and every permission that the chart asks for stands there with why.
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { REASONS } from '../../operator/src/task-queue/suitable.ts'
 
 const root = fileURLToPath(new URL('../../operator', import.meta.url))
 const readme = readFileSync(`${root}/README.md`, 'utf8')
@@ -16,7 +17,7 @@ function reasonsInSources(): string[] {
       ([, reason = '']) => reason,
     ),
   ])
-  return [...new Set(found)].sort()
+  return [...new Set([...found, ...Object.values(REASONS)])].sort()
 }
 
 /** Of decisions, not of conditions: they stand in status.decision. */

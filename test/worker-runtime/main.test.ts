@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url'
 import { readConfig } from '../../worker-runtime/src/config.ts'
 import { eventually } from '../eventually.ts'
 import { redisUrl } from '../redis.ts'
-import { descendants } from '../worker-process.ts'
+import { RedisServer } from '../redis-server.ts'
+import { descendants, startWorker } from '../worker-process.ts'
 
 const MAIN = fileURLToPath(new URL('../../worker-runtime/src/main.ts', import.meta.url))
 const BIN = fileURLToPath(new URL('../../worker-runtime/bin/millhand-worker.js', import.meta.url))
@@ -158,3 +159,25 @@ test('a password in the URL appears in no refusal, and children do not see the w
   })
   expect(childEnv).toEqual({ HOME: '/home/x', MILLHAND_NAMESPACE: 'n' })
 })
+
+test('a worker says at its start what kind of Redis it has, and what of it a person should mend', async () => {
+  const server = await RedisServer.start({
+    args: ['--maxmemory', '100mb', '--maxmemory-policy', 'allkeys-lru', '--appendfsync', 'no'],
+  })
+  try {
+    const worker = await startWorker({ redisUrl: server.url, queues: ['q'], modules: [tasks('tiny')] })
+    await worker.stop()
+    expect(worker.said('connected')?.server).toMatch(/^(Redis|Valkey) \d+\.\d+/)
+    expect(worker.lines.filter(({ message }) => message === 'Redis does not suit a queue')).toEqual([
+      expect.objectContaining({
+        level: 'error',
+        check: 'Eviction',
+        found: expect.stringContaining('jobs are dropped'),
+        remedy: expect.stringContaining('CONFIG SET maxmemory-policy noeviction'),
+      }),
+      expect.objectContaining({ level: 'warn', check: 'Persistence' }),
+    ])
+  } finally {
+    await server.remove()
+  }
+}, 60_000)

@@ -2,28 +2,39 @@
 // become one call to Redis.
 import { fromEnvironment } from './config.ts'
 import { type EndedJob, type JobOptions, type NewJob, newJob, parseEnded } from './job.ts'
+import { Line } from './line.ts'
+import type { RedisAccess } from './queue/address.ts'
+import type { Connection } from './queue/connection.ts'
 import type { AttemptRecord, JobDetails, JobState } from './queue/depth.ts'
 import { doneChannel, queueName } from './queue/keys.ts'
-import { type Enqueued, openQueue, type Queue } from './queue/queue.ts'
-import { type Connection, connectRedis, RedisUnavailable } from './queue/redis.ts'
+import { DURABILITIES, type Durability, type Enqueued, openQueue, type Queue } from './queue/queue.ts'
+import { connectRedis } from './queue/redis.ts'
 import type { AnyTask, Task, TaskInput, TaskName, TaskOutput } from './task.ts'
 
 export type { JobOptions, Priority } from './job.ts'
+export type { RedisAccess } from './queue/address.ts'
+export { RedisUnavailable } from './queue/connection.ts'
 export type { AttemptRecord, JobDetails, JobState } from './queue/depth.ts'
-export { QueueRefused } from './queue/queue.ts'
-export { RedisUnavailable } from './queue/redis.ts'
+export { type Durability, QueueRefused } from './queue/queue.ts'
 
 export interface ClientOptions {
-  /** redis://user:password@host:port or rediss://…; default: MILLHAND_REDIS_URL. */
-  redis?: string | undefined
+  /** Like redis://user:password@host:6379, or with certificates; default: MILLHAND_REDIS_URL and what goes with it. */
+  redis?: string | RedisAccess | undefined
   /** The namespace of the queues; default: MILLHAND_NAMESPACE, else `default`. */
   namespace?: string | undefined
+  /** When an enqueue counts as done, unless the call says otherwise; default `fast`. The README says what each promises. */
+  durability?: Durability
   /** How long a call may take while Redis is away before it fails with RedisUnavailable; ms, default 10,000. */
   deadlineMs?: number
 }
 
 /** Without a task's type anything may be enqueued, and results are unknown. */
 type Untyped = Task<string, unknown, unknown>
+
+export interface EnqueueOptions extends JobOptions {
+  /** When this one counts as done. */
+  durability?: Durability
+}
 
 export interface EnqueueRequest<T extends AnyTask = Untyped> {
   task: TaskName<T>
@@ -81,19 +92,20 @@ export function connect(options: ClientOptions = {}): Client {
 export class Client {
   readonly #redis: Connection
   readonly #options: ClientOptions
-  readonly #url: string
+  readonly #access: string | RedisAccess
   readonly #queues = new Map<string, ClientQueue>()
   #messages: Connection | undefined
+  #confirmed: Connection | undefined
 
   constructor(options: ClientOptions) {
-    const url = options.redis ?? fromEnvironment().redisUrl
-    if (!url)
+    const access = options.redis ?? fromEnvironment().redis
+    if (!access)
       throw new TypeError(
         'no Redis is given: set the option redis or MILLHAND_REDIS_URL, like redis://127.0.0.1:6379',
       )
-    this.#url = url
+    this.#access = access
     this.#options = options
-    this.#redis = connectRedis(url, this.#connectionOptions('client'))
+    this.#redis = connectRedis(access, this.#connectionOptions('client'))
   }
 
   /** The queue of a TaskQueue by its name; the namespace is the client's. */
@@ -102,10 +114,15 @@ export class Client {
     if (known) return known
     const fullName = queueName(this.#options.namespace ?? fromEnvironment().namespace, name)
     const messages = () => {
-      this.#messages ??= connectRedis(this.#url, this.#connectionOptions('results'))
+      this.#messages ??= connectRedis(this.#access, this.#connectionOptions('results'))
       return this.#messages
     }
-    const opened = new ClientQueue(openQueue(this.#redis, fullName), messages, this.#deadlineMs)
+    const opened = new ClientQueue({
+      queueFor: (durability) => openQueue(durability === 'fast' ? this.#redis : this.#confirming(), fullName),
+      messages,
+      durability: this.#options.durability ?? 'fast',
+      deadlineMs: this.#deadlineMs,
+    })
     this.#queues.set(name, opened)
     return opened
   }
@@ -114,6 +131,12 @@ export class Client {
   close(): void {
     this.#redis.close()
     this.#messages?.close()
+    this.#confirmed?.close()
+  }
+
+  #confirming(): Connection {
+    this.#confirmed ??= connectRedis(this.#access, this.#connectionOptions('confirmed'))
+    return this.#confirmed
   }
 
   get #deadlineMs(): number {
@@ -125,21 +148,27 @@ export class Client {
   }
 }
 
-interface Waiting {
-  readonly jobs: readonly NewJob[]
-  resolve(answers: Enqueued[]): void
-  reject(error: unknown): void
+interface ClientQueueOptions {
+  /** What keeps its connection waiting has one of its own. */
+  queueFor: (durability: Durability) => Queue
+  messages: () => Connection
+  durability: Durability
+  deadlineMs: number
 }
 
 export class ClientQueue {
   readonly #queue: Queue
   readonly #messages: () => Connection
+  readonly #queueFor: (durability: Durability) => Queue
+  readonly #durability: Durability
   readonly #deadlineMs: number
-  #waiting: Waiting[] = []
+  readonly #lines = new Map<Durability, Line>()
 
-  constructor(queue: Queue, messages: () => Connection, deadlineMs: number) {
-    this.#queue = queue
+  constructor({ queueFor, messages, durability, deadlineMs }: ClientQueueOptions) {
+    this.#queue = queueFor('fast')
     this.#messages = messages
+    this.#queueFor = queueFor
+    this.#durability = durability
     this.#deadlineMs = deadlineMs
   }
 
@@ -157,19 +186,20 @@ export class ClientQueue {
   async enqueue<T extends AnyTask = Untyped>(
     task: TaskName<T>,
     input: TaskInput<T>,
-    options?: JobOptions,
+    options?: EnqueueOptions,
   ): Promise<JobHandle<TaskOutput<T>>> {
     const job = newJob(task, input, options)
-    const [answer] = await this.#send([job])
+    const [answer] = await this.#send([job], options?.durability)
     return this.#handle(job.id, answer)
   }
 
   /** Enqueues many in calls of up to 1,000 jobs; each call is done whole or not at all. Handles in the order of the requests. */
   async enqueueMany<T extends AnyTask = Untyped>(
     requests: readonly EnqueueRequest<T>[],
+    { durability }: { durability?: Durability } = {},
   ): Promise<JobHandle<TaskOutput<T>>[]> {
     const jobs = requests.map(({ task, input, options }) => newJob(task, input, options))
-    const answers = await this.#send(jobs)
+    const answers = await this.#send(jobs, durability)
     return jobs.map(({ id }, i) => this.#handle(id, answers[i]))
   }
 
@@ -182,57 +212,15 @@ export class ClientQueue {
     return new JobHandle<R>(id, enqueued, this.#queue, this.#messages)
   }
 
-  #send(jobs: NewJob[]): Promise<Enqueued[]> {
-    if (jobs.length === 0) return Promise.resolve([])
-    if (this.#waiting.length === 0) setImmediate(() => void this.#flush())
-    return new Promise((resolve, reject) => this.#waiting.push({ jobs, resolve, reject }))
+  async #send(jobs: readonly NewJob[], durability = this.#durability): Promise<Enqueued[]> {
+    const known = this.#lines.get(durability)
+    if (known) return known.send(jobs)
+    if (!DURABILITIES.includes(durability))
+      throw new TypeError(`durability is "${durability}"; it is one of ${DURABILITIES.join(', ')}`)
+    const line = new Line(this.#queueFor(durability), durability, this.#deadlineMs)
+    this.#lines.set(durability, line)
+    return line.send(jobs)
   }
-
-  async #flush(): Promise<void> {
-    const waiting = this.#waiting
-    this.#waiting = []
-    try {
-      const answers = await this.#untilDone(waiting.flatMap(({ jobs }) => jobs))
-      for (const { jobs, resolve } of waiting) resolve(answers.splice(0, jobs.length))
-    } catch (error) {
-      // One job over a limit must not take down those that were only enqueued in the same tick.
-      if (waiting.length === 1 || error instanceof RedisUnavailable)
-        for (const { reject } of waiting) reject(error)
-      else for (const { jobs, resolve, reject } of waiting) await this.#untilDone(jobs).then(resolve, reject)
-    }
-  }
-
-  /** Enqueueing is safe to repeat, because a known id is left alone. So it is, until the deadline. */
-  async #untilDone(jobs: readonly NewJob[]): Promise<Enqueued[]> {
-    const giveUpAtMs = performance.now() + this.#deadlineMs
-    for (let maybeDone = false; ; ) {
-      try {
-        return await this.#queue.enqueue(jobs)
-      } catch (error) {
-        if (!(error instanceof RedisUnavailable) || error.code === 'REDIS_REFUSED') throw error
-        maybeDone ||= error.maybeDone
-        if (performance.now() + 50 >= giveUpAtMs) throw unavailable(error, maybeDone, jobs, this.name)
-        await new Promise((resolve) => setTimeout(resolve, 25 + Math.random() * 50))
-      }
-    }
-  }
-}
-
-function unavailable(
-  error: RedisUnavailable,
-  maybeDone: boolean,
-  jobs: readonly NewJob[],
-  queue: string,
-): RedisUnavailable {
-  const which = jobs.length === 1 ? `job ${jobs[0]?.id}` : `${jobs.length} jobs`
-  const hint = maybeDone
-    ? 'it may or may not be there; enqueueing again with the same id (jobIds) is safe'
-    : 'nothing was enqueued'
-  return new RedisUnavailable(`could not enqueue ${which} in ${queue}: ${error.message}; ${hint}`, {
-    maybeDone,
-    cause: error,
-    jobIds: jobs.map(({ id }) => id),
-  })
 }
 
 export class JobHandle<R = unknown> {

@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import { LEVELS, type Level } from './log.ts'
+import { accessFrom, parseAddress, type RedisAccess } from './queue/address.ts'
 
 /** What is wrong with how the worker was started, in one sentence, with the remedy. */
 export class ConfigError extends Error {
@@ -22,7 +23,7 @@ export interface QueueEntry {
 }
 
 export interface Config {
-  readonly redisUrl: string
+  readonly redis: RedisAccess
   readonly namespace: string
   readonly queues: readonly QueueEntry[]
   readonly modules: readonly string[]
@@ -60,7 +61,7 @@ export function readConfig(files: readonly string[], env: Environment = process.
   const maxMemoryBytes = wholeNumber(env, 'MILLHAND_MAX_MEMORY_BYTES', 1)
   const uid = env.MILLHAND_POD_UID || randomUUID()
   return {
-    redisUrl: redisUrlOf(env),
+    redis: redisOf(env),
     namespace: env.MILLHAND_NAMESPACE || 'default',
     queues: queuesOf(env),
     modules: modulesOf(files),
@@ -88,18 +89,22 @@ export function readConfig(files: readonly string[], env: Environment = process.
 }
 
 /** What the client takes from the environment where no option is given. */
-export function fromEnvironment(): { redisUrl: string | undefined; namespace: string } {
-  return { redisUrl: process.env.MILLHAND_REDIS_URL, namespace: process.env.MILLHAND_NAMESPACE || 'default' }
+export function fromEnvironment(): { redis: RedisAccess | undefined; namespace: string } {
+  return { redis: accessFrom(process.env), namespace: process.env.MILLHAND_NAMESPACE || 'default' }
 }
 
-function redisUrlOf(env: Environment): string {
-  const url = env.MILLHAND_REDIS_URL
-  if (!url)
+function redisOf(env: Environment): RedisAccess {
+  const access = accessFrom(env)
+  if (!access)
     throw new ConfigError(
       'MILLHAND_REDIS_URL is not set: give the address of Redis, like redis://127.0.0.1:6379',
     )
-  if (/^rediss?:\/\//.test(url) && URL.canParse(url)) return url
-  throw new ConfigError('MILLHAND_REDIS_URL is no URL of a Redis: it begins with redis:// or rediss://')
+  try {
+    parseAddress(access)
+    return access
+  } catch (error) {
+    throw new ConfigError(`MILLHAND_REDIS_URL ${(error as Error).message}`)
+  }
 }
 
 function queuesOf(env: Environment): Config['queues'] {

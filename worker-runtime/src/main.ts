@@ -10,17 +10,23 @@ import { type Health, type HttpServer, healthPage, livePage, serveHttp } from '.
 import { createLog, type Log } from './log.ts'
 import { Membership } from './membership.ts'
 import type { Metrics } from './metrics.ts'
+import { parseAddress, type RedisAccess } from './queue/address.ts'
+import type { Connection } from './queue/connection.ts'
 import { checkedQueueName, queueName } from './queue/keys.ts'
 import { openQueue } from './queue/queue.ts'
 import { connectRedis } from './queue/redis.ts'
-import { lookAtServer } from './queue/server.ts'
+import { examineServer } from './queue/server.ts'
+import { isAtLeast, serverText } from './queue/server-findings.ts'
 import { Waker } from './waker.ts'
 import { Worker } from './worker.ts'
 
 const HELP = `millhand-worker FILE...   runs the jobs of queues with the tasks that the files define
 
 Settings come from the environment:
-  MILLHAND_REDIS_URL               where the queues live, like redis://127.0.0.1:6379
+  MILLHAND_REDIS_URL               where the queues live, like redis://127.0.0.1:6379,
+                                   redis+sentinel://host:26379,host/name or redis+cluster://host,host; rediss for TLS
+  MILLHAND_REDIS_CA, MILLHAND_REDIS_CERT, MILLHAND_REDIS_KEY
+                                   for TLS with a private authority or client certificates: the PEM texts
   MILLHAND_QUEUES                  JSON, like [{"name":"mail","weight":1}]
   MILLHAND_NAMESPACE               default: default
   MILLHAND_SLOTS                   jobs at once; default: 1
@@ -92,8 +98,8 @@ async function runWorker(config: Config): Promise<void> {
         onBroken: broken.reject,
       }),
   )
-  const waker = new Waker(redis.blocking, log, onChange)
-  const worker = new Worker({ members, children, waker, slots: config.slots, log, recorder: http?.metrics })
+  const wakers = wakersFor(config, members, log, onChange)
+  const worker = new Worker({ members, children, wakers, slots: config.slots, log, recorder: http?.metrics })
   http?.metrics.watch({
     busySlots: () => worker.running,
     isRedisUp: () => members.every((member) => member.isSure),
@@ -143,10 +149,19 @@ async function prepareChildren(
   return children
 }
 
-function connectAll({ redisUrl }: Config) {
-  // Short enough that a dead connection is replaced and the heartbeat renewed before it runs out.
-  const connect = (name: string) => connectRedis(redisUrl, { name: `millhand-${name}`, deadlineMs: 2_500 })
-  return { commands: connect('worker'), blocking: connect('wake'), messages: connect('messages') }
+/** The deadline is short enough that a dead connection is replaced and the heartbeat renewed before it runs out. */
+function connectTo(redis: RedisAccess, name: string) {
+  return connectRedis(redis, { name: `millhand-${name}`, deadlineMs: 2_500 })
+}
+
+function connectAll({ redis }: Config) {
+  return { commands: connectTo(redis, 'worker'), messages: connectTo(redis, 'messages') }
+}
+
+/** One for all queues; in a Cluster one for each. */
+function wakersFor({ redis }: Config, members: readonly Membership[], log: Log, onWake: () => void): Waker[] {
+  const groups = parseAddress(redis).form === 'cluster' ? members.map((member) => [member]) : [members]
+  return groups.map((group) => new Waker(connectTo(redis, 'wake'), group, log, onWake))
 }
 
 function registrationOf({ pod, slots }: Config, { mode, note }: Children) {
@@ -156,7 +171,7 @@ function registrationOf({ pod, slots }: Config, { mode, note }: Children) {
 
 /** Answers from now on; what counts nothing where nobody can ask is not even loaded. */
 async function answerHttp(
-  { httpPort, slots, redisUrl }: Config,
+  { httpPort, slots, redis }: Config,
   queues: readonly NamedQueue[],
   health: () => Health,
 ): Promise<{ metrics: Metrics; server: HttpServer } | undefined> {
@@ -165,15 +180,15 @@ async function answerHttp(
   const labels = new Map(queues.map(({ name, inRedis }) => [inRedis, name]))
   const metrics = createMetrics({ slots, queues: labels, nowMs: () => Date.now() })
   const pages = {
-    '/livez': () => livePage(health(), () => isRedisThere(redisUrl)),
+    '/livez': () => livePage(health(), () => isRedisThere(redis)),
     '/healthz': () => healthPage(health()),
     '/metrics': () => metrics.page(),
   }
   return { metrics, server: await serveHttp(httpPort, pages) }
 }
 
-async function isRedisThere(url: string): Promise<boolean> {
-  const connection = connectRedis(url, { name: 'millhand-probe', deadlineMs: 2_000 })
+async function isRedisThere(redis: RedisAccess): Promise<boolean> {
+  const connection = connectRedis(redis, { name: 'millhand-probe', deadlineMs: 2_000 })
   try {
     await connection.call('PING')
     return true
@@ -243,11 +258,13 @@ function sayWhoWeAre(config: Config, processName: string, log: Log): void {
   }
 }
 
-async function sayWhichServer(redis: ReturnType<typeof connectRedis>, log: Log): Promise<void> {
+async function sayWhichServer(redis: Connection, log: Log): Promise<void> {
   try {
-    const { version: server, warnings } = await lookAtServer(redis)
-    log.info('connected', { server })
-    for (const warning of warnings) log.warn(warning)
+    const { servers, findings } = await examineServer(redis, { nowMs: () => Date.now() })
+    log.info('connected', { server: [...new Set(servers.map(serverText))].join(', ') })
+    for (const { severity, message: found, ...facts } of findings)
+      if (isAtLeast(severity, 'warning'))
+        log[severity === 'problem' ? 'error' : 'warn']('Redis does not suit a queue', { found, ...facts })
   } catch (error) {
     log.debug('could not ask the server about itself', { error })
   }

@@ -12,7 +12,7 @@ import type { Waker } from './waker.ts'
 export interface WorkerOptions {
   readonly members: readonly Membership[]
   readonly children: Children
-  readonly waker: Waker
+  readonly wakers: readonly Waker[]
   readonly slots: number
   readonly log: Log
   /** Nothing is recorded where nobody can ask. */
@@ -28,7 +28,7 @@ const LOOK_EVERYWHERE_EVERY_MS = 500
 export class Worker {
   readonly #members: readonly Membership[]
   readonly #children: Children
-  readonly #waker: Waker
+  readonly #wakers: readonly Waker[]
   readonly #slots: number
   readonly #log: Log
   readonly #recorder: Recorder | undefined
@@ -44,7 +44,7 @@ export class Worker {
   constructor(options: WorkerOptions) {
     this.#members = options.members
     this.#children = options.children
-    this.#waker = options.waker
+    this.#wakers = options.wakers
     this.#slots = options.slots
     this.#log = options.log
     this.#recorder = options.recorder
@@ -71,7 +71,7 @@ export class Worker {
         if (!isUseless) for (const claim of await member.exchange(this.#freeSlots())) this.#run(member, claim)
       }
       if (this.#isStopping || this.#nextMembers().length > 0) continue
-      if (this.#freeSlots() > 0) this.#waker.sleepOn(this.#members)
+      if (this.#freeSlots() > 0) for (const waker of this.#wakers) waker.sleep()
       await this.#rungBell()
     }
   }
@@ -79,7 +79,7 @@ export class Worker {
   /** Claims no more; running attempts have until the deadline, then they are handed back uncounted. */
   async stop(drainTimeoutMs: number, hurry: Promise<void>): Promise<void> {
     this.#isStopping = true
-    this.#waker.stop()
+    for (const waker of this.#wakers) waker.stop()
     this.ring()
     await this.#looping
     for (const member of this.#members) if (member.owesClaim) await member.exchange(0)

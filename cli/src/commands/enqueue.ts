@@ -1,7 +1,7 @@
 // millhand enqueue: one job, and its result when somebody waits for it. Through millhand/client, as a program would.
 import { Argument, type Command, Option } from 'commander'
-import { connect, type JobHandle, type JobOptions, type Priority, ResultTimeout } from 'millhand/client'
-import { LANES } from 'millhand/queue'
+import { connect, type EnqueueOptions, type JobHandle, type Priority, ResultTimeout } from 'millhand/client'
+import { DURABILITIES, type Durability, LANES } from 'millhand/queue'
 import { CommandFailed, type Context } from '../context.ts'
 import { parseJson } from '../json-input.ts'
 import { jsonDocument } from '../printable.ts'
@@ -23,6 +23,7 @@ interface Options extends ServerOptions {
   priority?: Priority
   maxAttempts?: number
   timeout?: number
+  durability?: Durability
   wait?: number | true
   json?: boolean
 }
@@ -49,6 +50,12 @@ export function enqueueCommand(parent: Command, context: Context): void {
       '--timeout <duration>',
       'how long one attempt may run; default: as the queue says',
       durationOption,
+    )
+    .addOption(
+      new Option(
+        '--durability <promise>',
+        'when it counts as enqueued: in memory, on disk too (fsync), or with a replica too',
+      ).choices(DURABILITIES),
     )
     .option(
       '--wait [duration]',
@@ -83,8 +90,8 @@ async function enqueue({ queue, task, json, options }: Request, context: Context
     isInput ? await context.readInput() : json,
     isInput ? 'standard input' : 'the input',
   )
-  const { redisUrl, namespace } = addressOf(options, context)
-  const client = connect({ redis: redisUrl, namespace, deadlineMs: DEADLINE_MS })
+  const { redis, namespace } = addressOf(options, context)
+  const client = connect({ redis, namespace, deadlineMs: DEADLINE_MS })
   try {
     const clientQueue = client.queue(queue)
     const job = await clientQueue.enqueue(task, input as never, jobOptions(options))
@@ -97,13 +104,14 @@ async function enqueue({ queue, task, json, options }: Request, context: Context
   }
 }
 
-function jobOptions({ delay, id, priority, maxAttempts, timeout }: Options): JobOptions {
+function jobOptions({ delay, id, priority, maxAttempts, timeout, durability }: Options): EnqueueOptions {
   return {
     ...(delay !== undefined && { delayMs: delay }),
     ...(id !== undefined && { id }),
     ...(priority !== undefined && { priority }),
     ...(maxAttempts !== undefined && { maxAttempts }),
     ...(timeout !== undefined && { timeoutMs: timeout }),
+    ...(durability !== undefined && { durability }),
   }
 }
 

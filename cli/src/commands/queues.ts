@@ -22,7 +22,7 @@ export function queuesCommand(parent: Command, context: Context): void {
     .command('queues')
     .summary('what waits, runs and failed in each queue')
     .description(
-      'Shows the numbers of each queue: jobs that are ready, held by workers (busy), not due yet (delayed), out of attempts (buried), and completed since the queue began. Without names it looks for queues through all keys of the Redis (SCAN): with millions of jobs there that takes a moment, and names are faster. In a Redis Cluster give names.',
+      'Shows the numbers of each queue: jobs that are ready, held by workers (busy), not due yet (delayed), out of attempts (buried), and completed since the queue began. Without names it looks for queues through all keys of the Redis (SCAN): with millions of jobs there that takes a moment, and names are faster.',
     )
     .argument('[queue...]', 'names of TaskQueues; default: all that there are')
   withJsonOption(withServerOptions(command))

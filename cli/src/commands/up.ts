@@ -4,7 +4,7 @@ import type { Command } from 'commander'
 import { CommandFailed, type Context } from '../context.ts'
 import { eventLines } from '../event-lines.ts'
 import { jsonLine, withoutPasswords } from '../printable.ts'
-import { checkedUrl, examples, type ServerOptions, withJsonOption } from '../server.ts'
+import { accessOf, checkedAccess, examples, type ServerOptions, withJsonOption } from '../server.ts'
 import { counted, durationText } from '../units.ts'
 
 interface Options extends ServerOptions {
@@ -110,22 +110,15 @@ function sayReady({ redisUrl, namespace, queues, pools }: Local, { json }: Optio
 }
 
 function localOptions(options: Options, context: Context): LocalOptions {
-  const { redisUrl, namespace } = placeOf(options, context)
+  const redis = accessOf(options, context.config)
+  const namespace = options.namespace ?? context.config.namespace
   return {
     paths: options.file,
     reload: options.reload,
-    ...(redisUrl !== undefined && { redisUrl }),
+    ...(redis !== undefined && { redis: checkedAccess(redis) }),
     ...(namespace !== undefined && { namespace }),
     outside: { env: context.config.environment, workingFolder: context.workingFolder },
   }
 }
 
 const timeOf = (context: Context): string => new Date(context.nowMs()).toISOString()
-
-function placeOf({ redis, namespace }: ServerOptions, { config }: Context) {
-  const redisUrl = redis ?? config.redisUrl
-  return {
-    redisUrl: redisUrl === undefined ? undefined : checkedUrl(redisUrl),
-    namespace: namespace ?? config.namespace,
-  }
-}

@@ -1,6 +1,7 @@
 // millhand worker: becomes the worker process, the one that a pod runs, with the settings of the command line in its environment.
 import { fileURLToPath } from 'node:url'
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import { accessVariables } from 'millhand/queue'
 import type { Context } from '../context.ts'
 import { addressOf, examples, type ServerOptions, wholeNumberOption, withServerOptions } from '../server.ts'
 
@@ -46,11 +47,11 @@ export function workerCommand(parent: Command, context: Context): void {
 }
 
 function environmentOf(options: Options, context: Context): Record<string, string> {
-  const { redisUrl, namespace } = addressOf(options, context)
+  const { redis, namespace } = addressOf(options, context)
   const { slots, isolation } = options
-  const environment = {
+  const environment: Record<string, string | undefined> = {
     ...context.config.environment,
-    MILLHAND_REDIS_URL: redisUrl,
+    ...accessVariables(redis),
     MILLHAND_NAMESPACE: namespace,
     MILLHAND_QUEUES: JSON.stringify(options.queue),
     ...(slots !== undefined && { MILLHAND_SLOTS: String(slots) }),

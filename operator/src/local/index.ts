@@ -3,7 +3,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve, sep } from 'node:path'
-import { connectRedis } from 'millhand/queue'
+import { connectRedis, type RedisAccess } from 'millhand/queue'
 import type { TaskQueue } from '../resources/task-queue.ts'
 import { keepEmbeddedRedis } from './embedded-redis.ts'
 import type { OnEvent } from './events.ts'
@@ -36,7 +36,7 @@ export interface LocalOptions {
   /** For resources that name none; `default` when absent. */
   namespace?: string
   /** A Redis that runs already; absent: an embedded one. */
-  redisUrl?: string
+  redis?: RedisAccess
   /** Whether saved files lead to new workers. */
   reload: boolean
   /** Where the embedded Redis keeps its data; `temporary` keeps none. Absent: `.millhand/redis` in the working folder. */
@@ -95,7 +95,7 @@ class LocalRun implements Local {
   readonly #cleanUps: (() => unknown)[] = []
   #manifests: Manifests
   #areManifestsRefused = false
-  #redis: { url: string; pid?: () => number } = { url: '' }
+  #redis: RedisAccess & { pid?: () => number } = { url: '' }
   #supervisor: Supervisor | undefined
   #reload: Reload | undefined
   #changes: Promise<void> = Promise.resolve()
@@ -184,9 +184,9 @@ class LocalRun implements Local {
   }
 
   async #provideRedis(guard: Guard, runFolder: string): Promise<void> {
-    const { redisUrl, dataFolder = join('.millhand', 'redis') } = this.#options
-    if (redisUrl !== undefined) {
-      this.#redis = { url: redisUrl }
+    const { redis: given, dataFolder = join('.millhand', 'redis') } = this.#options
+    if (given !== undefined) {
+      this.#redis = given
       return
     }
     const isPersistent = dataFolder !== 'temporary'
@@ -203,12 +203,12 @@ class LocalRun implements Local {
   }
 
   async #connect(guard: Guard, runFolder: string): Promise<Supervisor> {
-    const url = this.redisUrl
-    const connection = connectRedis(url, {
+    const { pid: _, ...redis } = this.#redis
+    const connection = connectRedis(redis, {
       name: 'millhand-up',
       onState: (state, error) => this.#redisIs(state, error),
     })
-    const messages = connectRedis(url, { name: 'millhand-up-messages' })
+    const messages = connectRedis(redis, { name: 'millhand-up-messages' })
     this.#cleanUps.push(() => {
       connection.close()
       messages.close()
@@ -221,7 +221,7 @@ class LocalRun implements Local {
       guard,
       runFolder,
       onEvent: this.#onEvent,
-      redisUrl: url,
+      redis,
       connection,
       messages,
       uidOf,

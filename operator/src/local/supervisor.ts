@@ -6,6 +6,7 @@ import {
   type Connection,
   openQueue,
   type Queue,
+  type RedisAccess,
   RedisUnavailable,
   stirredChannel,
   type WorkerEntry,
@@ -19,7 +20,7 @@ import { variablesOf } from './task-modules.ts'
 import { environmentOf } from './worker-process.ts'
 
 export interface SupervisorOptions extends Omit<PoolContext, 'onChange'> {
-  redisUrl: string
+  redis: RedisAccess
   connection: Connection
   /** For being told that a queue has something to do; without it the next look comes a little later. */
   messages: Connection
@@ -237,11 +238,11 @@ export class Supervisor {
   }
 
   #makeupOf(local: LocalPool): PoolMakeup {
-    const { redisUrl, outside, uidOf, onEvent } = this.#options
+    const { redis, outside, uidOf, onEvent } = this.#options
     const { namespace, name } = local.pool.metadata
     const { variables, warnings } = variablesOf(local.pool, outside.env)
     for (const message of warnings) onEvent({ kind: 'warning', message })
-    const sources = { own: outside.env, variables, redisUrl, poolUid: uidOf('WorkerPool', namespace, name) }
+    const sources = { own: outside.env, variables, redis, poolUid: uidOf('WorkerPool', namespace, name) }
     return {
       local,
       workerPlan: { taskModules: local.taskModules, env: environmentOf(local, sources) },

@@ -7,6 +7,7 @@ import { readFileSync, rmSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { setTimeout as after } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { accessVariables, type RedisAccess } from 'millhand/queue'
 import { workerVariables } from '../worker-pool/variables.ts'
 import type { WorkerLogEntry } from './events.ts'
 import type { Guard } from './guard.ts'
@@ -113,7 +114,7 @@ export function startWorkerProcess(options: WorkerProcessOptions): WorkerProcess
 /** Everything in the environment of a worker but who it is. */
 export function environmentOf(
   { pool, queueNames }: Pick<LocalPool, 'pool' | 'queueNames'>,
-  { own, variables, redisUrl, poolUid }: EnvironmentSources,
+  { own, variables, redis, poolUid }: EnvironmentSources,
 ): Record<string, string> {
   // The worker puts the namespace before them again.
   const prefix = `${pool.metadata.namespace}.`
@@ -123,7 +124,7 @@ export function environmentOf(
   const env = {
     ...withoutOurs(own),
     ...variables,
-    MILLHAND_REDIS_URL: redisUrl,
+    ...accessVariables(redis),
     ...workerVariables(pool, queues, poolUid),
     MILLHAND_LOG_LEVEL: own.MILLHAND_LOG_LEVEL,
   }
@@ -137,7 +138,7 @@ export interface EnvironmentSources {
   own: Readonly<Record<string, string | undefined>>
   /** What the manifest sets. */
   variables: Readonly<Record<string, string>>
-  redisUrl: string
+  redis: RedisAccess
   poolUid: string
 }
 

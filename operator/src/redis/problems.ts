@@ -25,8 +25,9 @@ export function problem(reason: RedisProblem['reason'], message: string): RedisP
   return { kind: 'problem', reason, message }
 }
 
-/** The server is there and does not let this user in, or not do this. */
-const NOT_ALLOWED = /^(NOPERM|NOAUTH|WRONGPASS|ERR AUTH|ERR invalid password)\b/
+/** The server is there and does not let this user in, or not do this; of what a script does it says so in words of its own. */
+const NOT_ALLOWED =
+  /^(NOPERM|NOAUTH|WRONGPASS|ERR AUTH|ERR invalid password)\b|^ERR .*(user executing the script can't|ACL failure in script)/
 
 export const isRefusal = (error: Error | undefined): boolean => NOT_ALLOWED.test(error?.message ?? '')
 

@@ -2,6 +2,7 @@
 // Redis's.
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
+import { type HostPort, parseAddress, type RedisAccess } from 'millhand/queue'
 import { whyDenied } from './denied.ts'
 import { type Place, problem, type RedisProblem } from './problems.ts'
 
@@ -16,7 +17,7 @@ export interface SecretsOptions {
   nowMs: () => number
 }
 
-export type Address = { kind: 'address'; url: string } | RedisProblem
+export type Address = { kind: 'address'; access: RedisAccess } | RedisProblem
 
 /** Secrets change seldom, and nobody tells: read again after so long. */
 const AGE_MS = 600_000
@@ -60,37 +61,40 @@ export class Secrets {
         'RedisSecretMissing',
         `there is no Secret ${secretName} in the namespace ${namespace}: create it with the key url, like redis://user:password@host:6379`,
       )
-    const url = data.url?.trim() ?? ''
-    const wrong = whatIsWrong(url)
-    if (wrong) return problem('RedisSecretInvalid', `the key url of the Secret ${secretName} ${wrong}`)
-    return (await this.#wrongPlace(url, secretName)) ?? { kind: 'address', url }
+    const access = {
+      url: data.url?.trim() ?? '',
+      ca: data['ca.crt'],
+      cert: data['tls.crt'],
+      key: data['tls.key'],
+    }
+    try {
+      const { hosts } = parseAddress(access)
+      return (await this.#wrongPlace(hosts, secretName)) ?? { kind: 'address', access }
+    } catch (error) {
+      const wrong = access.url
+        ? (error as Error).message
+        : 'is missing: write it like redis://user:password@host:6379'
+      return problem('RedisSecretInvalid', `the key url of the Secret ${secretName} ${wrong}`)
+    }
   }
 
   /** Whoever writes the Secret decides where the operator connects to: not to what only the operator can reach. */
-  async #wrongPlace(url: string, secretName: string): Promise<RedisProblem | undefined> {
-    const { hostname, port } = new URL(url)
-    const host = hostname.replace(/^\[|\]$/g, '')
-    const found = isIP(host) ? [{ address: host }] : await lookup(host, { all: true }).catch(() => [])
-    if (found.length === 0)
+  async #wrongPlace(hosts: readonly HostPort[], secretName: string): Promise<RedisProblem | undefined> {
+    const found = await Promise.all(
+      hosts.map(async ({ host, port }) => ({ port, addresses: await addressesOf(host) })),
+    )
+    if (found.every(({ addresses }) => addresses.length === 0))
       return problem('RedisUnreachable', `the host in the url of the Secret ${secretName} has no address`)
-    const addresses = found.map(({ address }) => address)
-    const denied = whyDenied(addresses, Number(port || 6379), this.#options.deniedServers)
+    const denied = found
+      .map(({ addresses, port }) => whyDenied(addresses, port, this.#options.deniedServers))
+      .find(Boolean)
     if (!denied) return undefined
     return problem('RedisAddressDenied', `the url in the Secret ${secretName} leads to ${denied}`)
   }
 }
 
-/** To go behind "the key url". What the client takes from a query (a path of a socket, another host) is not for whoever writes a Secret. */
-function whatIsWrong(url: string): string | undefined {
-  if (url === '') return 'is missing: write it like redis://user:password@host:6379'
-  if (!/^rediss?:\/\//.test(url) || !URL.canParse(url)) return 'does not begin with redis:// or rediss://'
-  const { hostname, search, hash, username, password } = new URL(url)
-  if (!hostname) return 'names no host'
-  if (search || hash) return 'has a query or a fragment, which are not used: leave them out'
-  try {
-    decodeURIComponent(username + password)
-    return undefined
-  } catch {
-    return 'has a user or password with a bare %: write it as %25'
-  }
+async function addressesOf(host: string): Promise<string[]> {
+  if (isIP(host)) return [host]
+  const found = await lookup(host, { all: true }).catch(() => [])
+  return found.map(({ address }) => address)
 }

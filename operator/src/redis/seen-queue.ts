@@ -1,5 +1,12 @@
 // A queue and what was last seen of it. Two controllers and several pools ask; Redis is asked once.
-import { type Connection, type Queue, type RedisUnavailable, stirredChannel } from 'millhand/queue'
+import {
+  type Connection,
+  type Queue,
+  type RedisUnavailable,
+  type Seen,
+  type ServerFinding,
+  stirredChannel,
+} from 'millhand/queue'
 import type { Place } from './problems.ts'
 import { lookAt, type QueueView } from './view.ts'
 
@@ -11,6 +18,7 @@ export interface SeenQueueOptions {
   /** What to throw while the server is known to be away. */
   away: () => RedisUnavailable | undefined
   isReady: () => boolean
+  examine: () => Promise<readonly ServerFinding[] | 'unknown'>
   /** Monotonic, ms. */
   nowMs: () => number
 }
@@ -86,12 +94,27 @@ export class SeenQueue {
     const look = lookAt(this.#reachable(), this.#view, { hasWorkers: true, nowMs: nowMs() })
     this.#looking = { look, stirs }
     try {
+      const before = this.#view?.depth.counts
       this.#view = await look
       this.#seenAtStir = stirs
+      if (before) await this.#witness(before, this.#view.depth.counts)
       return this.#view
     } finally {
       if (this.#looking?.look === look) this.#looking = undefined
     }
+  }
+
+  /** What of its server suits a queue and what does not; of some minutes ago at most. */
+  examineServer(): Promise<readonly ServerFinding[] | 'unknown'> {
+    return this.#options.examine()
+  }
+
+  /** Where no worker and no client that saw more is there, nobody else would tell. */
+  async #witness(before: Seen, now: Seen): Promise<void> {
+    if (now.enqueued >= before.enqueued && now.claimed >= before.claimed) return
+    await this.toWrite.witness(before)
+    // What vanished is seen at the next look, and that may be soon.
+    this.stir()
   }
 
   #reachable(): Queue {

@@ -1,9 +1,17 @@
 // The operator's connections to Redis: one pair per distinct server, for as long as a queue needs it. Asked by both controllers at each
 // reconcile.
-import { type Connection, connectRedis, type Log, openQueue, RedisUnavailable } from 'millhand/queue'
+import {
+  type Connection,
+  connectRedis,
+  type Log,
+  openQueue,
+  type RedisAccess,
+  RedisUnavailable,
+} from 'millhand/queue'
 import { isRefusal, type Place, type RedisProblem } from './problems.ts'
 import type { Secrets } from './secrets.ts'
 import { SeenQueue } from './seen-queue.ts'
+import { Suitability } from './suitability.ts'
 
 export interface ServersOptions {
   secrets: Secrets
@@ -14,6 +22,7 @@ export interface ServersOptions {
   log: Log
   /** Monotonic, ms. */
   nowMs: () => number
+  wallMs: () => number
 }
 
 export type Opened = { kind: 'open'; seen: SeenQueue } | RedisProblem
@@ -22,7 +31,7 @@ const DEADLINE_MS = 2_500
 
 export class Servers {
   readonly #options: ServersOptions
-  /** By URL. */
+  /** By URL and certificates. */
   readonly #servers = new Map<string, Server>()
   /** Which server each queue was opened at last, by namespace and name in Redis. */
   readonly #places = new Map<string, Server>()
@@ -34,7 +43,7 @@ export class Servers {
   async open(queueName: string, place: Place): Promise<Opened> {
     const address = await this.#options.secrets.addressOf(place)
     if (address.kind === 'problem') return address
-    const server = this.#servers.get(address.url) ?? this.#connect(address.url)
+    const server = this.#serverOf(address.access)
     const key = `${place.namespace}/${queueName}`
     const before = this.#places.get(key)
     this.#places.set(key, server)
@@ -65,9 +74,12 @@ export class Servers {
     this.#servers.clear()
   }
 
-  #connect(url: string): Server {
-    const server = new Server(url, this.#options)
-    this.#servers.set(url, server)
+  #serverOf(access: RedisAccess): Server {
+    const key = JSON.stringify(access)
+    const known = this.#servers.get(key)
+    if (known) return known
+    const server = new Server(key, access, this.#options)
+    this.#servers.set(key, server)
     return server
   }
 
@@ -76,30 +88,33 @@ export class Servers {
     server.forget(key)
     if (server.queues.size > 0) return
     server.close()
-    this.#servers.delete(server.url)
+    this.#servers.delete(server.key)
   }
 }
 
 /** One Redis: a connection for commands, one for messages. */
 class Server {
-  readonly url: string
+  readonly key: string
   /** By namespace and name: two namespaces may look at one queue, if only one owns it. */
   readonly queues = new Map<string, SeenQueue>()
   readonly #options: ServersOptions
   readonly #commands: Connection
   readonly #messages: Connection
+  readonly #suitability: Suitability
   /** Waiting for a server that is known to be away would only keep others waiting. */
   #away: RedisUnavailable | undefined
 
-  constructor(url: string, options: ServersOptions) {
-    this.url = url
+  constructor(key: string, access: RedisAccess, options: ServersOptions) {
+    this.key = key
     this.#options = options
-    this.#commands = connectRedis(url, {
+    this.#commands = connectRedis(access, {
       name: 'millhand-operator',
       deadlineMs: DEADLINE_MS,
       onState: (state, error) => this.#turned(state, error),
     })
-    this.#messages = connectRedis(url, {
+    const { nowMs, wallMs } = options
+    this.#suitability = new Suitability({ redis: this.#commands, nowMs, wallMs })
+    this.#messages = connectRedis(access, {
       name: 'millhand-operator-messages',
       deadlineMs: DEADLINE_MS,
       onState: (state) => {
@@ -117,6 +132,7 @@ class Server {
       place,
       away: () => this.#away,
       isReady: () => this.#commands.isReady,
+      examine: () => this.#suitability.findings(),
     })
     this.queues.set(key, seen)
     if (this.#messages.isReady) seen.listen(this.#messages)
@@ -138,6 +154,7 @@ class Server {
     const code = isRefusal(error) ? 'REDIS_REFUSED' : 'REDIS_UNAVAILABLE'
     const away = new RedisUnavailable('the server is away', { maybeDone: false, code, cause: error })
     this.#away = state === 'away' ? away : undefined
+    if (state === 'ready') this.#suitability.forget()
     const queues = [...this.queues.keys()].slice(0, 10)
     this.#options.log.info(state === 'ready' ? 'connected to Redis' : 'lost Redis', { queues })
     for (const seen of this.queues.values()) seen.stir()

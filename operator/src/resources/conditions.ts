@@ -1,6 +1,6 @@
 // Conditions in the form that kubectl wait and other tools know, and every reason that Millhand gives. Pure.
 //
-// Ready, Progressing, ScalingActive, RedisReachable: True is good. ScalingLimited, Suspended, Stalled: True asks for a look.
+// Ready, Progressing, ScalingActive, RedisReachable, RedisSuitable: True is good. ScalingLimited, Suspended, Stalled: True asks for a look.
 export type ConditionStatus = 'True' | 'False' | 'Unknown'
 
 export type ConditionType =
@@ -9,6 +9,7 @@ export type ConditionType =
   | 'ScalingActive'
   | 'ScalingLimited'
   | 'RedisReachable'
+  | 'RedisSuitable'
   | 'Suspended'
   | 'Stalled'
 

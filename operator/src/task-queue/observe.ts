@@ -1,4 +1,5 @@
 // Everything that a TaskQueue's reconcile decides from, read once: the resource, the way to Redis, what Redis says.
+import type { ServerFinding } from 'millhand/queue'
 import { problemOf, type RedisProblem } from '../redis/problems.ts'
 import type { Servers } from '../redis/servers.ts'
 import type { QueueView } from '../redis/view.ts'
@@ -28,6 +29,7 @@ export interface TaskQueueStatus {
   layoutVersion?: number
   observedAt?: string
   jobs?: { ready: number; busy: number; delayed: number; buried: number }
+  vanishedEnqueues?: number
   oldestReadyAt?: string
   conditions: Condition[]
 }
@@ -36,7 +38,10 @@ export interface ObservedTaskQueue {
   queue: TaskQueue
   generation: number
   status: TaskQueueStatus | undefined
-  redis: RedisProblem | { kind: 'taken'; owner: string } | { kind: 'open'; view: QueueView }
+  redis:
+    | RedisProblem
+    | { kind: 'taken'; owner: string }
+    | { kind: 'open'; view: QueueView; server: readonly ServerFinding[] | 'unknown' }
 }
 
 /** Says to Redis what the resource declares, and looks at the queue. Writing the same again changes nothing. */
@@ -67,7 +72,7 @@ async function declare(
     const uid = metadata.uid ?? ''
     const answer = await seen.toWrite.configure(queueSettings(queue, uid))
     if (answer === 'name-taken') return { kind: 'taken', owner: await seen.toWrite.release(`not ${uid}`) }
-    return { kind: 'open', view: await seen.look() }
+    return { kind: 'open', view: await seen.look(), server: await seen.examineServer() }
   } catch (error) {
     const found = problemOf(error, place)
     if (!found) throw error

@@ -1,12 +1,15 @@
 // What a TaskQueue's status says, decided from what was observed. Pure.
 import { conditionsOf, type Finding, hasTurned, isSame, turned } from '../resources/conditions.ts'
 import type { ObservedTaskQueue, TaskQueueStatus } from './observe.ts'
+import { redisSuitable } from './suitable.ts'
 
 export interface TaskQueuePlan {
   /** Absent: what is written is still true, or was written a moment ago. */
   status?: TaskQueueStatus
   /** Conditions that turned: each is told as an Event. */
   events: Finding[]
+  /** Redis lost enqueues that it had acknowledged, so many at least since the last status. */
+  vanished?: number
   checkAgainAfterMs: number
 }
 
@@ -18,7 +21,9 @@ export function planTaskQueue(observed: ObservedTaskQueue, nowMs: number): TaskQ
   const { generation, status } = observed
   const now = new Date(nowMs).toISOString()
   const findings = findingsOf(observed)
-  const isNew = status?.observedGeneration !== generation || hasTurned(findings, status?.conditions)
+  const vanished = newlyVanished(observed)
+  const isNew =
+    vanished > 0 || status?.observedGeneration !== generation || hasTurned(findings, status?.conditions)
   const next: TaskQueueStatus = {
     observedGeneration: generation,
     queueName: observed.queue.queueName,
@@ -30,14 +35,22 @@ export function planTaskQueue(observed: ObservedTaskQueue, nowMs: number): TaskQ
   return {
     ...(shallWrite && { status: next }),
     events: turned(findings, status?.conditions).filter(isNews),
+    ...(vanished > 0 && { vanished }),
     checkAgainAfterMs: observed.redis.kind === 'open' ? COUNTS_EVERY_MS : RETRY_AFTER_MS,
   }
+}
+
+/** The status remembers what was told, also over a restart of the operator. */
+function newlyVanished({ redis, status }: ObservedTaskQueue): number {
+  if (redis.kind !== 'open') return 0
+  return Math.max(0, redis.view.depth.counts.vanished - (status?.vanishedEnqueues ?? 0))
 }
 
 function findingsOf({ queue, redis }: ObservedTaskQueue): Finding[] {
   return [
     ready(redis, queue.queueName),
     redisReachable(redis),
+    suitable(redis),
     suspended(queue.suspend, redis),
     stalled(redis),
   ]
@@ -70,6 +83,12 @@ function redisReachable(redis: ObservedTaskQueue['redis']): Finding {
     return { type: 'RedisReachable', status: 'True', reason: 'Connected', message: 'Redis answers' }
   const status = redis.reason === 'RedisUnreachable' || redis.reason === 'RedisRefused' ? 'False' : 'Unknown'
   return { type: 'RedisReachable', status, reason: redis.reason, message: redis.message }
+}
+
+function suitable(redis: ObservedTaskQueue['redis']): Finding {
+  if (redis.kind === 'open') return redisSuitable(redis.server)
+  const reason = redis.kind === 'taken' ? 'NameTaken' : redis.reason
+  return { type: 'RedisSuitable', status: 'Unknown', reason, message: 'Redis was not examined: see Ready' }
 }
 
 function suspended(isSuspended: boolean, redis: ObservedTaskQueue['redis']): Finding {
@@ -118,12 +137,13 @@ function taken(queueName: string, owner: string): string {
 
 function counts({ redis, status }: ObservedTaskQueue, nowMs: number): Partial<TaskQueueStatus> {
   // The last that was seen, with the time when it was, is worth more than nothing.
-  if (redis.kind !== 'open') return pick(status, ['layoutVersion', 'observedAt', 'jobs'])
-  const { ready, delayed, due, busy, buried, oldestReadyMs } = redis.view.depth
+  if (redis.kind !== 'open') return pick(status, ['layoutVersion', 'observedAt', 'jobs', 'vanishedEnqueues'])
+  const { ready, delayed, due, busy, buried, oldestReadyMs, counts } = redis.view.depth
   return {
     layoutVersion: 1,
     observedAt: new Date(nowMs).toISOString(),
     jobs: { ready, busy, delayed: delayed - due, buried },
+    ...(counts.vanished > 0 && { vanishedEnqueues: counts.vanished }),
     ...(oldestReadyMs !== undefined && { oldestReadyAt: new Date(nowMs - oldestReadyMs).toISOString() }),
   }
 }
@@ -139,7 +159,11 @@ function sameButForTimes(next: TaskQueueStatus, before: TaskQueueStatus | undefi
 
 /** Good news is told once it was bad before. */
 function isNews({ type, status }: Finding): boolean {
-  return type === 'Ready' || (type === 'Suspended' && status === 'True')
+  return (
+    type === 'Ready' ||
+    (type === 'Suspended' && status === 'True') ||
+    (type === 'RedisSuitable' && status === 'False')
+  )
 }
 
 function pick<T extends object, K extends keyof T>(object: T | undefined, names: K[]): Partial<Pick<T, K>> {

@@ -156,7 +156,10 @@ function variablesOf({ pool, queues, secretName }: DeploymentInput): Environment
     MILLHAND_NODE_NAME: 'spec.nodeName',
   }
   return [
-    { name: 'MILLHAND_REDIS_URL', valueFrom: { secretKeyRef: { name: secretName, key: 'url' } } },
+    fromSecret('MILLHAND_REDIS_URL', secretName, 'url'),
+    fromSecret('MILLHAND_REDIS_CA', secretName, 'ca.crt', true),
+    fromSecret('MILLHAND_REDIS_CERT', secretName, 'tls.crt', true),
+    fromSecret('MILLHAND_REDIS_KEY', secretName, 'tls.key', true),
     ...Object.entries(fields).map(([name, fieldPath]) => ({
       name,
       valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath } },
@@ -165,6 +168,10 @@ function variablesOf({ pool, queues, secretName }: DeploymentInput): Environment
       value === undefined ? [] : [{ name, value: String(value) }],
     ),
   ]
+}
+
+function fromSecret(name: string, secret: string, key: string, optional = false): EnvironmentVariable {
+  return { name, valueFrom: { secretKeyRef: { name: secret, key, ...(optional && { optional }) } } }
 }
 
 function asObject(value: unknown): Record<string, unknown> {

@@ -235,6 +235,15 @@ onCluster('what is wrong is said', () => {
     await turns('tq', 'to-api-server', 'Ready', 'False', 'RedisAddressDenied')
   }, 120_000)
 
+  test('a Redis that keeps nothing on disk works, and is said not to suit', async () => {
+    const suitable = await turns('tq', 'good', 'RedisSuitable', 'False', 'NotPersistent')
+    expect(suitable.message).toMatch(
+      /all jobs are lost when the server ends\. set appendonly: redis-cli CONFIG SET/,
+    )
+    await told('good', 'NotPersistent')
+    expect((await scene.condition('tq', 'good', 'Ready')).status).toBe('True')
+  }, 120_000)
+
   test('Redis away: the replicas stay, the condition says so, and all is well by itself when it is back', async () => {
     await scene.apply(taskQueue('held'), scene.pool('held', { scaling: { minReplicas: 2 } }))
     await turns('wp', 'held', 'Ready', 'True')

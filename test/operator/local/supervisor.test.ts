@@ -236,7 +236,7 @@ describe('up', () => {
     const up = await startUp()
     await expect(startUpIn(up.folder)).rejects.toThrow(`millhand up runs already in ${up.folder}`)
     const elsewhere = upFolder()
-    await expect(startUpIn(elsewhere, { redisUrl: up.local.redisUrl })).rejects.toThrow(
+    await expect(startUpIn(elsewhere, { redis: { url: up.local.redisUrl } })).rejects.toThrow(
       'the queue default.work belongs to somebody else in this Redis',
     )
     expect(existsSync(join(elsewhere, '.millhand', 'up.json'))).toBe(false)

@@ -36,7 +36,7 @@ describe('the environment of a worker', () => {
       drain: { timeoutSeconds: 5 },
     })
     const own = { PATH: '/bin', MILLHAND_SLOTS: '9', MILLHAND_ANYTHING: 'x', UNSET: undefined }
-    const sources = { own, variables: { A: 'a' }, redisUrl: 'redis://here', poolUid: 'uid' }
+    const sources = { own, variables: { A: 'a' }, redis: { url: 'redis://here' }, poolUid: 'uid' }
     expect(environmentOf({ pool, queueNames: ['default.letters'] }, sources)).toEqual({
       PATH: '/bin',
       A: 'a',

@@ -46,7 +46,7 @@ test('a Secret with another name is not even read', async () => {
 test('a good one is read again after a while, a bad one soon, and a refused one the next time', async () => {
   const good = secretsOf({ url: 'redis://127.0.0.1:6379' })
   const ask = () => good.secrets.addressOf(place)
-  expect(await ask()).toEqual({ kind: 'address', url: 'redis://127.0.0.1:6379' })
+  expect(await ask()).toEqual({ kind: 'address', access: { url: 'redis://127.0.0.1:6379' } })
   good.clock.nowMs = 599_000
   await ask()
   expect(good.reads.length).toBe(1)

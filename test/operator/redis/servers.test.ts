@@ -1,6 +1,7 @@
 // The operator's connections to real Redis servers: one that is away keeps nobody waiting, one that nobody needs is left, and a queue that
 // runs empty again and again is looked at five times a second.
-import { connectRedis, newJob, openQueue, silent } from 'millhand/queue'
+import { connectRedis, defaultSettings, newJob, openQueue, silent } from 'millhand/queue'
+import { problemOf } from '../../../operator/src/redis/problems.ts'
 import { Secrets } from '../../../operator/src/redis/secrets.ts'
 import { Servers } from '../../../operator/src/redis/servers.ts'
 import { eventually } from '../../eventually.ts'
@@ -10,6 +11,8 @@ import { RedisServer } from '../../redis-server.ts'
 
 const place = { namespace: 'shop', secretName: 'millhand-redis' }
 const opened: Servers[] = []
+/** Time that a test lets pass at once. */
+const clock = { skippedMs: 0 }
 afterEach(() => {
   for (const servers of opened.splice(0)) servers.close()
 })
@@ -27,7 +30,8 @@ function serversFor(url: { now: string }) {
     onStirred: ({ queueName }) => stirs.push(queueName),
     checkLeading: () => {},
     log: silent,
-    nowMs: () => performance.now(),
+    nowMs: () => performance.now() + clock.skippedMs,
+    wallMs: () => Date.now(),
   })
   opened.push(servers)
   const open = async (name: string) => {
@@ -86,4 +90,72 @@ test('a queue that runs empty again and again stirs five times a second', async 
   expect(stirs.length - before).toBeLessThanOrEqual(2 + (performance.now() - startedAt) / 200)
   expect((await seen.look()).depth.ready).toBeGreaterThan(0)
   redis.close()
+})
+
+describe('what suits a queue', () => {
+  let server: RedisServer
+  beforeAll(async () => {
+    server = await RedisServer.start()
+  })
+  afterAll(() => server.remove())
+
+  /** How often the server was examined: each time it is asked for three settings. */
+  const examinations = async () => {
+    const redis = connectRedis(server.url)
+    const stats = String(await redis.call('INFO', 'commandstats'))
+    redis.close()
+    return Number(/^cmdstat_config(?:\|get)?:calls=(\d+)/m.exec(stats)?.[1] ?? 0) / 3
+  }
+  const set = async (...pairs: [string, string | number][]) => {
+    const redis = connectRedis(server.url)
+    for (const pair of pairs) await redis.call('CONFIG', 'SET', ...pair)
+    redis.close()
+  }
+  const worst = async (seen: Awaited<ReturnType<ReturnType<typeof serversFor>['open']>>) => {
+    const findings = await seen.examineServer()
+    return findings === 'unknown' ? findings : findings[0]
+  }
+
+  test('is found out once for all queues of a server, again after minutes, and again after the server was away', async () => {
+    const { open } = serversFor({ now: server.url })
+    const queues = await Promise.all(['a', 'b', 'c'].map((name) => open(`shop.suits-${name}`)))
+    const before = await examinations()
+    for (let times = 0; times < 3; times++) await Promise.all(queues.map((seen) => seen.examineServer()))
+    expect((await examinations()) - before).toBe(1)
+    const [first] = queues
+    if (!first) throw new Error('no queue was opened')
+
+    await set(['maxmemory', '1gb'], ['maxmemory-policy', 'allkeys-lru'])
+    expect(await worst(first)).not.toMatchObject({ check: 'Eviction' })
+    clock.skippedMs += 121_000
+    expect(await worst(first)).toMatchObject({ check: 'Eviction', severity: 'problem' })
+
+    // The one that comes up again has forgotten what was set.
+    await server.crash()
+    await eventually(() => !first.isReachable)
+    await server.start()
+    await eventually(() => first.isReachable, { withinMs: 20_000 })
+    expect(await worst(first)).not.toMatchObject({ check: 'Eviction' })
+  }, 60_000)
+
+  test('is unknown while the server is away', async () => {
+    const { open } = serversFor({ now: `redis://127.0.0.1:${await freePort()}` })
+    expect(await (await open('shop.nowhere')).examineServer()).toBe('unknown')
+  })
+})
+
+test('a user that may run scripts, but not what they do, is refused by Redis: it is no fault of ours', async () => {
+  const server = await RedisServer.start()
+  const admin = connectRedis(server.url)
+  try {
+    const rules = ['on', '>pw', '~*', '+eval', '+evalsha', '+info', '+client|setname', '+time']
+    await admin.call('ACL', 'SETUSER', 'weak', 'reset', 'allchannels', ...rules)
+    const { open } = serversFor({ now: server.url.replace('//', '//weak:pw@') })
+    const seen = await open('shop.weak')
+    const error = await seen.toWrite.configure(defaultSettings).catch((thrown) => thrown)
+    expect(problemOf(error, place)).toMatchObject({ reason: 'RedisRefused' })
+  } finally {
+    admin.close()
+    await server.remove()
+  }
 })

@@ -1,14 +1,37 @@
 // The export `millhand/queue`: what the worker, the CLI and the operator share. The only way to the layout in Redis.
 export { isJobId, type JobOptions, LANES, type NewJob, newJob, newJobId, type Priority } from '../job.ts'
 export { createLog, type Facts, LEVELS, type Level, type Log, silent } from '../log.ts'
-export type { AttemptRecord, Depth, JobDetails, JobState, JobSummary, WorkerEntry } from './depth.ts'
-export { doneChannel, keys, prefixOf, queueName, stirredChannel } from './keys.ts'
-export { type Enqueued, openQueue, Queue, QueueRefused } from './queue.ts'
 export {
-  addressOf,
-  type Connection,
-  type ConnectionOptions,
-  connectRedis,
-  RedisUnavailable,
-} from './redis.ts'
-export { defaultSettings, LEASE_MS, type QueueSettings, RENEW_MS } from './settings.ts'
+  accessFrom,
+  accessVariables,
+  addressText,
+  type HostPort,
+  hostPortText,
+  parseAddress,
+  type RedisAccess,
+  type RedisAddress,
+} from './address.ts'
+export { type Connection, type ConnectionOptions, RedisUnavailable } from './connection.ts'
+export type { AttemptRecord, Depth, JobDetails, JobState, JobSummary, WorkerEntry } from './depth.ts'
+export { doneChannel, keys, prefixOf, queueName, slotOf, stirredChannel } from './keys.ts'
+export {
+  DURABILITIES,
+  type Durability,
+  type Enqueued,
+  openQueue,
+  Queue,
+  QueueRefused,
+  type Seen,
+} from './queue.ts'
+export { connectRedis } from './redis.ts'
+export { type Examination, examineServer } from './server.ts'
+export {
+  type Check,
+  isAtLeast,
+  type ServerFacts,
+  type ServerFinding,
+  type Severity,
+  serverText,
+  worstFirst,
+} from './server-findings.ts'
+export { defaultSettings, LAYOUT, LEASE_MS, type QueueSettings, RENEW_MS } from './settings.ts'

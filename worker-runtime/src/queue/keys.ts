@@ -78,7 +78,8 @@ export const keys: readonly Key[] = [
   {
     name: 'counts',
     type: 'HASH',
-    holds: 'enqueued, claimed (the tokens), busy, completed, retried, buried, lost, cancelled, tombstones',
+    holds:
+      'enqueued, claimed (the tokens), busy, completed, retried, buried, lost, cancelled, tombstones, vanished, vanishedAtMs',
     writtenBy: 'every verb that changes them',
   },
   {
@@ -142,3 +143,14 @@ export const wakeKey = (queue: string): string => `${prefixOf(queue)}wake`
 export const doneChannel = (queue: string, id: string): string => `${prefixOf(queue)}done:${id}`
 export const cancelChannel = (queue: string, worker: string): string => `${prefixOf(queue)}cancel:${worker}`
 export const stirredChannel = (queue: string): string => `${prefixOf(queue)}stirred`
+
+/** The slot of a Cluster in which a key lies: CRC-16/XMODEM of what stands in the first braces, of 16,384 (Redis Cluster specification). */
+export function slotOf(key: string): number {
+  const tag = /\{([^}]+)\}/.exec(key)?.[1] ?? key
+  let crc = 0
+  for (const byte of Buffer.from(tag)) {
+    crc ^= byte << 8
+    for (let bit = 0; bit < 8; bit++) crc = (crc << 1) ^ (crc & 0x8000 ? 0x1021 : 0)
+  }
+  return crc & 0x3fff
+}

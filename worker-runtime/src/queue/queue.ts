@@ -1,6 +1,7 @@
 // One queue in Redis: its verbs, with their arguments and answers typed. Used by the client, the worker, the CLI and the operator.
 import { randomInt } from 'node:crypto'
 import type { NewJob } from '../job.ts'
+import { type Command, type Connection, RedisUnavailable } from './connection.ts'
 import {
   type Depth,
   depthOf,
@@ -13,19 +14,25 @@ import {
   workersOf,
 } from './depth.ts'
 import { checkedQueueName, prefixOf } from './keys.ts'
-import { type Connection, RedisUnavailable } from './redis.ts'
-import { loadScripts, run, type Scripts, type Verb } from './scripts.ts'
+import { loadScripts, run, runThen, type Scripts, type Verb } from './scripts.ts'
 import type { QueueSettings } from './settings.ts'
 
 /** Redis did what was asked of it, and the answer is no: `code` says which rule, the message how to go on. */
 export class QueueRefused extends Error {
-  readonly code: 'PAYLOAD_TOO_LARGE' | 'QUEUE_FULL' | 'NEWER_LAYOUT' | 'REDIS_FULL'
+  readonly code: 'PAYLOAD_TOO_LARGE' | 'QUEUE_FULL' | 'NEWER_LAYOUT' | 'REDIS_FULL' | 'NOT_DURABLE'
   constructor(code: QueueRefused['code'], message: string) {
     super(message)
     this.name = 'QueueRefused'
     this.code = code
   }
 }
+
+/**
+ * When an enqueue counts as done. fast: Redis has it in memory. fsync: it is on the primary's disk too. replicated: at least one replica has it
+ * in memory too.
+ */
+export type Durability = (typeof DURABILITIES)[number]
+export const DURABILITIES = ['fast', 'fsync', 'replicated'] as const
 
 export type Enqueued = 'created' | Exclude<JobState, 'unknown'>
 
@@ -86,13 +93,22 @@ export type Renewed =
       readonly silent: readonly string[]
       /** They did not renew when they should have, and will be silent so soon. */
       readonly overdue: readonly { worker: string; leftMs: number }[]
+      /** Enqueues that Redis is known to have lost, ever. */
+      readonly vanished: number
     }
+
+/** Counters of a queue that only ever grow, unless Redis goes back to an earlier state. */
+export type Seen = Pick<Depth['counts'], 'enqueued' | 'claimed'>
+
+type Counters = [enqueued: number, claimed: number, vanished: number]
 
 export type Resynced =
   | { readonly kind: 'dead' }
   | { readonly kind: 'alive'; readonly held: readonly { id: string; token: string }[] }
 
 const SLICE = 500
+/** To put back a job takes a dozen commands. */
+const REAP_SLICE = 100
 const MAX_JOBS_A_CALL = 1_000
 const MAX_BYTES_A_CALL = 1_000_000
 
@@ -109,6 +125,8 @@ export class Queue {
   readonly redis: Connection
   readonly #prefix: string
   readonly #scripts: Scripts
+  /** The highest that Redis answered here: it is told so, and notices when it went back to an earlier state. */
+  #seen: Seen = { enqueued: 0, claimed: 0 }
 
   constructor(redis: Connection, name: string, scripts: Scripts) {
     this.name = name
@@ -117,12 +135,20 @@ export class Queue {
     this.#scripts = scripts
   }
 
-  /** Enqueues all in calls of at most 1,000 jobs or 1 MB; each call is done whole or not at all. Answers in the order of the jobs. */
-  async enqueue(jobs: readonly NewJob[]): Promise<Enqueued[]> {
+  /**
+   * Enqueues all in calls of at most 1,000 jobs or 1 MB; each call is done whole or not at all. Answers in the order of the jobs. What is not
+   * 'fast' keeps the connection waiting: use one for it alone.
+   */
+  async enqueue(jobs: readonly NewJob[], durability: Durability = 'fast'): Promise<Enqueued[]> {
+    if (durability !== 'fast') await this.#checkDurability(durability)
     const answers: Enqueued[] = []
     for (const part of callsOf(jobs)) {
       try {
-        const known = (await this.#run('enqueue', enqueueArgs(part))) as (number | Enqueued)[]
+        const args = [...enqueueArgs(part), String(this.#seen.enqueued)]
+        const [enqueued, ...known] = (await (durability === 'fast'
+          ? this.#run('enqueue', args)
+          : this.#runConfirmed('enqueue', args, durability))) as [number, ...(number | Enqueued)[]]
+        this.#note({ enqueued })
         for (const _ of part) answers.push('created')
         const first = answers.length - part.length
         for (let i = 0; i < known.length; i += 2) answers[first + Number(known[i])] = known[i + 1] as Enqueued
@@ -134,12 +160,17 @@ export class Queue {
     return answers
   }
 
-  /** Answers the queue's timeout of an attempt and the older workers of the same pod, which are dead for sure. */
-  async register(entry: Registration): Promise<{ timeoutMs: number; dead: string[] }> {
+  /**
+   * Answers the queue's timeout of an attempt, the older workers of the same pod, which are dead for sure, and how many enqueues Redis is known
+   * to have lost so far.
+   */
+  async register(entry: Registration): Promise<{ timeoutMs: number; dead: string[]; vanished: number }> {
     const { worker, podUid, ...fields } = entry
     const pairs = Object.entries(fields).flat()
-    const [timeoutMs, dead] = (await this.#run('register', [worker, podUid, ...pairs])) as [number, string[]]
-    return { timeoutMs, dead }
+    const answer = await this.#run('register', [worker, podUid, ...pairs])
+    const [timeoutMs, dead, [enqueued, claimed, vanished]] = answer as [number, string[], Counters]
+    this.#note({ enqueued, claimed })
+    return { timeoutMs, dead, vanished }
   }
 
   /** What its attempts use is kept until it renews again, for the record of a dead worker's attempts. */
@@ -147,13 +178,15 @@ export class Queue {
     const lines = used.map(({ token, maxRssBytes, cpuUserMs, cpuSystemMs }) =>
       [token, ...[maxRssBytes, cpuUserMs, cpuSystemMs].map((amount) => amount ?? '-')].join(' '),
     )
-    const answer = (await this.#run('renew', [worker, lines.join('\n')])) as
+    const { enqueued: lastEnqueued, claimed: lastClaimed } = this.#seen
+    const answer = (await this.#run('renew', [worker, lastEnqueued, lastClaimed, lines.join('\n')])) as
       | ['dead']
-      | ['alive', number, number, string[], string[], (string | number)[]]
+      | ['alive', number, number, string[], string[], (string | number)[], Counters]
     if (answer[0] === 'dead') return { kind: 'dead' }
-    const [, held, timeoutMs, cancelled, silent, flat] = answer
+    const [, held, timeoutMs, cancelled, silent, flat, [enqueued, claimed, vanished]] = answer
+    this.#note({ enqueued, claimed })
     const overdue = pairsOf(flat).map(([worker, leftMs]) => ({ worker, leftMs: Number(leftMs) }))
-    return { kind: 'alive', held, timeoutMs, cancelled, silent, overdue }
+    return { kind: 'alive', held, timeoutMs, cancelled, silent, overdue, vanished }
   }
 
   async deregister(worker: string): Promise<boolean> {
@@ -187,6 +220,8 @@ export class Queue {
     ]
     const claims: Claim[] = []
     for (let i = 0; i + 2 < flat.length; i += 3) claims.push(claimOf(flat[i], flat[i + 1], flat[i + 2]))
+    const last = claims.at(-1)
+    if (last) this.#note({ claimed: Number(last.token) })
     return { status, nextMs: nextMs < 0 ? undefined : nextMs, became, claims }
   }
 
@@ -202,10 +237,14 @@ export class Queue {
     const record = JSON.stringify({ outcome: 'worker-lost', message, worker, endedAtMs: Date.now() })
     let putBack = 0
     for (;;) {
-      const [done, left] = (await this.#run('reap', [worker, evidence, counting, record, seed(), SLICE])) as [
-        number,
-        number,
-      ]
+      const [done, left] = (await this.#run('reap', [
+        worker,
+        evidence,
+        counting,
+        record,
+        seed(),
+        REAP_SLICE,
+      ])) as [number, number]
       putBack += Math.max(0, done)
       if (left === 0) return putBack
     }
@@ -301,6 +340,16 @@ export class Queue {
     return summariesOf(state, await this.#run('jobs', [state, offset, Math.min(limit, 1_000)]))
   }
 
+  /** For who neither enqueues nor renews: what Redis took since it had these counters, and has no more, is counted as vanished. */
+  async witness({ enqueued, claimed }: Seen): Promise<void> {
+    await this.#run('witness', [enqueued, claimed])
+  }
+
+  #note({ enqueued = 0, claimed = 0 }: Partial<Seen>): void {
+    const seen = this.#seen
+    this.#seen = { enqueued: Math.max(enqueued, seen.enqueued), claimed: Math.max(claimed, seen.claimed) }
+  }
+
   async #inSlices<T>(verb: Verb, ids: readonly string[]): Promise<T[]> {
     const answers: T[] = []
     for (let i = 0; i < ids.length; i += SLICE)
@@ -308,13 +357,66 @@ export class Queue {
     return answers
   }
 
-  async #run(verb: Verb, args: readonly (string | number)[]): Promise<unknown> {
+  /** Throws RedisUnavailable where nobody confirms in time: what was asked is done, and may be lost with the primary. */
+  async #runConfirmed(verb: Verb, args: readonly string[], durability: Confirmed): Promise<unknown> {
+    const script = this.#scripts[verb]
+    const confirm = { command: confirmation(durability, CONFIRM_MS), deadlineMs: CONFIRM_MS + 2_500 }
+    const [answer, confirmed] = await this.#explained(
+      runThen(this.redis, script, this.#prefix, args, confirm),
+    )
+    const count = Number(Array.isArray(confirmed) ? confirmed[0] : confirmed)
+    if (count >= 1) return answer
+    const who = durability === 'fsync' ? 'the disk of the primary' : 'a replica'
+    throw new RedisUnavailable(`${who} did not confirm within ${CONFIRM_MS} ms`, { maybeDone: true })
+  }
+
+  /** Before anything is written: whether this server can promise that at all. */
+  async #checkDurability(durability: Confirmed): Promise<void> {
+    const key: Command = ['EXISTS', `${this.#prefix}config`]
+    if (durability === 'fsync') {
+      await this.redis.callThen(CONFIRM_MS, key, confirmation(durability, 1)).catch((error) => {
+        throw notDurable(error, this.name)
+      })
+      return
+    }
+    const [, role] = await this.redis.callThen(CONFIRM_MS, key, ['ROLE'])
+    const replicas = (role as [string, number, unknown[]])[2]
+    if (Array.isArray(replicas) && replicas.length > 0) return
+    throw new QueueRefused(
+      'NOT_DURABLE',
+      `${this.name}: durability replicated needs a replica, and this Redis has none`,
+    )
+  }
+
+  #run(verb: Verb, args: readonly (string | number)[]): Promise<unknown> {
+    return this.#explained(run(this.redis, this.#scripts[verb], this.#prefix, args))
+  }
+
+  async #explained<T>(answer: Promise<T>): Promise<T> {
     try {
-      return await run(this.redis, this.#scripts[verb], this.#prefix, args)
+      return await answer
     } catch (error) {
       throw error instanceof RedisUnavailable ? error : refusalOf(error, this.name)
     }
   }
+}
+
+type Confirmed = Exclude<Durability, 'fast'>
+
+/** How long a disk or a replica may take. */
+const CONFIRM_MS = 5_000
+
+const confirmation = (durability: Confirmed, withinMs: number): Command =>
+  durability === 'fsync' ? ['WAITAOF', 1, 0, withinMs] : ['WAIT', 1, withinMs]
+
+function notDurable(error: Error, queue: string): Error {
+  if (error instanceof RedisUnavailable) return error
+  const why = /unknown command/i.test(error.message)
+    ? 'this server is older: it needs Redis 7.2 or Valkey'
+    : /appendonly/.test(error.message)
+      ? 'this server keeps no append-only file: set appendonly yes'
+      : error.message
+  return new QueueRefused('NOT_DURABLE', `${queue}: durability fsync cannot be had: ${why}`)
 }
 
 function claimOf(id = '', entry = '', envelope = ''): Claim {

@@ -1,53 +1,14 @@
-// The only file that knows the Redis client. A Connection outlives the clients it uses: a client that loses its socket, or owes an
+// The only file that knows the Redis client. A Connection to a server, or to the primary behind Sentinels, outlives the clients it uses: a client that loses its socket, or owes an
 // answer for too long, is thrown away and replaced, never revived, and every call that waited on it is told so.
 //
 //   connecting → ready → away → connecting → …      closed (from any, by close())
-import { Redis as Client } from 'ioredis'
+import { Redis as Client, type RedisOptions } from 'ioredis'
+import { addressText, parseAddress, type RedisAccess, type RedisAddress } from './address.ts'
+import { ClusterConnection } from './cluster.ts'
+import { type Command, type Connection, type ConnectionOptions, RedisUnavailable } from './connection.ts'
+import { SentinelNews } from './sentinels.ts'
 
-/**
- * Redis did not do what was asked, or nobody knows whether it did (`maybeDone`): the answer was lost. REDIS_REFUSED: it is there, but
- * does not accept the credentials.
- */
-export class RedisUnavailable extends Error {
-  readonly code: 'REDIS_UNAVAILABLE' | 'REDIS_REFUSED'
-  readonly maybeDone: boolean
-  /** The jobs that were, or perhaps were, not enqueued; enqueueing them again with these ids is safe. */
-  readonly jobIds: readonly string[]
-  constructor(message: string, options: UnavailableOptions) {
-    super(message, { cause: options.cause })
-    this.code = options.code ?? 'REDIS_UNAVAILABLE'
-    this.name = 'RedisUnavailable'
-    this.maybeDone = options.maybeDone
-    this.jobIds = options.jobIds ?? []
-  }
-}
-
-interface UnavailableOptions {
-  maybeDone: boolean
-  cause?: unknown
-  code?: RedisUnavailable['code']
-  jobIds?: readonly string[]
-}
-
-export interface ConnectionOptions {
-  /** Shown in CLIENT LIST. */
-  name?: string
-  /** How long a call may take, waiting for a connection included; ms. */
-  deadlineMs?: number
-  onState?: (state: 'ready' | 'away', error?: Error) => void
-}
-
-export interface Connection {
-  readonly isReady: boolean
-  /** Resolves when connected; rejects with RedisUnavailable after the deadline. */
-  ready(): Promise<void>
-  call(command: string, ...args: (string | number)[]): Promise<unknown>
-  /** As call, with a deadline of its own: for commands that block. */
-  callWithin(deadlineMs: number, command: string, ...args: (string | number)[]): Promise<unknown>
-  /** Resolves when the server has confirmed; subscribed again by itself after every loss. A connection either subscribes or calls. */
-  subscribe(channel: string, onMessage: (message: string) => void): Promise<() => void>
-  close(): void
-}
+type ClientOptions = Omit<RedisOptions, 'replyMapping'>
 
 interface Pending {
   untilMs: number
@@ -61,14 +22,20 @@ const WEATHER =
   /(?:^|[ -])(LOADING|MASTERDOWN|READONLY|UNBLOCKED|TRYAGAIN|CLUSTERDOWN|BUSY|MISCONF|NOREPLICAS|NOGOODSLAVE) |max number of clients/
 /** Of these, the ones after which another connection may reach another server. */
 const ELSEWHERE = /MASTERDOWN|READONLY|UNBLOCKED|CLUSTERDOWN|LOADING/
+/** A primary whose replicas have gone over to another one. */
+const DESERTED = /NOREPLICAS/
 const REFUSED = /^(WRONGPASS|NOAUTH|NOPERM|ERR AUTH|ERR invalid password)/
 
-export function connectRedis(url: string, options: ConnectionOptions = {}): Connection {
-  return new ReplacingConnection(url, options)
+/** Throws TypeError for an address that is none. */
+export function connectRedis(access: string | RedisAccess, options: ConnectionOptions = {}): Connection {
+  const address = parseAddress(access)
+  if (address.form === 'cluster')
+    return new ClusterConnection(address, options, (node, own) => new ReplacingConnection(node, own))
+  return new ReplacingConnection(address, options)
 }
 
 class ReplacingConnection implements Connection {
-  readonly #url: string
+  readonly #address: RedisAddress
   readonly #options: ConnectionOptions
   readonly #deadlineMs: number
   readonly #pending = new Set<Pending>()
@@ -81,12 +48,23 @@ class ReplacingConnection implements Connection {
   #lastError: Error | undefined
   #retryTimer: NodeJS.Timeout | undefined
   #watchTimer: NodeJS.Timeout | undefined
+  readonly #news: SentinelNews | undefined
 
-  constructor(url: string, options: ConnectionOptions) {
-    this.#url = url
+  constructor(address: RedisAddress, options: ConnectionOptions) {
+    this.#address = address
     this.#options = options
     this.#deadlineMs = options.deadlineMs ?? 5_000
     this.#client = this.#connect()
+    if (address.form === 'sentinel')
+      this.#news = new SentinelNews({
+        address,
+        connect: (sentinel, own) => new ReplacingConnection(sentinel, own),
+        onSwitch: () => this.#leave('another server is the primary now'),
+      })
+  }
+
+  get form(): RedisAddress['form'] {
+    return this.#address.form
   }
 
   get isReady(): boolean {
@@ -119,6 +97,11 @@ class ReplacingConnection implements Connection {
     })
   }
 
+  async callThen(deadlineMs: number, first: Command, then: Command): Promise<[unknown, unknown]> {
+    await this.#readyClient(deadlineMs)
+    return Promise.all([this.callWithin(deadlineMs, ...first), this.callWithin(deadlineMs, ...then)])
+  }
+
   async subscribe(channel: string, onMessage: (message: string) => void): Promise<() => void> {
     const listeners = this.#listeners.get(channel) ?? new Set()
     listeners.add(onMessage)
@@ -138,24 +121,19 @@ class ReplacingConnection implements Connection {
     return stop
   }
 
+  async atEachServer<T>(ask: (server: Connection, name: string) => Promise<T>): Promise<T[]> {
+    return [await ask(this, addressText(this.#address))]
+  }
+
   close(): void {
     this.#isClosed = true
     clearTimeout(this.#retryTimer)
+    this.#news?.close()
     this.#drop('the connection was closed')
   }
 
   #connect(): Client {
-    const client = new Client(this.#url, {
-      ...(this.#options.name && { connectionName: this.#options.name }),
-      retryStrategy: null as never,
-      autoResendUnfulfilledCommands: false,
-      autoResubscribe: false,
-      enableOfflineQueue: false,
-      maxRetriesPerRequest: 0,
-      connectTimeout: 5_000,
-      disconnectTimeout: 100,
-      keepAlive: 5_000,
-    })
+    const client = new Client(optionsOf(this.#address, this.#options.name))
     client.on('error', (error: Error) => {
       this.#lastError = withoutCommand(error)
     })
@@ -252,12 +230,16 @@ class ReplacingConnection implements Connection {
       const now = performance.now()
       for (const pending of this.#pending) {
         if (pending.untilMs > now) continue
-        this.#lastError = new Error('Redis did not answer in time')
-        this.#lost(this.#client)
+        this.#leave('Redis did not answer in time')
         break
       }
       if (this.#pending.size > 0) this.#watch()
     }, 250)
+  }
+
+  #leave(why: string): void {
+    this.#lastError = new Error(why)
+    this.#lost(this.#client)
   }
 
   #explain(error: Error, client: Client): Error {
@@ -265,7 +247,9 @@ class ReplacingConnection implements Connection {
     if (isReply && !WEATHER.test(`${error.message} `)) return withoutCommand(error)
     this.#lastError = withoutCommand(error)
     // What is no answer of the server is the client's: it lost its socket and has not said so yet.
-    if (!isReply || ELSEWHERE.test(error.message)) this.#lost(client)
+    const isElsewhere =
+      ELSEWHERE.test(error.message) || (this.form === 'sentinel' && DESERTED.test(error.message))
+    if (!isReply || isElsewhere) this.#lost(client)
     return new RedisUnavailable(this.#message('Redis cannot serve now'), {
       maybeDone: !isReply,
       cause: this.#lastError,
@@ -274,16 +258,41 @@ class ReplacingConnection implements Connection {
 
   #message(what: string): string {
     const because = this.#lastError ? ` (${this.#lastError.message})` : ''
-    return `${what}: ${addressOf(this.#url)}${because}`
+    return `${what}: ${addressText(this.#address)}${because}`
   }
 }
 
-/** Host and port only: a URL may carry a password. */
-export function addressOf(url: string): string {
-  try {
-    return new URL(url).host || 'redis'
-  } catch {
-    return 'an address that is no URL'
+/** A client that tries once: to connect again, to send again, to wait for better times is the Connection's. */
+function optionsOf({ form, hosts, ...address }: RedisAddress, name: string | undefined): ClientOptions {
+  const { db, username, password, tls, primaryName, sentinelUsername, sentinelPassword } = address
+  const options: ClientOptions = {
+    ...(name && { connectionName: name }),
+    ...(username && { username }),
+    ...(password && { password }),
+    ...(tls && { tls }),
+    db,
+    retryStrategy: () => null,
+    autoResendUnfulfilledCommands: false,
+    autoResubscribe: false,
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+    connectTimeout: 5_000,
+    disconnectTimeout: 100,
+    keepAlive: 5_000,
+    // One command less that a user must be allowed.
+    disableClientInfo: true,
+  }
+  if (form !== 'sentinel') return { ...options, ...hosts[0] }
+  return {
+    ...options,
+    sentinels: [...hosts],
+    name: primaryName ?? '',
+    ...(sentinelUsername && { sentinelUsername }),
+    ...(sentinelPassword && { sentinelPassword }),
+    ...(tls && { sentinelTLS: tls, enableTLSForSentinelMode: true }),
+    sentinelRetryStrategy: () => null,
+    sentinelCommandTimeout: 2_000,
+    updateSentinels: false,
   }
 }
 

@@ -1,7 +1,7 @@
 // The verbs: one Lua script each, behind what all of them share (scripts/shared.lua). Called by queue.ts alone.
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import type { Connection } from './redis.ts'
+import type { Command, Connection } from './connection.ts'
 import { defaultSettings, LAYOUT, LEASE_MS, RENEW_MS } from './settings.ts'
 
 const VERBS = [
@@ -25,6 +25,7 @@ const VERBS = [
   'workers',
   'job',
   'jobs',
+  'witness',
 ] as const
 
 export type Verb = (typeof VERBS)[number]
@@ -50,18 +51,43 @@ export function loadScripts(clock = "redis.call('TIME')"): Scripts {
   return Object.fromEntries(VERBS.map((verb) => [verb, script(verb)])) as unknown as Scripts
 }
 
-/** Runs a verb on the queue with this prefix; a server that does not know the script yet gets it with the same call. */
-export async function run(
+/**
+ * Runs a verb on the queue with this prefix; a server that does not know the script yet gets it with the same call. Two keys are named: while a
+ * Cluster moves a slot key by key, a script would find only some of a queue's keys, and a call with two keys of which one is missing is
+ * refused as a whole (TRYAGAIN). The prefix itself is never a key.
+ */
+export function run(
   redis: Connection,
   script: Script,
   prefix: string,
   args: readonly (string | number)[],
 ): Promise<unknown> {
+  return evaluated(script, prefix, args, ([name, ...rest]) => redis.call(name, ...rest))
+}
+
+/** The same, and right behind it a command about what was written. */
+export function runThen(
+  redis: Connection,
+  script: Script,
+  prefix: string,
+  args: readonly (string | number)[],
+  { command, deadlineMs }: { command: Command; deadlineMs: number },
+): Promise<[unknown, unknown]> {
+  return evaluated(script, prefix, args, (first) => redis.callThen(deadlineMs, first, command))
+}
+
+async function evaluated<T>(
+  { sha, source }: Script,
+  prefix: string,
+  args: readonly (string | number)[],
+  send: (command: Command) => Promise<T>,
+): Promise<T> {
+  const rest = [2, prefix, `${prefix}config`, ...args] as const
   try {
-    return await redis.call('EVALSHA', script.sha, 1, prefix, ...args)
+    return await send(['EVALSHA', sha, ...rest])
   } catch (error) {
     if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error
-    return redis.call('EVAL', script.source, 1, prefix, ...args)
+    return send(['EVAL', source, ...rest])
   }
 }
 

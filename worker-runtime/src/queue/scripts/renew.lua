@@ -1,9 +1,10 @@
 -- A worker says that it lives. One that was taken for dead is told so; it may not come back under this name.
 -- KEYS  the queue
--- ARGV  worker, a line for each running attempt that was looked at: token, peak memory in bytes, user and system CPU in ms; - is
---       unknown
+-- ARGV  worker, the counters enqueued and claimed as it saw them last, a line for each running attempt that was looked at: token, peak
+--       memory in bytes, user and system CPU in ms; - is unknown
 -- returns  {'dead'} or {'alive', how many jobs it holds, timeout of an attempt in ms, ids to cancel, workers that look dead,
---          those that will before this one renews again: name, ms left}
+--          those that will before this one renews again: name, ms left,
+--          the counters enqueued, claimed, vanished}
 -- Safe to run twice: cancellations are given again until the job has ended.
 local me = ARGV[1]
 even_when_full()
@@ -29,7 +30,7 @@ local cancelled = {}
 for id in string.gmatch(redis.call('HGET', Q .. 'worker:' .. me, 'cancel') or '', '%S+') do
   if redis.call('HEXISTS', Q .. 'held:' .. me, id) == 1 then cancelled[#cancelled + 1] = id end
 end
-redis.call('HSET', Q .. 'worker:' .. me, 'cancel', table.concat(cancelled, ' '), 'used', ARGV[2] or '')
+redis.call('HSET', Q .. 'worker:' .. me, 'cancel', table.concat(cancelled, ' '), 'used', ARGV[4] or '')
 local dead, overdue = {}, {}
 local found = redis.call('ZRANGEBYSCORE', Q .. 'workers', '-inf', quiet and 0 or now + RENEW_MS, 'WITHSCORES', 'LIMIT', 0, 10)
 for i = 1, #found, 2 do
@@ -41,4 +42,4 @@ for i = 1, #found, 2 do
     overdue[#overdue + 1] = left
   end
 end
-return { 'alive', redis.call('HLEN', Q .. 'held:' .. me), set.timeoutMs, cancelled, dead, overdue }
+return { 'alive', redis.call('HLEN', Q .. 'held:' .. me), set.timeoutMs, cancelled, dead, overdue, witness(ARGV[2], ARGV[3]) }

@@ -1,0 +1,250 @@
+// millhand doctor: what is wrong with the Redis and with the queues in it, and what to do about it.
+import type { Command } from 'commander'
+import {
+  addressText,
+  examineServer,
+  isAtLeast,
+  parseAddress,
+  prefixOf,
+  type Queue,
+  RedisUnavailable,
+  type ServerFacts,
+  serverText,
+  worstFirst,
+} from 'millhand/queue'
+import { CommandFailed, type Context, type Paint } from '../context.ts'
+import { type Finding, finding } from '../findings.ts'
+import { jsonDocument, oneLine } from '../printable.ts'
+import { type QueueFacts, queueFindings } from '../queue-findings.ts'
+import { isNew, partsOf, queuesThere } from '../queues-there.ts'
+import { whyNotLetIn, whyUnreachable } from '../reaching.ts'
+import {
+  addressOf,
+  examples,
+  type Server,
+  type ServerOptions,
+  withJsonOption,
+  withServer,
+  withServerOptions,
+} from '../server.ts'
+import { counted } from '../units.ts'
+
+interface Options extends ServerOptions {
+  json?: boolean
+}
+
+interface Report {
+  /** Hosts and ports; the rest may be secret. */
+  address: string
+  servers: ServerFacts[]
+  redis: Finding[]
+  queues: { queue: string; findings: Finding[] }[]
+}
+
+export function doctorCommand(parent: Command, context: Context): void {
+  const command = parent
+    .command('doctor')
+    .summary('what is wrong with Redis and the queues, and what to do')
+    .description(
+      `Looks for what keeps jobs from being enqueued, run or kept: whether Redis can be reached and why not, how it is set and how full it is, and in each queue whether jobs wait that nobody runs. Says what to do about each, the worst first. It changes nothing.
+Without names it looks for queues through all keys of the Redis (SCAN), as millhand queues does.
+
+A problem keeps jobs from running, or loses them; a warning is to be mended; a note is worth knowing.
+Exit code: 0 nothing worse than a note, 1 warnings or problems (or no Redis could be reached), 2 wrong use.`,
+    )
+    .argument('[queue...]', 'names of TaskQueues; default: all that there are')
+  withJsonOption(withServerOptions(command))
+    .addHelpText(
+      'after',
+      examples(
+        'millhand doctor',
+        'millhand doctor mail --namespace shop',
+        'millhand doctor --redis rediss://redis.example.com:6379',
+        'millhand doctor --json | jq \'.redis.findings[] | select(.severity == "problem")\'',
+      ),
+    )
+    .action(async (names: string[], options: Options) => {
+      const report = await examine(names, options, context)
+      context.print(options.json ? jsonDocument(plain(report)) : pages(report, context.paint))
+      const bad = allOf(report).filter(({ severity }) => isAtLeast(severity, 'warning'))
+      if (bad.length > 0) throw new CommandFailed(summary(bad))
+    })
+}
+
+async function examine(names: readonly string[], options: Options, context: Context): Promise<Report> {
+  const address = addressOf(options, context)
+  const parsed = parseAddress(address.redis)
+  const report: Report = { address: addressText(parsed), servers: [], redis: [], queues: [] }
+  const unreachable = await whyUnreachable(parsed)
+  if (unreachable.length === parsed.hosts.length) return { ...report, redis: unreachable }
+  try {
+    return await withServer(options, context, async (server) => {
+      const { servers, findings } = await examineServer(server.redis, { nowMs: context.nowMs })
+      // The other hosts of the address are enough for now.
+      const partly = unreachable.map((each): Finding => ({ ...each, severity: 'warning' }))
+      // One server of a Cluster sends away who asks for what lies in another.
+      const isWhole = server.redis.form === 'cluster' || !servers.some(({ isCluster }) => isCluster)
+      const { found, queues } = isWhole
+        ? await examineQueues(names, server, context)
+        : { found: [], queues: [] }
+      return { ...report, servers, redis: worstFirst([...findings, ...partly, ...found]), queues }
+    })
+  } catch (error) {
+    if (!isAboutConnecting(error)) throw error
+    return { ...report, redis: [...(await whyNotLetIn(error, parsed, address.redis)), ...unreachable] }
+  }
+}
+
+function isAboutConnecting(error: unknown): boolean {
+  return (
+    error instanceof RedisUnavailable ||
+    (error instanceof Error && /cluster support disabled/i.test(error.message))
+  )
+}
+
+async function examineQueues(
+  names: readonly string[],
+  server: Server,
+  context: Context,
+): Promise<{ found: Finding[]; queues: Report['queues'] }> {
+  try {
+    const queues = await queuesThere(server, names)
+    const examined = queues.map(async (queue) => ({
+      queue: queue.name,
+      findings: worstFirst(await examineQueue(queue, server, context)),
+    }))
+    return { found: [], queues: await Promise.all(examined) }
+  } catch (error) {
+    if (!isRefusal(error)) throw error
+    const remedy = 'give their names: millhand doctor mail thumbnails; or allow SCAN to this user'
+    return { found: [finding('Rights', 'note', 'this user may not look for queues', remedy)], queues: [] }
+  }
+}
+
+async function examineQueue(queue: Queue, server: Server, { nowMs }: Context): Promise<Finding[]> {
+  try {
+    if (await isNew(queue))
+      return [
+        finding(
+          'Name',
+          'warning',
+          'nothing is known of a queue of this name',
+          'is it right? millhand queues',
+        ),
+      ]
+    return queueFindings(await factsOf(queue, server, nowMs()))
+  } catch (error) {
+    if (!isRefusal(error)) throw error
+    return [
+      finding(
+        'Rights',
+        'note',
+        'this user may not look at the queue',
+        `allow it the keys ~${prefixOf(queue.name)}* and the commands of a viewer (README of worker-runtime)`,
+      ),
+    ]
+  }
+}
+
+async function factsOf(queue: Queue, server: Server, nowMs: number): Promise<QueueFacts> {
+  const { namespace, name } = partsOf(queue.name)
+  const [depth, workers, config, [lastBuried]] = await Promise.all([
+    queue.depth(),
+    queue.workers(),
+    server.redis.call('HMGET', `${prefixOf(queue.name)}config`, 'layout', 'maxLength'),
+    queue.jobs('buried', { limit: 1 }),
+  ])
+  const [layout, maxLength] = (config as (string | null)[]).map((text) => (text ? Number(text) : undefined))
+  const buriedAtMs = lastBuried?.buriedAtMs
+  return {
+    name,
+    namespace,
+    option: namespace === server.namespace ? '' : ` --namespace ${namespace}`,
+    depth,
+    workers,
+    ...(layout !== undefined && { layout }),
+    ...(maxLength !== undefined && { maxLength }),
+    ...(buriedAtMs !== undefined && { lastBuriedMs: Math.max(0, nowMs - buriedAtMs) }),
+    ...(depth.vanishedAtMs !== undefined && { lastVanishedMs: Math.max(0, nowMs - depth.vanishedAtMs) }),
+  }
+}
+
+/** Also what a script is not allowed to do, which Redis says in words of its own. */
+function isRefusal(error: unknown): boolean {
+  return (
+    error instanceof Error &&
+    /^NOPERM|user executing the script can't|ACL failure in script/.test(error.message)
+  )
+}
+
+const allOf = ({ redis, queues }: Report): Finding[] => [
+  ...redis,
+  ...queues.flatMap(({ findings }) => findings),
+]
+
+function plain({ address, servers, redis, queues }: Report) {
+  return {
+    redis: { address, servers, findings: redis },
+    queues: queues.map(({ queue, findings }) => ({ queue, ...partsOf(queue), findings })),
+  }
+}
+
+function pages(report: Report, paint: Paint): string {
+  const { queues } = report
+  const rank = (findings: readonly Finding[]) => ({
+    severity: worstFirst(findings)[0]?.severity ?? 'ok',
+  })
+  const bad = worstFirst(
+    queues.filter(({ findings }) => findings.length > 0).map((each) => ({ ...each, ...rank(each.findings) })),
+  )
+  const fine = queues.filter(({ findings }) => findings.length === 0).map(({ queue }) => queue)
+  return [
+    page(`Redis ${whatItIs(report)}`, report.redis, paint),
+    ...bad.map(({ queue, findings }) => page(`Queue ${queue}`, findings, paint)),
+    ...(fine.length > 0 ? [`${counted(fine.length, 'queue')} with nothing to mend: ${few(fine)}`] : []),
+    ...(queues.length === 0 && report.servers.length > 0 ? ['There is no queue.'] : []),
+  ].join('\n\n')
+}
+
+function whatItIs({ address, servers }: Report): string {
+  const kinds = [...new Set(servers.filter(({ isAway, isSilent }) => !isAway && !isSilent).map(serverText))]
+  const many = servers.length > 1 ? `, ${servers.length} servers` : ''
+  return `at ${address}${kinds.length > 0 ? ` (${kinds.join(', ')}${many})` : ''}`
+}
+
+function page(title: string, findings: readonly Finding[], paint: Paint): string {
+  const servers = new Set(findings.flatMap(({ server }) => server ?? [])).size
+  // The version stands in the title.
+  const good = findings.filter(({ severity, check }) => severity === 'ok' && check !== 'Version')
+  const lines = findings
+    .filter(({ severity }) => severity !== 'ok')
+    .flatMap(({ severity, message, remedy, server }) => [
+      line(severity, server === undefined ? message : `${server}: ${message}`, paint),
+      ...(remedy === undefined ? [] : [`  ${' '.repeat(WIDTH)}→ ${oneLine(remedy)}`]),
+    ])
+  const goodLines =
+    servers > 1
+      ? [line('ok', [...new Set(good.map(({ check }) => check))].join(', '), paint)]
+      : good.map(({ message }) => line('ok', message, paint))
+  return [paint('bold', oneLine(title)), ...lines, ...goodLines].join('\n')
+}
+
+const WIDTH = 9
+const STYLES = { problem: 'red', warning: 'yellow', note: 'cyan', ok: 'green' } as const
+
+function line(severity: Finding['severity'], text: string, paint: Paint): string {
+  return `  ${paint(STYLES[severity], severity.padEnd(WIDTH))}${oneLine(text)}`
+}
+
+function few(names: readonly string[]): string {
+  const shown = names.slice(0, 8).map(oneLine).join(', ')
+  return names.length > 8 ? `${shown} and ${names.length - 8} more` : shown
+}
+
+function summary(bad: readonly Finding[]): string {
+  const count = (severity: Finding['severity']) => bad.filter((each) => each.severity === severity).length
+  const parts = (['problem', 'warning'] as const).flatMap((severity) =>
+    count(severity) > 0 ? [counted(count(severity), severity)] : [],
+  )
+  return `found ${parts.join(' and ')}`
+}

@@ -1,0 +1,176 @@
+// What keeps a queue from its work, judged from its numbers and its workers. Pure; millhand doctor reads them.
+import { type Depth, defaultSettings, LAYOUT, type Severity, type WorkerEntry } from 'millhand/queue'
+import { type Finding, finding } from './findings.ts'
+import { counted, durationText } from './units.ts'
+
+export interface QueueFacts {
+  /** Of its TaskQueue. */
+  name: string
+  namespace: string
+  /** What commands need to find it: '' or ' --namespace shop'. */
+  option: string
+  depth: Depth
+  workers: readonly WorkerEntry[]
+  /** As the queue has it; absent where nobody declared it. */
+  layout?: number
+  maxLength?: number
+  /** How long ago the last job was buried. */
+  lastBuriedMs?: number
+  /** How long ago enqueues were last found to have vanished. */
+  lastVanishedMs?: number
+}
+
+/** A pod needs a moment to start. */
+const STARTING_MS = 60_000
+const LONG_MS = 600_000
+const LATELY_MS = 3_600_000
+const DAY_MS = 24 * LATELY_MS
+
+export function queueFindings(facts: QueueFacts): Finding[] {
+  const { layout } = facts
+  if (layout !== undefined && layout > LAYOUT)
+    return [
+      finding(
+        'Layout',
+        'problem',
+        `the queue was written by a newer Millhand (its layout is ${layout}, this one knows ${LAYOUT})`,
+        'upgrade this millhand, and workers and clients that are older than the operator',
+      ),
+    ]
+  const found = [
+    paused(facts),
+    suspended(facts),
+    waiting(facts),
+    silent(facts),
+    full(facts),
+    buried(facts),
+    vanished(facts),
+  ]
+  return found.filter((each) => each !== undefined)
+}
+
+function paused({ depth, name, option }: QueueFacts): Finding | undefined {
+  if (!depth.paused) return undefined
+  return finding('Paused', ...stopped(depth, 'a person paused the queue'), `millhand resume ${name}${option}`)
+}
+
+function suspended({ depth, name, namespace }: QueueFacts): Finding | undefined {
+  if (!depth.suspended) return undefined
+  return finding(
+    'Suspended',
+    ...stopped(depth, 'spec.suspend of the TaskQueue is true'),
+    `kubectl -n ${namespace} patch taskqueue ${name} --type merge -p '{"spec":{"suspend":false}}'; or where it is declared`,
+  )
+}
+
+function stopped(depth: Depth, why: string): [Severity, string] {
+  return depth.ready > 0 ? ['warning', `${why}, and ${jobsWait(depth)}`] : ['note', why]
+}
+
+function waiting(facts: QueueFacts): Finding | undefined {
+  const { depth, workers, name, namespace, option } = facts
+  const { ready, paused, suspended, oldestReadyMs: waitedMs = 0, busy, maxBusy } = depth
+  if (ready === 0 || paused || suspended) return undefined
+  const live = workers.filter(({ alive }) => alive)
+  const why = `kubectl -n ${namespace} describe workerpools`
+  if (live.length === 0)
+    return finding(
+      'Workers',
+      waitedMs < STARTING_MS ? 'note' : 'problem',
+      `${jobsWait(depth)}, and no worker is there`,
+      `in Kubernetes, ${why} says why; elsewhere start one: millhand worker FILE --queue ${name}${option}`,
+    )
+  if (live.every(({ draining }) => draining))
+    return finding(
+      'Workers',
+      'warning',
+      `${jobsWait(depth)}, and every worker that is there (${live.length}) is about to stop`,
+      `others should start soon; if not, ${why} says why`,
+    )
+  if (waitedMs < LONG_MS) return undefined
+  if (maxBusy !== undefined && busy >= maxBusy)
+    return finding(
+      'Waiting',
+      'warning',
+      `${jobsWait(depth)}, because limits.maxBusy of the TaskQueue lets no more than ${maxBusy} run at once`,
+      `if more may run: kubectl -n ${namespace} edit taskqueue ${name}`,
+    )
+  const slots = live.reduce((sum, worker) => sum + worker.slots, 0)
+  return finding(
+    'Waiting',
+    'warning',
+    `${jobsWait(depth)}; ${counted(live.length, 'worker')} with ${counted(slots, 'slot')} run ${busy} of this queue`,
+    `what they do: millhand jobs ${name} --state held${option}; for more workers, spec.scaling.maxReplicas: ${why}`,
+  )
+}
+
+function silent({ workers, name, option }: QueueFacts): Finding | undefined {
+  const gone = workers.filter(({ alive }) => !alive)
+  if (gone.length === 0) return undefined
+  const held = gone.reduce((sum, worker) => sum + worker.held, 0)
+  const who = gone
+    .slice(0, 3)
+    .map(({ pod, name: worker }) => pod || worker)
+    .join(', ')
+  const names = gone.length > 3 ? `${who} and ${gone.length - 3} more` : who
+  const text = `${counted(gone.length, 'worker')} ended or hang (${names}), with ${counted(held, 'job')}`
+  if (gone.length < workers.length)
+    return finding(
+      'Silent',
+      held > 0 ? 'warning' : 'note',
+      `${text}; the others take this over within seconds`,
+      `look again in a moment: millhand workers ${name}${option}`,
+    )
+  return finding(
+    'Silent',
+    held > 0 ? 'problem' : 'note',
+    `${text}, and nobody is there to take over`,
+    `any worker of this queue does, so start one: millhand worker FILE --queue ${name}${option}`,
+  )
+}
+
+function full({
+  depth,
+  maxLength = defaultSettings.maxLength,
+  name,
+  namespace,
+}: QueueFacts): Finding | undefined {
+  const jobs = depth.ready + depth.delayed - depth.due
+  if (jobs < 0.8 * maxLength) return undefined
+  const isNear = jobs < 0.95 * maxLength
+  return finding(
+    'Length',
+    isNear ? 'warning' : 'problem',
+    `${counted(jobs, 'job')} wait, and at ${maxLength} no more can be enqueued`,
+    `add workers, or allow more: kubectl -n ${namespace} edit taskqueue ${name} (spec.maxLength)`,
+  )
+}
+
+function buried({ depth, lastBuriedMs, name, option }: QueueFacts): Finding | undefined {
+  if (depth.buried === 0) return undefined
+  const last = lastBuriedMs === undefined ? '' : `, the last of them ${durationText(lastBuriedMs)} ago`
+  return finding(
+    'Buried',
+    lastBuriedMs !== undefined && lastBuriedMs < LATELY_MS ? 'warning' : 'note',
+    `${counted(depth.buried, 'job')} failed for good and ${depth.buried === 1 ? 'is' : 'are'} kept (buried)${last}`,
+    `see why: millhand jobs ${name} --state buried${option}, millhand job ${name} ID${option}; when that is mended: millhand retry ${name} --all${option}`,
+  )
+}
+
+/** Weeks later it is still in the counters, and no news. */
+function vanished({ depth, lastVanishedMs = Number.POSITIVE_INFINITY }: QueueFacts): Finding | undefined {
+  const { vanished: lost } = depth.counts
+  if (lost === 0) return undefined
+  const when = Number.isFinite(lastVanishedMs) ? `, found ${durationText(lastVanishedMs)} ago` : ''
+  return finding(
+    'Lost',
+    lastVanishedMs < DAY_MS ? 'problem' : 'note',
+    `this Redis went back to an earlier state and lost at least ${counted(lost, 'enqueue')} that it had acknowledged${when}`,
+    'enqueue again what was enqueued then: an id that is known is not enqueued twice; so that it is refused instead of lost: durability replicated (or fsync) on enqueue',
+  )
+}
+
+function jobsWait({ ready, oldestReadyMs }: Depth): string {
+  const since = oldestReadyMs === undefined ? '' : `, the oldest for ${durationText(oldestReadyMs)}`
+  return `${counted(ready, 'job')} ${ready === 1 ? 'waits' : 'wait'}${since}`
+}

@@ -1,0 +1,51 @@
+// The condition RedisSuitable: what a person should mend about the Redis of a queue. Pure.
+import { type Check, isAtLeast, type ServerFinding } from 'millhand/queue'
+import type { Finding } from '../resources/conditions.ts'
+
+/** The reason that the worst finding gives, by what was checked. */
+export const REASONS: Readonly<Record<Check, string>> = {
+  Connection: 'ServerAway',
+  Rights: 'InfoRefused',
+  Version: 'VersionTooOld',
+  Role: 'ReadOnlyReplica',
+  Cluster: 'ClusterIncomplete',
+  Eviction: 'EvictionPolicy',
+  Memory: 'MemoryNearlyFull',
+  Fragmentation: 'MemoryFragmented',
+  Persistence: 'NotPersistent',
+  Replicas: 'ReplicasNotInStep',
+  Clients: 'ConnectionsNearlyFull',
+  Clock: 'ClocksDiffer',
+}
+
+/** Of findings that come worst first. Which server of a Cluster it is is the server's own word, and left out. */
+export function redisSuitable(findings: readonly ServerFinding[] | 'unknown'): Finding {
+  const type = 'RedisSuitable'
+  if (findings === 'unknown')
+    return {
+      type,
+      status: 'Unknown',
+      reason: 'RedisUnreachable',
+      message: 'Redis did not say how it is set and how full it is',
+    }
+  const [worst, ...others] = findings.filter(({ severity }) => isAtLeast(severity, 'warning'))
+  if (worst) {
+    const sentences = [worst, ...others].map(({ message, remedy }) => `${message}. ${remedy ?? ''}`.trim())
+    return {
+      type,
+      status: 'False',
+      reason: REASONS[worst.check],
+      message: [...new Set(sentences)].join(' | '),
+    }
+  }
+  const refusal = findings.find(({ check }) => check === 'Rights')
+  if (refusal)
+    return {
+      type,
+      status: 'Unknown',
+      reason: REASONS.Rights,
+      message: `${refusal.message}. ${refusal.remedy ?? ''}`,
+    }
+  const version = findings.find(({ check }) => check === 'Version')?.message ?? 'Redis'
+  return { type, status: 'True', reason: 'Suitable', message: `${version}: there is nothing to mend` }
+}

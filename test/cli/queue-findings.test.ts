@@ -1,0 +1,173 @@
+// What keeps a queue from its work: a row a rule.
+import type { Depth, WorkerEntry } from 'millhand/queue'
+import { type QueueFacts, queueFindings } from '../../cli/src/queue-findings.ts'
+
+const counts = {
+  enqueued: 0,
+  claimed: 0,
+  busy: 0,
+  completed: 0,
+  retried: 0,
+  buried: 0,
+  lost: 0,
+  cancelled: 0,
+  tombstones: 0,
+  vanished: 0,
+}
+const depth: Depth = {
+  ready: 0,
+  due: 0,
+  delayed: 0,
+  busy: 0,
+  buried: 0,
+  suspended: false,
+  paused: false,
+  counts,
+}
+const worker: WorkerEntry = {
+  name: 'p:1',
+  process: 'p',
+  pod: 'mail-1',
+  podUid: 'u',
+  poolUid: '',
+  node: '',
+  slots: 4,
+  isolation: 'Fork',
+  version: '0',
+  startedAtMs: 0,
+  held: 0,
+  alive: true,
+  draining: false,
+}
+const MINUTE = 60_000
+const waiting = (minutes: number): Depth => ({ ...depth, ready: 3, oldestReadyMs: minutes * MINUTE })
+const facts: QueueFacts = {
+  name: 'mail',
+  namespace: 'shop',
+  option: ' --namespace shop',
+  depth,
+  workers: [worker],
+}
+
+interface Row {
+  facts: Partial<QueueFacts>
+  /** check severity */
+  finds: string[]
+  says?: RegExp
+  remedy?: RegExp
+}
+
+const rows: Record<string, Row> = {
+  'an idle queue': { facts: {}, finds: [] },
+  'an idle queue without workers': { facts: { workers: [] }, finds: [] },
+  'a newer layout, whatever else': {
+    facts: { layout: 99, depth: waiting(90), workers: [] },
+    finds: ['Layout problem'],
+    says: /newer Millhand \(its layout is 99, this one knows 1\)/,
+    remedy: /upgrade/,
+  },
+  'our own layout': { facts: { layout: 1 }, finds: [] },
+  'no worker, for long': {
+    facts: { depth: waiting(2), workers: [] },
+    finds: ['Workers problem'],
+    says: /3 jobs wait, the oldest for 2m, and no worker is there/,
+    remedy: /kubectl -n shop describe workerpools .* millhand worker FILE --queue mail --namespace shop/,
+  },
+  'no worker, since a moment': { facts: { depth: waiting(0.5), workers: [] }, finds: ['Workers note'] },
+  'only workers that stop': {
+    facts: { depth: waiting(2), workers: [{ ...worker, draining: true }] },
+    finds: ['Workers warning'],
+    says: /every worker that is there \(1\) is about to stop/,
+  },
+  'some wait, and workers work': { facts: { depth: waiting(9) }, finds: [] },
+  'the oldest waits for long': {
+    facts: { depth: { ...waiting(11), busy: 4 } },
+    finds: ['Waiting warning'],
+    says: /3 jobs wait, the oldest for 11m; 1 worker with 4 slots run 4 of this queue/,
+    remedy: /millhand jobs mail --state held --namespace shop/,
+  },
+  'the limit lets no more run': {
+    facts: { depth: { ...waiting(11), busy: 2, maxBusy: 2 } },
+    finds: ['Waiting warning'],
+    says: /limits\.maxBusy of the TaskQueue lets no more than 2 run/,
+  },
+  'paused, with jobs': {
+    facts: { depth: { ...waiting(90), paused: true }, workers: [] },
+    finds: ['Paused warning'],
+    says: /a person paused the queue, and 3 jobs wait/,
+    remedy: /^millhand resume mail --namespace shop$/,
+  },
+  'paused, with nothing to do': { facts: { depth: { ...depth, paused: true } }, finds: ['Paused note'] },
+  'suspended, with jobs': {
+    facts: { depth: { ...waiting(90), suspended: true } },
+    finds: ['Suspended warning'],
+    remedy: /kubectl -n shop patch taskqueue mail --type merge -p '\{"spec":\{"suspend":false\}\}'/,
+  },
+  'both paused and suspended': {
+    facts: { depth: { ...depth, paused: true, suspended: true } },
+    finds: ['Paused note', 'Suspended note'],
+  },
+  'a silent worker among others': {
+    facts: { workers: [worker, { ...worker, name: 'p:2', pod: 'mail-2', alive: false, held: 2 }] },
+    finds: ['Silent warning'],
+    says: /1 worker ended or hang \(mail-2\), with 2 jobs; the others take this over/,
+  },
+  'a silent worker that held nothing': {
+    facts: { workers: [worker, { ...worker, alive: false }] },
+    finds: ['Silent note'],
+  },
+  'none but silent workers': {
+    facts: {
+      workers: [1, 2, 3, 4, 5].map((at) => ({ ...worker, pod: '', name: `p:${at}`, alive: false, held: 1 })),
+    },
+    finds: ['Silent problem'],
+    says: /5 workers ended or hang \(p:1, p:2, p:3 and 2 more\), with 5 jobs, and nobody is there to take over/,
+    remedy: /millhand worker FILE --queue mail --namespace shop/,
+  },
+  'nearly full, delayed ones counted': {
+    facts: { depth: { ...depth, ready: 50, delayed: 31, due: 1 }, maxLength: 100 },
+    finds: ['Length warning'],
+    says: /80 jobs wait, and at 100 no more can be enqueued/,
+  },
+  'about to refuse': { facts: { depth: { ...depth, ready: 95 }, maxLength: 100 }, finds: ['Length problem'] },
+  'not nearly full': { facts: { depth: { ...depth, ready: 79 }, maxLength: 100 }, finds: [] },
+  'the length that is usual': {
+    facts: { depth: { ...depth, ready: 960_000 } },
+    finds: ['Length problem'],
+    says: /at 1000000 no more/,
+  },
+  'buried a moment ago': {
+    facts: { depth: { ...depth, buried: 1 }, lastBuriedMs: 3 * MINUTE },
+    finds: ['Buried warning'],
+    says: /1 job failed for good and is kept \(buried\), the last of them 3m ago/,
+    remedy: /millhand retry mail --all --namespace shop/,
+  },
+  'enqueues lost a moment ago': {
+    facts: { depth: { ...depth, counts: { ...counts, vanished: 37 } }, lastVanishedMs: 3 * MINUTE },
+    finds: ['Lost problem'],
+    says: /lost at least 37 enqueues that it had acknowledged, found 3m ago/,
+    remedy: /durability replicated/,
+  },
+  'enqueues lost long ago': {
+    facts: { depth: { ...depth, counts: { ...counts, vanished: 1 } }, lastVanishedMs: 72 * 60 * MINUTE },
+    finds: ['Lost note'],
+    says: /at least 1 enqueue that/,
+  },
+  'buried long ago': {
+    facts: { depth: { ...depth, buried: 7 }, lastBuriedMs: 90 * MINUTE },
+    finds: ['Buried note'],
+  },
+}
+
+test.each(Object.entries(rows))('%s', (_what, { facts: given, finds, says, remedy }) => {
+  const found = queueFindings({ ...facts, ...given })
+  expect(found.map(({ check, severity }) => `${check} ${severity}`)).toEqual(finds)
+  for (const each of found) expect(each.remedy).toBeTruthy()
+  if (says) expect(found[0]?.message).toMatch(says)
+  if (remedy) expect(found[0]?.remedy).toMatch(remedy)
+})
+
+test('commands need no namespace where it is the usual one', () => {
+  const [found] = queueFindings({ ...facts, option: '', depth: { ...depth, paused: true } })
+  expect(found?.remedy).toBe('millhand resume mail')
+})

@@ -1,0 +1,154 @@
+// Where a Redis is and how one gets in, from its URL. Pure; redis.ts and cluster.ts connect.
+//
+//   redis://user:password@host:6379/0                     one server
+//   redis+sentinel://user:password@host:26379,host/name   the primary that these Sentinels call by that name
+//   redis+cluster://user:password@host:6379,host          a Cluster, of which these nodes are known
+//
+// rediss at the beginning: over TLS.
+
+/** A URL, and for TLS what a private authority needs; PEM texts. */
+export interface RedisAccess {
+  readonly url: string
+  /** Who signed the server's certificate, where no public authority did. */
+  readonly ca?: string | undefined
+  /** The client's own certificate and key, where the server asks for them. */
+  readonly cert?: string | undefined
+  readonly key?: string | undefined
+}
+
+/** The variables that tell a worker, a client and the command line. */
+const VARIABLES = {
+  url: 'MILLHAND_REDIS_URL',
+  ca: 'MILLHAND_REDIS_CA',
+  cert: 'MILLHAND_REDIS_CERT',
+  key: 'MILLHAND_REDIS_KEY',
+} as const
+
+/** What an environment says of Redis; undefined where it says nothing. */
+export function accessFrom(env: Readonly<Record<string, string | undefined>>): RedisAccess | undefined {
+  const url = env[VARIABLES.url]
+  if (!url) return undefined
+  return { url, ca: env[VARIABLES.ca], cert: env[VARIABLES.cert], key: env[VARIABLES.key] }
+}
+
+/** The same, the other way round. */
+export function accessVariables(access: RedisAccess): Record<string, string | undefined> {
+  const names = Object.entries(VARIABLES) as [keyof RedisAccess, string][]
+  return Object.fromEntries(names.map(([field, name]) => [name, access[field]]))
+}
+
+export interface HostPort {
+  readonly host: string
+  readonly port: number
+}
+
+export interface RedisAddress {
+  readonly form: 'server' | 'sentinel' | 'cluster'
+  /** The server, the Sentinels, or nodes of the Cluster; at least one. */
+  readonly hosts: readonly HostPort[]
+  /** What the Sentinels call the primary. */
+  readonly primaryName?: string
+  readonly username?: string
+  readonly password?: string
+  /** The Sentinels' own. */
+  readonly sentinelUsername?: string
+  readonly sentinelPassword?: string
+  readonly db: number
+  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string }
+}
+
+const URL_PARTS =
+  /^(rediss?)(?:\+(sentinel|cluster))?:\/\/(?:([^@/?#]*)@)?([^@/?#]*)(?:\/([^?#]*))?(?:\?([^#]*))?$/
+const EXAMPLES = 'redis://host:6379, redis+sentinel://host:26379,host/name or redis+cluster://host:6379,host'
+const QUERY_NAMES = ['sentinelUsername', 'sentinelPassword']
+
+/** Throws TypeError: what is wrong with the URL, to go behind its name; never any part of it that may be a secret. */
+export function parseAddress(access: string | RedisAccess): RedisAddress {
+  const { url, ca, cert, key } = typeof access === 'string' ? { url: access } : access
+  const parts = URL_PARTS.exec(url.trim())
+  if (!parts) throw new TypeError(`is no URL of a Redis: write it like ${EXAMPLES}, with rediss for TLS`)
+  const [, scheme, kind, login = '', hosts = '', path = '', query = ''] = parts
+  const form = kind === 'sentinel' || kind === 'cluster' ? kind : 'server'
+  const isTls = scheme === 'rediss'
+  if (!isTls && (ca || cert || key))
+    throw new TypeError(
+      'does not use TLS, but certificates are given: begin it with rediss, or leave them out',
+    )
+  if (Boolean(cert) !== Boolean(key))
+    throw new TypeError('goes with a client certificate or a key only: give both of them, or neither')
+  const { username, password } = loginOf(login)
+  return {
+    form,
+    hosts: hostsOf(hosts, form),
+    ...placeOf(path, form),
+    ...sentinelLoginOf(query, form),
+    ...(username && { username }),
+    ...(password && { password }),
+    ...(isTls && { tls: { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) } }),
+  }
+}
+
+/** Hosts and ports only: the rest may be secret. */
+export const addressText = ({ hosts }: RedisAddress): string => hosts.map(hostPortText).join(',')
+
+export const hostPortText = ({ host, port }: HostPort): string =>
+  host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+
+function loginOf(text: string): { username: string; password: string } {
+  const colon = text.indexOf(':')
+  const user = colon < 0 ? text : text.slice(0, colon)
+  const password = colon < 0 ? '' : text.slice(colon + 1)
+  return { username: decoded(user), password: decoded(password) }
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    throw new TypeError('has a user or password with a bare %: write it as %25')
+  }
+}
+
+function hostsOf(text: string, form: RedisAddress['form']): HostPort[] {
+  const usual = form === 'sentinel' ? 26_379 : 6379
+  const hosts = text.split(',').map((host) => hostOf(host, usual))
+  if (form === 'server' && hosts.length > 1)
+    throw new TypeError('names several hosts: begin it with redis+sentinel or redis+cluster')
+  return hosts
+}
+
+function hostOf(text: string, usualPort: number): HostPort {
+  const [, bracketed, plain, port] = /^(?:\[([0-9a-fA-F:.]+)\]|([\w.-]+))(?::(\d{1,5}))?$/.exec(text) ?? []
+  const host = bracketed ?? plain
+  if (!host)
+    throw new TypeError(text === '' ? 'names no host' : 'names a host that is none: it is like name:6379')
+  const number = port === undefined ? usualPort : Number(port)
+  if (number < 1 || number > 65_535) throw new TypeError(`has the port ${number}, which is none`)
+  return { host, port: number }
+}
+
+function placeOf(path: string, form: RedisAddress['form']): { db: number; primaryName?: string } {
+  const parts = path.split('/').filter(Boolean)
+  const primaryName = form === 'sentinel' ? decoded(parts.shift() ?? '') : undefined
+  if (primaryName === '')
+    throw new TypeError('names no primary: put what the Sentinels call it behind the hosts, like /mymaster')
+  const [db = '0', ...more] = parts
+  if (more.length > 0 || !/^\d{1,4}$/.test(db))
+    throw new TypeError(`has a path that is no number of a database, like /0`)
+  if (form === 'cluster' && db !== '0') throw new TypeError('names a database; a Cluster has only number 0')
+  return { db: Number(db), ...(primaryName && { primaryName }) }
+}
+
+function sentinelLoginOf(query: string, form: RedisAddress['form']) {
+  const given = new URLSearchParams(query)
+  const unknown = [...given.keys()].find((name) => form !== 'sentinel' || !QUERY_NAMES.includes(name))
+  if (unknown !== undefined)
+    throw new TypeError(
+      form === 'sentinel'
+        ? `has a query with something other than ${QUERY_NAMES.join(' and ')}: leave it out`
+        : 'has a query, which is not used: leave it out',
+    )
+  const sentinelUsername = given.get('sentinelUsername')
+  const sentinelPassword = given.get('sentinelPassword')
+  return { ...(sentinelUsername && { sentinelUsername }), ...(sentinelPassword && { sentinelPassword }) }
+}

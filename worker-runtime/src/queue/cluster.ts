@@ -1,0 +1,311 @@
+// A Cluster, seen as one Connection: each call goes to the node that serves the slot of its key. Every node has a connection of its own
+// (redis.ts), so one that is away stops only the queues that live there. All keys of a queue are in one slot.
+//
+//   call → owner of the slot → answer
+//             MOVED ↺ that node, from now on          ASK ↺ that node, this once          lost → who asked is told; the map is read again
+import { addressText, type HostPort, hostPortText, type RedisAddress } from './address.ts'
+import { type Command, type Connection, type ConnectionOptions, RedisUnavailable } from './connection.ts'
+import { slotOf } from './keys.ts'
+
+type Connect = (address: RedisAddress, options: ConnectionOptions) => Connection
+
+interface Node {
+  readonly address: RedisAddress
+  readonly connection: Connection
+}
+
+interface Subscription {
+  readonly channel: string
+  readonly onMessage: (message: string) => void
+  node: Node
+  stop: () => void
+}
+
+const MAX_REDIRECTIONS = 8
+const MAP_DEADLINE_MS = 2_000
+const MAP_AGAIN_MS = 500
+const DEADLINE_MS = 5_000
+const ASKED_AT_ONCE = 3
+
+export class ClusterConnection implements Connection {
+  readonly form = 'cluster'
+  readonly #address: RedisAddress
+  readonly #options: ConnectionOptions
+  readonly #connect: Connect
+  /** By host:port. */
+  readonly #nodes = new Map<string, Node>()
+  /** Slot → host:port of its primary. */
+  #owners: string[] = []
+  readonly #subscriptions = new Set<Subscription>()
+  #reading: Promise<void> | undefined
+  #readAgain: NodeJS.Timeout | undefined
+  #isClosed = false
+  #isAway = false
+  #wasReady = false
+
+  constructor(address: RedisAddress, options: ConnectionOptions, connect: Connect) {
+    this.#address = address
+    this.#options = options
+    this.#connect = connect
+    this.#readMap().catch(() => {})
+  }
+
+  get isReady(): boolean {
+    return this.#owners.length > 0 && !this.#isAway && !this.#isClosed
+  }
+
+  async ready(): Promise<void> {
+    await this.#mapWithin(this.#options.deadlineMs ?? DEADLINE_MS)
+  }
+
+  call(command: string, ...args: (string | number)[]): Promise<unknown> {
+    return this.callWithin(this.#options.deadlineMs ?? DEADLINE_MS, command, ...args)
+  }
+
+  callWithin(deadlineMs: number, ...command: Command): Promise<unknown> {
+    return this.#atOwner(deadlineMs, command, ({ connection }, leftMs) =>
+      connection.callWithin(leftMs, ...command),
+    )
+  }
+
+  callThen(deadlineMs: number, first: Command, then: Command): Promise<[unknown, unknown]> {
+    return this.#atOwner(deadlineMs, first, ({ connection }, leftMs) =>
+      connection.callThen(leftMs, first, then),
+    )
+  }
+
+  async #atOwner<T>(
+    deadlineMs: number,
+    command: Command,
+    send: (node: Node, leftMs: number) => Promise<T>,
+  ): Promise<T> {
+    const untilMs = performance.now() + deadlineMs
+    let node = await this.#nodeFor(keyOf(command), deadlineMs)
+    let isAsking = false
+    for (let redirections = 0; ; redirections++) {
+      try {
+        const leftMs = Math.max(1, untilMs - performance.now())
+        if (isAsking) await askingAt(node)
+        return await send(node, leftMs)
+      } catch (error) {
+        if (error instanceof RedisUnavailable) this.#readMapSoon()
+        const redirected = redirectionOf(error, node)
+        if (!redirected || redirections === MAX_REDIRECTIONS) throw error
+        isAsking = redirected.kind === 'ASK'
+        node = this.#node(redirected)
+        if (isAsking) continue
+        this.#owners[redirected.slot] = hostPortText(redirected)
+        this.#readMapSoon()
+      }
+    }
+  }
+
+  /** At the node that serves the slot of the channel's {queue}; when another one does, there. */
+  async subscribe(channel: string, onMessage: (message: string) => void): Promise<() => void> {
+    const node = await this.#nodeFor(channel, this.#options.deadlineMs ?? DEADLINE_MS)
+    const stop = await node.connection.subscribe(channel, onMessage)
+    const subscription: Subscription = { channel, onMessage, node, stop }
+    this.#subscriptions.add(subscription)
+    return () => {
+      this.#subscriptions.delete(subscription)
+      subscription.stop()
+    }
+  }
+
+  /** On connections for this alone: most nodes may serve no queue of ours. */
+  async atEachServer<T>(ask: (server: Connection, name: string) => Promise<T>): Promise<T[]> {
+    await this.ready()
+    const primaries = [...new Set(this.#owners.filter(Boolean))]
+    return Promise.all(
+      primaries.map(async (name) => {
+        const address: RedisAddress = { ...this.#address, form: 'server', hosts: [hostPortOf(name)] }
+        const connection = this.#connect(address, { name: 'millhand-look', deadlineMs: MAP_DEADLINE_MS })
+        try {
+          return await ask(connection, name)
+        } finally {
+          connection.close()
+        }
+      }),
+    )
+  }
+
+  close(): void {
+    this.#isClosed = true
+    clearTimeout(this.#readAgain)
+    for (const { connection } of this.#nodes.values()) connection.close()
+    this.#nodes.clear()
+  }
+
+  async #nodeFor(key: string | undefined, deadlineMs: number): Promise<Node> {
+    if (this.#owners.length === 0) await this.#mapWithin(deadlineMs)
+    const slot = key === undefined ? this.#owners.findIndex(Boolean) : slotOf(key)
+    const owner = this.#owners[slot]
+    if (owner) return this.#nodeAt(owner)
+    this.#readMapSoon()
+    throw this.#unavailable('no node of the Cluster serves this slot')
+  }
+
+  #nodeAt(text: string): Node {
+    return this.#node(hostPortOf(text))
+  }
+
+  #node({ host, port }: HostPort): Node {
+    const text = hostPortText({ host, port })
+    const known = this.#nodes.get(text)
+    if (known) return known
+    const address: RedisAddress = { ...this.#address, form: 'server', hosts: [{ host, port }] }
+    const connection = this.#connect(address, {
+      ...this.#options,
+      onState: (state) => {
+        if (state === 'away') this.#readMapSoon()
+      },
+    })
+    const node = { address, connection }
+    if (this.#isClosed) connection.close()
+    else this.#nodes.set(text, node)
+    return node
+  }
+
+  async #mapWithin(deadlineMs: number): Promise<void> {
+    const untilMs = performance.now() + deadlineMs
+    while (this.#owners.length === 0) {
+      if (this.#isClosed) throw this.#unavailable('the connection was closed')
+      try {
+        await this.#readMap()
+      } catch (error) {
+        const isRefused = error instanceof RedisUnavailable && error.code === 'REDIS_REFUSED'
+        if (isRefused || performance.now() + MAP_AGAIN_MS > untilMs) throw error
+        await new Promise((resolve) => setTimeout(resolve, MAP_AGAIN_MS))
+      }
+    }
+  }
+
+  #readMapSoon(): void {
+    if (this.#isClosed) return
+    this.#readAgain ??= setTimeout(
+      () => {
+        this.#readAgain = undefined
+        this.#readMap().catch(() => this.#readMapSoon())
+      },
+      MAP_AGAIN_MS * (0.5 + Math.random() / 2),
+    )
+  }
+
+  #readMap(): Promise<void> {
+    this.#reading ??= this.#askForMap().finally(() => {
+      this.#reading = undefined
+    })
+    return this.#reading
+  }
+
+  /** Of whichever node answers first, on connections for this alone: the others may be blocked, or away. */
+  async #askForMap(): Promise<void> {
+    const known = [...this.#nodes.values()].flatMap(({ address }) => address.hosts)
+    const asked = shuffled(known.length > 0 ? [...known, ...this.#address.hosts] : this.#address.hosts)
+    try {
+      this.#owners = await Promise.any(asked.slice(0, ASKED_AT_ONCE).map((host) => this.#mapOf(host)))
+    } catch (error) {
+      const first = (error as AggregateError).errors[0]
+      this.#turned('away', first)
+      throw first
+    }
+    if (this.#isClosed) return
+    this.#turned('ready')
+    this.#leaveNodes()
+    await this.#moveSubscriptions()
+    // While a node is away its replica may take over, and a connection that only listens has no call that would fail and ask again.
+    if ([...this.#nodes.values()].some(({ connection }) => !connection.isReady)) this.#readMapSoon()
+  }
+
+  async #mapOf(asked: HostPort): Promise<string[]> {
+    const address: RedisAddress = { ...this.#address, form: 'server', hosts: [asked] }
+    const connection = this.#connect(address, { name: 'millhand-map', deadlineMs: MAP_DEADLINE_MS })
+    try {
+      return ownersOf(await connection.call('CLUSTER', 'SLOTS'), asked)
+    } finally {
+      connection.close()
+    }
+  }
+
+  #turned(state: 'ready' | 'away', error?: Error): void {
+    const isNews = state === 'away' ? !this.#isAway : this.#isAway || !this.#wasReady
+    this.#isAway = state === 'away'
+    this.#wasReady ||= state === 'ready'
+    if (isNews) this.#options.onState?.(state, error)
+  }
+
+  /** Nodes that serve nothing any more; their owed answers are told as lost. */
+  #leaveNodes(): void {
+    const serving = new Set(this.#owners)
+    for (const [text, { connection }] of this.#nodes) {
+      if (serving.has(text)) continue
+      connection.close()
+      this.#nodes.delete(text)
+    }
+  }
+
+  async #moveSubscriptions(): Promise<void> {
+    for (const subscription of this.#subscriptions) {
+      const owner = this.#owners[slotOf(subscription.channel)]
+      if (!owner || this.#nodeAt(owner) === subscription.node) continue
+      const node = this.#nodeAt(owner)
+      const stop = await node.connection.subscribe(subscription.channel, subscription.onMessage)
+      subscription.stop()
+      if (this.#subscriptions.has(subscription)) Object.assign(subscription, { node, stop })
+      else stop()
+    }
+  }
+
+  #unavailable(why: string, cause?: unknown): RedisUnavailable {
+    return new RedisUnavailable(`${why}: ${addressText(this.#address)}`, { maybeDone: false, cause })
+  }
+}
+
+function hostPortOf(text: string): HostPort {
+  const colon = text.lastIndexOf(':')
+  return { host: text.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(text.slice(colon + 1)) }
+}
+
+/** Is on its way when this resolves; the command that follows in the same turn of the loop comes right behind it. */
+async function askingAt({ connection }: Node): Promise<void> {
+  await connection.ready()
+  connection.call('ASKING').catch(() => {})
+}
+
+/** The key that routes a command: of a script its first one, else its first argument; none for what is about a server. */
+function keyOf([name, ...args]: Command): string | undefined {
+  if (name === 'EVALSHA' || name === 'EVAL') return String(args[2])
+  return KEYLESS.includes(name) ? undefined : String(args[0])
+}
+const KEYLESS = ['PING', 'INFO', 'CONFIG', 'CLUSTER', 'TIME', 'ROLE', 'ACL', 'COMMAND']
+
+type Redirection = HostPort & { kind: 'MOVED' | 'ASK'; slot: number }
+
+/** A node that does not know its own name leaves the host out: it is the one that was asked. */
+function redirectionOf(error: unknown, { address }: Node): Redirection | undefined {
+  const [, kind, slot, host, port] =
+    /^(MOVED|ASK) (\d+) (.*):(\d+)$/.exec((error as Error).message ?? '') ?? []
+  if (!kind) return undefined
+  const asked = address.hosts[0]?.host ?? ''
+  return { kind: kind as Redirection['kind'], slot: Number(slot), host: host || asked, port: Number(port) }
+}
+
+/** CLUSTER SLOTS: [first, last, [host, port, id, …] of the primary, replicas…]… */
+function ownersOf(answer: unknown, asked: HostPort): string[] {
+  const owners: string[] = []
+  for (const [first, last, primary] of answer as [number, number, [string | null, number]][]) {
+    const [host, port] = primary
+    const isNamed = host !== null && host !== '' && host !== '?'
+    const text = hostPortText({ host: isNamed ? host : asked.host, port: Number(port) })
+    for (let slot = Number(first); slot <= Number(last); slot++) owners[slot] = text
+  }
+  if (owners.length === 0) throw new RedisUnavailable('the Cluster serves no slots yet', { maybeDone: false })
+  return owners
+}
+
+function shuffled<T>(values: readonly T[]): T[] {
+  return values
+    .map((value) => ({ value, at: Math.random() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ value }) => value)
+}

@@ -1,0 +1,54 @@
+// What a connection to Redis promises, in whatever form Redis comes (redis.ts, cluster.ts).
+import type { RedisAddress } from './address.ts'
+
+/**
+ * Redis did not do what was asked, or nobody knows whether it did (`maybeDone`): the answer was lost. REDIS_REFUSED: it is there, but
+ * does not accept the credentials.
+ */
+export class RedisUnavailable extends Error {
+  readonly code: 'REDIS_UNAVAILABLE' | 'REDIS_REFUSED'
+  readonly maybeDone: boolean
+  /** The jobs that were, or perhaps were, not enqueued; enqueueing them again with these ids is safe. */
+  readonly jobIds: readonly string[]
+  constructor(message: string, options: UnavailableOptions) {
+    super(message, { cause: options.cause })
+    this.code = options.code ?? 'REDIS_UNAVAILABLE'
+    this.name = 'RedisUnavailable'
+    this.maybeDone = options.maybeDone
+    this.jobIds = options.jobIds ?? []
+  }
+}
+
+interface UnavailableOptions {
+  maybeDone: boolean
+  cause?: unknown
+  code?: RedisUnavailable['code']
+  jobIds?: readonly string[]
+}
+
+export interface ConnectionOptions {
+  /** Shown in CLIENT LIST. */
+  name?: string
+  /** How long a call may take, waiting for a connection included; ms. */
+  deadlineMs?: number
+  onState?: (state: 'ready' | 'away', error?: Error) => void
+}
+
+export type Command = readonly [name: string, ...args: (string | number)[]]
+
+export interface Connection {
+  readonly form: RedisAddress['form']
+  readonly isReady: boolean
+  /** Resolves when connected; rejects with RedisUnavailable after the deadline. */
+  ready(): Promise<void>
+  call(command: string, ...args: (string | number)[]): Promise<unknown>
+  /** As call, with a deadline of its own: for commands that block. */
+  callWithin(deadlineMs: number, command: string, ...args: (string | number)[]): Promise<unknown>
+  /** Two calls on one connection to one server, with nothing in between: the second is about what the first one did. */
+  callThen(deadlineMs: number, first: Command, then: Command): Promise<[unknown, unknown]>
+  /** Resolves when the server has confirmed; subscribed again by itself after every loss. A connection either subscribes or calls. */
+  subscribe(channel: string, onMessage: (message: string) => void): Promise<() => void>
+  /** Asks the one server, or each primary of a Cluster; `name` is its host:port. For what is about servers, not about keys. */
+  atEachServer<T>(ask: (server: Connection, name: string) => Promise<T>): Promise<T[]>
+  close(): void
+}

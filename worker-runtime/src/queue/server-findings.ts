@@ -1,0 +1,479 @@
+// What of a server suits a queue and what does not, judged from its facts. Pure; server.ts asks for the facts. Everything said here is
+// our own words and numbers, never a server's text: it is shown in conditions, logs and terminals.
+
+/** What is not known is undefined: nobody guesses. */
+export interface ServerFacts {
+  /** host:port, as it is connected to. */
+  readonly name: string
+  /** It did not answer; nothing else is known. */
+  readonly isAway: boolean
+  /** It refuses to tell about itself. */
+  readonly isSilent: boolean
+  readonly product: 'Redis' | 'Valkey'
+  readonly version: string | undefined
+  readonly isReplica: boolean | undefined
+  readonly evictionPolicy: EvictionPolicy | undefined
+  readonly evictedKeys: number | undefined
+  /** Data as maxmemory counts it. */
+  readonly usedBytes: number | undefined
+  /** 0: no limit. */
+  readonly maxBytes: number | undefined
+  readonly residentBytes: number | undefined
+  readonly machineBytes: number | undefined
+  readonly hasAppendFile: boolean | undefined
+  readonly isAppendFileBroken: boolean
+  readonly appendFsync: 'always' | 'everysec' | 'no' | undefined
+  readonly takesSnapshots: boolean | undefined
+  readonly isSnapshotBroken: boolean
+  readonly replicas: readonly ReplicaFacts[] | undefined
+  /** Without so many it refuses writes; 0: writes always. */
+  readonly leastReplicas: number | undefined
+  readonly clients: number | undefined
+  readonly maxClients: number | undefined
+  /** How far the server's clock is ahead of ours, and how far that may be wrong; ms. */
+  readonly clock: { readonly aheadMs: number; readonly uncertainMs: number } | undefined
+  readonly isCluster: boolean | undefined
+  readonly cluster: ClusterFacts | undefined
+}
+
+export interface ReplicaFacts {
+  readonly isOnline: boolean
+  readonly lagS: number | undefined
+}
+
+export interface ClusterFacts {
+  readonly isOk: boolean
+  readonly assignedSlots: number
+  readonly failedSlots: number
+  readonly suspectSlots: number
+}
+
+export const EVICTION_POLICIES = [
+  'noeviction',
+  'allkeys-lru',
+  'allkeys-lfu',
+  'allkeys-random',
+  'volatile-lru',
+  'volatile-lfu',
+  'volatile-random',
+  'volatile-ttl',
+] as const
+export type EvictionPolicy = (typeof EVICTION_POLICIES)[number]
+
+export type Check =
+  | 'Connection'
+  | 'Rights'
+  | 'Version'
+  | 'Role'
+  | 'Cluster'
+  | 'Eviction'
+  | 'Memory'
+  | 'Fragmentation'
+  | 'Persistence'
+  | 'Replicas'
+  | 'Clients'
+  | 'Clock'
+
+/** In rising order. A note is worth knowing, a warning is to be mended, a problem keeps queues from working or loses jobs. */
+export const SEVERITIES = ['ok', 'note', 'warning', 'problem'] as const
+export type Severity = (typeof SEVERITIES)[number]
+
+export interface ServerFinding {
+  readonly check: Check
+  readonly severity: Severity
+  /** What is. */
+  readonly message: string
+  /** What to do; absent where there is nothing to do. */
+  readonly remedy?: string
+  /** host:port, where there are several. */
+  readonly server?: string
+}
+
+export interface JudgedBy {
+  /** What the address says that there is. */
+  form: 'server' | 'sentinel' | 'cluster'
+  /** What was found last time: what is at the edge does not turn to and fro. */
+  before?: readonly ServerFinding[]
+}
+
+interface Judging {
+  form: JudgedBy['form']
+  /** As it was found last time. */
+  before: (check: Check) => Severity
+}
+
+const GIB = 2 ** 30
+/** Of a whole that can be used up. */
+const WARNING_SHARE = 0.8
+const PROBLEM_SHARE = 0.95
+const LONGEST_LAG_S = 10
+const LARGEST_SKEW_MS = 1_000
+const SLOTS = 16_384
+
+/** Worst first. */
+export function judgeServers(
+  servers: readonly ServerFacts[],
+  { form, before = [] }: JudgedBy,
+): ServerFinding[] {
+  const isOne = servers.length === 1
+  const findings = servers.flatMap((facts) => {
+    const known = before.filter(({ server }) => isOne || server === facts.name)
+    const judging: Judging = {
+      form,
+      before: (check) => known.find((finding) => finding.check === check)?.severity ?? 'ok',
+    }
+    return judgeServer(facts, judging).map((finding) =>
+      isOne ? finding : { ...finding, server: facts.name },
+    )
+  })
+  return worstFirst([...findings, ...clocksBetween(servers)])
+}
+
+export function worstFirst<T extends { readonly severity: Severity }>(findings: readonly T[]): T[] {
+  return [...findings].sort((a, b) => SEVERITIES.indexOf(b.severity) - SEVERITIES.indexOf(a.severity))
+}
+
+export const isAtLeast = (severity: Severity, least: Severity): boolean =>
+  SEVERITIES.indexOf(severity) >= SEVERITIES.indexOf(least)
+
+/** `Redis 7.0.15`. */
+export const serverText = ({ product, version }: ServerFacts): string =>
+  `${product} ${version ?? 'of an unknown version'}`
+
+function judgeServer(facts: ServerFacts, judging: Judging): ServerFinding[] {
+  if (facts.isAway)
+    return [
+      finding('Connection', 'problem', 'this server of the Cluster does not answer', {
+        remedy: 'look at it, or wait for its replica to take over: redis-cli CLUSTER NODES',
+      }),
+    ]
+  if (facts.isSilent)
+    return [
+      finding('Rights', 'note', 'what the server is and how it is set is not known: it refuses INFO', {
+        remedy: 'allow it to this user: redis-cli ACL SETUSER <user> +info',
+      }),
+      ...present([clock(facts, judging)]),
+    ]
+  return present([
+    version(facts),
+    role(facts),
+    cluster(facts, judging),
+    eviction(facts),
+    memory(facts, judging),
+    fragmentation(facts),
+    persistence(facts),
+    replicas(facts, judging),
+    clients(facts, judging),
+    clock(facts, judging),
+  ])
+}
+
+function version(facts: ServerFacts): ServerFinding {
+  const { product, version: known } = facts
+  if (known === undefined) return finding('Version', 'note', `which version of ${product} it is is not known`)
+  const [major = 0, minor = 0] = known.split('.').map(Number)
+  const [leastMajor, leastMinor] = product === 'Valkey' ? [7, 2] : [6, 2]
+  if (major > leastMajor || (major === leastMajor && minor >= leastMinor))
+    return finding('Version', 'ok', serverText(facts))
+  return finding('Version', 'problem', `${serverText(facts)} is too old: scripts of Millhand fail on it`, {
+    remedy: 'upgrade it to Redis 6.2 or Valkey 7.2, or newer',
+  })
+}
+
+function role({ isReplica }: ServerFacts): ServerFinding | undefined {
+  if (!isReplica) return undefined
+  return finding('Role', 'problem', 'this server is a replica: it refuses everything that writes', {
+    remedy:
+      'give the address of the primary, or that of the Sentinels, which know it: redis+sentinel://host:26379,host/name',
+  })
+}
+
+function cluster({ isCluster, cluster }: ServerFacts, { form }: Judging): ServerFinding | undefined {
+  if (!isCluster) return undefined
+  if (form !== 'cluster')
+    return finding(
+      'Cluster',
+      'problem',
+      'this is one server of a Cluster, and queues of the others cannot be reached',
+      {
+        remedy:
+          'write the address like redis+cluster://host:6379,host; rediss+cluster where there is rediss now',
+      },
+    )
+  if (!cluster) return finding('Cluster', 'note', 'whether the Cluster is whole is not known')
+  const { isOk, assignedSlots, failedSlots, suspectSlots } = cluster
+  const lost = Math.max(SLOTS - assignedSlots, failedSlots)
+  if (!isOk || lost > 0)
+    return finding(
+      'Cluster',
+      'problem',
+      lost > 0
+        ? `${lost} of ${SLOTS} slots of the Cluster are served by nobody: queues in them stand still`
+        : 'the Cluster says that it does not serve',
+      {
+        remedy:
+          'see which server is missing: redis-cli CLUSTER NODES; where no server has the slots: redis-cli --cluster fix <host:port of a server>',
+      },
+    )
+  if (suspectSlots > 0)
+    return finding('Cluster', 'warning', `servers of ${suspectSlots} slots of the Cluster do not answer it`, {
+      remedy: 'see which: redis-cli CLUSTER NODES',
+    })
+  return finding('Cluster', 'ok', 'all slots of the Cluster are served')
+}
+
+function eviction({ evictionPolicy, maxBytes, evictedKeys = 0 }: ServerFacts): ServerFinding {
+  const remedy = `set it to noeviction: ${setting('maxmemory-policy', 'noeviction')}`
+  if (evictionPolicy === undefined)
+    return finding('Eviction', 'note', 'what the server drops when its memory is full is not known', {
+      remedy,
+    })
+  if (evictionPolicy === 'noeviction')
+    return finding('Eviction', 'ok', 'maxmemory-policy is noeviction: nothing is dropped')
+  if (maxBytes === 0)
+    return finding(
+      'Eviction',
+      'note',
+      `maxmemory-policy is ${evictionPolicy}, but maxmemory is not set: nothing is dropped now`,
+      { remedy },
+    )
+  const so = evictedKeys > 0 ? `; it has dropped ${evictedKeys} keys since it started` : ''
+  if (evictionPolicy.startsWith('volatile'))
+    return finding(
+      'Eviction',
+      'warning',
+      `maxmemory-policy is ${evictionPolicy}: when memory is full, results are dropped before their time${so}`,
+      { remedy },
+    )
+  return finding(
+    'Eviction',
+    'problem',
+    `maxmemory-policy is ${evictionPolicy}: when memory is full, jobs are dropped${so}`,
+    { remedy },
+  )
+}
+
+function memory(facts: ServerFacts, { before }: Judging): ServerFinding {
+  const { usedBytes, maxBytes, residentBytes, machineBytes } = facts
+  const isLimited = maxBytes !== undefined && maxBytes > 0
+  const used = isLimited ? usedBytes : residentBytes
+  const whole = isLimited ? maxBytes : machineBytes
+  if (used === undefined || !whole)
+    return finding('Memory', 'note', 'how much memory is left is not known', {
+      remedy: 'watch it where the server is run',
+    })
+  const what = isLimited ? 'maxmemory' : 'the memory of its machine'
+  const text = `${percent(used / whole)} of ${what} is used (${sizeText(used)} of ${sizeText(whole)})`
+  const severity = severityOf(used / whole, before('Memory'))
+  const less = 'add workers so that jobs are done, or keep less (spec.retention of the TaskQueues)'
+  if (severity !== 'ok')
+    return finding(
+      'Memory',
+      severity,
+      `${text}; when it is full, ${isLimited ? 'nothing can be enqueued' : 'the server is killed'}`,
+      {
+        remedy: isLimited
+          ? `${less}; or where its machine has room, raise maxmemory: ${setting('maxmemory', megabytes(1.5 * whole))}`
+          : `${less}; or give the server more memory`,
+      },
+    )
+  if (maxBytes === 0)
+    return finding(
+      'Memory',
+      'note',
+      `maxmemory is not set: without room the server is killed, where it could refuse jobs; ${text}`,
+      {
+        remedy: `set maxmemory to three quarters of what its machine or container has, like ${setting('maxmemory', '3gb')}`,
+      },
+    )
+  return finding('Memory', 'ok', text)
+}
+
+/** Small servers always look fragmented. */
+function fragmentation({ usedBytes, residentBytes }: ServerFacts): ServerFinding | undefined {
+  if (usedBytes === undefined || residentBytes === undefined) return undefined
+  if (residentBytes < 3 * usedBytes || residentBytes - usedBytes < GIB) return undefined
+  return finding(
+    'Fragmentation',
+    'warning',
+    `the server takes ${sizeText(residentBytes)} of its machine for ${sizeText(usedBytes)} of data`,
+    { remedy: `let it tidy up: ${setting('activedefrag', 'yes')}; or restart it` },
+  )
+}
+
+function persistence(facts: ServerFacts): ServerFinding {
+  const { hasAppendFile, isAppendFileBroken, isSnapshotBroken } = facts
+  if (isAppendFileBroken || isSnapshotBroken)
+    return finding(
+      'Persistence',
+      'problem',
+      isAppendFileBroken
+        ? 'the server cannot write its append-only file, and refuses jobs or will lose them'
+        : 'the last snapshot failed; the server may refuse everything that writes until one succeeds',
+      { remedy: 'see its log and whether its disk is full: df -h in its data folder; then redis-cli BGSAVE' },
+    )
+  if (hasAppendFile === undefined)
+    return finding('Persistence', 'note', 'whether the server keeps its data on disk is not known')
+  return hasAppendFile ? appendFile(facts) : noAppendFile(facts)
+}
+
+function appendFile({ appendFsync }: ServerFacts): ServerFinding {
+  switch (appendFsync) {
+    case 'always':
+      return finding('Persistence', 'ok', 'every write is on disk before it is answered (appendfsync always)')
+    case 'everysec':
+      return finding(
+        'Persistence',
+        'ok',
+        'a server that dies loses a second of writes at most (appendfsync everysec)',
+      )
+    case 'no':
+      return finding(
+        'Persistence',
+        'warning',
+        'a machine that dies loses what its system has not yet written, often half a minute (appendfsync no)',
+        { remedy: `set it to everysec: ${setting('appendfsync', 'everysec')}` },
+      )
+    case undefined:
+      return finding(
+        'Persistence',
+        'ok',
+        'appendonly is on; how often it reaches the disk is not known, because this user may not ask CONFIG GET',
+      )
+  }
+}
+
+function noAppendFile({ takesSnapshots, replicas }: ServerFacts): ServerFinding {
+  const remedy = `set appendonly: ${setting('appendonly', 'yes')}`
+  const lost =
+    takesSnapshots === false
+      ? 'nothing is kept on disk: all jobs are lost when the server ends'
+      : takesSnapshots
+        ? 'appendonly is off: when the server dies, jobs since its last snapshot are lost'
+        : 'appendonly is off: when the server dies, jobs since its last snapshot are lost, all where it takes none'
+  if ((replicas ?? []).some(({ isOnline }) => isOnline))
+    return finding('Persistence', 'note', `${lost}, unless a replica takes over`, { remedy })
+  return finding('Persistence', 'warning', lost, { remedy })
+}
+
+function replicas(
+  { isReplica, replicas: known, leastReplicas = 0, isCluster }: ServerFacts,
+  { form, before }: Judging,
+): ServerFinding | undefined {
+  if (isReplica) return undefined
+  if (!known) return finding('Replicas', 'note', 'whether the server has replicas is not known')
+  const longest = before('Replicas') === 'ok' ? LONGEST_LAG_S : 0.8 * LONGEST_LAG_S
+  const inStep = known.filter(({ isOnline, lagS }) => isOnline && (lagS ?? 0) <= longest)
+  const numbers = `${inStep.length} of ${known.length} replicas in step`
+  if (inStep.length < leastReplicas)
+    return finding(
+      'Replicas',
+      'problem',
+      `the server refuses everything that writes: ${numbers}, and min-replicas-to-write is ${leastReplicas}`,
+      {
+        remedy: `bring replicas back (redis-cli INFO replication shows them); until then: ${setting('min-replicas-to-write', String(inStep.length))}`,
+      },
+    )
+  if (known.length === 0 && (form === 'sentinel' || isCluster))
+    return finding('Replicas', 'warning', 'there is no replica that could take over', {
+      remedy: 'start one: redis-server --replicaof <host of this server> <port>',
+    })
+  if (known.length === 0) return finding('Replicas', 'ok', 'no replica: while the server is away, work waits')
+  if (inStep.length === known.length)
+    return finding('Replicas', 'ok', `${counted(known.length, 'replica')}, in step`)
+  const slowest = Math.max(0, ...known.map(({ lagS }) => lagS ?? 0))
+  const behind = slowest > longest ? `, the last of them was heard ${slowest} s ago` : ''
+  return finding(
+    'Replicas',
+    'warning',
+    `only ${numbers}${behind}: a failover may lose what the new primary has not yet got`,
+    { remedy: 'see which and why: redis-cli INFO replication, then the log of that replica' },
+  )
+}
+
+function clients({ clients: connected, maxClients }: ServerFacts, { before }: Judging): ServerFinding {
+  if (connected === undefined || !maxClients)
+    return finding('Clients', 'ok', 'how many connections are left is not known')
+  const text = `${connected} of ${maxClients} connections are used`
+  const severity = severityOf(connected / maxClients, before('Clients'))
+  if (severity === 'ok') return finding('Clients', 'ok', text)
+  return finding(
+    'Clients',
+    severity,
+    `${text}; when all are, new workers and clients are refused (a worker takes three)`,
+    {
+      remedy: `see whose they are: redis-cli CLIENT LIST; or allow more: ${setting('maxclients', String(2 * maxClients))}`,
+    },
+  )
+}
+
+function clock({ clock: known }: ServerFacts, { before }: Judging): ServerFinding | undefined {
+  if (!known) return undefined
+  const sure = Math.max(0, Math.abs(known.aheadMs) - known.uncertainMs)
+  const isSkewed = sure > (before('Clock') === 'ok' ? LARGEST_SKEW_MS : 0.8 * LARGEST_SKEW_MS)
+  if (!isSkewed) return finding('Clock', 'ok', 'the clocks of the server and of the machine that asks agree')
+  const side = known.aheadMs > 0 ? 'ahead of' : 'behind'
+  return finding(
+    'Clock',
+    'warning',
+    `the server's clock is ${secondsText(sure)} ${side} that of the machine that asks. Heartbeats, delays and retries use the server's alone and are right; jobs that such a machine enqueues for a time of day, and ages that it shows, are off by as much`,
+    { remedy: 'let both machines set their clocks by NTP: chronyc tracking, or timedatectl' },
+  )
+}
+
+/** Each queue has the clock of one server, until another one takes its place. */
+function clocksBetween(servers: readonly ServerFacts[]): ServerFinding[] {
+  const clocks = servers.flatMap(({ clock }) => clock ?? [])
+  if (clocks.length < 2) return []
+  const latest = Math.max(...clocks.map(({ aheadMs, uncertainMs }) => aheadMs - uncertainMs))
+  const earliest = Math.min(...clocks.map(({ aheadMs, uncertainMs }) => aheadMs + uncertainMs))
+  if (latest - earliest <= LARGEST_SKEW_MS) return []
+  const text = `the clocks of the servers differ by ${secondsText(latest - earliest)}: a queue that moves to another one takes this as a jump of time, and delayed jobs start so much earlier or later`
+  return [
+    finding('Clock', 'warning', text, {
+      remedy: 'let all servers set their clocks by NTP: chronyc tracking, or timedatectl',
+    }),
+  ]
+}
+
+function finding(
+  check: Check,
+  severity: Severity,
+  message: string,
+  more: { remedy?: string } = {},
+): ServerFinding {
+  return { check, severity, message, ...more }
+}
+
+/** What was bad is good again only when it is so by a margin. */
+function severityOf(share: number, before: Severity): Severity {
+  const limit = (severity: Severity, at: number) => (isAtLeast(before, severity) ? at - 0.05 : at)
+  if (share >= limit('problem', PROBLEM_SHARE)) return 'problem'
+  return share >= limit('warning', WARNING_SHARE) ? 'warning' : 'ok'
+}
+
+function setting(name: string, value: string): string {
+  return `redis-cli CONFIG SET ${name} ${value}, then redis-cli CONFIG REWRITE; of a managed service, in its parameters`
+}
+
+function present<T>(values: readonly (T | undefined)[]): T[] {
+  return values.filter((value) => value !== undefined)
+}
+
+const percent = (share: number): string => `${Math.round(share * 100)} %`
+
+function secondsText(ms: number): string {
+  return ms < 10_000 ? `${(ms / 1000).toFixed(1)} s` : `${Math.round(ms / 1000)} s`
+}
+
+function counted(count: number, thing: string): string {
+  return `${count} ${thing}${count === 1 ? '' : 's'}`
+}
+
+/** As Redis writes it. */
+const megabytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)}mb`
+
+function sizeText(bytes: number): string {
+  if (bytes < 10 * 2 ** 20) return `${(bytes / 2 ** 20).toFixed(1)} MiB`
+  return bytes < GIB ? `${Math.round(bytes / 2 ** 20)} MiB` : `${(bytes / GIB).toFixed(1)} GiB`
+}
