@@ -15,7 +15,7 @@ import {
 import { CommandFailed, type Context, type Paint } from '../context.ts'
 import { type Finding, finding } from '../findings.ts'
 import { jsonDocument, oneLine } from '../printable.ts'
-import { type QueueFacts, queueFindings } from '../queue-findings.ts'
+import { newerLayout, type QueueFacts, queueFindings } from '../queue-findings.ts'
 import { isNew, partsOf, queuesThere } from '../queues-there.ts'
 import { whyNotLetIn, whyUnreachable } from '../reaching.ts'
 import {
@@ -132,7 +132,7 @@ async function examineQueue(queue: Queue, server: Server, { nowMs }: Context): P
           'is it right? millhand queues',
         ),
       ]
-    return queueFindings(await factsOf(queue, server, nowMs()))
+    return newerLayout(await layoutOf(queue)) ?? queueFindings(await factsOf(queue, server, nowMs()))
   } catch (error) {
     if (!isRefusal(error)) throw error
     return [
@@ -146,15 +146,19 @@ async function examineQueue(queue: Queue, server: Server, { nowMs }: Context): P
   }
 }
 
+async function layoutOf({ redis, name }: Queue): Promise<number | undefined> {
+  const layout = await redis.call('HGET', `${prefixOf(name)}config`, 'layout')
+  return layout === null ? undefined : Number(layout)
+}
+
 async function factsOf(queue: Queue, server: Server, nowMs: number): Promise<QueueFacts> {
   const { namespace, name } = partsOf(queue.name)
-  const [depth, workers, config, [lastBuried]] = await Promise.all([
+  const [depth, workers, maxLength, [lastBuried]] = await Promise.all([
     queue.depth(),
     queue.workers(),
-    server.redis.call('HMGET', `${prefixOf(queue.name)}config`, 'layout', 'maxLength'),
+    server.redis.call('HGET', `${prefixOf(queue.name)}config`, 'maxLength'),
     queue.jobs('buried', { limit: 1 }),
   ])
-  const [layout, maxLength] = (config as (string | null)[]).map((text) => (text ? Number(text) : undefined))
   const buriedAtMs = lastBuried?.buriedAtMs
   return {
     name,
@@ -162,8 +166,7 @@ async function factsOf(queue: Queue, server: Server, nowMs: number): Promise<Que
     option: namespace === server.namespace ? '' : ` --namespace ${namespace}`,
     depth,
     workers,
-    ...(layout !== undefined && { layout }),
-    ...(maxLength !== undefined && { maxLength }),
+    ...(maxLength !== null && { maxLength: Number(maxLength) }),
     ...(buriedAtMs !== undefined && { lastBuriedMs: Math.max(0, nowMs - buriedAtMs) }),
   }
 }

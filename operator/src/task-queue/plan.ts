@@ -1,4 +1,5 @@
 // What a TaskQueue's status says, decided from what was observed. Pure.
+import { LAYOUT } from 'millhand/queue'
 import { conditionsOf, type Finding, hasTurned, isSame, turned } from '../resources/conditions.ts'
 import type { ObservedTaskQueue, TaskQueueStatus } from './observe.ts'
 import { redisSuitable } from './suitable.ts'
@@ -129,7 +130,7 @@ function counts({ redis, status }: ObservedTaskQueue, nowMs: number): Partial<Ta
   if (redis.kind !== 'open') return pick(status, ['layoutVersion', 'observedAt', 'jobs'])
   const { ready, delayed, due, busy, buried, oldestReadyMs } = redis.view.depth
   return {
-    layoutVersion: 1,
+    layoutVersion: LAYOUT,
     observedAt: new Date(nowMs).toISOString(),
     jobs: { ready, busy, delayed: delayed - due, buried },
     ...(oldestReadyMs !== undefined && { oldestReadyAt: new Date(nowMs - oldestReadyMs).toISOString() }),

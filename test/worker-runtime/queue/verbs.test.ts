@@ -187,16 +187,6 @@ describe('an enqueue', () => {
     expect((await queue.depth()).counts.enqueued).toBe(2)
   })
 
-  test('meets a newer layout with a clear refusal', async () => {
-    await queue.configure({ ...defaultSettings, ownerUid: 'test' })
-    await redis.call('HSET', `${prefixOf(queue.name)}config`, 'layout', 99)
-    await expect(enqueue(1)).rejects.toMatchObject({
-      code: 'NEWER_LAYOUT',
-      message: expect.stringContaining('upgrade this program'),
-    })
-    await expect(register('p:1')).rejects.toMatchObject({ code: 'NEWER_LAYOUT' })
-  })
-
   test('of a second owner of the name is refused', async () => {
     expect(await queue.configure({ ...defaultSettings, ownerUid: 'first' })).toBe('configured')
     expect(await queue.configure({ ...defaultSettings, ownerUid: 'second' })).toBe('name-taken')
