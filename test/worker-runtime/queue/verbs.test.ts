@@ -6,7 +6,6 @@ import {
   type JobOptions,
   newJob,
   openQueue,
-  prefixOf,
   type Queue,
   QueueRefused,
   stirredChannel,
