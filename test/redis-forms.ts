@@ -301,6 +301,13 @@ export async function cutOff(primary: RedisServer, replicas: readonly RedisServe
   await eventually(async () => (await offset(primary, 'connected_slaves')) === 0, PATIENCE)
 }
 
+/** The certificate of an authority that signed nothing. */
+export function otherAuthority(): string {
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', '/dev/null']
+  const args = ['req', '-x509', ...key, '-subj', '/CN=other', '-days', '2']
+  return execFileSync('openssl', args, { stdio: ['ignore', 'pipe', 'ignore'], encoding: 'utf8' })
+}
+
 /** One question on a connection of its own. */
 export async function ask(
   server: RedisServer | undefined,

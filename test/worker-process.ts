@@ -15,6 +15,8 @@ export interface WorkerOptions {
   slots?: number
   isolation?: 'Fork' | 'Spawn' | 'Reuse'
   env?: Record<string, string>
+  /** Of another release; default: this one's, from its sources. */
+  program?: string[]
 }
 
 export interface LogLine {
@@ -31,7 +33,8 @@ export class WorkerProcess {
 
   constructor(options: WorkerOptions) {
     const { redisUrl, queues, namespace = 'test', modules, slots = 2, isolation = 'Fork', env = {} } = options
-    this.child = spawn(process.execPath, ['--conditions=millhand-source', MAIN, ...modules], {
+    const { program = ['--conditions=millhand-source', MAIN] } = options
+    this.child = spawn(process.execPath, [...program, ...modules], {
       env: {
         PATH: process.env.PATH,
         MILLHAND_REDIS_URL: redisUrl,

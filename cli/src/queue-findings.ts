@@ -12,7 +12,6 @@ export interface QueueFacts {
   depth: Depth
   workers: readonly WorkerEntry[]
   /** As the queue has it; absent where nobody declared it. */
-  layout?: number
   maxLength?: number
   /** How long ago the last job was buried. */
   lastBuriedMs?: number
@@ -26,17 +25,20 @@ const LONG_MS = 600_000
 const LATELY_MS = 3_600_000
 const DAY_MS = 24 * LATELY_MS
 
+/** Nothing else can be read then. */
+export function newerLayout(layout: number | undefined): Finding[] | undefined {
+  if (layout === undefined || layout <= LAYOUT) return undefined
+  return [
+    finding(
+      'Layout',
+      'problem',
+      `the queue was written by a newer Millhand (its layout is ${layout}, this one knows ${LAYOUT}): older programs refuse it`,
+      'upgrade this millhand, and clients, workers or an operator that are as old (README of worker-runtime, "Upgrading")',
+    ),
+  ]
+}
+
 export function queueFindings(facts: QueueFacts): Finding[] {
-  const { layout } = facts
-  if (layout !== undefined && layout > LAYOUT)
-    return [
-      finding(
-        'Layout',
-        'problem',
-        `the queue was written by a newer Millhand (its layout is ${layout}, this one knows ${LAYOUT})`,
-        'upgrade this millhand, and workers and clients that are older than the operator',
-      ),
-    ]
   const found = [
     paused(facts),
     suspended(facts),

@@ -1,5 +1,6 @@
 // Which queues there are. Redis keeps no list of them, so without names the whole key space is looked through, a page at a time.
-import { type Connection, openQueue, prefixOf, type Queue } from 'millhand/queue'
+import { type Connection, openQueue, prefixOf, type Queue, QueueRefused } from 'millhand/queue'
+import { CommandFailed } from './context.ts'
 import type { Server } from './server.ts'
 
 /** The queues with these names in the command's namespace; without names, all that Redis has (of that namespace, when one is given). */
@@ -9,6 +10,36 @@ export async function queuesThere(server: Server, names: readonly string[]): Pro
   return found
     .filter((name) => !server.isNamespaceGiven || partsOf(name).namespace === server.namespace)
     .map((name) => openQueue(server.redis, name))
+}
+
+export interface Asked<T> {
+  answers: T[]
+  /** Why some queues could not be asked: a newer Millhand has written them. They hide none of the others. */
+  refused: QueueRefused[]
+}
+
+export async function askEach<T>(
+  queues: readonly Queue[],
+  ask: (queue: Queue) => Promise<T>,
+): Promise<Asked<T>> {
+  const refused: QueueRefused[] = []
+  const answers = await Promise.all(
+    queues.map(async (queue) => {
+      try {
+        return [await ask(queue)]
+      } catch (error) {
+        if (!(error instanceof QueueRefused)) throw error
+        refused.push(error)
+        return []
+      }
+    }),
+  )
+  return { answers: answers.flat(1) as T[], refused }
+}
+
+/** After everything else was said. */
+export function complainOf({ refused }: Asked<unknown>): void {
+  if (refused.length > 0) throw new CommandFailed(refused.map(({ message }) => message).join('\n'))
 }
 
 /** `<namespace>.<name>`; a namespace has no dot. */

@@ -120,6 +120,13 @@ function whatAnswered(where: string, said: string): Finding | undefined {
       `${where} is reading its data from disk, and serves nobody until it has`,
       'wait; how long it takes: redis-cli INFO persistence, loading_eta_seconds',
     )
+  if (/^-BUSY /.test(said))
+    return finding(
+      'Busy',
+      'problem',
+      `${where} runs one script or command for so long that it answers nobody`,
+      'wait a moment and look again; to end a script that only reads: redis-cli SCRIPT KILL; then see whose it was: redis-cli SLOWLOG GET 5',
+    )
   if (/^(\+PONG|-[A-Z]+ )/.test(said)) return undefined
   return finding(
     'Address',

@@ -95,10 +95,10 @@ export async function withServer<T>(
 /** What was said about Redis: certificates are always the environment's, and go with a URL that uses them. */
 export function accessOf(
   { redis }: ServerOptions,
-  { redis: known }: Context['config'],
+  { redis: known, certificates }: Context['config'],
 ): RedisAccess | undefined {
   if (redis === undefined) return known
-  return redis.startsWith('rediss') ? { ...known, url: redis } : { url: redis }
+  return redis.startsWith('rediss') ? { ...certificates, url: redis } : { url: redis }
 }
 
 /** The URL is not repeated in the complaint: it may hold a password. */

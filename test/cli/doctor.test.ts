@@ -3,9 +3,11 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { type AddressInfo, createServer, type Server } from 'node:net'
 import { type Connection, connectRedis, newJob, openQueue, prefixOf, type RedisAccess } from 'millhand/queue'
+import { eventually } from '../eventually.ts'
 import { freePort } from '../free-port.ts'
-import { RedisCluster, TlsServer } from '../redis-forms.ts'
+import { otherAuthority, RedisCluster, TlsServer } from '../redis-forms.ts'
 import { RedisServer } from '../redis-server.ts'
+import { redis62, valkey } from '../redis-versions.ts'
 import { millhand, ownNamespace, PATIENCE_MS } from './millhand.ts'
 
 interface FoundOne {
@@ -227,6 +229,151 @@ describe('a server that answers', () => {
   )
 })
 
+describe('servers as people run them', () => {
+  interface Row {
+    args?: string[]
+    binary?: () => Promise<string>
+    prepare?: (redis: Connection) => Promise<unknown>
+    finds: string[]
+    says: RegExp
+  }
+  /** Until maxmemory of 3 MB is nearly used up. */
+  const fill = (keys: number) => async (redis: Connection) => {
+    for (let key = 0; key < keys; key += 1) await redis.call('SETRANGE', `filler-${key}`, 250_000, 'x')
+  }
+  const rows: Record<string, Row> = {
+    'Redis 6.2': { binary: redis62, finds: [], says: /\(Redis 6\.2\.\d+\)/ },
+    Valkey: { binary: valkey, finds: [], says: /\(Valkey \d/ },
+    'nothing on disk': {
+      args: ['--appendonly', 'no'],
+      finds: ['Persistence warning'],
+      says: /all jobs are lost when the server ends\n +→ set appendonly: redis-cli CONFIG SET appendonly yes/,
+    },
+    'half full': {
+      args: ['--maxmemory', '3mb'],
+      prepare: fill(2),
+      finds: [],
+      says: /% of maxmemory is used/,
+    },
+    'nearly full': {
+      args: ['--maxmemory', '3mb'],
+      prepare: fill(6),
+      finds: ['Memory (warning|problem)'],
+      says: /when it is full, nothing can be enqueued\n +→ .*raise maxmemory: redis-cli CONFIG SET maxmemory 5mb/,
+    },
+    'replicas that it insists on, and has not': {
+      args: ['--min-replicas-to-write', '1'],
+      finds: ['Replicas problem'],
+      says: /refuses everything that writes: no replica is connected, and min-replicas-to-write asks for 1/,
+    },
+    'a CONFIG that is forbidden, as in managed services': {
+      args: ['--rename-command', 'CONFIG', ''],
+      finds: [],
+      says: /how often it reaches the disk is not known, because CONFIG GET is refused/,
+    },
+  }
+  test.each(Object.entries(rows))(
+    '%s',
+    async (_what, { args = [], binary, prepare, finds, says }) => {
+      const server = await RedisServer.start({
+        args: [...WELL, ...args],
+        ...(binary && { binary: await binary() }),
+      })
+      const redis = connectRedis(server.url)
+      try {
+        await prepare?.(redis)
+        const { code, report } = await examined(['--redis', server.url])
+        expect(checks(report.redis.findings)).toEqual(finds.map((each) => expect.stringMatching(each)))
+        expect(code).toBe(finds.length > 0 ? 1 : 0)
+        const page = await doctor(['--redis', server.url])
+        expect(page.stdout).toMatch(says)
+        // Where the remedies name commands, they can be copied.
+        expect(page.stdout.includes(`redis-cli here means redis-cli -h 127.0.0.1 -p ${server.port}`)).toBe(
+          page.stdout.includes('→'),
+        )
+      } finally {
+        redis.close()
+        await server.remove()
+      }
+    },
+    PATIENCE_MS,
+  )
+
+  test(
+    'a replica: its own address, and how it keeps up with its primary',
+    async () => {
+      const primary = await RedisServer.start({ args: WELL })
+      const args = ['--replicaof', '127.0.0.1', String(primary.port), '--repl-diskless-sync-delay', '0']
+      const replica = await RedisServer.start({ args: [...WELL, ...args] })
+      try {
+        const of = async ({ url }: RedisServer) => (await examined(['--redis', url])).report.redis.findings
+        await eventually(async () => checks(await of(primary)).length === 0, { withinMs: 30_000 })
+        expect(await of(primary)).toContainEqual(
+          expect.objectContaining({ check: 'Replicas', message: '1 replica, in step' }),
+        )
+        expect((await of(replica))[0]).toMatchObject({ check: 'Role', severity: 'problem' })
+        replica.freeze()
+        const late = await eventually(
+          async () => (await of(primary)).find((each) => each.check === 'Replicas' && each.severity !== 'ok'),
+          { withinMs: 40_000, what: 'a replica that is silent is noticed' },
+        )
+        expect(late).toMatchObject({
+          severity: 'warning',
+          message: expect.stringMatching(
+            /^its replica is not in step \(last heard from \d+ s ago\): a failover may lose/,
+          ),
+        })
+      } finally {
+        await Promise.all([primary.remove(), replica.remove()])
+      }
+    },
+    2 * PATIENCE_MS,
+  )
+
+  test(
+    'a script that does not end',
+    async () => {
+      const server = await RedisServer.start({ args: [...WELL, '--lua-time-limit', '50'] })
+      const [busy, other] = [connectRedis(server.url), connectRedis(server.url)]
+      try {
+        await other.ready()
+        const script = busy.callWithin(60_000, 'EVAL', 'while true do end', 0).catch(() => {})
+        await eventually(() =>
+          other.call('PING').then(
+            () => false,
+            (error) => /BUSY/.test(String(error)),
+          ),
+        )
+        expect((await examined(['--redis', server.url])).report.redis.findings).toEqual([
+          expect.objectContaining({ check: 'Busy', remedy: expect.stringContaining('SCRIPT KILL') }),
+        ])
+        await eventually(() => other.call('SCRIPT', 'KILL').then(() => true))
+        await script
+      } finally {
+        busy.close()
+        other.close()
+        await server.remove()
+      }
+    },
+    PATIENCE_MS,
+  )
+
+  test('nobody could look for queues: so it does not say that there is none', async () => {
+    const server = await RedisServer.start({ args: WELL })
+    const redis = connectRedis(server.url)
+    try {
+      expect((await doctor(['--redis', server.url])).stdout).toContain('There is no queue.')
+      await redis.call('ACL', 'SETUSER', 'ann', 'on', '>x', '~*', '+info')
+      const { stdout } = await doctor(['--redis', server.url.replace('//', '//ann:x@')])
+      expect(stdout).toContain('this user may not look for queues')
+      expect(stdout).not.toContain('There is no queue.')
+    } finally {
+      redis.close()
+      await server.remove()
+    }
+  })
+})
+
 describe('what cannot be reached', () => {
   const listening: Server[] = []
   /** Says this to everybody, whatever is asked. */
@@ -304,12 +451,24 @@ describe('over TLS', () => {
       'TLS',
       /refuses our certificate, or that we show none/,
     ],
+    [
+      'the authority of somebody else',
+      { ca: otherAuthority() },
+      'TLS',
+      /signed by an authority that is not known here/,
+    ],
     ['names of files for texts', { ca: '/etc/ca.crt' }, 'TLS', /cannot be read|not known here/],
   ])('with %s', async (_what, without, check, says) => {
     const { report } = await examined([], environment({ ...tls.access, ...without }))
     const problems = report.redis.findings.filter(({ severity }) => severity === 'problem')
     if (check === undefined) expect([problems, report.redis.servers.length]).toEqual([[], 1])
     else expect(problems).toEqual([expect.objectContaining({ check, message: expect.stringMatching(says) })])
+  })
+
+  test('certificates of the environment go with an address that is an option', async () => {
+    const { url: _, ...certificates } = tls.access
+    const { report } = await examined(['--redis', tls.access.url], environment(certificates))
+    expect(report.redis.servers).toHaveLength(1)
   })
 
   test('an address that forgets it is told', async () => {

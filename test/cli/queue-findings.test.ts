@@ -1,6 +1,6 @@
 // What keeps a queue from its work: a row a rule.
-import type { Depth, WorkerEntry } from 'millhand/queue'
-import { type QueueFacts, queueFindings } from '../../cli/src/queue-findings.ts'
+import { type Depth, LAYOUT, type WorkerEntry } from 'millhand/queue'
+import { newerLayout, type QueueFacts, queueFindings } from '../../cli/src/queue-findings.ts'
 
 const counts = {
   enqueued: 0,
@@ -60,13 +60,6 @@ interface Row {
 const rows: Record<string, Row> = {
   'an idle queue': { facts: {}, finds: [] },
   'an idle queue without workers': { facts: { workers: [] }, finds: [] },
-  'a newer layout, whatever else': {
-    facts: { layout: 99, depth: waiting(90), workers: [] },
-    finds: ['Layout problem'],
-    says: /newer Millhand \(its layout is 99, this one knows 1\)/,
-    remedy: /upgrade/,
-  },
-  'our own layout': { facts: { layout: 1 }, finds: [] },
   'no worker, for long': {
     facts: { depth: waiting(2), workers: [] },
     finds: ['Workers problem'],
@@ -170,4 +163,19 @@ test.each(Object.entries(rows))('%s', (_what, { facts: given, finds, says, remed
 test('commands need no namespace where it is the usual one', () => {
   const [found] = queueFindings({ ...facts, option: '', depth: { ...depth, paused: true } })
   expect(found?.remedy).toBe('millhand resume mail')
+})
+
+test('a newer layout is a problem, our own and none are not', () => {
+  expect(newerLayout(LAYOUT + 1)).toMatchObject([
+    {
+      check: 'Layout',
+      severity: 'problem',
+      message: expect.stringContaining(
+        `newer Millhand (its layout is ${LAYOUT + 1}, this one knows ${LAYOUT})`,
+      ),
+      remedy: expect.stringMatching(/^upgrade/),
+    },
+  ])
+  expect(newerLayout(LAYOUT)).toBeUndefined()
+  expect(newerLayout(undefined)).toBeUndefined()
 })

@@ -13,7 +13,7 @@ import type { Metrics } from './metrics.ts'
 import { parseAddress, type RedisAccess } from './queue/address.ts'
 import type { Connection } from './queue/connection.ts'
 import { checkedQueueName, queueName } from './queue/keys.ts'
-import { openQueue } from './queue/queue.ts'
+import { openQueue, QueueRefused } from './queue/queue.ts'
 import { connectRedis } from './queue/redis.ts'
 import { examineServer } from './queue/server.ts'
 import { isAtLeast, serverText } from './queue/server-findings.ts'
@@ -55,8 +55,10 @@ try {
 } catch (error) {
   const isUsage =
     error instanceof ConfigError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS')
+  // What Redis refuses is said in words for people; where in the code that was helps nobody.
+  const isSaid = isUsage || error instanceof QueueRefused
   process.stderr.write(
-    `millhand-worker: ${isUsage ? (error as Error).message : ((error as Error).stack ?? error)}\n`,
+    `millhand-worker: ${isSaid ? (error as Error).message : ((error as Error).stack ?? error)}\n`,
   )
   process.exit(isUsage ? BAD_CONFIG : BROKEN)
 }

@@ -7,6 +7,7 @@ import {
   parseAddress,
   prefixOf,
   type Queue,
+  type RedisAddress,
   RedisUnavailable,
   type ServerFacts,
   serverText,
@@ -15,7 +16,7 @@ import {
 import { CommandFailed, type Context, type Paint } from '../context.ts'
 import { type Finding, finding } from '../findings.ts'
 import { jsonDocument, oneLine } from '../printable.ts'
-import { type QueueFacts, queueFindings } from '../queue-findings.ts'
+import { newerLayout, type QueueFacts, queueFindings } from '../queue-findings.ts'
 import { isNew, partsOf, queuesThere } from '../queues-there.ts'
 import { whyNotLetIn, whyUnreachable } from '../reaching.ts'
 import {
@@ -36,9 +37,12 @@ interface Options extends ServerOptions {
 interface Report {
   /** Hosts and ports; the rest may be secret. */
   address: string
+  /** Where the commands are to be run that remedies name. */
+  redisCli: string
   servers: ServerFacts[]
   redis: Finding[]
-  queues: { queue: string; findings: Finding[] }[]
+  /** Absent where nobody could look for them. */
+  queues?: { queue: string; findings: Finding[] }[]
 }
 
 export function doctorCommand(parent: Command, context: Context): void {
@@ -74,7 +78,12 @@ Exit code: 0 nothing worse than a note, 1 warnings or problems (or no Redis coul
 async function examine(names: readonly string[], options: Options, context: Context): Promise<Report> {
   const address = addressOf(options, context)
   const parsed = parseAddress(address.redis)
-  const report: Report = { address: addressText(parsed), servers: [], redis: [], queues: [] }
+  const report: Report = {
+    address: addressText(parsed),
+    redisCli: redisCliText(parsed),
+    servers: [],
+    redis: [],
+  }
   const unreachable = await whyUnreachable(parsed)
   if (unreachable.length === parsed.hosts.length) return { ...report, redis: unreachable }
   try {
@@ -84,10 +93,8 @@ async function examine(names: readonly string[], options: Options, context: Cont
       const partly = unreachable.map((each): Finding => ({ ...each, severity: 'warning' }))
       // One server of a Cluster sends away who asks for what lies in another.
       const isWhole = server.redis.form === 'cluster' || !servers.some(({ isCluster }) => isCluster)
-      const { found, queues } = isWhole
-        ? await examineQueues(names, server, context)
-        : { found: [], queues: [] }
-      return { ...report, servers, redis: worstFirst([...findings, ...partly, ...found]), queues }
+      const { found = [], ...queues } = isWhole ? await examineQueues(names, server, context) : {}
+      return { ...report, servers, redis: worstFirst([...findings, ...partly, ...found]), ...queues }
     })
   } catch (error) {
     if (!isAboutConnecting(error)) throw error
@@ -106,18 +113,18 @@ async function examineQueues(
   names: readonly string[],
   server: Server,
   context: Context,
-): Promise<{ found: Finding[]; queues: Report['queues'] }> {
+): Promise<{ found?: Finding[] } & Pick<Report, 'queues'>> {
   try {
     const queues = await queuesThere(server, names)
     const examined = queues.map(async (queue) => ({
       queue: queue.name,
       findings: worstFirst(await examineQueue(queue, server, context)),
     }))
-    return { found: [], queues: await Promise.all(examined) }
+    return { queues: await Promise.all(examined) }
   } catch (error) {
     if (!isRefusal(error)) throw error
     const remedy = 'give their names: millhand doctor mail thumbnails; or allow SCAN to this user'
-    return { found: [finding('Rights', 'note', 'this user may not look for queues', remedy)], queues: [] }
+    return { found: [finding('Rights', 'note', 'this user may not look for queues', remedy)] }
   }
 }
 
@@ -132,7 +139,7 @@ async function examineQueue(queue: Queue, server: Server, { nowMs }: Context): P
           'is it right? millhand queues',
         ),
       ]
-    return queueFindings(await factsOf(queue, server, nowMs()))
+    return newerLayout(await layoutOf(queue)) ?? queueFindings(await factsOf(queue, server, nowMs()))
   } catch (error) {
     if (!isRefusal(error)) throw error
     return [
@@ -146,15 +153,19 @@ async function examineQueue(queue: Queue, server: Server, { nowMs }: Context): P
   }
 }
 
+async function layoutOf({ redis, name }: Queue): Promise<number | undefined> {
+  const layout = await redis.call('HGET', `${prefixOf(name)}config`, 'layout')
+  return layout === null ? undefined : Number(layout)
+}
+
 async function factsOf(queue: Queue, server: Server, nowMs: number): Promise<QueueFacts> {
   const { namespace, name } = partsOf(queue.name)
-  const [depth, workers, config, [lastBuried]] = await Promise.all([
+  const [depth, workers, maxLength, [lastBuried]] = await Promise.all([
     queue.depth(),
     queue.workers(),
-    server.redis.call('HMGET', `${prefixOf(queue.name)}config`, 'layout', 'maxLength'),
+    server.redis.call('HGET', `${prefixOf(queue.name)}config`, 'maxLength'),
     queue.jobs('buried', { limit: 1 }),
   ])
-  const [layout, maxLength] = (config as (string | null)[]).map((text) => (text ? Number(text) : undefined))
   const buriedAtMs = lastBuried?.buriedAtMs
   return {
     name,
@@ -162,8 +173,7 @@ async function factsOf(queue: Queue, server: Server, nowMs: number): Promise<Que
     option: namespace === server.namespace ? '' : ` --namespace ${namespace}`,
     depth,
     workers,
-    ...(layout !== undefined && { layout }),
-    ...(maxLength !== undefined && { maxLength }),
+    ...(maxLength !== null && { maxLength: Number(maxLength) }),
     ...(buriedAtMs !== undefined && { lastBuriedMs: Math.max(0, nowMs - buriedAtMs) }),
     ...(depth.vanishedAtMs !== undefined && { lastVanishedMs: Math.max(0, nowMs - depth.vanishedAtMs) }),
   }
@@ -177,12 +187,23 @@ function isRefusal(error: unknown): boolean {
   )
 }
 
-const allOf = ({ redis, queues }: Report): Finding[] => [
+/** Who is to log in stands in the address and is not repeated. */
+function redisCliText({ form, hosts, tls, primaryName }: RedisAddress): string {
+  const of = ({ host, port }: { host: string; port: number | string }) =>
+    `redis-cli -h ${host} -p ${port}${tls ? ' --tls --cacert ca.crt' : ''} --user USER --askpass`
+  const [first = { host: 'HOST', port: 'PORT' }] = hosts
+  if (form === 'server') return of(first)
+  const named = of({ host: 'HOST', port: 'PORT' })
+  if (form === 'cluster') return `${named}, of the server that is named, or of each`
+  return `${named}, of the primary, which redis-cli -h ${first.host} -p ${first.port} SENTINEL GET-MASTER-ADDR-BY-NAME ${primaryName} tells`
+}
+
+const allOf = ({ redis, queues = [] }: Report): Finding[] => [
   ...redis,
   ...queues.flatMap(({ findings }) => findings),
 ]
 
-function plain({ address, servers, redis, queues }: Report) {
+function plain({ address, servers, redis, queues = [] }: Report) {
   return {
     redis: { address, servers, findings: redis },
     queues: queues.map(({ queue, findings }) => ({ queue, ...partsOf(queue), findings })),
@@ -190,7 +211,7 @@ function plain({ address, servers, redis, queues }: Report) {
 }
 
 function pages(report: Report, paint: Paint): string {
-  const { queues } = report
+  const { queues = [], redis, redisCli } = report
   const rank = (findings: readonly Finding[]) => ({
     severity: worstFirst(findings)[0]?.severity ?? 'ok',
   })
@@ -199,10 +220,13 @@ function pages(report: Report, paint: Paint): string {
   )
   const fine = queues.filter(({ findings }) => findings.length === 0).map(({ queue }) => queue)
   return [
-    page(`Redis ${whatItIs(report)}`, report.redis, paint),
+    page(`Redis ${whatItIs(report)}`, redis, paint),
+    ...(report.servers.length > 0 && redis.some(({ remedy }) => remedy?.includes('redis-cli'))
+      ? [oneLine(`redis-cli here means ${redisCli}`)]
+      : []),
     ...bad.map(({ queue, findings }) => page(`Queue ${queue}`, findings, paint)),
     ...(fine.length > 0 ? [`${counted(fine.length, 'queue')} with nothing to mend: ${few(fine)}`] : []),
-    ...(queues.length === 0 && report.servers.length > 0 ? ['There is no queue.'] : []),
+    ...(report.queues?.length === 0 ? ['There is no queue.'] : []),
   ].join('\n\n')
 }
 

@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { type AttemptRecord, isJobId, type JobDetails, type Queue } from 'millhand/queue'
 import { CommandFailed, type Context } from '../context.ts'
 import { jsonDocument, manyLines } from '../printable.ts'
-import { queuesThere } from '../queues-there.ts'
+import { askEach, complainOf, queuesThere } from '../queues-there.ts'
 import {
   examples,
   type Server,
@@ -60,8 +60,8 @@ export function jobCommand(parent: Command, context: Context): void {
 
 async function find(id: string, name: string | undefined, server: Server): Promise<Found> {
   const queues = await queuesThere(server, name === undefined ? [] : [name])
-  const looked = await Promise.all(queues.map(async (queue) => ({ queue, job: await queue.job(id) })))
-  const found = looked.flatMap(({ queue, job }) => (job ? [{ queue, job }] : []))
+  const asked = await askEach(queues, async (queue) => ({ queue, job: await queue.job(id) }))
+  const found = asked.answers.flatMap(({ queue, job }) => (job ? [{ queue, job }] : []))
   const [first, ...others] = found
   if (first && others.length === 0) return first
   if (first) {
@@ -70,6 +70,7 @@ async function find(id: string, name: string | undefined, server: Server): Promi
       `there is a job ${id} in several queues (${where}): name the queue too, and its --namespace`,
     )
   }
+  complainOf(asked)
   const where = name === undefined ? `any of ${counted(queues.length, 'queue')}` : queues[0]?.name
   throw new CommandFailed(
     `job ${id} is not known in ${where}: it never was, or it ended longer ago than the queue remembers`,

@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import type { Depth, Queue } from 'millhand/queue'
 import type { Context } from '../context.ts'
 import { jsonDocument } from '../printable.ts'
-import { partsOf, queuesThere } from '../queues-there.ts'
+import { askEach, complainOf, partsOf, queuesThere } from '../queues-there.ts'
 import { examples, type ServerOptions, withJsonOption, withServer, withServerOptions } from '../server.ts'
 import { type Cell, table } from '../table.ts'
 import { durationText } from '../units.ts'
@@ -37,10 +37,12 @@ export function queuesCommand(parent: Command, context: Context): void {
     .action((names: string[], options: Options) =>
       withServer(options, context, async (server) => {
         const queues = await queuesThere(server, names)
-        const found = await Promise.all(queues.map(async (queue) => ({ queue, depth: await queue.depth() })))
+        const asked = await askEach(queues, async (queue) => ({ queue, depth: await queue.depth() }))
+        const found = asked.answers
         if (options.json) context.print(jsonDocument(found.map(plain)))
-        else if (found.length === 0) context.print('there is no queue yet')
-        else context.print(tableOf(found, context))
+        else if (queues.length === 0) context.print('there is no queue yet')
+        else if (found.length > 0) context.print(tableOf(found, context))
+        complainOf(asked)
       }),
     )
 }

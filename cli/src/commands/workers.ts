@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import type { Queue, WorkerEntry } from 'millhand/queue'
 import type { Context } from '../context.ts'
 import { jsonDocument } from '../printable.ts'
-import { partsOf, queuesThere } from '../queues-there.ts'
+import { askEach, complainOf, partsOf, queuesThere } from '../queues-there.ts'
 import { examples, type ServerOptions, withJsonOption, withServer, withServerOptions } from '../server.ts'
 import { type Cell, table } from '../table.ts'
 import { durationText } from '../units.ts'
@@ -33,11 +33,13 @@ export function workersCommand(parent: Command, context: Context): void {
     .action((names: string[], options: Options) =>
       withServer(options, context, async (server) => {
         const queues = await queuesThere(server, names)
-        const found = (await Promise.all(queues.map(workersOf))).flat()
+        const asked = await askEach(queues, workersOf)
+        const found = asked.answers.flat()
         if (options.json) context.print(jsonDocument(found.map(plain)))
         else if (found.length > 0) context.print(tableOf(found, context))
-        else
+        else if (asked.refused.length === 0)
           context.print(`no worker serves ${queues.length === 1 ? queues[0]?.name : 'any of these queues'}`)
+        complainOf(asked)
       }),
     )
 }

@@ -1,4 +1,5 @@
 // What a TaskQueue's status says, decided from what was observed. Pure.
+import { LAYOUT } from 'millhand/queue'
 import { conditionsOf, type Finding, hasTurned, isSame, turned } from '../resources/conditions.ts'
 import type { ObservedTaskQueue, TaskQueueStatus } from './observe.ts'
 import { redisSuitable } from './suitable.ts'
@@ -140,7 +141,7 @@ function counts({ redis, status }: ObservedTaskQueue, nowMs: number): Partial<Ta
   if (redis.kind !== 'open') return pick(status, ['layoutVersion', 'observedAt', 'jobs', 'vanishedEnqueues'])
   const { ready, delayed, due, busy, buried, oldestReadyMs, counts } = redis.view.depth
   return {
-    layoutVersion: 1,
+    layoutVersion: LAYOUT,
     observedAt: new Date(nowMs).toISOString(),
     jobs: { ready, busy, delayed: delayed - due, buried },
     ...(counts.vanished > 0 && { vanishedEnqueues: counts.vanished }),

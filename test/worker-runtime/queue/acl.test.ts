@@ -9,11 +9,16 @@ import {
   examineServer,
   newJob,
   openQueue,
+  prefixOf,
+  type Queue,
+  slotOf,
   stirredChannel,
 } from 'millhand/queue'
 import { loadScripts, type Verb } from '../../../worker-runtime/src/queue/scripts.ts'
 import { eventually } from '../../eventually.ts'
+import { ask, RedisCluster } from '../../redis-forms.ts'
 import { RedisServer } from '../../redis-server.ts'
+import { redis62, valkey } from '../../redis-versions.ts'
 import { startWorker, type WorkerProcess } from '../../worker-process.ts'
 
 const README = new URL('../../../worker-runtime/README.md', import.meta.url)
@@ -21,10 +26,12 @@ const TINY = fileURLToPath(new URL('../../tasks/tiny.ts', import.meta.url))
 const REFUSED = /^NOPERM|The user executing the script can't|ACL failure in script/
 
 const section = /<!-- acl -->([\s\S]*)<!-- \/acl -->/.exec(readFileSync(README, 'utf8'))?.[1] ?? ''
-const lines = [...section.matchAll(/^ACL SETUSER (\S+) (.*)$/gm)].map(([, user = '', rules = '']) => ({
+const all = [...section.matchAll(/^ACL SETUSER (\S+) (.*)$/gm)].map(([, user = '', rules = '']) => ({
   user,
   rules: rules.split(' '),
 }))
+/** The last three: what a producer needs to ask for more, and who asks a Sentinel. */
+const [lines, [replicated, fsync, atSentinel]] = [all.slice(0, -3), all.slice(-3)]
 
 type Role = 'producer' | 'worker' | 'operator' | 'viewer'
 const verbsOf: Record<Role, readonly Verb[]> = {
@@ -72,24 +79,40 @@ test('the README gives a line to each role, and to none a command that it does n
   }
 })
 
+/** What this user was refused so far; a refusal that nobody noticed is one too. */
+async function refusedBy(admin: Connection, user: string) {
+  const log = (await admin.call('ACL', 'LOG')) as unknown[][]
+  return log
+    .map((flat) => Object.fromEntries(flat.flatMap((each, i) => (i % 2 ? [] : [[each, flat[i + 1]]]))))
+    .filter(({ username }) => username === user)
+}
+
+const notConfig = ({ object }: Record<string, unknown>) => !/^config/.test(String(object))
+
+const startWorkerAt = (redisUrl: string) =>
+  startWorker({
+    redisUrl,
+    queues: ['mail'],
+    namespace: 'shop',
+    modules: [TINY],
+    isolation: 'Reuse',
+    slots: 2,
+  })
+
+const loginOf = (url: string, user: string) => url.replace('//', `//${user}:change-me@`)
+
 describe('on a server', () => {
   let server: RedisServer
   let admin: Connection
   const opened: { close(): void }[] = []
-  const urlOf = (user: string) => server.url.replace('//', `//${user}:change-me@`)
+  const urlOf = (user: string) => loginOf(server.url, user)
   const connectAs = (role: Role) => {
     const redis = connectRedis(urlOf(`shop-${role}`), { name: 'acl' })
     opened.push(redis)
     return redis
   }
   const queueAs = (role: Role, name = 'shop.mail') => openQueue(connectAs(role), name)
-  /** What this user was refused so far; a refusal that nobody noticed is one too. */
-  const refusedTo = async (user: string) => {
-    const log = (await admin.call('ACL', 'LOG')) as unknown[][]
-    return log
-      .map((flat) => Object.fromEntries(flat.flatMap((each, i) => (i % 2 ? [] : [[each, flat[i + 1]]]))))
-      .filter(({ username }) => username === user)
-  }
+  const refusedTo = (user: string) => refusedBy(admin, user)
   const refused = (call: Promise<unknown>) => expect(call).rejects.toThrow(REFUSED)
 
   beforeAll(async () => {
@@ -107,15 +130,7 @@ describe('on a server', () => {
     await server.remove()
   })
 
-  const startWorkerAs = (user: string) =>
-    startWorker({
-      redisUrl: urlOf(user),
-      queues: ['mail'],
-      namespace: 'shop',
-      modules: [TINY],
-      isolation: 'Reuse',
-      slots: 2,
-    })
+  const startWorkerAs = (user: string) => startWorkerAt(urlOf(user))
   const connectProducer = () => {
     const client = connect({ redis: urlOf('shop-producer'), namespace: 'shop' })
     opened.push(client)
@@ -148,9 +163,7 @@ describe('on a server', () => {
     expect(worker.lines.filter(({ level }) => level === 'error')).toEqual([])
     expect(await refusedTo('shop-producer')).toEqual([])
     // It asks how often the append-only file reaches the disk, and takes no for an answer.
-    expect((await refusedTo('shop-worker')).filter(({ object }) => !/^config/.test(String(object)))).toEqual(
-      [],
-    )
+    expect((await refusedTo('shop-worker')).filter(notConfig)).toEqual([])
   }, 60_000)
 
   /** Its heartbeat goes on: it was renewed since it started. */
@@ -200,7 +213,7 @@ describe('on a server', () => {
     const { findings } = await examineServer(redis, { nowMs: () => Date.now() })
     expect(findings.filter(({ severity }) => severity === 'warning' || severity === 'problem')).toEqual([])
     const refusals = await refusedTo('shop-operator')
-    expect(refusals.filter(({ object }) => !/^config/.test(String(object)))).toEqual([])
+    expect(refusals.filter(notConfig)).toEqual([])
   })
 
   test('one user that is both, for the Secret of a namespace', async () => {
@@ -229,7 +242,7 @@ describe('on a server', () => {
     await queue.workers()
     await examineServer(redis, { nowMs: () => Date.now() })
     const refusals = await refusedTo('shop-viewer')
-    expect(refusals.filter(({ object }) => !/^config/.test(String(object)))).toEqual([])
+    expect(refusals.filter(notConfig)).toEqual([])
 
     const before = await admin.call('HGETALL', 'mh:{shop.mail}:counts')
     await refused(queue.enqueue([newJob('task', 1)]))
@@ -286,3 +299,152 @@ describe('on a server', () => {
     },
   )
 })
+
+test.each([
+  ['Redis 6.2', redis62],
+  ['Valkey', valkey],
+])(
+  '%s knows the same lines',
+  async (_name, binary) => {
+    const server = await RedisServer.start({ binary: await binary() })
+    const admin = connectRedis(server.url)
+    try {
+      for (const { user, rules } of lines)
+        expect(await admin.call('ACL', 'SETUSER', user, ...rules)).toBe('OK')
+      const worker = await startWorkerAt(loginOf(server.url, 'shop-worker'))
+      const client = connect({ redis: loginOf(server.url, 'shop-producer'), namespace: 'shop' })
+      await (await client.queue('mail').enqueue('succeeds', {})).result({ timeoutMs: 30_000 })
+      client.close()
+      await worker.stop()
+      for (const [user, look] of [
+        ['shop-viewer', (queue: Queue) => queue.depth()],
+        ['shop-operator', (queue: Queue) => queue.configure(defaultSettings)],
+      ] as const) {
+        const redis = connectRedis(loginOf(server.url, user))
+        await look(openQueue(redis, 'shop.mail'))
+        redis.close()
+      }
+      for (const { user } of lines) expect((await refusedBy(admin, user)).filter(notConfig)).toEqual([])
+    } finally {
+      admin.close()
+      await server.remove()
+    }
+  },
+  120_000,
+)
+
+describe('durability', () => {
+  const enqueue = (server: RedisServer, durability: 'fsync' | 'replicated') => {
+    const client = connect({ redis: loginOf(server.url, 'shop-producer'), namespace: 'shop' })
+    return client
+      .queue('mail')
+      .enqueue('task', 1, { durability, id: durability })
+      .finally(() => client.close())
+  }
+  const refused = (rights: string) => ({
+    code: 'NOT_DURABLE',
+    message: expect.stringContaining(`this user may not ask for it: allow ${rights}`),
+  })
+
+  test('each of the lines for it allows it, and without them nothing is written and the right is named', async () => {
+    const binary = await valkey()
+    const server = await RedisServer.start({ binary })
+    const args = ['--replicaof', '127.0.0.1', String(server.port), '--repl-diskless-sync-delay', '0']
+    const replica = await RedisServer.start({ binary, args })
+    const admin = connectRedis(server.url)
+    try {
+      await eventually(async () => String(await admin.call('INFO', 'replication')).includes('state=online'))
+      const allow = ({ user = '', rules = [] as string[] } = {}) =>
+        admin.call('ACL', 'SETUSER', user, ...rules)
+      await allow(lines[0])
+      await expect(enqueue(server, 'fsync')).rejects.toMatchObject(refused('+waitaof'))
+      await expect(enqueue(server, 'replicated')).rejects.toMatchObject(refused('+wait and +role'))
+      await admin.call('ACL', 'SETUSER', 'shop-producer', '+role')
+      await expect(enqueue(server, 'replicated')).rejects.toMatchObject(refused('+wait and +role'))
+      await admin.call('ACL', 'SETUSER', 'shop-producer', '-role')
+      expect((await openQueue(admin, 'shop.mail').depth()).counts.enqueued).toBe(0)
+      await admin.call('ACL', 'LOG', 'RESET')
+      await allow(fsync)
+      expect((await enqueue(server, 'fsync')).enqueued).toBe('created')
+      await allow(replicated)
+      expect((await enqueue(server, 'replicated')).enqueued).toBe('created')
+      expect(await refusedBy(admin, 'shop-producer')).toEqual([])
+    } finally {
+      admin.close()
+      await Promise.all([server.remove(), replica.remove()])
+    }
+  }, 120_000)
+})
+
+test('behind Sentinels who ask: one line there, and it allows nothing else', async () => {
+  const server = await RedisServer.start()
+  const sentinel = await RedisServer.start({ sentinel: [`sentinel monitor jobs 127.0.0.1 ${server.port} 1`] })
+  const [admin, atServer] = [connectRedis(sentinel.url), connectRedis(server.url)]
+  const user = atSentinel?.user ?? ''
+  const name = `/jobs?sentinelUsername=${user}&sentinelPassword=change-me`
+  const urlOf = (login: string) =>
+    `${loginOf(sentinel.url, login).replace('redis:', 'redis+sentinel:')}${name}`
+  try {
+    for (const line of lines) await atServer.call('ACL', 'SETUSER', line.user, ...line.rules)
+    await admin.call('ACL', 'SETUSER', user, ...(atSentinel?.rules ?? []))
+    await admin.call('ACL', 'SETUSER', 'default', 'off')
+    const worker = await startWorkerAt(urlOf('shop-worker'))
+    const client = connect({ redis: urlOf('shop-producer'), namespace: 'shop' })
+    const job = await client.queue('mail').enqueue('succeeds', {})
+    await job.result({ timeoutMs: 30_000 })
+    client.close()
+    await worker.stop()
+    expect(await refusedBy(admin, user)).toEqual([])
+    const asUser = connectRedis(loginOf(sentinel.url, user))
+    for (const command of [
+      ['SENTINEL', 'REMOVE', 'jobs'],
+      ['SENTINEL', 'FAILOVER', 'jobs'],
+      ['SENTINEL', 'MASTERS'],
+      ['ACL', 'LIST'],
+      ['SHUTDOWN'],
+    ] as [string, ...string[]][])
+      await expect(asUser.call(...command)).rejects.toThrow(REFUSED)
+    asUser.close()
+  } finally {
+    admin.close()
+    atServer.close()
+    await Promise.all([server.remove(), sentinel.remove()])
+  }
+}, 60_000)
+
+test('in a Cluster: the lines at every server are enough, also while a slot moves', async () => {
+  const cluster = await RedisCluster.start()
+  try {
+    for (const server of cluster.servers)
+      for (const { user, rules } of lines) await ask(server, 'ACL', 'SETUSER', user, ...rules)
+    const worker = await startWorkerAt(loginOf(cluster.url, 'shop-worker'))
+    const client = connect({ redis: loginOf(cluster.url, 'shop-producer'), namespace: 'shop' })
+    const mail = client.queue('mail')
+    const jobs = [await mail.enqueue('succeeds', {})]
+    const moving = cluster.moveSlot(slotOf(prefixOf(mail.name)))
+    let isMoving = true
+    void moving.then(() => {
+      isMoving = false
+    })
+    do jobs.push(await mail.enqueue('succeeds', {}))
+    while (isMoving)
+    await moving
+    for (const job of jobs) await job.result({ timeoutMs: 30_000 })
+    client.close()
+    await worker.stop()
+    const viewer = connectRedis(loginOf(cluster.url, 'shop-viewer'))
+    expect((await openQueue(viewer, mail.name).depth()).counts.completed).toBe(jobs.length)
+    expect((await examineServer(viewer, { nowMs: () => Date.now() })).servers).toHaveLength(3)
+    viewer.close()
+    const operator = connectRedis(loginOf(cluster.url, 'shop-operator'))
+    expect(await openQueue(operator, mail.name).configure(defaultSettings)).toBe('configured')
+    operator.close()
+    for (const server of cluster.servers) {
+      const admin = connectRedis(server.url)
+      for (const { user } of lines) expect((await refusedBy(admin, user)).filter(notConfig)).toEqual([])
+      admin.close()
+    }
+  } finally {
+    await cluster.remove()
+  }
+}, 120_000)

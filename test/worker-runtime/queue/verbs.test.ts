@@ -6,7 +6,6 @@ import {
   type JobOptions,
   newJob,
   openQueue,
-  prefixOf,
   type Queue,
   QueueRefused,
   stirredChannel,
@@ -185,16 +184,6 @@ describe('an enqueue', () => {
     await settle('p:1', held ? [held] : [], 'completed')
     expect(await again('a')).toEqual(['completed'])
     expect((await queue.depth()).counts.enqueued).toBe(2)
-  })
-
-  test('meets a newer layout with a clear refusal', async () => {
-    await queue.configure({ ...defaultSettings, ownerUid: 'test' })
-    await redis.call('HSET', `${prefixOf(queue.name)}config`, 'layout', 99)
-    await expect(enqueue(1)).rejects.toMatchObject({
-      code: 'NEWER_LAYOUT',
-      message: expect.stringContaining('upgrade this program'),
-    })
-    await expect(register('p:1')).rejects.toMatchObject({ code: 'NEWER_LAYOUT' })
   })
 
   test('of a second owner of the name is refused', async () => {

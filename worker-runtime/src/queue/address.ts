@@ -27,8 +27,14 @@ const VARIABLES = {
 /** What an environment says of Redis; undefined where it says nothing. */
 export function accessFrom(env: Readonly<Record<string, string | undefined>>): RedisAccess | undefined {
   const url = env[VARIABLES.url]
-  if (!url) return undefined
-  return { url, ca: env[VARIABLES.ca], cert: env[VARIABLES.cert], key: env[VARIABLES.key] }
+  return url ? { url, ...certificatesFrom(env) } : undefined
+}
+
+/** What goes with a URL that comes from elsewhere. */
+export function certificatesFrom(
+  env: Readonly<Record<string, string | undefined>>,
+): Omit<RedisAccess, 'url'> {
+  return { ca: env[VARIABLES.ca], cert: env[VARIABLES.cert], key: env[VARIABLES.key] }
 }
 
 /** The same, the other way round. */

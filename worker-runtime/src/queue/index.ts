@@ -5,6 +5,7 @@ export {
   accessFrom,
   accessVariables,
   addressText,
+  certificatesFrom,
   type HostPort,
   hostPortText,
   parseAddress,

@@ -97,8 +97,8 @@ export const keys: readonly Key[] = [
   {
     name: 'config',
     type: 'HASH',
-    holds: 'the settings of the TaskQueue, owner uid, layout; and paused, which people write',
-    writtenBy: 'configure, pause',
+    holds: 'the layout; the settings of the TaskQueue, owner uid; and paused, which people write',
+    writtenBy: 'configure, pause; the layout also by enqueue',
   },
   {
     name: 'done:<id>',

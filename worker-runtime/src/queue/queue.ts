@@ -15,7 +15,7 @@ import {
 } from './depth.ts'
 import { checkedQueueName, prefixOf } from './keys.ts'
 import { loadScripts, run, runThen, type Scripts, type Verb } from './scripts.ts'
-import type { QueueSettings } from './settings.ts'
+import { LAYOUT, type QueueSettings } from './settings.ts'
 
 /** Redis did what was asked of it, and the answer is no: `code` says which rule, the message how to go on. */
 export class QueueRefused extends Error {
@@ -366,25 +366,27 @@ export class Queue {
     )
     const count = Number(Array.isArray(confirmed) ? confirmed[0] : confirmed)
     if (count >= 1) return answer
-    const who = durability === 'fsync' ? 'the disk of the primary' : 'a replica'
-    throw new RedisUnavailable(`${who} did not confirm within ${CONFIRM_MS} ms`, { maybeDone: true })
+    throw new RedisUnavailable(`${confirmer(durability)} did not confirm within ${CONFIRM_MS} ms`, {
+      maybeDone: true,
+    })
   }
 
-  /** Before anything is written: whether this server can promise that at all. */
+  /** Before anything is written: whether this server can promise that at all, and this user may ask for it. */
   async #checkDurability(durability: Confirmed): Promise<void> {
-    const key: Command = ['EXISTS', `${this.#prefix}config`]
-    if (durability === 'fsync') {
-      await this.redis.callThen(CONFIRM_MS, key, confirmation(durability, 1)).catch((error) => {
-        throw notDurable(error, this.name)
+    const ask = (command: Command) =>
+      this.redis.callThen(CONFIRM_MS, ['EXISTS', `${this.#prefix}config`], command).catch((error) => {
+        throw notDurable(error, durability, this.name)
       })
+    if (durability === 'fsync') {
+      await ask(confirmation(durability, 1))
       return
     }
-    const [, role] = await this.redis.callThen(CONFIRM_MS, key, ['ROLE'])
+    const [[, role]] = await Promise.all([ask(['ROLE']), ask(confirmation(durability, 1))])
     const replicas = (role as [string, number, unknown[]])[2]
     if (Array.isArray(replicas) && replicas.length > 0) return
     throw new QueueRefused(
       'NOT_DURABLE',
-      `${this.name}: durability replicated needs a replica, and this Redis has none`,
+      `${this.name}: durability replicated cannot be had: it needs a replica, and this Redis has none`,
     )
   }
 
@@ -409,14 +411,22 @@ const CONFIRM_MS = 5_000
 const confirmation = (durability: Confirmed, withinMs: number): Command =>
   durability === 'fsync' ? ['WAITAOF', 1, 0, withinMs] : ['WAIT', 1, withinMs]
 
-function notDurable(error: Error, queue: string): Error {
+const confirmer = (durability: Confirmed): string =>
+  durability === 'fsync' ? 'the disk of the primary (never, where appendfsync is no)' : 'a replica'
+
+function notDurable(error: Error, durability: Confirmed, queue: string): Error {
   if (error instanceof RedisUnavailable) return error
-  const why = /unknown command/i.test(error.message)
-    ? 'this server is older: it needs Redis 7.2 or Valkey'
-    : /appendonly/.test(error.message)
-      ? 'this server keeps no append-only file: set appendonly yes'
-      : error.message
-  return new QueueRefused('NOT_DURABLE', `${queue}: durability fsync cannot be had: ${why}`)
+  const why = whyNotDurable(error.message, durability)
+  return new QueueRefused('NOT_DURABLE', `${queue}: durability ${durability} cannot be had: ${why}`)
+}
+
+function whyNotDurable(said: string, durability: Confirmed): string {
+  if (/^NOPERM.* run the '(wait|waitaof|role)'/.test(said))
+    return `this user may not ask for it: allow ${durability === 'fsync' ? '+waitaof' : '+wait and +role'}`
+  if (durability === 'fsync' && /unknown command/i.test(said))
+    return 'this server is older: it needs Redis 7.2 or Valkey'
+  if (/appendonly/.test(said)) return 'this server keeps no append-only file: set appendonly yes'
+  return said
 }
 
 function claimOf(id = '', entry = '', envelope = ''): Claim {
@@ -440,7 +450,7 @@ function refusalOf(error: unknown, queue: string): unknown {
   if (code === 'NEWLAYOUT')
     return new QueueRefused(
       'NEWER_LAYOUT',
-      `queue ${queue} was written by a newer Millhand (layout ${first}): upgrade this program`,
+      `queue ${queue} was written by a newer Millhand (its layout is ${first}, this program knows ${LAYOUT}): upgrade this program`,
     )
   if (error.message.includes('OOM '))
     return new QueueRefused(

@@ -45,7 +45,7 @@ export function loadScripts(clock = "redis.call('TIME')"): Scripts {
     `local DEFAULTS = { ${luaFields()} }\n` +
     `local LAYOUT, LEASE_MS, RENEW_MS = ${LAYOUT}, ${LEASE_MS}, ${RENEW_MS}\n`
   const script = (verb: Verb): Script => {
-    const source = constants + withWhatItUses(read(verb), shared)
+    const source = constants + withWhatItUses(guarded(read(verb)), shared)
     return { source, sha: createHash('sha1').update(source).digest('hex') }
   }
   return Object.fromEntries(VERBS.map((verb) => [verb, script(verb)])) as unknown as Scripts
@@ -93,6 +93,12 @@ async function evaluated<T>(
 
 function read(name: string): string {
   return readFileSync(new URL(`./scripts/${name}.lua`, import.meta.url), 'utf8')
+}
+
+/** Verbs that read the settings anyway look at the layout there; the others ask for it. */
+function guarded(verb: string): string {
+  if (verb.includes('newer_layout(')) return verb
+  return `local newer = newer_layout(redis.call('HGET', Q .. 'config', 'layout'))\nif newer then return newer end\n${verb}`
 }
 
 /** Redis makes all functions of a script anew at each call, so a verb gets only those of the shared ones that it names. */

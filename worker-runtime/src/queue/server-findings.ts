@@ -140,210 +140,180 @@ export const isAtLeast = (severity: Severity, least: Severity): boolean =>
 export const serverText = ({ product, version }: ServerFacts): string =>
   `${product} ${version ?? 'of an unknown version'}`
 
+type Judged = Omit<ServerFinding, 'check' | 'server'>
+type Judge = (facts: ServerFacts, judging: Judging) => Judged | undefined
+
+const OF_AWAY: [Check, Judge][] = [['Connection', away]]
+const OF_SILENT: [Check, Judge][] = [
+  ['Rights', silent],
+  ['Clock', clock],
+]
+const OF_OTHERS: [Check, Judge][] = [
+  ['Version', version],
+  ['Role', role],
+  ['Cluster', cluster],
+  ['Eviction', eviction],
+  ['Memory', memory],
+  ['Fragmentation', fragmentation],
+  ['Persistence', persistence],
+  ['Replicas', replicas],
+  ['Clients', clients],
+  ['Clock', clock],
+]
+
 function judgeServer(facts: ServerFacts, judging: Judging): ServerFinding[] {
-  if (facts.isAway)
-    return [
-      finding('Connection', 'problem', 'this server of the Cluster does not answer', {
-        remedy: 'look at it, or wait for its replica to take over: redis-cli CLUSTER NODES',
-      }),
-    ]
-  if (facts.isSilent)
-    return [
-      finding('Rights', 'note', 'what the server is and how it is set is not known: it refuses INFO', {
-        remedy: 'allow it to this user: redis-cli ACL SETUSER <user> +info',
-      }),
-      ...present([clock(facts, judging)]),
-    ]
-  return present([
-    version(facts),
-    role(facts),
-    cluster(facts, judging),
-    eviction(facts),
-    memory(facts, judging),
-    fragmentation(facts),
-    persistence(facts),
-    replicas(facts, judging),
-    clients(facts, judging),
-    clock(facts, judging),
-  ])
-}
-
-function version(facts: ServerFacts): ServerFinding {
-  const { product, version: known } = facts
-  if (known === undefined) return finding('Version', 'note', `which version of ${product} it is is not known`)
-  const [major = 0, minor = 0] = known.split('.').map(Number)
-  const [leastMajor, leastMinor] = product === 'Valkey' ? [7, 2] : [6, 2]
-  if (major > leastMajor || (major === leastMajor && minor >= leastMinor))
-    return finding('Version', 'ok', serverText(facts))
-  return finding('Version', 'problem', `${serverText(facts)} is too old: scripts of Millhand fail on it`, {
-    remedy: 'upgrade it to Redis 6.2 or Valkey 7.2, or newer',
+  const judges = facts.isAway ? OF_AWAY : facts.isSilent ? OF_SILENT : OF_OTHERS
+  return judges.flatMap(([check, judge]) => {
+    const found = judge(facts, judging)
+    return found ? [{ check, ...found }] : []
   })
 }
 
-function role({ isReplica }: ServerFacts): ServerFinding | undefined {
-  if (!isReplica) return undefined
-  return finding('Role', 'problem', 'this server is a replica: it refuses everything that writes', {
-    remedy:
-      'give the address of the primary, or that of the Sentinels, which know it: redis+sentinel://host:26379,host/name',
-  })
-}
-
-function cluster({ isCluster, cluster }: ServerFacts, { form }: Judging): ServerFinding | undefined {
-  if (!isCluster) return undefined
-  if (form !== 'cluster')
-    return finding(
-      'Cluster',
-      'problem',
-      'this is one server of a Cluster, and queues of the others cannot be reached',
-      {
-        remedy:
-          'write the address like redis+cluster://host:6379,host; rediss+cluster where there is rediss now',
-      },
-    )
-  if (!cluster) return finding('Cluster', 'note', 'whether the Cluster is whole is not known')
-  const { isOk, assignedSlots, failedSlots, suspectSlots } = cluster
-  const lost = Math.max(SLOTS - assignedSlots, failedSlots)
-  if (!isOk || lost > 0)
-    return finding(
-      'Cluster',
-      'problem',
-      lost > 0
-        ? `${lost} of ${SLOTS} slots of the Cluster are served by nobody: queues in them stand still`
-        : 'the Cluster says that it does not serve',
-      {
-        remedy:
-          'see which server is missing: redis-cli CLUSTER NODES; where no server has the slots: redis-cli --cluster fix <host:port of a server>',
-      },
-    )
-  if (suspectSlots > 0)
-    return finding('Cluster', 'warning', `servers of ${suspectSlots} slots of the Cluster do not answer it`, {
-      remedy: 'see which: redis-cli CLUSTER NODES',
-    })
-  return finding('Cluster', 'ok', 'all slots of the Cluster are served')
-}
-
-function eviction({ evictionPolicy, maxBytes, evictedKeys = 0 }: ServerFacts): ServerFinding {
-  const remedy = `set it to noeviction: ${setting('maxmemory-policy', 'noeviction')}`
-  if (evictionPolicy === undefined)
-    return finding('Eviction', 'note', 'what the server drops when its memory is full is not known', {
-      remedy,
-    })
-  if (evictionPolicy === 'noeviction')
-    return finding('Eviction', 'ok', 'maxmemory-policy is noeviction: nothing is dropped')
-  if (maxBytes === 0)
-    return finding(
-      'Eviction',
-      'note',
-      `maxmemory-policy is ${evictionPolicy}, but maxmemory is not set: nothing is dropped now`,
-      { remedy },
-    )
-  const so = evictedKeys > 0 ? `; it has dropped ${evictedKeys} keys since it started` : ''
-  if (evictionPolicy.startsWith('volatile'))
-    return finding(
-      'Eviction',
-      'warning',
-      `maxmemory-policy is ${evictionPolicy}: when memory is full, results are dropped before their time${so}`,
-      { remedy },
-    )
-  return finding(
-    'Eviction',
-    'problem',
-    `maxmemory-policy is ${evictionPolicy}: when memory is full, jobs are dropped${so}`,
-    { remedy },
+function away(): Judged {
+  return problem(
+    'this server of the Cluster does not answer',
+    'look at it, or wait for its replica to take over: redis-cli CLUSTER NODES',
   )
 }
 
-function memory(facts: ServerFacts, { before }: Judging): ServerFinding {
+function silent(): Judged {
+  return note(
+    'what the server is and how it is set is not known: it refuses INFO',
+    'allow it to this user: redis-cli ACL SETUSER <user> +info',
+  )
+}
+
+function version(facts: ServerFacts): Judged {
+  const { product, version: known } = facts
+  if (known === undefined) return note(`which version of ${product} it is is not known`)
+  const [major = 0, minor = 0] = known.split('.').map(Number)
+  const [leastMajor, leastMinor] = product === 'Valkey' ? [7, 2] : [6, 2]
+  if (major > leastMajor || (major === leastMajor && minor >= leastMinor)) return ok(serverText(facts))
+  return problem(
+    `${serverText(facts)} is too old: scripts of Millhand fail on it`,
+    'upgrade it to Redis 6.2 or Valkey 7.2, or newer',
+  )
+}
+
+function role({ isReplica }: ServerFacts): Judged | undefined {
+  if (!isReplica) return undefined
+  return problem(
+    'this server is a replica: it refuses everything that writes',
+    'give the address of the primary, or that of the Sentinels, which know it: redis+sentinel://host:26379,host/name',
+  )
+}
+
+function cluster({ isCluster, cluster }: ServerFacts, { form }: Judging): Judged | undefined {
+  if (!isCluster) return undefined
+  if (form !== 'cluster')
+    return problem(
+      'this is one server of a Cluster, and queues of the others cannot be reached',
+      'write the address like redis+cluster://host:6379,host; rediss+cluster where there is rediss now',
+    )
+  if (!cluster) return note('whether the Cluster is whole is not known')
+  const { isOk, assignedSlots, failedSlots, suspectSlots } = cluster
+  const lost = Math.max(SLOTS - assignedSlots, failedSlots)
+  if (!isOk || lost > 0)
+    return problem(
+      lost > 0
+        ? `${lost} of ${SLOTS} slots of the Cluster are served by nobody: queues in them stand still`
+        : 'the Cluster says that it does not serve',
+      'see which server is missing: redis-cli CLUSTER NODES; where no server has the slots: redis-cli --cluster fix <host:port of a server>',
+    )
+  if (suspectSlots > 0)
+    return warning(
+      `servers of ${suspectSlots} slots of the Cluster do not answer it`,
+      'see which: redis-cli CLUSTER NODES',
+    )
+  return ok('all slots of the Cluster are served')
+}
+
+function eviction({ evictionPolicy, maxBytes, evictedKeys = 0 }: ServerFacts): Judged {
+  const remedy = `set it to noeviction: ${setting('maxmemory-policy', 'noeviction')}`
+  if (evictionPolicy === undefined)
+    return note('what the server drops when its memory is full is not known', remedy)
+  if (evictionPolicy === 'noeviction') return ok('maxmemory-policy is noeviction: nothing is dropped')
+  if (maxBytes === 0)
+    return note(
+      `maxmemory-policy is ${evictionPolicy}, but maxmemory is not set: nothing is dropped now`,
+      remedy,
+    )
+  const so = evictedKeys > 0 ? `; it has dropped ${evictedKeys} keys since it started` : ''
+  if (evictionPolicy.startsWith('volatile'))
+    return warning(
+      `maxmemory-policy is ${evictionPolicy}: when memory is full, results are dropped before their time${so}`,
+      remedy,
+    )
+  return problem(`maxmemory-policy is ${evictionPolicy}: when memory is full, jobs are dropped${so}`, remedy)
+}
+
+function memory(facts: ServerFacts, { before }: Judging): Judged {
   const { usedBytes, maxBytes, residentBytes, machineBytes } = facts
   const isLimited = maxBytes !== undefined && maxBytes > 0
   const used = isLimited ? usedBytes : residentBytes
   const whole = isLimited ? maxBytes : machineBytes
   if (used === undefined || !whole)
-    return finding('Memory', 'note', 'how much memory is left is not known', {
-      remedy: 'watch it where the server is run',
-    })
+    return note('how much memory is left is not known', 'watch it where the server is run')
   const what = isLimited ? 'maxmemory' : 'the memory of its machine'
   const text = `${percent(used / whole)} of ${what} is used (${sizeText(used)} of ${sizeText(whole)})`
   const severity = severityOf(used / whole, before('Memory'))
   const less = 'add workers so that jobs are done, or keep less (spec.retention of the TaskQueues)'
   if (severity !== 'ok')
-    return finding(
-      'Memory',
+    return judged(
       severity,
       `${text}; when it is full, ${isLimited ? 'nothing can be enqueued' : 'the server is killed'}`,
-      {
-        remedy: isLimited
-          ? `${less}; or where its machine has room, raise maxmemory: ${setting('maxmemory', megabytes(1.5 * whole))}`
-          : `${less}; or give the server more memory`,
-      },
+      isLimited
+        ? `${less}; or where its machine has room, raise maxmemory: ${setting('maxmemory', megabytes(1.5 * whole))}`
+        : `${less}; or give the server more memory`,
     )
   if (maxBytes === 0)
-    return finding(
-      'Memory',
-      'note',
+    return note(
       `maxmemory is not set: without room the server is killed, where it could refuse jobs; ${text}`,
-      {
-        remedy: `set maxmemory to three quarters of what its machine or container has, like ${setting('maxmemory', '3gb')}`,
-      },
+      `set maxmemory to three quarters of what its machine or container has, like ${setting('maxmemory', '3gb')}`,
     )
-  return finding('Memory', 'ok', text)
+  return ok(text)
 }
 
 /** Small servers always look fragmented. */
-function fragmentation({ usedBytes, residentBytes }: ServerFacts): ServerFinding | undefined {
+function fragmentation({ usedBytes, residentBytes }: ServerFacts): Judged | undefined {
   if (usedBytes === undefined || residentBytes === undefined) return undefined
   if (residentBytes < 3 * usedBytes || residentBytes - usedBytes < GIB) return undefined
-  return finding(
-    'Fragmentation',
-    'warning',
+  return warning(
     `the server takes ${sizeText(residentBytes)} of its machine for ${sizeText(usedBytes)} of data`,
-    { remedy: `let it tidy up: ${setting('activedefrag', 'yes')}; or restart it` },
+    `let it tidy up: ${setting('activedefrag', 'yes')}; or restart it`,
   )
 }
 
-function persistence(facts: ServerFacts): ServerFinding {
+function persistence(facts: ServerFacts): Judged {
   const { hasAppendFile, isAppendFileBroken, isSnapshotBroken } = facts
   if (isAppendFileBroken || isSnapshotBroken)
-    return finding(
-      'Persistence',
-      'problem',
+    return problem(
       isAppendFileBroken
         ? 'the server cannot write its append-only file, and refuses jobs or will lose them'
         : 'the last snapshot failed; the server may refuse everything that writes until one succeeds',
-      { remedy: 'see its log and whether its disk is full: df -h in its data folder; then redis-cli BGSAVE' },
+      'see its log and whether its disk is full: df -h in its data folder; then redis-cli BGSAVE',
     )
-  if (hasAppendFile === undefined)
-    return finding('Persistence', 'note', 'whether the server keeps its data on disk is not known')
+  if (hasAppendFile === undefined) return note('whether the server keeps its data on disk is not known')
   return hasAppendFile ? appendFile(facts) : noAppendFile(facts)
 }
 
-function appendFile({ appendFsync }: ServerFacts): ServerFinding {
+function appendFile({ appendFsync }: ServerFacts): Judged {
   switch (appendFsync) {
     case 'always':
-      return finding('Persistence', 'ok', 'every write is on disk before it is answered (appendfsync always)')
+      return ok('every write is on disk before it is answered (appendfsync always)')
     case 'everysec':
-      return finding(
-        'Persistence',
-        'ok',
-        'a server that dies loses a second of writes at most (appendfsync everysec)',
-      )
+      return ok('a server that dies loses a second of writes at most (appendfsync everysec)')
     case 'no':
-      return finding(
-        'Persistence',
-        'warning',
+      return warning(
         'a machine that dies loses what its system has not yet written, often half a minute (appendfsync no)',
-        { remedy: `set it to everysec: ${setting('appendfsync', 'everysec')}` },
+        `set it to everysec: ${setting('appendfsync', 'everysec')}`,
       )
     case undefined:
-      return finding(
-        'Persistence',
-        'ok',
-        'appendonly is on; how often it reaches the disk is not known, because this user may not ask CONFIG GET',
-      )
+      return ok('appendonly is on; how often it reaches the disk is not known, because CONFIG GET is refused')
   }
 }
 
-function noAppendFile({ takesSnapshots, replicas }: ServerFacts): ServerFinding {
+function noAppendFile({ takesSnapshots, replicas }: ServerFacts): Judged {
   const remedy = `set appendonly: ${setting('appendonly', 'yes')}`
   const lost =
     takesSnapshots === false
@@ -352,72 +322,67 @@ function noAppendFile({ takesSnapshots, replicas }: ServerFacts): ServerFinding 
         ? 'appendonly is off: when the server dies, jobs since its last snapshot are lost'
         : 'appendonly is off: when the server dies, jobs since its last snapshot are lost, all where it takes none'
   if ((replicas ?? []).some(({ isOnline }) => isOnline))
-    return finding('Persistence', 'note', `${lost}, unless a replica takes over`, { remedy })
-  return finding('Persistence', 'warning', lost, { remedy })
+    return note(`${lost}, unless a replica takes over`, remedy)
+  return warning(lost, remedy)
 }
 
 function replicas(
   { isReplica, replicas: known, leastReplicas = 0, isCluster }: ServerFacts,
   { form, before }: Judging,
-): ServerFinding | undefined {
+): Judged | undefined {
   if (isReplica) return undefined
-  if (!known) return finding('Replicas', 'note', 'whether the server has replicas is not known')
+  if (!known) return note('whether the server has replicas is not known')
   const longest = before('Replicas') === 'ok' ? LONGEST_LAG_S : 0.8 * LONGEST_LAG_S
   const inStep = known.filter(({ isOnline, lagS }) => isOnline && (lagS ?? 0) <= longest)
-  const numbers = `${inStep.length} of ${known.length} replicas in step`
+  const numbers = inStepText(inStep.length, known.length)
   if (inStep.length < leastReplicas)
-    return finding(
-      'Replicas',
-      'problem',
-      `the server refuses everything that writes: ${numbers}, and min-replicas-to-write is ${leastReplicas}`,
-      {
-        remedy: `bring replicas back (redis-cli INFO replication shows them); until then: ${setting('min-replicas-to-write', String(inStep.length))}`,
-      },
+    return problem(
+      `the server refuses everything that writes: ${numbers}, and min-replicas-to-write asks for ${leastReplicas}`,
+      `bring replicas back (redis-cli INFO replication shows them); until then: ${setting('min-replicas-to-write', String(inStep.length))}`,
     )
   if (known.length === 0 && (form === 'sentinel' || isCluster))
-    return finding('Replicas', 'warning', 'there is no replica that could take over', {
-      remedy: 'start one: redis-server --replicaof <host of this server> <port>',
-    })
-  if (known.length === 0) return finding('Replicas', 'ok', 'no replica: while the server is away, work waits')
-  if (inStep.length === known.length)
-    return finding('Replicas', 'ok', `${counted(known.length, 'replica')}, in step`)
+    return warning(
+      'there is no replica that could take over',
+      'start one: redis-server --replicaof <host of this server> <port>',
+    )
+  if (known.length === 0) return ok('no replica: while the server is away, work waits')
+  if (inStep.length === known.length) return ok(`${counted(known.length, 'replica')}, in step`)
   const slowest = Math.max(0, ...known.map(({ lagS }) => lagS ?? 0))
-  const behind = slowest > longest ? `, the last of them was heard ${slowest} s ago` : ''
-  return finding(
-    'Replicas',
-    'warning',
-    `only ${numbers}${behind}: a failover may lose what the new primary has not yet got`,
-    { remedy: 'see which and why: redis-cli INFO replication, then the log of that replica' },
+  const behind = slowest > longest ? ` (last heard from ${slowest} s ago)` : ''
+  return warning(
+    `${numbers}${behind}: a failover may lose what the new primary has not yet got`,
+    'see which and why: redis-cli INFO replication, then the log of that replica',
   )
 }
 
-function clients({ clients: connected, maxClients }: ServerFacts, { before }: Judging): ServerFinding {
-  if (connected === undefined || !maxClients)
-    return finding('Clients', 'ok', 'how many connections are left is not known')
+function inStepText(inStep: number, all: number): string {
+  if (all === 0) return 'no replica is connected'
+  if (inStep === all) return `${counted(all, 'replica')} in step`
+  if (inStep === 0) return all === 1 ? 'its replica is not in step' : `none of ${all} replicas is in step`
+  return `only ${inStep} of ${all} replicas in step`
+}
+
+function clients({ clients: connected, maxClients }: ServerFacts, { before }: Judging): Judged {
+  if (connected === undefined || !maxClients) return ok('how many connections are left is not known')
   const text = `${connected} of ${maxClients} connections are used`
   const severity = severityOf(connected / maxClients, before('Clients'))
-  if (severity === 'ok') return finding('Clients', 'ok', text)
-  return finding(
-    'Clients',
+  if (severity === 'ok') return ok(text)
+  return judged(
     severity,
     `${text}; when all are, new workers and clients are refused (a worker takes three)`,
-    {
-      remedy: `see whose they are: redis-cli CLIENT LIST; or allow more: ${setting('maxclients', String(2 * maxClients))}`,
-    },
+    `see whose they are: redis-cli CLIENT LIST; or allow more: ${setting('maxclients', String(2 * maxClients))}`,
   )
 }
 
-function clock({ clock: known }: ServerFacts, { before }: Judging): ServerFinding | undefined {
+function clock({ clock: known }: ServerFacts, { before }: Judging): Judged | undefined {
   if (!known) return undefined
   const sure = Math.max(0, Math.abs(known.aheadMs) - known.uncertainMs)
   const isSkewed = sure > (before('Clock') === 'ok' ? LARGEST_SKEW_MS : 0.8 * LARGEST_SKEW_MS)
-  if (!isSkewed) return finding('Clock', 'ok', 'the clocks of the server and of the machine that asks agree')
+  if (!isSkewed) return ok('the clocks of the server and of the machine that asks agree')
   const side = known.aheadMs > 0 ? 'ahead of' : 'behind'
-  return finding(
-    'Clock',
-    'warning',
+  return warning(
     `the server's clock is ${secondsText(sure)} ${side} that of the machine that asks. Heartbeats, delays and retries use the server's alone and are right; jobs that such a machine enqueues for a time of day, and ages that it shows, are off by as much`,
-    { remedy: 'let both machines set their clocks by NTP: chronyc tracking, or timedatectl' },
+    'let both machines set their clocks by NTP: chronyc tracking, or timedatectl',
   )
 }
 
@@ -429,21 +394,18 @@ function clocksBetween(servers: readonly ServerFacts[]): ServerFinding[] {
   const earliest = Math.min(...clocks.map(({ aheadMs, uncertainMs }) => aheadMs + uncertainMs))
   if (latest - earliest <= LARGEST_SKEW_MS) return []
   const text = `the clocks of the servers differ by ${secondsText(latest - earliest)}: a queue that moves to another one takes this as a jump of time, and delayed jobs start so much earlier or later`
-  return [
-    finding('Clock', 'warning', text, {
-      remedy: 'let all servers set their clocks by NTP: chronyc tracking, or timedatectl',
-    }),
-  ]
+  const remedy = 'let all servers set their clocks by NTP: chronyc tracking, or timedatectl'
+  return [{ check: 'Clock', ...warning(text, remedy) }]
 }
 
-function finding(
-  check: Check,
-  severity: Severity,
-  message: string,
-  more: { remedy?: string } = {},
-): ServerFinding {
-  return { check, severity, message, ...more }
+function judged(severity: Severity, message: string, remedy?: string): Judged {
+  return { severity, message, ...(remedy !== undefined && { remedy }) }
 }
+
+const ok = (message: string) => judged('ok', message)
+const note = (message: string, remedy?: string) => judged('note', message, remedy)
+const warning = (message: string, remedy: string) => judged('warning', message, remedy)
+const problem = (message: string, remedy: string) => judged('problem', message, remedy)
 
 /** What was bad is good again only when it is so by a margin. */
 function severityOf(share: number, before: Severity): Severity {
@@ -453,11 +415,7 @@ function severityOf(share: number, before: Severity): Severity {
 }
 
 function setting(name: string, value: string): string {
-  return `redis-cli CONFIG SET ${name} ${value}, then redis-cli CONFIG REWRITE; of a managed service, in its parameters`
-}
-
-function present<T>(values: readonly (T | undefined)[]): T[] {
-  return values.filter((value) => value !== undefined)
+  return `redis-cli CONFIG SET ${name} ${value}, then redis-cli CONFIG REWRITE (a managed service has it among its parameters)`
 }
 
 const percent = (share: number): string => `${Math.round(share * 100)} %`

@@ -6,7 +6,8 @@
 local config = Q .. 'config'
 even_when_full()
 local owner, layout = unpack(redis.call('HMGET', config, 'ownerUid', 'layout'))
-if layout and tonumber(layout) > LAYOUT then return redis.error_reply('NEWLAYOUT ' .. layout) end
+local newer = newer_layout(layout)
+if newer then return newer end
 if owner and owner ~= ARGV[1] then return 'name-taken' end
 redis.call('HSET', config, 'ownerUid', ARGV[1], 'layout', LAYOUT)
 for i = 2, #ARGV, 2 do

@@ -6,7 +6,8 @@
 -- returns  how many were ever enqueued, then per job that was known already two: its place from 0, its state; or an error that names
 --          the limit
 local set = settings('maxLength', 'maxPayloadBytes', 'maxBusy', 'suspended', 'paused', 'layout')
-if set.layout and set.layout > LAYOUT then return redis.error_reply('NEWLAYOUT ' .. set.layout) end
+local newer = newer_layout(set.layout)
+if newer then return newer end
 local jobs = (#ARGV - 1) / 3
 for i = 3, #ARGV, 3 do
   if #ARGV[i] > set.maxPayloadBytes then return redis.error_reply('PAYLOADTOOLARGE ' .. #ARGV[i] .. ' ' .. set.maxPayloadBytes .. ' ' .. ARGV[i - 2]) end
@@ -24,6 +25,8 @@ if waiting + jobs > set.maxLength then
   if new > 0 and waiting + new > set.maxLength then return redis.error_reply('QUEUEFULL ' .. waiting .. ' ' .. set.maxLength) end
 end
 
+-- A queue that nobody declared has a layout too: that of its first job.
+if not set.layout then redis.call('HSET', Q .. 'config', 'layout', LAYOUT) end
 local now = now_ms()
 local job_key, head, due, lane = Q .. 'job:', nil, nil, nil
 local known, ready, delayed = {}, {}, {}

@@ -4,7 +4,8 @@
 -- returns  {timeout of an attempt in ms, names of workers to reap, the counters enqueued, claimed, vanished}
 -- Safe to run twice: writes the same entry again.
 local set = settings()
-if set.layout and set.layout > LAYOUT then return redis.error_reply('NEWLAYOUT ' .. set.layout) end
+local newer = newer_layout(set.layout)
+if newer then return newer end
 local me, uid = ARGV[1], ARGV[2]
 even_when_full()
 local now = now_ms()

@@ -9,10 +9,13 @@
 -- found by resync.
 local MAX_BYTES, MAX_PROMOTED, MAX_LOOKED_AT = 4 * 1024 * 1024, 100, 2000
 local me, seq, want = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local set = settings('completedMaxAgeMs', 'completedMaxCount', 'maxBusy', 'suspended', 'paused', 'layout')
+local newer = newer_layout(set.layout)
+if newer then return newer end
 even_when_full()
 if tonumber(redis.call('ZSCORE', Q .. 'workers', me) or 0) == 0 then return { 'dead', -1, {}, {} } end
 math.randomseed(tonumber(ARGV[4]))
-local now, set = now_ms(), settings('completedMaxAgeMs', 'completedMaxCount', 'maxBusy', 'suspended', 'paused')
+local now = now_ms()
 local all_set -- the rest of the settings, when an attempt has failed
 local held_key = Q .. 'held:' .. me
 local counted = { busy = 0, completed = 0, claimed = 0, tombstones = 0 }

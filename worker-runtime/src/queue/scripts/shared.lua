@@ -55,6 +55,11 @@ local function settings(...)
   return found
 end
 
+-- What a newer Millhand has written may mean something else: answers a refusal, and the verb does nothing.
+local function newer_layout(layout)
+  if (tonumber(layout) or 0) > LAYOUT then return redis.error_reply('NEWLAYOUT ' .. layout) end
+end
+
 -- 1<flag> <lane> <enqueued ms> <task> <options>; flag + means that attempt:<id> exists.
 local function header_of(id)
   local line = redis.call('GETRANGE', Q .. 'job:' .. id, 0, MAX_HEADER)

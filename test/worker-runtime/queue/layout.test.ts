@@ -1,0 +1,91 @@
+// The number of a queue's layout in Redis: every queue with jobs has one, and no verb touches a queue whose number is higher than its own.
+import { type Connection, connectRedis, LAYOUT, newJob, openQueue, prefixOf } from 'millhand/queue'
+import { loadScripts, run, type Verb } from '../../../worker-runtime/src/queue/scripts.ts'
+import { redisUrl } from '../../redis.ts'
+
+let redis: Connection
+let tests = 0
+let name: string
+beforeAll(() => {
+  redis = connectRedis(redisUrl())
+})
+afterAll(() => redis.close())
+beforeEach(() => {
+  tests += 1
+  name = `layout.${process.pid}-${tests}`
+})
+
+const layoutOf = () => redis.call('HGET', `${prefixOf(name)}config`, 'layout')
+const becomes = (layout: number) => redis.call('HSET', `${prefixOf(name)}config`, 'layout', layout)
+/** Every key with its value, as Redis would write them down. */
+const everything = async () => {
+  const keys = ((await redis.call('KEYS', `${prefixOf(name)}*`)) as string[]).sort()
+  return Promise.all(keys.map(async (key) => [key, String(await redis.call('DUMP', key))]))
+}
+
+const worker = {
+  ...{ worker: 'p:1', process: 'p', pod: '', podUid: 'u', poolUid: '', node: '', slots: 1 },
+  ...{ isolation: 'Spawn', isolationNote: '', version: '0' },
+}
+
+const scripts = loadScripts()
+test.each(Object.keys(scripts) as Verb[])('%s refuses a newer layout and changes nothing', async (verb) => {
+  const queue = openQueue(redis, name)
+  await queue.enqueue([1, 2, 3].map((input) => newJob('task', input, { id: `job-${input}`, maxAttempts: 1 })))
+  await queue.register(worker)
+  const { claims } = await queue.settleAndClaim('p:1', 0, [], 2)
+  const settlements = claims
+    .slice(0, 1)
+    .map((claim) => ({ ...claim, verdict: 'terminal' as const, text: '{}' }))
+  await queue.settleAndClaim('p:1', 0, settlements, 0)
+  await becomes(LAYOUT + 1)
+  const before = await everything()
+  expect(before.length).toBeGreaterThan(5)
+  const args: Partial<Record<Verb, (string | number)[]>> = {
+    enqueue: ['job-4', 'normal - task -', 'null'],
+    register: ['p:2', 'u', 'pod', ''],
+    'settle-and-claim': ['p:1', 0, 1, 1],
+    configure: ['me', 'maxLength', 1],
+    reap: ['p:1', 'sure', 'counted', '{}', 1, 500],
+    resync: ['p:1', 1],
+    drain: [1_000, 'u'],
+    jobs: ['ready', 0, 10],
+    pause: ['1'],
+    cancel: ['job-3'],
+    retry: ['job-1'],
+    delete: ['job-1'],
+    job: ['job-3'],
+  }
+  const answer = run(redis, scripts[verb], prefixOf(name), args[verb] ?? ['p:1'])
+  await expect(answer).rejects.toThrow(`NEWLAYOUT ${LAYOUT + 1}`)
+  expect(await everything()).toEqual(before)
+  // With the layout that it knows the same call is served.
+  await becomes(LAYOUT)
+  await run(redis, scripts[verb], prefixOf(name), args[verb] ?? ['p:1'])
+})
+
+test('the refusal is typed, and says both numbers and what to do', async () => {
+  await becomes(LAYOUT + 1)
+  await expect(openQueue(redis, name).depth()).rejects.toMatchObject({
+    name: 'QueueRefused',
+    code: 'NEWER_LAYOUT',
+    message: `queue ${name} was written by a newer Millhand (its layout is ${LAYOUT + 1}, this program knows ${LAYOUT}): upgrade this program`,
+  })
+})
+
+test('a queue that nobody declared has the layout of its first job', async () => {
+  const queue = openQueue(redis, name)
+  await queue.register(worker)
+  await queue.depth()
+  expect(await layoutOf()).toBeNull()
+  await queue.enqueue([newJob('task', 1)])
+  expect(await layoutOf()).toBe(String(LAYOUT))
+})
+
+test('a queue from before there were numbers is of the first layout', async () => {
+  const queue = openQueue(redis, name)
+  await queue.enqueue([newJob('task', 1)])
+  await redis.call('HDEL', `${prefixOf(name)}config`, 'layout')
+  await queue.register(worker)
+  expect((await queue.settleAndClaim('p:1', 0, [], 1)).claims).toHaveLength(1)
+})
