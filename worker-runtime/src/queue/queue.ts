@@ -222,10 +222,14 @@ export class Queue {
     const record = JSON.stringify({ outcome: 'worker-lost', message: reason, worker, endedAtMs: Date.now() })
     let putBack = 0
     for (;;) {
-      const [done, left] = (await this.#run('reap', [worker, evidence, counting, record, seed(), REAP_SLICE])) as [
-        number,
-        number,
-      ]
+      const [done, left] = (await this.#run('reap', [
+        worker,
+        evidence,
+        counting,
+        record,
+        seed(),
+        REAP_SLICE,
+      ])) as [number, number]
       putBack += Math.max(0, done)
       if (left === 0) return putBack
     }
