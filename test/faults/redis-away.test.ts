@@ -1,5 +1,6 @@
 // F11, F13, F14, F15, F16, F18: Redis goes away, comes back, stands still, forgets its scripts, or its answers get lost.
 import { RedisUnavailable } from 'millhand/client'
+import { openQueue } from 'millhand/queue'
 import { loadScripts } from '../../worker-runtime/src/queue/scripts.ts'
 import { eventually } from '../eventually.ts'
 import { FaultProxy } from '../fault-proxy.ts'
@@ -183,14 +184,15 @@ describe('a Redis', () => {
     const behind = new Scene(proxy.url)
     try {
       const worker = await played.worker({ redisUrl: proxy.url })
-      await behind.queue.depth()
+      const same = openQueue(behind.redis, played.queue.name)
+      await same.depth()
       await played.enqueue(1, 'naps')
       await played.idle()
       proxy.blackHole(true)
       played.fault('black hole')
       const holeAtMs = Date.now()
       const asked = Array.from({ length: 100 }, () =>
-        behind.queue.depth().then(
+        same.depth().then(
           () => 'answered',
           ({ code }) => code,
         ),
@@ -205,12 +207,12 @@ describe('a Redis', () => {
       proxy.blackHole(false)
       await played.enqueue(2, 'naps')
       await played.idle(20_000)
-      expect((await behind.queue.depth()).counts.completed).toBe(3)
+      expect((await same.depth()).counts.completed).toBe(3)
       proxy.halfClose()
       played.fault('half closed')
       await played.enqueue(2, 'naps')
       await played.idle(20_000)
-      expect((await behind.queue.depth()).counts.completed).toBe(5)
+      expect((await same.depth()).counts.completed).toBe(5)
       await played.judge({ faults: 2 })
     } finally {
       await played.end()

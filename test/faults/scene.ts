@@ -56,14 +56,15 @@ export class Scene {
   }
 
   async worker(options: Partial<WorkerOptions> = {}): Promise<WorkerProcess> {
+    const access = { ...this.access, url: options.redisUrl ?? this.access.url }
     const worker = await startWorker({
-      redisUrl: this.access.url,
+      redisUrl: access.url,
       namespace: this.namespace,
       queues: ['jobs'],
       modules: [RECORDED],
       isolation: this.isolation,
       ...options,
-      env: { ...defined(accessVariables(this.access)), ...options.env },
+      env: { ...defined(accessVariables(access)), ...options.env },
     })
     this.workers.push(worker)
     return worker

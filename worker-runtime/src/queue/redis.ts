@@ -17,6 +17,8 @@ interface Pending {
 
 const FIRST_RETRY_MS = 50
 const LAST_RETRY_MS = 1_000
+/** For one server to let us in: something between may take the connection and then say nothing, for ever. */
+const LET_IN_MS = 4_000
 /** Answers that mean "not now" or "not here": a server that loads its data, a primary that became a replica, a full disk. */
 const WEATHER =
   /(?:^|[ -])(LOADING|MASTERDOWN|READONLY|UNBLOCKED|TRYAGAIN|CLUSTERDOWN|BUSY|MISCONF|NOREPLICAS|NOGOODSLAVE) |max number of clients/
@@ -48,6 +50,7 @@ class ReplacingConnection implements Connection {
   #lastError: Error | undefined
   #retryTimer: NodeJS.Timeout | undefined
   #watchTimer: NodeJS.Timeout | undefined
+  #letInTimer: NodeJS.Timeout | undefined
   readonly #news: SentinelNews | undefined
 
   constructor(address: RedisAddress, options: ConnectionOptions) {
@@ -134,6 +137,9 @@ class ReplacingConnection implements Connection {
 
   #connect(): Client {
     const client = new Client(optionsOf(this.#address, this.#options.name))
+    // Sentinels are asked one after the other.
+    const servers = this.form === 'sentinel' ? this.#address.hosts.length + 1 : 1
+    this.#letInTimer = setTimeout(() => this.#leave('Redis did not let us in in time'), LET_IN_MS * servers)
     client.on('error', (error: Error) => {
       this.#lastError = withoutCommand(error)
     })
@@ -148,6 +154,7 @@ class ReplacingConnection implements Connection {
 
   #becameReady(client: Client): void {
     if (client !== this.#client || this.#isClosed) return
+    clearTimeout(this.#letInTimer)
     this.#isReady = true
     this.#failures = 0
     for (const channel of this.#listeners.keys()) this.call('SUBSCRIBE', channel).catch(() => {})
@@ -156,13 +163,15 @@ class ReplacingConnection implements Connection {
   }
 
   #lost(client: Client): void {
-    if (client !== this.#client || this.#isClosed) return
+    const isWaiting = this.#retryTimer !== undefined
+    if (client !== this.#client || this.#isClosed || isWaiting) return
     const wasReady = this.#isReady
     this.#drop('the connection to Redis was lost')
     if (REFUSED.test(this.#lastError?.message ?? '')) this.#refuse()
     const waitMs = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures) * (0.5 + Math.random() / 2)
     this.#failures += 1
     this.#retryTimer = setTimeout(() => {
+      this.#retryTimer = undefined
       this.#client = this.#connect()
     }, waitMs)
     if (wasReady || this.#failures === 1) this.#options.onState?.('away', this.#lastError)
@@ -171,6 +180,7 @@ class ReplacingConnection implements Connection {
   /** Ends the client and tells everybody who waits on it. */
   #drop(why: string): void {
     this.#isReady = false
+    clearTimeout(this.#letInTimer)
     const client = this.#client
     client.removeAllListeners()
     client.on('error', () => {})
