@@ -6,18 +6,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { clusterLeftOut, whichCluster } from '../../cluster/cluster.ts'
 import { type SharedCluster, sharedCluster } from '../../cluster/shared.ts'
+import { onTestbed } from '../../cluster/suites.ts'
 import { livePool } from './life.ts'
 import { openScene, type Scene } from './scene.ts'
 import type { Requested } from './troubled-api.ts'
 import { type World, watchWorld } from './world.ts'
-
-const leftOut = clusterLeftOut()
-if (leftOut) console.warn(leftOut)
-const kind = leftOut ? 'none' : (await whichCluster()).kind
-// Only there the operator and what stands before the API server are in one network.
-const onTestbed = kind === 'testbed' ? describe : describe.skip
 
 const seed = Number(process.env.MILLHAND_TROUBLE_SEED ?? Date.now() % 2 ** 31)
 const TROUBLED = 1 / 3
