@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parse } from 'yaml'
-import { clusterLeftOut, whichCluster } from '../cluster/cluster.ts'
+import { onTestbed } from '../cluster/suites.ts'
 import { prometheus } from '../cluster/tools.ts'
 import { eventually } from '../eventually.ts'
 import { freePort } from '../free-port.ts'
@@ -18,12 +18,6 @@ import {
   taskQueue,
 } from '../operator/cluster/scene.ts'
 import { chart, one, readChart, render } from './chart.ts'
-
-const leftOut = clusterLeftOut()
-if (leftOut) console.warn(leftOut)
-const kind = leftOut ? 'none' : (await whichCluster()).kind
-// Prometheus has to stand where it reaches pods.
-const onTestbed = kind === 'testbed' ? describe : describe.skip
 
 interface Variable {
   name: string

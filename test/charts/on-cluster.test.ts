@@ -4,18 +4,15 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { jest } from '@jest/globals'
-import { clusterLeftOut } from '../cluster/cluster.ts'
 import { projectImages } from '../cluster/images.ts'
 import { run } from '../cluster/run.ts'
 import { type SharedCluster, sharedCluster } from '../cluster/shared.ts'
+import { onCluster } from '../cluster/suites.ts'
 import { eventually } from '../eventually.ts'
 import { chart, helms, render, type Values } from './chart.ts'
 
 const MINUTE_MS = 60_000
 jest.setTimeout(MINUTE_MS) // several calls of kubectl and Helm, on a machine that may be busy
-const leftOut = clusterLeftOut()
-if (leftOut) console.warn(leftOut)
-const onCluster = leftOut ? describe.skip : describe
 
 const MONITORING = ['serviceMonitor', 'podMonitor', 'prometheusRule', 'dashboard']
 

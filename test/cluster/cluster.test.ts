@@ -14,16 +14,13 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { eventually } from '../eventually.ts'
-import { type Cluster, clusterLeftOut, startCluster, whichCluster } from './cluster.ts'
+import { type Cluster, startCluster } from './cluster.ts'
 import { buildImage } from './image.ts'
 import { isAlive, markOf, type ProcessMark } from './processes.ts'
 import { run } from './run.ts'
+import { onTestbed } from './suites.ts'
 
 const MINUTE_MS = 60_000
-const leftOut = clusterLeftOut()
-if (leftOut) console.warn(leftOut)
-const kind = leftOut ? 'none' : (await whichCluster()).kind
-const onTestbed = kind === 'testbed' ? describe : describe.skip
 const say = (line: string) => process.stderr.write(`${line}\n`)
 
 const DOCKERFILE = `ARG BASE

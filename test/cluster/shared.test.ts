@@ -1,10 +1,7 @@
 // The shared cluster has Millhand's resources, and namespaces for whoever asks.
-import { clusterLeftOut } from './cluster.ts'
-import { type SharedCluster, sharedCluster } from './shared.ts'
 
-const leftOut = clusterLeftOut()
-if (leftOut) console.warn(leftOut)
-const onCluster = leftOut ? describe.skip : describe
+import { type SharedCluster, sharedCluster } from './shared.ts'
+import { onCluster } from './suites.ts'
 
 onCluster('the cluster that suites share', () => {
   let cluster: SharedCluster

@@ -4,9 +4,9 @@ import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { eventually } from '../eventually.ts'
-import { clusterLeftOut } from './cluster.ts'
 import { projectImages } from './images.ts'
 import { type SharedCluster, sharedCluster } from './shared.ts'
+import { onCluster } from './suites.ts'
 
 const MINUTE_MS = 60_000
 const PORT = 9400
@@ -15,10 +15,6 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 /** A second file of tasks, beside the image's own. */
 const MORE_TASKS = `import { task } from 'millhand'
 task('sleeps', ({ ms }) => new Promise((done) => setTimeout(done, ms, 'slept')))`
-
-const leftOut = clusterLeftOut()
-if (leftOut) console.warn(leftOut)
-const onCluster = leftOut ? describe.skip : describe
 
 interface Pod {
   metadata: { name: string; uid: string }

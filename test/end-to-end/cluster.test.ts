@@ -4,23 +4,20 @@ import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type Cluster, clusterLeftOut, startCluster, whichCluster } from '../cluster/cluster.ts'
+import { type Cluster, startCluster } from '../cluster/cluster.ts'
 import { projectImages } from '../cluster/images.ts'
 import { run } from '../cluster/run.ts'
+import { onTestbed } from '../cluster/suites.ts'
 import { helm3 } from '../cluster/tools.ts'
 import { eventually } from '../eventually.ts'
 
-const leftOut = clusterLeftOut()
-if (leftOut) console.warn(leftOut)
-const kind = leftOut ? 'none' : (await whichCluster()).kind
-const onCluster = kind === 'testbed' ? describe : describe.skip
 const MINUTE = { withinMs: 120_000, everyMs: 250 }
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const readme = readFileSync(join(root, 'README.md'), 'utf8')
 const commands = /```sh\n(helm install[\s\S]*?)```/.exec(readme)?.[1]?.trim().split('\n') ?? []
 
-onCluster('on a new cluster', () => {
+onTestbed('on a new cluster', () => {
   const home = mkdtempSync(join(tmpdir(), 'millhand-test-'))
   let cluster: Cluster
   beforeAll(async () => {

@@ -5,19 +5,14 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { clusterLeftOut, startCluster, whichCluster } from '../../cluster/cluster.ts'
+import { startCluster } from '../../cluster/cluster.ts'
 import { equipped, type SharedCluster } from '../../cluster/shared.ts'
+import { onTestbed } from '../../cluster/suites.ts'
 import { eventually } from '../../eventually.ts'
 import { POD_UID_VARIABLE, type RecordedQueue, recordedQueue, recordedTasks } from './history.ts'
 import { keepRedisData, reachRedis, redisProcess } from './redis.ts'
 import { type KubeJson, type OperatorProcess, openScene, type Scene, taskQueue } from './scene.ts'
 import { containerOf, podsOfPools, podsWithWorkers, sendSignal } from './workers.ts'
-
-const leftOut = clusterLeftOut()
-if (leftOut) console.warn(leftOut)
-const kind = leftOut ? 'none' : (await whichCluster()).kind
-// Only its own cluster's API server may be stopped, and only its containers are processes of this machine.
-const onTestbed = kind === 'testbed' ? describe : describe.skip
 
 const SECONDS = Number(process.env.MILLHAND_CHAOS_SECONDS ?? 75)
 const seed = Number(process.env.MILLHAND_CHAOS_SEED ?? Date.now() % 2 ** 31)

@@ -1,11 +1,8 @@
 // Everything that can be wrong with a queue or a pool: a condition with a stable reason and a sentence, an Event, and no hot loop.
-import { clusterLeftOut } from '../../cluster/cluster.ts'
+import { onCluster } from '../../cluster/suites.ts'
 import { eventually } from '../../eventually.ts'
 import { type KubeJson, openScene, type Scene, taskQueue } from './scene.ts'
 
-const leftOut = clusterLeftOut()
-if (leftOut) console.warn(leftOut)
-const onCluster = leftOut ? describe.skip : describe
 const MINUTE = { withinMs: 60_000, everyMs: 250 }
 
 /** host:port of the API server, as the operator's kubeconfig has it. */

@@ -3,16 +3,12 @@
 // MILLHAND_CRASH_POINTS=all takes every one, and a list like 'before 7,after 12' these.
 import { once } from 'node:events'
 import fc from 'fast-check'
-import { clusterLeftOut } from '../../cluster/cluster.ts'
 import { type SharedCluster, sharedCluster } from '../../cluster/shared.ts'
+import { onCluster } from '../../cluster/suites.ts'
 import { livePool } from './life.ts'
 import { type Note, Probe } from './probed.ts'
 import { type OperatorProcess, openScene, type Scene } from './scene.ts'
 import { type World, watchWorld } from './world.ts'
-
-const leftOut = clusterLeftOut()
-if (leftOut) console.warn(leftOut)
-const onCluster = leftOut ? describe.skip : describe
 
 const seed = Number(process.env.MILLHAND_CRASH_SEED ?? Date.now() % 2 ** 31)
 const chosen = process.env.MILLHAND_CRASH_POINTS

@@ -2,16 +2,12 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { clusterLeftOut, startCluster, whichCluster } from '../../cluster/cluster.ts'
+import { startCluster } from '../../cluster/cluster.ts'
 import { equipped, type SharedCluster } from '../../cluster/shared.ts'
+import { onTestbed } from '../../cluster/suites.ts'
 import { eventually } from '../../eventually.ts'
 import { type KubeJson, type OperatorProcess, openScene, type Scene, taskQueue } from './scene.ts'
 
-const leftOut = clusterLeftOut()
-if (leftOut) console.warn(leftOut)
-const kind = leftOut ? 'none' : (await whichCluster()).kind
-// Only its own cluster's API server may be stopped.
-const onTestbed = kind === 'testbed' ? describe : describe.skip
 const MINUTE = { withinMs: 60_000, everyMs: 100 }
 
 onTestbed('an operator', () => {

@@ -1,13 +1,10 @@
 // Autoscalers of nodes are asked to leave a pod alone while it has a long job, and no longer; and what a PodDisruptionBudget adds.
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { clusterLeftOut } from '../../cluster/cluster.ts'
+import { onCluster } from '../../cluster/suites.ts'
 import { eventually } from '../../eventually.ts'
 import { type KubeJson, openScene, type Scene, taskQueue } from './scene.ts'
 
-const leftOut = clusterLeftOut()
-if (leftOut) console.warn(leftOut)
-const onCluster = leftOut ? describe.skip : describe
 const SOON = { withinMs: 120_000, everyMs: 500 }
 const README = fileURLToPath(new URL('../../../operator/README.md', import.meta.url))
 const EVICTION = 'cluster-autoscaler.kubernetes.io/safe-to-evict'

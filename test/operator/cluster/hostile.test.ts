@@ -1,13 +1,10 @@
 // Whoever may write manifests in a namespace gets no further with a queue or a pool than with a Deployment of their own.
 import { newJob, openQueue } from 'millhand/queue'
-import { clusterLeftOut } from '../../cluster/cluster.ts'
+import { onCluster } from '../../cluster/suites.ts'
 import { eventually } from '../../eventually.ts'
 import { ask, sumOf } from './asking.ts'
 import { type KubeJson, type OperatorProcess, openScene, type Scene, taskQueue } from './scene.ts'
 
-const leftOut = clusterLeftOut()
-if (leftOut) console.warn(leftOut)
-const onCluster = leftOut ? describe.skip : describe
 const MINUTE = { withinMs: 60_000, everyMs: 250 }
 const LONG_JOB = { ms: 600_000 }
 const behavior = { scaleDown: { stabilizationWindowSeconds: 1 } }

@@ -4,18 +4,14 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { clusterLeftOut, startCluster, whichCluster } from '../../cluster/cluster.ts'
+import { startCluster } from '../../cluster/cluster.ts'
 import { equipped, type SharedCluster } from '../../cluster/shared.ts'
+import { onTestbed } from '../../cluster/suites.ts'
 import { eventually } from '../../eventually.ts'
 import { ask, samplesOf, sumOf } from './asking.ts'
 import { type Note, Probe } from './probed.ts'
 import { type KubeJson, openScene, type Scene, taskQueue } from './scene.ts'
 import { watchWorld } from './world.ts'
-
-const leftOut = clusterLeftOut()
-if (leftOut) console.warn(leftOut)
-const kind = leftOut ? 'none' : (await whichCluster()).kind
-const onTestbed = kind === 'testbed' ? describe : describe.skip
 
 const COUNT = 500
 const AT_ONCE = 100

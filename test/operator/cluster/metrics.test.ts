@@ -1,14 +1,11 @@
 // What kubelet and Prometheus are told by an operator.
 
-import { clusterLeftOut } from '../../cluster/cluster.ts'
 import { run } from '../../cluster/run.ts'
+import { onCluster } from '../../cluster/suites.ts'
 import { promtool } from '../../cluster/tools.ts'
 import { eventually } from '../../eventually.ts'
 import { type OperatorProcess, openScene, type Scene, taskQueue } from './scene.ts'
 
-const leftOut = clusterLeftOut()
-if (leftOut) console.warn(leftOut)
-const onCluster = leftOut ? describe.skip : describe
 const MINUTE = { withinMs: 60_000, everyMs: 250 }
 
 onCluster('an operator', () => {

@@ -3,14 +3,11 @@ import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { newJob } from 'millhand/queue'
-import { clusterLeftOut } from '../../cluster/cluster.ts'
+import { onCluster } from '../../cluster/suites.ts'
 import { eventually } from '../../eventually.ts'
 import { type KubeJson, openScene, type Scene, taskQueue } from './scene.ts'
 import { containerOf, sendSignal } from './workers.ts'
 
-const leftOut = clusterLeftOut()
-if (leftOut) console.warn(leftOut)
-const onCluster = leftOut ? describe.skip : describe
 const MINUTE = { withinMs: 60_000, everyMs: 50 }
 // A job of this long still runs when its worker ends, also where kubectl and the kubelet take seconds; ms.
 const OUTLASTING = 15_000

@@ -1,13 +1,11 @@
 // New templates and broken ones meet pods that are busy: jobs go on where they began, and terminating pods do not pile up.
-import { clusterLeftOut } from '../../cluster/cluster.ts'
+
 import { sharedCluster } from '../../cluster/shared.ts'
+import { onCluster } from '../../cluster/suites.ts'
 import { eventually } from '../../eventually.ts'
 import { openScene, type Scene, taskQueue } from './scene.ts'
 import { conditionOf, type Seen, versionOf, type World, type WorldChange, watchWorld } from './world.ts'
 
-const leftOut = clusterLeftOut()
-if (leftOut) console.warn(leftOut)
-const onCluster = leftOut ? describe.skip : describe
 const SOON = { withinMs: 120_000, everyMs: 50 }
 /** Longer than any test: such a job ends when it is cancelled. */
 const LONG_MS = 600_000

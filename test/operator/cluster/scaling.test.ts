@@ -1,11 +1,8 @@
 // Pods come and go without a busy one being killed, and what a dead one held comes back at once, with the reason.
-import { clusterLeftOut } from '../../cluster/cluster.ts'
+import { onCluster } from '../../cluster/suites.ts'
 import { eventually } from '../../eventually.ts'
 import { type KubeJson, openScene, type Scene, taskQueue } from './scene.ts'
 
-const leftOut = clusterLeftOut()
-if (leftOut) console.warn(leftOut)
-const onCluster = leftOut ? describe.skip : describe
 const MINUTE = { withinMs: 60_000, everyMs: 100 }
 const behavior = { scaleDown: { stabilizationWindowSeconds: 1 } }
 

@@ -1,16 +1,12 @@
 // Pools of several kinds shrink again and again under load, also while demand comes back, and no pod that holds a job is ever removed: each
 // job starts once and ends where it began. Random, but from a seed that stands in every message. The long form: npm run soak -- --cluster.
 import fc from 'fast-check'
-import { clusterLeftOut } from '../../cluster/cluster.ts'
+import { onCluster } from '../../cluster/suites.ts'
 import { eventually } from '../../eventually.ts'
 import type { HistoryEvent } from '../../history.ts'
 import { POD_UID_VARIABLE, type RecordedQueue, recordedQueue, recordedTasks } from './history.ts'
 import { openScene, type Scene, taskQueue } from './scene.ts'
 import { type SeenPod, type Watch, watchLowering, watchPods } from './workers.ts'
-
-const leftOut = clusterLeftOut()
-if (leftOut) console.warn(leftOut)
-const onCluster = leftOut ? describe.skip : describe
 
 const SCALE_INS = Number(process.env.MILLHAND_SCALE_INS ?? 30)
 const seed = Number(process.env.MILLHAND_SCALE_SEED ?? Date.now() % 2 ** 31)

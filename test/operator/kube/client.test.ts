@@ -7,13 +7,10 @@ import { connectKube, type Kube, kinds, type ObjectReference } from '../../../op
 import * as errors from '../../../operator/src/kube/errors.ts'
 import type { Answered } from '../../../operator/src/kube/rest.ts'
 import type { KubeObject } from '../../../operator/src/reconciling/reflector.ts'
-import { clusterLeftOut } from '../../cluster/cluster.ts'
 import { type SharedCluster, sharedCluster } from '../../cluster/shared.ts'
+import { onCluster } from '../../cluster/suites.ts'
 import { eventually } from '../../eventually.ts'
 
-const leftOut = clusterLeftOut()
-if (leftOut) console.warn(leftOut)
-const onCluster = leftOut ? describe.skip : describe
 jest.setTimeout(30_000)
 
 interface Deployment extends KubeObject {

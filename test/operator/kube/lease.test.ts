@@ -7,13 +7,10 @@ import { jest } from '@jest/globals'
 import { silent } from 'millhand/queue'
 import { connectKube, type Kube, kinds } from '../../../operator/src/kube/client.ts'
 import { LeaderElection, type LeaseStore } from '../../../operator/src/reconciling/leader.ts'
-import { clusterLeftOut } from '../../cluster/cluster.ts'
 import { type SharedCluster, sharedCluster } from '../../cluster/shared.ts'
+import { onCluster } from '../../cluster/suites.ts'
 import { eventually } from '../../eventually.ts'
 
-const leftOut = clusterLeftOut()
-if (leftOut) console.warn(leftOut)
-const onCluster = leftOut ? describe.skip : describe
 jest.setTimeout(30_000)
 
 const durations = { leaseMs: 3_000, renewDeadlineMs: 2_000, retryMs: 200 }

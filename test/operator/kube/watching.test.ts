@@ -13,13 +13,10 @@ import {
   Reflector,
   type ReflectorOptions,
 } from '../../../operator/src/reconciling/reflector.ts'
-import { clusterLeftOut } from '../../cluster/cluster.ts'
 import { type SharedCluster, sharedCluster } from '../../cluster/shared.ts'
+import { onCluster } from '../../cluster/suites.ts'
 import { eventually } from '../../eventually.ts'
 
-const leftOut = clusterLeftOut()
-if (leftOut) console.warn(leftOut)
-const onCluster = leftOut ? describe.skip : describe
 jest.setTimeout(30_000)
 
 /** Between the client and the API server. While it is silent nothing gets through, and nobody is told. */

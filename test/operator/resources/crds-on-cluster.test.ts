@@ -12,15 +12,12 @@ import { TASK_QUEUE_RULES, type TaskQueueManifest } from '../../../operator/src/
 import { WORKER_POOL_RULES, type WorkerPoolManifest } from '../../../operator/src/resources/worker-pool.ts'
 import type { TaskQueueStatus } from '../../../operator/src/task-queue/observe.ts'
 import type { WorkerPoolStatus } from '../../../operator/src/worker-pool/observe.ts'
-import { clusterLeftOut } from '../../cluster/cluster.ts'
 import { type SharedCluster, sharedCluster } from '../../cluster/shared.ts'
+import { onCluster } from '../../cluster/suites.ts'
 import { crds, schemas } from './crds.ts'
 import { bad, good, type Manifest, pool, queue } from './manifests.ts'
 
 jest.setTimeout(60_000) // several calls of kubectl, on a machine that may be busy
-const leftOut = clusterLeftOut()
-if (leftOut) console.warn(leftOut)
-const onCluster = leftOut ? describe.skip : describe
 
 describe('local mode', () => {
   test.each(good)('takes $shows', ({ manifest }) => {
