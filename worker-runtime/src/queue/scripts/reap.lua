@@ -4,7 +4,7 @@
 --       JSON, seed, jobs in this slice. Pod, node and what the attempt used are added to the record
 -- returns  {how many were put back, how many are left}, or {-1, 0} when the worker is alive
 -- Safe to run twice and to interrupt: the first slice marks it dead, its entries go only when it holds nothing any more.
-local worker, sure, counted, record = ARGV[1], ARGV[2] == 'sure', ARGV[3] == 'counted', cjson.decode(ARGV[4])
+local worker, sure, crashed, record = ARGV[1], ARGV[2] == 'sure', ARGV[3], cjson.decode(ARGV[4])
 math.randomseed(tonumber(ARGV[5]))
 even_when_full()
 local now, set = now_ms(), settings()
@@ -38,12 +38,7 @@ for i = 1, math.min(#entries, 2 * tonumber(ARGV[6])), 2 do done[#done + 1] = ent
 if #done > 0 then redis.call('HDEL', held_key, unpack(done)) end
 for n, id in ipairs(done) do
   local held = parse_held(entries[2 * n])
-  local its_record = record_of(held.token)
-  if counted then
-    try_again(id, held, its_record, true, false, now, set)
-  else
-    hand_back(id, held, now, set, its_record)
-  end
+  try_again(id, held, record_of(held.token), crashed, false, now, set)
 end
 count('lost', #done)
 count('busy', -#done)

@@ -174,25 +174,25 @@ local function backoff_ms(nth, options, set)
   return math.floor(math.random() * math.min(most, base * 2 ^ math.min(nth - 1, 40)))
 end
 
--- What became of an attempt, for the people who look at it later.
-local function note(id, record)
-  local nth = redis.call('HINCRBY', Q .. 'attempt:' .. id, 'tries', 1)
-  redis.call('HSET', Q .. 'attempt:' .. id, '#' .. nth, record)
-  redis.call('HDEL', Q .. 'attempt:' .. id, 'progress', '#' .. (nth - KEPT_ATTEMPTS))
-end
-
--- An attempt ended without success, or its worker died (crashed = true). record is JSON.
--- A first crash comes back at once: mostly it was not the job's fault. Answers what became of the job.
+-- An attempt ended without success (crashed = false), or its worker died: 'counted', or 'uncounted' where somebody else ended that.
+-- record is JSON for the people who look at it later. A first crash comes back at once: mostly it was not the job's fault. Answers
+-- what became of the job.
 local function try_again(id, held, record, crashed, terminal, now, set)
   local header = header_of(id)
   if not header then return 'unknown' end
-  local crashes = held.crashes + (crashed and 1 or 0)
+  local crashes = held.crashes + (crashed == 'counted' and 1 or 0)
   local attempts = held.attempt - (crashed and 1 or 0)
   remember(id, 'attempts', attempts, 'crashes', crashes)
-  note(id, record)
+  local nth = redis.call('HINCRBY', Q .. 'attempt:' .. id, 'tries', 1)
+  redis.call('HSET', Q .. 'attempt:' .. id, '#' .. nth, record)
+  redis.call('HDEL', Q .. 'attempt:' .. id, 'progress', '#' .. (nth - KEPT_ATTEMPTS))
   if redis.call('HEXISTS', Q .. 'attempt:' .. id, 'cancel') == 1 then
     end_as_cancelled(id, header, held.attempt, crashes, now, set)
     return 'cancelled'
+  end
+  if crashed == 'uncounted' then
+    put_ready(id, header.lane, 'LPUSH')
+    return 'ready'
   end
   local exhausted = crashed and crashes >= policy(header.options, 'c', set.maxCrashes)
     or not crashed and attempts >= policy(header.options, 'a', set.maxAttempts)
@@ -207,14 +207,9 @@ local function try_again(id, held, record, crashed, terminal, now, set)
   return 'delayed'
 end
 
--- Costs the job nothing. record: JSON, where there is something to say of the attempt.
-local function hand_back(id, held, now, set, record)
+local function hand_back(id, held, now, set)
   local header = header_of(id)
   if not header then return 'unknown' end
-  if record then
-    remember(id, 'attempts', held.attempt - 1, 'crashes', held.crashes)
-    note(id, record)
-  end
   if held.remembered and redis.call('HEXISTS', Q .. 'attempt:' .. id, 'cancel') == 1 then
     end_as_cancelled(id, header, held.attempt, held.crashes, now, set)
     return 'cancelled'
