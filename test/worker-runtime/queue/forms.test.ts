@@ -73,6 +73,17 @@ describe('behind Sentinels', () => {
     await ask(before, 'ACL', 'SETUSER', 'default', '+@all')
   }, 150_000)
 
+  test('one that Sentinels name is not spoken to where it is denied', async () => {
+    const { port } = await sentinels.primary()
+    const isDenied = (address: string, at: number) => address === '127.0.0.1' && at === port
+    const guarded = connectRedis(sentinels.url, { deadlineMs: 3_000, isDenied })
+    await expect(guarded.call('PING')).rejects.toMatchObject({ code: 'REDIS_UNAVAILABLE' })
+    guarded.close()
+    const free = connectRedis(sentinels.url, { deadlineMs: 20_000, isDenied: () => false })
+    expect(await free.call('PING')).toBe('PONG')
+    free.close()
+  }, 60_000)
+
   test('the new one too when the primary was killed, and a Sentinel with it', async () => {
     const before = await sentinels.primary()
     await sentinels.sentinels[2]?.crash()
@@ -165,6 +176,19 @@ describe('in a Cluster', () => {
     await eventually(() => oneJob(redis, 'forms.b').then(() => true), PATIENCE)
     await owner.start()
   }, 150_000)
+
+  test('a node that others name is not spoken to where it is denied', async () => {
+    const { port } = await cluster.ownerOf(slotOf(prefixOf('forms.b')))
+    const isDenied = (address: string, at: number) => address === '127.0.0.1' && at === port
+    const guarded = connectRedis(cluster.url, { deadlineMs: 5_000, isDenied })
+    await expect(guarded.call('EXISTS', prefixOf('forms.b'))).rejects.toMatchObject({
+      code: 'REDIS_UNAVAILABLE',
+    })
+    guarded.close()
+    const free = connectRedis(cluster.url, { deadlineMs: 20_000, isDenied: () => false })
+    expect(await free.call('EXISTS', prefixOf('forms.b'))).toBe(0)
+    free.close()
+  }, 60_000)
 
   test('one node that is known is enough to find all', async () => {
     const one = connectRedis(`redis+cluster://127.0.0.1:${cluster.servers[3]?.port}`)

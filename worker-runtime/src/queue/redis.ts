@@ -2,13 +2,17 @@
 // answer for too long, is thrown away and replaced, never revived, and every call that waited on it is told so.
 //
 //   connecting → ready → away → connecting → …      closed (from any, by close())
-import { Redis as Client, type RedisOptions } from 'ioredis'
+import { connect as connectTcp, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
+import { AbstractConnector, Redis as Client, type RedisOptions, SentinelConnector } from 'ioredis'
 import { addressText, parseAddress, type RedisAccess, type RedisAddress } from './address.ts'
 import { ClusterConnection } from './cluster.ts'
 import { type Command, type Connection, type ConnectionOptions, RedisUnavailable } from './connection.ts'
 import { SentinelNews } from './sentinels.ts'
 
 type ClientOptions = Omit<RedisOptions, 'replyMapping'>
+type ConnectorOf = NonNullable<RedisOptions['Connector']>
+type IsDenied = NonNullable<ConnectionOptions['isDenied']>
 
 interface Pending {
   untilMs: number
@@ -32,7 +36,11 @@ const REFUSED = /^(WRONGPASS|NOAUTH|NOPERM|ERR AUTH|ERR invalid password)/
 export function connectRedis(access: string | RedisAccess, options: ConnectionOptions = {}): Connection {
   const address = parseAddress(access)
   if (address.form === 'cluster')
-    return new ClusterConnection(address, options, (node, own) => new ReplacingConnection(node, own))
+    return new ClusterConnection(
+      address,
+      options,
+      (node, own) => new ReplacingConnection(node, { ...own, ...guard(options) }),
+    )
   return new ReplacingConnection(address, options)
 }
 
@@ -61,7 +69,7 @@ class ReplacingConnection implements Connection {
     if (address.form === 'sentinel')
       this.#news = new SentinelNews({
         address,
-        connect: (sentinel, own) => new ReplacingConnection(sentinel, own),
+        connect: (sentinel, own) => new ReplacingConnection(sentinel, { ...own, ...guard(options) }),
         onSwitch: () => this.#leave('another server is the primary now'),
       })
   }
@@ -136,7 +144,7 @@ class ReplacingConnection implements Connection {
   }
 
   #connect(): Client {
-    const client = new Client(optionsOf(this.#address, this.#options.name))
+    const client = new Client(optionsOf(this.#address, this.#options))
     // Sentinels are asked one after the other.
     const servers = this.form === 'sentinel' ? this.#address.hosts.length + 1 : 1
     this.#letInTimer = setTimeout(() => this.#leave('Redis did not let us in in time'), LET_IN_MS * servers)
@@ -272,14 +280,20 @@ class ReplacingConnection implements Connection {
   }
 }
 
+const guard = ({ isDenied }: ConnectionOptions): ConnectionOptions => (isDenied ? { isDenied } : {})
+
 /** A client that tries once: to connect again, to send again, to wait for better times is the Connection's. */
-function optionsOf({ form, hosts, ...address }: RedisAddress, name: string | undefined): ClientOptions {
+function optionsOf(
+  { form, hosts, ...address }: RedisAddress,
+  { name, isDenied }: ConnectionOptions,
+): ClientOptions {
   const { db, username, password, tls, primaryName, sentinelUsername, sentinelPassword } = address
   const options: ClientOptions = {
     ...(name && { connectionName: name }),
     ...(username && { username }),
     ...(password && { password }),
     ...(tls && { tls }),
+    ...(isDenied && { Connector: looking(form === 'sentinel' ? ToPrimary : ToServer, isDenied) }),
     db,
     retryStrategy: () => null,
     autoResendUnfulfilledCommands: false,
@@ -311,4 +325,42 @@ function withoutCommand(error: Error): Error {
   const plain = new Error(error.message)
   plain.name = error.name
   return plain
+}
+
+/** The client's own way where it need not look. */
+class ToServer extends AbstractConnector {
+  readonly #options: RedisOptions
+  constructor(options: unknown) {
+    super((options as RedisOptions).disconnectTimeout ?? 0)
+    this.#options = options as RedisOptions
+  }
+  override async connect() {
+    const { host = '', port = 0, tls } = this.#options
+    this.stream = tls ? connectTls({ host, port, ...tls }) : connectTcp({ host, port })
+    this.stream.once('error', (error) => {
+      this.firstError = error
+    })
+    return this.stream
+  }
+}
+
+class ToPrimary extends SentinelConnector {
+  constructor(options: unknown) {
+    super(options as ConstructorParameters<typeof SentinelConnector>[0])
+  }
+}
+
+/** Sees who is at the other end before a word is said: its listener is the first, and the client's find the socket closed. */
+function looking(Base: typeof ToServer | typeof ToPrimary, isDenied: IsDenied): ConnectorOf {
+  return class extends (Base as typeof ToPrimary) {
+    override async connect(emit: Parameters<SentinelConnector['connect']>[0]) {
+      const stream: Socket = await super.connect(emit)
+      stream.once('connect', () => {
+        const { remoteAddress = '', remotePort = 0 } = stream
+        if (isDenied(remoteAddress, remotePort))
+          stream.destroy(new Error('the address that it leads to may not be used'))
+      })
+      return stream
+    }
+  }
 }
