@@ -6,6 +6,7 @@ export class FaultProxy {
   readonly url: string
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
+  readonly #clients = new Set<Socket>()
   #isBlackHole = false
   #poison: { pattern: string; onDropped: () => void } | undefined
 
@@ -28,6 +29,11 @@ export class FaultProxy {
     this.#isBlackHole = isOn
   }
 
+  /** Says to every client that nothing more will come from Redis, and goes on taking what they send. */
+  halfClose(): void {
+    for (const client of this.#clients) client.end()
+  }
+
   /** The server executes the next request that contains the text; its answer is lost and the connection reset. Resolves when it happened. */
   loseAnswerTo(pattern: string): Promise<void> {
     return new Promise((resolve) => {
@@ -42,6 +48,8 @@ export class FaultProxy {
 
   #join(client: Socket, redis: Socket): void {
     let isLost = false
+    this.#clients.add(client)
+    client.on('close', () => this.#clients.delete(client))
     for (const socket of [client, redis]) {
       this.#sockets.add(socket)
       socket.on('error', () => {})

@@ -53,6 +53,8 @@ export class History {
 export interface Expectations {
   /** Most starts of one job beyond the first: the faults that can have hit it. */
   faults: number
+  /** Acknowledged jobs that Redis lost when it went back to an earlier state, and says so: they must be nowhere. */
+  vanished?: ReadonlySet<string>
   /** How acknowledged jobs may have ended. */
   ends?: readonly string[]
 }
@@ -66,7 +68,7 @@ export async function judge(
   redis: Connection,
   queue: string,
   history: History,
-  { faults, ends = ['completed'] }: Expectations,
+  { faults, vanished = new Set(), ends = ['completed'] }: Expectations,
 ) {
   const problems: string[] = []
   const { states, problems: layout } = await census(redis, queue)
@@ -75,6 +77,10 @@ export async function judge(
   const acknowledged = new Set(history.of('acknowledged').map(({ job }) => job))
   for (const job of acknowledged) {
     const state = states.get(job)
+    if (vanished.has(job)) {
+      if (state) problems.push(`${job} vanished and is ${state}`)
+      continue
+    }
     if (!state || !ends.includes(state))
       problems.push(`${job} was acknowledged and is now ${state ?? 'nowhere'}`)
     const starts = started.get(job)?.length ?? 0
@@ -86,9 +92,13 @@ export async function judge(
   const depth = await openQueue(redis, queue).depth()
   if (depth.busy !== 0) problems.push(`${depth.busy} jobs are still held`)
   const { enqueued, completed, cancelled } = depth.counts
+  if (depth.counts.vanished !== vanished.size)
+    problems.push(`counts.vanished is ${depth.counts.vanished}, and ${vanished.size} vanished`)
   const ended = [...states.values()].filter((state) => state === 'completed').length
   if (ended !== completed) problems.push(`counts.completed is ${completed}, a recount gives ${ended}`)
-  if (enqueued !== states.size)
-    problems.push(`counts.enqueued is ${enqueued}, a recount gives ${states.size} (${cancelled} cancelled)`)
+  if (enqueued - vanished.size !== states.size)
+    problems.push(
+      `counts.enqueued is ${enqueued}, a recount gives ${states.size} (${cancelled} cancelled, ${vanished.size} vanished)`,
+    )
   return problems
 }

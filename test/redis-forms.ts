@@ -8,7 +8,7 @@ import { eventually } from './eventually.ts'
 import { freePort } from './free-port.ts'
 import { RedisServer } from './redis-server.ts'
 
-const PATIENCE = { withinMs: 30_000, everyMs: 50 }
+const PATIENCE = { withinMs: 60_000, everyMs: 50 }
 
 /** A primary, two replicas, three Sentinels. */
 export class Sentinels {
@@ -44,6 +44,11 @@ export class Sentinels {
     const found = this.servers.find((server) => server.port === Number(port))
     if (!found) throw new Error(`the Sentinels name a primary on port ${port}, which is none of ours`)
     return found
+  }
+
+  async replicas(): Promise<RedisServer[]> {
+    const primary = await this.primary()
+    return this.servers.filter((server) => server !== primary)
   }
 
   /** Without loss: the old primary lives on as a replica. */
@@ -151,12 +156,25 @@ export class RedisCluster {
   /** The slot's primary and its replica change places; nothing is lost. */
   async handOver(slot: number): Promise<void> {
     const before = await this.ownerOf(slot)
-    const id = String(await ask(before, 'CLUSTER', 'MYID'))
-    const replicas = (await ask(before, 'CLUSTER', 'REPLICAS', id)) as string[]
-    const port = Number(/:(\d+)@/.exec(replicas[0] ?? '')?.[1])
-    const replica = this.servers.find((server) => server.port === port)
+    const [replica] = await this.replicasOf(slot)
     await eventually(() => ask(replica, 'CLUSTER', 'FAILOVER').then(() => true), PATIENCE)
-    await eventually(async () => (await this.ownerOf(slot)) !== before, PATIENCE)
+    await this.promoted(slot, before)
+  }
+
+  async replicasOf(slot: number): Promise<RedisServer[]> {
+    const owner = await this.ownerOf(slot)
+    const id = String(await ask(owner, 'CLUSTER', 'MYID'))
+    const lines = (await ask(owner, 'CLUSTER', 'REPLICAS', id)) as string[]
+    const ports = lines.map((line) => Number(/:(\d+)@/.exec(line)?.[1]))
+    return this.servers.filter(({ port }) => ports.includes(port))
+  }
+
+  /** Waits until another one than this serves the slot. */
+  async promoted(slot: number, before: RedisServer): Promise<RedisServer> {
+    return eventually(async () => {
+      const now = await this.ownerOf(slot)
+      return now === before ? undefined : now
+    }, PATIENCE)
   }
 
   async remove(): Promise<void> {
@@ -269,6 +287,18 @@ export class TlsServer {
     await this.server.remove()
     rmSync(this.#folder, { recursive: true, force: true })
   }
+}
+
+/** Replicas get all that their primary has been told so far, and from then on nothing more, as if the network between them were gone. */
+export async function cutOff(primary: RedisServer, replicas: readonly RedisServer[]): Promise<void> {
+  const offset = async (server: RedisServer, name: string) =>
+    Number(new RegExp(`${name}:(\\d+)`).exec(String(await ask(server, 'INFO', 'replication')))?.[1])
+  const told = await offset(primary, 'master_repl_offset')
+  for (const replica of replicas)
+    await eventually(async () => (await offset(replica, 'slave_repl_offset')) >= told, PATIENCE)
+  for (const replica of replicas) await ask(replica, 'CONFIG', 'SET', 'masterauth', 'not the password')
+  await ask(primary, 'CLIENT', 'KILL', 'TYPE', 'replica')
+  await eventually(async () => (await offset(primary, 'connected_slaves')) === 0, PATIENCE)
 }
 
 /** The certificate of an authority that signed nothing. */

@@ -15,12 +15,15 @@ export interface QueueFacts {
   maxLength?: number
   /** How long ago the last job was buried. */
   lastBuriedMs?: number
+  /** How long ago enqueues were last found to have vanished. */
+  lastVanishedMs?: number
 }
 
 /** A pod needs a moment to start. */
 const STARTING_MS = 60_000
 const LONG_MS = 600_000
 const LATELY_MS = 3_600_000
+const DAY_MS = 24 * LATELY_MS
 
 /** Nothing else can be read then. */
 export function newerLayout(layout: number | undefined): Finding[] | undefined {
@@ -36,7 +39,15 @@ export function newerLayout(layout: number | undefined): Finding[] | undefined {
 }
 
 export function queueFindings(facts: QueueFacts): Finding[] {
-  const found = [paused(facts), suspended(facts), waiting(facts), silent(facts), full(facts), buried(facts)]
+  const found = [
+    paused(facts),
+    suspended(facts),
+    waiting(facts),
+    silent(facts),
+    full(facts),
+    buried(facts),
+    vanished(facts),
+  ]
   return found.filter((each) => each !== undefined)
 }
 
@@ -145,6 +156,19 @@ function buried({ depth, lastBuriedMs, name, option }: QueueFacts): Finding | un
     lastBuriedMs !== undefined && lastBuriedMs < LATELY_MS ? 'warning' : 'note',
     `${counted(depth.buried, 'job')} failed for good and ${depth.buried === 1 ? 'is' : 'are'} kept (buried)${last}`,
     `see why: millhand jobs ${name} --state buried${option}, millhand job ${name} ID${option}; when that is mended: millhand retry ${name} --all${option}`,
+  )
+}
+
+/** Weeks later it is still in the counters, and no news. */
+function vanished({ depth, lastVanishedMs = Number.POSITIVE_INFINITY }: QueueFacts): Finding | undefined {
+  const { vanished: lost } = depth.counts
+  if (lost === 0) return undefined
+  const when = Number.isFinite(lastVanishedMs) ? `, found ${durationText(lastVanishedMs)} ago` : ''
+  return finding(
+    'Lost',
+    lastVanishedMs < DAY_MS ? 'problem' : 'note',
+    `this Redis went back to an earlier state and lost at least ${counted(lost, 'enqueue')} that it had acknowledged${when}`,
+    'enqueue again what was enqueued then: an id that is known is not enqueued twice; so that it is refused instead of lost: durability replicated (or fsync) on enqueue',
   )
 }
 

@@ -101,6 +101,16 @@ function observeQueues(
       for (const { labels, depth } of known()) if (depth) this.set(labels, (depth.oldestReadyMs ?? 0) / 1000)
     },
   })
+  new Counter({
+    name: 'millhand_queue_vanished_enqueues_total',
+    help: 'Enqueues that Redis is known to have acknowledged and lost, at least.',
+    labelNames,
+    registers,
+    collect() {
+      this.reset()
+      for (const { labels, depth } of known()) if (depth) this.inc(labels, depth.counts.vanished)
+    },
+  })
   new Gauge({
     name: 'millhand_redis_up',
     help: '1 while the Redis of a queue answers the operator.',

@@ -12,6 +12,7 @@ const counts = {
   lost: 0,
   cancelled: 0,
   tombstones: 0,
+  vanished: 0,
 }
 const depth: Depth = {
   ready: 0,
@@ -133,6 +134,17 @@ const rows: Record<string, Row> = {
     finds: ['Buried warning'],
     says: /1 job failed for good and is kept \(buried\), the last of them 3m ago/,
     remedy: /millhand retry mail --all --namespace shop/,
+  },
+  'enqueues lost a moment ago': {
+    facts: { depth: { ...depth, counts: { ...counts, vanished: 37 } }, lastVanishedMs: 3 * MINUTE },
+    finds: ['Lost problem'],
+    says: /lost at least 37 enqueues that it had acknowledged, found 3m ago/,
+    remedy: /durability replicated/,
+  },
+  'enqueues lost long ago': {
+    facts: { depth: { ...depth, counts: { ...counts, vanished: 1 } }, lastVanishedMs: 72 * 60 * MINUTE },
+    finds: ['Lost note'],
+    says: /at least 1 enqueue that/,
   },
   'buried long ago': {
     facts: { depth: { ...depth, buried: 7 }, lastBuriedMs: 90 * MINUTE },

@@ -102,7 +102,7 @@ describe.each(forms)(`chaos (seed ${seed}) on %s`, (_form, jobs, start) => {
             ? { isolation: at === 0 ? 'Fork' : 'Spawn' }
             : {
                 isolation: 'Reuse',
-                env: { MILLHAND_jobs_AT_ONCE_PER_CHILD: '2', MILLHAND_jobs_PER_CHILD: '20' },
+                env: { MILLHAND_JOBS_AT_ONCE_PER_CHILD: '2', MILLHAND_JOBS_PER_CHILD: '20' },
               }),
         })
       }

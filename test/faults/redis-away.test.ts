@@ -1,5 +1,6 @@
 // F11, F13, F14, F15, F16, F18: Redis goes away, comes back, stands still, forgets its scripts, or its answers get lost.
 import { RedisUnavailable } from 'millhand/client'
+import { openQueue } from 'millhand/queue'
 import { loadScripts } from '../../worker-runtime/src/queue/scripts.ts'
 import { eventually } from '../eventually.ts'
 import { FaultProxy } from '../fault-proxy.ts'
@@ -177,25 +178,46 @@ describe('a Redis', () => {
     90_000,
   )
 
-  test('behind a network that swallows everything without a word is given up, and taken up again when it answers (F14)', async () => {
+  test('behind a network that swallows everything for a minute without a word is given up, and nobody who asked waits for ever; when it answers again, or one side hangs up, work goes on (F14)', async () => {
     const proxy = await FaultProxy.start(server.port)
     const played = new Scene(server.url)
+    const behind = new Scene(proxy.url)
     try {
       const worker = await played.worker({ redisUrl: proxy.url })
+      const same = openQueue(behind.redis, played.queue.name)
+      await same.depth()
       await played.enqueue(1, 'naps')
       await played.idle()
       proxy.blackHole(true)
+      played.fault('black hole')
+      const holeAtMs = Date.now()
+      const asked = Array.from({ length: 100 }, () =>
+        same.depth().then(
+          () => 'answered',
+          ({ code }) => code,
+        ),
+      )
       await eventually(
         () => worker.lines.some(({ message }) => /could not renew|answer of Redis was lost/.test(message)),
         { what: 'it notices', withinMs: 10_000 },
       )
+      expect(new Set(await Promise.all(asked))).toEqual(new Set(['REDIS_UNAVAILABLE']))
+      expect(Date.now() - holeAtMs).toBeLessThan(30_000)
+      await new Promise((resolve) => setTimeout(resolve, holeAtMs + 60_000 - Date.now())) // how long it lasts
       proxy.blackHole(false)
       await played.enqueue(2, 'naps')
       await played.idle(20_000)
-      await played.judge({ faults: 0 })
+      expect((await same.depth()).counts.completed).toBe(3)
+      proxy.halfClose()
+      played.fault('half closed')
+      await played.enqueue(2, 'naps')
+      await played.idle(20_000)
+      expect((await same.depth()).counts.completed).toBe(5)
+      await played.judge({ faults: 2 })
     } finally {
       await played.end()
+      await behind.end()
       await proxy.stop()
     }
-  }, 60_000)
+  }, 180_000)
 })

@@ -14,7 +14,7 @@ import {
   type RedisAccess,
 } from 'millhand/queue'
 import { eventually } from '../eventually.ts'
-import { History, judge } from '../history.ts'
+import { type Expectations, History, judge } from '../history.ts'
 import { redisUrl } from '../redis.ts'
 import {
   descendants,
@@ -56,14 +56,15 @@ export class Scene {
   }
 
   async worker(options: Partial<WorkerOptions> = {}): Promise<WorkerProcess> {
+    const access = { ...this.access, url: options.redisUrl ?? this.access.url }
     const worker = await startWorker({
-      redisUrl: this.access.url,
+      redisUrl: access.url,
       namespace: this.namespace,
       queues: ['jobs'],
       modules: [RECORDED],
       isolation: this.isolation,
       ...options,
-      env: { ...defined(accessVariables(this.access)), ...options.env },
+      env: { ...defined(accessVariables(access)), ...options.env },
     })
     this.workers.push(worker)
     return worker
@@ -116,7 +117,7 @@ export class Scene {
   }
 
   /** The judgement. Stops the workers first: what is held after that is held for ever. */
-  async judge(expectations: { faults: number; ends?: readonly string[] }): Promise<void> {
+  async judge(expectations: Expectations): Promise<void> {
     for (const worker of this.workers) if (worker.child.exitCode === null) this.childrenOf(worker)
     const running = this.workers.filter(({ child }) => child.exitCode === null && child.signalCode === null)
     const ends = await Promise.all(running.map((worker) => worker.stop()))

@@ -1,4 +1,4 @@
-// F2, F3, F7, F8: the worker process itself dies, stands still, or is killed again and again by the same job.
+// F2, F3, F7, F8, F29: the worker process itself dies, stands still, or is killed again and again by the same job.
 import { eventually } from '../eventually.ts'
 import { isAlive } from '../worker-process.ts'
 import { ISOLATIONS, type Scene, scene as sceneOf } from './scene.ts'
@@ -95,6 +95,34 @@ describe.each(ISOLATIONS)('with %s a worker that dies', (isolation) => {
 })
 
 describe('a worker that is killed', () => {
+  test(
+    'and whose name and host another one has at once is another one all the same: nothing is adopted, what it held comes back as after any death (F29)',
+    sceneOf(async (scene) => {
+      const inPod = (uid: string) =>
+        scene.worker({
+          slots: 2,
+          env: { MILLHAND_POD_NAME: 'mail-0', MILLHAND_POD_UID: uid, MILLHAND_NODE_NAME: 'node-1' },
+        })
+      const victim = await inPod('uid-1')
+      const handles = await scene.enqueue(2, 'naps', { ms: 2_000 })
+      for (const { id } of handles) await scene.started(id)
+      victim.kill('SIGKILL')
+      scene.fault('worker killed')
+      await victim.ended
+      const heir = await inPod('uid-2')
+      const workers = (await scene.queue.workers()).map(({ pod, process, held }) => ({ pod, process, held }))
+      expect(workers).toContainEqual({ pod: 'mail-0', process: victim.process, held: 2 })
+      expect(workers).toContainEqual({ pod: 'mail-0', process: heir.process, held: 0 })
+      await scene.idle()
+      for (const handle of handles) {
+        expect(scene.history.of('started', handle.id)).toHaveLength(2)
+        expect(await handle.details()).toMatchObject({ state: 'completed', attempts: 1, crashes: 1 })
+      }
+      await scene.judge({ faults: 1 })
+    }),
+    60_000,
+  )
+
   test(
     'because of one job loses that job to the grave after maxCrashes, and no good one (F8)',
     sceneOf(async (scene) => {

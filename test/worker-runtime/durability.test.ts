@@ -87,7 +87,7 @@ test('replicated is done when a replica has it: nothing acknowledged is lost wit
   })
   const client = connect({ redis: primary.access, durability: 'replicated', deadlineMs: 3_000 })
   try {
-    await eventually(async () => String(await ask(replica, 'INFO')).includes('master_link_status:up'))
+    await eventually(async () => String(await ask(primary, 'INFO')).includes('state=online'))
     const queue = client.queue('kept')
     const jobs = await Promise.all(Array.from({ length: 100 }, (_, at) => queue.enqueue('task', at)))
     replica.freeze()

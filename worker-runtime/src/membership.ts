@@ -63,6 +63,7 @@ export class Membership {
   #regaining: Promise<void> | undefined
   #isLeaving = false
   #exchanges = 0
+  #vanished: number | undefined
   #doubt: { held: number; exchanges: number } | undefined
   #heartbeat: NodeJS.Timeout | undefined
   #isBeating = false
@@ -182,8 +183,10 @@ export class Membership {
   }
 
   async #register(): Promise<void> {
-    const { timeoutMs, dead } = await this.queue.register({ ...this.#options.entry, worker: this.#name })
+    const entry = { ...this.#options.entry, worker: this.#name }
+    const { timeoutMs, dead, vanished } = await this.queue.register(entry)
     this.timeoutMs = timeoutMs
+    this.#vanished ??= vanished
     this.#stopListening()
     const channel = cancelChannel(this.queue.name, this.#name)
     const listening = this.#options.messages.subscribe(channel, (id) =>
@@ -283,6 +286,7 @@ export class Membership {
         return
       }
       this.timeoutMs = answer.timeoutMs
+      this.#sayVanished(answer.vanished)
       for (const id of answer.cancelled) this.#held.get(id)?.running?.stop('cancelled')
       this.#compare(answer.held)
       for (const each of answer.overdue) this.#reapLater(each)
@@ -294,6 +298,17 @@ export class Membership {
     } finally {
       this.#isBeating = false
     }
+  }
+
+  /** Redis went back to an earlier state: a replica that lagged took over, or a restart lost its last writes. */
+  #sayVanished(vanished: number): void {
+    const before = this.#vanished ?? 0
+    this.#vanished = vanished
+    if (vanished > before)
+      this.#log.error('Redis lost enqueues that it had acknowledged', {
+        queue: this.queue.name,
+        atLeast: vanished - before,
+      })
   }
 
   /** Not to wait for the next heartbeat. The reap itself looks again: who has renewed meanwhile lives. */

@@ -175,6 +175,7 @@ async function factsOf(queue: Queue, server: Server, nowMs: number): Promise<Que
     workers,
     ...(maxLength !== null && { maxLength: Number(maxLength) }),
     ...(buriedAtMs !== undefined && { lastBuriedMs: Math.max(0, nowMs - buriedAtMs) }),
+    ...(depth.vanishedAtMs !== undefined && { lastVanishedMs: Math.max(0, nowMs - depth.vanishedAtMs) }),
   }
 }
 

@@ -49,6 +49,11 @@ export class Secrets {
     return address
   }
 
+  /** The same for what a connection has come to in the end: names change, and Sentinels and Clusters name others. */
+  isDenied(address: string, port: number): boolean {
+    return whyDenied([address], port, this.#options.deniedServers) !== undefined
+  }
+
   /** It is read again the next time: what was refused may have been replaced. */
   forget({ namespace, secretName }: Place): void {
     this.#known.delete(`${namespace}/${secretName}`)

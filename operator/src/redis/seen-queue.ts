@@ -3,6 +3,7 @@ import {
   type Connection,
   type Queue,
   type RedisUnavailable,
+  type Seen,
   type ServerFinding,
   stirredChannel,
 } from 'millhand/queue'
@@ -93,8 +94,10 @@ export class SeenQueue {
     const look = lookAt(this.#reachable(), this.#view, { hasWorkers: true, nowMs: nowMs() })
     this.#looking = { look, stirs }
     try {
+      const before = this.#view?.depth.counts
       this.#view = await look
       this.#seenAtStir = stirs
+      if (before) await this.#witness(before, this.#view.depth.counts)
       return this.#view
     } finally {
       if (this.#looking?.look === look) this.#looking = undefined
@@ -104,6 +107,14 @@ export class SeenQueue {
   /** What of its server suits a queue and what does not; of some minutes ago at most. */
   examineServer(): Promise<readonly ServerFinding[] | 'unknown'> {
     return this.#options.examine()
+  }
+
+  /** Where no worker and no client that saw more is there, nobody else would tell. */
+  async #witness(before: Seen, now: Seen): Promise<void> {
+    if (now.enqueued >= before.enqueued && now.claimed >= before.claimed) return
+    await this.toWrite.witness(before)
+    // What vanished is seen at the next look, and that may be soon.
+    this.stir()
   }
 
   #reachable(): Queue {

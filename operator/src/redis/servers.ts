@@ -110,6 +110,7 @@ class Server {
     this.#commands = connectRedis(access, {
       name: 'millhand-operator',
       deadlineMs: DEADLINE_MS,
+      isDenied: (address, port) => options.secrets.isDenied(address, port),
       onState: (state, error) => this.#turned(state, error),
     })
     const { nowMs, wallMs } = options
@@ -117,6 +118,7 @@ class Server {
     this.#messages = connectRedis(access, {
       name: 'millhand-operator-messages',
       deadlineMs: DEADLINE_MS,
+      isDenied: (address, port) => options.secrets.isDenied(address, port),
       onState: (state) => {
         if (state === 'ready') for (const seen of this.queues.values()) seen.listen(this.#messages)
       },

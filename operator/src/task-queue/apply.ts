@@ -15,13 +15,20 @@ export async function applyTaskQueue(
     const object = { metadata: { name, namespace }, status: plan.status }
     await kube.apply(kinds.taskQueue, object, { status: true, force: true }).catch(unlessGone)
   }
+  const subject = { kind: kinds.taskQueue, namespace, name, uid }
+  if (plan.vanished)
+    events.tell(subject, { type: 'Warning', reason: 'EnqueuesLost', message: lossText(plan.vanished) })
   for (const finding of plan.events)
-    events.tell(
-      { kind: kinds.taskQueue, namespace, name, uid },
-      {
-        type: finding.status === 'True' ? 'Normal' : 'Warning',
-        reason: finding.reason,
-        message: finding.message,
-      },
-    )
+    events.tell(subject, {
+      type: finding.status === 'True' ? 'Normal' : 'Warning',
+      reason: finding.reason,
+      message: finding.message,
+    })
+}
+
+function lossText(atLeast: number): string {
+  return (
+    `Redis went back to an earlier state and lost at least ${atLeast} enqueues that it had acknowledged: a replica that lagged took over, ` +
+    'or a restart lost the last writes. Jobs that ended in that time may run again. Who enqueues with durability replicated or fsync is told instead'
+  )
 }

@@ -29,6 +29,7 @@ export interface TaskQueueStatus {
   layoutVersion?: number
   observedAt?: string
   jobs?: { ready: number; busy: number; delayed: number; buried: number }
+  vanishedEnqueues?: number
   oldestReadyAt?: string
   conditions: Condition[]
 }

@@ -9,6 +9,8 @@ export interface TaskQueuePlan {
   status?: TaskQueueStatus
   /** Conditions that turned: each is told as an Event. */
   events: Finding[]
+  /** Redis lost enqueues that it had acknowledged, so many at least since the last status. */
+  vanished?: number
   checkAgainAfterMs: number
 }
 
@@ -20,7 +22,9 @@ export function planTaskQueue(observed: ObservedTaskQueue, nowMs: number): TaskQ
   const { generation, status } = observed
   const now = new Date(nowMs).toISOString()
   const findings = findingsOf(observed)
-  const isNew = status?.observedGeneration !== generation || hasTurned(findings, status?.conditions)
+  const vanished = newlyVanished(observed)
+  const isNew =
+    vanished > 0 || status?.observedGeneration !== generation || hasTurned(findings, status?.conditions)
   const next: TaskQueueStatus = {
     observedGeneration: generation,
     queueName: observed.queue.queueName,
@@ -32,8 +36,15 @@ export function planTaskQueue(observed: ObservedTaskQueue, nowMs: number): TaskQ
   return {
     ...(shallWrite && { status: next }),
     events: turned(findings, status?.conditions).filter(isNews),
+    ...(vanished > 0 && { vanished }),
     checkAgainAfterMs: observed.redis.kind === 'open' ? COUNTS_EVERY_MS : RETRY_AFTER_MS,
   }
+}
+
+/** The status remembers what was told, also over a restart of the operator. */
+function newlyVanished({ redis, status }: ObservedTaskQueue): number {
+  if (redis.kind !== 'open') return 0
+  return Math.max(0, redis.view.depth.counts.vanished - (status?.vanishedEnqueues ?? 0))
 }
 
 function findingsOf({ queue, redis }: ObservedTaskQueue): Finding[] {
@@ -127,12 +138,13 @@ function taken(queueName: string, owner: string): string {
 
 function counts({ redis, status }: ObservedTaskQueue, nowMs: number): Partial<TaskQueueStatus> {
   // The last that was seen, with the time when it was, is worth more than nothing.
-  if (redis.kind !== 'open') return pick(status, ['layoutVersion', 'observedAt', 'jobs'])
-  const { ready, delayed, due, busy, buried, oldestReadyMs } = redis.view.depth
+  if (redis.kind !== 'open') return pick(status, ['layoutVersion', 'observedAt', 'jobs', 'vanishedEnqueues'])
+  const { ready, delayed, due, busy, buried, oldestReadyMs, counts } = redis.view.depth
   return {
     layoutVersion: LAYOUT,
     observedAt: new Date(nowMs).toISOString(),
     jobs: { ready, busy, delayed: delayed - due, buried },
+    ...(counts.vanished > 0 && { vanishedEnqueues: counts.vanished }),
     ...(oldestReadyMs !== undefined && { oldestReadyAt: new Date(nowMs - oldestReadyMs).toISOString() }),
   }
 }

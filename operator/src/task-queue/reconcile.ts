@@ -34,6 +34,11 @@ export function taskQueueReconciler(context: TaskQueueContext): (key: string) =>
     owned.set(key, object)
     const observed = await observeTaskQueue(object, context.servers)
     const plan = planTaskQueue(observed, context.wallMs())
+    if (plan.vanished)
+      context.log.error('Redis lost enqueues that it had acknowledged', {
+        queue: observed.queue.queueName,
+        atLeast: plan.vanished,
+      })
     await applyTaskQueue(plan, object, context)
     return { againInMs: plan.checkAgainAfterMs }
   }

@@ -1,6 +1,7 @@
 // The Redis of a scene for suites that hurt it or the API server: one that keeps its data when its process ends, and a way to it that does
 // not lead through the API server.
 import { mkdtempSync, rmSync } from 'node:fs'
+import { type AddressInfo, createServer, connect as dial } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Connection, connectRedis } from 'millhand/queue'
@@ -40,12 +41,26 @@ export async function reachRedis(scene: Scene): Promise<{ connection: Connection
   const bridge = scene.cluster.inside([process.execPath, '-e', script, spec.clusterIP, path], {
     stdio: ['ignore', 'inherit', 'inherit'],
   })
-  const connection = connectRedis(path)
+  const outside = createServer((from) => {
+    const to = dial(path)
+    for (const [one, other] of [
+      [from, to],
+      [to, from],
+    ] as const)
+      one
+        .on('error', () => {})
+        .on('close', () => other.destroy())
+        .pipe(other)
+  })
+  await new Promise<void>((resolve) => outside.listen(0, '127.0.0.1', resolve))
+  const { port } = outside.address() as AddressInfo
+  const connection = connectRedis(`redis://127.0.0.1:${port}`)
   await eventually(() => connection.ready().then(() => true), { what: 'Redis', withinMs: 30_000 })
   return {
     connection,
     close: () => {
       connection.close()
+      outside.close()
       bridge.kill()
       rmSync(folder, { recursive: true, force: true })
     },

@@ -87,6 +87,7 @@ describe('in the status of a TaskQueue', () => {
     lost: 0,
     cancelled: 0,
     tombstones: 0,
+    vanished: 0,
   }
   const depth = { ready: 0, due: 0, delayed: 0, busy: 0, buried: 0, suspended: false, paused: false, counts }
   const view = { depth, workers: [], measured: {} as never, atMs: 0 }
@@ -116,6 +117,23 @@ describe('in the status of a TaskQueue', () => {
     const mended = planTaskQueue(observed(open([version]), first.status), 180_000)
     expect(conditionOf(mended.status)?.status).toBe('True')
     expect(mended.events).toEqual([])
+  })
+
+  test('enqueues that Redis lost are told once, how many at least, and stay in the status', () => {
+    const openWith = (vanished: number) => {
+      const lossy = { ...view, depth: { ...depth, counts: { ...counts, vanished } } }
+      return { kind: 'open', view: lossy, server: [version] } as const
+    }
+    const good = planTaskQueue(observed(openWith(0)), 0)
+    expect(good.vanished).toBeUndefined()
+    expect(good.status).not.toHaveProperty('vanishedEnqueues')
+    const first = planTaskQueue(observed(openWith(37), good.status), 1_000)
+    expect(first).toMatchObject({ vanished: 37, status: { vanishedEnqueues: 37 } })
+    expect(planTaskQueue(observed(openWith(37), first.status), 60_000).vanished).toBeUndefined()
+    const away = { kind: 'problem', reason: 'RedisUnreachable', message: 'away' } as const
+    const unknown = planTaskQueue(observed(away, first.status), 90_000)
+    expect(unknown.status?.vanishedEnqueues).toBe(37)
+    expect(planTaskQueue(observed(openWith(40), unknown.status), 120_000).vanished).toBe(3)
   })
 
   test('while Redis cannot be used it is unknown, for the same reason as Ready', () => {

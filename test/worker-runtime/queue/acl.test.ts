@@ -37,7 +37,7 @@ type Role = 'producer' | 'worker' | 'operator' | 'viewer'
 const verbsOf: Record<Role, readonly Verb[]> = {
   producer: ['enqueue', 'job', 'cancel'],
   worker: ['register', 'renew', 'deregister', 'resync', 'settle-and-claim', 'reap', 'report'],
-  operator: ['configure', 'release', 'depth', 'workers', 'drain', 'reap'],
+  operator: ['configure', 'release', 'depth', 'workers', 'drain', 'reap', 'witness'],
   viewer: ['depth', 'jobs', 'job', 'workers'],
 }
 const connecting = ['evalsha', 'eval', 'info', 'client|setname', 'cluster|slots', 'asking']
@@ -400,6 +400,7 @@ test('behind Sentinels who ask: one line there, and it allows nothing else', asy
       ['SENTINEL', 'REMOVE', 'jobs'],
       ['SENTINEL', 'FAILOVER', 'jobs'],
       ['SENTINEL', 'MASTERS'],
+      ['SUBSCRIBE', '+odown'],
       ['ACL', 'LIST'],
       ['SHUTDOWN'],
     ] as [string, ...string[]][])

@@ -42,7 +42,9 @@ test.each(Object.keys(scripts) as Verb[])('%s refuses a newer layout and changes
   const before = await everything()
   expect(before.length).toBeGreaterThan(5)
   const args: Partial<Record<Verb, (string | number)[]>> = {
-    enqueue: ['job-4', 'normal - task -', 'null'],
+    enqueue: ['job-4', 'normal - task -', 'null', 0],
+    renew: ['p:1', 0, 0],
+    witness: [0, 0],
     register: ['p:2', 'u', 'pod', ''],
     'settle-and-claim': ['p:1', 0, 1, 1],
     configure: ['me', 'maxLength', 1],

@@ -213,6 +213,8 @@ export class ClusterConnection implements Connection {
     this.#turned('ready')
     this.#leaveNodes()
     await this.#moveSubscriptions()
+    // While a node is away its replica may take over, and a connection that only listens has no call that would fail and ask again.
+    if ([...this.#nodes.values()].some(({ connection }) => !connection.isReady)) this.#readMapSoon()
   }
 
   async #mapOf(asked: HostPort): Promise<string[]> {

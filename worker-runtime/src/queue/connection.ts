@@ -31,6 +31,11 @@ export interface ConnectionOptions {
   name?: string
   /** How long a call may take, waiting for a connection included; ms. */
   deadlineMs?: number
+  /**
+   * Whether nothing may be said to whoever is there: the peer's own address, whatever name, Sentinel or Cluster led to it. For whoever connects on behalf
+   * of others.
+   */
+  isDenied?: (address: string, port: number) => boolean
   onState?: (state: 'ready' | 'away', error?: Error) => void
 }
 

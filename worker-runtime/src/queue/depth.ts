@@ -18,6 +18,8 @@ export interface Depth {
   paused: boolean
   maxBusy?: number
   counts: Record<(typeof COUNTS)[number], number>
+  /** When enqueues were last found to have vanished; by the clock of Redis. */
+  vanishedAtMs?: number
 }
 
 const COUNTS = [
@@ -30,6 +32,7 @@ const COUNTS = [
   'lost',
   'cancelled',
   'tombstones',
+  'vanished',
 ] as const
 
 export interface WorkerEntry {
@@ -125,6 +128,7 @@ export function depthOf(answer: unknown): Depth {
     paused: paused === 1,
     ...(maxBusy >= 0 && { maxBusy }),
     counts,
+    ...(found.vanishedAtMs && { vanishedAtMs: Number(found.vanishedAtMs) }),
   }
 }
 

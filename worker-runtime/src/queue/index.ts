@@ -15,7 +15,15 @@ export {
 export { type Connection, type ConnectionOptions, RedisUnavailable } from './connection.ts'
 export type { AttemptRecord, Depth, JobDetails, JobState, JobSummary, WorkerEntry } from './depth.ts'
 export { doneChannel, keys, prefixOf, queueName, slotOf, stirredChannel } from './keys.ts'
-export { DURABILITIES, type Durability, type Enqueued, openQueue, Queue, QueueRefused } from './queue.ts'
+export {
+  DURABILITIES,
+  type Durability,
+  type Enqueued,
+  openQueue,
+  Queue,
+  QueueRefused,
+  type Seen,
+} from './queue.ts'
 export { connectRedis } from './redis.ts'
 export { type Examination, examineServer } from './server.ts'
 export {

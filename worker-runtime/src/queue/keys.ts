@@ -77,7 +77,8 @@ export const keys: readonly Key[] = [
   {
     name: 'counts',
     type: 'HASH',
-    holds: 'enqueued, claimed (the tokens), busy, completed, retried, buried, lost, cancelled, tombstones',
+    holds:
+      'enqueued, claimed (the tokens), busy, completed, retried, buried, lost, cancelled, tombstones, vanished, vanishedAtMs',
     writtenBy: 'every verb that changes them',
   },
   {

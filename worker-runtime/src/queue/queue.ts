@@ -85,13 +85,22 @@ export type Renewed =
       readonly silent: readonly string[]
       /** They did not renew when they should have, and will be silent so soon. */
       readonly overdue: readonly { worker: string; leftMs: number }[]
+      /** Enqueues that Redis is known to have lost, ever. */
+      readonly vanished: number
     }
+
+/** Counters of a queue that only ever grow, unless Redis goes back to an earlier state. */
+export type Seen = Pick<Depth['counts'], 'enqueued' | 'claimed'>
+
+type Counters = [enqueued: number, claimed: number, vanished: number]
 
 export type Resynced =
   | { readonly kind: 'dead' }
   | { readonly kind: 'alive'; readonly held: readonly { id: string; token: string }[] }
 
 const SLICE = 500
+/** To put back a job takes a dozen commands. */
+const REAP_SLICE = 100
 const MAX_JOBS_A_CALL = 1_000
 const MAX_BYTES_A_CALL = 1_000_000
 
@@ -108,6 +117,8 @@ export class Queue {
   readonly redis: Connection
   readonly #prefix: string
   readonly #scripts: Scripts
+  /** The highest that Redis answered here: it is told so, and notices when it went back to an earlier state. */
+  #seen: Seen = { enqueued: 0, claimed: 0 }
 
   constructor(redis: Connection, name: string, scripts: Scripts) {
     this.name = name
@@ -125,10 +136,11 @@ export class Queue {
     const answers: Enqueued[] = []
     for (const part of callsOf(jobs)) {
       try {
-        const args = enqueueArgs(part)
-        const known = (await (durability === 'fast'
+        const args = [...enqueueArgs(part), String(this.#seen.enqueued)]
+        const [enqueued, ...known] = (await (durability === 'fast'
           ? this.#run('enqueue', args)
-          : this.#runConfirmed('enqueue', args, durability))) as (number | Enqueued)[]
+          : this.#runConfirmed('enqueue', args, durability))) as [number, ...(number | Enqueued)[]]
+        this.#note({ enqueued })
         for (const _ of part) answers.push('created')
         const first = answers.length - part.length
         for (let i = 0; i < known.length; i += 2) answers[first + Number(known[i])] = known[i + 1] as Enqueued
@@ -140,22 +152,28 @@ export class Queue {
     return answers
   }
 
-  /** Answers the queue's timeout of an attempt and the older workers of the same pod, which are dead for sure. */
-  async register(entry: Registration): Promise<{ timeoutMs: number; dead: string[] }> {
+  /**
+   * Answers the queue's timeout of an attempt, the older workers of the same pod, which are dead for sure, and how many enqueues Redis is known
+   * to have lost so far.
+   */
+  async register(entry: Registration): Promise<{ timeoutMs: number; dead: string[]; vanished: number }> {
     const { worker, podUid, ...fields } = entry
     const pairs = Object.entries(fields).flat()
-    const [timeoutMs, dead] = (await this.#run('register', [worker, podUid, ...pairs])) as [number, string[]]
-    return { timeoutMs, dead }
+    const answer = await this.#run('register', [worker, podUid, ...pairs])
+    const [timeoutMs, dead, [enqueued, claimed, vanished]] = answer as [number, string[], Counters]
+    this.#note({ enqueued, claimed })
+    return { timeoutMs, dead, vanished }
   }
 
   async renew(worker: string): Promise<Renewed> {
-    const answer = (await this.#run('renew', [worker])) as
+    const answer = (await this.#run('renew', [worker, this.#seen.enqueued, this.#seen.claimed])) as
       | ['dead']
-      | ['alive', number, number, string[], string[], (string | number)[]]
+      | ['alive', number, number, string[], string[], (string | number)[], Counters]
     if (answer[0] === 'dead') return { kind: 'dead' }
-    const [, held, timeoutMs, cancelled, silent, flat] = answer
+    const [, held, timeoutMs, cancelled, silent, flat, [enqueued, claimed, vanished]] = answer
+    this.#note({ enqueued, claimed })
     const overdue = pairsOf(flat).map(([worker, leftMs]) => ({ worker, leftMs: Number(leftMs) }))
-    return { kind: 'alive', held, timeoutMs, cancelled, silent, overdue }
+    return { kind: 'alive', held, timeoutMs, cancelled, silent, overdue, vanished }
   }
 
   async deregister(worker: string): Promise<boolean> {
@@ -189,6 +207,8 @@ export class Queue {
     ]
     const claims: Claim[] = []
     for (let i = 0; i + 2 < flat.length; i += 3) claims.push(claimOf(flat[i], flat[i + 1], flat[i + 2]))
+    const last = claims.at(-1)
+    if (last) this.#note({ claimed: Number(last.token) })
     return { status, nextMs: nextMs < 0 ? undefined : nextMs, became, claims }
   }
 
@@ -202,10 +222,14 @@ export class Queue {
     const record = JSON.stringify({ outcome: 'worker-lost', message: reason, worker, endedAtMs: Date.now() })
     let putBack = 0
     for (;;) {
-      const [done, left] = (await this.#run('reap', [worker, evidence, counting, record, seed(), SLICE])) as [
-        number,
-        number,
-      ]
+      const [done, left] = (await this.#run('reap', [
+        worker,
+        evidence,
+        counting,
+        record,
+        seed(),
+        REAP_SLICE,
+      ])) as [number, number]
       putBack += Math.max(0, done)
       if (left === 0) return putBack
     }
@@ -294,6 +318,16 @@ export class Queue {
     { offset = 0, limit = 50 } = {},
   ): Promise<JobSummary[]> {
     return summariesOf(state, await this.#run('jobs', [state, offset, Math.min(limit, 1_000)]))
+  }
+
+  /** For who neither enqueues nor renews: what Redis took since it had these counters, and has no more, is counted as vanished. */
+  async witness({ enqueued, claimed }: Seen): Promise<void> {
+    await this.#run('witness', [enqueued, claimed])
+  }
+
+  #note({ enqueued = 0, claimed = 0 }: Partial<Seen>): void {
+    const seen = this.#seen
+    this.#seen = { enqueued: Math.max(enqueued, seen.enqueued), claimed: Math.max(claimed, seen.claimed) }
   }
 
   async #inSlices<T>(verb: Verb, ids: readonly string[]): Promise<T[]> {

@@ -2,12 +2,17 @@
 // answer for too long, is thrown away and replaced, never revived, and every call that waited on it is told so.
 //
 //   connecting → ready → away → connecting → …      closed (from any, by close())
-import { Redis as Client, type RedisOptions } from 'ioredis'
+import { connect as connectTcp, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
+import { AbstractConnector, Redis as Client, type RedisOptions, SentinelConnector } from 'ioredis'
 import { addressText, parseAddress, type RedisAccess, type RedisAddress } from './address.ts'
 import { ClusterConnection } from './cluster.ts'
 import { type Command, type Connection, type ConnectionOptions, RedisUnavailable } from './connection.ts'
+import { SentinelNews } from './sentinels.ts'
 
 type ClientOptions = Omit<RedisOptions, 'replyMapping'>
+type ConnectorOf = NonNullable<RedisOptions['Connector']>
+type IsDenied = NonNullable<ConnectionOptions['isDenied']>
 
 interface Pending {
   untilMs: number
@@ -16,18 +21,26 @@ interface Pending {
 
 const FIRST_RETRY_MS = 50
 const LAST_RETRY_MS = 1_000
+/** For one server to let us in: something between may take the connection and then say nothing, for ever. */
+const LET_IN_MS = 4_000
 /** Answers that mean "not now" or "not here": a server that loads its data, a primary that became a replica, a full disk. */
 const WEATHER =
   /(?:^|[ -])(LOADING|MASTERDOWN|READONLY|UNBLOCKED|TRYAGAIN|CLUSTERDOWN|BUSY|MISCONF|NOREPLICAS|NOGOODSLAVE) |max number of clients/
 /** Of these, the ones after which another connection may reach another server. */
 const ELSEWHERE = /MASTERDOWN|READONLY|UNBLOCKED|CLUSTERDOWN|LOADING/
+/** A primary whose replicas have gone over to another one. */
+const DESERTED = /NOREPLICAS/
 const REFUSED = /^(WRONGPASS|NOAUTH|NOPERM|ERR AUTH|ERR invalid password)/
 
 /** Throws TypeError for an address that is none. */
 export function connectRedis(access: string | RedisAccess, options: ConnectionOptions = {}): Connection {
   const address = parseAddress(access)
   if (address.form === 'cluster')
-    return new ClusterConnection(address, options, (node, own) => new ReplacingConnection(node, own))
+    return new ClusterConnection(
+      address,
+      options,
+      (node, own) => new ReplacingConnection(node, { ...own, ...guard(options) }),
+    )
   return new ReplacingConnection(address, options)
 }
 
@@ -45,12 +58,20 @@ class ReplacingConnection implements Connection {
   #lastError: Error | undefined
   #retryTimer: NodeJS.Timeout | undefined
   #watchTimer: NodeJS.Timeout | undefined
+  #letInTimer: NodeJS.Timeout | undefined
+  readonly #news: SentinelNews | undefined
 
   constructor(address: RedisAddress, options: ConnectionOptions) {
     this.#address = address
     this.#options = options
     this.#deadlineMs = options.deadlineMs ?? 5_000
     this.#client = this.#connect()
+    if (address.form === 'sentinel')
+      this.#news = new SentinelNews({
+        address,
+        connect: (sentinel, own) => new ReplacingConnection(sentinel, { ...own, ...guard(options) }),
+        onSwitch: () => this.#leave('another server is the primary now'),
+      })
   }
 
   get form(): RedisAddress['form'] {
@@ -118,11 +139,15 @@ class ReplacingConnection implements Connection {
   close(): void {
     this.#isClosed = true
     clearTimeout(this.#retryTimer)
+    this.#news?.close()
     this.#drop('the connection was closed')
   }
 
   #connect(): Client {
-    const client = new Client(optionsOf(this.#address, this.#options.name))
+    const client = new Client(optionsOf(this.#address, this.#options))
+    // Sentinels are asked one after the other.
+    const servers = this.form === 'sentinel' ? this.#address.hosts.length + 1 : 1
+    this.#letInTimer = setTimeout(() => this.#leave('Redis did not let us in in time'), LET_IN_MS * servers)
     client.on('error', (error: Error) => {
       this.#lastError = withoutCommand(error)
     })
@@ -137,6 +162,7 @@ class ReplacingConnection implements Connection {
 
   #becameReady(client: Client): void {
     if (client !== this.#client || this.#isClosed) return
+    clearTimeout(this.#letInTimer)
     this.#isReady = true
     this.#failures = 0
     for (const channel of this.#listeners.keys()) this.call('SUBSCRIBE', channel).catch(() => {})
@@ -145,13 +171,15 @@ class ReplacingConnection implements Connection {
   }
 
   #lost(client: Client): void {
-    if (client !== this.#client || this.#isClosed) return
+    const isWaiting = this.#retryTimer !== undefined
+    if (client !== this.#client || this.#isClosed || isWaiting) return
     const wasReady = this.#isReady
     this.#drop('the connection to Redis was lost')
     if (REFUSED.test(this.#lastError?.message ?? '')) this.#refuse()
     const waitMs = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures) * (0.5 + Math.random() / 2)
     this.#failures += 1
     this.#retryTimer = setTimeout(() => {
+      this.#retryTimer = undefined
       this.#client = this.#connect()
     }, waitMs)
     if (wasReady || this.#failures === 1) this.#options.onState?.('away', this.#lastError)
@@ -160,6 +188,7 @@ class ReplacingConnection implements Connection {
   /** Ends the client and tells everybody who waits on it. */
   #drop(why: string): void {
     this.#isReady = false
+    clearTimeout(this.#letInTimer)
     const client = this.#client
     client.removeAllListeners()
     client.on('error', () => {})
@@ -219,12 +248,16 @@ class ReplacingConnection implements Connection {
       const now = performance.now()
       for (const pending of this.#pending) {
         if (pending.untilMs > now) continue
-        this.#lastError = new Error('Redis did not answer in time')
-        this.#lost(this.#client)
+        this.#leave('Redis did not answer in time')
         break
       }
       if (this.#pending.size > 0) this.#watch()
     }, 250)
+  }
+
+  #leave(why: string): void {
+    this.#lastError = new Error(why)
+    this.#lost(this.#client)
   }
 
   #explain(error: Error, client: Client): Error {
@@ -232,7 +265,9 @@ class ReplacingConnection implements Connection {
     if (isReply && !WEATHER.test(`${error.message} `)) return withoutCommand(error)
     this.#lastError = withoutCommand(error)
     // What is no answer of the server is the client's: it lost its socket and has not said so yet.
-    if (!isReply || ELSEWHERE.test(error.message)) this.#lost(client)
+    const isElsewhere =
+      ELSEWHERE.test(error.message) || (this.form === 'sentinel' && DESERTED.test(error.message))
+    if (!isReply || isElsewhere) this.#lost(client)
     return new RedisUnavailable(this.#message('Redis cannot serve now'), {
       maybeDone: !isReply,
       cause: this.#lastError,
@@ -245,14 +280,20 @@ class ReplacingConnection implements Connection {
   }
 }
 
+const guard = ({ isDenied }: ConnectionOptions): ConnectionOptions => (isDenied ? { isDenied } : {})
+
 /** A client that tries once: to connect again, to send again, to wait for better times is the Connection's. */
-function optionsOf({ form, hosts, ...address }: RedisAddress, name: string | undefined): ClientOptions {
+function optionsOf(
+  { form, hosts, ...address }: RedisAddress,
+  { name, isDenied }: ConnectionOptions,
+): ClientOptions {
   const { db, username, password, tls, primaryName, sentinelUsername, sentinelPassword } = address
   const options: ClientOptions = {
     ...(name && { connectionName: name }),
     ...(username && { username }),
     ...(password && { password }),
     ...(tls && { tls }),
+    ...(isDenied && { Connector: looking(form === 'sentinel' ? ToPrimary : ToServer, isDenied) }),
     db,
     retryStrategy: () => null,
     autoResendUnfulfilledCommands: false,
@@ -284,4 +325,42 @@ function withoutCommand(error: Error): Error {
   const plain = new Error(error.message)
   plain.name = error.name
   return plain
+}
+
+/** The client's own way where it need not look. */
+class ToServer extends AbstractConnector {
+  readonly #options: RedisOptions
+  constructor(options: unknown) {
+    super((options as RedisOptions).disconnectTimeout ?? 0)
+    this.#options = options as RedisOptions
+  }
+  override async connect() {
+    const { host = '', port = 0, tls } = this.#options
+    this.stream = tls ? connectTls({ host, port, ...tls }) : connectTcp({ host, port })
+    this.stream.once('error', (error) => {
+      this.firstError = error
+    })
+    return this.stream
+  }
+}
+
+class ToPrimary extends SentinelConnector {
+  constructor(options: unknown) {
+    super(options as ConstructorParameters<typeof SentinelConnector>[0])
+  }
+}
+
+/** Sees who is at the other end before a word is said: its listener is the first, and the client's find the socket closed. */
+function looking(Base: typeof ToServer | typeof ToPrimary, isDenied: IsDenied): ConnectorOf {
+  return class extends (Base as typeof ToPrimary) {
+    override async connect(emit: Parameters<SentinelConnector['connect']>[0]) {
+      const stream: Socket = await super.connect(emit)
+      stream.once('connect', () => {
+        const { remoteAddress = '', remotePort = 0 } = stream
+        if (isDenied(remoteAddress, remotePort))
+          stream.destroy(new Error('the address that it leads to may not be used'))
+      })
+      return stream
+    }
+  }
 }

@@ -24,6 +24,7 @@ const VERBS = [
   'workers',
   'job',
   'jobs',
+  'witness',
 ] as const
 
 export type Verb = (typeof VERBS)[number]

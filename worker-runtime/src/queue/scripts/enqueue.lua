@@ -2,11 +2,13 @@
 -- KEYS  the queue
 -- ARGV  per job three: id, '<lane> <when> <task> <options>' or '' for the same as the job before, payload
 --       when: '-' at once, '+<ms>' from now, '@<ms>' on the wall clock
--- returns  per job that was known already two: its place from 0, its state; or an error that names the limit
+--       and last the counter enqueued as the caller saw it last
+-- returns  how many were ever enqueued, then per job that was known already two: its place from 0, its state; or an error that names
+--          the limit
 local set = settings('maxLength', 'maxPayloadBytes', 'maxBusy', 'suspended', 'paused', 'layout')
 local newer = newer_layout(set.layout)
 if newer then return newer end
-local jobs = #ARGV / 3
+local jobs = (#ARGV - 1) / 3
 for i = 3, #ARGV, 3 do
   if #ARGV[i] > set.maxPayloadBytes then return redis.error_reply('PAYLOADTOOLARGE ' .. #ARGV[i] .. ' ' .. set.maxPayloadBytes .. ' ' .. ARGV[i - 2]) end
 end
@@ -19,7 +21,7 @@ if waiting + jobs > set.maxLength then
   waiting = waiting - tonumber(redis.call('HGET', Q .. 'counts', 'tombstones') or 0)
   -- Jobs that are there already need no room: a call that is repeated because its answer was lost must not be refused.
   local new = 0
-  for i = 1, #ARGV, 3 do new = new + 1 - redis.call('EXISTS', Q .. 'job:' .. ARGV[i]) end
+  for i = 1, #ARGV - 1, 3 do new = new + 1 - redis.call('EXISTS', Q .. 'job:' .. ARGV[i]) end
   if new > 0 and waiting + new > set.maxLength then return redis.error_reply('QUEUEFULL ' .. waiting .. ' ' .. set.maxLength) end
 end
 
@@ -28,7 +30,7 @@ if not set.layout then redis.call('HSET', Q .. 'config', 'layout', LAYOUT) end
 local now = now_ms()
 local job_key, head, due, lane = Q .. 'job:', nil, nil, nil
 local known, ready, delayed = {}, {}, {}
-for i = 1, #ARGV, 3 do
+for i = 1, #ARGV - 1, 3 do
   local id = ARGV[i]
   if ARGV[i + 1] ~= '' then
     local sign, ms, call
@@ -58,12 +60,13 @@ if #delayed > 0 then
   is_earlier = before < 0 or next_ms(now) < before
 end
 -- A counter is written even when every id was known: then a WAIT after this call has something to wait for.
-redis.call('HINCRBY', Q .. 'counts', 'enqueued', jobs - #known)
+local enqueued = redis.call('HINCRBY', Q .. 'counts', 'enqueued', jobs - #known)
+enqueued = enqueued + vanish('enqueued', ARGV[#ARGV] - (enqueued - jobs + #known))
 wake(now, set, next(ready) or next(is_open))
 -- An idle worker sleeps until the next due time that it knows of; wake one when there is an earlier one.
 if is_earlier and not set.suspended and not set.paused then redis.call('ZADD', Q .. 'wake', 0, 'work') end
 if is_earlier or next(ready) and not next(is_open) then redis.call('PUBLISH', Q .. 'stirred', '') end
-local answer = {}
+local answer = { enqueued }
 for _, i in ipairs(known) do
   answer[#answer + 1] = (i - 1) / 3
   answer[#answer + 1] = state_of(ARGV[i])

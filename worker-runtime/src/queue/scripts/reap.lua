@@ -17,7 +17,11 @@ if alive_until ~= 0 then
 end
 
 local held_key = Q .. 'held:' .. worker
-local entries = redis.call('HSCAN', held_key, 0, 'COUNT', ARGV[6])[2]
+-- After some slices a large hash is empty where a scan begins, and a page of it may have nothing: that is not the end.
+local cursor, entries = '0', nil
+repeat
+  cursor, entries = unpack(redis.call('HSCAN', held_key, cursor, 'COUNT', ARGV[6]))
+until #entries > 0 or cursor == '0'
 local done = {}
 for i = 1, math.min(#entries, 2 * tonumber(ARGV[6])), 2 do done[#done + 1] = entries[i] end
 if #done > 0 then redis.call('HDEL', held_key, unpack(done)) end

@@ -1,7 +1,7 @@
 -- Makes a worker known. An older worker of the same pod is dead for sure: a container has one worker at a time.
 -- KEYS  the queue
 -- ARGV  worker, pod uid, then field and value pairs for worker:<worker>
--- returns  {timeout of an attempt in ms, names of workers to reap}
+-- returns  {timeout of an attempt in ms, names of workers to reap, the counters enqueued, claimed, vanished}
 -- Safe to run twice: writes the same entry again.
 local set = settings()
 local newer = newer_layout(set.layout)
@@ -19,4 +19,4 @@ end
 redis.call('HSET', Q .. 'worker:' .. me, 'podUid', uid, 'seq', 0, 'startedAtMs', now, unpack(ARGV, 3))
 redis.call('ZADD', Q .. 'workers', now + LEASE_MS, me)
 tick(now)
-return { set.timeoutMs, dead }
+return { set.timeoutMs, dead, witness(0, 0) }

@@ -1,8 +1,9 @@
 -- A worker says that it lives. One that was taken for dead is told so; it may not come back under this name.
 -- KEYS  the queue
--- ARGV  worker
+-- ARGV  worker, the counters enqueued and claimed as it saw them last
 -- returns  {'dead'} or {'alive', how many jobs it holds, timeout of an attempt in ms, ids to cancel, workers that look dead,
---          those that will before this one renews again: name, ms left}
+--          those that will before this one renews again: name, ms left,
+--          the counters enqueued, claimed, vanished}
 -- Safe to run twice: cancellations are given again until the job has ended.
 local me = ARGV[1]
 even_when_full()
@@ -40,4 +41,4 @@ for i = 1, #found, 2 do
     overdue[#overdue + 1] = left
   end
 end
-return { 'alive', redis.call('HLEN', Q .. 'held:' .. me), set.timeoutMs, cancelled, dead, overdue }
+return { 'alive', redis.call('HLEN', Q .. 'held:' .. me), set.timeoutMs, cancelled, dead, overdue, witness(ARGV[2], ARGV[3]) }

@@ -20,6 +20,27 @@ local function count(what, by)
   if by ~= 0 then redis.call('HINCRBY', Q .. 'counts', what, by) end
 end
 
+-- The counters enqueued and claimed only grow. Where somebody has seen a higher one (by > 0), this Redis went back to an earlier state:
+-- a replica that lagged took over, a restart lost the last writes. The counter goes on from where it was, so that no token is given
+-- twice and a lost enqueue is counted once, however many saw it. Answers by how much.
+local function vanish(what, by)
+  if by <= 0 then return 0 end
+  count(what, by)
+  if what == 'enqueued' then
+    count('vanished', by)
+    redis.call('HSET', Q .. 'counts', 'vanishedAtMs', string.format('%d', now_ms()))
+  end
+  return by
+end
+
+-- What the caller saw last of the two, compared. Answers them, and how many enqueues vanished ever.
+local function witness(enqueued, claimed)
+  local counts = redis.call('HMGET', Q .. 'counts', 'enqueued', 'claimed', 'vanished')
+  for i = 1, 3 do counts[i] = tonumber(counts[i] or 0) end
+  local lost = vanish('enqueued', enqueued - counts[1])
+  return { counts[1] + lost, counts[2] + vanish('claimed', claimed - counts[2]), counts[3] + lost }
+end
+
 -- The TaskQueue's settings, or the defaults where nobody declared one. Numbers, but for suspended and paused: true or nil. Of these
 -- fields, or all: what a call does not need it does not ask for.
 local function settings(...)

@@ -1,0 +1,7 @@
+-- Compares counters with what somebody saw of them, for those who neither enqueue nor renew.
+-- KEYS  the queue
+-- ARGV  the counters enqueued and claimed as they were seen
+-- returns  {enqueued, claimed, vanished}
+-- Safe to run twice: after the first time the counters are no lower than what was seen.
+even_when_full()
+return witness(ARGV[1], ARGV[2])
