@@ -124,7 +124,9 @@ async function runRound({
   }
   let figures: Figures = {}
   try {
-    const server = keep(await Server.start(scenario.settings?.(variant)))
+    const startServer = async () =>
+      keep(await Server.start(scenario.settings?.(variant), await scenario.program?.()))
+    const server = await startServer()
     const place: Place = { cache: plan.cache, redisUrl: server.url, records: folder('records') }
     figures = await scenario.round({
       peer,
@@ -141,7 +143,7 @@ async function runRound({
         keep(new Program(peer.startProducer(at), `producer of ${peer.name}`)).ready(),
       startWorker: (options, at = place) =>
         keep(new Program(peer.startWorker(at, options), `worker of ${peer.name}`)),
-      startServer: async () => keep(await Server.start(scenario.settings?.(variant))),
+      startServer,
       fail: (problem) => problems.push(problem),
       note: (text) => notes.add(text),
       earlier: (name, of) => {

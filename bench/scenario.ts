@@ -30,6 +30,8 @@ export interface Scenario {
   /** Without it the round is not rehearsed, and its count is `most`. */
   readonly hasWarmUp?: boolean
   readonly settings?: (variant: string) => Record<string, string>
+  /** Which server it needs, where that is not the redis-server on the PATH. */
+  readonly program?: () => Promise<string>
   /** The first one is the main figure. */
   readonly figures: readonly Figure[]
   round(round: Round): Promise<Figures>

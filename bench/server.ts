@@ -36,17 +36,17 @@ export class Server implements Stoppable {
   }
 
   /** Without persistence unless the settings say otherwise, like `{ appendonly: 'yes' }`. */
-  static async start(settings: Record<string, string> = {}): Promise<Server> {
+  static async start(settings: Record<string, string> = {}, program = 'redis-server'): Promise<Server> {
     const port = await freePort()
     const folder = temporaryFolder()
     const all = { port, bind: '127.0.0.1', dir: folder, save: '', appendonly: 'no', ...settings }
     const args = Object.entries(all).flatMap(([name, value]) => [`--${name}`, String(value)])
-    const server = new Server(spawn('redis-server', args, { stdio: 'ignore' }), folder, port)
+    const server = new Server(spawn(program, args, { stdio: 'ignore' }), folder, port)
     const failed = new Promise<never>((_, reject) => {
       server.#child.once('error', (error) =>
-        reject(new Error('redis-server is not on the PATH', { cause: error })),
+        reject(new Error(`${program} is not on the PATH`, { cause: error })),
       )
-      server.#child.once('exit', (code) => reject(new Error(`redis-server ended with exit code ${code}`)))
+      server.#child.once('exit', (code) => reject(new Error(`${program} ended with exit code ${code}`)))
     })
     failed.catch(() => {})
     await Promise.race([server.redis.ping(), failed])

@@ -50,8 +50,10 @@ function build(target: string): void {
     cpSync(join(RUNTIME, part), join(target, part), { recursive: true })
 }
 
-const startProducer = ({ cache, redisUrl }: Place) =>
-  startNode([join(folderOf(cache), 'millhand/producer.js'), redisUrl])
+const producerWith =
+  (env: Record<string, string>) =>
+  ({ cache, redisUrl }: Place) =>
+    startNode([join(folderOf(cache), 'millhand/producer.js'), redisUrl], env)
 
 /** The keys of a queue of the bench that say what is not settled; nothing here is of another priority. */
 async function unsettled(redis: Parameters<NonNullable<Peer['unsettled']>>[0]): Promise<number> {
@@ -112,6 +114,7 @@ function sayingReady(worker: ChildProcess): ChildProcess {
   return worker
 }
 
+const startProducer = producerWith({})
 const shared = { delivery: 'at least once', install, startProducer, unsettled } as const
 const KEEPS = 'keeps results for an hour, at most 100,000'
 
@@ -156,4 +159,13 @@ export const millhandPeers: Peer[] = [
     remark: `a fresh Node process for each job; ${KEEPS}`,
     startWorker: (place, options) => startRealWorker(place, { ...options, mode: 'Spawn' }),
   },
+  ...(['fsync', 'replicated'] as const).map((durability) => ({
+    ...shared,
+    name: `millhand-${durability}`,
+    title: `Millhand with ${durability}`,
+    remark: `an enqueue counts as done when ${durability === 'fsync' ? 'the disk has it' : 'a replica has it too'}; ${KEEPS}`,
+    startProducer: producerWith({ BENCH_DURABILITY: durability }),
+    startWorker: (place: Place, options: WorkerOptions) =>
+      startRealWorker(place, { ...options, mode: 'Fork' as const }),
+  })),
 ]

@@ -16,5 +16,24 @@ import { b13 } from './b13-failures.ts'
 import { b14 } from './b14-backlog.ts'
 import { b15 } from './b15-idle.ts'
 import { b17 } from './b17-killed-worker.ts'
+import { b19 } from './b19-durability.ts'
 
-export const scenarios: Scenario[] = [b1, b2, b3, b4, b5, b6, b7, b8, b9, b10, b11, b12, b13, b14, b15, b17]
+export const scenarios: Scenario[] = [
+  b1,
+  b2,
+  b3,
+  b4,
+  b5,
+  b6,
+  b7,
+  b8,
+  b9,
+  b10,
+  b11,
+  b12,
+  b13,
+  b14,
+  b15,
+  b17,
+  b19,
+]

@@ -19,7 +19,7 @@ export async function whyUnreachable(address: RedisAddress): Promise<Finding[]> 
   return found.flatMap((each) => each ?? [])
 }
 
-/** What is wrong where every host answers, but no connection came about. */
+/** What is wrong where hosts answer, but no connection came about; nothing where that is not known. */
 export async function whyNotLetIn(
   error: unknown,
   address: RedisAddress,
@@ -50,8 +50,13 @@ export async function whyNotLetIn(
         'redis-cli --cluster create host:port host:port host:port --cluster-replicas 1',
       ),
     ]
-  return [refusal(said) ?? finding('Connection', 'problem', said, 'see the log of the server')]
+  const why = refusal(said)
+  return why ? [why] : []
 }
+
+/** When nothing better is known. */
+export const connectionLost = (error: unknown): Finding =>
+  finding('Connection', 'problem', causes(error), 'see the log of the server')
 
 function refusal(said: string): Finding | undefined {
   const where =

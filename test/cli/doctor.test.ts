@@ -2,7 +2,15 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { type AddressInfo, createServer, type Server } from 'node:net'
-import { type Connection, connectRedis, newJob, openQueue, prefixOf, type RedisAccess } from 'millhand/queue'
+import {
+  type Connection,
+  connectRedis,
+  newJob,
+  openQueue,
+  prefixOf,
+  type RedisAccess,
+  slotOf,
+} from 'millhand/queue'
 import { eventually } from '../eventually.ts'
 import { freePort } from '../free-port.ts'
 import { otherAuthority, RedisCluster, TlsServer } from '../redis-forms.ts'
@@ -506,10 +514,35 @@ test(
         }),
       )
       expect(partly.report.queues).toHaveLength(4)
+      // What is the same of all three is said once.
+      const { stdout } = await doctor(['--redis', cluster.url, '--namespace', namespace])
+      expect(stdout.match(/set maxmemory to three quarters/g)).toHaveLength(1)
+
+      // A primary and its replica: nobody has its slots, and the rest of the report is there all the same.
+      const [name = ''] = names
+      const owner = await cluster.ownerOf(slotOf(prefixOf(name)))
+      await owner.crash()
+      await cluster.servers[cluster.servers.indexOf(owner) + 3]?.crash()
+      const args = ['b', '--redis', cluster.url, '--namespace', namespace]
+      const broken = await eventually(
+        async () => {
+          const { code, report } = await examined(args)
+          const isNoticed = checks(report.redis.findings).includes('Cluster problem')
+          return code === 1 && isNoticed ? report : undefined
+        },
+        { withinMs: 60_000, what: 'the Cluster notices' },
+      )
+      expect(broken.redis.servers).toHaveLength(3)
+      expect(checks(broken.redis.findings)).toContain('Connection problem')
+      expect(checks(broken.queues[0]?.findings)).toEqual(['Connection problem'])
+      const unnamed = (await examined(['--redis', cluster.url])).report
+      expect(checks(unnamed.redis.findings)).toEqual(
+        expect.arrayContaining(['Connection problem', 'Queues note']),
+      )
     } finally {
       redis.close()
       await cluster.remove()
     }
   },
-  PATIENCE_MS,
+  3 * PATIENCE_MS,
 )

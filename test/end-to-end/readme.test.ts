@@ -106,10 +106,15 @@ describe('the README', () => {
   }, 180_000)
 
   test('names only files, scripts and commands that exist', () => {
-    for (const [, path = ''] of readme.matchAll(/\]\(([^)]+)\)/g))
-      expect(
-        readFileSync(join(root, path.endsWith('thumbnails') ? `${path}/README.md` : path), 'utf8'),
-      ).not.toBe('')
+    for (const [, link = ''] of readme.matchAll(/\]\(([^)]+)\)/g)) {
+      const [path = '', section] = link.split('#')
+      const text = readFileSync(join(root, path.endsWith('thumbnails') ? `${path}/README.md` : path), 'utf8')
+      expect(text).not.toBe('')
+      const sections = [...text.matchAll(/^#+ (.*)$/gm)].map(([, title = '']) =>
+        title.toLowerCase().replaceAll(' ', '-'),
+      )
+      if (section !== undefined) expect(sections).toContain(section)
+    }
     const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
     for (const [, script = ''] of readme.matchAll(/npm run (\w+)/g))
       expect(Object.keys(scripts)).toContain(script)

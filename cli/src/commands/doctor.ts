@@ -18,7 +18,7 @@ import { type Finding, finding } from '../findings.ts'
 import { jsonDocument, oneLine } from '../printable.ts'
 import { newerLayout, type QueueFacts, queueFindings } from '../queue-findings.ts'
 import { isNew, partsOf, queuesThere } from '../queues-there.ts'
-import { whyNotLetIn, whyUnreachable } from '../reaching.ts'
+import { connectionLost, whyNotLetIn, whyUnreachable } from '../reaching.ts'
 import {
   addressOf,
   examples,
@@ -98,7 +98,8 @@ async function examine(names: readonly string[], options: Options, context: Cont
     })
   } catch (error) {
     if (!isAboutConnecting(error)) throw error
-    return { ...report, redis: [...(await whyNotLetIn(error, parsed, address.redis)), ...unreachable] }
+    const why = [...(await whyNotLetIn(error, parsed, address.redis)), ...unreachable]
+    return { ...report, redis: why.length > 0 ? why : [connectionLost(error)] }
   }
 }
 
@@ -122,6 +123,14 @@ async function examineQueues(
     }))
     return { queues: await Promise.all(examined) }
   } catch (error) {
+    if (error instanceof RedisUnavailable) {
+      const remedy = 'give the names of those that matter: millhand doctor mail thumbnails'
+      return {
+        found: [
+          finding('Queues', 'note', 'while a server does not answer, queues cannot be looked for', remedy),
+        ],
+      }
+    }
     if (!isRefusal(error)) throw error
     const remedy = 'give their names: millhand doctor mail thumbnails; or allow SCAN to this user'
     return { found: [finding('Rights', 'note', 'this user may not look for queues', remedy)] }
@@ -141,6 +150,15 @@ async function examineQueue(queue: Queue, server: Server, { nowMs }: Context): P
       ]
     return newerLayout(await layoutOf(queue)) ?? queueFindings(await factsOf(queue, server, nowMs()))
   } catch (error) {
+    if (error instanceof RedisUnavailable)
+      return [
+        finding(
+          'Connection',
+          'problem',
+          'the server that has this queue does not serve it now',
+          'see above why',
+        ),
+      ]
     if (!isRefusal(error)) throw error
     return [
       finding(
@@ -240,17 +258,29 @@ function page(title: string, findings: readonly Finding[], paint: Paint): string
   const servers = new Set(findings.flatMap(({ server }) => server ?? [])).size
   // The version stands in the title.
   const good = findings.filter(({ severity, check }) => severity === 'ok' && check !== 'Version')
-  const lines = findings
-    .filter(({ severity }) => severity !== 'ok')
-    .flatMap(({ severity, message, remedy, server }) => [
-      line(severity, server === undefined ? message : `${server}: ${message}`, paint),
+  const lines = [...alike(findings.filter(({ severity }) => severity !== 'ok'))].flatMap(
+    ([{ severity, message, remedy }, names]) => [
+      line(severity, names.length === 0 ? message : `${few(names)}: ${message}`, paint),
       ...(remedy === undefined ? [] : [`  ${' '.repeat(WIDTH)}→ ${oneLine(remedy)}`]),
-    ])
+    ],
+  )
   const goodLines =
     servers > 1
       ? [line('ok', [...new Set(good.map(({ check }) => check))].join(', '), paint)]
       : good.map(({ message }) => line('ok', message, paint))
   return [paint('bold', oneLine(title)), ...lines, ...goodLines].join('\n')
+}
+
+/** What is the same of several servers is said once, with their names. */
+function alike(findings: readonly Finding[]): Map<Finding, string[]> {
+  const found = new Map<Finding, string[]>()
+  for (const finding of findings) {
+    const isSame = (other: Finding) => other.message === finding.message && other.remedy === finding.remedy
+    const names = found.get([...found.keys()].find(isSame) ?? finding) ?? []
+    if (names.length === 0) found.set(finding, names)
+    if (finding.server !== undefined) names.push(finding.server)
+  }
+  return found
 }
 
 const WIDTH = 9

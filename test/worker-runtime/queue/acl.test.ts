@@ -400,6 +400,7 @@ test('behind Sentinels who ask: one line there, and it allows nothing else', asy
       ['SENTINEL', 'REMOVE', 'jobs'],
       ['SENTINEL', 'FAILOVER', 'jobs'],
       ['SENTINEL', 'MASTERS'],
+      ['SUBSCRIBE', '+odown'],
       ['ACL', 'LIST'],
       ['SHUTDOWN'],
     ] as [string, ...string[]][])

@@ -1,8 +1,12 @@
-// Enqueues with millhand/client, with all its defaults. Argument: the Redis URL.
-import { connect } from 'millhand/client'
+// Enqueues with millhand/client, with all its defaults but the durability where BENCH_DURABILITY says one. Argument: the Redis URL.
+import { connect, type Durability } from 'millhand/client'
 import { type Data, produce } from '../node/producing.ts'
 
-const client = connect({ redis: process.argv[2] })
+const { BENCH_DURABILITY: durability } = process.env
+const client = connect({
+  redis: process.argv[2],
+  ...(durability && { durability: durability as Durability }),
+})
 const queue = client.queue('bench')
 const requests = (many: Data[], at?: Date) =>
   many.map((input) => ({ task: 'no-op', input, ...(at && { options: { at } }) }))
