@@ -1,5 +1,4 @@
 // Two operators that write at once, by two leases over one namespace: pools live as with one, and neither undoes what the other did.
-
 import { type SharedCluster, sharedCluster } from '../../cluster/shared.ts'
 import { onCluster } from '../../cluster/suites.ts'
 import { eventually } from '../../eventually.ts'
