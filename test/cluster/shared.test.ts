@@ -1,5 +1,4 @@
 // The shared cluster has Millhand's resources, and namespaces for whoever asks.
-
 import { type SharedCluster, sharedCluster } from './shared.ts'
 import { onCluster } from './suites.ts'
 

@@ -1,5 +1,4 @@
 // What kubelet and Prometheus are told by an operator.
-
 import { run } from '../../cluster/run.ts'
 import { onCluster } from '../../cluster/suites.ts'
 import { promtool } from '../../cluster/tools.ts'

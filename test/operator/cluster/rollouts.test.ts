@@ -1,5 +1,4 @@
 // New templates and broken ones meet pods that are busy: jobs go on where they began, and terminating pods do not pile up.
-
 import { sharedCluster } from '../../cluster/shared.ts'
 import { onCluster } from '../../cluster/suites.ts'
 import { eventually } from '../../eventually.ts'
