@@ -125,9 +125,10 @@ describe.each(forms)('%s a primary that is killed', (_form, start) => {
       await eventually(again, { what: 'both enqueue again', withinMs: 120_000 })
       isEnough = true
       await Promise.all(loops)
+      const stateOf = (id: string) => eventually(() => jobs.job(id).state(), { withinMs: 60_000 })
       const lost = async (ids: readonly string[]) => {
         const gone: string[] = []
-        for (const id of ids) if (!(await scene.queue.job(id))) gone.push(id)
+        for (const id of ids) if ((await stateOf(id)) === 'unknown') gone.push(id)
         return gone
       }
       expect(await lost(acknowledged.replicated)).toEqual([])

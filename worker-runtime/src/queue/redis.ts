@@ -70,7 +70,11 @@ class ReplacingConnection implements Connection {
       this.#news = new SentinelNews({
         address,
         connect: (sentinel, own) => new ReplacingConnection(sentinel, { ...own, ...guard(options) }),
-        onSwitch: () => this.#leave('another server is the primary now'),
+        onSwitch: (host, port) => {
+          const { remoteAddress, remotePort } = this.#client.stream ?? {}
+          const isThereAlready = remoteAddress === host && remotePort === port
+          if (!isThereAlready) this.#leave('another server is the primary now')
+        },
       })
   }
 

@@ -7,7 +7,8 @@ export interface SentinelNewsOptions {
   /** In the form sentinel. */
   address: RedisAddress
   connect: (address: RedisAddress, options: ConnectionOptions) => Connection
-  onSwitch: () => void
+  /** The new primary's address, as Sentinels call it. */
+  onSwitch: (host: string, port: number) => void
 }
 
 const NEXT_AFTER_MS = 1_000
@@ -48,7 +49,9 @@ export class SentinelNews {
     })
     this.#connection = connection
     const listening = connection.subscribe('+switch-master', (message) => {
-      if (message.startsWith(`${primaryName} `)) onSwitch()
+      // jobs 10.0.0.1 6379 10.0.0.2 6379: the name, the old one, the new one.
+      const [name, , , host = '', port] = message.split(' ')
+      if (name === primaryName) onSwitch(host, Number(port))
     })
     listening.catch(() => this.#tryNext(connection))
   }
