@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { connect } from 'millhand/client'
 import { eventually } from '../eventually.ts'
 import { redisUrl } from '../redis.ts'
-import { childrenOf, isAlive, zygoteOf } from '../worker-runtime/child/tiny-children.ts'
+import { childrenOf, isAlive, theZygoteOf, zygoteOf } from '../worker-runtime/child/tiny-children.ts'
 import { scene } from './scene.ts'
 
 const FORKED = fileURLToPath(new URL('../tasks/forked.ts', import.meta.url))
@@ -38,7 +38,7 @@ test(
         for (const number of (await handle.result({ timeoutMs: 300_000 })) as string[]) seen.add(number)
     }
     await run(CHILDREN / 10) // until the heap of the worker has its usual size
-    const zygote = zygoteOf(worker.pid) ?? 0
+    const zygote = theZygoteOf(worker.pid)
     const before = [worker.pid, zygote].map(weigh)
     await run(CHILDREN - CHILDREN / 10)
     expect(seen.size).toBe(CHILDREN * RANDOMS)

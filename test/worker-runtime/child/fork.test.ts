@@ -16,6 +16,7 @@ import {
   resultOf,
   startTiny,
   type Tiny,
+  theZygoteOf,
   zygoteOf,
 } from './tiny-children.ts'
 
@@ -135,7 +136,7 @@ describe('a forked child', () => {
   })
 
   test('1,000 of them have random numbers of their own, and leave no process and no descriptor', async () => {
-    const zygote = zygoteOf(process.pid) ?? 0
+    const zygote = theZygoteOf(process.pid)
     const descriptorsOfZygote = () => readdirSync(`/proc/${zygote}/fd`).length
     // Each spare has some in the zygote: counted when all spares are there, before and after.
     const allSpares = () =>
@@ -161,7 +162,7 @@ describe('a forked child', () => {
   })
 
   test('leaves orphans to the zygote, which reaps them', async () => {
-    const zygote = zygoteOf(process.pid) ?? 0
+    const zygote = theZygoteOf(process.pid)
     await several('orphans')
     await eventually(() => childrenOf(zygote).length <= 4, { what: 'orphans reaped' })
   })
@@ -200,7 +201,7 @@ describe('when the zygote dies', () => {
 
   test('its children die, their outcomes say so, and the next job has a new zygote', async () => {
     const tiny = await startTiny('Fork', { slots: 3 })
-    const first = zygoteOf(process.pid) ?? 0
+    const first = theZygoteOf(process.pid)
     const attempts = [
       tiny.begin('busy-loops', { started: file.path }),
       tiny.begin('sleeps-forever', { started: file.path }),
@@ -224,7 +225,7 @@ describe('when the zygote dies', () => {
     for (let round = 0; round < 5; round += 1) {
       const attempts = Array.from({ length: 6 }, () => tiny.begin('sleeps', { ms: 20 }))
       await new Promise((later) => setTimeout(later, round * 10))
-      process.kill(zygoteOf(process.pid) ?? 0, 'SIGKILL')
+      process.kill(theZygoteOf(process.pid), 'SIGKILL')
       const kinds = await Promise.all(attempts.map(async ({ outcome }) => (await outcome).kind))
       expect(kinds.filter((kind) => !['succeeded', 'killed', 'could-not-start'].includes(kind))).toEqual([])
       await eventually(async () => (await tiny.perform('noop')).kind === 'succeeded' && zygoteOf(process.pid))
@@ -242,7 +243,7 @@ describe('when the zygote dies', () => {
 
   test('because it does not answer, it is replaced', async () => {
     const tiny = await startTiny('Fork', { slots: 1 })
-    const first = zygoteOf(process.pid) ?? 0
+    const first = theZygoteOf(process.pid)
     process.kill(first, 'SIGSTOP')
     await eventually(async () => (await tiny.perform('noop')).kind === 'succeeded' && !isAlive(first), {
       withinMs: 40_000,
@@ -266,7 +267,7 @@ describe('when the worker is killed', () => {
       },
     )
     const started = await file.pids(4)
-    const zygote = zygoteOf(worker.pid ?? 0) ?? 0
+    const zygote = theZygoteOf(worker.pid ?? 0)
     const all = [zygote, ...childrenOf(zygote), ...started]
     worker.kill('SIGKILL')
     await allGone(all)

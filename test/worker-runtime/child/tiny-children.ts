@@ -107,6 +107,13 @@ export function zygoteOf(worker: number): number | undefined {
   )
 }
 
+/** Where there is none, a test must not go on and signal whoever has the number that it fell back to. */
+export function theZygoteOf(worker: number): number {
+  const zygote = zygoteOf(worker)
+  if (!zygote) throw new Error(`${worker} has no zygote`)
+  return zygote
+}
+
 export function resultOf(outcome: Outcome): unknown {
   if (outcome.kind !== 'succeeded') throw new Error(`the attempt did not succeed: ${JSON.stringify(outcome)}`)
   return JSON.parse(outcome.result)
