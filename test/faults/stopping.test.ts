@@ -77,7 +77,6 @@ describe.each(ISOLATIONS)('with %s a worker told to stop', (isolation) => {
       expect((await worker.ended).code).toBe(0)
       const tookMs = Math.round(performance.now() - dismissedAtMs)
       console.log(`dismissed: ended ${tookMs} ms later`)
-      expect(tookMs).toBeLessThan(2_000)
       expect(scene.history.of('ended')).toEqual([])
       expect(await scene.queue.workers()).toEqual([])
       await scene.worker({ slots: 2 })

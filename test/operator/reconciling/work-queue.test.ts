@@ -38,15 +38,15 @@ describe('a queue of keys', () => {
 
   test('gives a key out later; of several times the earliest wins', async () => {
     const queue = new WorkQueue()
+    const startedMs = performance.now()
     queue.addAfter('a', 60_000)
     queue.addAfter('a', 20)
     queue.addAfter('a', 30_000)
     queue.addAfter('b', 0)
     expect(queue.size).toBe(1)
-    const askedAtMs = performance.now()
     expect(await queue.next()).toBe('b')
     expect(await queue.next()).toBe('a')
-    expect(performance.now() - askedAtMs).toBeGreaterThan(15)
+    expect(performance.now() - startedMs).toBeGreaterThan(20 - 2)
     queue.close()
   })
 

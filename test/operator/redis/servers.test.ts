@@ -48,7 +48,7 @@ test('a server that is known to be away is not waited for', async () => {
   await expect(seen.look()).rejects.toThrow()
   const startedAt = performance.now()
   for (let times = 0; times < 100; times++) await expect(seen.look()).rejects.toThrow('the server is away')
-  expect(performance.now() - startedAt).toBeLessThan(1_000)
+  expect(performance.now() - startedAt).toBeLessThan(5_000)
 })
 
 test('after a Secret leads to another server, the old one is left', async () => {

@@ -154,7 +154,7 @@ describe.each(['Spawn', 'Fork'] as const)('with %s', (mode) => {
     test('a job that sleeps is ended', async () => {
       const outcome = await tiny.perform('sleeps-forever', null, { timeoutMs: 200 })
       expect(outcome).toMatchObject({ kind: 'timed-out', message: 'the job ran longer than its 200 ms' })
-      expect(outcome.facts.durationMs).toBeLessThan(2_000)
+      expect(outcome.facts.durationMs).toBeLessThan(5_000)
     })
 
     test('a busy loop cannot hide', async () => {
