@@ -123,6 +123,7 @@ function startLeading({ config, kube, caches, servers, metrics, log }: Parts): L
   const shared = { kube, servers, events, log, wallMs }
   const reconcilePool = workerPoolReconciler({
     ...shared,
+    leader: config.identity,
     nowMs: monotonicMs,
     caches,
     onPlanned: metrics.onPlanned,

@@ -6,7 +6,7 @@ import { isConflict, isEnding, isRefused, unlessGone } from '../kube/errors.ts'
 import type { EventSubject, Events } from '../kube/events.ts'
 import type { SeenQueue } from '../redis/seen-queue.ts'
 import { type Deployment, isControlledBy } from '../resources/cluster.ts'
-import { DELETION_COST } from './deployment.ts'
+import { DELETION_COST, LEADER_ANNOTATION } from './deployment.ts'
 import type { PoolMemory } from './memory.ts'
 import type { ObservedPool, PoolView } from './observe.ts'
 import type { DeploymentWrite, PodPatch, PoolPlan, Reaping } from './plan.ts'
@@ -16,6 +16,8 @@ export interface ApplyContext {
   kube: Kube
   events: Events
   log: Log
+  /** The name by which this operator leads. */
+  leader: string
   /** Monotonic: what decisions look at. */
   nowMs: () => number
   onDecision: (pool: ObservedPool['pool'], reason: string) => void
@@ -137,11 +139,13 @@ async function writeDeployment(
   const { namespace, name } = rendered.manifest.metadata
   if (!observed.deployment && (await isSomebodyElses(kube, observed))) return { isNameTaken: true }
   try {
-    const { generation = 0 } = (await write(written, observed, kube)).metadata
+    const { generation = 0 } = (await write(written, observed, context)).metadata
     if (observed.deployment?.spec.replicas !== replicas) sayScaled(observed, replicas, decision, context)
     const { applied } = observed.memory
-    if (isNumberOnly) return { applied: applied && { ...applied, replicas } }
-    return { applied: { hash: rendered.hash, generation, replicas }, refusal: undefined, isNameTaken: false }
+    const hasWritten = true
+    if (isNumberOnly) return { hasWritten, applied: applied && { ...applied, replicas } }
+    const now = { hash: rendered.hash, generation, replicas }
+    return { hasWritten, applied: now, refusal: undefined, isNameTaken: false }
   } catch (error) {
     // The pool goes with its namespace.
     if (isEnding(error)) return {}
@@ -158,15 +162,18 @@ const STALE: Partial<PoolMemory> = {}
 function write(
   { rendered: { manifest }, replicas, isNumberOnly, resourceVersion }: DeploymentWrite,
   { deployment }: ObservedPool,
-  kube: Kube,
+  { kube, leader }: ApplyContext,
 ): Promise<Deployment> {
   const { name, namespace } = manifest.metadata
   const version = resourceVersion ? { resourceVersion } : {}
-  if (isNumberOnly)
-    return kube.mergePatch(kinds.deployment, namespace, name, { metadata: version, spec: { replicas } })
+  const by = { [LEADER_ANNOTATION]: leader }
+  if (isNumberOnly) {
+    const metadata = { ...version, annotations: by }
+    return kube.mergePatch(kinds.deployment, namespace, name, { metadata, spec: { replicas } })
+  }
   const object = {
     ...manifest,
-    metadata: { ...manifest.metadata, ...version },
+    metadata: { ...manifest.metadata, ...version, annotations: { ...manifest.metadata.annotations, ...by } },
     spec: { ...manifest.spec, replicas },
   }
   // Where there is none yet, nothing is taken over from anybody.

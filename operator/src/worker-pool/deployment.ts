@@ -7,6 +7,8 @@ import { type ServedQueueVariable, workerVariables } from './variables.ts'
 
 export const POOL_LABEL = 'millhand.dev/pool'
 export const TEMPLATE_ANNOTATION = 'millhand.dev/template'
+/** Who wrote it last: a new leader's first write makes another version of it, whatever else it says. */
+export const LEADER_ANNOTATION = 'millhand.dev/leader'
 /** ReplicaSets remove the pods with the lowest first. */
 export const DELETION_COST = 'controller.kubernetes.io/pod-deletion-cost'
 const MANAGED_BY = { 'app.kubernetes.io/managed-by': 'millhand' }

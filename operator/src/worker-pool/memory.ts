@@ -11,6 +11,8 @@ export interface PoolMemory {
   wanted: number | undefined
   /** What was written last, and the generation that the Deployment had then: another one means that somebody changed it. */
   applied: { hash: string; generation: number; replicas: number } | undefined
+  /** This operator wrote the Deployment since it leads: what one that led before may still be about to write gets a conflict. */
+  hasWritten: boolean
   /** What the API server refused to write, so that it is not asked the same again and again. */
   refusal: { hash: string; message: string; atMs: number } | undefined
   isNameTaken: boolean
@@ -26,6 +28,7 @@ export function emptyMemory(uid: string): PoolMemory {
     history: noHistory,
     wanted: undefined,
     applied: undefined,
+    hasWritten: false,
     refusal: undefined,
     isNameTaken: false,
     draining: new Map(),

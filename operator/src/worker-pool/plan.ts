@@ -118,11 +118,13 @@ export function planWorkerPool(observed: ObservedPool, clocks: Clocks): PoolPlan
     decision,
     drain: [...claimless].filter((uid) => !isSurelyDraining(uid, held, memory, nowMs)),
     // Whoever was told to end claims nothing any more, also before its worker has heard of it.
-    undrain: isKnown
-      ? [...new Set([...memory.draining.keys(), ...draining(held)])].filter(
-          (uid) => live.has(uid) && !victims.has(uid),
-        )
-      : [],
+    // An operator that led before may be about to remove those that it drained: first this one writes the Deployment.
+    undrain:
+      isKnown && memory.hasWritten
+        ? [...new Set([...memory.draining.keys(), ...draining(held)])].filter(
+            (uid) => live.has(uid) && !victims.has(uid),
+          )
+        : [],
     dismiss: hurried.map(({ name, queue }) => ({ worker: name, queue })),
     podPatches: guards ? patchesOf(observed, empty, guards) : [],
     ...(deployment && { deployment }),
@@ -272,8 +274,9 @@ function deploymentToWrite(observed: ObservedPool, facts: Facts): DeploymentWrit
   const replicas = nextReplicas(observed, decision, empty)
   const { applied } = memory
   const isNumberOnly = isRefused || isRolloutHeld(observed, rendered.manifest)
-  const isWritten =
-    isNumberOnly || (applied?.hash === rendered.hash && applied.generation === deployment.metadata.generation)
+  const isWritten = isNumberOnly
+    ? isRefused || memory.hasWritten
+    : applied?.hash === rendered.hash && applied.generation === deployment.metadata.generation
   const current = deployment.spec.replicas
   if (isWritten && replicas === current) return undefined
   // A view that is behind may take a lower number for a higher one: only above all that we know of ourselves it can do no harm.

@@ -75,6 +75,7 @@ export const deploymentWith = (
 
 export const memoryOf = (memory: Partial<PoolMemory> = {}): PoolMemory => ({
   ...emptyMemory('pool-uid'),
+  hasWritten: true,
   ...memory,
 })
 

@@ -68,6 +68,15 @@ describe('more pods', () => {
     expect(planned.deployment?.resourceVersion).toBe('77')
   })
 
+  test('claim again only when a new leader has written, so that the one before cannot remove them any more', () => {
+    const workers = [workerOf('a'), workerOf('b', 0, { isDraining: true })]
+    const pods = [podOf('a'), podOf('b')]
+    const needed = { ...three, deployment: deploymentWith(2), queues: [queueOf({ ready: 2 })], workers, pods }
+    const taken = plan({ ...needed, memory: memoryOf({ hasWritten: false }) })
+    expect(taken).toMatchObject({ undrain: [], deployment: { replicas: 2, resourceVersion: '77' } })
+    expect(plan({ ...needed, memory: memoryOf() }).undrain).toEqual(['b'])
+  })
+
   test('are written whatever the version once more is surely more', () => {
     const applied = { hash: 'any', generation: 4, replicas: 3 }
     const more = { ...three, queues: [queueOf({ ready: 9, busy: 1 })] }
@@ -305,6 +314,8 @@ describe('the Deployment is written', () => {
       isReady({ ...settled, memory: memoryOf({ applied, refusal: { ...refusal, hash: 'another' } }) }),
     ).toMatchObject({ reason: 'Ready' })
     expect(plan({ pool, memory: memoryOf({ refusal }) }).deployment).toBeUndefined()
+    const there = { pool, deployment: deploymentWith(0) }
+    expect(plan({ ...there, memory: memoryOf({ refusal, hasWritten: false }) }).deployment).toBeUndefined()
     expect(
       plan({ pool, memory: memoryOf({ refusal: { ...refusal, atMs: NOW - 301_000 } }) }).deployment,
     ).toBeDefined()
@@ -320,6 +331,8 @@ describe('the Deployment is written', () => {
       isNumberOnly: false,
     })
     expect(plan({ ...rolling, pods: [podOf('a'), ...leaving(11)] }).deployment).toBeUndefined()
+    const taken = { ...rolling, pods: [podOf('a'), ...leaving(11)], memory: memoryOf({ hasWritten: false }) }
+    expect(plan(taken).deployment).toMatchObject({ isNumberOnly: true, replicas: 1 })
     const more = { ...rolling, queues: [queueOf({ ready: 4 })], pods: [podOf('a'), ...leaving(11)] }
     expect(plan(more).deployment).toMatchObject({ isNumberOnly: true, replicas: 4 })
   })
