@@ -51,9 +51,10 @@ export class Sentinels {
     return this.servers.filter((server) => server !== primary)
   }
 
-  /** Without loss: the old primary lives on as a replica. */
+  /** Of what was said before nothing is lost: the replicas have it, and the old primary lives on as one of them. */
   async failOver(): Promise<void> {
     const before = await this.primary()
+    await caughtUp(before, await this.replicas())
     await eventually(() => ask(this.sentinels[0], 'SENTINEL', 'FAILOVER', 'jobs').then(() => true), {
       ...PATIENCE,
       what: 'a failover that the Sentinels accept',
@@ -78,7 +79,7 @@ export class Sentinels {
       const facts = pairs(await ask(sentinel, 'SENTINEL', 'MASTER', 'jobs'))
       if (facts['num-slaves'] !== '2' || facts['num-other-sentinels'] !== '2') return false
     }
-    return true
+    return areInStep(this.servers.slice(1))
   }
 }
 
@@ -209,9 +210,7 @@ export class RedisCluster {
       const info = String(await ask(server, 'CLUSTER', 'INFO'))
       if (!info.includes('cluster_state:ok') || !info.includes('cluster_known_nodes:6')) return false
     }
-    for (const server of this.servers.slice(3))
-      if (!String(await ask(server, 'INFO', 'replication')).includes('master_link_status:up')) return false
-    return true
+    return areInStep(this.servers.slice(3))
   }
 }
 
@@ -291,14 +290,27 @@ export class TlsServer {
 
 /** Replicas get all that their primary has been told so far, and from then on nothing more, as if the network between them were gone. */
 export async function cutOff(primary: RedisServer, replicas: readonly RedisServer[]): Promise<void> {
-  const offset = async (server: RedisServer, name: string) =>
-    Number(new RegExp(`${name}:(\\d+)`).exec(String(await ask(server, 'INFO', 'replication')))?.[1])
-  const told = await offset(primary, 'master_repl_offset')
-  for (const replica of replicas)
-    await eventually(async () => (await offset(replica, 'slave_repl_offset')) >= told, PATIENCE)
+  await caughtUp(primary, replicas)
   for (const replica of replicas) await ask(replica, 'CONFIG', 'SET', 'masterauth', 'not the password')
   await ask(primary, 'CLIENT', 'KILL', 'TYPE', 'replica')
-  await eventually(async () => (await offset(primary, 'connected_slaves')) === 0, PATIENCE)
+  await eventually(async () => (await numberIn(primary, 'connected_slaves')) === 0, PATIENCE)
+}
+
+/** Replicas have all that their primary has been told so far. */
+async function caughtUp(primary: RedisServer, replicas: readonly RedisServer[]): Promise<void> {
+  const told = await numberIn(primary, 'master_repl_offset')
+  for (const replica of replicas)
+    await eventually(async () => (await numberIn(replica, 'slave_repl_offset')) >= told, PATIENCE)
+}
+
+/** One that is known may not have begun to copy: promoted then, it has nothing. */
+async function areInStep(replicas: readonly RedisServer[]): Promise<boolean> {
+  const told = await Promise.all(replicas.map((replica) => ask(replica, 'INFO', 'replication')))
+  return told.every((info) => String(info).includes('master_link_status:up'))
+}
+
+async function numberIn(server: RedisServer, name: string): Promise<number> {
+  return Number(new RegExp(`${name}:(\\d+)`).exec(String(await ask(server, 'INFO', 'replication')))?.[1])
 }
 
 /** The certificate of an authority that signed nothing. */
