@@ -123,7 +123,8 @@ function startLeading({ config, kube, caches, servers, metrics, log }: Parts): L
   const shared = { kube, servers, events, log, wallMs }
   const reconcilePool = workerPoolReconciler({
     ...shared,
-    leader: config.identity,
+    // Not the same if it leads again: what it wrote before may still be on its way.
+    leader: `${config.identity} since ${new Date().toISOString()}`,
     nowMs: monotonicMs,
     caches,
     onPlanned: metrics.onPlanned,

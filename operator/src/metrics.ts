@@ -150,6 +150,7 @@ function poolMetrics(registers: Registry[]) {
     labelNames: [...labelNames, 'reason'] as const,
     registers,
   })
+  const reasons = new Set<string>()
   return {
     onPlanned: ({ pool }: ObservedPool, { decision, currentStatus }: PoolPlan) => {
       const labels = { namespace: pool.metadata.namespace, workerpool: pool.metadata.name }
@@ -162,16 +163,19 @@ function poolMetrics(registers: Registry[]) {
       const ready = currentStatus.conditions.find(({ type }) => type === 'Ready')
       healthy.set(labels, Number(ready?.status === 'True'))
     },
-    onDecision: (pool: ObservedPool['pool'], reason: string) =>
-      decisions.inc({ namespace: pool.metadata.namespace, workerpool: pool.metadata.name, reason }),
+    onDecision: (pool: ObservedPool['pool'], reason: string) => {
+      reasons.add(reason)
+      decisions.inc({ namespace: pool.metadata.namespace, workerpool: pool.metadata.name, reason })
+    },
     forgetPool: (namespace: string, name: string) => {
       const labels = { namespace, workerpool: name }
       for (const kind of kinds) replicas.remove({ ...labels, kind })
+      for (const reason of reasons) decisions.remove({ ...labels, reason })
       limited.remove(labels)
       healthy.remove(labels)
     },
     forgetAll: () => {
-      for (const gauge of [replicas, limited, healthy]) gauge.reset()
+      for (const metric of [replicas, limited, healthy, decisions]) metric.reset()
     },
   }
 }

@@ -162,10 +162,9 @@ describe('its rights', () => {
       { apiGroups: [MILLHAND], resources: ['taskqueues/status', 'workerpools/status'], verbs: ['patch'] },
       { apiGroups: [MILLHAND], resources: ['workerpools/finalizers'], verbs: ['update'] },
       { apiGroups: ['apps'], resources: ['deployments'], verbs: ['list', 'watch', 'create', 'patch'] },
-      { apiGroups: ['apps'], resources: ['replicasets'], verbs: ['list', 'watch'] },
       { apiGroups: [''], resources: ['pods'], verbs: ['list', 'watch', 'patch'] },
       { apiGroups: [''], resources: ['secrets'], resourceNames: ['millhand-redis'], verbs: ['get'] },
-      { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
+      { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create'] },
     ])
     expect(rulesOf(one(resources, 'Role', 'millhand-leader'))).toEqual([
       { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['create'] },

@@ -20,7 +20,6 @@ export const kinds = {
   taskQueue: { ...millhand, plural: 'taskqueues', kind: 'TaskQueue' },
   workerPool: { ...millhand, plural: 'workerpools', kind: 'WorkerPool' },
   deployment: { ...apps, plural: 'deployments', kind: 'Deployment' },
-  replicaSet: { ...apps, plural: 'replicasets', kind: 'ReplicaSet' },
   pod: { ...core, plural: 'pods', kind: 'Pod' },
   secret: { ...core, plural: 'secrets', kind: 'Secret' },
   event: { group: 'events.k8s.io', version: 'v1', plural: 'events', kind: 'Event' },
@@ -66,11 +65,6 @@ export interface ObjectReference {
   resourceVersion?: string
 }
 
-/** That an Event happened again. */
-export interface EventSeries {
-  series: { count: number; lastObservedTime: string }
-}
-
 /** Every call fails with a KubeError, or with the reason of the signal it was given. */
 export interface Kube {
   /** `host:port` of the API server. */
@@ -86,7 +80,6 @@ export interface Kube {
   apply<T>(kind: ResourceKind, object: Applied, options?: { force?: boolean; status?: boolean }): Promise<T>
   mergePatch<T>(kind: ResourceKind, namespace: string, name: string, patch: object): Promise<T>
   createEvent(event: KubeEvent): Promise<void>
-  patchEvent(namespace: string, name: string, patch: EventSeries): Promise<void>
   leases(namespace: string, name: string): LeaseStore
   /** Ends the connections that are kept. */
   close(): void
@@ -207,11 +200,6 @@ class KubeClient implements Kube {
       body: { apiVersion: apiVersionOf(kinds.event), kind, ...event, eventTime },
       deadlineMs: this.#deadlineMs,
     })
-  }
-
-  async patchEvent(namespace: string, name: string, { series }: EventSeries): Promise<void> {
-    const lastObservedTime = microTime(series.lastObservedTime)
-    await this.mergePatch(kinds.event, namespace, name, { series: { ...series, lastObservedTime } })
   }
 
   leases(namespace: string, name: string): LeaseStore {

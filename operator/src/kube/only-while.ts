@@ -32,9 +32,5 @@ export function onlyWhile(check: () => void, kube: Kube): Kube {
       check()
       return kube.createEvent(event)
     },
-    patchEvent: async (namespace, name, patch) => {
-      check()
-      return kube.patchEvent(namespace, name, patch)
-    },
   }
 }

@@ -41,11 +41,6 @@ export interface Deployment {
   }
 }
 
-export interface ReplicaSet {
-  metadata: ObjectMetadata
-  status?: { replicas?: number; conditions?: StandardCondition[] }
-}
-
 export interface Pod {
   metadata: ObjectMetadata
   spec?: { nodeName?: string }
@@ -97,10 +92,6 @@ export function trimDeployment({ metadata, spec, status }: Deployment): Deployme
     spec: replicas === undefined ? {} : { replicas },
     ...(status && { status }),
   }
-}
-
-export function trimReplicaSet({ metadata, status }: ReplicaSet): ReplicaSet {
-  return { metadata: trimMetadata(metadata), ...(status && { status }) }
 }
 
 /** A resource of ours is kept whole but for who manages which field. */

@@ -2,7 +2,7 @@
 // the number is lowered, the dead are named whenever they are seen, the status comes last.
 import { type Log, RedisUnavailable } from 'millhand/queue'
 import { type Kube, kinds } from '../kube/client.ts'
-import { isConflict, isEnding, isRefused, unlessGone } from '../kube/errors.ts'
+import { isConflict, isEnding, isNotFound, isRefused, unlessGone } from '../kube/errors.ts'
 import type { EventSubject, Events } from '../kube/events.ts'
 import type { SeenQueue } from '../redis/seen-queue.ts'
 import { type Deployment, isControlledBy } from '../resources/cluster.ts'
@@ -27,10 +27,14 @@ export interface ApplyContext {
 const DRAIN_FOR_MS = 60_000
 const REFUSED_GUARDS_REST_MS = 300_000
 
-/** What to remember, and whether the next look should come at once. */
+/** The caches catch up meanwhile. */
+const STALE_AGAIN_MS = 250
+const UNTOLD_AGAIN_MS = 1_000
+
+/** What to remember, and when to look again at the latest where not all was done. */
 export interface Applied {
   memory: PoolMemory
-  isStale: boolean
+  againInMs?: number
 }
 
 /** Where Redis goes away in the middle, nothing is removed and the status is written all the same. Throws what the API server throws. */
@@ -55,7 +59,8 @@ export async function applyPlan(
       reason,
       message,
     })
-  return { memory: { ...memory, ...patched, ...written }, isStale: written === STALE || !isRedisThere }
+  const againInMs = written === STALE ? STALE_AGAIN_MS : isRedisThere ? undefined : UNTOLD_AGAIN_MS
+  return { memory: { ...memory, ...patched, ...written }, ...(againInMs && { againInMs }) }
 }
 
 async function speakToRedis(
@@ -76,7 +81,7 @@ async function speakToRedis(
     return true
   } catch (error) {
     if (!(error instanceof RedisUnavailable)) throw error
-    log.warn('Redis went away in the middle of a reconcile', { namespace, pool: name, error })
+    log.warn('Redis did not take what a reconcile told it', { namespace, pool: name, error })
     return false
   }
 }
@@ -105,13 +110,18 @@ async function patchPods(
 ): Promise<Partial<PoolMemory>> {
   const { namespace, name } = pool.metadata
   const refusals: Error[] = []
-  const write = async (patch: PodPatch) => {
-    const annotations = annotationsOf(patch)
+  const send = (patch: PodPatch) =>
+    kube
+      .mergePatch(kinds.pod, namespace, patch.name, { metadata: { annotations: annotationsOf(patch) } })
+      .catch(unlessGone)
+  const write = async ({ isGuarded, ...mark }: PodPatch) => {
+    if (isGuarded === undefined) return send(mark)
     try {
-      await kube.mergePatch(kinds.pod, namespace, patch.name, { metadata: { annotations } }).catch(unlessGone)
+      await send({ ...mark, isGuarded })
     } catch (error) {
-      if (patch.isMarked !== undefined || !isRefused(error)) throw error
+      if (!isRefused(error)) throw error
       refusals.push(error)
+      if (mark.isMarked !== undefined) await send(mark)
     }
   }
   await Promise.all(podPatches.map(write))
@@ -141,18 +151,19 @@ async function writeDeployment(
   try {
     const { generation = 0 } = (await write(written, observed, context)).metadata
     if (observed.deployment?.spec.replicas !== replicas) sayScaled(observed, replicas, decision, context)
-    const { applied } = observed.memory
-    const hasWritten = true
-    if (isNumberOnly) return { hasWritten, applied: applied && { ...applied, replicas } }
-    const now = { hash: rendered.hash, generation, replicas }
-    return { hasWritten, applied: now, refusal: undefined, isNameTaken: false }
+    if (isNumberOnly) return { applied: { hash: undefined, generation, replicas } }
+    return { applied: { hash: rendered.hash, generation, replicas }, refusal: undefined, isNameTaken: false }
   } catch (error) {
-    // The pool goes with its namespace.
-    if (isEnding(error)) return {}
+    // The pool goes with its namespace, or somebody deleted the Deployment just now.
+    if (isEnding(error) || isNotFound(error)) return {}
     if (isConflict(error)) return observed.deployment ? STALE : { isNameTaken: true }
     if (!isRefused(error)) throw error
     log.warn('the API server refuses a Deployment', { namespace, pool: name, error })
-    return { refusal: { hash: rendered.hash, message: error.message, atMs: nowMs() } }
+    const refusal = { hash: rendered.hash, message: error.message, atMs: nowMs() }
+    if (!isNumberOnly) return { refusal }
+    // The template is due again when it was before.
+    const { atMs } = observed.memory.refusal ?? refusal
+    return { refusal: { ...refusal, atMs, replicas } }
   }
 }
 

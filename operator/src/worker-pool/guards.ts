@@ -54,9 +54,12 @@ export function planGuards({ pods, isBusy, empty, memory, nowMs }: Seen): GuardP
   }
   const isResting = nowMs < memory.restsUntilMs
   const due = isResting ? [] : coming.filter(({ inMs }) => inMs <= 0).slice(0, AT_ONCE)
+  // Our own pace does not keep them; a policy that refuses to turn guards would refuse it again.
+  const isRefused = memory.restsUntilMs - nowMs > REST_MS
+  const leaving = isRefused ? [] : [...empty].filter(({ guard }) => guard === 'on')
   const restsUntilMs = due.length > 0 ? nowMs + REST_MS : memory.restsUntilMs
   return {
-    turned: new Set([...due.map(({ pod }) => pod), ...[...empty].filter(({ guard }) => guard === 'on')]),
+    turned: new Set([...due.map(({ pod }) => pod), ...leaving]),
     againInMs: Math.min(...coming.map(({ inMs }) => Math.max(inMs, restsUntilMs - nowMs))),
     memory: { activities, restsUntilMs },
   }

@@ -9,15 +9,18 @@ export interface PoolMemory {
   history: ScalingHistory
   /** The number decided last. */
   wanted: number | undefined
-  /** What was written last, and the generation that the Deployment had then: another one means that somebody changed it. */
-  applied: { hash: string; generation: number; replicas: number } | undefined
-  /** This operator wrote the Deployment since it leads: what one that led before may still be about to write gets a conflict. */
-  hasWritten: boolean
-  /** What the API server refused to write, so that it is not asked the same again and again. */
-  refusal: { hash: string; message: string; atMs: number } | undefined
+  /**
+   * What was written last, and the generation that the Deployment had then: another one means that somebody changed it. No hash where only
+   * the number was written. There at all, what an operator that led before may still be about to write gets a conflict.
+   */
+  applied: { hash: string | undefined; generation: number; replicas: number } | undefined
+  /** What the API server refused to write, so that it is not asked the same again and again: a template, and then also a number alone. */
+  refusal: { hash: string; message: string; atMs: number; replicas?: number } | undefined
   isNameTaken: boolean
   /** Pod UID → when its claims were stopped, and when that was last said to Redis. */
   draining: ReadonlyMap<string, { sinceMs: number; renewedAtMs: number }>
+  /** UID of a pod of which only a worker is seen → since when. */
+  unseen: ReadonlyMap<string, number>
   guards: GuardMemory
   statusWrittenAtMs: number
 }
@@ -28,10 +31,10 @@ export function emptyMemory(uid: string): PoolMemory {
     history: noHistory,
     wanted: undefined,
     applied: undefined,
-    hasWritten: false,
     refusal: undefined,
     isNameTaken: false,
     draining: new Map(),
+    unseen: new Map(),
     guards: noGuardMemory,
     statusWrittenAtMs: Number.NEGATIVE_INFINITY,
   }

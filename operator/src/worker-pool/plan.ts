@@ -84,6 +84,8 @@ const DUE_MARGIN_MS = 5
 /** Marks in Redis last a minute; said again well before. */
 const RENEW_DRAIN_MS = 20_000
 const REFUSED_AGAIN_AFTER_MS = 300_000
+/** A pod whose worker is seen for longer, and not the pod, is never shown: somebody took its labels. A silent watch is asked anew before. */
+const SHOWN_WITHIN_MS = 180_000
 /** How long a pod that never registered is given before it counts as one that holds nothing. */
 const REGISTERS_WITHIN_MS = 15_000
 
@@ -109,7 +111,9 @@ export function planWorkerPool(observed: ObservedPool, clocks: Clocks): PoolPlan
   const guards = isKnown
     ? planGuards({ pods: observed.pods, isBusy, empty, memory: memory.guards, nowMs })
     : undefined
-  const facts = { rendered, refusal, decision, empty, nowMs }
+  const unseen = rememberUnseen(observed, nowMs)
+  const isBehind = [...unseen.values()].some((sinceMs) => nowMs - sinceMs < SHOWN_WITHIN_MS)
+  const facts = { rendered, refusal, decision, empty, isBehind, nowMs }
   const deployment = blocked?.stopsWriting ? undefined : deploymentToWrite(observed, facts)
   const findings = findingsOf(observed, { decision, blocked, load })
   const currentStatus = statusOf(observed, { decision, findings, wallMs: clocks.wallMs })
@@ -118,9 +122,9 @@ export function planWorkerPool(observed: ObservedPool, clocks: Clocks): PoolPlan
     decision,
     drain: [...claimless].filter((uid) => !isSurelyDraining(uid, held, memory, nowMs)),
     // Whoever was told to end claims nothing any more, also before its worker has heard of it.
-    // An operator that led before may be about to remove those that it drained: first this one writes the Deployment.
+    // An operator that led before may be about to remove those that it drained: first this one writes the Deployment. So with marks.
     undrain:
-      isKnown && memory.hasWritten
+      isKnown && memory.applied
         ? [...new Set([...memory.draining.keys(), ...draining(held)])].filter(
             (uid) => live.has(uid) && !victims.has(uid),
           )
@@ -136,6 +140,7 @@ export function planWorkerPool(observed: ObservedPool, clocks: Clocks): PoolPlan
       ...memory,
       history: decision.history,
       wanted: decision.replicas,
+      unseen,
       draining: isKnown ? rememberDraining(memory, victims, held, nowMs) : memory.draining,
       ...(guards && { guards: guards.memory }),
       ...(status && { statusWrittenAtMs: nowMs }),
@@ -172,10 +177,16 @@ function loadOf({ queues, workers, pods }: ObservedPool): Load | 'unknown' {
   return { busy: heldBy([...working, ...strangers]), queues: loads }
 }
 
-/** They live in pods that the watch has not shown yet: our view of the pods is behind. */
+/** They live in pods that the watch has not shown yet: our view of the pods is behind. Or it never will: somebody took their labels. */
 function unseenWorkers(workers: readonly ObservedWorker[], pods: readonly WorkerPod[]): ObservedWorker[] {
   const seen = new Set(pods.map(({ uid }) => uid))
   return workers.filter(({ podUid, isAlive, isDraining }) => isAlive && !isDraining && !seen.has(podUid))
+}
+
+function rememberUnseen({ workers, pods, memory }: ObservedPool, nowMs: number): PoolMemory['unseen'] {
+  if (workers === 'unknown') return memory.unseen
+  const uids = unseenWorkers(workers, pods).map(({ podUid }) => podUid)
+  return new Map(uids.map((uid) => [uid, memory.unseen.get(uid) ?? nowMs]))
 }
 
 /** The number stays, and says why it is not known. */
@@ -214,10 +225,14 @@ function emptyVictims(
 }
 
 /** Only those that change. */
-function patchesOf({ pods }: ObservedPool, empty: ReadonlySet<WorkerPod>, { turned }: GuardPlan): PodPatch[] {
+function patchesOf(
+  { pods, memory }: ObservedPool,
+  empty: ReadonlySet<WorkerPod>,
+  { turned }: GuardPlan,
+): PodPatch[] {
   return livePods(pods).flatMap((pod) => {
     const isMarked = empty.has(pod)
-    const isRemarked = isMarked !== pod.isMarked
+    const isRemarked = isMarked !== pod.isMarked && (isMarked || memory.applied !== undefined)
     const isTurned = turned.has(pod)
     if (!isRemarked && !isTurned) return []
     return [
@@ -248,6 +263,8 @@ interface Facts {
   refusal: PoolMemory['refusal']
   decision: Decision
   empty: ReadonlySet<WorkerPod>
+  /** There are pods that the watch has not shown yet. */
+  isBehind: boolean
   nowMs: number
 }
 
@@ -267,15 +284,16 @@ function render({ pool, queues }: ObservedPool): Rendered {
 
 function deploymentToWrite(observed: ObservedPool, facts: Facts): DeploymentWrite | undefined {
   const { deployment, memory } = observed
-  const { rendered, refusal, decision, empty, nowMs } = facts
+  const { rendered, refusal, decision, nowMs } = facts
   const isRefused = refusal !== undefined && nowMs - refusal.atMs < REFUSED_AGAIN_AFTER_MS
   if (!deployment)
     return isRefused ? undefined : { rendered, replicas: decision.replicas, isNumberOnly: false }
-  const replicas = nextReplicas(observed, decision, empty)
+  const replicas = nextReplicas(observed, facts)
   const { applied } = memory
   const isNumberOnly = isRefused || isRolloutHeld(observed, rendered.manifest)
+  if (isRefused && refusal.replicas === replicas) return undefined
   const isWritten = isNumberOnly
-    ? isRefused || memory.hasWritten
+    ? isRefused || applied !== undefined
     : applied?.hash === rendered.hash && applied.generation === deployment.metadata.generation
   const current = deployment.spec.replicas
   if (isWritten && replicas === current) return undefined
@@ -294,12 +312,12 @@ function isRolloutHeld({ pods, pool, deployment }: ObservedPool, manifest: Deplo
 }
 
 /** More at once; fewer only by pods that hold nothing and that the ReplicaSet will surely choose. */
-function nextReplicas(observed: ObservedPool, decision: Decision, empty: ReadonlySet<WorkerPod>): number {
+function nextReplicas(observed: ObservedPool, { decision, empty, isBehind }: Facts): number {
   const { deployment, pods, workers } = observed
   const current = deployment?.spec.replicas ?? 1
   if (leavingPods(observed).length > 0) return current
   if (decision.replicas >= current) return decision.replicas
-  if (workers === 'unknown' || unseenWorkers(workers, pods).length > 0) return current
+  if (workers === 'unknown' || isBehind) return current
   const live = livePods(pods)
   // Pods that do not exist are given up first, and nobody is removed for that.
   if (live.length < current) return Math.max(decision.replicas, live.length)

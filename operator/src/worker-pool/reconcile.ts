@@ -6,9 +6,6 @@ import { emptyMemory, type PoolMemory } from './memory.ts'
 import { type Caches, type ObservedPool, observeWorkerPool } from './observe.ts'
 import { type PoolPlan, planWorkerPool } from './plan.ts'
 
-/** The caches catch up meanwhile. */
-const STALE_TICK_MS = 250
-
 export interface WorkerPoolContext extends ApplyContext {
   caches: Caches
   servers: Servers
@@ -33,12 +30,11 @@ export function workerPoolReconciler(context: WorkerPoolContext): (key: string) 
     const view = await observeWorkerPool(object, { ...context, memory })
     const plan = planWorkerPool(view.observed, { nowMs: context.nowMs(), wallMs: context.wallMs() })
     context.onPlanned(view.observed, plan)
-    const { memory: next, isStale } = await applyPlan(plan, view, context)
+    const { memory: next, againInMs = Infinity } = await applyPlan(plan, view, context)
     memories.set(key, next)
     // What the API server just refused is said in the status right away.
-    const hasNews = next.refusal !== memory.refusal || next.isNameTaken !== memory.isNameTaken
-    const againInMs = hasNews ? 0 : isStale ? STALE_TICK_MS : plan.checkAgainAfterMs
-    return { againInMs }
+    const hasNews = next.refusal?.hash !== memory.refusal?.hash || next.isNameTaken !== memory.isNameTaken
+    return { againInMs: hasNews ? 0 : Math.min(againInMs, plan.checkAgainAfterMs) }
   }
 }
 

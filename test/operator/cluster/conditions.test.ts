@@ -174,6 +174,47 @@ onCluster('what is wrong is said', () => {
     await turns('wp', 'odd', 'Ready', 'True')
   }, 120_000)
 
+  test('a number of pods that a policy refuses, without asking for it again and again', async () => {
+    const name = `few-${scene.namespace}`
+    const few = (minReplicas: number) => poolOfOne('few', {}, { scaling: { minReplicas } })
+    const replicas = async () => (await scene.get('deployment', 'few')).spec.replicas
+    const refusals = () =>
+      scene.operator.lines.filter(
+        (line) => line.message.includes('refuses a Deployment') && line.pool === 'few',
+      ).length
+    await scene.apply(few(1))
+    await eventually(async () => (await replicas()) === 1, MINUTE)
+    try {
+      await scene.cluster.kubectl(['apply', '-f', '-'], {
+        stdin: JSON.stringify(atMostOne(name, scene.namespace)),
+      })
+      const scale = ['-n', scene.namespace, 'scale', 'deployment/few', '--replicas=2', '--dry-run=server']
+      const isRefused = () =>
+        scene.cluster.kubectl(scale).then(
+          () => false,
+          () => true,
+        )
+      await eventually(isRefused, { ...MINUTE, what: 'a policy that is known' })
+      await scene.apply(few(3))
+      const { message } = await turns('wp', 'few', 'Ready', 'False', 'InvalidTemplate')
+      expect(message).toContain('one is enough')
+      await new Promise((resolve) => setTimeout(resolve, 5_000))
+      expect(refusals()).toBe(2) // With the template, and the number alone.
+      expect(await replicas()).toBe(1)
+    } finally {
+      await scene.cluster.kubectl(['delete', `${POLICY},${POLICY}binding`, name])
+    }
+    // Another number is another question, also while the API server still knows the policy.
+    let number = 2
+    await eventually(
+      async () => {
+        await scene.apply(few(number++))
+        return (await replicas()) > 1
+      },
+      { ...MINUTE, everyMs: 2_000 },
+    )
+  }, 180_000)
+
   test('a template of the wrong shape', async () => {
     await scene.apply(
       poolOfOne(
@@ -257,3 +298,43 @@ onCluster('what is wrong is said', () => {
     expect((await scene.get('deployment', 'held')).spec.replicas).toBe(2)
   }, 180_000)
 })
+
+const POLICY = 'validatingadmissionpolicy'
+
+/** As a platform team may have it. */
+function atMostOne(name: string, namespace: string): object {
+  const apiVersion = 'admissionregistration.k8s.io/v1'
+  const deployments = {
+    apiGroups: ['apps'],
+    apiVersions: ['v1'],
+    operations: ['CREATE', 'UPDATE'],
+    resources: ['deployments', 'deployments/scale'],
+  }
+  const items = [
+    {
+      apiVersion,
+      kind: 'ValidatingAdmissionPolicy',
+      metadata: { name },
+      spec: {
+        matchConstraints: { resourceRules: [deployments] },
+        validations: [
+          {
+            expression: 'object.metadata.name != "few" || object.spec.replicas <= 1',
+            message: 'one is enough',
+          },
+        ],
+      },
+    },
+    {
+      apiVersion,
+      kind: 'ValidatingAdmissionPolicyBinding',
+      metadata: { name },
+      spec: {
+        policyName: name,
+        validationActions: ['Deny'],
+        matchResources: { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } } },
+      },
+    },
+  ]
+  return { apiVersion: 'v1', kind: 'List', items }
+}

@@ -22,9 +22,10 @@ task('sleep', ({ ms }) => new Promise((resolve) => setTimeout(() => resolve(ms),
 task('blow', () => {
   for (const kept = []; ; ) kept.push(Buffer.alloc(2 ** 30, 1))
 })
-// The kernel prefers children: this one makes it prefer the worker.
-task('blow-worker', () => {
+// The kernel prefers children: this one makes it prefer the worker, and waits until that is stopped and looks at nobody.
+task('blow-worker', async () => {
   for (const [process, score] of [['self', '0'], ['1', '1000']]) writeFileSync('/proc/' + process + '/oom_score_adj', score)
+  await new Promise((resolve) => setTimeout(resolve, 6_000))
   for (const kept = []; ; ) kept.push(Buffer.alloc(2 ** 30, 1))
 })
 task('fill-disk', () => {
@@ -204,7 +205,12 @@ onCluster('when a worker dies', () => {
 
     test('the container ends, its jobs are back at once as OOMKilled, and the one that does it again is buried', async () => {
       const { neighbour, pod, blow, begin } = await withNeighbour('container-oom', 'blow-worker')
-      const { end, failure } = await recovered('container-oom', neighbour, pod, begin)
+      await begin()
+      await eventually(inState('container-oom', blow.id, 'held'), MINUTE)
+      // Its child begins meanwhile.
+      await new Promise((resolve) => setTimeout(resolve, 3_000))
+      const stopped = () => sendSignal(workerProcessOf(pod.metadata.uid), 'SIGSTOP')
+      const { end, failure } = await recovered('container-oom', neighbour, pod, stopped)
       expect(end).toMatchObject({ reason: 'OOMKilled', exitCode: 137 })
       expect(failure).toMatchObject({ outcome: 'worker-lost', message: 'the container ended: OOMKilled' })
       await eventually(inState('container-oom', neighbour, 'completed'), MINUTE)
@@ -294,7 +300,9 @@ onCluster('when a worker dies', () => {
       },
     }
     try {
-      await scene.apply(priority, important)
+      await scene.apply(priority)
+      // The API server hears of a class a moment later.
+      await eventually(() => scene.apply(important).then(() => true), MINUTE)
       await eventually(inState('preempted', short, 'completed'), MINUTE)
       expect(await job('preempted', short)).toMatchObject({ attempts: 1, crashes: 0, failures: [] })
       const told = await scene.get('pod', pod.metadata.name)

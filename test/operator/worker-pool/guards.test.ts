@@ -128,6 +128,20 @@ describe('many pods', () => {
     })
     expect(planned.podPatches).toEqual(pods.map(({ name }) => ({ name, isMarked: true, isGuarded: false })))
   })
+
+  test('are marked and keep their guards while a policy refuses to turn them', () => {
+    const pods = uids.map((uid) => podOf(uid, { guard: 'on' }))
+    const planned = plan({
+      deployment: deploymentWith(45),
+      pods,
+      workers: uids.map((uid) => workerOf(uid, 0, { isDraining: true })),
+      memory: memoryOf({
+        draining: draining(...uids),
+        guards: { ...since(0, false), restsUntilMs: NOW + 300_000 },
+      }),
+    })
+    expect(planned.podPatches).toEqual(pods.map(({ name }) => ({ name, isMarked: true })))
+  })
 })
 
 describe('an idle pool is looked at again', () => {

@@ -75,7 +75,6 @@ export const deploymentWith = (
 
 export const memoryOf = (memory: Partial<PoolMemory> = {}): PoolMemory => ({
   ...emptyMemory('pool-uid'),
-  hasWritten: true,
   ...memory,
 })
 

@@ -28,10 +28,12 @@ const three = {
   workers: [workerOf('a', 1), workerOf('b'), workerOf('c')],
   queues: [queueOf({ busy: 1 })],
 }
+/** By this leader, some version ago. */
+const written = { hash: 'any', generation: 4, replicas: 3 }
 /** As Redis shows it once b and c get no claims any more. */
 const drained = {
   workers: [workerOf('a', 1), workerOf('b', 0, { isDraining: true }), workerOf('c', 0, { isDraining: true })],
-  memory: memoryOf({ draining: draining('b', 'c') }),
+  memory: memoryOf({ draining: draining('b', 'c'), applied: written }),
 }
 const marked = (uid: string) => podOf(uid, { isMarked: true })
 
@@ -60,21 +62,23 @@ describe('more pods', () => {
     const planned = plan({
       ...three,
       queues: [queueOf({ ready: 9, busy: 1 })],
-      memory: memoryOf({ draining: draining('c') }),
+      memory: memoryOf({ draining: draining('c'), applied: written }),
     })
     expect(planned.deployment?.replicas).toBe(10)
     expect(planned.undrain).toEqual(['c'])
-    // Not known what was written last: an operator that has just started may be looking at an old state.
-    expect(planned.deployment?.resourceVersion).toBe('77')
   })
 
   test('claim again only when a new leader has written, so that the one before cannot remove them any more', () => {
     const workers = [workerOf('a'), workerOf('b', 0, { isDraining: true })]
-    const pods = [podOf('a'), podOf('b')]
+    const pods = [podOf('a'), marked('b')]
     const needed = { ...three, deployment: deploymentWith(2), queues: [queueOf({ ready: 2 })], workers, pods }
-    const taken = plan({ ...needed, memory: memoryOf({ hasWritten: false }) })
+    const taken = plan(needed)
+    // Not known what was written last: it may be looking at an old state.
     expect(taken).toMatchObject({ undrain: [], deployment: { replicas: 2, resourceVersion: '77' } })
-    expect(plan({ ...needed, memory: memoryOf() }).undrain).toEqual(['b'])
+    expect(unmarks(taken)).toEqual([])
+    const after = plan({ ...needed, memory: memoryOf({ applied: { ...written, replicas: 2 } }) })
+    expect(after.undrain).toEqual(['b'])
+    expect(unmarks(after)).toEqual(['mail-b'])
   })
 
   test('are written whatever the version once more is surely more', () => {
@@ -87,7 +91,8 @@ describe('more pods', () => {
 
   test('lose the mark when they are needed again', () => {
     const pods = [podOf('a'), podOf('b'), marked('c')]
-    expect(unmarks(plan({ ...three, pods, queues: [queueOf({ ready: 9, busy: 1 })] }))).toEqual(['mail-c'])
+    const needed = { ...three, pods, queues: [queueOf({ ready: 9, busy: 1 })] }
+    expect(unmarks(plan({ ...needed, memory: memoryOf({ applied: written }) }))).toEqual(['mail-c'])
   })
 })
 
@@ -191,6 +196,16 @@ describe('fewer pods', () => {
       queues: [queueOf({ busy: 5 })],
     })
     expect(few.deployment?.replicas).toBe(9)
+  })
+
+  test('are decided without those that the watch does not show for minutes: somebody took their labels', () => {
+    const workers = [workerOf('a'), workerOf('unseen')]
+    const unseen = (forMs: number) => memoryOf({ unseen: new Map([['unseen', NOW - forMs]]) })
+    const few = { deployment: deploymentWith(9), pods: [podOf('a')], workers, queues: [queueOf()] }
+    expect(plan({ ...few, memory: unseen(179_000) }).deployment?.replicas).toBe(9)
+    expect(plan({ ...few, memory: unseen(181_000) }).deployment?.replicas).toBe(1)
+    expect(plan({ ...few, memory: unseen(181_000) }).memory.unseen).toEqual(unseen(181_000).unseen)
+    expect(plan({ ...few, workers: [workerOf('a')], memory: unseen(1_000) }).memory.unseen.size).toBe(0)
   })
 
   test('stay while they hold a job, however long they drain', () => {
@@ -315,23 +330,37 @@ describe('the Deployment is written', () => {
     ).toMatchObject({ reason: 'Ready' })
     expect(plan({ pool, memory: memoryOf({ refusal }) }).deployment).toBeUndefined()
     const there = { pool, deployment: deploymentWith(0) }
-    expect(plan({ ...there, memory: memoryOf({ refusal, hasWritten: false }) }).deployment).toBeUndefined()
+    expect(plan({ ...there, memory: memoryOf({ refusal }) }).deployment).toBeUndefined()
     expect(
       plan({ pool, memory: memoryOf({ refusal: { ...refusal, atMs: NOW - 301_000 } }) }).deployment,
     ).toBeDefined()
     expect(plan({ pool: poolOf({ slots: 5 }), memory: memoryOf({ refusal }) }).deployment).toBeDefined()
   })
 
+  test('with the number alone meanwhile, and not again with one that was refused too', () => {
+    const refusal = { hash: applied.hash, message: 'no', atMs: NOW - 1_000 }
+    const more = { pool, deployment: deploymentWith(0), queues: [queueOf({ ready: 2 })] }
+    expect(plan({ ...more, memory: memoryOf({ refusal }) }).deployment).toMatchObject({
+      isNumberOnly: true,
+      replicas: 2,
+    })
+    const both = memoryOf({ refusal: { ...refusal, replicas: 2 } })
+    expect(plan({ ...more, memory: both }).deployment).toBeUndefined()
+    expect(plan({ ...more, queues: [queueOf({ ready: 3 })], memory: both }).deployment?.replicas).toBe(3)
+  })
+
   test('not with a new template while more pods terminate than the pool may have', () => {
     const metadata = { ...deploymentWith(1).metadata, annotations: { [TEMPLATE_ANNOTATION]: 'old' } }
     const leaving = (count: number) =>
       Array.from({ length: count }, (_, n) => podOf(`t${n}`, { state: 'terminating' }))
-    const rolling = { pool, deployment: deploymentWith(1, { metadata }), queues: [queueOf({ ready: 1 })] }
+    const memory = memoryOf({ applied: { ...applied, hash: undefined, replicas: 1 } })
+    const deployment = deploymentWith(1, { metadata })
+    const rolling = { pool, deployment, queues: [queueOf({ ready: 1 })], memory }
     expect(plan({ ...rolling, pods: [podOf('a'), ...leaving(10)] }).deployment).toMatchObject({
       isNumberOnly: false,
     })
     expect(plan({ ...rolling, pods: [podOf('a'), ...leaving(11)] }).deployment).toBeUndefined()
-    const taken = { ...rolling, pods: [podOf('a'), ...leaving(11)], memory: memoryOf({ hasWritten: false }) }
+    const taken = { ...rolling, pods: [podOf('a'), ...leaving(11)], memory: memoryOf() }
     expect(plan(taken).deployment).toMatchObject({ isNumberOnly: true, replicas: 1 })
     const more = { ...rolling, queues: [queueOf({ ready: 4 })], pods: [podOf('a'), ...leaving(11)] }
     expect(plan(more).deployment).toMatchObject({ isNumberOnly: true, replicas: 4 })
