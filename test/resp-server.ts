@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from 'node:tls'
 
-/** A string that begins like a simple answer (+, -, :) is one; others go as they are. */
+/** A string that begins with - is an error. */
 export type Answer = string | number | readonly Answer[]
 /** What the server answers; undefined: nothing. The command's name is in capitals. */
 export type Answering = (command: string, ...args: string[]) => Answer | undefined
@@ -53,11 +53,17 @@ export class RespServer {
       for (let parsed = commandIn(rest); parsed; parsed = commandIn(rest)) {
         rest = parsed.rest
         const [name = '', ...args] = parsed.command
-        const answer = this.answer(name.toUpperCase(), ...args)
+        const answer = answerTo(name.toUpperCase(), args) ?? this.answer(name.toUpperCase(), ...args)
         if (answer !== undefined) socket.write(encoded(answer))
       }
     })
   }
+}
+
+/** What is about the protocol: this one is the old one. */
+function answerTo(command: string, args: string[]): Answer | undefined {
+  if (command === 'HELLO') return '-NOPROTO unsupported protocol version'
+  return command === 'SUBSCRIBE' ? ['subscribe', args[0] ?? '', 1] : undefined
 }
 
 function commandIn(text: string): { command: string[]; rest: string } | undefined {
@@ -79,5 +85,5 @@ function commandIn(text: string): { command: string[]; rest: string } | undefine
 function encoded(answer: Answer): string {
   if (typeof answer === 'number') return `:${answer}\r\n`
   if (typeof answer !== 'string') return `*${answer.length}\r\n${answer.map(encoded).join('')}`
-  return /^[+-]/.test(answer) ? `${answer}\r\n` : `$${Buffer.byteLength(answer)}\r\n${answer}\r\n`
+  return answer.startsWith('-') ? `${answer}\r\n` : `$${Buffer.byteLength(answer)}\r\n${answer}\r\n`
 }

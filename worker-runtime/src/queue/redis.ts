@@ -23,9 +23,12 @@ const FIRST_RETRY_MS = 50
 const LAST_RETRY_MS = 1_000
 /** For one server to let us in: something between may take the connection and then say nothing, for ever. */
 const LET_IN_MS = 4_000
-/** Answers that mean "not now" or "not here": a server that loads its data, a primary that became a replica, a full disk. */
+/**
+ * Answers that mean "not now" or "not here": a server that loads its data, a primary that became a replica, a full disk. They begin so, or, in what
+ * Redis 6.2 says of a script, after a colon; elsewhere such a word may be a job's id.
+ */
 const WEATHER =
-  /(?:^|[ -])(LOADING|MASTERDOWN|READONLY|UNBLOCKED|TRYAGAIN|CLUSTERDOWN|BUSY|MISCONF|NOREPLICAS|NOGOODSLAVE) |max number of clients/
+  /(?:^|: -?)(LOADING|MASTERDOWN|READONLY|UNBLOCKED|TRYAGAIN|CLUSTERDOWN|BUSY|MISCONF|NOREPLICAS|NOGOODSLAVE) |max number of clients/
 /** Of these, the ones after which another connection may reach another server. */
 const ELSEWHERE = /MASTERDOWN|READONLY|UNBLOCKED|CLUSTERDOWN|LOADING/
 /** A primary whose replicas have gone over to another one. */
@@ -125,10 +128,11 @@ class ReplacingConnection implements Connection {
       listeners.delete(onMessage)
       if (listeners.size > 0 || this.#listeners.get(channel) !== listeners) return
       this.#listeners.delete(channel)
-      if (this.#isReady) this.call('UNSUBSCRIBE', channel).catch(() => {})
+      if (this.#isReady) this.call('unsubscribe', channel).catch(() => {})
     }
     try {
-      await this.call('SUBSCRIBE', channel)
+      // In small letters: from a server that knows only RESP2, the client takes the answer to no other.
+      await this.call('subscribe', channel)
     } catch (error) {
       stop()
       throw error
@@ -169,7 +173,8 @@ class ReplacingConnection implements Connection {
     clearTimeout(this.#letInTimer)
     this.#isReady = true
     this.#failures = 0
-    for (const channel of this.#listeners.keys()) this.call('SUBSCRIBE', channel).catch(() => {})
+    this.#lastError = undefined
+    for (const channel of this.#listeners.keys()) this.call('subscribe', channel).catch(() => {})
     for (const waiter of this.#waiting) waiter.go(client)
     this.#options.onState?.('ready')
   }
