@@ -2,8 +2,9 @@
 import { connectRedis, newJob, openQueue, RedisUnavailable } from 'millhand/queue'
 import { eventually } from '../../eventually.ts'
 import { redisUrl } from '../../redis.ts'
+import { TlsServer } from '../../redis-forms.ts'
 import { RedisServer } from '../../redis-server.ts'
-import { RespServer } from '../../resp-server.ts'
+import { type Answering, RespServer } from '../../resp-server.ts'
 
 const READY = 'redis_version:7.0.15\r\nrole:master\r\nloading:0\r\n'
 
@@ -77,6 +78,61 @@ describe('what passes, and what does not', () => {
     const server = await RespServer.start((command) => (command === 'GET' ? `-${error}` : READY))
     const redis = connectRedis(`redis://127.0.0.1:${server.port}`)
     await expect(redis.call('GET', 'key')).rejects.toBeInstanceOf(RedisUnavailable)
+    redis.close()
+    server.stop()
+  })
+})
+
+describe('over TLS', () => {
+  let tls: TlsServer
+  beforeAll(async () => {
+    tls = await TlsServer.start()
+  })
+  afterAll(() => tls.remove())
+
+  /** A server, a Sentinel and a node of a Cluster at once, all of them called by this name. */
+  async function startNamed(host: string): Promise<RespServer> {
+    const { cert, key } = tls.access
+    const answer: Answering = (command) => {
+      if (command === 'INFO') return READY
+      if (command === 'SENTINEL') return [host, String(server.port)]
+      if (command === 'CLUSTER') return [[0, 16_383, [host, server.port, 'id']]]
+      return 'value'
+    }
+    const server: RespServer = await RespServer.start(answer, { cert, key })
+    return server
+  }
+
+  const forms = [
+    ['a server', 'rediss', ''],
+    ['Sentinels and the primary behind them', 'rediss+sentinel', '/jobs'],
+    ['the nodes of a Cluster', 'rediss+cluster', ''],
+  ] as const
+  const guards = [
+    ['', {}],
+    [', also where it is looked who they are', { isDenied: () => false }],
+  ] as const
+  const cases = forms.flatMap(([what, scheme, path]) =>
+    guards.map(([guarded, options]) => [`${what}${guarded}`, scheme, path, options] as const),
+  )
+
+  test.each(cases)('%s are asked for by their names', async (_what, scheme, path, options) => {
+    const server = await startNamed('localhost')
+    const access = { ...tls.access, url: `${scheme}://localhost:${server.port}${path}` }
+    const redis = connectRedis(access, options)
+    expect(await redis.call('GET', 'key')).toBe('value')
+    const isSubscribed = () => path === '' || server.heard.includes('+switch-master')
+    await eventually(isSubscribed)
+    expect(new Set(server.names)).toEqual(new Set(['localhost']))
+    redis.close()
+    server.stop()
+  })
+
+  test('an address that is a number is no name', async () => {
+    const server = await startNamed('127.0.0.1')
+    const redis = connectRedis({ ...tls.access, url: `rediss://127.0.0.1:${server.port}` })
+    expect(await redis.call('GET', 'key')).toBe('value')
+    expect(server.names).toEqual([false])
     redis.close()
     server.stop()
   })

@@ -15,3 +15,14 @@ test('a connection that is closed before a Sentinel has answered opens no other'
   expect(sentinel.connections).toBe(before)
   sentinel.stop()
 })
+
+test('one that is denied hears no password, neither from who asks for the primary nor from who listens', async () => {
+  const sentinel = await RespServer.start(() => undefined)
+  const url = `redis+sentinel://127.0.0.1:${sentinel.port}/jobs?sentinelUsername=user&sentinelPassword=secret`
+  const redis = connectRedis(url, { isDenied: () => true })
+  // Both have tried, and one of them again.
+  await eventually(() => sentinel.connections > 2)
+  redis.close()
+  expect(sentinel.heard).toBe('')
+  sentinel.stop()
+})

@@ -2,10 +2,10 @@
 // answer for too long, is thrown away and replaced, never revived, and every call that waited on it is told so.
 //
 //   connecting → ready → away → connecting → …      closed (from any, by close())
-import { connect as connectTcp, type Socket } from 'node:net'
+import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { AbstractConnector, Redis as Client, type RedisOptions, SentinelConnector } from 'ioredis'
-import { addressText, parseAddress, type RedisAccess, type RedisAddress } from './address.ts'
+import { addressText, type HostPort, parseAddress, type RedisAccess, type RedisAddress } from './address.ts'
 import { ClusterConnection } from './cluster.ts'
 import { type Command, type Connection, type ConnectionOptions, RedisUnavailable } from './connection.ts'
 import { SentinelNews } from './sentinels.ts'
@@ -301,8 +301,6 @@ function optionsOf(
     ...(name && { connectionName: name }),
     ...(username && { username }),
     ...(password && { password }),
-    ...(tls && { tls }),
-    ...(isDenied && { Connector: looking(form === 'sentinel' ? ToPrimary : ToServer, isDenied) }),
     db,
     retryStrategy: () => null,
     autoResendUnfulfilledCommands: false,
@@ -315,14 +313,22 @@ function optionsOf(
     // One command less that a user must be allowed.
     disableClientInfo: true,
   }
-  if (form !== 'sentinel') return { ...options, ...hosts[0] }
+  const [server] = hosts
+  if (form !== 'sentinel')
+    return {
+      ...options,
+      ...server,
+      ...(tls && { tls: { ...tls, ...serverName(server) } }),
+      ...(isDenied && { Connector: looking(ToServer, isDenied) }),
+    }
   return {
     ...options,
+    Connector: isDenied ? looking(toPrimary(isDenied), isDenied) : toPrimary(),
     sentinels: [...hosts],
     name: primaryName ?? '',
     ...(sentinelUsername && { sentinelUsername }),
     ...(sentinelPassword && { sentinelPassword }),
-    ...(tls && { sentinelTLS: tls, enableTLSForSentinelMode: true }),
+    ...(tls && { tls, sentinelTLS: tls, enableTLSForSentinelMode: true }),
     sentinelRetryStrategy: () => null,
     sentinelCommandTimeout: 2_000,
     updateSentinels: false,
@@ -353,15 +359,43 @@ class ToServer extends AbstractConnector {
   }
 }
 
-class ToPrimary extends SentinelConnector {
-  constructor(options: unknown) {
-    super(options as ConstructorParameters<typeof SentinelConnector>[0])
+/** What SentinelConnector does in between, and its declarations call private: nothing else leads to those whom it speaks to. */
+interface SentinelSteps {
+  connectToSentinel(sentinel: HostPort, options?: RedisOptions): Client
+  /** The primary, as this Sentinel names it; what else stands there goes to its socket. */
+  resolve(sentinel: HostPort): Promise<HostPort | null>
+}
+
+/** The client's own way to the primary, but each Sentinel is looked at too, and over TLS all are called by their names. */
+function toPrimary(isDenied?: IsDenied): ConnectorOf {
+  return class extends SentinelConnector {
+    constructor(options: unknown) {
+      super(options as ConstructorParameters<typeof SentinelConnector>[0])
+      const { sentinelTLS } = options as RedisOptions
+      const steps = this as unknown as SentinelSteps
+      const connectToSentinel = steps.connectToSentinel.bind(this)
+      const resolve = steps.resolve.bind(this)
+      steps.connectToSentinel = (sentinel) =>
+        connectToSentinel(sentinel, {
+          ...(sentinelTLS && { tls: { ...sentinelTLS, ...serverName(sentinel) } }),
+          ...(isDenied && { Connector: looking(ToServer, isDenied) }),
+        })
+      steps.resolve = async (sentinel) => {
+        const primary = await resolve(sentinel)
+        return primary && { ...primary, ...serverName(primary) }
+      }
+    }
   }
 }
 
+/** For whoever answers for several names at one address; a number cannot be asked for by name. */
+function serverName({ host }: Partial<HostPort> = {}): { servername?: string } {
+  return host && isIP(host) === 0 ? { servername: host } : {}
+}
+
 /** Sees who is at the other end before a word is said: its listener is the first, and the client's find the socket closed. */
-function looking(Base: typeof ToServer | typeof ToPrimary, isDenied: IsDenied): ConnectorOf {
-  return class extends (Base as typeof ToPrimary) {
+function looking(Base: ConnectorOf, isDenied: IsDenied): ConnectorOf {
+  return class extends (Base as new (options: unknown) => SentinelConnector) {
     override async connect(emit: Parameters<SentinelConnector['connect']>[0]) {
       const stream: Socket = await super.connect(emit)
       stream.once('connect', () => {
