@@ -12,6 +12,7 @@ type Connect = (address: RedisAddress, options: ConnectionOptions) => Connection
 interface Node {
   readonly address: RedisAddress
   readonly connection: Connection
+  isAway: boolean
 }
 
 interface Subscription {
@@ -24,6 +25,7 @@ interface Subscription {
 const MAX_REDIRECTIONS = 8
 const MAP_DEADLINE_MS = 2_000
 const MAP_AGAIN_MS = 500
+const LAST_PAUSE_MS = 5_000
 const DEADLINE_MS = 5_000
 const ASKED_AT_ONCE = 3
 
@@ -39,6 +41,8 @@ export class ClusterConnection implements Connection {
   readonly #subscriptions = new Set<Subscription>()
   #reading: Promise<void> | undefined
   #readAgain: NodeJS.Timeout | undefined
+  #readAgainAtMs = 0
+  #pauseMs = MAP_AGAIN_MS
   #isClosed = false
   #isAway = false
   #wasReady = false
@@ -84,13 +88,18 @@ export class ClusterConnection implements Connection {
     let isAsking = false
     for (let redirections = 0; ; redirections++) {
       try {
-        const leftMs = Math.max(1, untilMs - performance.now())
+        if (node.isAway) this.#readMapSoon()
+        const leftMs = Math.max(1, Math.ceil(untilMs - performance.now()))
         if (isAsking) await askingAt(node)
         return await send(node, leftMs)
       } catch (error) {
         if (error instanceof RedisUnavailable) this.#readMapSoon()
         const redirected = redirectionOf(error, node)
-        if (!redirected || redirections === MAX_REDIRECTIONS) throw error
+        if (!redirected) throw error
+        if (redirections === MAX_REDIRECTIONS) {
+          this.#readMapSoon()
+          throw this.#unavailable('the nodes of the Cluster disagree about a slot', error)
+        }
         isAsking = redirected.kind === 'ASK'
         node = this.#node(redirected)
         if (isAsking) continue
@@ -157,10 +166,11 @@ export class ClusterConnection implements Connection {
     const connection = this.#connect(address, {
       ...this.#options,
       onState: (state) => {
-        if (state === 'away') this.#readMapSoon()
+        node.isAway = state === 'away'
+        if (node.isAway) this.#readMapSoon()
       },
     })
-    const node = { address, connection }
+    const node: Node = { address, connection, isAway: false }
     if (this.#isClosed) connection.close()
     else this.#nodes.set(text, node)
     return node
@@ -180,15 +190,23 @@ export class ClusterConnection implements Connection {
     }
   }
 
+  /** Something is not as the map says: a call failed or was sent elsewhere, or needs a node that is away. */
   #readMapSoon(): void {
-    if (this.#isClosed) return
-    this.#readAgain ??= setTimeout(
-      () => {
-        this.#readAgain = undefined
-        this.#readMap().catch(() => this.#readMapSoon())
-      },
-      MAP_AGAIN_MS * (0.5 + Math.random() / 2),
-    )
+    this.#pauseMs = MAP_AGAIN_MS
+    this.#readMapLater()
+  }
+
+  /** After the pause, or earlier where an earlier one is due. */
+  #readMapLater(): void {
+    const waitMs = this.#pauseMs * (0.5 + Math.random() / 2)
+    const atMs = performance.now() + waitMs
+    if (this.#isClosed || (this.#readAgain && this.#readAgainAtMs <= atMs)) return
+    clearTimeout(this.#readAgain)
+    this.#readAgainAtMs = atMs
+    this.#readAgain = setTimeout(() => {
+      this.#readAgain = undefined
+      this.#readMap().catch(() => this.#readMapSoon())
+    }, waitMs)
   }
 
   #readMap(): Promise<void> {
@@ -200,10 +218,11 @@ export class ClusterConnection implements Connection {
 
   /** Of whichever node answers first, on connections for this alone: the others may be blocked, or away. */
   async #askForMap(): Promise<void> {
-    const known = [...this.#nodes.values()].flatMap(({ address }) => address.hosts)
-    const asked = shuffled(known.length > 0 ? [...known, ...this.#address.hosts] : this.#address.hosts)
+    const before = this.#owners
+    const known = new Set([...before.filter(Boolean), ...this.#address.hosts.map(hostPortText)])
+    const asked = shuffled([...known]).slice(0, ASKED_AT_ONCE)
     try {
-      this.#owners = await Promise.any(asked.slice(0, ASKED_AT_ONCE).map((host) => this.#mapOf(host)))
+      this.#owners = await Promise.any(asked.map((text) => this.#mapOf(hostPortOf(text))))
     } catch (error) {
       const first = (error as AggregateError).errors[0]
       this.#turned('away', first)
@@ -214,7 +233,8 @@ export class ClusterConnection implements Connection {
     this.#leaveNodes()
     await this.#moveSubscriptions()
     // While a node is away its replica may take over, and a connection that only listens has no call that would fail and ask again.
-    if ([...this.#nodes.values()].some(({ connection }) => !connection.isReady)) this.#readMapSoon()
+    this.#pauseMs = isSame(before, this.#owners) ? Math.min(LAST_PAUSE_MS, this.#pauseMs * 2) : MAP_AGAIN_MS
+    if ([...this.#nodes.values()].some(({ connection }) => !connection.isReady)) this.#readMapLater()
   }
 
   async #mapOf(asked: HostPort): Promise<string[]> {
@@ -301,6 +321,10 @@ function ownersOf(answer: unknown, asked: HostPort): string[] {
   }
   if (owners.length === 0) throw new RedisUnavailable('the Cluster serves no slots yet', { maybeDone: false })
   return owners
+}
+
+function isSame(before: readonly string[], now: readonly string[]): boolean {
+  return before.length === now.length && now.every((owner, slot) => owner === before[slot])
 }
 
 function shuffled<T>(values: readonly T[]): T[] {

@@ -2,10 +2,10 @@
 // answer for too long, is thrown away and replaced, never revived, and every call that waited on it is told so.
 //
 //   connecting → ready → away → connecting → …      closed (from any, by close())
-import { connect as connectTcp, type Socket } from 'node:net'
+import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { AbstractConnector, Redis as Client, type RedisOptions, SentinelConnector } from 'ioredis'
-import { addressText, parseAddress, type RedisAccess, type RedisAddress } from './address.ts'
+import { addressText, type HostPort, parseAddress, type RedisAccess, type RedisAddress } from './address.ts'
 import { ClusterConnection } from './cluster.ts'
 import { type Command, type Connection, type ConnectionOptions, RedisUnavailable } from './connection.ts'
 import { SentinelNews } from './sentinels.ts'
@@ -23,9 +23,12 @@ const FIRST_RETRY_MS = 50
 const LAST_RETRY_MS = 1_000
 /** For one server to let us in: something between may take the connection and then say nothing, for ever. */
 const LET_IN_MS = 4_000
-/** Answers that mean "not now" or "not here": a server that loads its data, a primary that became a replica, a full disk. */
+/**
+ * Answers that mean "not now" or "not here": a server that loads its data, a primary that became a replica, a full disk. They begin so, or, in what
+ * Redis 6.2 says of a script, after a colon; elsewhere such a word may be a job's id.
+ */
 const WEATHER =
-  /(?:^|[ -])(LOADING|MASTERDOWN|READONLY|UNBLOCKED|TRYAGAIN|CLUSTERDOWN|BUSY|MISCONF|NOREPLICAS|NOGOODSLAVE) |max number of clients/
+  /(?:^|: -?)(LOADING|MASTERDOWN|READONLY|UNBLOCKED|TRYAGAIN|CLUSTERDOWN|BUSY|MISCONF|NOREPLICAS|NOGOODSLAVE) |max number of clients/
 /** Of these, the ones after which another connection may reach another server. */
 const ELSEWHERE = /MASTERDOWN|READONLY|UNBLOCKED|CLUSTERDOWN|LOADING/
 /** A primary whose replicas have gone over to another one. */
@@ -125,10 +128,11 @@ class ReplacingConnection implements Connection {
       listeners.delete(onMessage)
       if (listeners.size > 0 || this.#listeners.get(channel) !== listeners) return
       this.#listeners.delete(channel)
-      if (this.#isReady) this.call('UNSUBSCRIBE', channel).catch(() => {})
+      if (this.#isReady) this.call('unsubscribe', channel).catch(() => {})
     }
     try {
-      await this.call('SUBSCRIBE', channel)
+      // In small letters: from a server that knows only RESP2, the client takes the answer to no other.
+      await this.call('subscribe', channel)
     } catch (error) {
       stop()
       throw error
@@ -169,7 +173,8 @@ class ReplacingConnection implements Connection {
     clearTimeout(this.#letInTimer)
     this.#isReady = true
     this.#failures = 0
-    for (const channel of this.#listeners.keys()) this.call('SUBSCRIBE', channel).catch(() => {})
+    this.#lastError = undefined
+    for (const channel of this.#listeners.keys()) this.call('subscribe', channel).catch(() => {})
     for (const waiter of this.#waiting) waiter.go(client)
     this.#options.onState?.('ready')
   }
@@ -296,8 +301,6 @@ function optionsOf(
     ...(name && { connectionName: name }),
     ...(username && { username }),
     ...(password && { password }),
-    ...(tls && { tls }),
-    ...(isDenied && { Connector: looking(form === 'sentinel' ? ToPrimary : ToServer, isDenied) }),
     db,
     retryStrategy: () => null,
     autoResendUnfulfilledCommands: false,
@@ -310,14 +313,22 @@ function optionsOf(
     // One command less that a user must be allowed.
     disableClientInfo: true,
   }
-  if (form !== 'sentinel') return { ...options, ...hosts[0] }
+  const [server] = hosts
+  if (form !== 'sentinel')
+    return {
+      ...options,
+      ...server,
+      ...(tls && { tls: { ...tls, ...serverName(server) } }),
+      ...(isDenied && { Connector: looking(ToServer, isDenied) }),
+    }
   return {
     ...options,
+    Connector: isDenied ? looking(toPrimary(isDenied), isDenied) : toPrimary(),
     sentinels: [...hosts],
     name: primaryName ?? '',
     ...(sentinelUsername && { sentinelUsername }),
     ...(sentinelPassword && { sentinelPassword }),
-    ...(tls && { sentinelTLS: tls, enableTLSForSentinelMode: true }),
+    ...(tls && { tls, sentinelTLS: tls, enableTLSForSentinelMode: true }),
     sentinelRetryStrategy: () => null,
     sentinelCommandTimeout: 2_000,
     updateSentinels: false,
@@ -348,15 +359,43 @@ class ToServer extends AbstractConnector {
   }
 }
 
-class ToPrimary extends SentinelConnector {
-  constructor(options: unknown) {
-    super(options as ConstructorParameters<typeof SentinelConnector>[0])
+/** What SentinelConnector does in between, and its declarations call private: nothing else leads to those whom it speaks to. */
+interface SentinelSteps {
+  connectToSentinel(sentinel: HostPort, options?: RedisOptions): Client
+  /** The primary, as this Sentinel names it; what else stands there goes to its socket. */
+  resolve(sentinel: HostPort): Promise<HostPort | null>
+}
+
+/** The client's own way to the primary, but each Sentinel is looked at too, and over TLS all are called by their names. */
+function toPrimary(isDenied?: IsDenied): ConnectorOf {
+  return class extends SentinelConnector {
+    constructor(options: unknown) {
+      super(options as ConstructorParameters<typeof SentinelConnector>[0])
+      const { sentinelTLS } = options as RedisOptions
+      const steps = this as unknown as SentinelSteps
+      const connectToSentinel = steps.connectToSentinel.bind(this)
+      const resolve = steps.resolve.bind(this)
+      steps.connectToSentinel = (sentinel) =>
+        connectToSentinel(sentinel, {
+          ...(sentinelTLS && { tls: { ...sentinelTLS, ...serverName(sentinel) } }),
+          ...(isDenied && { Connector: looking(ToServer, isDenied) }),
+        })
+      steps.resolve = async (sentinel) => {
+        const primary = await resolve(sentinel)
+        return primary && { ...primary, ...serverName(primary) }
+      }
+    }
   }
 }
 
+/** For whoever answers for several names at one address; a number cannot be asked for by name. */
+function serverName({ host }: Partial<HostPort> = {}): { servername?: string } {
+  return host && isIP(host) === 0 ? { servername: host } : {}
+}
+
 /** Sees who is at the other end before a word is said: its listener is the first, and the client's find the socket closed. */
-function looking(Base: typeof ToServer | typeof ToPrimary, isDenied: IsDenied): ConnectorOf {
-  return class extends (Base as typeof ToPrimary) {
+function looking(Base: ConnectorOf, isDenied: IsDenied): ConnectorOf {
+  return class extends (Base as new (options: unknown) => SentinelConnector) {
     override async connect(emit: Parameters<SentinelConnector['connect']>[0]) {
       const stream: Socket = await super.connect(emit)
       stream.once('connect', () => {

@@ -25,8 +25,11 @@ export class SentinelNews {
   }
 
   close(): void {
+    // First nobody's any more: closing it fails its SUBSCRIBE, and that must not bring the next one.
+    const connection = this.#connection
+    this.#connection = undefined
     clearTimeout(this.#next)
-    this.#connection?.close()
+    connection?.close()
   }
 
   #listen(): void {

@@ -1,0 +1,28 @@
+// What Sentinels hear of a connection: nothing after it was closed, and nothing where they may not be spoken to. They say what a test wants:
+// forms.test.ts has the real ones.
+import { connectRedis } from 'millhand/queue'
+import { eventually } from '../../eventually.ts'
+import { RespServer } from '../../resp-server.ts'
+
+test('a connection that is closed before a Sentinel has answered opens no other', async () => {
+  const sentinel = await RespServer.start(() => undefined)
+  const redis = connectRedis(`redis+sentinel://127.0.0.1:${sentinel.port}/jobs`)
+  await eventually(() => sentinel.connections === 2)
+  const before = sentinel.connections
+  redis.close()
+  // More than the second after which another Sentinel is listened to.
+  await new Promise((resolve) => setTimeout(resolve, 2_500))
+  expect(sentinel.connections).toBe(before)
+  sentinel.stop()
+})
+
+test('one that is denied hears no password, neither from who asks for the primary nor from who listens', async () => {
+  const sentinel = await RespServer.start(() => undefined)
+  const url = `redis+sentinel://127.0.0.1:${sentinel.port}/jobs?sentinelUsername=user&sentinelPassword=secret`
+  const redis = connectRedis(url, { isDenied: () => true })
+  // Both have tried, and one of them again.
+  await eventually(() => sentinel.connections > 2)
+  redis.close()
+  expect(sentinel.heard).toBe('')
+  sentinel.stop()
+})
