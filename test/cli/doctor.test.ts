@@ -12,6 +12,7 @@ import {
   slotOf,
 } from 'millhand/queue'
 import { eventually } from '../eventually.ts'
+import { FaultProxy } from '../fault-proxy.ts'
 import { freePort } from '../free-port.ts'
 import { otherAuthority, RedisCluster, TlsServer } from '../redis-forms.ts'
 import { RedisServer } from '../redis-server.ts'
@@ -382,6 +383,21 @@ describe('servers as people run them', () => {
   })
 })
 
+test('the server goes away while queues are looked for: nobody may take that for all is well', async () => {
+  const server = await RedisServer.start({ args: WELL })
+  const proxy = await FaultProxy.start(server.port)
+  try {
+    const isGone = proxy.loseAnswerTo('SCAN')
+    const { code, stderr, report } = await examined(['--redis', proxy.url])
+    await isGone
+    expect({ code, stderr }).toEqual({ code: 1, stderr: 'millhand: found 1 warning\n' })
+    expect(checks(report.redis.findings)).toEqual(['Queues warning'])
+  } finally {
+    await proxy.stop()
+    await server.remove()
+  }
+})
+
 describe('what cannot be reached', () => {
   const listening: Server[] = []
   /** Says this to everybody, whatever is asked. */
@@ -537,7 +553,7 @@ test(
       expect(checks(broken.queues[0]?.findings)).toEqual(['Connection problem'])
       const unnamed = (await examined(['--redis', cluster.url])).report
       expect(checks(unnamed.redis.findings)).toEqual(
-        expect.arrayContaining(['Connection problem', 'Queues note']),
+        expect.arrayContaining(['Connection problem', 'Queues warning']),
       )
     } finally {
       redis.close()

@@ -1,5 +1,6 @@
 // A queue that a newer Millhand has written, and everybody who is older: each refuses it in words that say what to do, and hurts nothing.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { LAYOUT, openQueue, prefixOf, silent } from 'millhand/queue'
@@ -114,6 +115,27 @@ test('the operator: a condition, and the queue is left as it is', async () => {
     String(LAYOUT + 1),
   ])
 })
+
+test('the way back: the command of the README leaves a queue that an older program can use, and that has lost nothing', async () => {
+  const readme = readFileSync(new URL('../../worker-runtime/README.md', import.meta.url), 'utf8')
+  const [, command = ''] = /```sh\n(redis-cli --scan .*)\n```/.exec(readme) ?? []
+  const worker = await scene.worker()
+  await scene.enqueue(3, 'naps')
+  await scene.idle()
+  await worker.stop()
+  await setLayout(LAYOUT + 1)
+  const own = command
+    .replaceAll('<namespace>.<name>', scene.queue.name)
+    .replaceAll('redis-cli', `redis-cli -u ${redisUrl()}`)
+  expect(Number(execFileSync('sh', ['-c', own], { encoding: 'utf8' }))).toBeGreaterThan(3)
+  expect(await scene.redis.call('KEYS', `${prefixOf(scene.queue.name)}*`)).toEqual([
+    `${prefixOf(scene.queue.name)}counts`,
+  ])
+  await scene.worker()
+  const [job] = await scene.enqueue(1, 'naps')
+  expect(await job?.result({ timeoutMs: 30_000 })).toBeGreaterThan(0)
+  expect(await scene.queue.depth()).toMatchObject({ ready: 0, busy: 0, counts: { enqueued: 4, vanished: 0 } })
+}, 60_000)
 
 describe('the command line', () => {
   const env = () => ({ MILLHAND_REDIS_URL: redisUrl(), MILLHAND_NAMESPACE: scene.namespace })

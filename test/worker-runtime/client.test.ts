@@ -114,6 +114,38 @@ describe('a client', () => {
     expect(large).toMatchObject({ status: 'rejected', reason: expect.any(QueueRefused) })
   })
 
+  test('enqueues nothing twice where a later call of the same tick is refused: each job that is new is created', async () => {
+    const queue = client.queue('limited')
+    const [many, large] = await Promise.allSettled([
+      queue.enqueueMany(Array.from({ length: 1_500 }, (_, n) => ({ task: 'succeeds', input: n }))),
+      queue.enqueue('succeeds', 'x'.repeat(300_000)),
+    ])
+    expect(large).toMatchObject({ status: 'rejected', reason: expect.any(QueueRefused) })
+    const handles = many.status === 'fulfilled' ? many.value : []
+    expect(handles).toHaveLength(1_500)
+    expect(new Set(handles.map(({ enqueued }) => enqueued))).toEqual(new Set(['created']))
+  })
+
+  test('that is closed rejects what waits for Redis at once, and says that nothing was enqueued', async () => {
+    const redis = `redis://127.0.0.1:${await freePort()}`
+    const closing = connect({ redis, deadlineMs: 300_000 })
+    const nothing = {
+      maybeDone: false,
+      message: expect.stringMatching(/the connection was closed.*nothing was enqueued/),
+    }
+    const outcomes = (['fast', 'fsync', 'replicated'] as const).map((durability) =>
+      expect(closing.queue('jobs').enqueue('succeeds', 1, { durability })).rejects.toMatchObject(nothing),
+    )
+    await new Promise((resolve) => setImmediate(resolve))
+    closing.close()
+    outcomes.push(expect(closing.queue('other').enqueue('succeeds', 1)).rejects.toMatchObject(nothing))
+    await Promise.all(outcomes)
+  })
+
+  test('says which address is none', () => {
+    expect(() => connect({ redis: 'localhost:6379' })).toThrow(/^the option redis is no URL of a Redis: /)
+  })
+
   test('without a Redis says so in bounded time, with the address and without the password', async () => {
     const port = await freePort()
     const lonely = connect({ redis: `redis://user:geheim@127.0.0.1:${port}`, deadlineMs: 400 })

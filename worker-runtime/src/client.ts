@@ -3,7 +3,7 @@
 import { fromEnvironment } from './config.ts'
 import { type EndedJob, type JobOptions, type NewJob, newJob, parseEnded } from './job.ts'
 import { Line } from './line.ts'
-import type { RedisAccess } from './queue/address.ts'
+import { parseAddress, type RedisAccess } from './queue/address.ts'
 import type { Connection } from './queue/connection.ts'
 import type { AttemptRecord, JobDetails, JobState } from './queue/depth.ts'
 import { doneChannel, queueName } from './queue/keys.ts'
@@ -94,18 +94,14 @@ export class Client {
   readonly #options: ClientOptions
   readonly #access: string | RedisAccess
   readonly #queues = new Map<string, ClientQueue>()
+  readonly #connections: Connection[] = []
   #messages: Connection | undefined
-  #confirmed: Connection | undefined
+  #isClosed = false
 
   constructor(options: ClientOptions) {
-    const access = options.redis ?? fromEnvironment().redis
-    if (!access)
-      throw new TypeError(
-        'no Redis is given: set the option redis or MILLHAND_REDIS_URL, like redis://127.0.0.1:6379',
-      )
-    this.#access = access
+    this.#access = accessOf(options)
     this.#options = options
-    this.#redis = connectRedis(access, this.#connectionOptions('client'))
+    this.#redis = this.#connect('client')
   }
 
   /** The queue of a TaskQueue by its name; the namespace is the client's. */
@@ -114,12 +110,14 @@ export class Client {
     if (known) return known
     const fullName = queueName(this.#options.namespace ?? fromEnvironment().namespace, name)
     const messages = () => {
-      this.#messages ??= connectRedis(this.#access, this.#connectionOptions('results'))
+      this.#messages ??= this.#connect('results')
       return this.#messages
     }
     const opened = new ClientQueue({
-      queueFor: (durability) => openQueue(durability === 'fast' ? this.#redis : this.#confirming(), fullName),
+      queueFor: (durability) =>
+        openQueue(durability === 'fast' ? this.#redis : this.#connect(durability), fullName),
       messages,
+      isClosed: () => this.#isClosed,
       durability: this.#options.durability ?? 'fast',
       deadlineMs: this.#deadlineMs,
     })
@@ -129,29 +127,43 @@ export class Client {
 
   /** Ends the connections; calls that still wait are rejected. */
   close(): void {
-    this.#redis.close()
-    this.#messages?.close()
-    this.#confirmed?.close()
+    this.#isClosed = true
+    for (const connection of this.#connections) connection.close()
   }
 
-  #confirming(): Connection {
-    this.#confirmed ??= connectRedis(this.#access, this.#connectionOptions('confirmed'))
-    return this.#confirmed
+  #connect(what: string): Connection {
+    const deadlineMs = Math.min(5_000, this.#deadlineMs)
+    const connection = connectRedis(this.#access, { name: `millhand-${what}`, deadlineMs })
+    this.#connections.push(connection)
+    if (this.#isClosed) connection.close()
+    return connection
   }
 
   get #deadlineMs(): number {
     return this.#options.deadlineMs ?? 10_000
   }
+}
 
-  #connectionOptions(name: string) {
-    return { name: `millhand-${name}`, deadlineMs: Math.min(5_000, this.#deadlineMs) }
+function accessOf({ redis }: ClientOptions): string | RedisAccess {
+  const access = redis ?? fromEnvironment().redis
+  if (!access)
+    throw new TypeError(
+      'no Redis is given: set the option redis or MILLHAND_REDIS_URL, like redis://127.0.0.1:6379',
+    )
+  try {
+    parseAddress(access)
+    return access
+  } catch (error) {
+    const name = redis === undefined ? 'MILLHAND_REDIS_URL' : 'the option redis'
+    throw new TypeError(`${name} ${(error as Error).message}`)
   }
 }
 
 interface ClientQueueOptions {
-  /** What keeps its connection waiting has one of its own. */
+  /** What waits for a disk or a replica keeps its connection waiting: each line has one of its own, and nobody waits for another's. */
   queueFor: (durability: Durability) => Queue
   messages: () => Connection
+  isClosed: () => boolean
   durability: Durability
   deadlineMs: number
 }
@@ -160,14 +172,16 @@ export class ClientQueue {
   readonly #queue: Queue
   readonly #messages: () => Connection
   readonly #queueFor: (durability: Durability) => Queue
+  readonly #isClosed: () => boolean
   readonly #durability: Durability
   readonly #deadlineMs: number
   readonly #lines = new Map<Durability, Line>()
 
-  constructor({ queueFor, messages, durability, deadlineMs }: ClientQueueOptions) {
+  constructor({ queueFor, messages, isClosed, durability, deadlineMs }: ClientQueueOptions) {
     this.#queue = queueFor('fast')
     this.#messages = messages
     this.#queueFor = queueFor
+    this.#isClosed = isClosed
     this.#durability = durability
     this.#deadlineMs = deadlineMs
   }
@@ -180,8 +194,9 @@ export class ClientQueue {
    * Enqueues one job. After the await Redis has it. Name the task's type to have input and result checked:
    * `enqueue<typeof resize>('resize', { file: 'cat.png', width: 200 })`.
    *
-   * Throws TypeError for bad names and options, QueueRefused over a limit, RedisUnavailable when Redis was away for too long: then
-   * the job may or may not be there (`maybeDone`), and enqueueing it again with the same id (`jobIds`) is safe.
+   * Throws TypeError for bad names and options, QueueRefused over a limit, RedisUnavailable when Redis was away for too long, or
+   * nobody confirmed what `durability` asks for (NOT_CONFIRMED): then the job may or may not be there (`maybeDone`), and enqueueing it again with
+   * the same id (`jobIds`) is safe.
    */
   async enqueue<T extends AnyTask = Untyped>(
     task: TaskName<T>,
@@ -217,7 +232,12 @@ export class ClientQueue {
     if (known) return known.send(jobs)
     if (!DURABILITIES.includes(durability))
       throw new TypeError(`durability is "${durability}"; it is one of ${DURABILITIES.join(', ')}`)
-    const line = new Line(this.#queueFor(durability), durability, this.#deadlineMs)
+    const line = new Line({
+      queue: this.#queueFor(durability),
+      durability,
+      deadlineMs: this.#deadlineMs,
+      isClosed: this.#isClosed,
+    })
     this.#lines.set(durability, line)
     return line.send(jobs)
   }

@@ -1,84 +1,137 @@
-// Jobs on their way to Redis: those of one tick go together, again and again until they are there or the deadline is over. One line for each
+// Jobs on their way to Redis: those of one tick go together, again and again until they are there or their deadline is over. One line for each
 // durability of a queue.
 import type { NewJob } from './job.ts'
-import { RedisUnavailable } from './queue/connection.ts'
-import type { Durability, Enqueued, Queue } from './queue/queue.ts'
+import { neverSent, RedisUnavailable } from './queue/connection.ts'
+import { callsOf, type Durability, type Enqueued, type Queue, QueueRefused } from './queue/queue.ts'
 
 interface Waiting {
   readonly jobs: readonly NewJob[]
+  readonly giveUpAtMs: number
+  /** Of the first of its jobs. What Redis has answered is not sent again: it may have ended and be forgotten by then, and would run twice. */
+  answers: Enqueued[]
+  maybeDone: boolean
   resolve(answers: Enqueued[]): void
   reject(error: unknown): void
+}
+
+interface LineOptions {
+  queue: Queue
+  durability: Durability
+  deadlineMs: number
+  /** Whether the connection was closed for good. */
+  isClosed: () => boolean
 }
 
 export class Line {
   readonly #queue: Queue
   readonly #durability: Durability
   readonly #deadlineMs: number
+  readonly #isClosed: () => boolean
   #waiting: Waiting[] = []
   /** A server that waits for its disk answers nothing else on the connection: what comes up meanwhile goes together. */
   #confirming = Promise.resolve()
 
-  constructor(queue: Queue, durability: Durability, deadlineMs: number) {
+  constructor({ queue, durability, deadlineMs, isClosed }: LineOptions) {
     this.#queue = queue
     this.#durability = durability
     this.#deadlineMs = deadlineMs
+    this.#isClosed = isClosed
   }
 
   send(jobs: readonly NewJob[]): Promise<Enqueued[]> {
     if (jobs.length === 0) return Promise.resolve([])
     if (this.#waiting.length === 0) this.#flushSoon()
-    return new Promise((resolve, reject) => this.#waiting.push({ jobs, resolve, reject }))
+    const giveUpAtMs = performance.now() + this.#deadlineMs
+    return new Promise((resolve, reject) =>
+      this.#waiting.push({ jobs, giveUpAtMs, answers: [], maybeDone: false, resolve, reject }),
+    )
   }
 
   #flushSoon(): void {
-    if (this.#durability === 'fast') setImmediate(() => void this.#flush())
-    else this.#confirming = this.#confirming.then(nextTick).then(() => this.#flush())
+    if (this.#durability === 'fast') setImmediate(() => void this.#untilDone(this.#takeAll()))
+    else
+      this.#confirming = this.#confirming
+        .then(nextTick)
+        .then(() => this.#untilDone(this.#inTime(this.#takeAll())))
   }
 
-  async #flush(): Promise<void> {
+  #takeAll(): Waiting[] {
     const waiting = this.#waiting
     this.#waiting = []
-    try {
-      const answers = await this.#untilDone(waiting.flatMap(({ jobs }) => jobs))
-      for (const { jobs, resolve } of waiting) resolve(answers.splice(0, jobs.length))
-    } catch (error) {
-      // One job over a limit must not take down those that were only enqueued in the same tick.
-      if (waiting.length === 1 || error instanceof RedisUnavailable)
-        for (const { reject } of waiting) reject(error)
-      else for (const { jobs, resolve, reject } of waiting) await this.#untilDone(jobs).then(resolve, reject)
+    return waiting
+  }
+
+  /** Those before may have taken all the time that there was. */
+  #inTime(waiting: readonly Waiting[]): Waiting[] {
+    const error = new RedisUnavailable('those before it took until its deadline', { maybeDone: false })
+    return this.#keep(waiting, ({ giveUpAtMs }) => performance.now() < giveUpAtMs, error)
+  }
+
+  /** Enqueueing is safe to repeat where an answer was lost, because a known id is left alone. So it is, until the deadline. */
+  async #untilDone(waiting: readonly Waiting[]): Promise<void> {
+    for (let left = waiting; left.length > 0; ) {
+      const error = await this.#sendWhatIsLeft(left).catch((failure: unknown) => failure)
+      for (const each of left) if (isAnswered(each)) each.resolve(each.answers)
+      left = left.filter((each) => !isAnswered(each))
+      if (!(error instanceof RedisUnavailable)) return this.#refuse(left, error)
+      const mayHelp = error.code === 'REDIS_UNAVAILABLE' && !this.#isClosed()
+      left = this.#keep(left, ({ giveUpAtMs }) => mayHelp && performance.now() + 50 < giveUpAtMs, error)
+      if (left.length > 0) await new Promise((resolve) => setTimeout(resolve, 25 + Math.random() * 50))
     }
   }
 
-  /** Enqueueing is safe to repeat, because a known id is left alone. So it is, until the deadline. */
-  async #untilDone(jobs: readonly NewJob[]): Promise<Enqueued[]> {
-    const giveUpAtMs = performance.now() + this.#deadlineMs
-    for (let maybeDone = false; ; ) {
-      try {
-        return await this.#queue.enqueue(jobs, this.#durability)
-      } catch (error) {
-        if (!(error instanceof RedisUnavailable) || error.code === 'REDIS_REFUSED') throw error
-        maybeDone ||= error.maybeDone
-        if (performance.now() + 50 >= giveUpAtMs) throw unavailable(error, maybeDone, jobs, this.#queue.name)
-        await new Promise((resolve) => setTimeout(resolve, 25 + Math.random() * 50))
+  async #sendWhatIsLeft(waiting: readonly Waiting[]): Promise<void> {
+    const { redis } = this.#queue
+    if (!redis.isReady) await redis.ready().catch((error) => Promise.reject(neverSent(error)))
+    const answered: Enqueued[] = []
+    try {
+      for (const part of callsOf(waiting.flatMap(({ jobs, answers }) => jobs.slice(answers.length))))
+        answered.push(...(await this.#queue.enqueue(part, this.#durability)))
+    } finally {
+      let at = 0
+      for (const each of waiting) {
+        const first = at
+        at += each.jobs.length - each.answers.length
+        each.answers = each.answers.concat(answered.slice(first, at))
       }
     }
   }
+
+  /**
+   * One job over a limit must not take down those that were only enqueued in the same tick. That durability cannot be had any more says nothing
+   * of what was sent before.
+   */
+  async #refuse(waiting: readonly Waiting[], error: unknown): Promise<void> {
+    const [first, ...others] = waiting
+    if (others.length > 0) for (const each of waiting) await this.#untilDone([each])
+    else if (first?.maybeDone && error instanceof QueueRefused && error.code === 'NOT_DURABLE')
+      first.reject(unavailable(error, first, this.#queue.name))
+    else first?.reject(error)
+  }
+
+  /** The others are told the error. */
+  #keep(waiting: readonly Waiting[], isKept: (each: Waiting) => boolean, error: RedisUnavailable): Waiting[] {
+    return waiting.filter((each) => {
+      each.maybeDone ||= error.maybeDone || each.answers.length > 0
+      if (isKept(each)) return true
+      each.reject(unavailable(error, each, this.#queue.name))
+      return false
+    })
+  }
 }
+
+const isAnswered = ({ jobs, answers }: Waiting) => answers.length === jobs.length
 
 const nextTick = () => new Promise<void>((resolve) => setImmediate(resolve))
 
-function unavailable(
-  error: RedisUnavailable,
-  maybeDone: boolean,
-  jobs: readonly NewJob[],
-  queue: string,
-): RedisUnavailable {
+function unavailable(error: Error, { jobs, maybeDone }: Waiting, queue: string): RedisUnavailable {
   const which = jobs.length === 1 ? `job ${jobs[0]?.id}` : `${jobs.length} jobs`
   const hint = maybeDone
     ? 'it may or may not be there; enqueueing again with the same id (jobIds) is safe'
     : 'nothing was enqueued'
   return new RedisUnavailable(`could not enqueue ${which} in ${queue}: ${error.message}; ${hint}`, {
     maybeDone,
+    ...(error instanceof RedisUnavailable && { code: error.code }),
     cause: error,
     jobIds: jobs.map(({ id }) => id),
   })

@@ -124,12 +124,9 @@ async function examineQueues(
     return { queues: await Promise.all(examined) }
   } catch (error) {
     if (error instanceof RedisUnavailable) {
-      const remedy = 'give the names of those that matter: millhand doctor mail thumbnails'
-      return {
-        found: [
-          finding('Queues', 'note', 'while a server does not answer, queues cannot be looked for', remedy),
-        ],
-      }
+      const message = 'while a server does not answer, queues cannot be looked for'
+      const remedy = 'look again, or give the names of those that matter: millhand doctor mail thumbnails'
+      return { found: [finding('Queues', 'warning', message, remedy)] }
     }
     if (!isRefusal(error)) throw error
     const remedy = 'give their names: millhand doctor mail thumbnails; or allow SCAN to this user'

@@ -3,10 +3,10 @@ import type { RedisAddress } from './address.ts'
 
 /**
  * Redis did not do what was asked, or nobody knows whether it did (`maybeDone`): the answer was lost. REDIS_REFUSED: it is there, but
- * does not accept the credentials.
+ * does not accept the credentials. NOT_CONFIRMED: it did what was asked, but no disk or no replica said in time that it has it.
  */
 export class RedisUnavailable extends Error {
-  readonly code: 'REDIS_UNAVAILABLE' | 'REDIS_REFUSED'
+  readonly code: 'REDIS_UNAVAILABLE' | 'REDIS_REFUSED' | 'NOT_CONFIRMED'
   readonly maybeDone: boolean
   /** The jobs that were, or perhaps were, not enqueued; enqueueing them again with these ids is safe. */
   readonly jobIds: readonly string[]
@@ -24,6 +24,12 @@ interface UnavailableOptions {
   cause?: unknown
   code?: RedisUnavailable['code']
   jobIds?: readonly string[]
+}
+
+/** For what failed before anything was asked for, whatever else was lost with the connection. */
+export function neverSent(error: Error): Error {
+  if (!(error instanceof RedisUnavailable && error.maybeDone)) return error
+  return new RedisUnavailable(error.message, { maybeDone: false, code: error.code, cause: error.cause })
 }
 
 export interface ConnectionOptions {

@@ -1,7 +1,7 @@
 // One queue in Redis: its verbs, with their arguments and answers typed. Used by the client, the worker, the CLI and the operator.
 import { randomInt } from 'node:crypto'
 import type { NewJob } from '../job.ts'
-import { type Command, type Connection, RedisUnavailable } from './connection.ts'
+import { type Command, type Connection, neverSent, RedisUnavailable } from './connection.ts'
 import {
   type Depth,
   depthOf,
@@ -154,7 +154,7 @@ export class Queue {
         for (let i = 0; i < known.length; i += 2) answers[first + Number(known[i])] = known[i + 1] as Enqueued
       } catch (error) {
         if (!(error instanceof RedisUnavailable) || answers.length === 0) throw error
-        throw new RedisUnavailable(error.message, { maybeDone: true, cause: error })
+        throw new RedisUnavailable(error.message, { maybeDone: true, code: error.code, cause: error })
       }
     }
     return answers
@@ -357,17 +357,21 @@ export class Queue {
     return answers
   }
 
-  /** Throws RedisUnavailable where nobody confirms in time: what was asked is done, and may be lost with the primary. */
+  /**
+   * Throws RedisUnavailable, NOT_CONFIRMED, where nobody confirms in time: what was asked is done, and may be lost with the primary. To ask again
+   * is not for us: the job may have ended and be forgotten by then, and would run a second time.
+   */
   async #runConfirmed(verb: Verb, args: readonly string[], durability: Confirmed): Promise<unknown> {
     const script = this.#scripts[verb]
     const confirm = { command: confirmation(durability, CONFIRM_MS), deadlineMs: CONFIRM_MS + 2_500 }
     const [answer, confirmed] = await this.#explained(
-      runThen(this.redis, script, this.#prefix, args, confirm),
+      runThen(this.redis, script, this.#prefix, args, confirm).catch(firstMaybeDone),
     )
     const count = Number(Array.isArray(confirmed) ? confirmed[0] : confirmed)
     if (count >= 1) return answer
     throw new RedisUnavailable(`${confirmer(durability)} did not confirm within ${CONFIRM_MS} ms`, {
       maybeDone: true,
+      code: 'NOT_CONFIRMED',
     })
   }
 
@@ -414,8 +418,17 @@ const confirmation = (durability: Confirmed, withinMs: number): Command =>
 const confirmer = (durability: Confirmed): string =>
   durability === 'fsync' ? 'the disk of the primary (never, where appendfsync is no)' : 'a replica'
 
+/** The server said of one of two commands that it did not do it; what it did of the other nobody knows. */
+function firstMaybeDone(error: Error): never {
+  if (!(error instanceof RedisUnavailable) || error.maybeDone) throw error
+  throw new RedisUnavailable(error.message, { maybeDone: true, code: error.code, cause: error.cause })
+}
+
 function notDurable(error: Error, durability: Confirmed, queue: string): Error {
-  if (error instanceof RedisUnavailable) return error
+  if (error instanceof RedisUnavailable) return neverSent(error)
+  // Another one is the primary now, or will be soon.
+  if (/cannot be used with replica instances/.test(error.message))
+    return new RedisUnavailable('this server is a replica', { maybeDone: false, cause: error })
   const why = whyNotDurable(error.message, durability)
   return new QueueRefused('NOT_DURABLE', `${queue}: durability ${durability} cannot be had: ${why}`)
 }
@@ -472,7 +485,8 @@ function enqueueArgs(jobs: readonly NewJob[]): string[] {
   return args
 }
 
-function* callsOf(jobs: readonly NewJob[]): Generator<readonly NewJob[]> {
+/** Each of them goes to Redis as one call, done whole or not at all. */
+export function* callsOf(jobs: readonly NewJob[]): Generator<readonly NewJob[]> {
   let part: NewJob[] = []
   let bytes = 0
   for (const job of jobs) {
