@@ -2,7 +2,7 @@
 import {
   type Connection,
   type Queue,
-  type RedisUnavailable,
+  RedisUnavailable,
   type Seen,
   type ServerFinding,
   stirredChannel,
@@ -31,6 +31,8 @@ const STIR_EVERY_MS = 200
 export class SeenQueue {
   readonly #options: SeenQueueOptions
   #view: QueueView | undefined
+  /** The highest counters that were seen: Redis is told them until it has them, also when telling fails at first. */
+  #highest: Seen = { enqueued: 0, claimed: 0 }
   #looking: { look: Promise<QueueView>; stirs: number } | undefined
   /** How often the queue said that it has work: what was seen before the last time is old. */
   #stirs = 0
@@ -94,10 +96,9 @@ export class SeenQueue {
     const look = lookAt(this.#reachable(), this.#view, { hasWorkers: true, nowMs: nowMs() })
     this.#looking = { look, stirs }
     try {
-      const before = this.#view?.depth.counts
       this.#view = await look
       this.#seenAtStir = stirs
-      if (before) await this.#witness(before, this.#view.depth.counts)
+      await this.#witness(this.#view.depth.counts)
       return this.#view
     } finally {
       if (this.#looking?.look === look) this.#looking = undefined
@@ -110,9 +111,19 @@ export class SeenQueue {
   }
 
   /** Where no worker and no client that saw more is there, nobody else would tell. */
-  async #witness(before: Seen, now: Seen): Promise<void> {
-    if (now.enqueued >= before.enqueued && now.claimed >= before.claimed) return
-    await this.toWrite.witness(before)
+  async #witness({ enqueued, claimed }: Seen): Promise<void> {
+    const before = this.#highest
+    this.#highest = {
+      enqueued: Math.max(enqueued, before.enqueued),
+      claimed: Math.max(claimed, before.claimed),
+    }
+    if (enqueued >= before.enqueued && claimed >= before.claimed) return
+    try {
+      await this.toWrite.witness(this.#highest)
+    } catch (error) {
+      if (!(error instanceof RedisUnavailable)) throw error
+      return
+    }
     // What vanished is seen at the next look, and that may be soon.
     this.stir()
   }
