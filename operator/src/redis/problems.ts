@@ -7,6 +7,11 @@ export interface Place {
   secretName: string
 }
 
+/** One queue: its name in that Redis. */
+export interface QueuePlace extends Place {
+  queueName: string
+}
+
 export interface RedisProblem {
   kind: 'problem'
   reason:

@@ -7,13 +7,13 @@ import {
   type ServerFinding,
   stirredChannel,
 } from 'millhand/queue'
-import type { Place } from './problems.ts'
+import type { Place, QueuePlace } from './problems.ts'
 import { lookAt, type QueueView } from './view.ts'
 
 export interface SeenQueueOptions {
   queue: Queue
   place: Place
-  onStirred: (queue: { namespace: string; queueName: string }) => void
+  onStirred: (queue: QueuePlace) => void
   checkLeading: () => void
   /** What to throw while the server is known to be away. */
   away: () => RedisUnavailable | undefined
@@ -51,6 +51,10 @@ export class SeenQueue {
 
   get namespace(): string {
     return this.#options.place.namespace
+  }
+
+  get place(): QueuePlace {
+    return { ...this.#options.place, queueName: this.name }
   }
 
   get isReachable(): boolean {
@@ -137,6 +141,6 @@ export class SeenQueue {
   #tell(): void {
     this.#telling = undefined
     this.#toldAtMs = this.#options.nowMs()
-    this.#options.onStirred({ namespace: this.namespace, queueName: this.name })
+    this.#options.onStirred(this.place)
   }
 }

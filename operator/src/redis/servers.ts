@@ -8,7 +8,7 @@ import {
   type RedisAccess,
   RedisUnavailable,
 } from 'millhand/queue'
-import { isRefusal, type Place, type RedisProblem } from './problems.ts'
+import { isRefusal, type Place, type QueuePlace, type RedisProblem } from './problems.ts'
 import type { Secrets } from './secrets.ts'
 import { SeenQueue } from './seen-queue.ts'
 import { Suitability } from './suitability.ts'
@@ -16,7 +16,7 @@ import { Suitability } from './suitability.ts'
 export interface ServersOptions {
   secrets: Secrets
   /** A queue stopped being empty, or its server is there or away. */
-  onStirred: (queue: { namespace: string; queueName: string }) => void
+  onStirred: (queue: QueuePlace) => void
   /** Throws when this operator may write nothing more. */
   checkLeading: () => void
   log: Log
@@ -33,7 +33,7 @@ export class Servers {
   readonly #options: ServersOptions
   /** By URL and certificates. */
   readonly #servers = new Map<string, Server>()
-  /** Which server each queue was opened at last, by namespace and name in Redis. */
+  /** Which server each queue was opened at last, by namespace, Secret and name in Redis. */
   readonly #places = new Map<string, Server>()
 
   constructor(options: ServersOptions) {
@@ -44,7 +44,7 @@ export class Servers {
     const address = await this.#options.secrets.addressOf(place)
     if (address.kind === 'problem') return address
     const server = this.#serverOf(address.access)
-    const key = `${place.namespace}/${queueName}`
+    const key = keyOf(queueName, place)
     const before = this.#places.get(key)
     this.#places.set(key, server)
     if (before && before !== server) this.#leave(before, key)
@@ -52,8 +52,8 @@ export class Servers {
   }
 
   /** The queue is not declared any more. */
-  forget(queueName: string, { namespace }: Place): void {
-    const key = `${namespace}/${queueName}`
+  forget(queueName: string, place: Place): void {
+    const key = keyOf(queueName, place)
     const server = this.#places.get(key)
     this.#places.delete(key)
     if (server) this.#leave(server, key)
@@ -92,10 +92,15 @@ export class Servers {
   }
 }
 
+/** One name may be that of two queues in two servers. */
+function keyOf(queueName: string, { namespace, secretName }: Place): string {
+  return `${namespace}/${secretName}/${queueName}`
+}
+
 /** One Redis: a connection for commands, one for messages. */
 class Server {
   readonly key: string
-  /** By namespace and name: two namespaces may look at one queue, if only one owns it. */
+  /** Two namespaces, and two Secrets, may lead to one queue, if only one owns it. */
   readonly queues = new Map<string, SeenQueue>()
   readonly #options: ServersOptions
   readonly #commands: Connection

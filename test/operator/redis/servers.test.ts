@@ -93,6 +93,35 @@ test('a queue that runs empty again and again stirs five times a second', async 
   redis.close()
 })
 
+test('two queues of one name in two servers are left alone by each other', async () => {
+  const [first, second] = await Promise.all([RedisServer.start(), RedisServer.start()])
+  const { servers, stirs } = openServers({ one: first.url, two: second.url })
+  opened.push(servers)
+  const open = async (secretName: string) => {
+    const found = await servers.open('shop.same', { namespace: 'shop', secretName })
+    if (found.kind === 'problem') throw new Error(found.message)
+    return found.seen
+  }
+  try {
+    const [one, two] = [await open('one'), await open('two')]
+    await one.toWrite.enqueue([newJob('echo', 1)])
+    for (let round = 0; round < 3; round++) {
+      expect(await open('one')).toBe(one)
+      expect(await open('two')).toBe(two)
+    }
+    expect((await one.look()).depth.ready).toBe(1)
+    expect((await two.look()).depth.ready).toBe(0)
+    stirs.length = 0
+    two.stir()
+    await eventually(() => stirs.length > 0)
+    expect(stirs).toContainEqual({ namespace: 'shop', secretName: 'two', queueName: 'shop.same' })
+    servers.forget('shop.same', { namespace: 'shop', secretName: 'two' })
+    expect(servers.queues.map(({ place }) => place.secretName)).toEqual(['one'])
+  } finally {
+    await Promise.all([first.remove(), second.remove()])
+  }
+})
+
 test('a loss of enqueues is told to Redis until it takes it, and keeps nobody from looking', async () => {
   const server = await RedisServer.start()
   const redis = connectRedis(server.url)
