@@ -14,11 +14,16 @@ export interface TaskQueuePlan {
   checkAgainAfterMs: number
 }
 
+interface PlannedFrom extends ObservedTaskQueue {
+  /** Lost enqueues that this operator has told already. */
+  toldVanished?: number
+}
+
 /** Counts change all the time: they are written at most this often. Fast numbers are metrics. */
 const COUNTS_EVERY_MS = 15_000
 const RETRY_AFTER_MS = 5_000
 
-export function planTaskQueue(observed: ObservedTaskQueue, nowMs: number): TaskQueuePlan {
+export function planTaskQueue(observed: PlannedFrom, nowMs: number): TaskQueuePlan {
   const { generation, status } = observed
   const now = new Date(nowMs).toISOString()
   const findings = findingsOf(observed)
@@ -42,9 +47,9 @@ export function planTaskQueue(observed: ObservedTaskQueue, nowMs: number): TaskQ
 }
 
 /** The status remembers what was told, also over a restart of the operator. */
-function newlyVanished({ redis, status }: ObservedTaskQueue): number {
+function newlyVanished({ redis, status, toldVanished = 0 }: PlannedFrom): number {
   if (redis.kind !== 'open') return 0
-  return Math.max(0, redis.view.depth.counts.vanished - (status?.vanishedEnqueues ?? 0))
+  return Math.max(0, redis.view.depth.counts.vanished - Math.max(status?.vanishedEnqueues ?? 0, toldVanished))
 }
 
 function findingsOf({ queue, redis }: ObservedTaskQueue): Finding[] {

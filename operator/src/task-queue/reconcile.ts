@@ -24,22 +24,26 @@ export interface TaskQueueContext {
 export function taskQueueReconciler(context: TaskQueueContext): (key: string) => Promise<Outcome> {
   /** What a queue was when it was last there: its name goes back when it is deleted. */
   const owned = new Map<string, TaskQueueObject>()
+  /** How many lost enqueues were told of a queue: an older CRD, left in place, keeps no such field of the status. */
+  const told = new Map<string, number>()
   return async (key) => {
     const object = context.find(key)
     const before = owned.get(key)
     if (before && before.metadata.uid !== object?.metadata.uid) await release(before, context)
+    if (before?.metadata.uid !== object?.metadata.uid) told.delete(key)
     if (object) owned.set(key, object)
     else owned.delete(key)
     if (before) leave(before, object, { owned: owned.values(), servers: context.servers })
     if (!object) return {}
     const observed = await observeTaskQueue(object, context.servers)
-    const plan = planTaskQueue(observed, context.wallMs())
+    const plan = planTaskQueue({ ...observed, toldVanished: told.get(key) ?? 0 }, context.wallMs())
     if (plan.vanished)
       context.log.error('Redis lost enqueues that it had acknowledged', {
         queue: observed.queue.queueName,
         atLeast: plan.vanished,
       })
     await applyTaskQueue(plan, object, context)
+    if (observed.redis.kind === 'open') told.set(key, observed.redis.view.depth.counts.vanished)
     return { againInMs: plan.checkAgainAfterMs }
   }
 }
