@@ -18,7 +18,7 @@ export interface SeenQueueOptions {
   /** What to throw while the server is known to be away. */
   away: () => RedisUnavailable | undefined
   isReady: () => boolean
-  examine: () => Promise<readonly ServerFinding[] | 'unknown'>
+  examine: (maxAgeMs?: number) => Promise<readonly ServerFinding[] | 'unknown'>
   /** Monotonic, ms. */
   nowMs: () => number
 }
@@ -59,6 +59,10 @@ export class SeenQueue {
 
   get isReachable(): boolean {
     return this.#options.isReady()
+  }
+
+  get isKnownAway(): boolean {
+    return this.#options.away() !== undefined
   }
 
   get lastView(): QueueView | undefined {
@@ -109,9 +113,9 @@ export class SeenQueue {
     }
   }
 
-  /** What of its server suits a queue and what does not; of some minutes ago at most. */
-  examineServer(): Promise<readonly ServerFinding[] | 'unknown'> {
-    return this.#options.examine()
+  /** What of its server suits a queue and what does not; of some minutes ago at most, or of so long. */
+  examineServer(maxAgeMs?: number): Promise<readonly ServerFinding[] | 'unknown'> {
+    return this.#options.examine(maxAgeMs)
   }
 
   /** Where no worker and no client that saw more is there, nobody else would tell. */

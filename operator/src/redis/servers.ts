@@ -2,6 +2,7 @@
 // reconcile.
 import {
   type Connection,
+  type ConnectionOptions,
   connectRedis,
   type Log,
   openQueue,
@@ -28,6 +29,8 @@ export interface ServersOptions {
 export type Opened = { kind: 'open'; seen: SeenQueue } | RedisProblem
 
 const DEADLINE_MS = 2_500
+/** Who answers "not here" ends the connection, and is connected to again in a moment: not away until it is not. */
+const BACK_WITHIN_MS = 1_000
 
 export class Servers {
   readonly #options: ServersOptions
@@ -108,25 +111,27 @@ class Server {
   readonly #suitability: Suitability
   /** Waiting for a server that is known to be away would only keep others waiting. */
   #away: RedisUnavailable | undefined
+  #knownAwayFromMs = 0
 
   constructor(key: string, access: RedisAccess, options: ServersOptions) {
     this.key = key
     this.#options = options
-    this.#commands = connectRedis(access, {
-      name: 'millhand-operator',
-      deadlineMs: DEADLINE_MS,
-      isDenied: (address, port) => options.secrets.isDenied(address, port),
-      onState: (state, error) => this.#turned(state, error),
+    const connect = (name: string, onState: NonNullable<ConnectionOptions['onState']>) =>
+      connectRedis(access, {
+        name,
+        deadlineMs: DEADLINE_MS,
+        isDenied: (address, port) => options.secrets.isDenied(address, port),
+        onState,
+      })
+    this.#commands = connect('millhand-operator', (state, error) => this.#turned(state, error))
+    this.#messages = connect('millhand-operator-messages', (state) => {
+      if (state === 'ready') for (const seen of this.queues.values()) seen.listen(this.#messages)
     })
     const { nowMs, wallMs } = options
-    this.#suitability = new Suitability({ redis: this.#commands, nowMs, wallMs })
-    this.#messages = connectRedis(access, {
-      name: 'millhand-operator-messages',
-      deadlineMs: DEADLINE_MS,
-      isDenied: (address, port) => options.secrets.isDenied(address, port),
-      onState: (state) => {
-        if (state === 'ready') for (const seen of this.queues.values()) seen.listen(this.#messages)
-      },
+    this.#suitability = new Suitability({
+      connect: () => connect('millhand-operator-look', () => {}),
+      nowMs,
+      wallMs,
     })
   }
 
@@ -137,9 +142,9 @@ class Server {
       ...this.#options,
       queue: openQueue(this.#commands, queueName),
       place,
-      away: () => this.#away,
+      away: () => (this.#options.nowMs() < this.#knownAwayFromMs ? undefined : this.#away),
       isReady: () => this.#commands.isReady,
-      examine: () => this.#suitability.findings(),
+      examine: (maxAgeMs) => this.#suitability.findings(maxAgeMs),
     })
     this.queues.set(key, seen)
     if (this.#messages.isReady) seen.listen(this.#messages)
@@ -158,7 +163,10 @@ class Server {
   }
 
   #turned(state: 'ready' | 'away', error?: Error): void {
-    const code = isRefusal(error) ? 'REDIS_REFUSED' : 'REDIS_UNAVAILABLE'
+    const isRefused = isRefusal(error)
+    const isAnswer = error?.name === 'ReplyError' && !isRefused
+    this.#knownAwayFromMs = this.#options.nowMs() + (isAnswer ? BACK_WITHIN_MS : 0)
+    const code = isRefused ? 'REDIS_REFUSED' : 'REDIS_UNAVAILABLE'
     const away = new RedisUnavailable('the server is away', { maybeDone: false, code, cause: error })
     this.#away = state === 'away' ? away : undefined
     if (state === 'ready') this.#suitability.forget()

@@ -42,6 +42,9 @@ export function taskQueueReconciler(context: TaskQueueContext): (key: string) =>
         queue: observed.queue.queueName,
         atLeast: plan.vanished,
       })
+    const { redis } = observed
+    if (redis.kind === 'problem' && redis.cause && plan.events.some(({ type }) => type === 'Ready'))
+      context.log.error('scripts fail in Redis', { queue: observed.queue.queueName, error: redis.cause })
     await applyTaskQueue(plan, object, context)
     if (observed.redis.kind === 'open') told.set(key, observed.redis.view.depth.counts.vanished)
     return { againInMs: plan.checkAgainAfterMs }
