@@ -2,7 +2,9 @@
 import type { Log } from 'millhand/queue'
 import { type Kube, kinds, type ResourceKind } from './kube/client.ts'
 import { type Change, type KubeObject, keyOf, Reflector } from './reconciling/reflector.ts'
+import type { QueuePlace } from './redis/problems.ts'
 import { type Deployment, type Pod, trimDeployment, trimMetadata, trimPod } from './resources/cluster.ts'
+import { redisSecretOf } from './resources/task-queue.ts'
 import type { TaskQueueObject } from './task-queue/observe.ts'
 import { POOL_LABEL } from './worker-pool/deployment.ts'
 import type { Caches, WorkerPoolObject } from './worker-pool/observe.ts'
@@ -31,7 +33,7 @@ export class ClusterCaches implements Caches {
   readonly #pods: Collection<Pod>
   readonly #poolsByQueue = new Index()
   readonly #podsByPool = new Index()
-  readonly #queuesByName = new Map<string, string>()
+  readonly #queuesByPlace = new Map<string, string>()
   /** Oldest first. */
   readonly #deleted: { pool: string; pod: Pod; atMs: number }[] = []
 
@@ -77,16 +79,16 @@ export class ClusterCaches implements Caches {
     for (const object of this.#workerPools.list()) this.#options.onWorkerPool(keyOf(object))
   }
 
-  /** The pools that serve a queue, by its name in Redis, and its TaskQueue. */
-  lookAtQueue({ namespace, queueName }: { namespace: string; queueName: string }): void {
-    const name = this.taskQueueOf(namespace, queueName)
+  /** The pools that serve a queue, by its place in Redis, and its TaskQueue. */
+  lookAtQueue(place: QueuePlace): void {
+    const name = this.taskQueueOf(place)
     if (name === undefined) return
-    for (const key of this.#poolsByQueue.get(`${namespace}/${name}`)) this.#options.onWorkerPool(key)
+    for (const key of this.#poolsByQueue.get(`${place.namespace}/${name}`)) this.#options.onWorkerPool(key)
   }
 
-  /** The TaskQueue that has this name in Redis. */
-  taskQueueOf(namespace: string, queueName: string): string | undefined {
-    return this.#queuesByName.get(`${namespace}/${queueName}`)?.split('/')[1]
+  /** The TaskQueue that has this name in this Redis. */
+  taskQueueOf({ namespace, secretName, queueName }: QueuePlace): string | undefined {
+    return this.#queuesByPlace.get(`${namespace}/${secretName}/${queueName}`)?.split('/')[1]
   }
 
   queue(key: string): TaskQueueObject | undefined {
@@ -126,11 +128,10 @@ export class ClusterCaches implements Caches {
   }
 
   #taskQueueChanged({ key, now, before }: Change<TaskQueueObject>): void {
-    const nameOf = (queue: TaskQueueObject | undefined) =>
-      queue && isOwner(queue) ? [`${queue.metadata.namespace}/${queue.status?.queueName}`] : []
-    for (const name of nameOf(before))
-      if (this.#queuesByName.get(name) === key) this.#queuesByName.delete(name)
-    for (const name of nameOf(now)) this.#queuesByName.set(name, key)
+    const placesOf = (queue: TaskQueueObject | undefined) => (queue && isOwner(queue) ? [placeOf(queue)] : [])
+    for (const place of placesOf(before))
+      if (this.#queuesByPlace.get(place) === key) this.#queuesByPlace.delete(place)
+    for (const place of placesOf(now)) this.#queuesByPlace.set(place, key)
     if (isNews(now, before)) this.#options.onTaskQueue(key)
     if (isNews(now, before) || conditionsDiffer(now, before))
       for (const pool of this.#poolsByQueue.get(key)) this.#options.onWorkerPool(pool)
@@ -235,6 +236,10 @@ class Index {
 
 function withoutManagers<T extends KubeObject>(object: T): T {
   return { ...object, metadata: trimMetadata(object.metadata) }
+}
+
+function placeOf({ metadata, spec, status }: TaskQueueObject): string {
+  return `${metadata.namespace}/${redisSecretOf(spec)}/${status?.queueName}`
 }
 
 /** Of two that want one name in Redis, the one that has it. */

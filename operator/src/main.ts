@@ -12,6 +12,7 @@ import { leadingCheck, onlyWhile } from './kube/only-while.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { type Controller, startController } from './reconciling/controller.ts'
 import { LeaderElection } from './reconciling/leader.ts'
+import type { QueuePlace } from './redis/problems.ts'
 import { Secrets } from './redis/secrets.ts'
 import { Servers } from './redis/servers.ts'
 import { taskQueueReconciler } from './task-queue/reconcile.ts'
@@ -61,7 +62,7 @@ async function runOperator(config: Config): Promise<void> {
   const metrics = createMetrics({
     leaseName: config.leaseName,
     servers: () => servers,
-    taskQueueOf: ({ namespace, name }) => caches.taskQueueOf(namespace, name),
+    taskQueueOf: ({ place }) => caches.taskQueueOf(place),
   })
   const kube = connectKube({ onRequest: metrics.onRequest })
   let leading: Leading | undefined
@@ -171,7 +172,7 @@ function serversOf(
     deniedServers: [...config.apiServers, kube.server],
     nowMs: monotonicMs,
   })
-  const onStirred = (queue: { namespace: string; queueName: string }) => caches.lookAtQueue(queue)
+  const onStirred = (place: QueuePlace) => caches.lookAtQueue(place)
   return new Servers({ secrets, onStirred, checkLeading, log, nowMs: monotonicMs, wallMs })
 }
 

@@ -7,6 +7,11 @@ export interface Place {
   secretName: string
 }
 
+/** One queue: its name in that Redis. */
+export interface QueuePlace extends Place {
+  queueName: string
+}
+
 export interface RedisProblem {
   kind: 'problem'
   reason:
@@ -17,8 +22,13 @@ export interface RedisProblem {
     | 'RedisRefused'
     | 'RedisFull'
     | 'RedisUnreachable'
+    | 'RedisNotServing'
+    | 'RedisIsCluster'
+    | 'RedisScriptsFail'
     | 'NewerLayout'
   message: string
+  /** For the log, where the message does not say enough. */
+  cause?: unknown
 }
 
 export function problem(reason: RedisProblem['reason'], message: string): RedisProblem {
@@ -29,19 +39,51 @@ export function problem(reason: RedisProblem['reason'], message: string): RedisP
 const NOT_ALLOWED =
   /^(NOPERM|NOAUTH|WRONGPASS|ERR AUTH|ERR invalid password)\b|^ERR .*(user executing the script can't|ACL failure in script)/
 
+/** It answers "not now" or "not here"; a Cluster does so too by having nobody for a slot. */
+const NOT_SERVING = /^(Redis cannot serve now|no node of the Cluster serves)\b/
+
+/** One server of a Cluster names the one that has the queue. */
+const ELSEWHERE = /^(MOVED|ASK) \d/
+
+const OF_SCRIPTS =
+  /script: [0-9a-f]{40}, on @user_script|^ERR Error (running|compiling) script|unknown command/i
+
 export const isRefusal = (error: Error | undefined): boolean => NOT_ALLOWED.test(error?.message ?? '')
 
 /** Undefined for what is no problem of Redis, but a fault of ours. */
 export function problemOf(error: unknown, { secretName }: Place): RedisProblem | undefined {
   if (error instanceof QueueRefused) return refusal(error, secretName)
-  if (error instanceof RedisUnavailable && error.code !== 'REDIS_REFUSED')
-    return problem('RedisUnreachable', `the Redis of the Secret ${secretName} cannot be reached`)
-  const isRefused = error instanceof RedisUnavailable || (error instanceof Error && isRefusal(error))
-  if (!isRefused) return undefined
+  if (error instanceof RedisUnavailable && error.code !== 'REDIS_REFUSED') return away(error, secretName)
+  if (error instanceof RedisUnavailable || (error instanceof Error && isRefusal(error)))
+    return problem(
+      'RedisRefused',
+      `Redis refuses the credentials in the Secret ${secretName}, or does not allow this user what an operator does`,
+    )
+  return error instanceof Error ? unfit(error, secretName) : undefined
+}
+
+export function notServing(secretName: string): RedisProblem {
   return problem(
-    'RedisRefused',
-    `Redis refuses the credentials in the Secret ${secretName}, or does not allow this user what an operator does`,
+    'RedisNotServing',
+    `the Redis of the Secret ${secretName} answers, but cannot serve the queue now`,
   )
+}
+
+function away({ message, maybeDone }: RedisUnavailable, secretName: string): RedisProblem {
+  if (!maybeDone && NOT_SERVING.test(message)) return notServing(secretName)
+  return problem('RedisUnreachable', `the Redis of the Secret ${secretName} cannot be reached`)
+}
+
+/** A server with which no queue works, or a script with a fault: what it said is for the log. */
+function unfit(error: Error, secretName: string): RedisProblem | undefined {
+  if (ELSEWHERE.test(error.message))
+    return problem(
+      'RedisIsCluster',
+      `the Redis of the Secret ${secretName} is one server of a Cluster: write its url like redis+cluster://host:6379,host; rediss+cluster where there is rediss now`,
+    )
+  if (!OF_SCRIPTS.test(error.message)) return undefined
+  const message = `scripts of Millhand fail in the Redis of the Secret ${secretName}: it must be Redis 6.2 or Valkey 7.2, or newer, with all its commands, and nobody else may use names that begin with mh:; the operator's log says what failed`
+  return { ...problem('RedisScriptsFail', message), cause: error }
 }
 
 function refusal({ code }: QueueRefused, secretName: string): RedisProblem {

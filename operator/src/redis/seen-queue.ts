@@ -2,23 +2,23 @@
 import {
   type Connection,
   type Queue,
-  type RedisUnavailable,
+  RedisUnavailable,
   type Seen,
   type ServerFinding,
   stirredChannel,
 } from 'millhand/queue'
-import type { Place } from './problems.ts'
+import type { Place, QueuePlace } from './problems.ts'
 import { lookAt, type QueueView } from './view.ts'
 
 export interface SeenQueueOptions {
   queue: Queue
   place: Place
-  onStirred: (queue: { namespace: string; queueName: string }) => void
+  onStirred: (queue: QueuePlace) => void
   checkLeading: () => void
   /** What to throw while the server is known to be away. */
   away: () => RedisUnavailable | undefined
   isReady: () => boolean
-  examine: () => Promise<readonly ServerFinding[] | 'unknown'>
+  examine: (maxAgeMs?: number) => Promise<readonly ServerFinding[] | 'unknown'>
   /** Monotonic, ms. */
   nowMs: () => number
 }
@@ -31,6 +31,8 @@ const STIR_EVERY_MS = 200
 export class SeenQueue {
   readonly #options: SeenQueueOptions
   #view: QueueView | undefined
+  /** The highest counters that were seen: Redis is told them until it has them, also when telling fails at first. */
+  #highest: Seen = { enqueued: 0, claimed: 0 }
   #looking: { look: Promise<QueueView>; stirs: number } | undefined
   /** How often the queue said that it has work: what was seen before the last time is old. */
   #stirs = 0
@@ -51,8 +53,16 @@ export class SeenQueue {
     return this.#options.place.namespace
   }
 
+  get place(): QueuePlace {
+    return { ...this.#options.place, queueName: this.name }
+  }
+
   get isReachable(): boolean {
     return this.#options.isReady()
+  }
+
+  get isKnownAway(): boolean {
+    return this.#options.away() !== undefined
   }
 
   get lastView(): QueueView | undefined {
@@ -94,25 +104,34 @@ export class SeenQueue {
     const look = lookAt(this.#reachable(), this.#view, { hasWorkers: true, nowMs: nowMs() })
     this.#looking = { look, stirs }
     try {
-      const before = this.#view?.depth.counts
       this.#view = await look
       this.#seenAtStir = stirs
-      if (before) await this.#witness(before, this.#view.depth.counts)
+      await this.#witness(this.#view.depth.counts)
       return this.#view
     } finally {
       if (this.#looking?.look === look) this.#looking = undefined
     }
   }
 
-  /** What of its server suits a queue and what does not; of some minutes ago at most. */
-  examineServer(): Promise<readonly ServerFinding[] | 'unknown'> {
-    return this.#options.examine()
+  /** What of its server suits a queue and what does not; of some minutes ago at most, or of so long. */
+  examineServer(maxAgeMs?: number): Promise<readonly ServerFinding[] | 'unknown'> {
+    return this.#options.examine(maxAgeMs)
   }
 
   /** Where no worker and no client that saw more is there, nobody else would tell. */
-  async #witness(before: Seen, now: Seen): Promise<void> {
-    if (now.enqueued >= before.enqueued && now.claimed >= before.claimed) return
-    await this.toWrite.witness(before)
+  async #witness({ enqueued, claimed }: Seen): Promise<void> {
+    const before = this.#highest
+    this.#highest = {
+      enqueued: Math.max(enqueued, before.enqueued),
+      claimed: Math.max(claimed, before.claimed),
+    }
+    if (enqueued >= before.enqueued && claimed >= before.claimed) return
+    try {
+      await this.toWrite.witness(this.#highest)
+    } catch (error) {
+      if (!(error instanceof RedisUnavailable)) throw error
+      return
+    }
     // What vanished is seen at the next look, and that may be soon.
     this.stir()
   }
@@ -126,6 +145,6 @@ export class SeenQueue {
   #tell(): void {
     this.#telling = undefined
     this.#toldAtMs = this.#options.nowMs()
-    this.#options.onStirred({ namespace: this.namespace, queueName: this.name })
+    this.#options.onStirred(this.place)
   }
 }

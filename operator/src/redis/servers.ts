@@ -2,13 +2,14 @@
 // reconcile.
 import {
   type Connection,
+  type ConnectionOptions,
   connectRedis,
   type Log,
   openQueue,
   type RedisAccess,
   RedisUnavailable,
 } from 'millhand/queue'
-import { isRefusal, type Place, type RedisProblem } from './problems.ts'
+import { isRefusal, type Place, type QueuePlace, type RedisProblem } from './problems.ts'
 import type { Secrets } from './secrets.ts'
 import { SeenQueue } from './seen-queue.ts'
 import { Suitability } from './suitability.ts'
@@ -16,7 +17,7 @@ import { Suitability } from './suitability.ts'
 export interface ServersOptions {
   secrets: Secrets
   /** A queue stopped being empty, or its server is there or away. */
-  onStirred: (queue: { namespace: string; queueName: string }) => void
+  onStirred: (queue: QueuePlace) => void
   /** Throws when this operator may write nothing more. */
   checkLeading: () => void
   log: Log
@@ -28,12 +29,14 @@ export interface ServersOptions {
 export type Opened = { kind: 'open'; seen: SeenQueue } | RedisProblem
 
 const DEADLINE_MS = 2_500
+/** Who answers "not here" ends the connection, and is connected to again in a moment: not away until it is not. */
+const BACK_WITHIN_MS = 1_000
 
 export class Servers {
   readonly #options: ServersOptions
   /** By URL and certificates. */
   readonly #servers = new Map<string, Server>()
-  /** Which server each queue was opened at last, by namespace and name in Redis. */
+  /** Which server each queue was opened at last, by namespace, Secret and name in Redis. */
   readonly #places = new Map<string, Server>()
 
   constructor(options: ServersOptions) {
@@ -44,7 +47,7 @@ export class Servers {
     const address = await this.#options.secrets.addressOf(place)
     if (address.kind === 'problem') return address
     const server = this.#serverOf(address.access)
-    const key = `${place.namespace}/${queueName}`
+    const key = keyOf(queueName, place)
     const before = this.#places.get(key)
     this.#places.set(key, server)
     if (before && before !== server) this.#leave(before, key)
@@ -52,8 +55,8 @@ export class Servers {
   }
 
   /** The queue is not declared any more. */
-  forget(queueName: string, { namespace }: Place): void {
-    const key = `${namespace}/${queueName}`
+  forget(queueName: string, place: Place): void {
+    const key = keyOf(queueName, place)
     const server = this.#places.get(key)
     this.#places.delete(key)
     if (server) this.#leave(server, key)
@@ -92,10 +95,15 @@ export class Servers {
   }
 }
 
+/** One name may be that of two queues in two servers. */
+function keyOf(queueName: string, { namespace, secretName }: Place): string {
+  return `${namespace}/${secretName}/${queueName}`
+}
+
 /** One Redis: a connection for commands, one for messages. */
 class Server {
   readonly key: string
-  /** By namespace and name: two namespaces may look at one queue, if only one owns it. */
+  /** Two namespaces, and two Secrets, may lead to one queue, if only one owns it. */
   readonly queues = new Map<string, SeenQueue>()
   readonly #options: ServersOptions
   readonly #commands: Connection
@@ -103,25 +111,27 @@ class Server {
   readonly #suitability: Suitability
   /** Waiting for a server that is known to be away would only keep others waiting. */
   #away: RedisUnavailable | undefined
+  #knownAwayFromMs = 0
 
   constructor(key: string, access: RedisAccess, options: ServersOptions) {
     this.key = key
     this.#options = options
-    this.#commands = connectRedis(access, {
-      name: 'millhand-operator',
-      deadlineMs: DEADLINE_MS,
-      isDenied: (address, port) => options.secrets.isDenied(address, port),
-      onState: (state, error) => this.#turned(state, error),
+    const connect = (name: string, onState: NonNullable<ConnectionOptions['onState']>) =>
+      connectRedis(access, {
+        name,
+        deadlineMs: DEADLINE_MS,
+        isDenied: (address, port) => options.secrets.isDenied(address, port),
+        onState,
+      })
+    this.#commands = connect('millhand-operator', (state, error) => this.#turned(state, error))
+    this.#messages = connect('millhand-operator-messages', (state) => {
+      if (state === 'ready') for (const seen of this.queues.values()) seen.listen(this.#messages)
     })
     const { nowMs, wallMs } = options
-    this.#suitability = new Suitability({ redis: this.#commands, nowMs, wallMs })
-    this.#messages = connectRedis(access, {
-      name: 'millhand-operator-messages',
-      deadlineMs: DEADLINE_MS,
-      isDenied: (address, port) => options.secrets.isDenied(address, port),
-      onState: (state) => {
-        if (state === 'ready') for (const seen of this.queues.values()) seen.listen(this.#messages)
-      },
+    this.#suitability = new Suitability({
+      connect: () => connect('millhand-operator-look', () => {}),
+      nowMs,
+      wallMs,
     })
   }
 
@@ -132,9 +142,9 @@ class Server {
       ...this.#options,
       queue: openQueue(this.#commands, queueName),
       place,
-      away: () => this.#away,
+      away: () => (this.#options.nowMs() < this.#knownAwayFromMs ? undefined : this.#away),
       isReady: () => this.#commands.isReady,
-      examine: () => this.#suitability.findings(),
+      examine: (maxAgeMs) => this.#suitability.findings(maxAgeMs),
     })
     this.queues.set(key, seen)
     if (this.#messages.isReady) seen.listen(this.#messages)
@@ -153,7 +163,10 @@ class Server {
   }
 
   #turned(state: 'ready' | 'away', error?: Error): void {
-    const code = isRefusal(error) ? 'REDIS_REFUSED' : 'REDIS_UNAVAILABLE'
+    const isRefused = isRefusal(error)
+    const isAnswer = error?.name === 'ReplyError' && !isRefused
+    this.#knownAwayFromMs = this.#options.nowMs() + (isAnswer ? BACK_WITHIN_MS : 0)
+    const code = isRefused ? 'REDIS_REFUSED' : 'REDIS_UNAVAILABLE'
     const away = new RedisUnavailable('the server is away', { maybeDone: false, code, cause: error })
     this.#away = state === 'away' ? away : undefined
     if (state === 'ready') this.#suitability.forget()

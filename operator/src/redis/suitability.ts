@@ -2,7 +2,8 @@
 import { type Connection, examineServer, RedisUnavailable, type ServerFinding } from 'millhand/queue'
 
 export interface SuitabilityOptions {
-  redis: Connection
+  /** For the examination alone: calls that a server answers with "not here" end the connection that they use. */
+  connect: () => Connection
   /** Monotonic, ms. */
   nowMs: () => number
   /** Of the wall clock, which the server's is compared with. */
@@ -11,6 +12,8 @@ export interface SuitabilityOptions {
 
 /** To ask a server about everything is not free. */
 const EXAMINE_EVERY_MS = 120_000
+/** Whoever mends a problem waits to see it gone. */
+const PROBLEM_AGE_MS = 15_000
 
 export class Suitability {
   readonly #options: SuitabilityOptions
@@ -23,8 +26,10 @@ export class Suitability {
   }
 
   /** Worst first; 'unknown' while it cannot be asked. */
-  async findings(): Promise<readonly ServerFinding[] | 'unknown'> {
-    if (this.#options.nowMs() - this.#examinedAtMs < EXAMINE_EVERY_MS) return this.#findings
+  async findings(maxAgeMs = EXAMINE_EVERY_MS): Promise<readonly ServerFinding[] | 'unknown'> {
+    const isBad = this.#findings[0]?.severity === 'problem'
+    const goodForMs = Math.min(maxAgeMs, isBad ? PROBLEM_AGE_MS : EXAMINE_EVERY_MS)
+    if (this.#options.nowMs() - this.#examinedAtMs < goodForMs) return this.#findings
     this.#examining ??= this.#examine().finally(() => {
       this.#examining = undefined
     })
@@ -43,10 +48,15 @@ export class Suitability {
   }
 
   async #examine(): Promise<void> {
-    const { redis, nowMs, wallMs } = this.#options
+    const { connect, nowMs, wallMs } = this.#options
     const startedAtMs = nowMs()
-    const { findings } = await examineServer(redis, { nowMs: wallMs, before: this.#findings })
-    this.#findings = findings
-    this.#examinedAtMs = startedAtMs
+    const redis = connect()
+    try {
+      const { findings } = await examineServer(redis, { nowMs: wallMs, before: this.#findings })
+      this.#findings = findings
+      this.#examinedAtMs = startedAtMs
+    } finally {
+      redis.close()
+    }
   }
 }

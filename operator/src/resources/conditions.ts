@@ -28,6 +28,18 @@ export interface Condition extends Finding {
   lastTransitionTime: string
 }
 
+/** Reasons that time may mend. */
+export const MAY_PASS: readonly string[] = ['RedisUnreachable', 'RedisNotServing']
+
+/** Reasons of a Redis that answers, and cannot be used all the same. */
+export const REDIS_ANSWERS: readonly string[] = [
+  'RedisNotServing',
+  'RedisIsCluster',
+  'RedisScriptsFail',
+  'RedisFull',
+  'NewerLayout',
+]
+
 /** The conditions to write: a transition time changes only with the status. */
 export function conditionsOf(
   findings: readonly Finding[],

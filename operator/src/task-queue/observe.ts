@@ -1,6 +1,7 @@
 // Everything that a TaskQueue's reconcile decides from, read once: the resource, the way to Redis, what Redis says.
 import type { ServerFinding } from 'millhand/queue'
-import { problemOf, type RedisProblem } from '../redis/problems.ts'
+import { notServing, problemOf, type RedisProblem } from '../redis/problems.ts'
+import type { SeenQueue } from '../redis/seen-queue.ts'
 import type { Servers } from '../redis/servers.ts'
 import type { QueueView } from '../redis/view.ts'
 import type { Condition } from '../resources/conditions.ts'
@@ -39,7 +40,7 @@ export interface ObservedTaskQueue {
   generation: number
   status: TaskQueueStatus | undefined
   redis:
-    | RedisProblem
+    | (RedisProblem & { server?: readonly ServerFinding[] })
     | { kind: 'taken'; owner: string }
     | { kind: 'open'; view: QueueView; server: readonly ServerFinding[] | 'unknown' }
 }
@@ -53,6 +54,9 @@ export async function observeTaskQueue(
   const generation = object.metadata.generation ?? 0
   return { queue, generation, status: object.status, redis: await declare(object, queue, servers) }
 }
+
+/** What was found before something went wrong says nothing of it. */
+const TROUBLED_AGE_MS = 5_000
 
 /** A person says with it that the owner of this UID is gone, so that the name is free. */
 export const ADOPT_FROM = 'millhand.dev/adopt-from'
@@ -77,6 +81,15 @@ async function declare(
     const found = problemOf(error, place)
     if (!found) throw error
     if (found.reason === 'RedisRefused') servers.forgetSecret(place)
-    return found
+    return examined(found, seen)
   }
+}
+
+/** Who answers what is asked of servers is there, also where the call's own answer was lost. */
+async function examined(found: RedisProblem, seen: SeenQueue): Promise<ObservedTaskQueue['redis']> {
+  const server = seen.isKnownAway ? 'unknown' : await seen.examineServer(TROUBLED_AGE_MS)
+  if (server === 'unknown') return found
+  const isThere = server.every(({ check }) => check !== 'Connection')
+  const isWrong = found.reason === 'RedisUnreachable' && isThere
+  return { ...(isWrong ? notServing(seen.place.secretName) : found), server }
 }

@@ -1,8 +1,16 @@
 // What a TaskQueue's status says, decided from what was observed. Pure.
 import { LAYOUT } from 'millhand/queue'
-import { conditionsOf, type Finding, hasTurned, isSame, turned } from '../resources/conditions.ts'
+import {
+  conditionsOf,
+  type Finding,
+  hasTurned,
+  isSame,
+  MAY_PASS,
+  REDIS_ANSWERS,
+  turned,
+} from '../resources/conditions.ts'
 import type { ObservedTaskQueue, TaskQueueStatus } from './observe.ts'
-import { redisSuitable } from './suitable.ts'
+import { lastingProblem, REASONS, redisSuitable } from './suitable.ts'
 
 export interface TaskQueuePlan {
   /** Absent: what is written is still true, or was written a moment ago. */
@@ -14,11 +22,18 @@ export interface TaskQueuePlan {
   checkAgainAfterMs: number
 }
 
+type Problem = Extract<ObservedTaskQueue['redis'], { kind: 'problem' }>
+
+interface PlannedFrom extends ObservedTaskQueue {
+  /** Lost enqueues that this operator has told already. */
+  toldVanished?: number
+}
+
 /** Counts change all the time: they are written at most this often. Fast numbers are metrics. */
 const COUNTS_EVERY_MS = 15_000
 const RETRY_AFTER_MS = 5_000
 
-export function planTaskQueue(observed: ObservedTaskQueue, nowMs: number): TaskQueuePlan {
+export function planTaskQueue(observed: PlannedFrom, nowMs: number): TaskQueuePlan {
   const { generation, status } = observed
   const now = new Date(nowMs).toISOString()
   const findings = findingsOf(observed)
@@ -42,9 +57,9 @@ export function planTaskQueue(observed: ObservedTaskQueue, nowMs: number): TaskQ
 }
 
 /** The status remembers what was told, also over a restart of the operator. */
-function newlyVanished({ redis, status }: ObservedTaskQueue): number {
+function newlyVanished({ redis, status, toldVanished = 0 }: PlannedFrom): number {
   if (redis.kind !== 'open') return 0
-  return Math.max(0, redis.view.depth.counts.vanished - (status?.vanishedEnqueues ?? 0))
+  return Math.max(0, redis.view.depth.counts.vanished - Math.max(status?.vanishedEnqueues ?? 0, toldVanished))
 }
 
 function findingsOf({ queue, redis }: ObservedTaskQueue): Finding[] {
@@ -74,21 +89,27 @@ function ready(redis: ObservedTaskQueue['redis'], queueName: string): Finding {
         type: 'Ready',
         status: redis.reason === 'RedisUnreachable' ? 'Unknown' : 'False',
         reason: redis.reason,
-        message: redis.message,
+        message: whyNotReady(redis),
       }
   }
 }
 
+function whyNotReady({ reason, message, server }: Problem): string {
+  const why = reason === 'RedisNotServing' ? lastingProblem(server) : undefined
+  return why ? `${message}: ${why.message}` : message
+}
+
 function redisReachable(redis: ObservedTaskQueue['redis']): Finding {
-  if (redis.kind !== 'problem')
+  if (redis.kind !== 'problem' || REDIS_ANSWERS.includes(redis.reason))
     return { type: 'RedisReachable', status: 'True', reason: 'Connected', message: 'Redis answers' }
   const status = redis.reason === 'RedisUnreachable' || redis.reason === 'RedisRefused' ? 'False' : 'Unknown'
   return { type: 'RedisReachable', status, reason: redis.reason, message: redis.message }
 }
 
 function suitable(redis: ObservedTaskQueue['redis']): Finding {
-  if (redis.kind === 'open') return redisSuitable(redis.server)
-  const reason = redis.kind === 'taken' ? 'NameTaken' : redis.reason
+  const server = redis.kind === 'taken' ? undefined : redis.server
+  if (server) return redisSuitable(server)
+  const reason = redis.kind === 'problem' ? redis.reason : 'NameTaken'
   return { type: 'RedisSuitable', status: 'Unknown', reason, message: 'Redis was not examined: see Ready' }
 }
 
@@ -122,11 +143,17 @@ function suspended(isSuspended: boolean, redis: ObservedTaskQueue['redis']): Fin
 
 /** In the words of kstatus: True is for what does not mend itself. */
 function stalled(redis: ObservedTaskQueue['redis']): Finding {
-  const lasting = redis.kind === 'taken' || (redis.kind === 'problem' && redis.reason !== 'RedisUnreachable')
-  if (!lasting)
-    return { type: 'Stalled', status: 'False', reason: 'Progressing', message: 'nothing needs a person' }
-  const reason = redis.kind === 'taken' ? 'NameTaken' : redis.reason
-  return { type: 'Stalled', status: 'True', reason, message: 'this does not mend itself: see Ready' }
+  const type = 'Stalled'
+  const lasts = (reason: string, where: string): Finding => {
+    return { type, status: 'True', reason, message: `this does not mend itself: see ${where}` }
+  }
+  if (redis.kind === 'taken') return lasts('NameTaken', 'Ready')
+  if (redis.kind === 'problem') {
+    if (!MAY_PASS.includes(redis.reason)) return lasts(redis.reason, 'Ready')
+    const found = lastingProblem(redis.server)
+    if (found) return lasts(REASONS[found.check], 'RedisSuitable')
+  }
+  return { type, status: 'False', reason: 'Progressing', message: 'nothing needs a person' }
 }
 
 function taken(queueName: string, owner: string): string {

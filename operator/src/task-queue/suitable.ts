@@ -18,6 +18,11 @@ export const REASONS: Readonly<Record<Check, string>> = {
   Clock: 'ClocksDiffer',
 }
 
+/** What keeps queues from working and does not mend itself: of servers of a Cluster that are away, replicas take the place. */
+export function lastingProblem(findings: readonly ServerFinding[] = []): ServerFinding | undefined {
+  return findings.find(({ check, severity }) => severity === 'problem' && check !== 'Connection')
+}
+
 /** Of findings that come worst first. Which server of a Cluster it is is the server's own word, and left out. */
 export function redisSuitable(findings: readonly ServerFinding[] | 'unknown'): Finding {
   const type = 'RedisSuitable'

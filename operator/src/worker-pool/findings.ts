@@ -1,6 +1,6 @@
 // What is right and wrong with a WorkerPool, as conditions. Pure. Every reason here stands in operator/README.md, and a test compares.
 import { conditionOf } from '../resources/cluster.ts'
-import type { Finding } from '../resources/conditions.ts'
+import { type Finding, MAY_PASS, REDIS_ANSWERS } from '../resources/conditions.ts'
 import type { PoolMemory } from './memory.ts'
 import type { ObservedPool } from './observe.ts'
 import { livePods, type WorkerPod } from './pods.ts'
@@ -26,7 +26,7 @@ export function whyBlocked(
 ): Blocked | undefined {
   const secrets = [...new Set(queues.flatMap(({ secretName }) => secretName ?? []))]
   const problem = queues.find((queue) => queue.problem)?.problem
-  if (problem && problem.reason !== 'RedisUnreachable') return { ...problem, stopsWriting: true }
+  if (problem && !MAY_PASS.includes(problem.reason)) return { ...problem, stopsWriting: true }
   if (secrets.length > 1)
     return {
       reason: 'QueuesInDifferentRedis',
@@ -142,7 +142,8 @@ function scalingLimited({ reason, message }: Decision, load: Load | 'unknown'): 
 function redisReachable({ queues }: ObservedPool): Finding {
   const type = 'RedisReachable'
   const problem = queues.find((queue) => queue.problem)?.problem
-  if (!problem) return { type, status: 'True', reason: 'Connected', message: 'Redis answers' }
+  if (!problem || REDIS_ANSWERS.includes(problem.reason))
+    return { type, status: 'True', reason: 'Connected', message: 'Redis answers' }
   const isAboutRedis = problem.reason === 'RedisUnreachable' || problem.reason === 'RedisRefused'
   return { type, status: isAboutRedis ? 'False' : 'Unknown', ...only(problem) }
 }
@@ -165,7 +166,14 @@ function suspended({ queues }: ObservedPool): Finding {
 /** In the words of kstatus: True is for what does not mend itself. */
 function stalled(blocked: Blocked | undefined): Finding {
   const type = 'Stalled'
-  const mendsItself = !blocked || blocked.reason === 'RedisUnreachable' || blocked.reason === 'QueueNotReady'
+  if (blocked?.reason === 'RedisNotServing')
+    return {
+      type,
+      status: 'False',
+      reason: 'Progressing',
+      message: 'nothing of the pool needs a person; whether its Redis does says the TaskQueue',
+    }
+  const mendsItself = !blocked || MAY_PASS.includes(blocked.reason) || blocked.reason === 'QueueNotReady'
   if (mendsItself) return { type, status: 'False', reason: 'Progressing', message: 'nothing needs a person' }
   return { type, status: 'True', reason: blocked.reason, message: 'this does not mend itself: see Ready' }
 }

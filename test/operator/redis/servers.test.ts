@@ -8,6 +8,7 @@ import { eventually } from '../../eventually.ts'
 import { freePort } from '../../free-port.ts'
 import { redisUrl } from '../../redis.ts'
 import { RedisServer } from '../../redis-server.ts'
+import { openServers } from './open-servers.ts'
 
 const place = { namespace: 'shop', secretName: 'millhand-redis' }
 const opened: Servers[] = []
@@ -90,6 +91,64 @@ test('a queue that runs empty again and again stirs five times a second', async 
   expect(stirs.length - before).toBeLessThanOrEqual(2 + (performance.now() - startedAt) / 200)
   expect((await seen.look()).depth.ready).toBeGreaterThan(0)
   redis.close()
+})
+
+test('two queues of one name in two servers are left alone by each other', async () => {
+  const [first, second] = await Promise.all([RedisServer.start(), RedisServer.start()])
+  const { servers, stirs } = openServers({ one: first.url, two: second.url })
+  opened.push(servers)
+  const open = async (secretName: string) => {
+    const found = await servers.open('shop.same', { namespace: 'shop', secretName })
+    if (found.kind === 'problem') throw new Error(found.message)
+    return found.seen
+  }
+  try {
+    const [one, two] = [await open('one'), await open('two')]
+    await one.toWrite.enqueue([newJob('echo', 1)])
+    for (let round = 0; round < 3; round++) {
+      expect(await open('one')).toBe(one)
+      expect(await open('two')).toBe(two)
+    }
+    expect((await one.look()).depth.ready).toBe(1)
+    expect((await two.look()).depth.ready).toBe(0)
+    stirs.length = 0
+    two.stir()
+    await eventually(() => stirs.length > 0)
+    expect(stirs).toContainEqual({ namespace: 'shop', secretName: 'two', queueName: 'shop.same' })
+    servers.forget('shop.same', { namespace: 'shop', secretName: 'two' })
+    expect(servers.queues.map(({ place }) => place.secretName)).toEqual(['one'])
+  } finally {
+    await Promise.all([first.remove(), second.remove()])
+  }
+})
+
+test('a loss of enqueues is told to Redis until it takes it, and keeps nobody from looking', async () => {
+  const server = await RedisServer.start()
+  const redis = connectRedis(server.url)
+  const { servers, clock } = openServers({ 'millhand-redis': server.url })
+  opened.push(servers)
+  try {
+    const found = await servers.open('shop.lossy', place)
+    if (found.kind === 'problem') throw new Error(found.message)
+    const { seen } = found
+    await openQueue(redis, 'shop.lossy').enqueue(Array.from({ length: 10 }, () => newJob('echo', 1)))
+    await seen.look()
+    // As after a failover to a replica that lagged by four, and then misses its own replica.
+    await redis.call('HINCRBY', 'mh:{shop.lossy}:counts', 'enqueued', -4)
+    await redis.call('CONFIG', 'SET', 'min-replicas-to-write', 1)
+    const later = async () => {
+      clock.skippedMs += 1_000
+      return (await seen.look()).depth.counts
+    }
+    for (let times = 0; times < 3; times++) expect(await later()).toMatchObject({ enqueued: 6, vanished: 0 })
+    await redis.call('CONFIG', 'SET', 'min-replicas-to-write', 0)
+    await later()
+    expect(await later()).toMatchObject({ enqueued: 10, vanished: 4 })
+    expect(await later()).toMatchObject({ enqueued: 10, vanished: 4 })
+  } finally {
+    redis.close()
+    await server.remove()
+  }
 })
 
 describe('what suits a queue', () => {
