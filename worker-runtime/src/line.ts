@@ -86,7 +86,7 @@ export class Line {
     const answered: Enqueued[] = []
     try {
       for (const part of callsOf(waiting.flatMap(({ jobs, answers }) => jobs.slice(answers.length))))
-        answered.push(...(await this.#queue.enqueue(part, this.#durability)))
+        answered.push(...(await this.#queue.enqueueAtOnce(part, this.#durability)))
     } finally {
       let at = 0
       for (const each of waiting) {

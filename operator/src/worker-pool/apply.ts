@@ -172,12 +172,14 @@ const STALE: Partial<PoolMemory> = {}
 
 function write(
   { rendered: { manifest }, replicas, isNumberOnly, resourceVersion }: DeploymentWrite,
-  { deployment }: ObservedPool,
+  { deployment, memory }: ObservedPool,
   { kube, leader }: ApplyContext,
 ): Promise<Deployment> {
   const { name, namespace } = manifest.metadata
   const version = resourceVersion ? { resourceVersion } : {}
-  const by = { [LEADER_ANNOTATION]: leader }
+  // Once is enough for its purpose, and each new name would be a change that another operator answers.
+  const before = memory.applied && deployment?.metadata.annotations?.[LEADER_ANNOTATION]
+  const by = { [LEADER_ANNOTATION]: before ?? leader }
   if (isNumberOnly) {
     const metadata = { ...version, annotations: by }
     return kube.mergePatch(kinds.deployment, namespace, name, { metadata, spec: { replicas } })

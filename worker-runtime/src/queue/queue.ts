@@ -140,23 +140,29 @@ export class Queue {
    * 'fast' keeps the connection waiting: use one for it alone.
    */
   async enqueue(jobs: readonly NewJob[], durability: Durability = 'fast'): Promise<Enqueued[]> {
-    if (durability !== 'fast') await this.#checkDurability(durability)
     const answers: Enqueued[] = []
     for (const part of callsOf(jobs)) {
       try {
-        const args = [...enqueueArgs(part), String(this.#seen.enqueued)]
-        const [enqueued, ...known] = (await (durability === 'fast'
-          ? this.#run('enqueue', args)
-          : this.#runConfirmed('enqueue', args, durability))) as [number, ...(number | Enqueued)[]]
-        this.#note({ enqueued })
-        for (const _ of part) answers.push('created')
-        const first = answers.length - part.length
-        for (let i = 0; i < known.length; i += 2) answers[first + Number(known[i])] = known[i + 1] as Enqueued
+        answers.push(...(await this.enqueueAtOnce(part, durability)))
       } catch (error) {
         if (!(error instanceof RedisUnavailable) || answers.length === 0) throw error
         throw new RedisUnavailable(error.message, { maybeDone: true, code: error.code, cause: error })
       }
     }
+    return answers
+  }
+
+  /** In one call: for what `callsOf` makes. */
+  async enqueueAtOnce(jobs: readonly NewJob[], durability: Durability): Promise<Enqueued[]> {
+    if (durability !== 'fast') await this.#checkDurability(durability)
+    const args = enqueueArgs(jobs)
+    args.push(String(this.#seen.enqueued))
+    const [enqueued, ...known] = (await (durability === 'fast'
+      ? this.#run('enqueue', args)
+      : this.#runConfirmed('enqueue', args, durability))) as [number, ...(number | Enqueued)[]]
+    this.#note({ enqueued })
+    const answers = jobs.map((): Enqueued => 'created')
+    for (let i = 0; i < known.length; i += 2) answers[Number(known[i])] = known[i + 1] as Enqueued
     return answers
   }
 
