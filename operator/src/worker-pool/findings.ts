@@ -25,8 +25,9 @@ export function whyBlocked(
   refusal: PoolMemory['refusal'],
 ): Blocked | undefined {
   const secrets = [...new Set(queues.flatMap(({ secretName }) => secretName ?? []))]
-  const problem = queues.find((queue) => queue.problem)?.problem
-  if (problem && !MAY_PASS.includes(problem.reason)) return { ...problem, stopsWriting: true }
+  const problems = queues.flatMap((queue) => queue.problem ?? [])
+  const lasting = problems.find(({ reason }) => !MAY_PASS.includes(reason))
+  if (lasting) return { ...lasting, stopsWriting: true }
   if (secrets.length > 1)
     return {
       reason: 'QueuesInDifferentRedis',
@@ -45,7 +46,7 @@ export function whyBlocked(
       message: `the API server refuses the Deployment: ${refusal.message}`,
       stopsWriting: false,
     }
-  return problem && { ...problem, stopsWriting: false }
+  return problems[0] && { ...problems[0], stopsWriting: false }
 }
 
 export function findingsOf(observed: ObservedPool, found: Found): Finding[] {
@@ -151,7 +152,7 @@ function redisReachable({ queues }: ObservedPool): Finding {
 function suspended({ queues }: ObservedPool): Finding {
   const type = 'Suspended'
   const known = queues.flatMap(({ load }) => load ?? [])
-  const problem = queues.find((queue) => queue.problem)?.problem
+  const problem = queues.find(({ load }) => !load)?.problem
   if (problem) return { type, status: 'Unknown', ...only(problem) }
   if (known.length > 0 && known.every(({ isStopped }) => isStopped))
     return {

@@ -44,14 +44,19 @@ export interface ServedQueue extends TaskQueueManifest {
   status?: { queueName?: string; conditions?: Condition[] }
 }
 
+/** What keeps the pool from serving a queue. */
+interface Problem {
+  reason: string
+  message: string
+}
+
 export interface ObservedQueue {
   name: string
   weight: number
   /** In Redis; absent where the TaskQueue is not known. */
   queueName?: string
   secretName?: string
-  /** What keeps the pool from serving it. */
-  problem?: { reason: string; message: string }
+  problem?: Problem
   /** Absent while Redis cannot be read. */
   load?: QueueLoad
   /** ms until its next delayed job is due. */
@@ -160,7 +165,9 @@ async function lookAtQueue(
     const view = await seen.look()
     const load = loadOfQueue(view, shareOf(pool.slots, slotsServing(caches, namespace, name)))
     const { nextMs } = view.depth
-    return { queue: { ...known, load, ...(nextMs !== undefined && { nextMs }) }, seen, view }
+    const problem = whyNotServed(declared)
+    const queue = { ...known, load, ...(problem && { problem }), ...(nextMs !== undefined && { nextMs }) }
+    return { queue, seen, view }
   } catch (error) {
     const problem = problemOf(error, place)
     if (!problem) throw error
@@ -170,20 +177,25 @@ async function lookAtQueue(
 }
 
 /** What the queue's own reconcile found, unless it is about Redis, which is looked at here. */
-function whyNotReady(
-  name: string,
-  { status }: ServedQueue,
-): NonNullable<ObservedQueue['problem']> | undefined {
-  const ready = status?.conditions?.find(({ type }) => type === 'Ready')
+function whyNotReady(name: string, declared: ServedQueue): Problem | undefined {
+  const ready = readyOf(declared)
   if (ready?.reason !== 'NameTaken') return undefined
   return { reason: 'QueueNotReady', message: `the TaskQueue ${name} is not ready: ${ready.message}` }
 }
 
-function waiting(name: string): NonNullable<ObservedQueue['problem']> {
+/** What can be read may refuse all that is written, and only the queue's own reconcile writes when there is nothing to do. */
+function whyNotServed(declared: ServedQueue): Problem | undefined {
+  const ready = readyOf(declared)
+  return ready?.reason === 'RedisNotServing' ? { reason: ready.reason, message: ready.message } : undefined
+}
+
+const readyOf = ({ status }: ServedQueue) => status?.conditions?.find(({ type }) => type === 'Ready')
+
+function waiting(name: string): Problem {
   return { reason: 'QueueNotReady', message: `the TaskQueue ${name} was not yet looked at` }
 }
 
-function notFound(name: string, namespace: string): NonNullable<ObservedQueue['problem']> {
+function notFound(name: string, namespace: string): Problem {
   return {
     reason: 'QueueNotFound',
     message: `there is no TaskQueue ${name} in the namespace ${namespace}: create it, or mend spec.queues`,

@@ -1,18 +1,20 @@
 // A Redis that answers and does not do what is asked: the status says what it is, what to do about it, and never that it cannot be reached.
 import { slotOf } from 'millhand/queue'
-import { problemOf } from '../../../operator/src/redis/problems.ts'
 import type { Servers } from '../../../operator/src/redis/servers.ts'
 import { observeTaskQueue, type TaskQueueStatus } from '../../../operator/src/task-queue/observe.ts'
 import { planTaskQueue } from '../../../operator/src/task-queue/plan.ts'
+import { emptyMemory } from '../../../operator/src/worker-pool/memory.ts'
+import { observeWorkerPool } from '../../../operator/src/worker-pool/observe.ts'
+import { planWorkerPool } from '../../../operator/src/worker-pool/plan.ts'
 import { eventually } from '../../eventually.ts'
 import { freePort } from '../../free-port.ts'
 import { ask, RedisCluster } from '../../redis-forms.ts'
 import { RedisServer } from '../../redis-server.ts'
 import { redis62 } from '../../redis-versions.ts'
 import { type OpenServers, openServers } from '../redis/open-servers.ts'
+import { declaredPool } from '../worker-pool/observed.ts'
 import { declared } from './declared.ts'
 
-const place = { namespace: 'shop', secretName: 'millhand-redis' }
 const toRemove: { remove(): Promise<void> }[] = []
 const toClose: Servers[] = []
 afterEach(async () => {
@@ -42,19 +44,33 @@ async function statusOf(
   return status ?? (before as TaskQueueStatus)
 }
 
-const conditionsOf = ({ conditions }: TaskQueueStatus) =>
+const conditionsOf = ({ conditions }: Pick<TaskQueueStatus, 'conditions'>) =>
   Object.fromEntries(conditions.map((condition) => [condition.type, condition]))
 
-/** How a pool of this queue finds it. */
-async function poolsFinding({ servers }: OpenServers, name: string) {
-  const opened = await servers.open(`shop.${name}`, place)
-  if (opened.kind === 'problem') return opened
-  return opened.seen.look().then(
-    () => 'readable',
-    (error) => problemOf(error, place),
-  )
+/** What a pool says that serves this queue. */
+async function poolsConditions({ servers }: OpenServers, name: string, status: TaskQueueStatus) {
+  const pool = declaredPool({ queues: [{ name }] })
+  const caches = {
+    pool: () => pool,
+    poolsServing: () => [pool],
+    queue: () => ({ ...declared({ name }), status }),
+    deployment: () => undefined,
+    pods: () => [],
+    deletedPods: () => [],
+  }
+  const { observed } = await observeWorkerPool(pool, { caches, servers, memory: emptyMemory('pool-uid') })
+  const plan = planWorkerPool(observed, { nowMs: performance.now(), wallMs: Date.now() })
+  return conditionsOf(plan.currentStatus)
 }
 
+/** Goes on with what it reads, and says what would come of it. */
+const readable = (message: string) => ({
+  Ready: notServing(message),
+  ScalingActive: { status: 'True' },
+  RedisReachable: { status: 'True' },
+  Suspended: { status: 'False' },
+  Stalled: { status: 'False' },
+})
 const notServing = (message: string) => ({ status: 'False', reason: 'RedisNotServing', message })
 const IS_SERVING_NOT = 'the Redis of the Secret millhand-redis answers, but cannot serve the queue now'
 
@@ -79,7 +95,9 @@ test('a primary that misses its replicas: what keeps it from writing is found at
     },
   })
   expect(conditionsOf(bad).RedisSuitable?.message).toContain('CONFIG SET min-replicas-to-write 0')
-  expect(await poolsFinding(operator, 'mail')).toBe('readable')
+  expect(await poolsConditions(operator, 'mail', bad)).toMatchObject(
+    readable(conditionsOf(bad).Ready?.message ?? ''),
+  )
 
   await ask(server, 'CONFIG', 'SET', 'min-replicas-to-write', 0)
   operator.clock.skippedMs += 16_000
@@ -91,7 +109,7 @@ test('a primary that misses its replicas: what keeps it from writing is found at
   })
 }, 30_000)
 
-test('a replica: it is said for each of its queues, however often it ends the connection, and pools read on', async () => {
+test('a replica: it is said for each of its queues, however often it ends the connection, and pools read on and say so', async () => {
   const primary = await serverWith()
   const isAt = ['127.0.0.1', String(primary.port)]
   const replica = await serverWith('--replicaof', ...isAt, '--repl-diskless-sync-delay', '0')
@@ -101,14 +119,16 @@ test('a replica: it is said for each of its queues, however often it ends the co
   const operator = operatorAt(replica.url)
   const names = ['a', 'b', 'c', 'd']
   for (let round = 0; round < 5; round++) {
-    const found = await Promise.all(names.map((name) => statusOf(operator, name).then(conditionsOf)))
-    for (const conditions of found)
-      expect(conditions).toMatchObject({
-        Ready: notServing(`${IS_SERVING_NOT}: this server is a replica: it refuses everything that writes`),
+    const message = `${IS_SERVING_NOT}: this server is a replica: it refuses everything that writes`
+    const found = await Promise.all(names.map((name) => statusOf(operator, name)))
+    for (const status of found) {
+      expect(conditionsOf(status)).toMatchObject({
+        Ready: notServing(message),
         RedisSuitable: { status: 'False', reason: 'ReadOnlyReplica' },
         Stalled: { status: 'True', reason: 'ReadOnlyReplica' },
       })
-    expect(await poolsFinding(operator, 'a')).toBe('readable')
+      expect(await poolsConditions(operator, 'a', status)).toMatchObject(readable(message))
+    }
     operator.clock.skippedMs += 6_000
   }
 }, 60_000)
@@ -136,13 +156,15 @@ describe('a Cluster of which half of the slots are served by nobody', () => {
       const operator = operatorAt(server.url.replace('redis:', 'redis+cluster:'))
       const name = nameIn(isServed)
       const lost = '8192 of 16384 slots of the Cluster are served by nobody: queues in them stand still'
-      expect(conditionsOf(await statusOf(operator, name))).toMatchObject({
+      const status = await statusOf(operator, name)
+      expect(conditionsOf(status)).toMatchObject({
         Ready: notServing(`${IS_SERVING_NOT}: ${lost}`),
         RedisReachable: { status: 'True' },
         RedisSuitable: { status: 'False', reason: 'ClusterIncomplete' },
         Stalled: { status: 'True', reason: 'ClusterIncomplete' },
       })
-      expect(await poolsFinding(operator, name)).toMatchObject({ reason: 'RedisNotServing' })
+      const { Ready, ScalingActive } = await poolsConditions(operator, name, status)
+      expect([Ready?.reason, ScalingActive?.status]).toEqual(['RedisNotServing', 'Unknown'])
     },
     30_000,
   )
@@ -166,7 +188,8 @@ test('one server of a Cluster by a plain address: the queues of the others are t
   const names = Array.from({ length: 100 }, (_, at) => `q${at}`)
   const elsewhere = names.find((name) => slotOf(`mh:{shop.${name}}:`) > 10_000) ?? ''
   const operator = operatorAt(first?.url ?? '')
-  const conditions = conditionsOf(await statusOf(operator, elsewhere))
+  const status = await statusOf(operator, elsewhere)
+  const conditions = conditionsOf(status)
   expect(conditions).toMatchObject({
     Ready: { status: 'False', reason: 'RedisIsCluster' },
     RedisReachable: { status: 'True' },
@@ -174,7 +197,7 @@ test('one server of a Cluster by a plain address: the queues of the others are t
     Stalled: { status: 'True', reason: 'RedisIsCluster' },
   })
   expect(conditions.Ready?.message).toContain('write its url like redis+cluster://host:6379,host')
-  expect(await poolsFinding(operator, elsewhere)).toMatchObject({ reason: 'RedisIsCluster' })
+  expect((await poolsConditions(operator, elsewhere, status)).Ready?.reason).toBe('RedisIsCluster')
 }, 90_000)
 
 test.each([

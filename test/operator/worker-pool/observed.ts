@@ -16,7 +16,10 @@ import { schemas } from '../resources/crds.ts'
 
 export const NOW = Date.parse('2026-01-01T12:00:00Z')
 
-export function poolOf(spec: object = {}): WorkerPool {
+export const poolOf = (spec: object = {}): WorkerPool => parseWorkerPool(declaredPool(spec), 'default')
+
+/** As the API server has it, defaults filled in. */
+export function declaredPool(spec: object = {}): WorkerPoolManifest {
   const template = { spec: { containers: [{ name: 'worker', image: 'example/mail:1' }] } }
   const manifest = {
     apiVersion: 'millhand.dev/v1alpha1',
@@ -26,7 +29,7 @@ export function poolOf(spec: object = {}): WorkerPool {
   }
   const { value, problems } = checkAgainstSchema(manifest, schemas.WorkerPool)
   if (problems.length > 0) throw new Error(problems.map(({ message }) => message).join('\n'))
-  return parseWorkerPool(value as WorkerPoolManifest, 'default')
+  return value as WorkerPoolManifest
 }
 
 export const queueOf = (load: Partial<NonNullable<ObservedQueue['load']>> = {}): ObservedQueue => ({
