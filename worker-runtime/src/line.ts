@@ -7,8 +7,6 @@ import { callsOf, type Durability, type Enqueued, type Queue, QueueRefused } fro
 interface Waiting {
   readonly jobs: readonly NewJob[]
   readonly giveUpAtMs: number
-  /** Of the first of its jobs. What Redis has answered is not sent again: it may have ended and be forgotten by then, and would run twice. */
-  answers: Enqueued[]
   maybeDone: boolean
   resolve(answers: Enqueued[]): void
   reject(error: unknown): void
@@ -43,7 +41,7 @@ export class Line {
     if (this.#waiting.length === 0) this.#flushSoon()
     const giveUpAtMs = performance.now() + this.#deadlineMs
     return new Promise((resolve, reject) =>
-      this.#waiting.push({ jobs, giveUpAtMs, answers: [], maybeDone: false, resolve, reject }),
+      this.#waiting.push({ jobs, giveUpAtMs, maybeDone: false, resolve, reject }),
     )
   }
 
@@ -67,52 +65,51 @@ export class Line {
     return this.#keep(waiting, ({ giveUpAtMs }) => performance.now() < giveUpAtMs, error)
   }
 
-  /** Enqueueing is safe to repeat where an answer was lost, because a known id is left alone. So it is, until the deadline. */
-  async #untilDone(waiting: readonly Waiting[]): Promise<void> {
+  /**
+   * Enqueueing is safe to repeat where an answer was lost, because a known id is left alone. So it is, until the deadline. What Redis has answered
+   * is not sent again: it may have ended and be forgotten by then, and would run twice. `answers` are those of the first jobs.
+   */
+  async #untilDone(waiting: readonly Waiting[], answers: Enqueued[] = []): Promise<void> {
     for (let left = waiting; left.length > 0; ) {
-      const error = await this.#sendWhatIsLeft(left).catch((failure: unknown) => failure)
-      for (const each of left) if (isAnswered(each)) each.resolve(each.answers)
-      left = left.filter((each) => !isAnswered(each))
-      if (!(error instanceof RedisUnavailable)) return this.#refuse(left, error)
+      const error = await this.#sendTheRest(left, answers).catch((failure: unknown) => failure)
+      left = resolveAnswered(left, answers)
+      const [first] = left
+      if (!first) return
+      if (answers.length > 0) first.maybeDone = true
+      if (!(error instanceof RedisUnavailable)) return this.#refuse(left, answers, error)
       const mayHelp = error.code === 'REDIS_UNAVAILABLE' && !this.#isClosed()
       left = this.#keep(left, ({ giveUpAtMs }) => mayHelp && performance.now() + 50 < giveUpAtMs, error)
+      if (left[0] !== first) answers.length = 0
       if (left.length > 0) await new Promise((resolve) => setTimeout(resolve, 25 + Math.random() * 50))
     }
   }
 
-  async #sendWhatIsLeft(waiting: readonly Waiting[]): Promise<void> {
+  async #sendTheRest(waiting: readonly Waiting[], answers: Enqueued[]): Promise<void> {
     const { redis } = this.#queue
     if (!redis.isReady) await redis.ready().catch((error) => Promise.reject(neverSent(error)))
-    const answered: Enqueued[] = []
-    try {
-      for (const part of callsOf(waiting.flatMap(({ jobs, answers }) => jobs.slice(answers.length))))
-        answered.push(...(await this.#queue.enqueueAtOnce(part, this.#durability)))
-    } finally {
-      let at = 0
-      for (const each of waiting) {
-        const first = at
-        at += each.jobs.length - each.answers.length
-        each.answers = each.answers.concat(answered.slice(first, at))
-      }
-    }
+    for (const part of callsOf(waiting.flatMap(({ jobs }) => jobs).slice(answers.length)))
+      answers.push(...(await this.#queue.enqueueAtOnce(part, this.#durability)))
   }
 
   /**
    * One job over a limit must not take down those that were only enqueued in the same tick. That durability cannot be had any more says nothing
    * of what was sent before.
    */
-  async #refuse(waiting: readonly Waiting[], error: unknown): Promise<void> {
+  async #refuse(waiting: readonly Waiting[], answers: Enqueued[], error: unknown): Promise<void> {
     const [first, ...others] = waiting
-    if (others.length > 0) for (const each of waiting) await this.#untilDone([each])
-    else if (first?.maybeDone && error instanceof QueueRefused && error.code === 'NOT_DURABLE')
+    if (!first) return
+    if (others.length > 0) {
+      await this.#untilDone([first], answers)
+      for (const each of others) await this.#untilDone([each])
+    } else if (first.maybeDone && error instanceof QueueRefused && error.code === 'NOT_DURABLE')
       first.reject(unavailable(error, first, this.#queue.name))
-    else first?.reject(error)
+    else first.reject(error)
   }
 
   /** The others are told the error. */
   #keep(waiting: readonly Waiting[], isKept: (each: Waiting) => boolean, error: RedisUnavailable): Waiting[] {
     return waiting.filter((each) => {
-      each.maybeDone ||= error.maybeDone || each.answers.length > 0
+      each.maybeDone ||= error.maybeDone
       if (isKept(each)) return true
       each.reject(unavailable(error, each, this.#queue.name))
       return false
@@ -120,7 +117,19 @@ export class Line {
   }
 }
 
-const isAnswered = ({ jobs, answers }: Waiting) => answers.length === jobs.length
+/** Takes from `answers` what it gives away, and answers who waits still. */
+function resolveAnswered(waiting: readonly Waiting[], answers: Enqueued[]): readonly Waiting[] {
+  let done = 0
+  let at = 0
+  for (const { jobs, resolve } of waiting) {
+    if (at + jobs.length > answers.length) break
+    resolve(answers.slice(at, at + jobs.length))
+    at += jobs.length
+    done += 1
+  }
+  answers.splice(0, at)
+  return waiting.slice(done)
+}
 
 const nextTick = () => new Promise<void>((resolve) => setImmediate(resolve))
 
