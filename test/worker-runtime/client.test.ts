@@ -11,6 +11,7 @@ import {
   ResultTimeout,
 } from 'millhand/client'
 import { connectRedis, defaultSettings, openQueue } from 'millhand/queue'
+import { FaultProxy } from '../fault-proxy.ts'
 import { freePort } from '../free-port.ts'
 import { redisUrl } from '../redis.ts'
 import type { succeeds, throws } from '../tasks/tiny.ts'
@@ -125,6 +126,31 @@ describe('a client', () => {
     expect(handles).toHaveLength(1_500)
     expect(new Set(handles.map(({ enqueued }) => enqueued))).toEqual(new Set(['created']))
   })
+
+  test('asks again only for what Redis has not answered, and tells each call its own answers', async () => {
+    const proxy = await FaultProxy.start(Number(new URL(redisUrl()).port))
+    const distant = connect({ redis: proxy.url, namespace })
+    try {
+      const queue = distant.queue('asked')
+      const inputs = Array.from({ length: 3_000 }, (_, n) => (n === 1_700 ? 'the answer is lost' : n))
+      const jobs = inputs.map((input) => ({ task: 'succeeds', input }))
+      const lost = proxy.loseAnswerTo('the answer is lost')
+      const handles = await Promise.all([
+        queue.enqueueMany(jobs.slice(0, 1_500)),
+        queue.enqueueMany(jobs.slice(1_500)),
+      ])
+      await lost
+      const answers = handles.map((each) => each.map(({ enqueued }) => enqueued))
+      const many = (count: number, state: string) => Array.from({ length: count }, () => state)
+      expect(answers).toEqual([
+        [...many(1_000, 'created'), ...many(500, 'ready')],
+        [...many(500, 'ready'), ...many(1_000, 'created')],
+      ])
+    } finally {
+      distant.close()
+      await proxy.stop()
+    }
+  }, 30_000)
 
   test('that is closed rejects what waits for Redis at once, and says that nothing was enqueued', async () => {
     const redis = `redis://127.0.0.1:${await freePort()}`
