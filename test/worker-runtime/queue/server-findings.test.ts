@@ -180,6 +180,20 @@ const rows: Row[] = [
     severity: 'ok',
     says: /on disk before it is answered/,
   },
+  ...(
+    [
+      ['Valkey', '9.1.2', 'note'],
+      ['Valkey', '7.2.11', 'ok'],
+      ['Redis', '7.4.1', 'note'],
+      ['Redis', '7.2.4', 'ok'],
+      ['Redis', '8.0.0', 'ok'],
+    ] as const
+  ).map(([product, version, severity]) => ({
+    facts: { product, version },
+    check: 'Persistence' as const,
+    severity,
+    says: severity === 'ok' ? /\(appendfsync everysec\)$/ : /durability fsync: .* confirms them too early$/,
+  })),
   { facts: { appendFsync: 'no' }, check: 'Persistence', severity: 'warning', says: /half a minute/ },
   { facts: { appendFsync: undefined }, check: 'Persistence', severity: 'ok', says: /not known/ },
   {

@@ -297,12 +297,17 @@ function persistence(facts: ServerFacts): Judged {
   return hasAppendFile ? appendFile(facts) : noAppendFile(facts)
 }
 
-function appendFile({ appendFsync }: ServerFacts): Judged {
-  switch (appendFsync) {
+function appendFile(facts: ServerFacts): Judged {
+  const everySecond = 'a server that dies loses a second of writes at most (appendfsync everysec)'
+  switch (facts.appendFsync) {
     case 'always':
       return ok('every write is on disk before it is answered (appendfsync always)')
     case 'everysec':
-      return ok('a server that dies loses a second of writes at most (appendfsync everysec)')
+      if (!confirmsEarly(facts)) return ok(everySecond)
+      return note(
+        `${everySecond}, also of those that were enqueued with durability fsync: ${serverText(facts)} confirms them too early`,
+        `where jobs ask for fsync, set it to always: ${setting('appendfsync', 'always')}`,
+      )
     case 'no':
       return warning(
         'a machine that dies loses what its system has not yet written, often half a minute (appendfsync no)',
@@ -311,6 +316,11 @@ function appendFile({ appendFsync }: ServerFacts): Judged {
     case undefined:
       return ok('appendonly is on; how often it reaches the disk is not known, because CONFIG GET is refused')
   }
+}
+
+/** With everysec WAITAOF does not wait for the disk: https://github.com/redis/redis/pull/13793, mended in Redis 8 and in no Valkey so far. */
+function confirmsEarly({ product, version: known = '' }: ServerFacts): boolean {
+  return product === 'Valkey' ? !/^7\./.test(known) : /^7\.4(\.|$)/.test(known)
 }
 
 function noAppendFile({ takesSnapshots, replicas }: ServerFacts): Judged {
