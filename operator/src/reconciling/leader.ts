@@ -48,8 +48,8 @@ export interface LeaderOptions {
 }
 
 const DURATIONS: LeaderDurations = { leaseMs: 15_000, renewDeadlineMs: 10_000, retryMs: 2_000 }
-/** client-go's: a candidate waits up to so much longer than the retry period. */
-const JITTER = 1.2
+/** A candidate waits up to so much longer than the retry period. client-go's 1.2 would make the next leader wait for up to five seconds more. */
+const JITTER = 0.2
 /** Of the failures in a row. */
 const LOG_EVERY = 10
 
@@ -84,7 +84,9 @@ export class LeaderElection {
       await this.#try(this.#durations.renewDeadlineMs)
       if (signal.aborted) break
       if (!this.isLeader) {
-        await sleep(this.#durations.retryMs * (1 + JITTER * random()), signal)
+        const pauseMs = this.#durations.retryMs * (1 + JITTER * random())
+        const isFreeInMs = this.#seenFreeAtMs - this.#nowMs()
+        await sleep(isFreeInMs > 0 ? Math.min(pauseMs, isFreeInMs) : pauseMs, signal)
         continue
       }
       log.info('Leading', { identity })
@@ -178,8 +180,14 @@ export class LeaderElection {
 
   #belongsToAnother(lease: Lease): boolean {
     if (lease.holder === '' || lease.holder === this.#options.identity) return false
-    const seenAtMs = this.#seen?.atMs ?? this.#nowMs()
-    return this.#nowMs() < seenAtMs + (lease.durationSeconds * 1000 || this.#durations.leaseMs)
+    return this.#nowMs() < this.#seenFreeAtMs
+  }
+
+  /** When the lease that was seen last runs out, unless it is renewed. */
+  get #seenFreeAtMs(): number {
+    if (!this.#seen) return Number.NEGATIVE_INFINITY
+    const { lease, atMs } = this.#seen
+    return atMs + (lease.durationSeconds * 1000 || this.#durations.leaseMs)
   }
 
   async #release(): Promise<void> {

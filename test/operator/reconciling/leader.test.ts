@@ -114,7 +114,7 @@ describe('a leader election', () => {
       expect(a.turns).toEqual(['started', 'stopped'])
       const takenAfterMs = await timeUntil(() => b.candidate.isLeader, renewedAtMs)
       expect(takenAfterMs).toBeGreaterThanOrEqual(durations.leaseMs)
-      expect(takenAfterMs).toBeLessThan(durations.leaseMs + 3 * durations.retryMs)
+      expect(takenAfterMs).toBeLessThan(durations.leaseMs + 1.5 * durations.retryMs)
       expect(memory.lease).toMatchObject({ holder: 'b', transitions: 1 })
       a.does.now = undefined
       await pass(30_000)
