@@ -79,7 +79,8 @@ onTestbed('an operator', () => {
 
   test('that leads and is killed is followed by the other one within 20 s, and never do two write', async () => {
     const other = await scene.startOperator()
-    await eventually(() => operator.lines.some(({ message }) => message === LEADING), MINUTE)
+    await eventually(() => leads(operator), MINUTE)
+    await eventually(() => other.lines.some(({ message }) => message === 'Another leads'), MINUTE)
     const already = await completed()
     const killedAt = performance.now()
     await operator.stop('SIGKILL')
