@@ -1,6 +1,7 @@
 // Everything that can be wrong with a queue or a pool: a condition with a stable reason and a sentence, an Event, and no hot loop.
 import { onCluster } from '../../cluster/suites.ts'
 import { eventually } from '../../eventually.ts'
+import { denying, POLICIES, type Rule } from './admission.ts'
 import { type KubeJson, openScene, type Scene, taskQueue } from './scene.ts'
 
 const MINUTE = { withinMs: 60_000, everyMs: 250 }
@@ -185,9 +186,7 @@ onCluster('what is wrong is said', () => {
     await scene.apply(few(1))
     await eventually(async () => (await replicas()) === 1, MINUTE)
     try {
-      await scene.cluster.kubectl(['apply', '-f', '-'], {
-        stdin: JSON.stringify(atMostOne(name, scene.namespace)),
-      })
+      await scene.apply(...denying(name, scene.namespace, atMostOne))
       const scale = ['-n', scene.namespace, 'scale', 'deployment/few', '--replicas=2', '--dry-run=server']
       const isRefused = () =>
         scene.cluster.kubectl(scale).then(
@@ -202,7 +201,7 @@ onCluster('what is wrong is said', () => {
       expect(refusals()).toBe(2) // With the template, and the number alone.
       expect(await replicas()).toBe(1)
     } finally {
-      await scene.cluster.kubectl(['delete', `${POLICY},${POLICY}binding`, name])
+      await scene.cluster.kubectl(['delete', POLICIES, name])
     }
     // Another number is another question, also while the API server still knows the policy.
     let number = 2
@@ -299,42 +298,19 @@ onCluster('what is wrong is said', () => {
   }, 180_000)
 })
 
-const POLICY = 'validatingadmissionpolicy'
-
-/** As a platform team may have it. */
-function atMostOne(name: string, namespace: string): object {
-  const apiVersion = 'admissionregistration.k8s.io/v1'
-  const deployments = {
-    apiGroups: ['apps'],
-    apiVersions: ['v1'],
-    operations: ['CREATE', 'UPDATE'],
-    resources: ['deployments', 'deployments/scale'],
-  }
-  const items = [
-    {
-      apiVersion,
-      kind: 'ValidatingAdmissionPolicy',
-      metadata: { name },
-      spec: {
-        matchConstraints: { resourceRules: [deployments] },
-        validations: [
-          {
-            expression: 'object.metadata.name != "few" || object.spec.replicas <= 1',
-            message: 'one is enough',
-          },
-        ],
+const atMostOne: Rule = {
+  matchConstraints: {
+    resourceRules: [
+      {
+        apiGroups: ['apps'],
+        apiVersions: ['v1'],
+        operations: ['CREATE', 'UPDATE'],
+        resources: ['deployments', 'deployments/scale'],
       },
-    },
-    {
-      apiVersion,
-      kind: 'ValidatingAdmissionPolicyBinding',
-      metadata: { name },
-      spec: {
-        policyName: name,
-        validationActions: ['Deny'],
-        matchResources: { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } } },
-      },
-    },
-  ]
-  return { apiVersion: 'v1', kind: 'List', items }
+    ],
+  },
+  validation: {
+    expression: 'object.metadata.name != "few" || object.spec.replicas <= 1',
+    message: 'one is enough',
+  },
 }

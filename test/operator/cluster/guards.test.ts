@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { onCluster } from '../../cluster/suites.ts'
 import { eventually } from '../../eventually.ts'
+import { denying, POLICIES, type Rule } from './admission.ts'
 import { type KubeJson, openScene, type Scene, taskQueue } from './scene.ts'
 
 const SOON = { withinMs: 120_000, everyMs: 500 }
@@ -20,7 +21,7 @@ onCluster('a pod with a long job', () => {
   beforeAll(async () => {
     scene = await openScene('guards')
     policy = `no-guards-in-${scene.namespace}`
-    await scene.apply(...refusing(policy, scene.namespace))
+    await scene.apply(...denying(policy, scene.namespace, noGuards))
     const pinned = scene.pool('pinned', two) as KubeJson
     pinned.spec.template.metadata = { annotations: ofTheUser }
     await scene.apply(...['works', 'pinned', 'refused'].map((name) => taskQueue(name)))
@@ -37,12 +38,7 @@ onCluster('a pod with a long job', () => {
     await scene.enqueue('works', 'sleep', [{ ms: 45_000 }])
   }, 3_600_000)
   afterAll(async () => {
-    await scene?.cluster.kubectl([
-      'delete',
-      '--ignore-not-found',
-      `${POLICY}binding/${policy}`,
-      `${POLICY}/${policy}`,
-    ])
+    await scene?.cluster.kubectl(['delete', '--ignore-not-found', POLICIES, policy])
     await scene?.remove()
   }, 60_000)
 
@@ -134,39 +130,16 @@ function aboutNodes({ metadata: { annotations = {} } }: KubeJson): Record<string
   return Object.fromEntries(found.map((name) => [name, annotations[name]]))
 }
 
-const POLICY = 'validatingadmissionpolicy'
-
-/** As a platform team may have it: no pod of the pool `refused` may ask for being left alone. */
-function refusing(name: string, namespace: string): object[] {
-  const apiVersion = 'admissionregistration.k8s.io/v1'
-  const pods = { apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE', 'UPDATE'], resources: ['pods'] }
-  const validation = {
+/** No pod of the pool `refused` may ask for being left alone. */
+const noGuards: Rule = {
+  matchConstraints: {
+    resourceRules: [
+      { apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE', 'UPDATE'], resources: ['pods'] },
+    ],
+    objectSelector: { matchLabels: { 'millhand.dev/pool': 'refused' } },
+  },
+  validation: {
     expression: `!("${DISRUPTION}" in object.metadata.?annotations.orValue({}))`,
     message: 'nodes must be free to go',
-  }
-  return [
-    {
-      apiVersion,
-      kind: 'ValidatingAdmissionPolicy',
-      metadata: { name },
-      spec: {
-        failurePolicy: 'Fail',
-        matchConstraints: {
-          resourceRules: [pods],
-          objectSelector: { matchLabels: { 'millhand.dev/pool': 'refused' } },
-        },
-        validations: [validation],
-      },
-    },
-    {
-      apiVersion,
-      kind: 'ValidatingAdmissionPolicyBinding',
-      metadata: { name },
-      spec: {
-        policyName: name,
-        validationActions: ['Deny'],
-        matchResources: { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } } },
-      },
-    },
-  ]
+  },
 }

@@ -135,15 +135,12 @@ export class Queue {
     this.#scripts = scripts
   }
 
-  /**
-   * Enqueues all in calls of at most 1,000 jobs or 1 MB; each call is done whole or not at all. Answers in the order of the jobs. What is not
-   * 'fast' keeps the connection waiting: use one for it alone.
-   */
-  async enqueue(jobs: readonly NewJob[], durability: Durability = 'fast'): Promise<Enqueued[]> {
+  /** Enqueues all in calls of at most 1,000 jobs or 1 MB; each call is done whole or not at all. Answers in the order of the jobs. */
+  async enqueue(jobs: readonly NewJob[]): Promise<Enqueued[]> {
     const answers: Enqueued[] = []
     for (const part of callsOf(jobs)) {
       try {
-        answers.push(...(await this.enqueueAtOnce(part, durability)))
+        answers.push(...(await this.enqueueAtOnce(part, 'fast')))
       } catch (error) {
         if (!(error instanceof RedisUnavailable) || answers.length === 0) throw error
         throw new RedisUnavailable(error.message, { maybeDone: true, code: error.code, cause: error })
@@ -152,7 +149,7 @@ export class Queue {
     return answers
   }
 
-  /** In one call: for what `callsOf` makes. */
+  /** In one call: for what `callsOf` makes. What is not 'fast' keeps the connection waiting: use one for it alone. */
   async enqueueAtOnce(jobs: readonly NewJob[], durability: Durability): Promise<Enqueued[]> {
     if (durability !== 'fast') await this.#checkDurability(durability)
     const args = enqueueArgs(jobs)
