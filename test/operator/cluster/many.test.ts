@@ -87,15 +87,17 @@ onTestbed(`an operator of ${COUNT} queues and ${COUNT} pools`, () => {
     } finally {
       await world.stop()
     }
-    const notes = probe.notes()
-    const stages = starts.map((start) => stagesOf(start, notes))
+    // A watch may show the last write before its answer reached the operator.
+    const stages = await eventually(() => {
+      const notes = probe.notes()
+      const known = starts.map((start) => stagesOf(start, notes))
+      return known.every(({ request }) => request > 0) ? known : undefined
+    })
     const told = (stage: keyof Stages) => `${stage} ${percentiles(stages.map((each) => each[stage]))}`
     numbers.push(
       `from the first job to the written replicas, ${FIRST_JOBS} times (seed ${seed}; ms at p50, p90, p99, most): ` +
         (['whole', 'news', 'queued', 'look', 'plan', 'request', 'watch'] as const).map(told).join(', '),
     )
-    // Not all that was noted is of these starts: a look may have been on its way already.
-    expect(stages.filter(({ request }) => request > 0)).toHaveLength(FIRST_JOBS)
     expect(
       percentile(
         stages.map(({ whole }) => whole),
