@@ -211,6 +211,6 @@ describe('while a replica stands still', () => {
     const enqueued = enqueueAs('perhaps')
     await isThere('perhaps')
     await ask(primary, 'REPLICAOF', '127.0.0.1', String(replica.port))
-    await expect(enqueued).rejects.toMatchObject({ code: 'REDIS_UNAVAILABLE', maybeDone: true })
+    await expect(enqueued).rejects.toMatchObject({ code: 'NOT_SERVING', maybeDone: true })
   }, 60_000)
 })

@@ -77,7 +77,7 @@ export class Line {
       if (!first) return
       if (answers.length > 0) first.maybeDone = true
       if (!(error instanceof RedisUnavailable)) return this.#refuse(left, answers, error)
-      const mayHelp = error.code === 'REDIS_UNAVAILABLE' && !this.#isClosed()
+      const mayHelp = MAY_PASS.includes(error.code) && !this.#isClosed()
       left = this.#keep(left, ({ giveUpAtMs }) => mayHelp && performance.now() + 50 < giveUpAtMs, error)
       if (left[0] !== first) answers.length = 0
       if (left.length > 0) await new Promise((resolve) => setTimeout(resolve, 25 + Math.random() * 50))
@@ -130,6 +130,9 @@ function resolveAnswered(waiting: readonly Waiting[], answers: Enqueued[]): read
   answers.splice(0, at)
   return waiting.slice(done)
 }
+
+/** With the others waiting changes nothing, or the job is there. */
+const MAY_PASS: readonly RedisUnavailable['code'][] = ['REDIS_UNAVAILABLE', 'NOT_SERVING']
 
 const nextTick = () => new Promise<void>((resolve) => setImmediate(resolve))
 

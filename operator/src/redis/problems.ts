@@ -39,9 +39,6 @@ export function problem(reason: RedisProblem['reason'], message: string): RedisP
 const NOT_ALLOWED =
   /^(NOPERM|NOAUTH|WRONGPASS|ERR AUTH|ERR invalid password)\b|^ERR .*(user executing the script can't|ACL failure in script)/
 
-/** It answers "not now" or "not here"; a Cluster does so too by having nobody for a slot. */
-const NOT_SERVING = /^(Redis cannot serve now|no node of the Cluster serves)\b/
-
 /** One server of a Cluster names the one that has the queue. */
 const ELSEWHERE = /^(MOVED|ASK) \d/
 
@@ -53,13 +50,22 @@ export const isRefusal = (error: Error | undefined): boolean => NOT_ALLOWED.test
 /** Undefined for what is no problem of Redis, but a fault of ours. */
 export function problemOf(error: unknown, { secretName }: Place): RedisProblem | undefined {
   if (error instanceof QueueRefused) return refusal(error, secretName)
-  if (error instanceof RedisUnavailable && error.code !== 'REDIS_REFUSED') return away(error, secretName)
-  if (error instanceof RedisUnavailable || (error instanceof Error && isRefusal(error)))
-    return problem(
-      'RedisRefused',
-      `Redis refuses the credentials in the Secret ${secretName}, or does not allow this user what an operator does`,
-    )
-  return error instanceof Error ? unfit(error, secretName) : undefined
+  if (error instanceof RedisUnavailable) return away(error, secretName)
+  if (!(error instanceof Error)) return undefined
+  return isRefusal(error) ? refused(secretName) : unfit(error, secretName)
+}
+
+function away({ code }: RedisUnavailable, secretName: string): RedisProblem {
+  if (code === 'REDIS_REFUSED') return refused(secretName)
+  if (code === 'NOT_SERVING') return notServing(secretName)
+  return problem('RedisUnreachable', `the Redis of the Secret ${secretName} cannot be reached`)
+}
+
+function refused(secretName: string): RedisProblem {
+  return problem(
+    'RedisRefused',
+    `Redis refuses the credentials in the Secret ${secretName}, or does not allow this user what an operator does`,
+  )
 }
 
 export function notServing(secretName: string): RedisProblem {
@@ -67,11 +73,6 @@ export function notServing(secretName: string): RedisProblem {
     'RedisNotServing',
     `the Redis of the Secret ${secretName} answers, but cannot serve the queue now`,
   )
-}
-
-function away({ message, maybeDone }: RedisUnavailable, secretName: string): RedisProblem {
-  if (!maybeDone && NOT_SERVING.test(message)) return notServing(secretName)
-  return problem('RedisUnreachable', `the Redis of the Secret ${secretName} cannot be reached`)
 }
 
 /** A server with which no queue works, or a script with a fault: what it said is for the log. */

@@ -121,15 +121,12 @@ function progressing({ deployment }: ObservedPool): Finding {
   return { type, status: 'True', reason: 'RollingOut', message: 'pods are being added, removed or replaced' }
 }
 
-function scalingActive({ pool, queues }: ObservedPool, { decision, blocked, load }: Found): Finding {
+function scalingActive({ pool }: ObservedPool, { decision, blocked, load }: Found): Finding {
   const type = 'ScalingActive'
   if (pool.scaling.mode === 'Manual')
     return { type, status: 'False', reason: 'Manual', message: 'spec.replicas is the number of pods' }
-  if (load === 'unknown') {
-    const problem = queues.find((queue) => queue.problem)?.problem
-    const reason = blocked?.reason ?? problem?.reason ?? 'RedisUnreachable'
-    return { type, status: 'Unknown', reason, message: decision.message }
-  }
+  if (load === 'unknown')
+    return { type, status: 'Unknown', reason: blocked?.reason ?? decision.reason, message: decision.message }
   return { type, status: 'True', reason: 'Automatic', message: 'the number of pods follows the jobs' }
 }
 
@@ -142,11 +139,13 @@ function scalingLimited({ reason, message }: Decision, load: Load | 'unknown'): 
 
 function redisReachable({ queues }: ObservedPool): Finding {
   const type = 'RedisReachable'
-  const problem = queues.find((queue) => queue.problem)?.problem
-  if (!problem || REDIS_ANSWERS.includes(problem.reason))
-    return { type, status: 'True', reason: 'Connected', message: 'Redis answers' }
-  const isAboutRedis = problem.reason === 'RedisUnreachable' || problem.reason === 'RedisRefused'
-  return { type, status: isAboutRedis ? 'False' : 'Unknown', ...only(problem) }
+  const problems = queues.flatMap(({ problem }) => problem ?? [])
+  const lost = problems.find(({ reason }) => reason === 'RedisUnreachable' || reason === 'RedisRefused')
+  if (lost) return { type, status: 'False', ...only(lost) }
+  const answers =
+    queues.some(({ load }) => load) || problems.some(({ reason }) => REDIS_ANSWERS.includes(reason))
+  if (problems[0] && !answers) return { type, status: 'Unknown', ...only(problems[0]) }
+  return { type, status: 'True', reason: 'Connected', message: 'Redis answers' }
 }
 
 function suspended({ queues }: ObservedPool): Finding {

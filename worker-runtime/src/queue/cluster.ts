@@ -98,7 +98,7 @@ export class ClusterConnection implements Connection {
         if (!redirected) throw error
         if (redirections === MAX_REDIRECTIONS) {
           this.#readMapSoon()
-          throw this.#unavailable('the nodes of the Cluster disagree about a slot', error)
+          throw this.#unavailable('the nodes of the Cluster disagree about a slot', { cause: error })
         }
         isAsking = redirected.kind === 'ASK'
         node = this.#node(redirected)
@@ -151,7 +151,7 @@ export class ClusterConnection implements Connection {
     const owner = this.#owners[slot]
     if (owner) return this.#nodeAt(owner)
     this.#readMapSoon()
-    throw this.#unavailable('no node of the Cluster serves this slot')
+    throw this.#unavailable('no node of the Cluster serves this slot', { code: 'NOT_SERVING' })
   }
 
   #nodeAt(text: string): Node {
@@ -276,8 +276,11 @@ export class ClusterConnection implements Connection {
     }
   }
 
-  #unavailable(why: string, cause?: unknown): RedisUnavailable {
-    return new RedisUnavailable(`${why}: ${addressText(this.#address)}`, { maybeDone: false, cause })
+  #unavailable(
+    why: string,
+    more: { cause?: unknown; code?: RedisUnavailable['code'] } = {},
+  ): RedisUnavailable {
+    return new RedisUnavailable(`${why}: ${addressText(this.#address)}`, { maybeDone: false, ...more })
   }
 }
 

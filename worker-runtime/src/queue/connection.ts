@@ -3,10 +3,11 @@ import type { RedisAddress } from './address.ts'
 
 /**
  * Redis did not do what was asked, or nobody knows whether it did (`maybeDone`): the answer was lost. REDIS_REFUSED: it is there, but
- * does not accept the credentials. NOT_CONFIRMED: it did what was asked, but no disk or no replica said in time that it has it.
+ * does not accept the credentials. NOT_SERVING: it answers, but not now or not here (it loads, is a replica, a slot has no node).
+ * NOT_CONFIRMED: it did what was asked, but no disk or no replica said in time that it has it.
  */
 export class RedisUnavailable extends Error {
-  readonly code: 'REDIS_UNAVAILABLE' | 'REDIS_REFUSED' | 'NOT_CONFIRMED'
+  readonly code: 'REDIS_UNAVAILABLE' | 'REDIS_REFUSED' | 'NOT_SERVING' | 'NOT_CONFIRMED'
   readonly maybeDone: boolean
   /** The jobs that were, or perhaps were, not enqueued; enqueueing them again with these ids is safe. */
   readonly jobIds: readonly string[]

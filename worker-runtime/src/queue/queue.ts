@@ -431,7 +431,11 @@ function notDurable(error: Error, durability: Confirmed, queue: string): Error {
   if (error instanceof RedisUnavailable) return neverSent(error)
   // Another one is the primary now, or will be soon.
   if (/cannot be used with replica instances/.test(error.message))
-    return new RedisUnavailable('this server is a replica', { maybeDone: false, cause: error })
+    return new RedisUnavailable('this server is a replica', {
+      maybeDone: false,
+      code: 'NOT_SERVING',
+      cause: error,
+    })
   const why = whyNotDurable(error.message, durability)
   return new QueueRefused('NOT_DURABLE', `${queue}: durability ${durability} cannot be had: ${why}`)
 }

@@ -280,6 +280,7 @@ class ReplacingConnection implements Connection {
     return new RedisUnavailable(this.#message('Redis cannot serve now'), {
       maybeDone: !isReply,
       cause: this.#lastError,
+      ...(isReply && { code: 'NOT_SERVING' }),
     })
   }
 
