@@ -1,6 +1,5 @@
 // A real worker process under test: started as a pod would start it, watched through its log, killed at will.
 import { type ChildProcess, spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { eventually } from './eventually.ts'
 
@@ -96,26 +95,4 @@ export class WorkerProcess {
 /** Starts a worker and waits until it has loaded its tasks and registered. */
 export function startWorker(options: WorkerOptions): Promise<WorkerProcess> {
   return new WorkerProcess(options).ready()
-}
-
-/** Processes that descend from this one now, from /proc. */
-export function descendants(pid: number): number[] {
-  const children = childrenOf(pid)
-  return children.flatMap((child) => [child, ...descendants(child)])
-}
-
-function childrenOf(pid: number): number[] {
-  try {
-    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number)
-  } catch {
-    return []
-  }
-}
-
-export function isAlive(pid: number): boolean {
-  try {
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
-  } catch {
-    return false
-  }
 }

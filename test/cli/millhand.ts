@@ -77,15 +77,6 @@ export async function stopAtOnce({ process: child, ended }: Running): Promise<vo
 /** A namespace that no other test uses. */
 export const ownNamespace = (): string => `cli-${randomBytes(4).toString('hex')}`
 
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
-}
-
 function withoutOurs(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const kept = Object.entries(env).filter(
     ([name]) => !/^(MILLHAND_|NO_COLOR|FORCE_COLOR|NODE_OPTIONS)/.test(name),

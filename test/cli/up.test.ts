@@ -2,15 +2,8 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { eventually } from '../eventually.ts'
-import {
-  isAlive,
-  millhand,
-  PATIENCE_MS,
-  type Running,
-  startMillhand,
-  stopAtOnce,
-  TINY_TASKS,
-} from './millhand.ts'
+import { isAlive } from '../processes.ts'
+import { millhand, PATIENCE_MS, type Running, startMillhand, stopAtOnce, TINY_TASKS } from './millhand.ts'
 
 const manifest = (task = TINY_TASKS) => `
 apiVersion: millhand.dev/v1alpha1

@@ -13,8 +13,9 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { childrenOf, sendSignal } from '../processes.ts'
 import { SERVICES } from './components.ts'
-import { childrenOf, isAlive, kill, killPid, markOf, type ProcessMark, until } from './processes.ts'
+import { isAlive, kill, markOf, type ProcessMark, until } from './processes.ts'
 import { run } from './run.ts'
 
 export interface Box {
@@ -233,7 +234,7 @@ function networkOf(pid: number): string | undefined {
 async function killAll(list: () => number[]): Promise<void> {
   const areGone = () => {
     const pids = list()
-    for (const pid of pids) killPid(pid)
+    for (const pid of pids) sendSignal(pid, 'SIGKILL')
     return pids.length === 0
   }
   if (!(await until(areGone, { withinMs: 10_000, everyMs: 5 })))

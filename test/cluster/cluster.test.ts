@@ -14,6 +14,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { eventually } from '../eventually.ts'
+import { allPids, procText } from '../processes.ts'
 import { type Cluster, startCluster } from './cluster.ts'
 import { buildImage } from './image.ts'
 import { isAlive, markOf, type ProcessMark } from './processes.ts'
@@ -356,15 +357,9 @@ function processesOf(folder: string): number[] {
     ...Object.values(box ?? {}),
     ...Object.values(processes ?? {}),
   ] as ProcessMark[]
-  const naming = readdirSync('/proc').filter((pid) => {
-    try {
-      return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(folder)
-    } catch {
-      return false
-    }
-  })
+  const naming = allPids().filter((pid) => procText(pid, 'cmdline').includes(folder))
   const noted = marks.filter(isAlive).map(({ pid }) => pid)
-  return [...new Set([...noted, ...naming.map(Number)])].filter((pid) => pid !== process.pid)
+  return [...new Set([...noted, ...naming])].filter((pid) => pid !== process.pid)
 }
 
 /** What a cluster of this machine could leave behind, besides its folder and processes. */

@@ -1,6 +1,7 @@
 // Processes that outlive the program which started them, told apart by pid and start time so that a pid used again harms nobody.
 import { spawn } from 'node:child_process'
 import { closeSync, openSync, readFileSync } from 'node:fs'
+import { childrenOf, sendSignal } from '../processes.ts'
 
 export interface ProcessMark {
   pid: number
@@ -54,20 +55,9 @@ export async function end(mark: ProcessMark | undefined, { patienceMs = 5_000 } 
   throw new Error(`process ${mark.pid} does not end`)
 }
 
-export function childrenOf(pid: number): number[] {
-  try {
-    const listed = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim()
-    return listed ? listed.split(' ').map(Number) : []
-  } catch {
-    return []
-  }
-}
-
 export function kill(mark: ProcessMark | undefined): void {
   if (mark && isAlive(mark)) sendSignal(mark.pid, 'SIGKILL')
 }
-
-export const killPid = (pid: number): void => sendSignal(pid, 'SIGKILL')
 
 export async function until(
   look: () => unknown,
@@ -83,13 +73,5 @@ export async function until(
     if (await look()) return true
     if (performance.now() > giveUpAtMs) return false
     await new Promise((resolve) => setTimeout(resolve, everyMs))
-  }
-}
-
-function sendSignal(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
   }
 }

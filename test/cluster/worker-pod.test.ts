@@ -1,9 +1,9 @@
 // The worker's image in a pod as the operator makes it, under restricted pod security: it forks, works, tells the truth about its
 // health, ends politely, and leaves its name when it is killed.
 import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { eventually } from '../eventually.ts'
+import { allPids, procText } from '../processes.ts'
 import { projectImages } from './images.ts'
 import { type SharedCluster, sharedCluster } from './shared.ts'
 import { onCluster } from './suites.ts'
@@ -282,18 +282,11 @@ async function said(child: ReturnType<SharedCluster['inside']>): Promise<unknown
 
 /** The pid on this machine of the first process of a pod's container. */
 function workerOf({ metadata }: Pod): number {
-  const isIt = (pid: string) => {
-    try {
-      const group = readFileSync(`/proc/${pid}/cgroup`, 'utf8')
-      const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8')
-      return group.includes(metadata.uid) && command.includes('bin/millhand-worker.js')
-    } catch {
-      return false // it ended meanwhile
-    }
-  }
-  const [pid, ...others] = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && isIt(name))
+  const [pid, ...others] = allPids()
+    .filter((each) => procText(each, 'cgroup').includes(metadata.uid))
+    .filter((each) => procText(each, 'cmdline').includes('bin/millhand-worker.js'))
   if (!pid || others.length > 0) throw new Error('there is not one such process')
-  return Number(pid)
+  return pid
 }
 
 const RESTRICTED_POD = { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } }

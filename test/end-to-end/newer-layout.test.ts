@@ -11,8 +11,9 @@ import { planTaskQueue } from '../../operator/src/task-queue/plan.ts'
 import { millhand, PATIENCE_MS, TINY_TASKS } from '../cli/millhand.ts'
 import { eventually } from '../eventually.ts'
 import { Scene } from '../faults/scene.ts'
+import { isAlive } from '../processes.ts'
 import { redisUrl } from '../redis.ts'
-import { isAlive, WorkerProcess } from '../worker-process.ts'
+import { WorkerProcess } from '../worker-process.ts'
 
 const REFUSAL = new RegExp(
   `was written by a newer Millhand \\(its layout is ${LAYOUT + 1}, this program knows ${LAYOUT}\\): upgrade this program`,

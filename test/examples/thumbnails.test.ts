@@ -6,8 +6,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import sharp from 'sharp'
-import { isAlive, MILLHAND, PATIENCE_MS, startMillhand, stopAtOnce } from '../cli/millhand.ts'
+import { MILLHAND, PATIENCE_MS, startMillhand, stopAtOnce } from '../cli/millhand.ts'
 import { eventually } from '../eventually.ts'
+import { allPids, isAlive, procText } from '../processes.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const EXAMPLE = join(ROOT, 'examples', 'thumbnails')
@@ -82,22 +83,8 @@ function isOpen(port: number): Promise<boolean> {
 }
 
 /** Workers and their children have the output folder in their environment. Where there is no /proc, none is found. */
-function processesOf(text: string): string[] {
-  try {
-    return readdirSync('/proc').filter(
-      (pid) => /^\d+$/.test(pid) && Number(pid) !== process.pid && environmentOf(pid).includes(text),
-    )
-  } catch {
-    return []
-  }
-}
-
-function environmentOf(pid: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/environ`, 'utf8')
-  } catch {
-    return ''
-  }
+function processesOf(text: string): number[] {
+  return allPids().filter((pid) => pid !== process.pid && procText(pid, 'environ').includes(text))
 }
 
 test(

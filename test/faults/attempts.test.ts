@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import { eventually } from '../eventually.ts'
-import { descendants, isAlive } from '../worker-process.ts'
+import { descendants, isAlive, sendSignal } from '../processes.ts'
 import { ISOLATIONS, type Scene, scene as sceneOf } from './scene.ts'
 
 const TINY = fileURLToPath(new URL('../tasks/tiny.ts', import.meta.url))
@@ -29,9 +29,8 @@ describe.each(ISOLATIONS)('with %s an attempt', (isolation) => {
         const victims = scene
           .childrenOf(worker)
           .filter((pid) => scene.history.of('started').some((event) => event.pid === pid))
-        const victim = victims.find((pid) => isAlive(pid))
+        const victim = victims.find((pid) => sendSignal(pid, 'SIGKILL'))
         if (!victim) continue
-        process.kill(victim, 'SIGKILL')
         scene.fault(`child ${victim} killed`)
         kills += 1
       }
@@ -142,7 +141,7 @@ describe.each(ISOLATIONS)('with %s an attempt', (isolation) => {
       })
       writeFileSync(flag, '')
       // What has loaded the modules already (a spare, the zygote) must go, so that they are loaded again.
-      for (const pid of scene.childrenOf(worker)) process.kill(pid, 'SIGKILL')
+      for (const pid of scene.childrenOf(worker)) sendSignal(pid, 'SIGKILL')
       const handles = await scene.enqueue(30, 'naps')
       await eventually(
         () =>

@@ -3,10 +3,11 @@
 import fc from 'fast-check'
 import type { RedisAccess } from 'millhand/queue'
 import { eventually } from '../eventually.ts'
+import { isAlive, sendSignal } from '../processes.ts'
 import { RedisCluster, Sentinels, TlsServer } from '../redis-forms.ts'
 import { RedisServer, type RedisServerOptions } from '../redis-server.ts'
 import { redis62, valkey } from '../redis-versions.ts'
-import { isAlive, type WorkerProcess } from '../worker-process.ts'
+import type { WorkerProcess } from '../worker-process.ts'
 import { Scene } from './scene.ts'
 
 const JOBS = Number(process.env.MILLHAND_CHAOS_JOBS ?? 1_000)
@@ -133,7 +134,7 @@ describe.each(forms)(`chaos (seed ${seed}) on %s`, (_form, jobs, start) => {
         if (fault === 'kill a child') {
           const children = scene.childrenOf(worker).filter(isAlive)
           const victim = children[pick % Math.max(1, children.length)]
-          if (victim) process.kill(victim, 'SIGKILL')
+          if (victim) sendSignal(victim, 'SIGKILL')
         } else if (fault === 'hurt Redis') {
           await server.hurt(waitMs)
         } else if (fault === 'freeze a worker') {

@@ -6,8 +6,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { connect } from 'millhand/client'
 import { eventually } from '../eventually.ts'
+import { childrenOf, isAlive } from '../processes.ts'
 import { redisUrl } from '../redis.ts'
-import { childrenOf, isAlive, theZygoteOf, zygoteOf } from '../worker-runtime/child/tiny-children.ts'
+import { theZygoteOf, zygoteOf } from '../worker-runtime/child/tiny-children.ts'
 import { scene } from './scene.ts'
 
 const FORKED = fileURLToPath(new URL('../tasks/forked.ts', import.meta.url))

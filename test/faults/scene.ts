@@ -15,14 +15,9 @@ import {
 } from 'millhand/queue'
 import { eventually } from '../eventually.ts'
 import { type Expectations, History, judge } from '../history.ts'
+import { descendants, isAlive } from '../processes.ts'
 import { redisUrl } from '../redis.ts'
-import {
-  descendants,
-  isAlive,
-  startWorker,
-  type WorkerOptions,
-  type WorkerProcess,
-} from '../worker-process.ts'
+import { startWorker, type WorkerOptions, type WorkerProcess } from '../worker-process.ts'
 
 export const RECORDED = fileURLToPath(new URL('../tasks/recorded.ts', import.meta.url))
 

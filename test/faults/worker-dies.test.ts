@@ -1,7 +1,7 @@
 // F2, F3, F7, F8, F29: the worker process itself dies, stands still, or is killed again and again by the same job.
 import { prefixOf } from 'millhand/queue'
 import { eventually } from '../eventually.ts'
-import { isAlive } from '../worker-process.ts'
+import { isAlive, sendSignal } from '../processes.ts'
 import { ISOLATIONS, type Scene, scene as sceneOf } from './scene.ts'
 
 describe.each(ISOLATIONS)('with %s a worker that dies', (isolation) => {
@@ -52,7 +52,7 @@ describe.each(ISOLATIONS)('with %s a worker that dies', (isolation) => {
       const isTold = async () => Boolean(await scene.redis.call('HGET', entry, 'used'))
       await eventually(isTold, { what: 'a heartbeat tells what the job uses' })
       const all = [...scene.childrenOf(victim), victim.pid]
-      for (const pid of all) process.kill(pid, 'SIGKILL')
+      for (const pid of all) sendSignal(pid, 'SIGKILL')
       scene.fault('all processes killed')
       await scene.worker()
       await scene.idle()

@@ -6,9 +6,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { readConfig } from '../../worker-runtime/src/config.ts'
 import { eventually } from '../eventually.ts'
+import { descendants } from '../processes.ts'
 import { redisUrl } from '../redis.ts'
 import { RedisServer } from '../redis-server.ts'
-import { descendants, startWorker } from '../worker-process.ts'
+import { startWorker } from '../worker-process.ts'
 
 const MAIN = fileURLToPath(new URL('../../worker-runtime/src/main.ts', import.meta.url))
 const BIN = fileURLToPath(new URL('../../worker-runtime/bin/millhand-worker.js', import.meta.url))

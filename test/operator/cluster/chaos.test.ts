@@ -9,10 +9,11 @@ import { startCluster } from '../../cluster/cluster.ts'
 import { equipped, type SharedCluster } from '../../cluster/shared.ts'
 import { onTestbed } from '../../cluster/suites.ts'
 import { eventually } from '../../eventually.ts'
+import { sendSignal } from '../../processes.ts'
 import { POD_UID_VARIABLE, type RecordedQueue, recordedQueue, recordedTasks } from './history.ts'
 import { keepRedisData, reachRedis, redisProcess } from './redis.ts'
 import { type KubeJson, type OperatorProcess, openScene, type Scene, taskQueue } from './scene.ts'
-import { containerOf, podsOfPools, podsWithWorkers, sendSignal } from './workers.ts'
+import { containerOf, podsOfPools, podsWithWorkers } from './workers.ts'
 
 const SECONDS = Number(process.env.MILLHAND_CHAOS_SECONDS ?? 75)
 const seed = Number(process.env.MILLHAND_CHAOS_SEED ?? Date.now() % 2 ** 31)

@@ -5,8 +5,9 @@ import { createInterface } from 'node:readline'
 import { newJob } from 'millhand/queue'
 import { onCluster } from '../../cluster/suites.ts'
 import { eventually } from '../../eventually.ts'
+import { sendSignal } from '../../processes.ts'
 import { type KubeJson, openScene, type Scene, taskQueue } from './scene.ts'
-import { containerOf, sendSignal } from './workers.ts'
+import { containerOf } from './workers.ts'
 
 const MINUTE = { withinMs: 60_000, everyMs: 50 }
 // A job of this long still runs when its worker ends, also where kubectl and the kubelet take seconds; ms.

@@ -1,8 +1,8 @@
 // The pods of a scene and what runs in them, as this machine sees it: pods by a watch, processes in /proc, because the testbed's containers
 // are processes of this machine. For suites that count how pods end, and that hurt them.
 import { type ChildProcess, spawn } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
+import { allPids, procText } from '../../processes.ts'
 import type { KubeJson, Scene } from './scene.ts'
 
 /** A pod of a pool, from the first sight of it. */
@@ -111,33 +111,15 @@ export function containerOf(podUid: string, program = WORKER): Container | undef
 export function podsWithWorkers(poolUids: readonly string[]): string[] {
   return processes()
     .filter(({ command }) => command.includes(WORKER))
-    .map(({ pid }) => textOf(pid, 'environ'))
+    .map(({ pid }) => procText(pid, 'environ'))
     .filter((environ) => poolUids.some((uid) => environ.includes(`MILLHAND_POOL_UID=${uid}\0`)))
     .map((environ) => /MILLHAND_POD_UID=([^\0]*)/.exec(environ)?.[1] ?? '')
 }
 
-export function sendSignal(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal)
-  } catch {
-    // It has ended.
-  }
-}
-
 function processes(): { pid: number; group: string; command: string }[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map((name) => ({
-      pid: Number(name),
-      group: textOf(Number(name), 'cgroup'),
-      command: textOf(Number(name), 'cmdline'),
-    }))
-}
-
-function textOf(pid: number, file: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/${file}`, 'utf8')
-  } catch {
-    return ''
-  }
+  return allPids().map((pid) => ({
+    pid,
+    group: procText(pid, 'cgroup'),
+    command: procText(pid, 'cmdline'),
+  }))
 }

@@ -16,8 +16,9 @@ import { type Guard, startGuard } from '../../../operator/src/local/guard.ts'
 import { type Outside, theOutside } from '../../../operator/src/local/outside.ts'
 import { findRedisServer, NoRedisServer } from '../../../operator/src/local/redis-server.ts'
 import { eventually } from '../../eventually.ts'
+import { isAlive } from '../../processes.ts'
 import { folderWith, writeFiles } from './folder.ts'
-import { isAlive, isListening } from './processes.ts'
+import { isListening } from './listening.ts'
 
 let guard: Guard
 const started: { stop: () => Promise<void> }[] = []

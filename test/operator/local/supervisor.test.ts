@@ -7,8 +7,9 @@ import { fileURLToPath } from 'node:url'
 import { jest } from '@jest/globals'
 import { findRunning } from '../../../operator/src/local/index.ts'
 import { eventually } from '../../eventually.ts'
+import { isAlive } from '../../processes.ts'
 import { writeFiles } from './folder.ts'
-import { isAlive, isListening } from './processes.ts'
+import { isListening } from './listening.ts'
 import { poolManifest, startUp, startUpIn, TASKS, type Up, upFolder } from './up.ts'
 
 // Real processes on a busy machine.

@@ -8,17 +8,8 @@ import { fileURLToPath } from 'node:url'
 import { jest } from '@jest/globals'
 import { loadNative, pathOfNative, whyNoFork } from '../../../worker-runtime/src/child/native.ts'
 import { eventually } from '../../eventually.ts'
-import {
-  allGone,
-  childrenOf,
-  isAlive,
-  pidFile,
-  resultOf,
-  startTiny,
-  type Tiny,
-  theZygoteOf,
-  zygoteOf,
-} from './tiny-children.ts'
+import { childrenOf, isAlive } from '../../processes.ts'
+import { allGone, pidFile, resultOf, startTiny, type Tiny, theZygoteOf, zygoteOf } from './tiny-children.ts'
 
 jest.setTimeout(120_000) // real processes, on a machine that may be busy
 

@@ -1,9 +1,10 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { jest } from '@jest/globals'
 import type { Outcome } from '../../../worker-runtime/src/child/outcome.ts'
 import { eventually } from '../../eventually.ts'
-import { allGone, childrenOf, isAlive, pidFile, resultOf, startTiny, type Tiny } from './tiny-children.ts'
+import { childrenOf, isAlive, procText } from '../../processes.ts'
+import { allGone, pidFile, resultOf, startTiny, type Tiny } from './tiny-children.ts'
 
 jest.setTimeout(60_000) // real processes, on a machine that may be busy
 
@@ -395,7 +396,7 @@ describe.each(['Spawn', 'Fork'] as const)('starting and stopping with %s', (mode
 })
 
 function isSpare(pid: number): boolean {
-  return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('entry.ts')
+  return procText(pid, 'cmdline').includes('entry.ts')
 }
 
 function handles(): number {

@@ -1,17 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { jest } from '@jest/globals'
 import { eventually } from '../../eventually.ts'
-import { allGone, childrenOf, isAlive, pidFile } from './tiny-children.ts'
+import { childrenOf, descendants, isAlive, procText } from '../../processes.ts'
+import { allGone, pidFile } from './tiny-children.ts'
 
 jest.setTimeout(60_000) // real processes, on a machine that may be busy
 
 const WORKER = fileURLToPath(new URL('./worker-to-be-killed.ts', import.meta.url))
-const descendantsOf = (pid: number): number[] =>
-  childrenOf(pid).flatMap((child) => [child, ...descendantsOf(child)])
-const guardOf = (worker: number) => childrenOf(worker).find((pid) => commandOf(pid).startsWith('sh\0'))
-const commandOf = (pid: number) => readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+const guardOf = (worker: number) =>
+  childrenOf(worker).find((pid) => procText(pid, 'cmdline').startsWith('sh\0'))
 
 describe('when the worker is killed', () => {
   let file: ReturnType<typeof pidFile>
@@ -38,7 +36,7 @@ describe('when the worker is killed', () => {
   test('busy-looping children, their grandchildren and the spares go with it', async () => {
     const pid = start(['busy-loops', {}], ['forks-twice', { after: 'busy-loop' }], ['sleeps-forever', {}])
     const started = await file.pids(5)
-    const all = descendantsOf(pid)
+    const all = descendants(pid)
     expect(all).toEqual(expect.arrayContaining(started))
     process.kill(pid, 'SIGKILL')
     const killedAt = performance.now()
@@ -55,7 +53,7 @@ describe('when the worker is killed', () => {
       const found = guardOf(pid)
       return found === first ? undefined : found
     })
-    const all = descendantsOf(pid)
+    const all = descendants(pid)
     process.kill(pid, 'SIGKILL')
     await allGone([...started, ...all, second])
   })

@@ -2,7 +2,8 @@ import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { jest } from '@jest/globals'
 import { eventually } from '../../eventually.ts'
-import { allGone, childrenOf, pidFile, resultOf, startTiny, type Tiny, zygoteOf } from './tiny-children.ts'
+import { childrenOf } from '../../processes.ts'
+import { allGone, pidFile, resultOf, startTiny, type Tiny, zygoteOf } from './tiny-children.ts'
 
 const taskFile = (name: string) => fileURLToPath(new URL(`../../tasks/${name}.ts`, import.meta.url))
 

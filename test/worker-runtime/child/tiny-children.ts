@@ -13,6 +13,7 @@ import type {
 } from '../../../worker-runtime/src/child/outcome.ts'
 import { silent } from '../../../worker-runtime/src/log.ts'
 import { eventually } from '../../eventually.ts'
+import { childrenOf, isAlive, procText } from '../../processes.ts'
 
 export const TINY = fileURLToPath(new URL('../../tasks/tiny.ts', import.meta.url))
 
@@ -78,33 +79,13 @@ export function pidFile(): { path: string; pids(count?: number): Promise<number[
   }
 }
 
-/** A zombie does not live: it only waits to be looked at. */
-export function isAlive(pid: number): boolean {
-  try {
-    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
-  } catch {
-    return false
-  }
-}
-
 export async function allGone(pids: number[]): Promise<void> {
   await eventually(() => !pids.some(isAlive), { what: `the end of processes ${pids}` })
 }
 
-/** The direct children of a process, zombies too. */
-export function childrenOf(pid: number): number[] {
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
-    .trim()
-    .split(' ')
-    .filter(Boolean)
-    .map(Number)
-}
-
 /** The zygote that a worker has now. */
 export function zygoteOf(worker: number): number | undefined {
-  return childrenOf(worker).find((pid) =>
-    readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('zygote-entry'),
-  )
+  return childrenOf(worker).find((pid) => procText(pid, 'cmdline').includes('zygote-entry'))
 }
 
 /** Where there is none, a test must not go on and signal whoever has the number that it fell back to. */

@@ -1,14 +1,5 @@
-// What is really running, from the outside: for tests that say that nothing is left.
+// Whether anybody listens on a port: for tests that say that nothing is left.
 import { connect } from 'node:net'
-
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
-}
 
 export function isListening(port: number): Promise<boolean> {
   return new Promise((resolve) => {
