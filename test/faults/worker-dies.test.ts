@@ -10,9 +10,11 @@ describe.each(ISOLATIONS)('with %s a worker that dies', (isolation) => {
     'leaves no child behind, and its jobs run elsewhere within 10 s, counted as a crash and not as an attempt (F2)',
     scene(async (scene) => {
       const victim = await scene.worker({ slots: 3 })
+      // They outlast the start of the second worker, on a busy machine too.
+      const ms = 10_000
       const handles = [
-        ...(await scene.enqueue(2, 'naps', { ms: 3_000 })),
-        ...(await scene.enqueue(1, 'spins', { ms: 3_000 })),
+        ...(await scene.enqueue(2, 'naps', { ms })),
+        ...(await scene.enqueue(1, 'spins', { ms })),
       ]
       for (const { id } of handles) await scene.started(id)
       await scene.worker({ slots: 3 })
@@ -38,7 +40,7 @@ describe.each(ISOLATIONS)('with %s a worker that dies', (isolation) => {
       }
       await scene.judge({ faults: 1 })
     }),
-    60_000,
+    90_000,
   )
 
   test(
@@ -109,7 +111,7 @@ describe('a worker that is killed', () => {
           env: { MILLHAND_POD_NAME: 'mail-0', MILLHAND_POD_UID: uid, MILLHAND_NODE_NAME: 'node-1' },
         })
       const victim = await inPod('uid-1')
-      const handles = await scene.enqueue(2, 'naps', { ms: 2_000 })
+      const handles = await scene.enqueue(2, 'naps', { ms: 5_000 })
       for (const { id } of handles) await scene.started(id)
       victim.kill('SIGKILL')
       scene.fault('worker killed')
