@@ -49,6 +49,20 @@ describe('with a Valkey that keeps an append-only file', () => {
     patient.close()
   }, 60_000)
 
+  test('who was not sent yet when the disk did not confirm is sent after it', async () => {
+    await ask(server, 'CONFIG', 'SET', 'appendfsync', 'no')
+    const patient = clientOf(server, 300_000)
+    const queue = patient.queue('kept')
+    const fsync = { durability: 'fsync' } as const
+    const call = Array.from({ length: 1_000 }, (_, at) => ({ task: 'task', input: at }))
+    const first = queue.enqueueMany(call, fsync).catch((error) => error)
+    const next = queue.enqueue('task', 1, { ...fsync, id: 'next' })
+    expect(await first).toMatchObject({ code: 'NOT_CONFIRMED', maybeDone: true })
+    await ask(server, 'CONFIG', 'SET', 'appendfsync', 'everysec')
+    expect((await next).enqueued).toBe('created')
+    patient.close()
+  }, 60_000)
+
   test('without the file fsync is refused before anything is written', async () => {
     await ask(server, 'CONFIG', 'SET', 'appendonly', 'no')
     await expect(

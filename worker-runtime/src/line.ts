@@ -71,24 +71,48 @@ export class Line {
    */
   async #untilDone(waiting: readonly Waiting[], answers: Enqueued[] = []): Promise<void> {
     for (let left = waiting; left.length > 0; ) {
-      const error = await this.#sendTheRest(left, answers).catch((failure: unknown) => failure)
+      const failure = await this.#sendTheRest(left, answers)
       left = resolveAnswered(left, answers)
       const [first] = left
-      if (!first) return
+      if (!first || !failure) return
+      const { error, asked } = failure
       if (answers.length > 0) first.maybeDone = true
       if (!(error instanceof RedisUnavailable)) return this.#refuse(left, answers, error)
-      const mayHelp = MAY_PASS.includes(error.code) && !this.#isClosed()
-      left = this.#keep(left, ({ giveUpAtMs }) => mayHelp && performance.now() + 50 < giveUpAtMs, error)
+      const tried = ofTheFirst(left, answers.length + asked)
+      for (const each of tried) each.maybeDone ||= error.maybeDone
+      left = this.#leftAfter(error, tried, left.slice(tried.length))
       if (left[0] !== first) answers.length = 0
       if (left.length > 0) await new Promise((resolve) => setTimeout(resolve, 25 + Math.random() * 50))
     }
   }
 
-  async #sendTheRest(waiting: readonly Waiting[], answers: Enqueued[]): Promise<void> {
+  /** `asked`: for how many jobs, behind those that were answered, the call that failed was. */
+  async #sendTheRest(
+    waiting: readonly Waiting[],
+    answers: Enqueued[],
+  ): Promise<{ error: unknown; asked: number } | undefined> {
     const { redis } = this.#queue
-    if (!redis.isReady) await redis.ready().catch((error) => Promise.reject(neverSent(error)))
-    for (const part of callsOf(waiting.flatMap(({ jobs }) => jobs).slice(answers.length)))
-      answers.push(...(await this.#queue.enqueueAtOnce(part, this.#durability)))
+    let asked = 0
+    try {
+      if (!redis.isReady) await redis.ready().catch((error) => Promise.reject(neverSent(error)))
+      for (const part of callsOf(waiting.flatMap(({ jobs }) => jobs).slice(answers.length))) {
+        asked = part.length
+        answers.push(...(await this.#queue.enqueueAtOnce(part, this.#durability)))
+      }
+    } catch (error) {
+      return { error, asked }
+    }
+  }
+
+  /** What nobody confirmed is done and not asked again; who was behind it was not asked for yet. */
+  #leftAfter(error: RedisUnavailable, tried: readonly Waiting[], untried: readonly Waiting[]): Waiting[] {
+    if (error.code === 'NOT_CONFIRMED') {
+      this.#keep(tried, () => false, error)
+      return this.#inTime(untried)
+    }
+    const mayHelp = error.code !== 'REDIS_REFUSED' && !this.#isClosed()
+    const isKept = ({ giveUpAtMs }: Waiting) => mayHelp && performance.now() + 50 < giveUpAtMs
+    return this.#keep([...tried, ...untried], isKept, error)
   }
 
   /**
@@ -109,7 +133,6 @@ export class Line {
   /** The others are told the error. */
   #keep(waiting: readonly Waiting[], isKept: (each: Waiting) => boolean, error: RedisUnavailable): Waiting[] {
     return waiting.filter((each) => {
-      each.maybeDone ||= error.maybeDone
       if (isKept(each)) return true
       each.reject(unavailable(error, each, this.#queue.name))
       return false
@@ -131,8 +154,16 @@ function resolveAnswered(waiting: readonly Waiting[], answers: Enqueued[]): read
   return waiting.slice(done)
 }
 
-/** With the others waiting changes nothing, or the job is there. */
-const MAY_PASS: readonly RedisUnavailable['code'][] = ['REDIS_UNAVAILABLE', 'NOT_SERVING']
+/** Those that have any of so many jobs, the first ones. */
+function ofTheFirst(waiting: readonly Waiting[], jobs: number): readonly Waiting[] {
+  let at = 0
+  const end = waiting.findIndex((each) => {
+    const isBehind = at >= jobs
+    at += each.jobs.length
+    return isBehind
+  })
+  return end < 0 ? waiting : waiting.slice(0, end)
+}
 
 const nextTick = () => new Promise<void>((resolve) => setImmediate(resolve))
 
