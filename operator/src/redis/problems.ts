@@ -45,7 +45,8 @@ const ELSEWHERE = /^(MOVED|ASK) \d/
 const OF_SCRIPTS =
   /script: [0-9a-f]{40}, on @user_script|^ERR Error (running|compiling) script|unknown command/i
 
-export const isRefusal = (error: Error | undefined): boolean => NOT_ALLOWED.test(error?.message ?? '')
+export const isRefusal = (error: Error | undefined): boolean =>
+  error instanceof RedisUnavailable ? error.code === 'REDIS_REFUSED' : NOT_ALLOWED.test(error?.message ?? '')
 
 /** Undefined for what is no problem of Redis, but a fault of ours. */
 export function problemOf(error: unknown, { secretName }: Place): RedisProblem | undefined {

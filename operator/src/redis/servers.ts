@@ -112,6 +112,7 @@ class Server {
   /** Waiting for a server that is known to be away would only keep others waiting. */
   #away: RedisUnavailable | undefined
   #knownAwayFromMs = 0
+  #wasElsewhere = false
 
   constructor(key: string, access: RedisAccess, options: ServersOptions) {
     this.key = key
@@ -164,14 +165,17 @@ class Server {
 
   #turned(state: 'ready' | 'away', error?: Error): void {
     const isRefused = isRefusal(error)
-    const isAnswer = error?.name === 'ReplyError' && !isRefused
-    this.#knownAwayFromMs = this.#options.nowMs() + (isAnswer ? BACK_WITHIN_MS : 0)
+    const isElsewhere = error?.name === 'ReplyError' && !isRefused
+    this.#knownAwayFromMs = this.#options.nowMs() + (isElsewhere ? BACK_WITHIN_MS : 0)
     const code = isRefused ? 'REDIS_REFUSED' : 'REDIS_UNAVAILABLE'
     const away = new RedisUnavailable('the server is away', { maybeDone: false, code, cause: error })
     this.#away = state === 'away' ? away : undefined
     if (state === 'ready') this.#suitability.forget()
     const queues = [...this.queues.keys()].slice(0, 10)
     this.#options.log.info(state === 'ready' ? 'connected to Redis' : 'lost Redis', { queues })
-    for (const seen of this.queues.values()) seen.stir()
+    // There again after such an answer, it gives the same one to what is written at once: the pools' own ticks are soon enough.
+    const isSame = isElsewhere || this.#wasElsewhere
+    this.#wasElsewhere = isElsewhere
+    if (!isSame) for (const seen of this.queues.values()) seen.stir()
   }
 }

@@ -397,7 +397,8 @@ interface Situation {
 function checkAgainAfterMs(observed: ObservedPool, situation: Situation): number {
   const { blocked, load, decision, victims, guards } = situation
   if (blocked || load === 'unknown') return PROBLEM_TICK_MS
-  const hasWork = load.busy > 0 || load.queues.some(({ ready, isStopped }) => ready > 0 && !isStopped)
+  // A job that was claimed between the look at the workers and the one at the depth is nobody's yet.
+  const hasWork = load.queues.some(({ ready, busy, isStopped }) => busy > 0 || (ready > 0 && !isStopped))
   const isChanging =
     victims.size > 0 || observed.deployment?.spec.replicas !== decision.replicas || isSomeoneNew(observed)
   const isStabilizing = decision.reason === 'ScaleDownStabilized' || decision.reason === 'ScaleUpStabilized'

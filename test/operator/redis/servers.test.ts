@@ -8,6 +8,7 @@ import { eventually } from '../../eventually.ts'
 import { freePort } from '../../free-port.ts'
 import { redisUrl } from '../../redis.ts'
 import { RedisServer } from '../../redis-server.ts'
+import { RespServer } from '../../resp-server.ts'
 import { openServers } from './open-servers.ts'
 
 const place = { namespace: 'shop', secretName: 'millhand-redis' }
@@ -214,6 +215,49 @@ test('a user that may run scripts, but not what they do, is refused by Redis: it
     const seen = await open('shop.weak')
     const error = await seen.toWrite.configure(defaultSettings).catch((thrown) => thrown)
     expect(problemOf(error, place)).toMatchObject({ reason: 'RedisRefused' })
+  } finally {
+    admin.close()
+    await server.remove()
+  }
+})
+
+test('the refusal of a Cluster is known as one, so that its Secret is read again', async () => {
+  const refusing = await RespServer.start((command) =>
+    command === 'HELLO' || command === 'AUTH'
+      ? '-WRONGPASS invalid username-password pair'
+      : '-NOAUTH Authentication required.',
+  )
+  try {
+    const { open } = serversFor({ now: `redis+cluster://:wrong@127.0.0.1:${refusing.port}` })
+    const seen = await open('shop.refused')
+    await eventually(() => seen.isKnownAway)
+    for (let times = 0; times < 2; times++) {
+      const error = await seen.look().catch((thrown) => thrown)
+      expect(problemOf(error, place)).toMatchObject({ reason: 'RedisRefused' })
+    }
+  } finally {
+    refusing.stop()
+  }
+})
+
+test('a server that answers "not here" to what is written stirs nobody, however often it is there again', async () => {
+  const server = await RedisServer.start()
+  const admin = connectRedis(server.url)
+  try {
+    const { open, stirs } = serversFor({ now: server.url })
+    const seen = await open('shop.replica')
+    await seen.look()
+    await new Promise((resolve) => setTimeout(resolve, 500)) // those of the first connection
+    const before = stirs.length
+    await admin.call('REPLICAOF', '127.0.0.1', await freePort())
+    for (let times = 0; times < 5; times++) {
+      await eventually(() => seen.isReachable)
+      const error = await seen.toWrite.configure(defaultSettings).catch((thrown) => thrown)
+      expect(problemOf(error, place)).toMatchObject({ reason: 'RedisNotServing' })
+    }
+    await eventually(() => seen.isReachable)
+    await new Promise((resolve) => setTimeout(resolve, 500)) // what stirs is told of within 200 ms
+    expect(stirs.length).toBe(before)
   } finally {
     admin.close()
     await server.remove()

@@ -45,6 +45,15 @@ const range = (first: number, last: number, node: RespServer | undefined): Answe
 /** In slot 3300. */
 const KEY = '{b}'
 
+test('a Cluster that is away when it is first looked for is found as soon as it is there, though nobody asks for anything', async () => {
+  let isThere = false
+  const { nodes: started } = await startNodes(1, ([a]) => (isThere ? [range(0, 16_383, a)] : []))
+  const redis = connect(started, 500)
+  await expect(redis.call('GET', KEY)).rejects.toThrow('serves no slots yet')
+  isThere = true
+  await eventually(() => redis.isReady)
+})
+
 test('nodes that send a call to each other: it cannot be served now, and is when they agree', async () => {
   let areAgreed = false
   const { nodes: started } = await startNodes(2, ([a]) => [range(0, 16_383, a)])

@@ -51,7 +51,7 @@ export class ClusterConnection implements Connection {
     this.#address = address
     this.#options = options
     this.#connect = connect
-    this.#readMap().catch(() => {})
+    this.#readMap().catch(() => this.#readMapSoon())
   }
 
   get isReady(): boolean {
@@ -183,8 +183,7 @@ export class ClusterConnection implements Connection {
       try {
         await this.#readMap()
       } catch (error) {
-        const isRefused = error instanceof RedisUnavailable && error.code === 'REDIS_REFUSED'
-        if (isRefused || performance.now() + MAP_AGAIN_MS > untilMs) throw error
+        if (isRefused(error) || performance.now() + MAP_AGAIN_MS > untilMs) throw error
         await new Promise((resolve) => setTimeout(resolve, MAP_AGAIN_MS))
       }
     }
@@ -224,9 +223,10 @@ export class ClusterConnection implements Connection {
     try {
       this.#owners = await Promise.any(asked.map((text) => this.#mapOf(hostPortOf(text))))
     } catch (error) {
-      const first = (error as AggregateError).errors[0]
-      this.#turned('away', first)
-      throw first
+      const { errors } = error as AggregateError
+      const told = errors.find(isRefused) ?? errors[0]
+      this.#turned('away', told)
+      throw told
     }
     if (this.#isClosed) return
     this.#turned('ready')
@@ -283,6 +283,8 @@ export class ClusterConnection implements Connection {
     return new RedisUnavailable(`${why}: ${addressText(this.#address)}`, { maybeDone: false, ...more })
   }
 }
+
+const isRefused = (error: unknown) => error instanceof RedisUnavailable && error.code === 'REDIS_REFUSED'
 
 function hostPortOf(text: string): HostPort {
   const colon = text.lastIndexOf(':')
