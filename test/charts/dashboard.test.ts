@@ -129,17 +129,22 @@ onTestbed('a Prometheus that scrapes operators and workers', () => {
     const defined = parse(readChart('files/alerts.yaml')).groups.flatMap(
       (group: { rules: unknown[] }) => group.rules,
     )
-    const rules = await eventually(async () => {
+    const told = async (): Promise<Rule[]> => {
       const { text } = await ask(scene.cluster, `${url}/api/v1/rules`)
-      const found: Rule[] = JSON.parse(text).data.groups.flatMap((group: { rules: Rule[] }) => group.rules)
+      return JSON.parse(text).data.groups.flatMap((group: { rules: Rule[] }) => group.rules)
+    }
+    const rules = await eventually(async () => {
+      const found = await told()
       return found.length > 0 && found.every(({ health }) => health !== 'unknown') ? found : undefined
     }, MINUTE)
     expect(rules.length).toBe(defined.length)
     expect(rules.filter(({ health }) => health !== 'ok')).toEqual([])
     expect(rules.filter(({ state }) => state === 'firing')).toEqual([])
     const ofTrouble = ['MillhandRedisUnreachable', 'MillhandOperatorWithoutLeader', 'MillhandQueueOld']
-    const pending = rules.filter(({ name, state }) => ofTrouble.includes(name) && state !== 'inactive')
-    expect(pending).toEqual([])
+    const pending = async () =>
+      (await told()).filter(({ name, state }) => ofTrouble.includes(name) && state !== 'inactive')
+    // One scrape that comes late makes an alert pending, until the next.
+    await eventually(async () => (await pending()).length === 0, MINUTE)
   }, 90_000)
 
   /** Jobs that succeed and one that does not, in bursts: of a counter that was not there before, the first step is no increase. */

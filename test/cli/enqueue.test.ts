@@ -91,7 +91,13 @@ test('whoever waits for a job that fails for good gets its true reason', async (
 })
 
 test('whoever waits too shortly is told where the job is, and why it failed until then', async () => {
-  const { code, stderr } = await enqueue('work', 'throws', '{"message":"no luck"}', '--wait=2s')
+  const { code, stderr } = await enqueue(
+    'work',
+    'throws',
+    '{"message":"no luck"}',
+    '--max-attempts=50',
+    '--wait=2s',
+  )
   expect(code).toBe(1)
   expect(stderr).toMatch(
     /^millhand: job \S+ has not ended within 2s; it is \w+; its last attempt failed: TypeError: no luck\n$/,

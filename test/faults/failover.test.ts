@@ -87,7 +87,8 @@ describe.each(forms)('%s a primary that is killed', (_form, start) => {
         env: { MILLHAND_REDIS_URL: redis.access.url },
       })
       expect(doctor.stdout).toContain('lost at least 37 enqueues')
-      await scene.judge({ faults: 1, vanished: new Set(lost.map(({ id }) => id)) })
+      // A job of two attempts may have run both of them in the time that is lost.
+      await scene.judge({ faults: 3, vanished: new Set(lost.map(({ id }) => id)) })
     } finally {
       await scene.end()
       await redis.remove()

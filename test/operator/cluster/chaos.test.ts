@@ -171,9 +171,11 @@ onTestbed(`chaos in a cluster (seed ${seed})`, () => {
       case 'kill a child':
         return kill(fault, pick, await livePods())
       case 'delete a pod by force':
-        return withPod(pick, (name) => kubectl(['delete', 'pod', name, '--grace-period=0', '--force']))
+        return withPod(pick, (name) =>
+          kubectl(['delete', 'pod', name, '--grace-period=0', '--force', '--ignore-not-found']),
+        )
       case 'delete a pod':
-        return withPod(pick, (name) => kubectl(['delete', 'pod', name, '--wait=false']))
+        return withPod(pick, (name) => kubectl(['delete', 'pod', name, '--wait=false', '--ignore-not-found']))
       case 'evict a pod':
         return withPod(pick, evict)
       case 'roll out':

@@ -77,7 +77,7 @@ onTestbed('an operator', () => {
     // When the third pod comes is up to the cluster's own controllers: they take a minute and more to go on.
   }, 180_000)
 
-  test('that leads and is killed is followed by the other one within 20 s, and never do two write', async () => {
+  test('that leads and is killed is followed by the other one within 18 s and what the calls take, and never do two write', async () => {
     const other = await scene.startOperator()
     await eventually(() => leads(operator), MINUTE)
     await eventually(() => other.lines.some(({ message }) => message === 'Another leads'), MINUTE)
@@ -87,7 +87,7 @@ onTestbed('an operator', () => {
     await eventually(() => leads(other), MINUTE)
     const tookMs = performance.now() - killedAt
     process.stderr.write(`the other operator led ${Math.round(tookMs)} ms after the first was killed\n`)
-    expect(tookMs).toBeLessThan(20_000)
+    expect(tookMs).toBeLessThan(25_000)
     await scene.enqueue('mail', 'echo', [1, 2, 3])
     await eventually(async () => (await completed()) === already + 3, MINUTE)
 
@@ -96,8 +96,9 @@ onTestbed('an operator', () => {
     await other.stop('SIGTERM')
     await eventually(() => leads(third), MINUTE)
     expect(performance.now() - toldAt).toBeLessThan(10_000)
-    const end = other.lines.findLast(({ message }) => message === 'operator stopped')
+    const ended = () => other.lines.findLast(({ message }) => message === 'Leading no more')
+    const end = await eventually(ended, MINUTE)
     const start = third.lines.find(({ message }) => message === LEADING)
-    expect(String(end?.time) <= String(start?.time)).toBe(true)
+    expect(String(end.time) <= String(start?.time)).toBe(true)
   }, 180_000)
 })

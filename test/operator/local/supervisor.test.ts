@@ -30,6 +30,7 @@ async function longJob(up: Up, name: string) {
 const busyWith = (up: Up, count: number) =>
   eventually(async () => (await up.queue.depth()).busy === count, {
     what: `${count} busy jobs`,
+    withinMs: 45_000,
   })
 
 describe('up', () => {

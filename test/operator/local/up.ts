@@ -113,7 +113,10 @@ export async function startUpIn(folder: string, options: Partial<LocalOptions> =
     events,
     seen,
     next: (kind, count = 1) =>
-      eventually(() => seen(kind)[count - 1], { what: `${count} times ${kind} among ${kindsOf(events)}` }),
+      eventually(() => seen(kind)[count - 1], {
+        what: `${count} times ${kind} among ${kindsOf(events)}`,
+        withinMs: 45_000,
+      }),
   }
   running.push(up)
   return up
