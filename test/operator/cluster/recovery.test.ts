@@ -268,7 +268,8 @@ onCluster('when a worker dies', () => {
       phase: 'Failed',
       reason: 'Evicted',
     })
-    const message = expect.stringMatching(/^the pod failed: Evicted: .*ephemeral.* \(signal 9\)$/)
+    // Now and then the kubelet has lost the container by then, and does not know how it ended.
+    const message = expect.stringMatching(/^the pod failed: Evicted: .*ephemeral/)
     expect(await job('disk', id)).toMatchObject({
       crashes: 1,
       failures: [{ outcome: 'worker-lost', message }],
