@@ -1,8 +1,11 @@
 // Processes seen from the outside, in /proc: any of them may end between two looks.
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 
-/** Of the whole machine. */
+const HAS_PROC = existsSync('/proc/self')
+
+/** Of the whole machine; none where there is no /proc. */
 export function allPids(): number[] {
+  if (!HAS_PROC) return []
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
@@ -19,6 +22,7 @@ export function procText(pid: number, file: string): string {
 
 /** A zombie does not live: it only waits to be looked at. */
 export function isAlive(pid: number): boolean {
+  if (!HAS_PROC) return sendSignal(pid, 0)
   const status = procText(pid, 'status')
   return status !== '' && !/^State:\s+[ZX]/m.test(status)
 }
@@ -34,7 +38,7 @@ export function descendants(pid: number): number[] {
 }
 
 /** Whether it was there. */
-export function sendSignal(pid: number, signal: NodeJS.Signals): boolean {
+export function sendSignal(pid: number, signal: NodeJS.Signals | 0): boolean {
   try {
     return process.kill(pid, signal)
   } catch (error) {

@@ -29,7 +29,7 @@ describe.each(ISOLATIONS)('with %s an attempt', (isolation) => {
         const victims = scene
           .childrenOf(worker)
           .filter((pid) => scene.history.of('started').some((event) => event.pid === pid))
-        const victim = victims.find((pid) => sendSignal(pid, 'SIGKILL'))
+        const victim = victims.find((pid) => isAlive(pid) && sendSignal(pid, 'SIGKILL'))
         if (!victim) continue
         scene.fault(`child ${victim} killed`)
         kills += 1

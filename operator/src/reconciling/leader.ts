@@ -94,8 +94,8 @@ export class LeaderElection {
       await this.#keepLeading(signal)
       // Told to stop, it leads until what is running has ended.
       if (!signal.aborted) this.#leadsUntilMs = Number.NEGATIVE_INFINITY
-      log[signal.aborted ? 'info' : 'warn']('Leading no more', { identity })
       await onStopped()
+      log[signal.aborted ? 'info' : 'warn']('Leading no more', { identity })
     }
     this.#leadsUntilMs = Number.NEGATIVE_INFINITY
     const over = new AbortController()

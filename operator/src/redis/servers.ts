@@ -16,7 +16,7 @@ import { Suitability } from './suitability.ts'
 
 export interface ServersOptions {
   secrets: Secrets
-  /** A queue stopped being empty, or its server is there or away. */
+  /** A queue stopped being empty, or its server was lost or is there again. */
   onStirred: (queue: QueuePlace) => void
   /** Throws when this operator may write nothing more. */
   checkLeading: () => void
@@ -166,16 +166,17 @@ class Server {
   #turned(state: 'ready' | 'away', error?: Error): void {
     const isRefused = isRefusal(error)
     const isElsewhere = error?.name === 'ReplyError' && !isRefused
+    // There again after such an answer, it gives the same one to what is written at once: the pools' own ticks are soon enough.
+    const isSame = isElsewhere || (this.#wasElsewhere && this.#options.nowMs() < this.#knownAwayFromMs)
+    this.#wasElsewhere = isElsewhere
     this.#knownAwayFromMs = this.#options.nowMs() + (isElsewhere ? BACK_WITHIN_MS : 0)
-    const code = isRefused ? 'REDIS_REFUSED' : 'REDIS_UNAVAILABLE'
+    const said = error instanceof RedisUnavailable ? error.code : 'REDIS_UNAVAILABLE'
+    const code = isRefused ? 'REDIS_REFUSED' : said
     const away = new RedisUnavailable('the server is away', { maybeDone: false, code, cause: error })
     this.#away = state === 'away' ? away : undefined
     if (state === 'ready') this.#suitability.forget()
     const queues = [...this.queues.keys()].slice(0, 10)
     this.#options.log.info(state === 'ready' ? 'connected to Redis' : 'lost Redis', { queues })
-    // There again after such an answer, it gives the same one to what is written at once: the pools' own ticks are soon enough.
-    const isSame = isElsewhere || this.#wasElsewhere
-    this.#wasElsewhere = isElsewhere
     if (!isSame) for (const seen of this.queues.values()) seen.stir()
   }
 }

@@ -393,12 +393,13 @@ interface Situation {
   guards: GuardPlan | undefined
 }
 
-/** The tick reads Redis and caches only. An idle pool is woken by its queue, and looked at seldom. */
+/** The tick reads Redis and caches only. A pool whose queues are idle is woken by them, and looked at seldom. */
 function checkAgainAfterMs(observed: ObservedPool, situation: Situation): number {
   const { blocked, load, decision, victims, guards } = situation
   if (blocked || load === 'unknown') return PROBLEM_TICK_MS
-  // A job that was claimed between the look at the workers and the one at the depth is nobody's yet.
-  const hasWork = load.queues.some(({ ready, busy, isStopped }) => busy > 0 || (ready > 0 && !isStopped))
+  // One that was claimed between the look at the workers and the one at the depth is held by nobody, one that ended is not busy.
+  const hasWork =
+    load.busy > 0 || load.queues.some(({ ready, busy, isStopped }) => busy > 0 || (ready > 0 && !isStopped))
   const isChanging =
     victims.size > 0 || observed.deployment?.spec.replicas !== decision.replicas || isSomeoneNew(observed)
   const isStabilizing = decision.reason === 'ScaleDownStabilized' || decision.reason === 'ScaleUpStabilized'

@@ -240,6 +240,27 @@ test('the refusal of a Cluster is known as one, so that its Secret is read again
   }
 })
 
+test('a server that was lost and then refuses the credentials is known to refuse them', async () => {
+  const server = await RedisServer.start()
+  const admin = connectRedis(server.url)
+  try {
+    const { open } = serversFor({ now: server.url })
+    const seen = await open('shop.relocked')
+    await seen.look()
+    await admin.call('CONFIG', 'SET', 'requirepass', 'another')
+    await admin.call('CLIENT', 'KILL', 'TYPE', 'normal')
+    const problem = () =>
+      seen.look().then(
+        () => undefined,
+        (error) => problemOf(error, place)?.reason,
+      )
+    await eventually(async () => (await problem()) === 'RedisRefused')
+  } finally {
+    admin.close()
+    await server.remove()
+  }
+})
+
 test('a server that answers "not here" to what is written stirs nobody, however often it is there again', async () => {
   const server = await RedisServer.start()
   const admin = connectRedis(server.url)

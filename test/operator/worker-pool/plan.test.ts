@@ -412,6 +412,16 @@ describe('what a dead worker held is put back', () => {
 describe('looks again', () => {
   test.each([
     ['soon while there is work', { queues: [queueOf({ ready: 1 })] }, 1_000],
+    [
+      'soon while a job is held by nobody yet',
+      { deployment: deploymentWith(0), queues: [queueOf({ busy: 1 })] },
+      1_000,
+    ],
+    [
+      'soon when the last job has ended just now',
+      { deployment: deploymentWith(1), pods: [podOf('a')], workers: [workerOf('a', 1)] },
+      1_000,
+    ],
     ['seldom when idle: the queue wakes it', { deployment: deploymentWith(0) }, 15_000],
     [
       'when the next delayed job is due',

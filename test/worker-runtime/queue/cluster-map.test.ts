@@ -54,6 +54,36 @@ test('a Cluster that is away when it is first looked for is found as soon as it 
   await eventually(() => redis.isReady)
 })
 
+test('a Cluster that was lost and then refuses the credentials says so, and is asked ever more rarely', async () => {
+  const { nodes: started } = await startNodes(1, ([a]) => [range(0, 16_383, a)])
+  const node = started[0] as RespServer
+  const states: unknown[] = []
+  const redis = connectRedis(`redis+cluster://127.0.0.1:${node.port}`, {
+    deadlineMs: 500,
+    onState: (state, error) => states.push([state, (error as RedisUnavailable | undefined)?.code]),
+  })
+  connections.push(redis)
+  await redis.ready()
+  node.answer = (command) => (command === 'INFO' ? READY : '-CLUSTERDOWN The cluster is down')
+  await expect(redis.call('GET', KEY)).rejects.toMatchObject({ code: 'NOT_SERVING' })
+  await eventually(() => states.length === 2)
+  let asked = 0
+  node.answer = () => {
+    asked += 1
+    return '-NOAUTH Authentication required.'
+  }
+  await eventually(() => states.length === 3)
+  expect(states).toEqual([
+    ['ready', undefined],
+    ['away', 'NOT_SERVING'],
+    ['away', 'REDIS_REFUSED'],
+  ])
+  const before = asked
+  await new Promise((resolve) => setTimeout(resolve, 4_000))
+  // Two commands at each of four times, where it would be at eight and more without a growing pause.
+  expect(asked - before).toBeLessThan(12)
+})
+
 test('nodes that send a call to each other: it cannot be served now, and is when they agree', async () => {
   let areAgreed = false
   const { nodes: started } = await startNodes(2, ([a]) => [range(0, 16_383, a)])

@@ -46,12 +46,13 @@ export class ClusterConnection implements Connection {
   #isClosed = false
   #isAway = false
   #wasReady = false
+  #wasRefused = false
 
   constructor(address: RedisAddress, options: ConnectionOptions, connect: Connect) {
     this.#address = address
     this.#options = options
     this.#connect = connect
-    this.#readMap().catch(() => this.#readMapSoon())
+    this.#readMap().catch((error) => this.#readMapAfter(error))
   }
 
   get isReady(): boolean {
@@ -98,7 +99,8 @@ export class ClusterConnection implements Connection {
         if (!redirected) throw error
         if (redirections === MAX_REDIRECTIONS) {
           this.#readMapSoon()
-          throw this.#unavailable('the nodes of the Cluster disagree about a slot', { cause: error })
+          const options = { code: 'NOT_SERVING', cause: error } as const
+          throw this.#unavailable('the nodes of the Cluster disagree about a slot', options)
         }
         isAsking = redirected.kind === 'ASK'
         node = this.#node(redirected)
@@ -195,6 +197,12 @@ export class ClusterConnection implements Connection {
     this.#readMapLater()
   }
 
+  /** Whoever refuses us is asked ever more rarely: wrong passwords may lock somebody out. */
+  #readMapAfter(error: unknown): void {
+    this.#pauseMs = isRefused(error) ? Math.min(LAST_PAUSE_MS, this.#pauseMs * 2) : MAP_AGAIN_MS
+    this.#readMapLater()
+  }
+
   /** After the pause, or earlier where an earlier one is due. */
   #readMapLater(): void {
     const waitMs = this.#pauseMs * (0.5 + Math.random() / 2)
@@ -204,7 +212,7 @@ export class ClusterConnection implements Connection {
     this.#readAgainAtMs = atMs
     this.#readAgain = setTimeout(() => {
       this.#readAgain = undefined
-      this.#readMap().catch(() => this.#readMapSoon())
+      this.#readMap().catch((error) => this.#readMapAfter(error))
     }, waitMs)
   }
 
@@ -248,7 +256,10 @@ export class ClusterConnection implements Connection {
   }
 
   #turned(state: 'ready' | 'away', error?: Error): void {
-    const isNews = state === 'away' ? !this.#isAway : this.#isAway || !this.#wasReady
+    const isRefusal = isRefused(error)
+    const isNewAway = !this.#isAway || (isRefusal && !this.#wasRefused)
+    const isNews = state === 'away' ? isNewAway : this.#isAway || !this.#wasReady
+    this.#wasRefused = isRefusal
     this.#isAway = state === 'away'
     this.#wasReady ||= state === 'ready'
     if (isNews) this.#options.onState?.(state, error)
@@ -324,7 +335,8 @@ function ownersOf(answer: unknown, asked: HostPort): string[] {
     const text = hostPortText({ host: isNamed ? host : asked.host, port: Number(port) })
     for (let slot = Number(first); slot <= Number(last); slot++) owners[slot] = text
   }
-  if (owners.length === 0) throw new RedisUnavailable('the Cluster serves no slots yet', { maybeDone: false })
+  if (owners.length === 0)
+    throw new RedisUnavailable('the Cluster serves no slots yet', { maybeDone: false, code: 'NOT_SERVING' })
   return owners
 }
 

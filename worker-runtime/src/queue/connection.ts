@@ -43,6 +43,7 @@ export interface ConnectionOptions {
    * of others.
    */
   isDenied?: (address: string, port: number) => boolean
+  /** Away once more when whoever was away lets us in no more. */
   onState?: (state: 'ready' | 'away', error?: Error) => void
 }
 

@@ -59,6 +59,7 @@ class ReplacingConnection implements Connection {
   #isClosed = false
   #failures = 0
   #lastError: Error | undefined
+  #wasRefused = false
   #retryTimer: NodeJS.Timeout | undefined
   #watchTimer: NodeJS.Timeout | undefined
   #letInTimer: NodeJS.Timeout | undefined
@@ -184,14 +185,17 @@ class ReplacingConnection implements Connection {
     if (client !== this.#client || this.#isClosed || isWaiting) return
     const wasReady = this.#isReady
     this.#drop('the connection to Redis was lost')
-    if (REFUSED.test(this.#lastError?.message ?? '')) this.#refuse()
+    const isRefused = REFUSED.test(this.#lastError?.message ?? '')
+    if (isRefused) this.#refuse()
+    const isNews = wasReady || this.#failures === 0 || (isRefused && !this.#wasRefused)
+    this.#wasRefused = isRefused
     const waitMs = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures) * (0.5 + Math.random() / 2)
     this.#failures += 1
     this.#retryTimer = setTimeout(() => {
       this.#retryTimer = undefined
       this.#client = this.#connect()
     }, waitMs)
-    if (wasReady || this.#failures === 1) this.#options.onState?.('away', this.#lastError)
+    if (isNews) this.#options.onState?.('away', this.#lastError)
   }
 
   /** Ends the client and tells everybody who waits on it. */
@@ -272,20 +276,23 @@ class ReplacingConnection implements Connection {
   #explain(error: Error, client: Client): Error {
     const isReply = error.name === 'ReplyError'
     if (isReply && !WEATHER.test(`${error.message} `)) return withoutCommand(error)
-    this.#lastError = withoutCommand(error)
+    const cause = withoutCommand(error)
     // What is no answer of the server is the client's: it lost its socket and has not said so yet.
     const isElsewhere =
       ELSEWHERE.test(error.message) || (this.form === 'sentinel' && DESERTED.test(error.message))
-    if (!isReply || isElsewhere) this.#lost(client)
-    return new RedisUnavailable(this.#message('Redis cannot serve now'), {
+    if (!isReply || isElsewhere) {
+      this.#lastError = cause
+      this.#lost(client)
+    }
+    return new RedisUnavailable(this.#message('Redis cannot serve now', cause), {
       maybeDone: !isReply,
-      cause: this.#lastError,
+      cause,
       ...(isReply && { code: 'NOT_SERVING' }),
     })
   }
 
-  #message(what: string): string {
-    const because = this.#lastError ? ` (${this.#lastError.message})` : ''
+  #message(what: string, cause = this.#lastError): string {
+    const because = cause ? ` (${cause.message})` : ''
     return `${what}: ${addressText(this.#address)}${because}`
   }
 }
