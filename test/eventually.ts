@@ -6,14 +6,15 @@ export async function eventually<T>(
   const giveUpAt = Date.now() + withinMs
   let lastError: unknown
   for (;;) {
+    // Whoever stood still until the deadline looks once more.
+    const isLast = Date.now() > giveUpAt
     try {
       const seen = await look()
       if (seen) return seen
     } catch (error) {
       lastError = error
     }
-    if (Date.now() > giveUpAt)
-      throw new Error(`${what} did not come true within ${withinMs} ms`, { cause: lastError })
+    if (isLast) throw new Error(`${what} did not come true within ${withinMs} ms`, { cause: lastError })
     await new Promise((resolve) => setTimeout(resolve, everyMs))
   }
 }

@@ -176,7 +176,7 @@ onCluster('a worker in a pod', () => {
         withinMs: MINUTE_MS,
         what: 'the next worker is ready',
       })
-      await enqueueAndSeeRunning('survivor', 3_000)
+      await enqueueAndSeeRunning('survivor', 15_000)
       process.kill(workerOf(pod), 'SIGKILL')
       const last = await eventually(
         async () => (await thePod()).status.containerStatuses[0]?.lastState.terminated,

@@ -56,9 +56,9 @@ onTestbed('on a new cluster', () => {
       async () => (await sh('kubectl get deployment thumbnails -o jsonpath={.spec.replicas}')) === '0',
       MINUTE,
     )
-    const events = await sh('kubectl get events.events.k8s.io -o jsonpath={.items[*].reason}')
-    expect(events).toContain('ScaledUp')
-    expect(events).toContain('ScaledDown')
+    const events = () => sh('kubectl get events.events.k8s.io -o jsonpath={.items[*].reason}')
+    for (const reason of ['ScaledUp', 'ScaledDown'])
+      await eventually(async () => (await events()).includes(reason), { ...MINUTE, what: reason })
     const operator = await sh('kubectl logs -l app.kubernetes.io/name=millhand --tail=-1')
     expect(operator.split('\n').filter((line) => /"level":"error"|forbidden|\b403\b/.test(line))).toEqual([])
   }, 600_000)

@@ -171,7 +171,7 @@ test('who looks and who declares may be of either', async () => {
       .job(job?.id ?? '')
       .state(),
   ).toBe('cancelled')
-})
+}, 90_000)
 
 test('the one before refuses a layout that it does not know', async () => {
   await enqueueBy('previous', { options: { delayMs: 60_000 } })

@@ -68,10 +68,11 @@ async function expectNothingLeft(output: string): Promise<void> {
   // npm has a cache of its own there.
   expect(readdirSync(scratch).filter((name) => name !== 'node-compile-cache')).toEqual([])
   if (existsSync(out)) expect(readdirSync(out).filter((name) => !name.endsWith('.webp'))).toEqual([])
+  // A child hears from the kernel that its worker has ended.
+  await eventually(() => processesOf(out).length === 0, { what: 'the end of all processes' })
   for (const [, pid] of output.matchAll(/process (\d+)/g)) expect(isAlive(Number(pid))).toBe(false)
   for (const [, port] of output.matchAll(/runs at redis:\/\/127\.0\.0\.1:(\d+)/g))
     expect(await isOpen(Number(port))).toBe(false)
-  expect(processesOf(out)).toEqual([])
 }
 
 function isOpen(port: number): Promise<boolean> {

@@ -98,7 +98,7 @@ describe('a client', () => {
       modules: [TINY],
       isolation: 'Reuse',
     })
-    const job = await client.queue('keepless').enqueue('sleeps', { ms: 300 })
+    const job = await client.queue('keepless').enqueue('sleeps', { ms: 5_000 })
     expect(await job.result({ timeoutMs: 20_000 })).toBe('slept')
     expect(await job.state()).toBe('unknown')
     await other.stop()

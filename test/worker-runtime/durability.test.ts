@@ -208,7 +208,7 @@ describe('while a replica stands still', () => {
   }, 60_000)
 
   test('who has no time left when its turn comes is not enqueued any more', async () => {
-    open(2_000)
+    open(3_000)
     const first = enqueueAs('first')
     await isThere('first')
     await expect(enqueueAs('late')).rejects.toMatchObject({

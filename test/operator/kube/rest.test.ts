@@ -291,10 +291,10 @@ describe('a stream', () => {
       response = given
       given.writeHead(200).write('{"n":1}\n{"n":')
     }
-    const stream = connect().stream(get({ deadlineMs: 1_000 }))
+    const stream = connect().stream(get({ deadlineMs: 3_000 }))
     expect((await stream.next()).value).toEqual({ n: 1 })
     // Its deadline is for the beginning only: this takes longer.
-    await new Promise((resolve) => setTimeout(resolve, 1_100))
+    await new Promise((resolve) => setTimeout(resolve, 3_100))
     const euro = Buffer.from('2,"text":"€"}\n{"n":3}\n{"cut')
     response?.write(euro.subarray(0, 12))
     const next = stream.next()

@@ -168,7 +168,7 @@ describe.each(['Spawn', 'Fork'] as const)('with %s', (mode) => {
     })
 
     test('a job that ignores SIGTERM is killed with its grandchildren, which ignore it too', async () => {
-      const attempt = tiny.begin('forks-twice', { started: file.path }, { timeoutMs: 1_500 })
+      const attempt = tiny.begin('forks-twice', { started: file.path }, { timeoutMs: 5_000 })
       const pids = await file.pids(3)
       expect(await attempt.outcome).toMatchObject({ kind: 'timed-out', facts: { signal: 'SIGKILL' } })
       await allGone(pids)
@@ -223,7 +223,7 @@ describe.each(['Spawn', 'Fork'] as const)('with %s', (mode) => {
     test('a job that is to be handed back and finishes in the grace is finished', async () => {
       const attempt = tiny.begin('obeys-abort', { started: file.path })
       await file.pids()
-      attempt.stop('handed-back')
+      attempt.stop('handed-back', 20_000)
       expect(resultOf(await attempt.outcome)).toBe('aborted: the worker gives the job back')
     })
 

@@ -5,7 +5,7 @@ import { eventually } from '../../eventually.ts'
 import { childrenOf, descendants, isAlive, procText } from '../../processes.ts'
 import { allGone, pidFile } from './tiny-children.ts'
 
-jest.setTimeout(60_000) // real processes, on a machine that may be busy
+jest.setTimeout(90_000) // real processes, on a machine that may be busy
 
 const WORKER = fileURLToPath(new URL('./worker-to-be-killed.ts', import.meta.url))
 const guardOf = (worker: number) =>

@@ -73,7 +73,7 @@ export function pidFile(): { path: string; pids(count?: number): Promise<number[
           const lines = existsSync(path) ? readFileSync(path, 'utf8').trim().split('\n').filter(Boolean) : []
           return lines.length >= count ? lines.map(Number) : undefined
         },
-        { what: `${count} started processes` },
+        { what: `${count} started processes`, withinMs: 45_000 },
       ),
     remove: () => rmSync(folder, { recursive: true, force: true }),
   }

@@ -59,7 +59,7 @@ test('a Cluster that was lost and then refuses the credentials says so, and is a
   const node = started[0] as RespServer
   const states: unknown[] = []
   const redis = connectRedis(`redis+cluster://127.0.0.1:${node.port}`, {
-    deadlineMs: 500,
+    deadlineMs: 5_000,
     onState: (state, error) => states.push([state, (error as RedisUnavailable | undefined)?.code]),
   })
   connections.push(redis)

@@ -81,20 +81,19 @@ describe('a job costs', () => {
       [32, 0.2],
       [1, 1.02],
     ] as const) {
-      await queue.enqueue(Array.from({ length: 2_000 }, () => newJob('noop', null)))
       const worker = await work(slots)
-      await monitor.take()
-      const before = (await queue.depth()).counts.completed
       await eventually(isEmpty)
+      await monitor.take()
+      await queue.enqueue(Array.from({ length: 2_000 }, () => newJob('noop', null)))
+      await eventually(isEmpty, { withinMs: 40_000 })
       const { sent } = await monitor.take()
-      const jobs = 2_001 - before
-      const perJob = sent.filter((verb) => verb === 'settle-and-claim').length / jobs
-      console.log(`${slots} slots: ${perJob.toFixed(3)} round trips a job (${jobs} jobs watched)`)
+      const perJob = sent.filter((verb) => verb === 'settle-and-claim').length / 2_000
+      console.log(`${slots} slots: ${perJob.toFixed(3)} round trips a job`)
       expect(perJob).toBeLessThanOrEqual(most)
       await worker.stop()
       await redis.call('FLUSHALL')
     }
-  }, 60_000)
+  }, 120_000)
 
   test('at most 350 bytes while it waits with a payload of 107 bytes, and at most 250 when it is completed', async () => {
     expect(JSON.stringify(PAYLOAD)).toHaveLength(107)
@@ -173,7 +172,7 @@ describe('a job costs', () => {
     expect(alone.taken).toBeLessThan(16_000)
     expect(inBulk.taken).toBeLessThan(2_500)
     expect(Math.max(alone.kept, inBulk.kept)).toBeLessThan(60)
-  }, 30_000)
+  }, 120_000)
 })
 
 async function registerAs(queue: Queue, worker: string): Promise<void> {

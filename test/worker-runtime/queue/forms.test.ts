@@ -175,6 +175,8 @@ describe('in a Cluster', () => {
     for (const name of elsewhere) await oneJob(redis, name)
     await eventually(() => oneJob(redis, 'forms.b').then(() => true), PATIENCE)
     await owner.start()
+    // Until it hears of the other one it takes itself for the primary.
+    await eventually(async () => String(await ask(owner, 'ROLE')).startsWith('slave'), PATIENCE)
   }, 150_000)
 
   test('a node that others name is not spoken to where it is denied', async () => {

@@ -53,7 +53,7 @@ describe('one server', () => {
     expect(facts?.residentBytes).toBeGreaterThan(1_000_000)
     expect(facts?.machineBytes).toBeGreaterThan(facts?.residentBytes ?? 0)
     expect(facts?.clients).toBeGreaterThan(0)
-    expect(Math.abs(facts?.clock?.aheadMs ?? Number.NaN)).toBeLessThan(1_000)
+    expect(Math.abs(facts?.clock?.aheadMs ?? Number.NaN)).toBeLessThan(5_000)
     expect(findings.filter(({ severity }) => severity !== 'ok').map(({ check }) => check)).toEqual(['Memory'])
   })
 
@@ -124,7 +124,7 @@ describe('one server', () => {
 
 test('a server that is away is not examined: whoever asks is told', async () => {
   const server = await RedisServer.start()
-  const redis = connectRedis(server.url, { deadlineMs: 500 })
+  const redis = connectRedis(server.url)
   await redis.ready()
   await server.crash()
   await expect(examineServer(redis, { nowMs })).rejects.toMatchObject({ code: 'REDIS_UNAVAILABLE' })
