@@ -1,7 +1,7 @@
 // Processes that outlive the program which started them, told apart by pid and start time so that a pid used again harms nobody.
 import { spawn } from 'node:child_process'
-import { closeSync, openSync, readFileSync } from 'node:fs'
-import { childrenOf, sendSignal } from '../processes.ts'
+import { closeSync, openSync } from 'node:fs'
+import { childrenOf, procText, sendSignal } from '../processes.ts'
 
 export interface ProcessMark {
   pid: number
@@ -10,14 +10,11 @@ export interface ProcessMark {
 }
 
 export function markOf(pid: number): ProcessMark | undefined {
-  try {
-    const afterName = readFileSync(`/proc/${pid}/stat`, 'utf8')
-      .replace(/^.*\) /s, '')
-      .split(' ')
-    return afterName[0] === 'Z' ? undefined : { pid, startedAtTicks: Number(afterName[19]) }
-  } catch {
-    return undefined
-  }
+  const afterName = procText(pid, 'stat')
+    .replace(/^.*\) /s, '')
+    .split(' ')
+  const [state] = afterName
+  return !state || state === 'Z' ? undefined : { pid, startedAtTicks: Number(afterName[19]) }
 }
 
 export function isAlive(mark: ProcessMark | undefined): boolean {

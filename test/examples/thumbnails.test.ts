@@ -1,13 +1,13 @@
 // The example and its demo, run as a newcomer runs them. TMPDIR is a folder of each test's own: what is in it afterwards was left behind.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import sharp from 'sharp'
 import { MILLHAND, PATIENCE_MS, startMillhand, stopAtOnce } from '../cli/millhand.ts'
 import { eventually } from '../eventually.ts'
+import { isListening } from '../operator/local/listening.ts'
 import { allPids, isAlive, procText } from '../processes.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -72,15 +72,7 @@ async function expectNothingLeft(output: string): Promise<void> {
   await eventually(() => processesOf(out).length === 0, { what: 'the end of all processes' })
   for (const [, pid] of output.matchAll(/process (\d+)/g)) expect(isAlive(Number(pid))).toBe(false)
   for (const [, port] of output.matchAll(/runs at redis:\/\/127\.0\.0\.1:(\d+)/g))
-    expect(await isOpen(Number(port))).toBe(false)
-}
-
-function isOpen(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host: '127.0.0.1', port }, () => resolve(true))
-    socket.on('error', () => resolve(false))
-    socket.on('close', () => socket.destroy())
-  })
+    expect(await isListening(Number(port))).toBe(false)
 }
 
 /** Workers and their children have the output folder in their environment. Where there is no /proc, none is found. */

@@ -31,6 +31,7 @@ describe('a Redis', () => {
       const backAtMs = Date.now()
       await eventually(() => scene.history.of('ended').length > endedWhileAway, {
         what: 'work goes on',
+        withinMs: 5_000,
       })
       console.log(`Redis back after 3 s: work went on after ${Date.now() - backAtMs} ms`)
       await scene.idle()
@@ -68,7 +69,7 @@ describe('a Redis', () => {
         scene.enqueue(1, 'naps'),
         other.enqueue('naps', { history: scene.history.file }),
       ])
-      await Promise.all([here[0]?.result({ timeoutMs: 15_000 }), there.result({ timeoutMs: 15_000 })])
+      await Promise.all([here[0]?.result({ timeoutMs: 5_000 }), there.result({ timeoutMs: 5_000 })])
       console.log(
         `Redis back after 90 s: busy and idle worker had run a job after ${Date.now() - backAtMs} ms`,
       )

@@ -44,7 +44,7 @@ describe.each(ISOLATIONS)('with %s a worker told to stop', (isolation) => {
       expect(code).toBe(0)
       await eventually(() => scene.history.of('started', handle?.id).length === 2, {
         what: 'it runs elsewhere',
-        withinMs: 15_000,
+        withinMs: 5_000,
       })
       console.log(
         `handed back: ran again ${(scene.history.of('started', handle?.id).at(-1)?.atMs ?? 0) - stoppedAtMs} ms after the worker had ended`,

@@ -112,7 +112,6 @@ class Server {
   /** Waiting for a server that is known to be away would only keep others waiting. */
   #away: RedisUnavailable | undefined
   #knownAwayFromMs = 0
-  #wasElsewhere = false
 
   constructor(key: string, access: RedisAccess, options: ServersOptions) {
     this.key = key
@@ -167,8 +166,7 @@ class Server {
     const isRefused = isRefusal(error)
     const isElsewhere = error?.name === 'ReplyError' && !isRefused
     // There again after such an answer, it gives the same one to what is written at once: the pools' own ticks are soon enough.
-    const isSame = isElsewhere || (this.#wasElsewhere && this.#options.nowMs() < this.#knownAwayFromMs)
-    this.#wasElsewhere = isElsewhere
+    const isSame = isElsewhere || this.#options.nowMs() < this.#knownAwayFromMs
     this.#knownAwayFromMs = this.#options.nowMs() + (isElsewhere ? BACK_WITHIN_MS : 0)
     const said = error instanceof RedisUnavailable ? error.code : 'REDIS_UNAVAILABLE'
     const code = isRefused ? 'REDIS_REFUSED' : said

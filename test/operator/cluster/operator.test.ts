@@ -1,7 +1,7 @@
 // The operator on a real Kubernetes: from a resource to pods that work off jobs, and back to none.
 import { onCluster } from '../../cluster/suites.ts'
 import { eventually } from '../../eventually.ts'
-import { openScene, type Scene, taskQueue } from './scene.ts'
+import { isTrouble, openScene, type Scene, taskQueue } from './scene.ts'
 
 const MINUTE = { withinMs: 60_000, everyMs: 250 }
 
@@ -25,6 +25,6 @@ onCluster('an operator', () => {
     const status = async () => (await scene.get('wp', 'echo')).status
     await eventually(async () => (await status()).replicas === 0, MINUTE)
     expect(await status()).toMatchObject({ replicas: 0, desiredReplicas: 0, decision: { reason: 'Idle' } })
-    expect(scene.operator.lines.filter(({ level }) => level === 'error')).toEqual([])
+    expect(scene.operator.lines.filter(isTrouble)).toEqual([])
   }, 180_000)
 })

@@ -27,6 +27,10 @@ export interface OperatorProcess {
   stop(signal?: NodeJS.Signals): Promise<void>
 }
 
+/** What an operator should not say. That a call for its lease took too long is said on a busy machine, and harms nobody. */
+export const isTrouble = ({ level, message }: LogLine): boolean =>
+  level === 'error' || (level === 'warn' && !message.startsWith('The lease of the leader'))
+
 export interface Scene {
   cluster: SharedCluster
   namespace: string
