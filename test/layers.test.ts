@@ -76,8 +76,8 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
   {
     from: /^operator/,
     among: /^(millhand|worker-runtime|cli|@millhand)/,
-    only: /^millhand\/queue$/,
-    because: 'the operator knows only millhand/queue',
+    only: /^millhand\/(queue|stop-requests)$/,
+    because: 'the operator knows only millhand/queue, and how requests to stop are counted',
   },
   {
     from: /^operator\/src\/reconciling\//,
@@ -112,7 +112,7 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
   {
     from: /^cli/,
     among: /^(millhand|@millhand|worker-runtime|operator)/,
-    only: /^(millhand\/(client|queue)|@millhand\/operator\/local)$/,
+    only: /^(millhand\/(client|queue|stop-requests)|@millhand\/operator\/local)$/,
     because: 'the command line uses what is public',
   },
 ]
