@@ -9,7 +9,7 @@ export default {
   globalSetup: '<rootDir>/test/global-setup.ts',
   globalTeardown: '<rootDir>/test/global-teardown.ts',
   testEnvironmentOptions: { customExportConditions: ['node', 'node-addons', 'millhand-source'] },
-  reporters: ['default', '<rootDir>/test/closing-line.ts'],
+  reporters: ['default', '<rootDir>/test/suite-results.ts'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: {},
   modulePathIgnorePatterns: ['/dist/'],

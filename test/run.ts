@@ -1,0 +1,92 @@
+// What `npm test` runs: jest in a process group and a temporary folder of its own. Whatever ends this process, all that the tests started
+// ends with it. Where CI is set, suites that failed run once more, alone, at the end: a suite that passes then is told as FLAKY.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { until } from './cluster/processes.ts'
+import { isTestbed, stopTestbed } from './cluster/testbed.ts'
+import { endRun, processesOfRun, RUN_FOLDER, whenParentEnds } from './run-processes.ts'
+import { closingLines, type SuiteResult } from './suite-results.ts'
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const JEST = [
+  ...['--conditions=millhand-source', '--experimental-vm-modules'],
+  ...['--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js'],
+]
+const EXIT_CODE_OF_A_SIGNAL = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
+
+export interface Run {
+  args: readonly string[]
+  /** Added to the environment of the tests. */
+  variables?: Record<string, string>
+  /** Failed suites run once more, alone. */
+  again: boolean
+}
+
+/** Resolves to the exit code when everything that the tests started has ended. */
+export async function playTests({ args, variables = {}, again }: Run): Promise<number> {
+  // Short: sockets lie below it.
+  const folder = mkdtempSync(join(tmpdir(), 'mh-'))
+  const env = { ...process.env, ...variables, TMPDIR: folder, [RUN_FOLDER]: folder }
+  let interruptedBy: keyof typeof EXIT_CODE_OF_A_SIGNAL | undefined
+  let jestPid: number | undefined
+  const interrupt = (signal: keyof typeof EXIT_CODE_OF_A_SIGNAL) => {
+    interruptedBy ??= signal
+    endRun(folder, jestPid)
+  }
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interrupt(signal))
+  whenParentEnds(() => interrupt('SIGHUP'))
+  const play = async (more: readonly string[]) => {
+    const file = join(folder, 'results.json')
+    rmSync(file, { force: true })
+    const jest = spawn(process.execPath, [...JEST, ...more], {
+      cwd: ROOT,
+      env: { ...env, MILLHAND_TEST_RESULTS: file },
+      stdio: ['ignore', 'inherit', 'inherit'],
+      detached: true,
+    })
+    jestPid = jest.pid
+    const [code] = await once(jest, 'exit')
+    // Those that are just ending need a moment.
+    await until(() => interruptedBy || processesOfRun(folder, jestPid).length === 0, { withinMs: 3_000 })
+    const leftOver = endRun(folder, jestPid)
+    if (leftOver.length > 0 && !interruptedBy)
+      console.log(`The tests left ${leftOver.length} processes behind: ${leftOver.join(', ')}`)
+    const suites: SuiteResult[] = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : []
+    return { code: code ?? 1, suites }
+  }
+  try {
+    const first = await play(args)
+    const failed = first.suites.filter(({ isFailed }) => isFailed)
+    const isRunAgain = again && failed.length > 0 && !interruptedBy
+    if (isRunAgain) console.log(`\n${failed.length} suites failed: running them once more, alone\n`)
+    // Options that are one word, as --config=FILE; what chose the suites is replaced by the suites.
+    const second = isRunAgain
+      ? await play([
+          ...args.filter((each) => each.startsWith('-')),
+          '--runInBand',
+          '--runTestsByPath',
+          ...failed.map(({ path }) => path),
+        ])
+      : undefined
+    if (interruptedBy) return EXIT_CODE_OF_A_SIGNAL[interruptedBy]
+    for (const line of closingLines(first.suites, second?.suites)) console.log(line)
+    return second?.code ?? first.code
+  } finally {
+    await stopClustersIn(folder)
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+  }
+}
+
+/** Their processes have ended; control groups outlive processes. */
+async function stopClustersIn(folder: string): Promise<void> {
+  for (const name of readdirSync(folder))
+    for (const cluster of [join(folder, name), join(folder, name, 'cluster')])
+      if (isTestbed(cluster)) await stopTestbed(cluster).catch((error) => console.error(error.message))
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url))
+  process.exit(await playTests({ args: process.argv.slice(2), again: Boolean(process.env.CI) }))
