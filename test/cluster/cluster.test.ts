@@ -59,7 +59,7 @@ onTestbed('a cluster of single processes', () => {
   beforeAll(async () => {
     before = traces()
     cluster = await startCluster({ folder: temporaryFolder(), endsWithMe: true, say })
-    await cluster.loadImage(await answerImage())
+    await cluster.loadImage({ name: IMAGE, tarball: await answerImage() })
     await cluster.kubectl(['create', 'namespace', 'restricted'])
     const level = 'pod-security.kubernetes.io/enforce=restricted'
     await cluster.kubectl(['label', 'namespace', 'restricted', level])

@@ -34,8 +34,8 @@ export interface Cluster {
   stopApiServer(): Promise<void>
   /** Resolves when it is ready. */
   startApiServer(): Promise<void>
-  /** Takes a docker or OCI archive into each node. */
-  loadImage(tarball: string): Promise<void>
+  /** Takes the image of a docker or OCI archive into each node. The name tells its contents: a node that has the name keeps what it has. */
+  loadImage(image: { name: string; tarball: string }): Promise<void>
   /** Another name for an image that is there: the one that a manifest has, without a registry. */
   tagImage(name: string, as: string): Promise<void>
   /** Resolves to the node's name when it is Ready. */

@@ -60,15 +60,13 @@ export async function projectImages<Image extends ProjectImage = ProjectImage>(
 ): Promise<Record<Image, string>> {
   const folder = imagesFolder()
   mkdirSync(folder, { recursive: true })
-  return alone(join(folder, 'building.json'), { say }, async () => {
-    const names: Partial<Record<Image, string>> = {}
-    for (const image of images) {
-      const { name, tarball } = await archiveOf(image)
-      await cluster.loadImage(tarball)
-      names[image] = name
-    }
-    return names as Record<Image, string>
+  const archives = await alone(join(folder, 'building.json'), { say }, async () => {
+    const made: [Image, Archive][] = []
+    for (const image of images) made.push([image, await archiveOf(image)])
+    return made
   })
+  for (const [, archive] of archives) await cluster.loadImage(archive)
+  return Object.fromEntries(archives.map(([image, { name }]) => [image, name])) as Record<Image, string>
 }
 
 async function archiveOf(image: ProjectImage): Promise<Archive> {

@@ -72,7 +72,7 @@ export async function startKind(engine: Engine, options: Settled): Promise<Clust
         `for i in $(seq 300); do curl -fsk ${url} && exit; sleep 0.2; done; exit 1`,
       )
     },
-    loadImage: async (tarball) => {
+    loadImage: async ({ tarball }) => {
       await run([program, 'load', 'image-archive', '--name', id, tarball], { env })
     },
     tagImage: async (name, as) => {

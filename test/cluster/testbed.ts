@@ -229,10 +229,12 @@ class Testbed implements Cluster {
     await this.#apiServerIsReady()
   }
 
-  async loadImage(tarball: string): Promise<void> {
+  async loadImage({ name, tarball }: Parameters<Cluster['loadImage']>[0]): Promise<void> {
     this.#look()
-    for (let number = 1; number <= this.#state.nodes; number++)
-      await this.#ctr(nodeNumber(number), ['images', 'import', tarball])
+    for (let number = 1; number <= this.#state.nodes; number++) {
+      const there = await this.#ctr(nodeNumber(number), ['images', 'list', '--quiet', `name==${name}`])
+      if (there.trim() === '') await this.#ctr(nodeNumber(number), ['images', 'import', tarball])
+    }
   }
 
   async tagImage(name: string, as: string): Promise<void> {
