@@ -1,3 +1,8 @@
+const ON_CLUSTER = '<rootDir>/test/(.*/)?((cluster|charts|kube)/|cluster\\.test\\.ts$|[^/]*on-cluster)'
+// run.ts plays the two halves one after the other where all suites are wanted.
+const LEFT_OUT = { 'without a cluster': ON_CLUSTER, 'on a cluster': `^(?!${ON_CLUSTER})` }
+const leftOut = LEFT_OUT[process.env.MILLHAND_TEST_HALF]
+
 export default {
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   testEnvironment: 'node',
@@ -12,5 +17,6 @@ export default {
   reporters: ['default', '<rootDir>/test/suite-results.ts'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: {},
+  testPathIgnorePatterns: ['/node_modules/', ...(leftOut ? [leftOut] : [])],
   modulePathIgnorePatterns: ['/dist/'],
 }

@@ -1,20 +1,44 @@
-// npm run soak -- --cluster: the suites of test/operator/cluster that have a long form. soak.ts calls.
+// npm run soak -- --cluster and --faults: the suites that have a long form, in it. soak.ts calls.
 import { clusterLeftOut } from '../test/cluster/cluster.ts'
 import { playTests } from '../test/run.ts'
 
-const SUITES = ['shrinking', 'chaos'].map((name) => `test/operator/cluster/${name}.test.ts`)
-const SCALE_INS = '200'
+export type LongForm = 'cluster' | 'faults'
 
-/** Resolves to the exit code of the suites, 2 when there is to be no cluster. */
-export async function playLongSuites(minutes: number): Promise<number> {
-  const leftOut = clusterLeftOut()
+interface Suites {
+  paths: readonly string[]
+  /** Each of them may be set from outside, to repeat a run. */
+  variables(minutes: number): Record<string, string>
+}
+
+const FORMS: Record<LongForm, Suites> = {
+  cluster: {
+    paths: ['shrinking', 'chaos', 'many', 'crash-points'].map(
+      (name) => `test/operator/cluster/${name}.test.ts`,
+    ),
+    variables: (minutes) => ({
+      MILLHAND_SCALE_INS: '200',
+      MILLHAND_CHAOS_SECONDS: String(minutes * 60),
+      MILLHAND_MANY: '500',
+      MILLHAND_CRASH_SAMPLE: '30',
+    }),
+  },
+  faults: {
+    paths: ['chaos', 'redis-away'].map((name) => `test/faults/${name}.test.ts`),
+    variables: (minutes) => ({
+      MILLHAND_CHAOS_JOBS: String(Math.ceil(minutes) * 250),
+      MILLHAND_OUTAGE_SECONDS: '90',
+    }),
+  },
+}
+
+/** Resolves to the exit code of the suites, 2 when there is to be no cluster for those that need one. */
+export async function playLongSuites(form: LongForm, minutes: number): Promise<number> {
+  const leftOut = form === 'cluster' && clusterLeftOut()
   if (leftOut) {
     console.error(`soak: ${leftOut}`)
     return 2
   }
-  const variables = {
-    MILLHAND_SCALE_INS: process.env.MILLHAND_SCALE_INS ?? SCALE_INS,
-    MILLHAND_CHAOS_SECONDS: String(minutes * 60),
-  }
-  return playTests({ args: ['--runInBand', ...SUITES], variables, again: false })
+  const { paths, variables } = FORMS[form]
+  const chosen = Object.entries(variables(minutes)).map(([name, value]) => [name, process.env[name] ?? value])
+  return playTests({ args: ['--runInBand', ...paths], variables: Object.fromEntries(chosen), again: false })
 }

@@ -21,9 +21,11 @@ const HELP = `npm run soak -- [options]   a real worker under mixed load; tells 
   --mode MODE     Fork, Spawn or Reuse; default Fork
   --rate N        jobs a second; default 40
   --json FILE     writes all samples
-  --cluster       instead: a real Kubernetes, in which pools become smaller 200 times under load, and then everything is killed,
-                  stopped and started at random for so many minutes; exit code 1 when a job or a pod was lost.
-                  MILLHAND_SCALE_SEED and MILLHAND_CHAOS_SEED repeat a run
+  --cluster       instead: a real Kubernetes, in which pools become smaller 200 times under load, everything is killed, stopped and
+                  started at random for so many minutes, an operator has 500 queues, and is killed at 30 of its writes; exit code 1
+                  when a job or a pod was lost. MILLHAND_SCALE_SEED, MILLHAND_CHAOS_SEED and MILLHAND_CRASH_SEED repeat a run
+  --faults        instead: 250 jobs a minute in each form of Redis while workers, children and Redis are killed and stopped, and an
+                  outage of 90 s. MILLHAND_CHAOS_SEED repeats a run
 `
 const MODES = ['Fork', 'Spawn', 'Reuse'] as const
 const SAMPLE_EVERY_MS = 10_000
@@ -49,6 +51,7 @@ const { values } = parseArgs({
     rate: { type: 'string', default: '40' },
     json: { type: 'string' },
     cluster: { type: 'boolean' },
+    faults: { type: 'boolean' },
     help: { type: 'boolean', short: 'h' },
   },
 })
@@ -56,7 +59,8 @@ if (values.help) {
   console.log(HELP)
   process.exit(0)
 }
-if (values.cluster) process.exit(await playLongSuites(numberOf('minutes')))
+for (const form of ['cluster', 'faults'] as const)
+  if (values[form]) process.exit(await playLongSuites(form, numberOf('minutes')))
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => void stopEverything().then(() => process.exit(130)))
 

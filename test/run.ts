@@ -39,12 +39,12 @@ export async function playTests({ args, variables = {}, again }: Run): Promise<n
   }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interrupt(signal))
   whenParentEnds(() => interrupt('SIGHUP'))
-  const play = async (more: readonly string[]) => {
+  const play = async (more: readonly string[], half = '') => {
     const file = join(folder, 'results.json')
     rmSync(file, { force: true })
     const jest = spawn(process.execPath, [...JEST, ...more], {
       cwd: ROOT,
-      env: { ...env, MILLHAND_TEST_RESULTS: file },
+      env: { ...env, MILLHAND_TEST_RESULTS: file, MILLHAND_TEST_HALF: half },
       stdio: ['ignore', 'inherit', 'inherit'],
       detached: true,
     })
@@ -56,10 +56,10 @@ export async function playTests({ args, variables = {}, again }: Run): Promise<n
     if (leftOver.length > 0 && !interruptedBy)
       console.log(`The tests left ${leftOver.length} processes behind: ${leftOver.join(', ')}`)
     const suites: SuiteResult[] = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : []
-    return { code: code ?? 1, suites }
+    return { code: code ?? 1, suites } satisfies Played
   }
   try {
-    const first = await play(args)
+    const first = args.length > 0 ? await play(args) : await playHalves(play, () => Boolean(interruptedBy))
     const failed = first.suites.filter(({ isFailed }) => isFailed)
     const isRunAgain = again && failed.length > 0 && !interruptedBy
     if (isRunAgain) console.log(`\n${failed.length} suites failed: running them once more, alone\n`)
@@ -79,6 +79,22 @@ export async function playTests({ args, variables = {}, again }: Run): Promise<n
     await stopClustersIn(folder)
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   }
+}
+
+interface Played {
+  code: number
+  suites: SuiteResult[]
+}
+
+/** First the suites without a cluster, whose bounds in time are tight; then those on one, which wait more than they work. */
+async function playHalves(
+  play: (args: readonly string[], half: string) => Promise<Played>,
+  isInterrupted: () => boolean,
+): Promise<Played> {
+  const without = await play(['--maxWorkers=2'], 'without a cluster')
+  if (isInterrupted()) return without
+  const on = await play(['--maxWorkers=3'], 'on a cluster')
+  return { code: without.code || on.code, suites: [...without.suites, ...on.suites] }
 }
 
 /** Their processes have ended; control groups outlive processes. */

@@ -1,5 +1,5 @@
 // Everything at once: workers and children are killed, workers frozen and told to stop, Redis restarted, failed over or moved, while jobs run. In each form of Redis. Random,
-// but from a seed that stands in every message.
+// but from a seed that stands in every message. The long form: npm run soak -- --faults.
 import fc from 'fast-check'
 import type { RedisAccess } from 'millhand/queue'
 import { eventually } from '../eventually.ts'
@@ -10,7 +10,7 @@ import { redis62, valkey } from '../redis-versions.ts'
 import type { WorkerProcess } from '../worker-process.ts'
 import { Scene } from './scene.ts'
 
-const JOBS = Number(process.env.MILLHAND_CHAOS_JOBS ?? 1_000)
+const JOBS = Number(process.env.MILLHAND_CHAOS_JOBS ?? 500)
 /** Of the forms beyond the first one. */
 const FEWER_JOBS = Math.ceil(JOBS / 250) * 100
 const seed = Number(process.env.MILLHAND_CHAOS_SEED ?? Date.now() % 2 ** 31)

@@ -1,4 +1,5 @@
-// What happens to an operator: the API server goes away and comes back, the leader is killed, nothing happens at all for a minute.
+// What happens to an operator: the API server goes away and comes back, the leader is killed. many.test.ts shows that it writes nothing
+// while nothing happens, leaders.test.ts that two with running pods become quiet.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,7 +7,7 @@ import { startCluster } from '../../cluster/cluster.ts'
 import { equipped, type SharedCluster } from '../../cluster/shared.ts'
 import { onTestbed } from '../../cluster/suites.ts'
 import { eventually } from '../../eventually.ts'
-import { type KubeJson, type OperatorProcess, openScene, type Scene, taskQueue } from './scene.ts'
+import { type OperatorProcess, openScene, type Scene, taskQueue } from './scene.ts'
 
 const MINUTE = { withinMs: 60_000, everyMs: 100 }
 
@@ -33,31 +34,6 @@ onTestbed('an operator', () => {
   const completed = async () => (await (await scene.queue('mail')).depth()).counts.completed
   const leads = ({ lines }: OperatorProcess) => lines.some(({ message }) => message === LEADING)
   const LEADING = 'Leading'
-
-  test('writes nothing for a minute in which nothing happens', async () => {
-    const versions = async () => {
-      const { items } = await scene.get('tq,wp,deployments,events.events.k8s.io')
-      return Object.fromEntries(
-        items.map(({ kind, metadata, status }: KubeJson) => [
-          `${kind}/${metadata.name}`,
-          // The status shows what was written, when something was.
-          { resourceVersion: metadata.resourceVersion, status },
-        ]),
-      )
-    }
-    // The last words about what happened before may wait for a quarter of a minute.
-    let before: unknown
-    await eventually(
-      async () => {
-        const last = before
-        before = await versions()
-        return JSON.stringify(before) === JSON.stringify(last)
-      },
-      { withinMs: 120_000, everyMs: 20_000, what: 'a quiet third of a minute' },
-    )
-    await new Promise((resolve) => setTimeout(resolve, 60_000))
-    expect(await versions()).toEqual(before)
-  }, 240_000)
 
   test('holds everything while the API server is away for half a minute, and goes on within half a minute', async () => {
     const before = await scene.get('deployment', 'mail')

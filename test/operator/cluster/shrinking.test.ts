@@ -8,7 +8,7 @@ import { POD_UID_VARIABLE, type RecordedQueue, recordedQueue, recordedTasks } fr
 import { openScene, type Scene, taskQueue } from './scene.ts'
 import { type SeenPod, type Watch, watchLowering, watchPods } from './workers.ts'
 
-const SCALE_INS = Number(process.env.MILLHAND_SCALE_INS ?? 30)
+const SCALE_INS = Number(process.env.MILLHAND_SCALE_INS ?? 12)
 const seed = Number(process.env.MILLHAND_SCALE_SEED ?? Date.now() % 2 ** 31)
 const PLAYS_FOR_MS = 120_000 + SCALE_INS * 20_000
 
