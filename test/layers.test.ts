@@ -40,13 +40,13 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
   {
     from: /^worker-runtime\/src\/queue\//,
     among: /^worker-runtime/,
-    only: /src\/(queue\/|job\.ts|log\.ts)/,
+    only: /src\/(queue\/|job\.ts|log\.ts|deadline\.ts)/,
     because: 'queue/ knows jobs and Redis, nothing else',
   },
   {
     from: /^worker-runtime\/src\/child\//,
     among: /^worker-runtime/,
-    only: /src\/(child\/|log\.ts|config\.ts|task\.ts)/,
+    only: /src\/(child\/|log\.ts|config\.ts|task\.ts|deadline\.ts)/,
     because: 'child/ knows processes, nothing else',
   },
   {
@@ -64,7 +64,7 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
   {
     from: /^worker-runtime\/src\/(client|index)\.ts$/,
     among: /^worker-runtime/,
-    only: /src\/(queue\/|job\.ts|line\.ts|task\.ts|config\.ts)/,
+    only: /src\/(queue\/|job\.ts|line\.ts|task\.ts|config\.ts|deadline\.ts)/,
     because: 'the client starts no processes',
   },
   {

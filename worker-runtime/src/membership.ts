@@ -60,7 +60,7 @@ export class Membership {
   served = 0
 
   readonly #options: MembershipOptions
-  #heardAtMs = performance.now()
+  #beatsUnheard = 0
   readonly #log: Log
   readonly #held = new Map<string, Held>()
   #ended: Settlement[] = []
@@ -94,9 +94,9 @@ export class Membership {
     return this.#ended.length > 0 && this.#isSure
   }
 
-  /** How long ago Redis last answered, ms. */
+  /** How long Redis has not answered, ms. Heartbeats are counted, because the time while this process was held up proves nothing. */
   get silentMs(): number {
-    return performance.now() - this.#heardAtMs
+    return this.#beatsUnheard * RENEW_MS
   }
 
   /** It is registered, and no answer is owed. */
@@ -112,7 +112,10 @@ export class Membership {
   async join(): Promise<void> {
     this.#newName()
     await this.#regain()
-    this.#heartbeat = setInterval(() => void this.#beat(), RENEW_MS)
+    this.#heartbeat = setInterval(() => {
+      this.#beatsUnheard += 1
+      void this.#beat()
+    }, RENEW_MS)
   }
 
   /** One round trip: settles what has ended and claims up to `wanted` jobs. Answers nothing while Redis is away. */
@@ -127,7 +130,7 @@ export class Membership {
     const name = this.#name
     try {
       const answer = await this.queue.settleAndClaim(name, this.#sequence, settling, wanted)
-      this.#heardAtMs = performance.now()
+      this.#beatsUnheard = 0
       if (this.#name !== name) return []
       if (answer.status === 'dead') return this.#takenForDead()
       for (const { id, token } of settling) this.#forget(id, token)
@@ -260,7 +263,7 @@ export class Membership {
     if (answer.kind === 'dead') return this.#dead()
     this.#sequence = sequence
     this.#adopt(answer.held)
-    this.#heardAtMs = performance.now()
+    this.#beatsUnheard = 0
     this.#isSure = true
     this.mayHaveWork = true
     this.#log.info(isNew ? 'registered' : 'sure again', { queue: this.queue.name, worker: this.#name })
@@ -294,7 +297,7 @@ export class Membership {
     const name = this.#name
     try {
       const answer = await this.queue.renew(name, this.#used())
-      this.#heardAtMs = performance.now()
+      this.#beatsUnheard = 0
       if (this.#name !== name) return
       if (answer.kind === 'dead') {
         this.#takenForDead()

@@ -1,6 +1,7 @@
 // The loop: one call settles what has ended and claims for the slots that are free; each claim runs in a child; its outcome is
 // settled with the next call. Started by main.ts; Redis is behind membership.ts, processes behind child/.
 import type { AttemptHooks, Children, Outcome } from './child/outcome.ts'
+import { startDeadline } from './deadline.ts'
 import { parseEnvelope } from './job.ts'
 import type { Log } from './log.ts'
 import type { Membership } from './membership.ts'
@@ -83,26 +84,26 @@ export class Worker {
     this.ring()
     await this.#looping
     for (const member of this.#members) if (member.owesClaim) await member.exchange(0)
-    await this.#settleWhile(() => this.#running > 0, performance.now() + drainTimeoutMs, hurry)
+    await this.#settleWhile(() => this.#running > 0, drainTimeoutMs, hurry)
     for (const member of this.#members) member.handBackAll(2_000)
     const isHolding = () => this.#members.some((member) => member.holds > 0)
-    await this.#settleWhile(isHolding, performance.now() + SETTLE_PATIENCE_MS)
+    await this.#settleWhile(isHolding, SETTLE_PATIENCE_MS)
     for (const member of this.#members) await member.leave()
   }
 
-  async #settleWhile(isBusy: () => boolean, deadlineMs: number, hurry?: Promise<void>): Promise<void> {
-    let isHurried = false
-    void hurry?.then(() => {
-      isHurried = true
+  async #settleWhile(isBusy: () => boolean, withinMs: number, hurry?: Promise<void>): Promise<void> {
+    let isOver = false
+    const giveUp = () => {
+      isOver = true
       this.ring()
-    })
-    while (isBusy()) {
-      for (const member of this.#members) if (member.hasEnded) await member.exchange(0)
-      const leftMs = deadlineMs - performance.now()
-      if (isHurried || leftMs <= 0) return
-      if (isBusy() && !this.#members.some((member) => member.hasEnded))
-        await this.#rungBell(Math.min(leftMs, 1_000))
     }
+    const callOff = startDeadline(withinMs, giveUp)
+    void hurry?.then(giveUp)
+    while (isBusy() && !isOver) {
+      for (const member of this.#members) if (member.hasEnded) await member.exchange(0)
+      if (isBusy() && !isOver && !this.#members.some((member) => member.hasEnded)) await this.#rungBell()
+    }
+    callOff()
   }
 
   #freeSlots(): number {
@@ -214,13 +215,8 @@ export class Worker {
       this.#log.warn('attempt ended', { ...facts, durationMs: outcome.facts.durationMs, why: whyOf(outcome) })
   }
 
-  async #rungBell(withinMs?: number): Promise<void> {
-    if (withinMs === undefined) await this.#rung
-    else {
-      const timer = setTimeout(this.ring, withinMs)
-      await this.#rung
-      clearTimeout(timer)
-    }
+  async #rungBell(): Promise<void> {
+    await this.#rung
     this.#armBell()
   }
 

@@ -232,13 +232,18 @@ describe('when the zygote dies', () => {
     await tiny.stop()
   })
 
-  test('because it does not answer, it is replaced', async () => {
-    const tiny = await startTiny('Fork', { slots: 1 })
+  test('because it does not answer, it is replaced, and what ran in its children is handed back', async () => {
+    const tiny = await startTiny('Fork', { slots: 2 })
     const first = theZygoteOf(process.pid)
+    const file = pidFile()
+    const neighbour = tiny.perform('sleeps-forever', { started: file.path })
+    await file.pids()
     process.kill(first, 'SIGSTOP')
     await eventually(async () => (await tiny.perform('noop')).kind === 'succeeded' && !isAlive(first), {
       withinMs: 40_000,
     })
+    expect(await neighbour).toMatchObject({ kind: 'handed-back' })
+    file.remove()
     await tiny.stop()
   })
 })

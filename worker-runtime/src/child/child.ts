@@ -1,6 +1,7 @@
 // One child as the worker sees it, wherever it came from (spawn.ts or zygote.ts): its channel, the attempts in it, its end.
 // starting → ready → ended; `closed` resolves when the process is gone, its group is gone, and all it has sent was read.
 import type { Duplex, Readable } from 'node:stream'
+import { startDeadline } from '../deadline.ts'
 import { type Cause, describeEnding, type Ending, type ResultMessage } from './outcome.ts'
 import { Tail } from './output.ts'
 import {
@@ -220,12 +221,10 @@ export class Child {
   /** All that was sent before the end is read first. Not waited for without end: a process in a session of its own may hold a pipe. */
   async #lastBytes(): Promise<void> {
     const streams = [this.#channel, ...this.#outputs.map(({ readable }) => readable)]
-    let timer: NodeJS.Timeout | undefined
-    const deadline = new Promise((resolve) => {
-      timer = setTimeout(resolve, WAIT_FOR_LAST_BYTES_MS)
-    })
-    await Promise.race([Promise.all(streams.map(isClosed)), deadline])
-    clearTimeout(timer)
+    const { promise: over, resolve } = Promise.withResolvers<void>()
+    const callOff = startDeadline(WAIT_FOR_LAST_BYTES_MS, resolve)
+    await Promise.race([Promise.all(streams.map(isClosed)), over])
+    callOff()
     for (const stream of streams) stream.destroy()
   }
 

@@ -161,9 +161,12 @@ function containerAt(folder: string, names: Names): Container | undefined {
 }
 
 function endForMemory(child: Child, message: string): void {
-  // Of several attempts nobody knows which one needs the memory; each is tried again alone (reuse.ts).
-  if (child.runs.size > 1) child.kill('SIGKILL')
-  else for (const run of child.runs.values()) run.kill({ kind: 'out-of-memory', message })
+  // A result that has arrived by now is read first.
+  setImmediate(() => {
+    // Of several attempts nobody knows which one needs the memory; each is tried again alone (reuse.ts).
+    if (child.runs.size > 1) child.kill('SIGKILL')
+    else for (const run of child.runs.values()) run.kill({ kind: 'out-of-memory', message })
+  })
 }
 
 /** What a process uses now; nothing where there is no /proc, or no such process. */

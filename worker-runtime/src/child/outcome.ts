@@ -92,6 +92,8 @@ export interface Ending {
   usage?: Usage
   /** Why, where it is not the doing of the child itself. */
   because?: string
+  /** The worker took the process for hung and ended it, with children that had done nothing wrong. */
+  isOurDoing?: boolean
 }
 
 export interface Seen {
@@ -151,6 +153,8 @@ function ofEnding({ accepted, ending = {}, lastWords, wasKilledByKernel }: Seen,
   const how = describeEnding(ending)
   if (!accepted)
     return { kind: 'could-not-start', message: `the child ${how} before it had begun the job`, facts }
+  if (ending.isOurDoing)
+    return { kind: 'handed-back', message: `the worker ended the child: it ${how}`, facts }
   if (HEAP_IS_FULL.test(lastWords))
     return { kind: 'out-of-memory', message: 'the child used up the heap that V8 may use', facts }
   if (wasKilledByKernel)

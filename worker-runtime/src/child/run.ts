@@ -1,6 +1,7 @@
 // One attempt in one child, judged from outside: sends it, ends it when its time, its output or the worker's patience is over, and
 // keeps what was seen of it. fresh.ts and reuse.ts decide what that means for the child.
 // sent → accepted → over (a result, or the child is gone); a stop on the way: abort, SIGTERM if alone, SIGKILL after the grace.
+import { startDeadline } from '../deadline.ts'
 import type { Child, Occupant } from './child.ts'
 import type {
   AttemptHooks,
@@ -20,7 +21,6 @@ import { GRACE_MS } from './stop.ts'
 const TAIL_BYTES = 16 * 1024
 const MAX_OUTPUT_BYTES = 16 * 1024 * 1024
 const PROGRESS_BYTES_PER_MS = 100
-const LONGEST_TIMER_MS = 2 ** 31 - 1
 const WHY: Record<StopReason, string> = {
   cancelled: 'the job was cancelled',
   'lost-hold': 'the worker no longer holds the job',
@@ -41,8 +41,8 @@ export class Run implements Occupant {
   readonly #clock: Clock
   readonly #startedAtMs: number
   #endedAtMs = 0
-  #timeout: NodeJS.Timeout
-  #grace: NodeJS.Timeout | undefined
+  #callOffTimeout: () => void
+  #callOffGrace: (() => void) | undefined
   #graceEndsAtMs = Number.POSITIVE_INFINITY
   #isAborting = false
   #tail: Tail | undefined
@@ -61,14 +61,14 @@ export class Run implements Occupant {
     this.over = new Promise((resolve) => {
       this.#tellOver = resolve
     })
-    this.#timeout = this.#timeOutLater()
+    this.#callOffTimeout = this.#timeOutLater()
     child.runs.set(id, this)
     const { jobId, queue, task, enqueuedAtMs, payload } = attempt
     child.send({ kind: 'run', run: id, jobId, queue, task, attempt: attempt.attempt, enqueuedAtMs, payload })
   }
 
   get isStopping(): boolean {
-    return this.#grace !== undefined
+    return this.#callOffGrace !== undefined
   }
 
   /** The job may end by itself in the grace, if it listens; then its child is killed. A hold that is lost allows no grace. */
@@ -155,17 +155,17 @@ export class Run implements Occupant {
     const endsAtMs = this.#clock.nowMs() + graceMs
     if (endsAtMs >= this.#graceEndsAtMs) return
     this.#graceEndsAtMs = endsAtMs
-    clearTimeout(this.#grace)
-    this.#grace = setTimeout(() => this.#graceIsOver(), Math.min(graceMs, LONGEST_TIMER_MS))
+    this.#callOffGrace?.()
+    this.#callOffGrace = startDeadline(graceMs, () => this.#graceIsOver())
   }
 
-  #timeOutLater(): NodeJS.Timeout {
-    return setTimeout(() => this.#timeOut(), Math.min(this.attempt.timeoutMs, LONGEST_TIMER_MS))
+  #timeOutLater(): () => void {
+    return startDeadline(this.attempt.timeoutMs, () => this.#timeOut())
   }
 
   #timeOut(): void {
     // An attempt that waits in a child which another one blocks has not begun. The other one's time ends that.
-    if (!this.isAccepted && this.#child.runs.size > 1) this.#timeout = this.#timeOutLater()
+    if (!this.isAccepted && this.#child.runs.size > 1) this.#callOffTimeout = this.#timeOutLater()
     else
       this.#stop(
         { kind: 'timed-out', message: `the job ran longer than its ${this.attempt.timeoutMs} ms` },
@@ -196,9 +196,9 @@ export class Run implements Occupant {
     if (this.isOver) return
     this.isOver = true
     this.#endedAtMs = this.#clock.nowMs()
-    clearTimeout(this.#timeout)
-    clearTimeout(this.#grace)
-    this.#grace = undefined
+    this.#callOffTimeout()
+    this.#callOffGrace?.()
+    this.#callOffGrace = undefined
     this.#tellOver()
   }
 

@@ -1,5 +1,6 @@
 // Whether forks of this zygote work, found out before a job depends on it: three children each try out what jobs need (probe.ts), at
 // the same time, and the worker judges what they say and how they end.
+import { startDeadline } from '../deadline.ts'
 import { Child, type Failure } from './child.ts'
 import { describeEnding, type Ending } from './outcome.ts'
 import { PROBE_EXIT_CODE } from './probe.ts'
@@ -28,13 +29,13 @@ async function probeOne(zygote: Zygote): Promise<Seen | Failure> {
   if ('failure' in birth) return birth
   const child = new Child(birth, { modules: [], once: true, jobsAtOnce: 1, onEnded: () => {} })
   let isLate = false
-  const deadline = setTimeout(() => {
+  const callOff = startDeadline(DEADLINE_MS, () => {
     isLate = true
     child.kill('SIGKILL')
-  }, DEADLINE_MS)
+  })
   child.send({ kind: 'probe' })
   const [facts, ending] = await Promise.all([Promise.race([child.probed, child.closed]), child.closed])
-  clearTimeout(deadline)
+  callOff()
   if (isLate) return { failure: `a child was not done within ${DEADLINE_MS / 1000} s` }
   const words = child.lastWords().trim().split('\n').at(-1)
   if (ending.exitCode !== PROBE_EXIT_CODE)

@@ -1,5 +1,6 @@
 // Children started ahead of time, with the user's modules already loaded, for fresh.ts and reuse.ts to take. Starts are limited: at
 // most `width` children are ready or on their way, and after a failure the next start waits, longer each time.
+import { startDeadline } from '../deadline.ts'
 import type { Log } from '../log.ts'
 import type { Child, Failure } from './child.ts'
 import { killChild } from './stop.ts'
@@ -128,13 +129,12 @@ export class Spares {
 export async function startLoaded(start: SparesOptions['start']): Promise<Child | Failure> {
   const child = await start()
   if ('failure' in child) return child
-  let timer: NodeJS.Timeout | undefined
-  const tooLate = new Promise<Failure>((resolve) => {
-    const failure = `the modules did not load within ${START_DEADLINE_MS / 1000} s`
-    timer = setTimeout(() => resolve({ failure }), START_DEADLINE_MS)
-  })
+  const { promise: tooLate, resolve } = Promise.withResolvers<Failure>()
+  const callOff = startDeadline(START_DEADLINE_MS, () =>
+    resolve({ failure: `the modules did not load within ${START_DEADLINE_MS / 1000} s` }),
+  )
   const loaded = await Promise.race([child.loaded, tooLate])
-  clearTimeout(timer)
+  callOff()
   if (!('failure' in loaded)) return child
   await killChild(child)
   return loaded

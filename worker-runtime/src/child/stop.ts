@@ -1,4 +1,5 @@
 // Ending a child. Asking comes first (SIGTERM to its group), then SIGKILL to the group when the grace is over.
+import { startDeadline } from '../deadline.ts'
 import type { Child } from './child.ts'
 
 export const GRACE_MS = 2_000
@@ -13,9 +14,9 @@ export async function endChild(child: Child): Promise<void> {
 
 /** Waits for a child that ends by itself, as one that is used once does after its job; not longer than the grace. */
 export async function letEnd(child: Child, graceMs = EXIT_GRACE_MS): Promise<void> {
-  const timer = setTimeout(() => child.kill('SIGKILL'), graceMs)
+  const callOff = startDeadline(graceMs, () => child.kill('SIGKILL'))
   await child.closed
-  clearTimeout(timer)
+  callOff()
 }
 
 /** Ends a child at once, with all it started. */

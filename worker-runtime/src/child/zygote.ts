@@ -6,6 +6,7 @@ import { Socket } from 'node:net'
 import { constants } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { getSystemErrorName } from 'node:util'
+import { startDeadline } from '../deadline.ts'
 import type { Log } from '../log.ts'
 import { asError, type Birth, type Failure } from './child.ts'
 import { type Native, ZYGOTE_OPTIONS } from './native.ts'
@@ -60,6 +61,8 @@ export class Zygote {
   readonly #children = new Map<number, (ending: Ending) => void>()
   #lastOrder = 0
   #isOver = false
+  /** Ended by the worker because it did not answer: not the doing of the jobs in its children. */
+  #wasGivenUp = false
   #tellLoaded: (loaded: { tasks: string[] } | Failure | Unfit) => void = () => {}
 
   constructor({ native, modules, once, jobsAtOnce, env, maxMemoryBytes }: ZygoteOptions) {
@@ -88,10 +91,10 @@ export class Zygote {
     this.#node.stdout?.resume()
     this.#node.stderr?.on('data', (chunk: Buffer) => this.#stderr.append(chunk))
     this.ended = this.#end()
-    const deadline = setTimeout(() => {
-      this.#tellLoaded({ failure: `the modules did not load within ${LOAD_DEADLINE_MS / 1000} s` })
-    }, LOAD_DEADLINE_MS)
-    void this.loaded.then(() => clearTimeout(deadline))
+    const callOff = startDeadline(LOAD_DEADLINE_MS, () =>
+      this.#tellLoaded({ failure: `the modules did not load within ${LOAD_DEADLINE_MS / 1000} s` }),
+    )
+    void this.loaded.then(callOff)
     this.#control.write(encodeToChild({ kind: 'load', modules, once, jobsAtOnce }))
   }
 
@@ -137,9 +140,12 @@ export class Zygote {
   #answer(number: number): Promise<Forked | Failure> {
     return new Promise((resolve) => {
       // A zygote that was stopped, or hangs, is replaced.
-      const deadline = setTimeout(() => this.#node.kill('SIGKILL'), FORK_DEADLINE_MS)
+      const callOff = startDeadline(FORK_DEADLINE_MS, () => {
+        this.#wasGivenUp = true
+        this.#node.kill('SIGKILL')
+      })
       this.#orders.set(number, (answer) => {
-        clearTimeout(deadline)
+        callOff()
         this.#orders.delete(number)
         resolve(answer)
       })
@@ -206,7 +212,7 @@ export class Zygote {
     for (const answer of [...this.#orders.values()]) answer({ failure: how })
     for (const [pid, tell] of this.#children) {
       kill(pid)
-      tell({ signal: 'SIGKILL', because: how })
+      tell({ signal: 'SIGKILL', because: how, isOurDoing: this.#wasGivenUp })
     }
     this.#children.clear()
     return ending
