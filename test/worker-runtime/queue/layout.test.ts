@@ -57,6 +57,7 @@ test.each(Object.keys(scripts) as Verb[])('%s refuses a newer layout and changes
     retry: ['job-1'],
     delete: ['job-1'],
     job: ['job-3'],
+    workers: [10, 100, 64],
   }
   const answer = run(redis, scripts[verb], prefixOf(name), args[verb] ?? ['p:1'])
   await expect(answer).rejects.toThrow(`NEWLAYOUT ${LAYOUT + 1}`)

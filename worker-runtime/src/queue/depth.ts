@@ -1,6 +1,7 @@
 // What people and reconciles ask of a queue: its numbers, its workers, one job, a page of jobs. The answers of the reading verbs,
 // parsed.
 import { type AttemptFacts, type EndedJob, type Envelope, parseEnded, parseEnvelope } from '../job.ts'
+import { amountOf, counterOf, listOf, numberOf, optionalOf, textOf } from './answers.ts'
 
 export interface Depth {
   /** Ready jobs, and delayed ones that are due. */
@@ -104,62 +105,86 @@ export interface JobSummary {
   endedAtMs?: number
 }
 
+/** What the script of depth is asked for. */
+export const COUNT_FIELDS: readonly string[] = [...COUNTS, 'vanishedAtMs']
+
+/** The oldest job is no older than 70 years. */
+const MOST_AGE_MS = 2 ** 41
+
+/** Throws RedisDataInvalid. */
 export function depthOf(answer: unknown): Depth {
-  const [ready, due, delayed, buried, nextMs, oldestMs, suspended, paused, maxBusy, flat] = answer as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    string[],
-  ]
-  const found = recordOf(flat)
-  const counts = Object.fromEntries(COUNTS.map((name) => [name, Number(found[name] ?? 0)])) as Depth['counts']
+  const [inLanes, dueNow, notReady, buried, next, oldest, suspended, paused, most, values] = listOf(
+    answer,
+    'the depth of a queue',
+  )
+  const found = listOf(values, 'the counts of a queue')
+  const count = (name: string) => counterOf(found[COUNT_FIELDS.indexOf(name)] ?? null, `counts.${name}`)
+  const counts = Object.fromEntries(COUNTS.map((name) => [name, count(name)])) as Depth['counts']
+  const ready = amountOf(inLanes, 'ready') - amountOf(counts.tombstones, 'counts.tombstones')
+  const delayed = amountOf(notReady, 'delayed')
+  const due = numberOf(dueNow, 'due', { least: 0, most: delayed })
+  const nextMs = optionalOf(next, 'the time of the next delayed job')
+  const oldestReadyMs = optionalOf(oldest, 'the age of the oldest job', MOST_AGE_MS)
+  const maxBusy = optionalOf(most, 'config.maxBusy')
+  const vanishedAtMs = count('vanishedAtMs')
   return {
     ready: Math.max(0, ready) + due,
     due,
     delayed,
-    busy: counts.busy,
-    buried,
-    ...(nextMs >= 0 && { nextMs }),
-    ...(oldestMs >= 0 && { oldestReadyMs: oldestMs }),
+    busy: amountOf(counts.busy, 'counts.busy'),
+    buried: amountOf(buried, 'buried'),
+    ...(nextMs !== undefined && { nextMs }),
+    ...(oldestReadyMs !== undefined && { oldestReadyMs }),
     suspended: suspended === 1,
     paused: paused === 1,
-    ...(maxBusy >= 0 && { maxBusy }),
+    ...(maxBusy !== undefined && { maxBusy }),
     counts,
-    ...(found.vanishedAtMs && { vanishedAtMs: Number(found.vanishedAtMs) }),
+    ...(vanishedAtMs && { vanishedAtMs }),
   }
 }
 
-export function workersOf(answer: unknown): WorkerEntry[] {
-  const flat = answer as [string, number, number, string[], ...unknown[]]
+/** Workers of one call of the script, and of one queue at all: who asks keeps them in memory. */
+export const WORKERS_A_PAGE = 500
+export const MOST_WORKERS = 10_000
+
+export interface WorkersPage {
+  workers: WorkerEntry[]
+  /** Of those on no page yet. */
+  rest: string[]
+}
+
+/** Throws RedisDataInvalid. */
+export function workersOf(answer: unknown): WorkersPage {
+  const [total, page, others] = listOf(answer, 'the list of workers')
+  numberOf(total, 'the number of workers of a queue', { least: 0, most: MOST_WORKERS })
+  const flat = listOf(page, 'a page of workers', 4 * WORKERS_A_PAGE)
+  const rest = listOf(others, 'the list of workers', MOST_WORKERS).map((name) => textOf(name, 'a worker'))
   const workers: WorkerEntry[] = []
-  for (let i = 0; i < flat.length; i += 4) {
-    const [name, alive, held, fields] = flat.slice(i, i + 4) as [string, number, number, string[]]
-    const found = recordOf(fields)
-    const text = (field: string) => found[field] ?? ''
-    workers.push({
-      name,
-      process: text('process'),
-      pod: text('pod'),
-      podUid: text('podUid'),
-      poolUid: text('poolUid'),
-      node: text('node'),
-      slots: Number(text('slots')),
-      isolation: text('isolation'),
-      ...(text('isolationNote') && { isolationNote: text('isolationNote') }),
-      version: text('version'),
-      startedAtMs: Number(text('startedAtMs')),
-      held,
-      alive: alive === 1,
-      draining: text('draining') === '1',
-    })
+  for (let i = 0; i + 3 < flat.length; i += 4) workers.push(workerOf(flat.slice(i, i + 4)))
+  return { workers, rest }
+}
+
+function workerOf([name, alive, held, fields]: unknown[]): WorkerEntry {
+  const found = recordOf(listOf(fields, 'the entry of a worker', 40).map((part) => textOf(part, 'a worker')))
+  const text = (field: string) => found[field] ?? ''
+  // Of a worker whose entry has gone nothing is known but that it is in the list.
+  const number = (field: string) => counterOf(text(field) || '0', `${field} of a worker`)
+  return {
+    name: textOf(name, 'the name of a worker'),
+    process: text('process'),
+    pod: text('pod'),
+    podUid: text('podUid'),
+    poolUid: text('poolUid'),
+    node: text('node'),
+    slots: number('slots'),
+    isolation: text('isolation'),
+    ...(text('isolationNote') && { isolationNote: text('isolationNote') }),
+    version: text('version'),
+    startedAtMs: number('startedAtMs'),
+    held: amountOf(held, 'what a worker holds'),
+    alive: alive === 1,
+    draining: text('draining') === '1',
   }
-  return workers
 }
 
 export function jobOf(id: string, answer: unknown): JobDetails | undefined {

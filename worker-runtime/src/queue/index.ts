@@ -12,6 +12,7 @@ export {
   type RedisAccess,
   type RedisAddress,
 } from './address.ts'
+export { RedisDataInvalid } from './answers.ts'
 export { type Connection, type ConnectionOptions, RedisUnavailable } from './connection.ts'
 export type { AttemptRecord, Depth, JobDetails, JobState, JobSummary, WorkerEntry } from './depth.ts'
 export { doneChannel, keys, prefixOf, queueName, slotOf, stirredChannel } from './keys.ts'

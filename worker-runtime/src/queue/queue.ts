@@ -1,15 +1,19 @@
 // One queue in Redis: its verbs, with their arguments and answers typed. Used by the client, the worker, the CLI and the operator.
 import { randomInt } from 'node:crypto'
 import type { NewJob } from '../job.ts'
+import { amountOf, listOf, MAX_TEXT } from './answers.ts'
 import { type Command, type Connection, neverSent, RedisUnavailable } from './connection.ts'
 import {
+  COUNT_FIELDS,
   type Depth,
   depthOf,
   type JobDetails,
   type JobState,
   type JobSummary,
   jobOf,
+  MOST_WORKERS,
   summariesOf,
+  WORKERS_A_PAGE,
   type WorkerEntry,
   workersOf,
 } from './depth.ts'
@@ -109,6 +113,7 @@ export type Resynced =
 const SLICE = 500
 /** To put back a job takes a dozen commands. */
 const REAP_SLICE = 100
+const MOST_SLICES = 1_000
 const MAX_JOBS_A_CALL = 1_000
 const MAX_BYTES_A_CALL = 1_000_000
 
@@ -169,8 +174,8 @@ export class Queue {
    */
   async register(entry: Registration): Promise<{ timeoutMs: number; dead: string[]; vanished: number }> {
     const { worker, podUid, ...fields } = entry
-    const pairs = Object.entries(fields).flat()
-    const answer = await this.#run('register', [worker, podUid, ...pairs])
+    const pairs = Object.entries(fields).map(([field, value]) => [field, boundedText(value)])
+    const answer = await this.#run('register', [worker, podUid, ...pairs.flat()])
     const [timeoutMs, dead, [enqueued, claimed, vanished]] = answer as [number, string[], Counters]
     this.#note({ enqueued, claimed })
     return { timeoutMs, dead, vanished }
@@ -228,7 +233,7 @@ export class Queue {
     return { status, nextMs: nextMs < 0 ? undefined : nextMs, became, claims }
   }
 
-  /** Puts back what a dead worker held, slice by slice; answers how many jobs. 'silent': only if its heartbeat ran out. */
+  /** Puts back what a dead worker held, slice by slice, at most 100,000 jobs; answers how many. 'silent': only if its heartbeat ran out. */
   async reap(
     worker: string,
     evidence: 'sure' | 'silent',
@@ -239,18 +244,14 @@ export class Queue {
     const message = reason.toWellFormed()
     const record = JSON.stringify({ outcome: 'worker-lost', message, worker, endedAtMs: Date.now() })
     let putBack = 0
-    for (;;) {
-      const [done, left] = (await this.#run('reap', [
-        worker,
-        evidence,
-        counting,
-        record,
-        seed(),
-        REAP_SLICE,
-      ])) as [number, number]
-      putBack += Math.max(0, done)
-      if (left === 0) return putBack
+    for (let slices = 0; slices < MOST_SLICES; slices++) {
+      const args = [worker, evidence, counting, record, seed(), REAP_SLICE]
+      const [done, left] = listOf(await this.#run('reap', args), 'what was put back')
+      if (done === -1) break
+      putBack += amountOf(done, 'what was put back')
+      if (amountOf(left, 'what is left to put back') === 0) break
     }
+    return putBack
   }
 
   /** All workers that this process registered are dead for sure. Answers how many jobs were put back. */
@@ -324,11 +325,17 @@ export class Queue {
   }
 
   async depth(): Promise<Depth> {
-    return depthOf(await this.#run('depth', []))
+    return depthOf(await this.#run('depth', COUNT_FIELDS))
   }
 
+  /** At most 10,000; throws RedisDataInvalid where there are more. Each worker's entry is of one moment, and not all of the same. */
   async workers(): Promise<WorkerEntry[]> {
-    return workersOf(await this.#run('workers', []))
+    const page = async (names: readonly string[]) =>
+      workersOf(await this.#run('workers', [WORKERS_A_PAGE, MOST_WORKERS, MAX_TEXT, ...names]))
+    const { workers, rest } = await page([])
+    for (let i = 0; i < rest.length; i += WORKERS_A_PAGE)
+      workers.push(...(await page(rest.slice(i, i + WORKERS_A_PAGE))).workers)
+    return workers
   }
 
   async job(id: string): Promise<JobDetails | undefined> {
@@ -509,6 +516,10 @@ export function* callsOf(jobs: readonly NewJob[]): Generator<readonly NewJob[]> 
     bytes += job.payload.length
   }
   if (part.length > 0) yield part
+}
+
+function boundedText(value: string | number): string | number {
+  return typeof value === 'string' ? value.slice(0, MAX_TEXT).toWellFormed() : value
 }
 
 function pairsOf(flat: readonly (string | number)[]): [string, string][] {
