@@ -2,7 +2,7 @@
 // reconciles. The only process.exit.
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { createLog, type Log } from 'millhand/queue'
+import { type Log, logTo } from 'millhand/queue'
 import { ClusterCaches } from './caches.ts'
 import { type Config, ConfigError, readConfig } from './config.ts'
 import { serveHttp } from './http.ts'
@@ -52,11 +52,7 @@ try {
 process.exit(0)
 
 async function runOperator(config: Config): Promise<void> {
-  const log = createLog({
-    level: config.logLevel,
-    write: (line) => process.stdout.write(line),
-    fields: { operator: config.identity },
-  })
+  const log = logTo(process.stdout, { level: config.logLevel, fields: { operator: config.identity } })
   const stopping = stopSignal(log)
   let servers: Servers | undefined
   const metrics = createMetrics({

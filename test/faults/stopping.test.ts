@@ -32,6 +32,23 @@ describe.each(ISOLATIONS)('with %s a worker told to stop', (isolation) => {
   )
 
   test(
+    'by the end of its terminal, which reads no more either, lets its jobs end',
+    scene(async (scene) => {
+      const worker = await scene.worker({ slots: 2 })
+      const handles = await scene.enqueue(2, 'naps', { ms: 2_000 })
+      for (const { id } of handles) await scene.started(id)
+      worker.child.stdout?.destroy()
+      worker.kill('SIGHUP') // by the kernel, and once more by the shell
+      worker.kill('SIGHUP')
+      expect(await worker.ended).toEqual({ code: 0, signal: null })
+      for (const handle of handles)
+        expect(await handle.details()).toMatchObject({ state: 'completed', attempts: 1, crashes: 0 })
+      await scene.judge({ faults: 0 })
+    }),
+    60_000,
+  )
+
+  test(
     'hands back what does not end in time, uncounted, and another runs it at once (F10)',
     scene(async (scene) => {
       const worker = await scene.worker({ env: { MILLHAND_DRAIN_TIMEOUT_SECONDS: '1' } })

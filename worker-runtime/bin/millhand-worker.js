@@ -12,7 +12,7 @@ if (major < 22 || (major === 22 && minor < 19)) {
 }
 // As PID 1 a process never hears of a SIGTERM that it has no listener for, and would be killed when its grace is over. Nothing has
 // begun yet; main takes over from here (stopSignals).
-for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => process.exit(0))
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.once(signal, () => process.exit(0))
 if (existsSync(new URL('../src', import.meta.url))) {
   nodeModule.registerHooks({
     resolve: (specifier, context, next) =>

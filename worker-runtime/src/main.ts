@@ -7,7 +7,7 @@ import { startChildren } from './child/children.ts'
 import type { Children } from './child/outcome.ts'
 import { type Config, ConfigError, type QueueEntry, readConfig } from './config.ts'
 import { type Health, type HttpServer, healthPage, livePage, serveHttp } from './http.ts'
-import { createLog, type Log } from './log.ts'
+import { type Log, logTo } from './log.ts'
 import { Membership } from './membership.ts'
 import type { Metrics } from './metrics.ts'
 import { parseAddress, type RedisAccess } from './queue/address.ts'
@@ -17,6 +17,7 @@ import { openQueue, QueueRefused } from './queue/queue.ts'
 import { connectRedis } from './queue/redis.ts'
 import { examineServer } from './queue/server.ts'
 import { isAtLeast, serverText } from './queue/server-findings.ts'
+import { stopRequests } from './stop-requests.ts'
 import { Waker } from './waker.ts'
 import { Worker } from './worker.ts'
 
@@ -65,11 +66,7 @@ try {
 process.exit(0)
 
 async function runWorker(config: Config): Promise<void> {
-  const log = createLog({
-    level: config.logLevel,
-    write: (line) => process.stdout.write(line),
-    fields: { pod: config.pod.name },
-  })
+  const log = logTo(process.stdout, { level: config.logLevel, fields: { pod: config.pod.name } })
   const stopping = stopSignals(log)
   const queues = namedInRedis(config)
   let members: Membership[] = []
@@ -230,12 +227,14 @@ function stopSignals(log: Log) {
     once.resolve()
     if (asked > 1) twice.resolve()
   }
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  const listener = stopRequests((times, signal: NodeJS.Signals) => {
+    ask(1)
+    log.info('told to stop', { signal, times })
+  })
+  // SIGHUP: the terminal was closed.
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     const early = process.listeners(signal)
-    process.on(signal, () => {
-      ask(1)
-      log.info('told to stop', { signal, times: asked })
-    })
+    process.on(signal, listener)
     // That of bin/millhand-worker.js goes last: without any listener a signal that is on its way would be lost.
     for (const listener of early) process.removeListener(signal, listener)
   }
