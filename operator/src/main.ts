@@ -117,7 +117,7 @@ interface Parts {
 
 function startLeading({ config, kube, caches, servers, metrics, log }: Parts): Leading {
   const events = new Events({ kube, instance: config.identity, log, nowMs: wallMs })
-  const shared = { kube, servers, events, log, wallMs }
+  const shared = { kube, servers, events, log, wallMs, onStatusRefused: metrics.onStatusRefused }
   const reconcilePool = workerPoolReconciler({
     ...shared,
     // Not the same if it leads again: what it wrote before may still be on its way.

@@ -15,6 +15,7 @@ export interface Metrics {
   /** A pool or a queue is not there any more. */
   forgetPool: (namespace: string, name: string) => void
   onDecision: (pool: ObservedPool['pool'], reason: string) => void
+  onStatusRefused: (kind: string) => void
   setLeading: (isLeading: boolean) => void
   read: () => Promise<{ contentType: string; text: string }>
 }
@@ -48,10 +49,17 @@ export function createMetrics({ leaseName, ...queues }: MetricsOptions): Metrics
     registers,
   })
   leading.set({ name: leaseName }, 0)
+  const refused = new Counter({
+    name: 'millhand_status_refused_total',
+    help: 'Statuses that the API server refused: people see an older one, and nothing else is held up.',
+    labelNames: ['kind'],
+    registers,
+  })
   return {
     controllers: controllerMetrics(registers),
     onRequest: requestMetrics(registers),
     ...pools,
+    onStatusRefused: (kind) => refused.inc({ kind }),
     setLeading: (isLeading) => {
       leading.set({ name: leaseName }, Number(isLeading))
       // Two operators must not both say what only one of them sees.

@@ -67,11 +67,26 @@ describe('the operator', () => {
         readOnlyRootFilesystem: true,
         capabilities: { drop: ['ALL'] },
       },
+      startupProbe: { httpGet: { path: '/healthz', port: 'http' } },
       livenessProbe: { httpGet: { path: '/healthz', port: 'http' } },
       readinessProbe: { httpGet: { path: '/readyz', port: 'http' } },
       ports: [{ name: 'http', containerPort: 8080 }],
       resources: { requests: { cpu: '100m', memory: '128Mi' }, limits: { memory: '512Mi' } },
     })
+  })
+
+  test('is not ended because its node has too much to do', async () => {
+    interface Probe {
+      timeoutSeconds: number
+      periodSeconds: number
+      failureThreshold: number
+    }
+    const [container] = (await operatorOf()).spec.containers
+    const { startupProbe, livenessProbe } = container as unknown as Record<string, Probe>
+    for (const probe of [startupProbe, livenessProbe]) {
+      expect(probe?.timeoutSeconds).toBeGreaterThanOrEqual(5)
+      expect((probe?.failureThreshold ?? 0) * (probe?.periodSeconds ?? 0)).toBeGreaterThanOrEqual(120)
+    }
   })
 
   test('is told by its environment what the values say', async () => {
@@ -141,18 +156,58 @@ describe('the operator', () => {
   test.each([
     ['millhand', 'millhand'],
     ['try', 'try-millhand'],
-    [
-      'a-name-of-fifty-three-characters-which-is-the-longest',
-      'a-name-of-fifty-three-characters-which-is-the-longe',
-    ],
+    ['my-millhand-2', 'my-millhand-2'],
   ])('of the release %s is called %s, and so is its lease', async (name, called) => {
     const resources = await render({}, { name })
-    const expected = called.slice(0, 50)
-    expect(one(resources, 'Deployment').metadata.name).toBe(expected)
+    expect(one(resources, 'Deployment').metadata.name).toBe(called)
     const lease = rulesOf(one(resources, 'Role', '-leader')).find(({ resourceNames }) => resourceNames)
-    expect(lease?.resourceNames).toEqual([expected])
+    expect(lease?.resourceNames).toEqual([called])
   })
 })
+
+describe('names of a release with a long name', () => {
+  const letters = (count: number) => 'a'.repeat(count)
+  const names = [
+    ...[36, 37, 42, 45, 46, 47, 50, 53].map(letters),
+    `${letters(38)}-millhand`,
+    `${letters(44)}-millhand`,
+    `${letters(27)}-${letters(25)}`,
+    `${letters(45)}millhand`,
+  ]
+  const everything = {
+    redis: { embedded: { enabled: true } },
+    metrics: Object.fromEntries(
+      ['serviceMonitor', 'podMonitor', 'prometheusRule', 'dashboard'].map((name) => [
+        name,
+        { enabled: true },
+      ]),
+    ),
+  }
+
+  test.each(names)('%s: all contain millhand, as the alerts expect, and none is too long', async (name) => {
+    const resources = (await render(everything, { name })).filter(
+      ({ kind }) => !['CustomResourceDefinition', 'Secret'].includes(kind),
+    )
+    for (const { kind, metadata } of resources) {
+      expect(metadata.name).toContain('millhand')
+      expect(metadata.name).toMatch(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/)
+      // A StatefulSet gives its pods a label with its name and eleven characters more.
+      expect(metadata.name.length).toBeLessThanOrEqual(kind === 'StatefulSet' ? 52 : 63)
+    }
+    const lease = rulesOf(one(resources, 'Role', '-leader')).find(({ resourceNames }) => resourceNames)
+    expect(lease?.resourceNames?.[0]).toMatch(leaderAlert)
+  })
+
+  test('differ where only what is cut differs', async () => {
+    const called = async (name: string) => one(await render({}, { name }), 'Deployment').metadata.name
+    expect(await called(`${letters(52)}1`)).not.toBe(await called(`${letters(52)}2`))
+  })
+})
+
+/** The names of leases that MillhandOperatorWithoutLeader looks for. */
+const leaderAlert = new RegExp(
+  `^${/leader_election_master_status\{name=~"([^"]+)"\}/.exec(readChart('files/alerts.yaml'))?.[1]}$`,
+)
 
 describe('its rights', () => {
   test('are those that it was tried with, in the whole cluster, and to delete is not among them', async () => {

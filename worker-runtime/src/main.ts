@@ -42,6 +42,7 @@ Example:
 `
 const BAD_CONFIG = 78
 const BROKEN = 70
+const MAX_NOTE = 200
 
 const version = String(JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version)
 
@@ -165,7 +166,9 @@ function wakersFor({ redis }: Config, members: readonly Membership[], log: Log, 
 
 function registrationOf({ pod, slots }: Config, { mode, note }: Children) {
   const { name, uid: podUid, poolUid, node } = pod
-  return { pod: name, podUid, poolUid, node, slots, isolation: mode, isolationNote: note, version }
+  // It stands beside the words of all other workers in the pool's status: the whole of it is in this worker's log.
+  const isolationNote = note && [...note].slice(0, MAX_NOTE).join('')
+  return { pod: name, podUid, poolUid, node, slots, isolation: mode, isolationNote, version }
 }
 
 /** Answers from now on; what counts nothing where nobody can ask is not even loaded. */

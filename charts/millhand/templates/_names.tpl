@@ -1,7 +1,14 @@
-{{/* The name of everything in the release: "millhand" where the release is called so. It always contains "millhand": alerts look for that. */}}
+{{/*
+The name of everything in the release: "millhand" where the release is called so. It always contains "millhand": alerts look for that.
+46 characters leave room for "-redis": a StatefulSet of more than 52 gets no pods. What is cut keeps a hash, so that two releases differ.
+*/}}
 {{- define "millhand.name" -}}
-{{- $name := contains "millhand" .Release.Name | ternary .Release.Name (printf "%s-millhand" .Release.Name) -}}
-{{- $name | trunc 50 | trimSuffix "-" -}}
+{{- $full := contains "millhand" .Release.Name | ternary .Release.Name (printf "%s-millhand" .Release.Name) -}}
+{{- if le (len $full) 46 -}}
+{{ $full }}
+{{- else -}}
+{{ printf "%s-%s-millhand" (.Release.Name | trunc 28 | trimSuffix "-") (sha256sum .Release.Name | trunc 8) }}
+{{- end -}}
 {{- end }}
 
 {{/* Labels by which the parts of a release find each other; they never change. Called with (list . "operator"). */}}

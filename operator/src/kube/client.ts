@@ -45,7 +45,7 @@ export interface KubeEvent {
   metadata: { namespace: string } & ({ name: string } | { generateName: string })
   type: 'Normal' | 'Warning'
   reason: string
-  /** At most 1024 characters. */
+  /** At most 1,024 bytes. */
   note: string
   action: string
   /** In ISO 8601; now when absent. */

@@ -26,8 +26,9 @@ export interface EventsOptions {
 }
 
 const REPEAT_AFTER_MS = 600_000
-/** The bound of events.k8s.io is 1,024 bytes. */
-const MAX_NOTE = 1_000
+/** The bound of events.k8s.io, in bytes of UTF-8. */
+const MAX_NOTE_BYTES = 1_024
+const ELLIPSIS = '…'
 
 export class Events {
   readonly #options: EventsOptions
@@ -50,7 +51,7 @@ export class Events {
       action: 'Reconcile',
       type,
       reason,
-      note: message.length > MAX_NOTE ? `${message.slice(0, MAX_NOTE - 3)}...` : message,
+      note: noteOf(message),
     }
     kube
       .createEvent(event)
@@ -66,4 +67,12 @@ export class Events {
     this.#told.set(key, now)
     return true
   }
+}
+
+/** Cut between two code points. */
+function noteOf(message: string): string {
+  if (Buffer.byteLength(message) <= MAX_NOTE_BYTES) return message
+  const room = new Uint8Array(MAX_NOTE_BYTES - Buffer.byteLength(ELLIPSIS))
+  const { written } = new TextEncoder().encodeInto(message, room)
+  return new TextDecoder().decode(room.subarray(0, written)) + ELLIPSIS
 }

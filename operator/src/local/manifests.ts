@@ -5,6 +5,7 @@ import { dirname, join, resolve } from 'node:path'
 import { nearest } from '../resources/nearest.ts'
 import { checkRules } from '../resources/rules.ts'
 import { checkAgainstSchema, isObject, type Problem, type Schema } from '../resources/schema.ts'
+import { API_VERSION, KINDS, type Kind, loadSchemas } from '../resources/schemas.ts'
 import {
   defaultQueueName,
   parseTaskQueue,
@@ -19,7 +20,6 @@ import {
   type WorkerPoolManifest,
 } from '../resources/worker-pool.ts'
 import { type PlacedProblem, parseYaml, type YamlDocument } from './documents.ts'
-import { API_VERSION, KINDS, type Kind, loadSchemas } from './schemas.ts'
 import { findTaskModules } from './task-modules.ts'
 
 export interface Manifests {

@@ -49,12 +49,7 @@ export function conditionsOf(
   return findings.map((finding) => {
     const last = before.find(({ type }) => type === finding.type)
     const lastTransitionTime = last?.status === finding.status ? last.lastTransitionTime : now
-    return {
-      ...finding,
-      message: bounded(finding.message),
-      observedGeneration: generation,
-      lastTransitionTime,
-    }
+    return { ...finding, observedGeneration: generation, lastTransitionTime }
   })
 }
 
@@ -86,9 +81,4 @@ function inOrder(value: unknown): string | undefined {
       ? Object.fromEntries(Object.entries(part).sort(([one], [other]) => (one < other ? -1 : 1)))
       : part,
   )
-}
-
-/** The schema allows 32,768 characters; nobody reads more than a few lines. */
-function bounded(message: string): string {
-  return message.length > 1_000 ? `${message.slice(0, 997)}...` : message
 }

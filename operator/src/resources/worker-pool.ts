@@ -74,7 +74,7 @@ export interface WorkerPoolManifest {
 }
 
 export interface WorkerPoolSpec {
-  queues: { name: string; weight: number }[]
+  queues: { name: string; weight?: number }[]
   slots: number
   isolation: {
     mode: Isolation['mode']
@@ -193,7 +193,8 @@ export function parseWorkerPool(
 ): WorkerPool {
   return {
     metadata: parseMetadata(metadata, defaultNamespace),
-    queues: spec.queues,
+    // Not a default of the CRD: one inside a list item makes every client-side apply a change.
+    queues: spec.queues.map(({ name, weight = 1 }) => ({ name, weight })),
     slots: spec.slots,
     isolation: parseIsolation(spec.isolation),
     scaling: parseScaling(spec),

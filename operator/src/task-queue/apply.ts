@@ -1,20 +1,18 @@
 // Carries out a plan: the status by server-side apply, what turned as Events. Always whole: a field that is left out is deleted.
-import type { Kube } from '../kube/client.ts'
 import { kinds } from '../kube/client.ts'
-import { unlessGone } from '../kube/errors.ts'
 import type { Events } from '../kube/events.ts'
+import { type StatusContext, writeStatus } from '../kube/status.ts'
 import type { TaskQueueObject } from './observe.ts'
 import type { TaskQueuePlan } from './plan.ts'
 
 export async function applyTaskQueue(
   plan: TaskQueuePlan,
   { metadata: { name, namespace = 'default', uid = '' } }: TaskQueueObject,
-  { kube, events }: { kube: Kube; events: Events },
+  context: StatusContext & { events: Events },
 ): Promise<void> {
-  if (plan.status) {
-    const object = { metadata: { name, namespace }, status: plan.status }
-    await kube.apply(kinds.taskQueue, object, { status: true, force: true }).catch(unlessGone)
-  }
+  if (plan.status)
+    await writeStatus(kinds.taskQueue, { metadata: { name, namespace }, status: plan.status }, context)
+  const { events } = context
   const subject = { kind: kinds.taskQueue, namespace, name, uid }
   if (plan.vanished)
     events.tell(subject, { type: 'Warning', reason: 'EnqueuesLost', message: lossText(plan.vanished) })

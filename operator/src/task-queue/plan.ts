@@ -1,5 +1,6 @@
 // What a TaskQueue's status says, decided from what was observed. Pure.
 import { LAYOUT } from 'millhand/queue'
+import { boundedStatus } from '../resources/bounds.ts'
 import {
   conditionsOf,
   type Finding,
@@ -40,12 +41,12 @@ export function planTaskQueue(observed: PlannedFrom, nowMs: number): TaskQueuePl
   const vanished = newlyVanished(observed)
   const isNew =
     vanished > 0 || status?.observedGeneration !== generation || hasTurned(findings, status?.conditions)
-  const next: TaskQueueStatus = {
+  const next = boundedStatus<TaskQueueStatus>('TaskQueue', {
     observedGeneration: generation,
     queueName: observed.queue.queueName,
     ...counts(observed, nowMs),
     conditions: conditionsOf(findings, status?.conditions, { generation, now }),
-  }
+  })
   const isDue = nowMs - Date.parse(status?.observedAt ?? '1970-01-01') >= COUNTS_EVERY_MS
   const shallWrite = isNew || (isDue && !sameButForTimes(next, status))
   return {

@@ -17,6 +17,7 @@ export interface TaskQueueContext {
   kube: Kube
   events: Events
   log: Log
+  onStatusRefused: (kind: string) => void
   /** Of the wall clock: it stands in the status. */
   wallMs: () => number
 }

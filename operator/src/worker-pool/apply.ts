@@ -4,6 +4,7 @@ import { type Log, RedisUnavailable } from 'millhand/queue'
 import { type Kube, kinds } from '../kube/client.ts'
 import { isConflict, isEnding, isNotFound, isRefused, unlessGone } from '../kube/errors.ts'
 import type { EventSubject, Events } from '../kube/events.ts'
+import { writeStatus } from '../kube/status.ts'
 import type { SeenQueue } from '../redis/seen-queue.ts'
 import { type Deployment, isControlledBy } from '../resources/cluster.ts'
 import { DELETION_COST, LEADER_ANNOTATION } from './deployment.ts'
@@ -21,11 +22,13 @@ export interface ApplyContext {
   /** Monotonic: what decisions look at. */
   nowMs: () => number
   onDecision: (pool: ObservedPool['pool'], reason: string) => void
+  onStatusRefused: (kind: string) => void
 }
 
 /** A dead operator leaves no pod idle for longer. */
 const DRAIN_FOR_MS = 60_000
 const REFUSED_GUARDS_REST_MS = 300_000
+const REFUSED_STATUS_REST_MS = 60_000
 
 /** The caches catch up meanwhile. */
 const STALE_AGAIN_MS = 250
@@ -35,6 +38,8 @@ const UNTOLD_AGAIN_MS = 1_000
 export interface Applied {
   memory: PoolMemory
   againInMs?: number
+  /** The status was not written, and may be the next time: what was done is remembered all the same. */
+  failure?: unknown
 }
 
 /** Where Redis goes away in the middle, nothing is removed and the status is written all the same. Throws what the API server throws. */
@@ -48,11 +53,7 @@ export async function applyPlan(
   const memory = isRedisThere ? plan.memory : { ...plan.memory, draining: observed.memory.draining }
   const patched = isRedisThere ? await patchPods(plan, observed, context) : {}
   const written = isRedisThere ? await writeDeployment(plan, observed, context) : {}
-  if (plan.status) {
-    const { name, namespace } = observed.pool.metadata
-    const object = { metadata: { name, namespace }, status: plan.status }
-    await context.kube.apply(kinds.workerPool, object, { status: true, force: true }).catch(unlessGone)
-  }
+  const told = await tellStatus(plan, observed, context)
   for (const { status, reason, message } of plan.events)
     context.events.tell(subjectOf(observed), {
       type: status === 'True' ? 'Normal' : 'Warning',
@@ -60,7 +61,27 @@ export async function applyPlan(
       message,
     })
   const againInMs = written === STALE ? STALE_AGAIN_MS : isRedisThere ? undefined : UNTOLD_AGAIN_MS
-  return { memory: { ...memory, ...patched, ...written }, ...(againInMs && { againInMs }) }
+  const { failure, ...toldMemory } = told
+  return {
+    memory: { ...memory, ...patched, ...written, ...toldMemory },
+    ...(againInMs && { againInMs }),
+    ...(failure !== undefined && { failure }),
+  }
+}
+
+async function tellStatus(
+  { status }: PoolPlan,
+  { pool, memory }: ObservedPool,
+  context: ApplyContext,
+): Promise<Partial<PoolMemory> & { failure?: unknown }> {
+  if (!status) return {}
+  const { name, namespace } = pool.metadata
+  try {
+    const isTaken = await writeStatus(kinds.workerPool, { metadata: { name, namespace }, status }, context)
+    return isTaken ? {} : { statusRestsUntilMs: context.nowMs() + REFUSED_STATUS_REST_MS }
+  } catch (failure) {
+    return { failure, statusWrittenAtMs: memory.statusWrittenAtMs }
+  }
 }
 
 async function speakToRedis(

@@ -75,17 +75,18 @@ function ready(observed: ObservedPool, { decision, blocked }: Found): Finding {
   const { replicas } = decision
   const refused = refusedPods(observed)
   if (refused && live.length < replicas) return finding('False', 'PodsRefused', refused)
-  if (readyPods >= replicas)
-    return finding(
-      'True',
-      'Ready',
-      replicas === 0 ? 'no pods are needed now' : `${readyPods} of ${replicas} pods are ready`,
-    )
+  if (readyPods >= replicas) return finding('True', 'Ready', enough(readyPods, replicas))
   const trouble = worst(live)
   if (trouble) return finding('False', trouble.reason, trouble.message)
   if (readyPods > 0)
     return finding('True', 'Ready', `${readyPods} of ${replicas} pods are ready, the others start`)
   return finding('False', 'PodsStarting', `none of ${replicas} pods is ready yet`)
+}
+
+function enough(readyPods: number, replicas: number): string {
+  if (readyPods === replicas)
+    return replicas === 0 ? 'no pods are needed now' : `${readyPods} of ${replicas} pods are ready`
+  return `${readyPods} pods are ready, ${replicas} needed: the others go when they hold no job`
 }
 
 /** Quota, pod security and admission webhooks refuse pods, not Deployments. */

@@ -23,6 +23,8 @@ export interface PoolMemory {
   unseen: ReadonlyMap<string, number>
   guards: GuardMemory
   statusWrittenAtMs: number
+  /** The API server refused a status: until then none is written. */
+  statusRestsUntilMs: number
 }
 
 export function emptyMemory(uid: string): PoolMemory {
@@ -37,5 +39,6 @@ export function emptyMemory(uid: string): PoolMemory {
     unseen: new Map(),
     guards: noGuardMemory,
     statusWrittenAtMs: Number.NEGATIVE_INFINITY,
+    statusRestsUntilMs: Number.NEGATIVE_INFINITY,
   }
 }

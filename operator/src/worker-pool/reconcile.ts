@@ -30,8 +30,9 @@ export function workerPoolReconciler(context: WorkerPoolContext): (key: string) 
     const view = await observeWorkerPool(object, { ...context, memory })
     const plan = planWorkerPool(view.observed, { nowMs: context.nowMs(), wallMs: context.wallMs() })
     context.onPlanned(view.observed, plan)
-    const { memory: next, againInMs = Infinity } = await applyPlan(plan, view, context)
+    const { memory: next, againInMs = Infinity, failure } = await applyPlan(plan, view, context)
     memories.set(key, next)
+    if (failure !== undefined) throw failure
     // What the API server just refused is said in the status right away.
     const hasNews = next.refusal?.hash !== memory.refusal?.hash || next.isNameTaken !== memory.isNameTaken
     return { againInMs: hasNews ? 0 : Math.min(againInMs, plan.checkAgainAfterMs) }

@@ -1,4 +1,5 @@
 // The status of a WorkerPool: what it says, and when it is worth a write. Pure.
+import { boundedStatus } from '../resources/bounds.ts'
 import { conditionsOf, type Finding, hasTurned, isSame } from '../resources/conditions.ts'
 import { selectorOf } from './deployment.ts'
 import type { ObservedPool, WorkerPoolStatus } from './observe.ts'
@@ -20,13 +21,14 @@ export function statusOf(observed: ObservedPool, { decision, findings, wallMs }:
   const live = livePods(pods)
   const isKnown = workers !== 'unknown'
   const readyReplicas = live.filter(({ isReady }) => isReady).length
+  const liveUids = new Set(live.map(({ uid }) => uid))
   const hasScaled = before !== undefined && before.desiredReplicas !== decision.replicas
   const lastScaleTime = hasScaled ? now : before?.lastScaleTime
   const isolation = isKnown
     ? [...new Set(workers.map((worker) => worker.isolation))].sort().join(', ')
     : undefined
   const isolationInUse = isolation || before?.isolationInUse
-  return {
+  return boundedStatus('WorkerPool', {
     observedGeneration: generation,
     replicas: live.length,
     readyReplicas,
@@ -34,14 +36,16 @@ export function statusOf(observed: ObservedPool, { decision, findings, wallMs }:
     desiredReplicas: decision.replicas,
     terminatingReplicas: pods.filter(({ state }) => state === 'terminating').length,
     drainingReplicas: live.filter(({ uid }) => memory.draining.has(uid)).length,
-    busySlots: isKnown ? workers.reduce((busy, { held }) => busy + held, 0) : (before?.busySlots ?? 0),
-    slots: live.length * pool.slots,
+    busySlots: isKnown
+      ? workers.reduce((busy, { held, podUid }) => busy + (liveUids.has(podUid) ? held : 0), 0)
+      : (before?.busySlots ?? 0),
+    slots: readyReplicas * pool.slots,
     selector: selectorOf(pool.metadata.name),
     ...(isolationInUse && { isolationInUse }),
     ...(lastScaleTime && { lastScaleTime }),
     decision: { reason: decision.reason, message: decision.message },
     conditions: conditionsOf(findings, before?.conditions, { generation, now }),
-  }
+  })
 }
 
 /** Undefined when what is written is still true, or was written a moment ago and only words changed. */
@@ -50,6 +54,7 @@ export function statusToWrite(
   status: WorkerPoolStatus,
   nowMs: number,
 ): WorkerPoolStatus | undefined {
+  if (nowMs < memory.statusRestsUntilMs) return undefined
   if (!before || before.observedGeneration !== generation || hasTurned(status.conditions, before.conditions))
     return status
   if (FAST.some((name) => status[name] !== before[name])) return status

@@ -50,6 +50,14 @@ onCluster('the API server', () => {
     expect(taken.spec).toEqual(checkLocally(manifest).spec)
   })
 
+  test.each(good)('finds $shows unchanged when a person applies it again', async ({ manifest }) => {
+    const again = called(`again-${Math.random().toString(36).slice(2)}`, manifest)
+    await give('apply', again)
+    expect(await give('apply', again)).toMatch(/ unchanged\n$/)
+    // Without a difference it prints nothing and does not fail.
+    expect(await give('diff', again)).toBe('')
+  })
+
   test.each(bad)('refuses $rule', async ({ manifest, with: command, server }) => {
     const tried = give(COMMANDS[command], manifest, '--dry-run=server')
     await expect(tried).rejects.toThrow(server)

@@ -29,6 +29,13 @@ describe.each(Object.entries(crds))('the CRD of %s', (kind, schema) => {
     expect(bare.map(({ path }) => path.join('.'))).toEqual([])
   })
 
+  test('has no default inside a list item: each client-side apply would be a change', () => {
+    const inItems = [...nodesOf(schema)].filter(
+      ({ schema: { default: given }, path }) => given !== undefined && path.includes('[]'),
+    )
+    expect(inItems.map(({ path }) => path.join('.'))).toEqual([])
+  })
+
   test('states the same rules as the code, in the same places and words', () => {
     const rules: readonly Rule<never>[] = kind === 'TaskQueue' ? TASK_QUEUE_RULES : WORKER_POOL_RULES
     const inCrd = [...nodesOf(schema)].flatMap(({ schema: node, path }) =>

@@ -1,17 +1,13 @@
 // The CRDs as the tests of resources/ need them: whole, and as the schemas that manifests are checked against.
-import { readFileSync } from 'node:fs'
-import { parse } from 'yaml'
-import { loadSchemas } from '../../../operator/src/local/schemas.ts'
+
 import { checkAgainstSchema, type Schema } from '../../../operator/src/resources/schema.ts'
+import { loadCrds, loadSchemas } from '../../../operator/src/resources/schemas.ts'
 import { parseTaskQueue, type TaskQueueManifest } from '../../../operator/src/resources/task-queue.ts'
 import { parseWorkerPool, type WorkerPoolManifest } from '../../../operator/src/resources/worker-pool.ts'
 
 export const schemas = loadSchemas()
 
-export const crds: Record<keyof typeof schemas, Schema> = {
-  TaskQueue: load('taskqueue'),
-  WorkerPool: load('workerpool'),
-}
+export const crds = loadCrds()
 
 export const template = { spec: { containers: [{ name: 'worker', image: 'example/tasks:1' }] } }
 
@@ -31,9 +27,4 @@ function checked(manifest: object, schema: Schema): unknown {
   const { value, problems } = checkAgainstSchema(manifest, schema)
   if (problems.length > 0) throw new Error(problems.map(({ message }) => message).join('\n'))
   return value
-}
-
-function load(file: string): Schema {
-  const crd = parse(readFileSync(new URL(`../../../crds/${file}.yaml`, import.meta.url), 'utf8'))
-  return crd.spec.versions[0].schema.openAPIV3Schema
 }

@@ -45,6 +45,7 @@ function operator(kept: (status: TaskQueueStatus) => TaskQueueStatus = whole) {
     kube: kube as Kube,
     events: events as Events,
     log: silent,
+    onStatusRefused: () => {},
     wallMs: () => Date.now(),
   })
   return {

@@ -1,0 +1,35 @@
+// What an Event says fits into what the API server takes: 1,024 bytes of UTF-8, cut between two code points.
+import { kinds } from '../../../operator/src/kube/client.ts'
+import { Events } from '../../../operator/src/kube/events.ts'
+
+const subject = { kind: kinds.workerPool, namespace: 'shop', name: 'mail', uid: 'uid' }
+
+function noteOf(message: string): string {
+  const notes: string[] = []
+  const events = new Events({
+    kube: { createEvent: async ({ note }) => void notes.push(note) },
+    instance: 'test',
+    log: { debug() {}, info() {}, warn() {}, error() {} },
+    nowMs: () => 0,
+  })
+  events.tell(subject, { type: 'Normal', reason: 'Ready', message })
+  return notes[0] ?? ''
+}
+
+test.each([
+  ['short', 'all is well'],
+  ['exactly full', 'a'.repeat(1_024)],
+  ['exactly full, of other letters', 'ж'.repeat(512)],
+])('a note that is %s is told whole', (_, message) => {
+  expect(noteOf(message)).toBe(message)
+})
+
+test.each(['a', 'ж', '中', '😀', 'a😀', '😀中ж'])('a note of many %s is cut at a code point', (letters) => {
+  const message = letters.repeat(1_200)
+  const note = noteOf(message)
+  expect(Buffer.byteLength(note)).toBeLessThanOrEqual(1_024)
+  expect(Buffer.byteLength(note)).toBeGreaterThan(1_016)
+  expect(note.endsWith('…')).toBe(true)
+  expect(message.startsWith(note.slice(0, -1))).toBe(true)
+  expect(note.isWellFormed()).toBe(true)
+})
