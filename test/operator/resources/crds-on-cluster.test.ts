@@ -124,7 +124,7 @@ onCluster('the API server', () => {
       BUSY: '3',
       DELAYED: '4',
       BURIED: '1',
-      SUSPENDED: 'false',
+      SUSPENDED: 'False',
       REASON: 'AsPlanned',
       'MAX BUSY': '7',
       AGE: expect.stringMatching(/^\d+s$/),
