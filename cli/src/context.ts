@@ -9,10 +9,12 @@ export interface Context {
   nowMs(): number
   /** A line, or several, on standard output: what was asked for. */
   print(text: string): void
+  /** A line of a log without end, on standard output. False when it was dropped: too much waits to be read. */
+  log(text: string): boolean
   /** On standard error: what a person should know besides. */
   note(text: string): void
   readInput(): Promise<string>
-  /** Called at SIGINT, SIGTERM and SIGHUP with 1, 2, …, instead of ending at once. */
+  /** Called at SIGINT, SIGTERM and SIGHUP with 1, 2, …, instead of ending at once. Signals that come together are one. */
   onStop(asked: (times: number) => void): void
   /** Ends the process without waiting for anything. */
   leave(exitCode: number): never

@@ -6,10 +6,16 @@ import { oneLine, withoutPasswords } from './printable.ts'
 import { counted, durationText, timeText } from './units.ts'
 
 interface Line {
+  /** Empty for what is said without time and name. */
   who: string
   what: string
   style?: Parameters<Paint>[0]
 }
+
+export type UpEvent =
+  | LocalEvent
+  | { kind: 'ready'; redisUrl: string; namespace: string; queues: string[]; pools: string[] }
+  | { kind: 'lines-dropped'; lines: number }
 
 type WorkerOutput = Extract<LocalEvent, { kind: 'worker-output' }>
 
@@ -17,21 +23,29 @@ type WorkerOutput = Extract<LocalEvent, { kind: 'worker-output' }>
 const NOT_SHOWN = new Set(['time', 'level', 'message', 'pod', 'queue'])
 
 /** A function that turns one event after the other into lines. */
-export function eventLines({
-  paint,
-  nowMs,
-}: Pick<Context, 'paint' | 'nowMs'>): (event: LocalEvent) => string[] {
+export function eventLines({ paint, nowMs }: Pick<Context, 'paint' | 'nowMs'>): (event: UpEvent) => string[] {
   const said = new Set<string>()
   return (event) =>
     linesOf(event, said).map(({ who, what, style }) => {
       const text = oneLine(withoutPasswords(what))
+      if (who === '') return text
       const time = paint('dim', timeText(nowMs()).slice(-8))
       return `${time}  ${paint('cyan', oneLine(who).padEnd(14))}  ${style ? paint(style, text) : text}`
     })
 }
 
-function linesOf(event: LocalEvent, said: Set<string>): Line[] {
+function linesOf(event: UpEvent, said: Set<string>): Line[] {
   switch (event.kind) {
+    case 'ready': {
+      const [queue = 'QUEUE'] = event.queues.map((name) => name.slice(name.indexOf('.') + 1))
+      const what = `ready: ${counted(event.queues.length, 'queue')}, ${counted(event.pools.length, 'pool')}`
+      const next = `In another terminal, here:  millhand enqueue ${queue} TASK '{…}'`
+      return [{ who: '', what: `${what}; Ctrl-C stops. ${next}` }]
+    }
+    case 'lines-dropped':
+      return [
+        { who: 'up', what: `${counted(event.lines, 'line')} dropped: nobody read them`, style: 'yellow' },
+      ]
     case 'warning':
       return event.message.split('\n').map((what) => ({ who: 'note', what, style: 'yellow' }))
     case 'redis-fetching':

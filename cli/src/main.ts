@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { text } from 'node:stream/consumers'
 import { styleText } from 'node:util'
 import { Command, CommanderError } from 'commander'
+import { stopRequests } from 'millhand/stop-requests'
 import { cancelCommand } from './commands/cancel.ts'
 import { deleteCommand } from './commands/delete.ts'
 import { doctorCommand } from './commands/doctor.ts'
@@ -18,17 +19,24 @@ import { workerCommand } from './commands/worker.ts'
 import { workersCommand } from './commands/workers.ts'
 import { readConfig } from './config.ts'
 import { CommandFailed, type Context } from './context.ts'
+import { openOutlet } from './outlet.ts'
 import { manyLines, withoutPasswords } from './printable.ts'
 import { examples } from './server.ts'
 
 const BAD_USAGE = 2
+/** SIGHUP: the terminal was closed. */
+const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 const config = readConfig()
+const [output, notes] = [openOutlet(process.stdout), openOutlet(process.stderr)]
 const context = terminalContext()
 
-// `millhand jobs mail | head` is no failure.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
-process.exit(await run())
+const exitCode = await run()
+for (const signal of STOP_SIGNALS) process.removeAllListeners(signal)
+await output.written()
+if (output.failure) notes.print(saidByUs(`the output could not be written: ${output.failure}`))
+await notes.written()
+process.exit(exitCode === 0 && output.failure ? 1 : exitCode)
 
 /** Answers the exit code. */
 async function run(): Promise<number> {
@@ -63,8 +71,8 @@ function program(): Command {
       ),
     )
     .configureOutput({
-      writeOut: (output) => process.stdout.write(output),
-      writeErr: (output) => process.stderr.write(output),
+      writeOut: output.print,
+      writeErr: notes.print,
       outputError: (message, write) => write(saidByUs(message.replace(/^error: /, ''))),
     })
     .exitOverride()
@@ -91,12 +99,13 @@ function terminalContext(): Context {
     workingFolder: process.cwd(),
     paint: (style, plain) => (isColored ? styleText(style, plain, { validateStream: false }) : plain),
     nowMs: () => Date.now(),
-    print: (line) => console.log(line),
-    note: (line) => console.error(line),
+    print: (text) => output.print(`${text}\n`),
+    log: (text) => output.offer(`${text}\n`),
+    note: (text) => void notes.offer(`${text}\n`),
     readInput: () => text(process.stdin),
     onStop(asked) {
-      let times = 0
-      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => asked(++times))
+      const listener = stopRequests(asked)
+      for (const signal of STOP_SIGNALS) process.on(signal, listener)
     },
     leave: (exitCode) => process.exit(exitCode),
     become(file, args, environment) {
@@ -108,10 +117,10 @@ function terminalContext(): Context {
 
 function complain(error: unknown): void {
   const message = error instanceof Error ? error.message : String(error)
-  process.stderr.write(saidByUs(message))
+  notes.print(saidByUs(message))
   if (!config.isDebug) return
   for (let at: unknown = error; at instanceof Error; at = at.cause)
-    process.stderr.write(`${withoutPasswords(manyLines(at.stack ?? ''))}\n`)
+    notes.print(`${withoutPasswords(manyLines(at.stack ?? ''))}\n`)
 }
 
 function saidByUs(message: string): string {

@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util'
 import { type Local, type LocalEvent, startLocal } from '@millhand/operator/local'
 import { connect, type JobDetails } from 'millhand/client'
 import { connectRedis, openQueue, queueName } from 'millhand/queue'
+import { stopRequests } from 'millhand/stop-requests'
 import { type Kills, killAtRandom } from './chaos.ts'
 import { openScreen, tableOf } from './screen.ts'
 import { faultOf, MOST_TIMES, type Order, ordersFor, photos } from './work.ts'
@@ -43,9 +44,9 @@ const broken = Promise.withResolvers<never>()
 broken.promise.catch(() => {})
 const interrupted = new AbortController()
 // A second Ctrl-C does not wait for anything: what we started ends with us.
-const stop = () => (interrupted.signal.aborted ? leave(INTERRUPTED) : interrupted.abort())
+const stop = stopRequests((times) => (times === 1 ? interrupted.abort() : leave(INTERRUPTED)))
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop)
-process.stdout.on('error', stop)
+process.stdout.on('error', () => interrupted.abort())
 
 leave(await demo())
 

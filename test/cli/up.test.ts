@@ -107,7 +107,7 @@ test(
     await running.says(/Ctrl-C again/)
     await running.says(/finishes what it runs/)
     expect(isAlive(pidsIn(running.stdout())[0] ?? 0)).toBe(true)
-    running.process.kill('SIGINT')
+    await stopAtOnce(running)
     expect((await running.ended).code).toBe(0)
     for (const pid of pidsIn(running.stdout())) expect(isAlive(pid)).toBe(false)
 

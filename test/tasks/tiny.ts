@@ -1,6 +1,6 @@
 // Tiny tasks, each named for what it does. Tests load this file into real children.
 import { spawn } from 'node:child_process'
-import { writeFileSync, writeSync } from 'node:fs'
+import { existsSync, writeFileSync, writeSync } from 'node:fs'
 import { TerminalError, task } from '../../worker-runtime/src/index.ts'
 import { frame } from './frame.ts'
 
@@ -44,6 +44,14 @@ export const sleepsForever = task('sleeps-forever', async (input: { started?: st
   tell(input?.started, `${process.pid}\n`)
   return never
 })
+export const waitsForFile = task(
+  'waits-for-file',
+  async ({ started, file }: { started: string; file: string }) => {
+    tell(started, `${process.pid}\n`)
+    while (!existsSync(file)) await new Promise((done) => setTimeout(done, 20))
+    return 'it is there'
+  },
+)
 export const obeysAbort = task(
   'obeys-abort',
   async (input: { started?: string; fails?: boolean } | null, job) => {

@@ -1,11 +1,11 @@
 // millhand up: the queues and worker pools of manifests on this machine, with a Redis of its own unless it is given one.
-import { type Local, type LocalOptions, type OnEvent, startLocal } from '@millhand/operator/local'
+import { type Local, type LocalOptions, startLocal } from '@millhand/operator/local'
 import type { Command } from 'commander'
 import { CommandFailed, type Context } from '../context.ts'
-import { eventLines } from '../event-lines.ts'
+import { eventLines, type UpEvent } from '../event-lines.ts'
 import { jsonLine, withoutPasswords } from '../printable.ts'
 import { accessOf, checkedAccess, examples, type ServerOptions, withJsonOption } from '../server.ts'
-import { counted, durationText } from '../units.ts'
+import { durationText } from '../units.ts'
 
 interface Options extends ServerOptions {
   file: string[]
@@ -40,15 +40,15 @@ export function upCommand(parent: Command, context: Context): void {
 }
 
 async function up(options: Options, context: Context): Promise<void> {
-  const print = eventPrinter(options, context)
+  const log = eventLog(options, context)
   const stopping = stopRequests(context)
-  const local = await startLocal({ ...localOptions(options, context), onEvent: print }).catch(
+  const local = await startLocal({ ...localOptions(options, context), onEvent: log }).catch(
     (error: unknown) => {
       throw stopping.isAsked() ? new CommandFailed('interrupted', { exitCode: INTERRUPTED }) : error
     },
   )
   stopping.stops(local)
-  if (!stopping.isAsked()) sayReady(local, options, context)
+  if (!stopping.isAsked()) log(readiness(local))
   await local.done
 }
 
@@ -82,31 +82,35 @@ function askToStop(times: number, local: Local, context: Context): void {
   void local.stop()
 }
 
-function eventPrinter({ json }: Options, context: Context): OnEvent {
-  const linesOf = eventLines(context)
-  const { print } = context
-  if (json) return (event) => print(withoutPasswords(jsonLine({ time: timeOf(context), ...event })))
+/** What was dropped because nobody read it is counted, and the count comes before the next line that is read. */
+function eventLog({ json }: Options, context: Context): (event: UpEvent) => void {
+  const linesOf = json ? jsonLines(context) : eventLines(context)
+  let dropped = 0
+  const log = (event: UpEvent) => {
+    for (const line of linesOf(event)) if (!context.log(line)) dropped++
+  }
   return (event) => {
-    for (const line of linesOf(event)) print(line)
+    const lines = dropped
+    dropped = 0
+    if (lines > 0) log({ kind: 'lines-dropped', lines })
+    // Then that was dropped too.
+    if (dropped > 0) dropped = lines
+    log(event)
   }
 }
 
-function sayReady({ redisUrl, namespace, queues, pools }: Local, { json }: Options, context: Context): void {
-  if (json) {
-    const event = {
-      time: timeOf(context),
-      kind: 'ready',
-      redisUrl,
-      namespace,
-      queues: queues.map(({ queueName }) => queueName),
-    }
-    context.print(withoutPasswords(jsonLine(event)))
-    return
+function jsonLines({ nowMs }: Context): (event: UpEvent) => string[] {
+  return (event) => [withoutPasswords(jsonLine({ time: new Date(nowMs()).toISOString(), ...event }))]
+}
+
+function readiness({ redisUrl, namespace, queues, pools }: Local): UpEvent {
+  return {
+    kind: 'ready',
+    redisUrl,
+    namespace,
+    queues: queues.map(({ queueName }) => queueName),
+    pools: pools.map(({ pool }) => pool.metadata.name),
   }
-  const [queue] = pools.flatMap(({ pool }) => pool.queues)
-  context.print(
-    `ready: ${counted(queues.length, 'queue')}, ${counted(pools.length, 'pool')}; Ctrl-C stops. In another terminal, here:  millhand enqueue ${queue?.name} TASK '{…}'`,
-  )
 }
 
 function localOptions(options: Options, context: Context): LocalOptions {
@@ -120,5 +124,3 @@ function localOptions(options: Options, context: Context): LocalOptions {
     outside: { env: context.config.environment, workingFolder: context.workingFolder },
   }
 }
-
-const timeOf = (context: Context): string => new Date(context.nowMs()).toISOString()

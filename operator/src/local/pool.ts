@@ -135,7 +135,7 @@ export class RunningPool {
 
   /** For workers that were told to stop: at once, and others run their jobs again. */
   handBackJobs(): void {
-    for (const worker of this.workers) worker.stop()
+    for (const worker of this.workers) worker.handBack()
   }
 
   killWorkers(): void {

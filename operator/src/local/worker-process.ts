@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout as after } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { accessVariables, type RedisAccess } from 'millhand/queue'
+import { ONE_REQUEST_MS } from 'millhand/stop-requests'
 import { workerVariables } from '../worker-pool/variables.ts'
 import type { WorkerLogEntry } from './events.ts'
 import type { Guard } from './guard.ts'
@@ -24,8 +25,10 @@ export interface WorkerProcess {
   isStopping: boolean
   /** Claims were refused to it before the last look at what it holds. */
   isDraining: boolean
-  /** A first time: finish the running jobs. A second time: hand them back. */
+  /** It finishes the running jobs. */
   stop(): void
+  /** After stop: it hands them back. Told until it has ended, since a worker takes signals that come together for one. */
+  handBack(): void
   kill(): void
   readonly ended: Promise<Ending>
 }
@@ -91,6 +94,11 @@ export function startWorkerProcess(options: WorkerProcessOptions): WorkerProcess
     stop() {
       worker.isStopping = true
       child.kill('SIGTERM')
+    },
+    handBack() {
+      child.kill('SIGTERM')
+      const again = setInterval(() => child.kill('SIGTERM'), ONE_REQUEST_MS / 2)
+      void worker.ended.then(() => clearInterval(again))
     },
     kill() {
       worker.isStopping = true

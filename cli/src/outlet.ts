@@ -1,0 +1,43 @@
+// Standard output or standard error. Its reader may end before us (`| head`, a tee that Ctrl-C ended, a closed terminal), read nothing
+// more, or be a full disk: that never ends the process. Used by main.ts.
+import { setTimeout as after } from 'node:timers/promises'
+
+export interface Outlet {
+  /** Kept until it is read. */
+  print(text: string): void
+  /** For a log without end: false when it was dropped, because too much waits to be read. */
+  offer(text: string): boolean
+  /** Resolves when what was printed is written or cannot be. What was offered only gets a moment. */
+  written(): Promise<void>
+  /** Why something that was printed is not there; absent where its reader has ended, which is the reader's choice. */
+  readonly failure: string | undefined
+}
+
+const MOST_UNREAD_BYTES = 1024 * 1024
+const MOMENT_MS = 500
+
+export function openOutlet(stream: NodeJS.WriteStream): Outlet {
+  let isKept = false
+  let failure: string | undefined
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') failure = error.message
+  })
+  return {
+    print(text) {
+      isKept = true
+      stream.write(text)
+    },
+    offer(text) {
+      if (stream.writableLength > MOST_UNREAD_BYTES) return false
+      stream.write(text)
+      return true
+    },
+    async written() {
+      const written = new Promise<void>((resolve) => stream.write('', () => resolve()))
+      await (isKept ? written : Promise.race([written, after(MOMENT_MS)]))
+    },
+    get failure() {
+      return isKept ? failure : undefined
+    },
+  }
+}
