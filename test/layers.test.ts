@@ -50,9 +50,9 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
     because: 'child/ knows processes, nothing else',
   },
   {
-    from: /^worker-runtime\/src\/child\/(spawn-entry|zygote-entry|entry|probe|randomness|usual|values)\.ts$/,
+    from: /^worker-runtime\/src\/child\/(spawn-entry|zygote-entry|entry|probe|randomness|signals|usual|values)\.ts$/,
     among: /^worker-runtime/,
-    only: /child\/(entry|native|probe|protocol|randomness|usual|values)\.ts|src\/task\.ts/,
+    only: /child\/(entry|native|probe|protocol|randomness|signals|usual|values)\.ts|src\/task\.ts/,
     because: 'what runs in a child knows the protocol and the tasks',
   },
   {

@@ -1,5 +1,6 @@
 // F9, F10: SIGTERM under load; and a dismissal, which leaves no time.
 import { eventually } from '../eventually.ts'
+import { sendSignal } from '../processes.ts'
 import { ISOLATIONS, type Scene, scene as sceneOf } from './scene.ts'
 
 describe.each(ISOLATIONS)('with %s a worker told to stop', (isolation) => {
@@ -28,6 +29,26 @@ describe.each(ISOLATIONS)('with %s a worker told to stop', (isolation) => {
       expect(scene.history.of('started')).toHaveLength(jobs)
       await scene.judge({ faults: 0 })
     }),
+    60_000,
+  )
+
+  test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)(
+    'by a %s that every process of it gets lets its jobs end',
+    (signal) =>
+      scene(async (scene) => {
+        const worker = await scene.worker({ slots: 2 })
+        const handles = [
+          ...(await scene.enqueue(1, 'naps', { ms: 2_000 })),
+          ...(await scene.enqueue(1, 'naps-and-exits-on-signals', { ms: 2_000 })),
+        ]
+        for (const { id } of handles) await scene.started(id)
+        for (const pid of [...scene.childrenOf(worker), worker.pid]) sendSignal(pid, signal)
+        expect(await worker.ended).toEqual({ code: 0, signal: null })
+        for (const handle of handles)
+          expect(await handle.details()).toMatchObject({ state: 'completed', attempts: 1, crashes: 0 })
+        expect(worker.said('the guard of the children has ended; starting another')).toBeUndefined()
+        await scene.judge({ faults: 0 })
+      })(),
     60_000,
   )
 

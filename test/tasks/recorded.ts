@@ -21,6 +21,14 @@ export const naps = task('naps', async (input: Input, job) => {
   return job.attempt
 })
 
+/** As much code does that was written for a service. */
+export const napsAndExitsOnSignals = task('naps-and-exits-on-signals', async (input: Input, job) => {
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.once(signal, () => process.exit(1))
+  note('started', input, job)
+  await wait(input.ms ?? 0)
+  note('ended', input, job)
+})
+
 export const spins = task('spins', async (input: Input, job) => {
   note('started', input, job)
   const until = performance.now() + (input.ms ?? Number.POSITIVE_INFINITY)

@@ -113,6 +113,14 @@ export class Child {
     this.#flush()
   }
 
+  /** Asks the child to end, and what it has started by SIGTERM. */
+  end(): void {
+    this.isSpent = true
+    this.send({ kind: 'end' })
+    this.#flush()
+    this.kill('SIGTERM')
+  }
+
   /** Signals the whole process group. */
   kill(signal: NodeJS.Signals): void {
     if (!this.#isGone) signalGroup(this.pid, signal)

@@ -22,6 +22,7 @@ import {
   type ToChild,
   type Usage,
 } from './protocol.ts'
+import { hasListenerForEnd, ignoreSignalsOfOthers, tellListenersOfEnd } from './signals.ts'
 import { doWhatJobsDo } from './usual.ts'
 import { copyError, encodeValue, parsePayload } from './values.ts'
 
@@ -59,13 +60,13 @@ let mouth = CHANNEL
 
 /** Before any code of the user: whatever happens to it is told. */
 export function sayHowItEnds(): void {
+  ignoreSignalsOfOthers()
   process.on('exit', sayWhoExits)
   process.on('uncaughtException', uncaught)
   process.on('unhandledRejection', uncaught)
 }
 
 export function listenToWorker(): void {
-  process.on('SIGTERM', terminate)
   channel = new Socket({ fd: CHANNEL, readable: true, writable: true })
     .on('data', receive)
     .on('error', () => {})
@@ -128,6 +129,7 @@ function receive(chunk: Buffer): void {
     if (message.kind === 'load') void load(message)
     else if (message.kind === 'run') orders.push(message)
     else if (message.kind === 'abort') abort(message.run, message.reason)
+    else if (message.kind === 'end') endWhenTold()
     else if (message.kind === 'probe') void tryOut()
     else throw new Error('the worker sent a message that cannot be read')
   }
@@ -223,16 +225,14 @@ function abort(id: number, reason: string): void {
   run.abort?.abort(abortError(run.abortReason))
 }
 
-/** SIGTERM ends the child at once, unless somebody in it listens; the worker kills it at the end of the grace. */
-function terminate(): void {
+/** At once, unless somebody in here listens; the worker kills this process at the end of the grace. */
+function endWhenTold(): void {
   isTerminating = true
   const runs = [...running.values()]
-  const hasListener = process.listenerCount('SIGTERM') > 1 || runs.some((run) => run.abort)
+  const hasListener = hasListenerForEnd() || runs.some((run) => run.abort)
   if (runs.length === 0 || !hasListener) process.exit(EXIT_CODE_SIGTERM)
-  // The worker's own reason is in the channel by now and is read first.
-  setImmediate(() => {
-    for (const run of running.values()) abort(run.id, 'the worker ends this child')
-  })
+  tellListenersOfEnd()
+  for (const run of runs) abort(run.id, 'the worker ends this child')
 }
 
 /** An error that nobody caught fails the run in whose context it came up. The child is not used again. */

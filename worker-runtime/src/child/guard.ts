@@ -1,9 +1,11 @@
 // Ends the children of a worker that was killed: a child that busy-loops cannot notice that its channel has closed. A tiny shell in a
 // session of its own reads "+<group>" and "-<group>" from a pipe; at its end the worker is dead, and the groups that remain are killed.
+// A signal that is meant for the worker does not end it.
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Log } from '../log.ts'
 
 const SCRIPT = `
+trap '' HUP INT TERM
 groups=" $* "
 while read -r line; do
   group=\${line#?}

@@ -33,6 +33,7 @@ export type ToChild =
       payload: string
     }
   | { kind: 'abort'; run: number; reason: string }
+  | { kind: 'end' } // SIGTERM follows, for what the child has started
   | { kind: 'probe' } // part of the self-test of a zygote
 
 export type FromChild =
@@ -78,6 +79,7 @@ const KINDS = {
   'result-too-large': { code: 24, maxBytes: HEADER_ALLOWANCE_BYTES },
   exiting: { code: 25, maxBytes: HEADER_ALLOWANCE_BYTES },
   spoiled: { code: 26, maxBytes: ERROR_FRAME_BYTES },
+  end: { code: 5, maxBytes: HEADER_ALLOWANCE_BYTES },
   probe: { code: 4, maxBytes: HEADER_ALLOWANCE_BYTES },
   probed: { code: 27, maxBytes: HEADER_ALLOWANCE_BYTES },
   forked: { code: 48, maxBytes: HEADER_ALLOWANCE_BYTES },
@@ -192,7 +194,7 @@ export class FrameReader<Message> {
 }
 
 export function readerInChild(): FrameReader<ToChild> {
-  return new FrameReader(['load', 'run', 'abort', 'probe'], (kind, header, body) => {
+  return new FrameReader(['load', 'run', 'abort', 'end', 'probe'], (kind, header, body) => {
     // The worker is trusted: its header is the message without the body.
     if (kind === 'run') return { ...header, kind, payload: body.toString('utf8') } as ToChild
     return { ...header, kind } as ToChild

@@ -1,6 +1,6 @@
 // One attempt in one child, judged from outside: sends it, ends it when its time, its output or the worker's patience is over, and
 // keeps what was seen of it. fresh.ts and reuse.ts decide what that means for the child.
-// sent → accepted → over (a result, or the child is gone); a stop on the way: abort, SIGTERM if alone, SIGKILL after the grace.
+// sent → accepted → over (a result, or the child is gone); a stop on the way: abort, an end with SIGTERM if alone, SIGKILL after the grace.
 import { startDeadline } from '../deadline.ts'
 import type { Child, Occupant } from './child.ts'
 import type {
@@ -147,10 +147,7 @@ export class Run implements Occupant {
 
   #askToEnd(cause: Cause, graceMs: number): void {
     this.#child.abort(this, cause.message)
-    if (this.#child.runs.size === 1) {
-      this.#child.isSpent = true
-      this.#child.kill('SIGTERM')
-    }
+    if (this.#child.runs.size === 1) this.#child.end()
     // A second reason to stop may shorten the grace, never prolong it.
     const endsAtMs = this.#clock.nowMs() + graceMs
     if (endsAtMs >= this.#graceEndsAtMs) return

@@ -1,4 +1,4 @@
-// Ending a child. Asking comes first (SIGTERM to its group), then SIGKILL to the group when the grace is over.
+// Ending a child. Asking comes first (a message, SIGTERM to its group), then SIGKILL to the group when the grace is over.
 import { startDeadline } from '../deadline.ts'
 import type { Child } from './child.ts'
 
@@ -7,8 +7,7 @@ const EXIT_GRACE_MS = 1_000
 
 /** Ends a child that has nothing more to do. Resolves when it is gone. */
 export async function endChild(child: Child): Promise<void> {
-  child.isSpent = true
-  child.kill('SIGTERM')
+  child.end()
   await letEnd(child)
 }
 
