@@ -40,31 +40,31 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
   {
     from: /^worker-runtime\/src\/queue\//,
     among: /^worker-runtime/,
-    only: /src\/(queue\/|job\.ts|log\.ts|deadline\.ts)/,
+    only: /src\/(queue\/|job\.ts|log\.ts|deadline\.ts|errors\.ts)/,
     because: 'queue/ knows jobs and Redis, nothing else',
   },
   {
     from: /^worker-runtime\/src\/child\//,
     among: /^worker-runtime/,
-    only: /src\/(child\/|log\.ts|config\.ts|task\.ts|deadline\.ts)/,
+    only: /src\/(child\/|log\.ts|config\.ts|task\.ts|deadline\.ts|errors\.ts)/,
     because: 'child/ knows processes, nothing else',
   },
   {
     from: /^worker-runtime\/src\/child\/(spawn-entry|zygote-entry|entry|probe|randomness|signals|usual|values)\.ts$/,
     among: /^worker-runtime/,
-    only: /child\/(entry|native|probe|protocol|randomness|signals|usual|values)\.ts|src\/task\.ts/,
+    only: /child\/(entry|native|probe|protocol|randomness|signals|usual|values)\.ts|src\/(errors|task)\.ts/,
     because: 'what runs in a child knows the protocol and the tasks',
   },
   {
-    from: /^worker-runtime\/src\/(job|settlement|log|config|task)\.ts$/,
+    from: /^worker-runtime\/src\/(errors|job|settlement|log|config|task)\.ts$/,
     among: /^worker-runtime/,
-    only: /src\/(job|child\/outcome|queue\/(queue|address)|config|log)\.ts/,
+    only: /src\/(errors|job|child\/outcome|queue\/(queue|address)|config|log)\.ts/,
     because: 'what decides is pure',
   },
   {
     from: /^worker-runtime\/src\/(client|index)\.ts$/,
     among: /^worker-runtime/,
-    only: /src\/(queue\/|job\.ts|line\.ts|task\.ts|config\.ts|deadline\.ts)/,
+    only: /src\/(queue\/|job\.ts|line\.ts|task\.ts|config\.ts|deadline\.ts|errors\.ts)/,
     because: 'the client starts no processes',
   },
   {

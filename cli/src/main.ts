@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { text } from 'node:stream/consumers'
 import { styleText } from 'node:util'
 import { Command, CommanderError } from 'commander'
+import { reasonLines } from 'millhand/queue'
 import { stopRequests } from 'millhand/stop-requests'
 import { cancelCommand } from './commands/cancel.ts'
 import { deleteCommand } from './commands/delete.ts'
@@ -116,7 +117,7 @@ function terminalContext(): Context {
 }
 
 function complain(error: unknown): void {
-  const message = error instanceof Error ? error.message : String(error)
+  const message = error instanceof CommandFailed ? error.message : reasonLines(error).join('\n')
   notes.print(saidByUs(message))
   if (!config.isDebug) return
   for (let at: unknown = error; at instanceof Error; at = at.cause)

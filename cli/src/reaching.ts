@@ -8,6 +8,7 @@ import {
   hostPortText,
   type RedisAccess,
   type RedisAddress,
+  reasonOf,
 } from 'millhand/queue'
 import { type Finding, finding } from './findings.ts'
 
@@ -266,7 +267,7 @@ function whyFailed(at: HostPort, { code, error, isConnected, isSecure }: Failure
       'MILLHAND_REDIS_CA, _CERT and _KEY hold PEM texts, which begin with -----BEGIN, not names of files',
     )
   const why = isConnected ? 'ends the connection without a word' : 'cannot be connected to'
-  return network(`${where} ${why} (${error?.message ?? code})`, 'see its log; is a proxy in between?')
+  return network(`${where} ${why} (${error ? reasonOf(error) : code})`, 'see its log; is a proxy in between?')
 }
 
 /** What a Sentinel knows of the primary, and whether that answers. */

@@ -2,7 +2,7 @@
 // reconciles. The only process.exit.
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { type Log, logTo } from 'millhand/queue'
+import { copyError, type Log, logTo, reasonOf } from 'millhand/queue'
 import { ClusterCaches } from './caches.ts'
 import { type Config, ConfigError, readConfig } from './config.ts'
 import { serveHttp } from './http.ts'
@@ -45,7 +45,7 @@ try {
 } catch (error) {
   const isUsage =
     error instanceof ConfigError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS')
-  const said = isUsage ? (error as Error).message : ((error as Error).stack ?? error)
+  const said = isUsage ? reasonOf(error) : (copyError(error).stack ?? reasonOf(error))
   process.stderr.write(`millhand-operator: ${said}\n`)
   process.exit(isUsage ? BAD_CONFIG : BROKEN)
 }

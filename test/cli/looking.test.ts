@@ -73,7 +73,9 @@ test('jobs shows a few of each state', async () => {
   expect(shown).toContain(`${namespace}.seen: 1 held, 0 ready, 1 delayed, 2 buried, 1 completed so far`)
   expect(shown).toMatch(/^held +running +sleeps-forever .* by \S+$/m)
   expect(shown).toMatch(/^delayed +later +succeeds .* due in (1h|60m|59m)$/m)
-  expect(shown).toMatch(/^buried +failed +throws .* buried \S+ ago$/m)
+  expect(shown).toMatch(
+    /^buried +failed +throws .* buried \S+ ago: TypeError: boom \\x1b\[2J \(E_TINY\); caused by: Error: the root of it$/m,
+  )
 })
 
 test('jobs pages through one state', async () => {
@@ -82,6 +84,10 @@ test('jobs pages through one state', async () => {
     await json('jobs', 'seen', '--state', 'buried', '--limit', '1', '--offset', '1'),
   ]
   expect(pages.flatMap(({ jobs }) => jobs.map(({ id }: { id: string }) => id))).toEqual(['exited', 'failed'])
+  expect(pages.map(({ jobs }) => jobs[0].why)).toEqual([
+    'exited: the child exited with code 3 before the job had a result',
+    'TypeError: boom \u001b[2J (E_TINY); caused by: Error: the root of it',
+  ])
   expect(await run('jobs', 'seen', '--state', 'completed')).toMatch(
     /^completed +done +succeeds .* ended \S+ ago$/m,
   )
@@ -99,7 +105,9 @@ test('job tells why a job failed, with the stack, and obeys nothing that is in i
   const shown = await run('job', 'seen', 'failed')
   expect(shown).toMatch(/state +buried/)
   expect(shown).toMatch(/input +\{"message":"boom \\u001b\[2J"\}/)
-  expect(shown).toMatch(/failed {2}TypeError: boom \\x1b\[2J\n +at .*tiny\.ts/)
+  expect(shown).toMatch(
+    /failed {2}TypeError: boom \\x1b\[2J \(E_TINY\)\n +caused by: Error: the root of it\n +at .*tiny\.ts.*\n +of the cause:\n +at .*tiny\.ts/,
+  )
   expect(shown.replaceAll('\n', '')).not.toMatch(/\p{Cc}/u)
   expect(await run('job', 'seen', 'exited')).toMatch(/exited {2}.*\n.*exit code 3/)
 })

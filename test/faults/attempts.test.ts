@@ -5,13 +5,21 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
+import { JobBuried } from 'millhand/client'
 import { eventually } from '../eventually.ts'
+import { freePort } from '../free-port.ts'
 import { descendants, isAlive, sendSignal } from '../processes.ts'
 import { ISOLATIONS, type Scene, scene as sceneOf } from './scene.ts'
 
 const TINY = fileURLToPath(new URL('../tasks/tiny.ts', import.meta.url))
 
 const LOADS = fileURLToPath(new URL('../tasks/loads-unless-told-not-to.ts', import.meta.url))
+
+const reasonFor = (result: Promise<unknown>): Promise<Error> =>
+  result.then(
+    () => new Error('there is a result'),
+    (error) => error,
+  )
 
 describe.each(ISOLATIONS)('with %s an attempt', (isolation) => {
   const scene = (play: (scene: Scene) => Promise<void>) => sceneOf(play, undefined, isolation)
@@ -95,6 +103,56 @@ describe.each(ISOLATIONS)('with %s an attempt', (isolation) => {
         expect(worker.child.exitCode).toBe(null)
         await scene.judge({ faults: 0, ends: ['completed', 'buried'] })
       })(),
+    60_000,
+  )
+
+  test.each([
+    ['bigint', 'failed', /BigInt/],
+    ['circle', 'failed', /circular/],
+    ['function', 'failed', /it is a function/],
+    ['symbol', 'failed', /it is a symbol/],
+    ['huge', 'output-limit', /the result has 2097154 bytes; at most 1048576 are taken/],
+  ])(
+    'whose work is done but whose result (%s) is refused is not done again: its job is buried, with the reason',
+    (returns, outcome, reason) =>
+      scene(async (scene) => {
+        await scene.settings({ maxAttempts: 3 })
+        await scene.worker({ modules: [TINY] })
+        const started = `${scene.history.file}-pids`
+        const handle = await scene.jobs.enqueue('works-in-vain', { started, returns })
+        const buried = await reasonFor(handle.result())
+        expect(buried).toBeInstanceOf(JobBuried)
+        expect(buried.message).toMatch(reason)
+        expect(buried.message.split('\n')).toHaveLength(1)
+        expect(await handle.details()).toMatchObject({
+          state: 'buried',
+          attempts: 1,
+          failures: [{ outcome }],
+        })
+        expect(readFileSync(started, 'utf8').trim().split('\n')).toHaveLength(1)
+      })(),
+    60_000,
+  )
+
+  test(
+    'that fails tells its causes wherever it is told: in the job, in JobBuried, in the log, in a list',
+    scene(async (scene) => {
+      const worker = await scene.worker({ modules: [TINY] })
+      const handle = await scene.jobs.enqueue('declines', { port: await freePort() }, { maxAttempts: 1 })
+      const buried = await reasonFor(handle.result())
+      const chain = /CardDeclined: m+…; caused by: TypeError: fetch failed; caused by: .*ECONNREFUSED/
+      expect(buried.message).toMatch(chain)
+      const { error } = (await handle.details())?.failures[0] ?? {}
+      expect(error).toMatchObject({
+        name: 'CardDeclined',
+        causes: ['TypeError: fetch failed', expect.stringContaining('ECONNREFUSED')],
+        stack: expect.stringMatching(
+          /^CardDeclined: m+…\n.*tiny\.ts:\d+[\s\S]*caused by: TypeError: fetch failed\n/,
+        ),
+      })
+      expect(worker.said('attempt ended')?.why).toMatch(chain)
+      expect((await scene.queue.jobs('buried'))[0]?.why).toMatch(chain)
+    }),
     60_000,
   )
 

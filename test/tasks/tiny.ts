@@ -143,6 +143,29 @@ export const circularResult = task('circular-result', async () => {
   circle.self = circle
   return circle
 })
+export const worksInVain = task(
+  'works-in-vain',
+  async ({ started, returns }: { started: string; returns: keyof typeof NO_RESULTS }) => {
+    tell(started, `${process.pid}\n`)
+    return NO_RESULTS[returns]()
+  },
+)
+const NO_RESULTS = {
+  bigint: () => 10n,
+  circle: () => {
+    const circle: Record<string, unknown> = {}
+    circle.self = circle
+    return circle
+  },
+  function: () => () => {},
+  symbol: () => Symbol('s'),
+  huge: () => 'x'.repeat(2 ** 21),
+}
+class CardDeclined extends Error {}
+export const declines = task('declines', async ({ port }: { port: number }) => {
+  const cause = await fetch(`http://127.0.0.1:${port}`).catch((error) => error)
+  throw new CardDeclined('m'.repeat(10_000), { cause })
+})
 export const bigIntResult = task('bigint-result', async () => 10n)
 export const writes = task('writes', async ({ out = '', err = '' }: { out?: string; err?: string }) => {
   process.stdout.write(out)

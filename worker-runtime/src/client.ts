@@ -1,6 +1,7 @@
 // The public face for those who enqueue and look up: connect, enqueue one or many, wait for a result, cancel. Awaits of one tick
 // become one call to Redis.
 import { fromEnvironment } from './config.ts'
+import { failureText } from './errors.ts'
 import { type EndedJob, type JobOptions, type NewJob, newJob, parseEnded } from './job.ts'
 import { Line } from './line.ts'
 import { parseAddress, type RedisAccess } from './queue/address.ts'
@@ -49,19 +50,14 @@ export class JobBuried extends Error {
   readonly failures: readonly AttemptRecord[]
   constructor({ id, attempts, crashes, failures }: JobDetails) {
     const tries = attempts + crashes
+    const last = failures.at(-1)
     super(
-      `job ${id} is buried after ${tries} failed ${tries === 1 ? 'attempt' : 'attempts'}; the last: ${whyOf(failures.at(-1))}`,
+      `job ${id} is buried after ${tries} failed ${tries === 1 ? 'attempt' : 'attempts'}; the last: ${last ? failureText(last) : 'not known'}`,
     )
     this.name = 'JobBuried'
     this.jobId = id
     this.failures = failures
   }
-}
-
-function whyOf(last: AttemptRecord | undefined): string {
-  if (!last) return 'not known'
-  if (last.error) return `${last.error.name}: ${last.error.message}`
-  return last.message ? `${last.outcome}: ${last.message}` : last.outcome
 }
 
 export class JobCancelled extends Error {

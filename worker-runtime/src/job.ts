@@ -1,5 +1,6 @@
 // The shape of a job: what the client writes, what Redis keeps, what the worker reads. Text from Redis is parsed here and nowhere else.
 import { randomInt } from 'node:crypto'
+import { reasonOf } from './errors.ts'
 
 export const LANES = ['urgent', 'high', 'normal', 'low'] as const
 export type Priority = (typeof LANES)[number]
@@ -126,12 +127,9 @@ function jsonOf(payload: unknown, task: string): string {
   try {
     text = JSON.stringify(payload ?? null)
   } catch (error) {
-    throw new TypeError(
-      `the payload of ${task} cannot be written as JSON: ${error instanceof Error ? error.message : error}`,
-      {
-        cause: error,
-      },
-    )
+    throw new TypeError(`the payload of ${task} cannot be written as JSON: ${reasonOf(error)}`, {
+      cause: error,
+    })
   }
   if (text === undefined)
     throw new TypeError(`the payload of ${task} cannot be written as JSON: it is a ${typeof payload}`)

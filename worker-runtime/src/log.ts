@@ -2,6 +2,7 @@
 // up or ends the process that writes it: lines that its reader does not take are dropped, and their number is told when one gets through.
 import { fstatSync, writeSync } from 'node:fs'
 import { isatty } from 'node:tty'
+import { copyError } from './errors.ts'
 
 export type Level = 'debug' | 'info' | 'warn' | 'error'
 export type Facts = Record<string, unknown>
@@ -69,7 +70,7 @@ function putIntoFile(fd: number): (line: string) => boolean {
   }
 }
 
-/** A log that drops what is below `level`. An Error among the facts is written as its message, code and stack. */
+/** A log that drops what is below `level`. An Error among the facts is written with its code, causes and stack. */
 export function createLog({ level, write, fields = {} }: LogOptions): Log {
   const at = (messageLevel: Level) =>
     LEVELS.indexOf(messageLevel) < LEVELS.indexOf(level)
@@ -85,11 +86,5 @@ function lineOf(level: Level, message: string, facts: Facts): string {
 export const silent: Log = { debug() {}, info() {}, warn() {}, error() {} }
 
 function plainError(_key: string, value: unknown): unknown {
-  if (!(value instanceof Error)) return value
-  return {
-    name: value.name,
-    message: value.message,
-    code: (value as { code?: unknown }).code,
-    stack: value.stack,
-  }
+  return value instanceof Error ? copyError(value) : value
 }

@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util'
 import { startChildren } from './child/children.ts'
 import type { Children } from './child/outcome.ts'
 import { type Config, ConfigError, type QueueEntry, readConfig } from './config.ts'
+import { copyError, reasonOf } from './errors.ts'
 import { type Health, type HttpServer, healthPage, livePage, serveHttp } from './http.ts'
 import { type Log, logTo } from './log.ts'
 import { Membership } from './membership.ts'
@@ -60,7 +61,7 @@ try {
   // What Redis refuses is said in words for people; where in the code that was helps nobody.
   const isSaid = isUsage || error instanceof QueueRefused
   process.stderr.write(
-    `millhand-worker: ${isSaid ? (error as Error).message : ((error as Error).stack ?? error)}\n`,
+    `millhand-worker: ${isSaid ? reasonOf(error) : (copyError(error).stack ?? reasonOf(error))}\n`,
   )
   process.exit(isUsage ? BAD_CONFIG : BROKEN)
 }

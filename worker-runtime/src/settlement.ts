@@ -23,7 +23,7 @@ export function settlementOf(
         text: completedText(envelope, outcome.facts, outcome.result, outcome.facts.output),
       }
     case 'failed':
-      return { id, token, verdict: outcome.terminal ? 'terminal' : 'failed', text: recordOf(outcome, worker) }
+      return failed(claim, outcome, worker)
     case 'cancelled':
       return { id, token, verdict: 'cancelled', text: '' }
     case 'handed-back':
@@ -32,7 +32,7 @@ export function settlementOf(
     case 'lost-hold':
       return undefined
     default:
-      return { id, token, verdict: 'failed', text: recordOf(outcome, worker) }
+      return failed(claim, outcome, worker)
   }
 }
 
@@ -53,17 +53,20 @@ export const handedBack = ({ id, token }: { id: string; token: string }): Settle
   text: '',
 })
 
-function recordOf(outcome: Exclude<Outcome, { kind: 'succeeded' }>, worker: string): string {
+function failed({ id, token }: Claim, outcome: Failure, worker: string): Settlement {
+  return { id, token, verdict: outcome.terminal ? 'terminal' : 'failed', text: recordOf(outcome, worker) }
+}
+
+type Failure = Exclude<Outcome, { kind: 'succeeded' }>
+
+function recordOf(outcome: Failure, worker: string): string {
   const { output, ...facts } = outcome.facts
   const { cpuSystemMs, cpuUserMs, ...rest } = facts
   const rounded: AttemptFacts = {
     ...(cpuUserMs !== undefined && { cpuUserMs: Math.round(cpuUserMs) }),
     ...(cpuSystemMs !== undefined && { cpuSystemMs: Math.round(cpuSystemMs) }),
   }
-  const why =
-    outcome.kind === 'failed'
-      ? { error: { ...outcome.error, stack: outcome.error.stack?.slice(0, MAX_RECORD_TEXT) } }
-      : { message: outcome.message }
+  const why = outcome.kind === 'failed' ? { error: outcome.error } : { message: outcome.message }
   return JSON.stringify({
     outcome: outcome.kind,
     ...why,

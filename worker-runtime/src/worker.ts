@@ -2,6 +2,7 @@
 // settled with the next call. Started by main.ts; Redis is behind membership.ts, processes behind child/.
 import type { AttemptHooks, Children, Outcome } from './child/outcome.ts'
 import { startDeadline } from './deadline.ts'
+import { errorText } from './errors.ts'
 import { parseEnvelope } from './job.ts'
 import type { Log } from './log.ts'
 import type { Membership } from './membership.ts'
@@ -228,5 +229,5 @@ export class Worker {
 }
 
 function whyOf(outcome: Exclude<Outcome, { kind: 'succeeded' }>): string {
-  return outcome.kind === 'failed' ? `${outcome.error.name}: ${outcome.error.message}` : outcome.message
+  return outcome.kind === 'failed' ? errorText(outcome.error) : outcome.message
 }

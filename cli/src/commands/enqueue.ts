@@ -1,7 +1,7 @@
 // millhand enqueue: one job, and its result when somebody waits for it. Through millhand/client, as a program would.
 import { Argument, type Command, Option } from 'commander'
 import { connect, type EnqueueOptions, type JobHandle, type Priority, ResultTimeout } from 'millhand/client'
-import { DURABILITIES, type Durability, LANES } from 'millhand/queue'
+import { DURABILITIES, type Durability, failureText, LANES } from 'millhand/queue'
 import { CommandFailed, type Context } from '../context.ts'
 import { parseJson } from '../json-input.ts'
 import { jsonDocument } from '../printable.ts'
@@ -138,6 +138,5 @@ async function whereItIs(job: JobHandle, wait: number | true): Promise<string> {
   const start = `job ${job.id} has not ended${patience}; it is ${details?.state ?? 'not known any more'}`
   const last = details?.failures.at(-1)
   if (!last) return start
-  const why = last.error ? `${last.error.name}: ${last.error.message}` : (last.message ?? last.outcome)
-  return `${start}; its last attempt failed: ${why}`
+  return `${start}; its last attempt failed: ${failureText(last)}`
 }

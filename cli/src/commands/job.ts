@@ -1,6 +1,6 @@
 // millhand job: all that is known of one job, above all why it failed.
 import type { Command } from 'commander'
-import { type AttemptRecord, isJobId, type JobDetails, type Queue } from 'millhand/queue'
+import { type AttemptRecord, errorLines, isJobId, type JobDetails, type Queue } from 'millhand/queue'
 import { CommandFailed, type Context } from '../context.ts'
 import { jsonDocument, manyLines } from '../printable.ts'
 import { askEach, complainOf, queuesThere } from '../queues-there.ts'
@@ -146,7 +146,7 @@ function failuresOf({ failures }: JobDetails, context: Context): string[] {
 
 function failureOf(record: AttemptRecord, { paint }: Context): string {
   const { error, message, outcome, endedAtMs, exitCode, signal, worker, pod, node } = record
-  const why = error ? `${error.name}: ${error.message}` : (message ?? '')
+  const why = error ? errorLines(error).join('\n') : (message ?? '')
   const how = [
     exitCode !== undefined && `exit code ${exitCode}`,
     signal !== undefined && `signal ${signal}`,
@@ -166,12 +166,19 @@ function failureOf(record: AttemptRecord, { paint }: Context): string {
     .join('\n')
 }
 
-/** Its first lines are the error's name and message, which were said already; its last ones are Millhand's and Node's own. */
+/** Of each stack its frames, but for the last ones, which are Millhand's and Node's own. Names and messages were said already. */
 function stackOf({ error }: AttemptRecord): string[] {
-  const frames = (error?.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line))
+  const stacks = (error?.stack ?? '').split('\ncaused by: ').map(framesOf)
+  const shown = stacks.flatMap((frames, at) =>
+    frames.length > 0 && at > 0 ? ['of the cause:', ...frames] : frames,
+  )
+  return shown.length === 0 ? [] : [indented(shown.join('\n'), INDENT)]
+}
+
+function framesOf(stack: string): string[] {
+  const frames = stack.split('\n').filter((line) => /^\s+at /.test(line))
   const ours = frames.findIndex((line) => RUNNER.test(line))
-  const shown = ours > 0 ? frames.slice(0, ours) : frames
-  return shown.length === 0 ? [] : [indented(shown.map((line) => line.trim()).join('\n'), INDENT)]
+  return (ours > 0 ? frames.slice(0, ours) : frames).map((line) => line.trim())
 }
 
 function outputOf(output: string | undefined, indent: string): string[] {

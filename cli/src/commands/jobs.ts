@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander'
 import type { Depth, JobSummary, Queue } from 'millhand/queue'
 import type { Context } from '../context.ts'
-import { jsonDocument } from '../printable.ts'
+import { jsonDocument, shortened } from '../printable.ts'
 import { isNew } from '../queues-there.ts'
 import {
   examples,
@@ -31,6 +31,7 @@ interface Listing {
 }
 
 const FEW = 5
+const MAX_WHY = 100
 const PAGE = 50
 
 export function jobsCommand(parent: Command, context: Context): void {
@@ -105,10 +106,12 @@ function tableOf(jobs: readonly JobSummary[], { paint, nowMs }: Context): string
   return table(['STATE', 'ID', 'TASK', 'AGE', ''], rows, paint)
 }
 
-function whatBelongs({ lane, worker, dueAtMs, buriedAtMs, endedAtMs }: JobSummary, nowMs: number): string {
+function whatBelongs(job: JobSummary, nowMs: number): string {
+  const { lane, worker, dueAtMs, buriedAtMs, endedAtMs, why } = job
   if (worker !== undefined) return `by ${worker}`
   if (dueAtMs !== undefined) return dueAtMs > nowMs ? `due in ${durationText(dueAtMs - nowMs)}` : 'due'
-  if (buriedAtMs !== undefined) return `buried ${durationText(nowMs - buriedAtMs)} ago`
+  if (buriedAtMs !== undefined)
+    return `buried ${durationText(nowMs - buriedAtMs)} ago${why ? `: ${shortened(why, MAX_WHY)}` : ''}`
   if (endedAtMs !== undefined) return `ended ${durationText(nowMs - endedAtMs)} ago`
   return lane === undefined || lane === 'normal' ? '' : lane
 }

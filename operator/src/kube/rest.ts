@@ -6,6 +6,7 @@
 import { type IncomingMessage, Agent as PlainAgent, request as requestPlain } from 'node:http'
 import { Agent, type RequestOptions, request } from 'node:https'
 import { KubeConfig } from '@kubernetes/client-node'
+import { reasonOf } from 'millhand/queue'
 import { sleep } from '../reconciling/backoff.ts'
 import { KubeError } from './errors.ts'
 
@@ -140,7 +141,7 @@ export class Rest {
 
   #explained(error: unknown, { method, path, signal, deadlineMs }: Call, deadline: AbortSignal): unknown {
     if (error instanceof KubeError || signal?.aborted) return error
-    const why = deadline.aborted ? `no answer within ${deadlineMs} ms` : messageOf(error)
+    const why = deadline.aborted ? `no answer within ${deadlineMs} ms` : reasonOf(error)
     const message = `${method} ${path} at ${this.server}: ${why}`
     return new KubeError(message, { ...UNREACHABLE, cause: error })
   }
@@ -254,12 +255,7 @@ function trimmed(headers: RequestOptions['headers']): Record<string, string> {
 /** An error of the system names a file or program; any other may quote what a credential program wrote. */
 function harmlessMessage(error: unknown): string {
   const isOfSystem = typeof error === 'object' && error !== null && 'syscall' in error
-  return isOfSystem ? messageOf(error) : 'the way of the kubeconfig to get them failed'
-}
-
-function messageOf(error: unknown): string {
-  const hasMessage = typeof error === 'object' && error !== null && 'message' in error
-  return String(hasMessage ? error.message : error)
+  return isOfSystem ? reasonOf(error) : 'the way of the kubeconfig to get them failed'
 }
 
 function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {

@@ -7,6 +7,7 @@ import { once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { setTimeout as after } from 'node:timers/promises'
+import { reasonOf } from 'millhand/queue'
 import type { Guard } from './guard.ts'
 import type { Outside } from './outside.ts'
 import { findRedisServer, type RedisServer } from './redis-server.ts'
@@ -84,7 +85,7 @@ function startServer(
   if (pid > 0) guard.watch(pid)
   const exited = once(child, 'exit')
     .then(() => guard.forget(pid))
-    .catch((error: Error) => keep(Buffer.from(error.message)))
+    .catch((error: Error) => keep(Buffer.from(reasonOf(error))))
 
   async function stop(): Promise<void> {
     if (child.exitCode !== null || child.signalCode !== null || pid === 0) return

@@ -3,7 +3,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve, sep } from 'node:path'
-import { connectRedis, type RedisAccess } from 'millhand/queue'
+import { connectRedis, type RedisAccess, reasonOf } from 'millhand/queue'
 import type { TaskQueue } from '../resources/task-queue.ts'
 import { keepEmbeddedRedis } from './embedded-redis.ts'
 import type { OnEvent } from './events.ts'
@@ -232,14 +232,14 @@ class LocalRun implements Local {
     const supervisor = this.#supervisor
     if (!supervisor) return
     if (state === 'away') {
-      this.#onEvent({ kind: 'redis-away', message: error?.message ?? 'the connection was lost' })
+      this.#onEvent({ kind: 'redis-away', message: error ? reasonOf(error) : 'the connection was lost' })
       return
     }
     this.#onEvent({ kind: 'redis-back' })
     // It may have come back without its data.
     supervisor
       .configureQueues()
-      .catch((failure: Error) => this.#onEvent({ kind: 'warning', message: failure.message }))
+      .catch((failure: Error) => this.#onEvent({ kind: 'warning', message: reasonOf(failure) }))
     supervisor.wake()
   }
 

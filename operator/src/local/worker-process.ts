@@ -7,7 +7,7 @@ import { readFileSync, rmSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { setTimeout as after } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { accessVariables, type RedisAccess } from 'millhand/queue'
+import { accessVariables, type RedisAccess, reasonOf } from 'millhand/queue'
 import { ONE_REQUEST_MS } from 'millhand/stop-requests'
 import { workerVariables } from '../worker-pool/variables.ts'
 import type { WorkerLogEntry } from './events.ts'
@@ -167,7 +167,7 @@ async function endingOf(child: ChildProcess, terminationLog: string, lastLines: 
     code = typeof exitCode === 'number' ? exitCode : null
     signal = typeof exitSignal === 'string' ? exitSignal : null
   } catch (error) {
-    return { code: null, signal: null, lastWords: `it could not be started: ${String(error)}` }
+    return { code: null, signal: null, lastWords: `it could not be started: ${reasonOf(error)}` }
   }
   // Its last words may still be in the pipe; but a grandchild may hold that pipe for ever.
   await Promise.race([closed, after(200, undefined, { ref: false })])

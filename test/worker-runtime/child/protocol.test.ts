@@ -84,14 +84,25 @@ test('a progress message has a smaller limit than a result', () => {
 })
 
 test('errors and usage from a child are cut and checked', () => {
-  const error = { name: 'n'.repeat(500), message: 'm'.repeat(9000), stack: 's'.repeat(20_000), code: 5 }
+  const error = {
+    name: 'n'.repeat(500),
+    message: 'm'.repeat(9000),
+    stack: 's'.repeat(20_000),
+    code: 5,
+    causes: ['c', 1],
+  }
   const usage = { maxRssBytes: 'many', cpuUserMs: -1, cpuSystemMs: 4 }
   const [message] = [...readerInWorker().push(frame(23, `${JSON.stringify({ run: 1, error, usage })}\n`))]
   expect(message).toEqual({
     kind: 'failed',
     run: 1,
     usage: { cpuSystemMs: 4 },
-    error: { name: 'n'.repeat(200), message: 'm'.repeat(4096), stack: 's'.repeat(8192) },
+    error: {
+      name: `${'n'.repeat(199)}…`,
+      message: 'm'.repeat(4096),
+      stack: `${'s'.repeat(4095)}…`,
+      causes: ['c'],
+    },
     terminal: false,
     spoilsChild: false,
   })

@@ -1,4 +1,5 @@
-import { copyError, encodeValue, parsePayload } from '../../../worker-runtime/src/child/values.ts'
+import { encodeResult, encodeValue, parsePayload } from '../../../worker-runtime/src/child/values.ts'
+import { copyError } from '../../../worker-runtime/src/errors.ts'
 
 test.each([
   'null',
@@ -32,11 +33,34 @@ test('brackets inside of strings are no nesting', () => {
 
 test.each([
   [undefined, 'null'],
-  [() => {}, 'null'],
   [{ a: undefined }, '{}'],
   [new Date(0), '"1970-01-01T00:00:00.000Z"'],
 ])('%p is sent as %s', (value, json) => {
   expect(encodeValue(value, 'result')).toBe(json)
+})
+
+test.each<[string, () => unknown, RegExp]>([
+  [
+    'a bigint',
+    () => 10n,
+    /result cannot be written as JSON: .*BigInt.*; its work is done, so the job is not tried again$/,
+  ],
+  ['a function', () => () => {}, /result cannot be written as JSON: it is a function; /],
+  ['a symbol', () => Symbol('s'), /result cannot be written as JSON: it is a symbol; /],
+  [
+    'a toJSON that throws',
+    () => ({ toJSON: () => JSON.parse('null').field }),
+    /result cannot be written as JSON: Cannot read/,
+  ],
+])('the result of %s is refused in one line, for good', (_what, output, message) => {
+  let refusal: unknown
+  try {
+    encodeResult(output())
+  } catch (error) {
+    refusal = error
+  }
+  expect(refusal).toMatchObject({ name: 'TerminalError', message: expect.stringMatching(message) })
+  expect(copyError(refusal)).toEqual({ name: 'TerminalError', message: expect.not.stringContaining('\n') })
 })
 
 test('a result that is no JSON is refused with a sentence', () => {
@@ -50,39 +74,4 @@ test('a result that is no JSON is refused with a sentence', () => {
     },
   }
   expect(() => encodeValue(hostile, 'result')).toThrow(/null was thrown/)
-})
-
-const throwing = new Proxy(
-  {},
-  {
-    get() {
-      throw new Error('trap')
-    },
-  },
-)
-
-test.each<[() => unknown, object]>([
-  [() => 'text', { name: 'Error', message: 'text' }],
-  [() => undefined, { name: 'Error', message: 'undefined was thrown' }],
-  [() => null, { name: 'Error', message: 'null was thrown' }],
-  [() => 5n, { name: 'Error', message: '5 was thrown' }],
-  [() => Symbol('s'), { name: 'Error', message: 'Symbol(s) was thrown' }],
-  [() => ({ message: 'plain', code: 7 }), { name: 'Error', message: 'plain', code: '7' }],
-  [() => ({ a: 1 }), { name: 'Error', message: 'a value that is no Error was thrown: {"a":1}' }],
-  [() => throwing, { name: 'Error', message: 'a value that is no Error was thrown' }],
-])('whatever is thrown becomes an error: %p', (thrown, error) => {
-  expect(copyError(thrown())).toEqual(error)
-})
-
-test('an error is copied with its code, its stack, and the stacks of its causes', () => {
-  const error = Object.assign(new TypeError('top', { cause: new Error('root') }), { code: 'E_TOP' })
-  const copy = copyError(error)
-  expect(copy).toMatchObject({ name: 'TypeError', message: 'top', code: 'E_TOP' })
-  expect(copy.stack).toMatch(/TypeError: top[\s\S]*caused by: Error: root/)
-})
-
-test('causes in a circle come to an end', () => {
-  const error: Error & { cause?: unknown } = new Error('again')
-  error.cause = error
-  expect(copyError(error).stack?.split('caused by').length).toBeLessThan(10)
 })

@@ -2,12 +2,12 @@
 // starting → ready → ended; `closed` resolves when the process is gone, its group is gone, and all it has sent was read.
 import type { Duplex, Readable } from 'node:stream'
 import { startDeadline } from '../deadline.ts'
+import type { JobError } from '../errors.ts'
 import { type Cause, describeEnding, type Ending, type ResultMessage } from './outcome.ts'
 import { Tail } from './output.ts'
 import {
   encodeToChild,
   type FromChild,
-  type JobError,
   readerInWorker,
   type Stream,
   type ToChild,

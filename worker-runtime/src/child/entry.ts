@@ -6,14 +6,13 @@ import { readFileSync, writeFileSync, writeSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { pathToFileURL } from 'node:url'
 import { format } from 'node:util'
+import { boundedError, copyError, type JobError } from '../errors.ts'
 import { definedTasks, isTerminal, type Job } from '../task.ts'
 import { PROBE_EXIT_CODE, probe } from './probe.ts'
 import {
-  boundedError,
   encodeFromChild,
   encodeToChild,
   type FromChild,
-  type JobError,
   MAX_OUTPUT_FRAME_BYTES,
   MAX_PROGRESS_BYTES,
   MAX_RESULT_BYTES,
@@ -24,7 +23,7 @@ import {
 } from './protocol.ts'
 import { hasListenerForEnd, ignoreSignalsOfOthers, tellListenersOfEnd } from './signals.ts'
 import { doWhatJobsDo } from './usual.ts'
-import { copyError, encodeValue, parsePayload } from './values.ts'
+import { encodeResult, encodeValue, parsePayload } from './values.ts'
 
 const CHANNEL = 3
 const PROGRESS_EVERY_MS = 50
@@ -185,7 +184,7 @@ async function perform(run: Run): Promise<void> {
     const definition = definedTasks().get(run.order.task)
     if (!definition) throw noSuchTask(run.order.task)
     const output = await definition.run(parsePayload(run.order.payload), jobOf(run))
-    succeed(run, encodeValue(output, 'result'))
+    succeed(run, encodeResult(output))
   } catch (error) {
     fail(run, error)
   }

@@ -1,4 +1,5 @@
 // Where the nursery gets forked children from (children.ts): a zygote that has passed its self-test, and another one when it dies.
+import { reasonOf } from '../errors.ts'
 import type { Birth, Failure } from './child.ts'
 import { readUsage } from './memory.ts'
 import { loadNative, type Native, thisPlatform, whyNoFork } from './native.ts'
@@ -21,7 +22,7 @@ export async function startForks(options: ForkOptions): Promise<Forks | Failure 
   try {
     native = loadNative()
   } catch (error) {
-    return { unfit: `Fork's compiled part cannot be loaded: ${messageOf(error)}` }
+    return { unfit: `Fork's compiled part cannot be loaded: ${reasonOf(error)}` }
   }
   const all = { ...options, native }
   const zygote = await startZygote(all)
@@ -105,7 +106,7 @@ async function startZygote(options: ZygoteOptions): Promise<Zygote | Failure | U
   try {
     zygote = new Zygote(options)
   } catch (error) {
-    return { failure: `cannot start the zygote: ${messageOf(error)}`, isAccident: true }
+    return { failure: `cannot start the zygote: ${reasonOf(error)}`, isAccident: true }
   }
   const loaded = await zygote.loaded
   const unfit = 'tasks' in loaded ? await whyUnusable(zygote) : undefined
@@ -116,8 +117,4 @@ async function startZygote(options: ZygoteOptions): Promise<Zygote | Failure | U
   }
   await zygote.stop()
   return 'tasks' in loaded ? { unfit: unfit ?? '' } : loaded
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

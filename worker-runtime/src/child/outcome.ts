@@ -1,9 +1,11 @@
 // What the worker asks of its children, and how an attempt ended, as a value. `judge` is pure: everything that was seen of an attempt
 // goes in, one Outcome comes out.
 import type { IsolationMode } from '../config.ts'
-import type { FromChild, JobError, Stream, Usage } from './protocol.ts'
+import type { JobError } from '../errors.ts'
+import { type FromChild, MAX_RESULT_BYTES, type Stream, type Usage } from './protocol.ts'
 
-export type { JobError, Usage } from './protocol.ts'
+export type { JobError } from '../errors.ts'
+export type { Usage } from './protocol.ts'
 
 export interface Children {
   readonly mode: IsolationMode
@@ -47,8 +49,8 @@ export interface Clock {
 
 export type Outcome = { facts: Facts } & (
   | { kind: 'succeeded'; result: string /* JSON text, as the child sent it */ }
-  | { kind: 'failed'; error: JobError; terminal: boolean /* a TerminalError: bury at once */ }
-  | { kind: UnfinishedKind; message: string }
+  | { kind: 'failed'; error: JobError; terminal: boolean /* bury at once */ }
+  | { kind: UnfinishedKind; message: string; terminal?: true }
 )
 
 export type UnfinishedKind =
@@ -143,7 +145,8 @@ function ofResult(result: ResultMessage, facts: Facts): Outcome {
     case 'result-too-large':
       return {
         kind: 'output-limit',
-        message: `the result has ${result.bytes} bytes, more than a job may return`,
+        message: `the result has ${result.bytes} bytes; at most ${MAX_RESULT_BYTES} are taken: keep it elsewhere and return where it is; its work is done, so the job is not tried again`,
+        terminal: true,
         facts,
       }
   }

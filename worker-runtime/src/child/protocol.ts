@@ -1,16 +1,11 @@
 // Frames between the worker, its children and its zygote over a byte stream: length (4 bytes, big-endian), kind (1 byte), a line of JSON, a
 // raw body. Payloads, results and progress travel in the body as the JSON text they already are. What comes from a child is never
 // trusted: a length over the limit of its kind is refused before anything of it is kept, and what does not parse is a value.
+import { type JobError, parseError } from '../errors.ts'
+
 export const MAX_RESULT_BYTES = 1024 * 1024
 export const MAX_PROGRESS_BYTES = 4 * 1024
 export const MAX_OUTPUT_FRAME_BYTES = 64 * 1024
-
-export interface JobError {
-  name: string
-  message: string
-  stack?: string
-  code?: string
-}
 
 export interface Usage {
   maxRssBytes?: number
@@ -104,16 +99,6 @@ export function encodeFromChild(message: FromChild | Extract<FromZygote, { kind:
       return encode('output', { run: message.run, stream: message.stream }, message.output)
     default:
       return encode(message.kind, { ...message, kind: undefined })
-  }
-}
-
-/** The error of a job, cut to lengths that always fit into a frame. */
-export function boundedError(error: JobError): JobError {
-  return {
-    name: error.name.slice(0, 200),
-    message: error.message.slice(0, 4096),
-    ...(error.stack === undefined ? {} : { stack: error.stack.slice(0, 8192) }),
-    ...(error.code === undefined ? {} : { code: error.code.slice(0, 100) }),
   }
 }
 
@@ -285,18 +270,6 @@ function parseObject(text: string): Record<string, unknown> | undefined {
   } catch {
     return undefined
   }
-}
-
-function parseError(value: unknown): JobError | undefined {
-  if (typeof value !== 'object' || value === null) return
-  const { name, message, stack, code } = value as Record<string, unknown>
-  if (typeof name !== 'string' || typeof message !== 'string') return
-  return boundedError({
-    name,
-    message,
-    ...(typeof stack === 'string' ? { stack } : {}),
-    ...(typeof code === 'string' ? { code } : {}),
-  })
 }
 
 function parseUsage(value: unknown): Usage {

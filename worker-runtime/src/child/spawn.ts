@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Duplex, Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import { reasonOf } from '../errors.ts'
 import type { Birth, Failure } from './child.ts'
 import type { Ending } from './outcome.ts'
 
@@ -25,7 +26,7 @@ export async function spawnChild({ env, maxMemoryBytes }: SpawnOptions): Promise
       env,
     })
   } catch (error) {
-    return { failure: `cannot start a child process: ${messageOf(error)}`, isAccident: true }
+    return { failure: `cannot start a child process: ${reasonOf(error)}`, isAccident: true }
   }
   const ended = new Promise<Ending>((resolve) => {
     node.once('exit', (exitCode, signal) => resolve(signal ? { signal } : { exitCode: exitCode ?? 0 }))
@@ -38,7 +39,7 @@ export async function spawnChild({ env, maxMemoryBytes }: SpawnOptions): Promise
   const channel = node.stdio[3] as Duplex | null | undefined
   if (error !== undefined || pid === undefined || !stdout || !stderr || !channel) {
     for (const stream of [stdout, stderr, channel]) stream?.destroy()
-    return { failure: `cannot start a child process: ${messageOf(error)}`, isAccident: true }
+    return { failure: `cannot start a child process: ${reasonOf(error)}`, isAccident: true }
   }
   return { pid, channel, outputs: outputsOf(stdout, stderr), ended }
 }
@@ -57,8 +58,4 @@ function outputsOf(stdout: Readable, stderr: Readable): Birth['outputs'] {
     { stream: 'stdout', readable: stdout },
     { stream: 'stderr', readable: stderr },
   ]
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

@@ -1,10 +1,9 @@
-// What passes between a user's task and the frames: payloads in, results and errors out. All of it may be hostile: text that is not
-// JSON or nested without end, results that do not serialize, errors whose getters throw. Pure; used by entry.ts inside the child.
+// What passes between a user's task and the frames: payloads in, results out. All of it may be hostile: text that is not JSON
+// or nested without end, results that do not serialize. Pure; used by entry.ts inside the child.
+import { reasonOf } from '../errors.ts'
 import { TerminalError } from '../task.ts'
-import type { JobError } from './protocol.ts'
 
 const MAX_DEPTH = 1_000
-const MAX_CAUSES = 5
 
 /** The value of a payload. Throws a TerminalError, since no attempt will fare better, when it is not JSON, nests too deep, or carries a key `__proto__`. */
 export function parsePayload(payload: string): unknown {
@@ -17,31 +16,25 @@ export function parsePayload(payload: string): unknown {
   return value
 }
 
-/** JSON text of what a task has returned; nothing becomes `null`. Throws a sentence when it cannot be written as JSON. */
-export function encodeValue(value: unknown, what: 'result' | 'progress'): string {
+/** JSON text of what a task has returned. Throws a TerminalError: the work is done, and another attempt would only do it again. */
+export function encodeResult(output: unknown): string {
   try {
-    return JSON.stringify(value) ?? 'null'
+    return encodeValue(output, 'result')
   } catch (error) {
-    throw new TypeError(`the ${what} cannot be written as JSON: ${copyError(error).message.split('\n')[0]}`)
+    const refusal = new TerminalError(`${reasonOf(error)}; its work is done, so the job is not tried again`)
+    delete refusal.stack // no place of the task's
+    throw refusal
   }
 }
 
-/** Copies an error field by field; whatever was thrown, and whatever its getters do. */
-export function copyError(thrown: unknown): JobError {
-  if (typeof thrown !== 'object' && typeof thrown !== 'function')
-    return {
-      name: 'Error',
-      message: `${typeof thrown === 'string' ? thrown : `${String(thrown)} was thrown`}`,
-    }
-  if (thrown === null) return { name: 'Error', message: 'null was thrown' }
-  const message = textOf(thrown, 'message') ?? asJson(thrown)
-  const stack = stackWithCauses(thrown)
-  const code = textOf(thrown, 'code')
-  return {
-    name: textOf(thrown, 'name') || 'Error',
-    message,
-    ...(stack === undefined ? {} : { stack }),
-    ...(code === undefined ? {} : { code }),
+/** JSON text of what a task gave; nothing becomes `null`. Throws a sentence when it cannot be written as JSON. */
+export function encodeValue(value: unknown, what: 'result' | 'progress'): string {
+  if (typeof value === 'function' || typeof value === 'symbol')
+    throw new TypeError(`the ${what} cannot be written as JSON: it is a ${typeof value}`)
+  try {
+    return JSON.stringify(value) ?? 'null'
+  } catch (error) {
+    throw new TypeError(`the ${what} cannot be written as JSON: ${reasonOf(error)}`)
   }
 }
 
@@ -49,7 +42,7 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch (error) {
-    throw new TerminalError(`the payload is not JSON: ${copyError(error).message}`)
+    throw new TerminalError(`the payload is not JSON: ${reasonOf(error)}`)
   }
 }
 
@@ -79,40 +72,4 @@ function hasKey(value: unknown, key: string): boolean {
   if (typeof value !== 'object' || value === null) return false
   if (Object.hasOwn(value, key)) return true
   return Object.values(value).some((inner) => hasKey(inner, key))
-}
-
-function textOf(thrown: object, field: string): string | undefined {
-  try {
-    const value = (thrown as Record<string, unknown>)[field]
-    if (typeof value === 'string') return value
-    return typeof value === 'number' ? String(value) : undefined
-  } catch {
-    return undefined
-  }
-}
-
-function stackWithCauses(thrown: object): string | undefined {
-  const stacks = []
-  for (let error: unknown = thrown; stacks.length < MAX_CAUSES; error = causeOf(error)) {
-    const stack = typeof error === 'object' && error !== null ? textOf(error, 'stack') : undefined
-    if (stack === undefined) break
-    stacks.push(stack.slice(0, 8192))
-  }
-  return stacks.length === 0 ? undefined : stacks.join('\ncaused by: ')
-}
-
-function causeOf(error: unknown): unknown {
-  try {
-    return (error as { cause?: unknown }).cause
-  } catch {
-    return undefined
-  }
-}
-
-function asJson(thrown: object): string {
-  try {
-    return `a value that is no Error was thrown: ${JSON.stringify(thrown)?.slice(0, 1000)}`
-  } catch {
-    return 'a value that is no Error was thrown'
-  }
 }

@@ -7,6 +7,7 @@ import { constants } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { getSystemErrorName } from 'node:util'
 import { startDeadline } from '../deadline.ts'
+import { reasonOf } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { asError, type Birth, type Failure } from './child.ts'
 import { type Native, ZYGOTE_OPTIONS } from './native.ts'
@@ -201,7 +202,7 @@ export class Zygote {
       this.#node.once('exit', (exitCode, signal) =>
         resolve(signal ? { signal } : { exitCode: exitCode ?? 0 }),
       )
-      this.#node.once('error', (error) => resolve({ because: error.message }))
+      this.#node.once('error', (error) => resolve({ because: reasonOf(error) }))
     })
     await closed(this.#control)
     this.#isOver = true

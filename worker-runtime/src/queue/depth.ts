@@ -1,5 +1,6 @@
 // What people and reconciles ask of a queue: its numbers, its workers, one job, a page of jobs. The answers of the reading verbs,
 // parsed.
+import { failureText, type JobError, parseError } from '../errors.ts'
 import { type AttemptFacts, type EndedJob, type Envelope, parseEnded, parseEnvelope } from '../job.ts'
 import { amountOf, counterOf, listOf, numberOf, optionalOf, textOf } from './answers.ts'
 
@@ -23,6 +24,7 @@ export interface Depth {
   vanishedAtMs?: number
 }
 
+const MAX_WHY = 300
 const COUNTS = [
   'enqueued',
   'claimed',
@@ -61,7 +63,7 @@ export interface AttemptRecord extends AttemptFacts {
   /** failed, timed-out, killed, exited, out-of-memory, output-limit, worker-lost ... */
   outcome: string
   message?: string
-  error?: { name: string; message: string; stack?: string; code?: string }
+  error?: JobError
   exitCode?: number
   signal?: string
   output?: string
@@ -103,6 +105,8 @@ export interface JobSummary {
   dueAtMs?: number
   buriedAtMs?: number
   endedAtMs?: number
+  /** Why a buried job failed the last time: the error and its causes, in one line of at most 300 characters. */
+  why?: string
 }
 
 /** What the script of depth is asked for. */
@@ -222,8 +226,8 @@ export function jobOf(id: string, answer: unknown): JobDetails | undefined {
 export function summariesOf(state: string, answer: unknown): JobSummary[] {
   const flat = answer as string[]
   const summaries: JobSummary[] = []
-  for (let i = 0; i < flat.length; i += 3) {
-    const [id = '', line = '', more = ''] = flat.slice(i, i + 3)
+  for (let i = 0; i < flat.length; i += 4) {
+    const [id = '', line = '', more = '', why = ''] = flat.slice(i, i + 4)
     const ended = parseEnded(`${line}\n`)
     const envelope = parseEnvelope(`${line}\n`)
     if (state === 'completed' && !ended) continue
@@ -237,6 +241,7 @@ export function summariesOf(state: string, answer: unknown): JobSummary[] {
       ...(state === 'delayed' && { dueAtMs: Number(more) }),
       ...(state === 'buried' && { buriedAtMs: Number(more) }),
       ...(ended && { endedAtMs: ended.endedAtMs }),
+      ...(why && { why: failureText(parseRecord(why), MAX_WHY) }),
     })
   }
   return summaries
@@ -251,8 +256,10 @@ function failuresOf(known: Record<string, string>): AttemptRecord[] {
 
 function parseRecord(json: string): AttemptRecord {
   try {
-    const found: unknown = JSON.parse(json)
-    if (typeof found === 'object' && found !== null && 'outcome' in found) return found as AttemptRecord
+    const { error, message, ...rest } = JSON.parse(json)
+    const parsed = parseError(error)
+    if (typeof rest.outcome === 'string')
+      return { ...rest, ...(typeof message === 'string' && { message }), ...(parsed && { error: parsed }) }
   } catch {
     // Falls through: a record that nobody can read is still a failed attempt.
   }

@@ -111,6 +111,8 @@ export type Resynced =
   | { readonly kind: 'alive'; readonly held: readonly { id: string; token: string }[] }
 
 const SLICE = 500
+/** Of buried jobs a script reads the last record too, of up to 20 KB. */
+const RECORDS_PER_CALL = 100
 /** To put back a job takes a dozen commands. */
 const REAP_SLICE = 100
 const MOST_SLICES = 1_000
@@ -347,7 +349,16 @@ export class Queue {
     state: 'ready' | 'delayed' | 'held' | 'buried' | 'completed',
     { offset = 0, limit = 50 } = {},
   ): Promise<JobSummary[]> {
-    return summariesOf(state, await this.#run('jobs', [state, offset, Math.min(limit, 1_000)]))
+    const most = Math.min(limit, 1_000)
+    const page = state === 'buried' ? RECORDS_PER_CALL : most
+    const found: JobSummary[] = []
+    for (let at = 0; at < most; at += page) {
+      const wanted = Math.min(page, most - at)
+      const answer = summariesOf(state, await this.#run('jobs', [state, offset + at, wanted]))
+      found.push(...answer)
+      if (answer.length < wanted) break
+    }
+    return found
   }
 
   /** For who neither enqueues nor renews: what Redis took since it had these counters, and has no more, is counted as vanished. */

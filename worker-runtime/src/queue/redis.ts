@@ -5,6 +5,7 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { AbstractConnector, Redis as Client, type RedisOptions, SentinelConnector } from 'ioredis'
+import { reasonOf } from '../errors.ts'
 import { addressText, type HostPort, parseAddress, type RedisAccess, type RedisAddress } from './address.ts'
 import { ClusterConnection } from './cluster.ts'
 import { type Command, type Connection, type ConnectionOptions, RedisUnavailable } from './connection.ts'
@@ -292,7 +293,7 @@ class ReplacingConnection implements Connection {
   }
 
   #message(what: string, cause = this.#lastError): string {
-    const because = cause ? ` (${cause.message})` : ''
+    const because = cause ? ` (${reasonOf(cause)})` : ''
     return `${what}: ${addressText(this.#address)}${because}`
   }
 }

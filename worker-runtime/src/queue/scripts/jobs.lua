@@ -1,7 +1,8 @@
 -- A page of the jobs in one state, next or newest first.
 -- KEYS  the queue
 -- ARGV  state (ready, delayed, held, buried, completed), how many to pass over, how many at most
--- returns  per job three: id, first line of its envelope or outcome, what belongs to the state (lane, due ms, worker, buried ms, '')
+-- returns  per job four: id, first line of its envelope or outcome, what belongs to the state (lane, due ms, worker, buried ms, ''),
+--          of a buried one the record of its last attempt without stack and output, else ''
 -- Reads only; O(offset + limit).
 local state, offset, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local found = {}
@@ -27,10 +28,20 @@ else
   local page = redis.call(order, Q .. state, offset, offset + limit - 1, 'WITHSCORES')
   for i = 1, #page, 2 do add(page[i], page[i + 1]) end
 end
+-- A record may have 20 KB; what a list shows of it is small.
+local function why_buried(id)
+  local last = redis.call('HGET', Q .. 'attempt:' .. id, 'tries')
+  local known, record = pcall(cjson.decode, last and redis.call('HGET', Q .. 'attempt:' .. id, '#' .. last) or '')
+  if not known or type(record) ~= 'table' then return '' end
+  local error = type(record.error) == 'table' and record.error or nil
+  if error then error.stack = nil end
+  return cjson.encode({ outcome = record.outcome, message = record.message, error = error })
+end
 local answer = {}
 for _, job in ipairs(found) do
   local line = string.match(redis.call('GETRANGE', Q .. 'job:' .. job[1], 0, MAX_HEADER), '^[^\n]*')
   local at = #answer
   answer[at + 1], answer[at + 2], answer[at + 3] = job[1], line, job[2]
+  answer[at + 4] = state == 'buried' and why_buried(job[1]) or ''
 end
 return answer
