@@ -1,5 +1,6 @@
 // Tasks that append to the history file what they do; the payload says what that is.
-import { appendFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { appendFileSync, readdirSync, readFileSync } from 'node:fs'
 import { type Job, task } from '../../worker-runtime/src/index.ts'
 
 interface Input {
@@ -28,6 +29,33 @@ export const napsAndExitsOnSignals = task('naps-and-exits-on-signals', async (in
   await wait(input.ms ?? 0)
   note('ended', input, job)
 })
+
+/** Starts what no process group and no environment ties to it: in sessions of their own, one of them with a dead parent. */
+export const detaches = task(
+  'detaches',
+  async (input: Input & { lastly: 'return' | 'exit' | 'spin' | 'wait' }, job) => {
+    const detached = { detached: true, env: {}, stdio: 'ignore' as const }
+    const direct = spawn('/bin/sleep', ['600'], detached)
+    const { pid } = spawn('/bin/sh', ['-c', '/bin/sleep 600 & /bin/sleep 600 &'], detached)
+    note('detached', input, job, String(direct.pid))
+    // In the session of its dead parent, wherever its new parent is.
+    const orphans = () => readdirSync('/proc').filter((name) => sessionOf(name) === String(pid))
+    while (orphans().length !== 2 || orphans().includes(String(pid))) await wait(10)
+    for (const orphan of orphans()) note('detached', input, job, orphan)
+    if (input.lastly === 'exit') process.exit(3)
+    while (input.lastly === 'spin');
+    if (input.lastly === 'wait') await wait(600_000)
+  },
+)
+
+function sessionOf(pid: string): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[3]
+  } catch {
+    return
+  }
+}
 
 export const spins = task('spins', async (input: Input, job) => {
   note('started', input, job)

@@ -11,6 +11,8 @@ export interface Native {
   order(control: number, number: number): [channel: number, stdout: number, stderr: number] | number
   /** In the worker: ends the zombie of a child that Node knows nothing of. */
   reap(pid: number): void
+  /** In the worker, and in a spawned child: orphans of all descendants come to this process from now on. */
+  beSubreaper(): void
   /** In the zygote: whether V8 was told that there are no helper threads. */
   beZygote(): boolean
   /** In the zygote: forks when told to, on descriptor 3. Returns in each child, with its pid, and never in the zygote. */

@@ -1,4 +1,4 @@
-// What the three C files of the addon know of each other. fork.c is the one to read first.
+// What the four C files of the addon know of each other. fork.c is the one to read first.
 #pragma once
 #define _GNU_SOURCE
 #include <node_api.h>
@@ -10,6 +10,15 @@ enum { CONTROL = 3, ENDS = 3 };
 // v8.c
 int make_heap_forkable(void);
 int tell_v8_no_workers(void);
+
+// family.c
+int can_remember_child(void);
+void remember_child(pid_t pid);
+void forget_child(pid_t pid);
+void remember_present_children(void);
+void end_orphans(void);
+void end_family(void);
+napi_value BeSubreaper(napi_env env, napi_callback_info info);
 
 // orders.c
 ssize_t pass(int control, uint32_t *number, int *ends, int sends);

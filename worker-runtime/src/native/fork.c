@@ -34,7 +34,7 @@ static void say(int kind, const char *format, ...) {
   frame[2] = length >> 8, frame[3] = length, frame[4] = kind;
   for (int sent = 0, now; sent < length + 5; sent += now > 0 ? now : 0)
     if ((now = send(CONTROL, frame + sent, length + 5 - sent, MSG_NOSIGNAL)) < 0) {
-      if (errno != EAGAIN && errno != EINTR) _exit(0); // the worker is gone
+      if (errno != EAGAIN && errno != EINTR) end_family(), _exit(0); // the worker is gone
       poll(&(struct pollfd){.fd = CONTROL, .events = POLLOUT}, 1, -1);
     }
 }
@@ -48,14 +48,17 @@ static void ring(int signal) {
 
 static long milliseconds(struct timeval time) { return time.tv_sec * 1000 + (time.tv_usec + 500) / 1000; }
 
-// Everything that ended, the orphans of jobs too. The worker knows which ones are its children.
+// Everything that ended, the orphans of jobs too. The worker knows which ones are its children. What one has left is ended before its end is told.
 static void reap(void) {
+  end_orphans();
   int status;
   struct rusage used;
-  for (pid_t pid; (pid = wait4(-1, &status, WNOHANG, &used)) > 0;)
+  for (pid_t pid; (pid = wait4(-1, &status, WNOHANG, &used)) > 0;) {
+    forget_child(pid);
     say(ENDED, "{\"pid\":%d,\"%s\":%d,\"usage\":{\"maxRssBytes\":%lld,\"cpuUserMs\":%ld,\"cpuSystemMs\":%ld}}\n", pid,
         WIFSIGNALED(status) ? "signal" : "exitCode", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
         used.ru_maxrss * 1024LL, milliseconds(used.ru_utime), milliseconds(used.ru_stime));
+  }
 }
 
 // As entry.ts does it in a spawned child; it is cheaper here. Where it is not allowed, nothing is lost.
@@ -68,6 +71,7 @@ static void be_the_first_to_go_when_memory_is_short(void) {
 
 static void settle_in(pid_t zygote, const int *ends, void *loop) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
   if (getppid() != zygote) _exit(ORPHANED); // it died before we asked to be told
   setpgid(0, 0);
   dup3(ends[0], CONTROL, O_CLOEXEC);
@@ -89,6 +93,8 @@ static napi_value Serve(napi_env env, napi_callback_info info) {
     return 0;
   }
   sigaction(SIGCHLD, &ringing, &before);
+  prctl(PR_SET_PDEATHSIG, 0); // the end of CONTROL tells the death of the worker, and leaves time to end what jobs have started
+  remember_present_children();
   struct pollfd waits[2] = {{.fd = CONTROL, .events = POLLIN}, {.fd = bell, .events = POLLIN}};
   for (eventfd_t rings;;) {
     if (poll(waits, 2, -1) < 0) continue;
@@ -98,10 +104,10 @@ static napi_value Serve(napi_env env, napi_callback_info info) {
     int ends[ENDS] = {-1, -1, -1};
     ssize_t got = pass(CONTROL, &number, ends, 0);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) continue;
-    if (got != sizeof number) _exit(0); // the worker is gone
+    if (got != sizeof number) end_family(), _exit(0); // the worker is gone
     struct timespec from, to;
     clock_gettime(CLOCK_MONOTONIC, &from);
-    pid_t zygote = getpid(), pid = ends[ENDS - 1] < 0 ? (errno = EMFILE, -1) : fork();
+    pid_t zygote = getpid(), pid = ends[ENDS - 1] < 0 ? (errno = EMFILE, -1) : can_remember_child() ? fork() : -1;
     int error = errno;
     if (pid == 0) {
       sigaction(SIGCHLD, &before, 0);
@@ -111,7 +117,7 @@ static napi_value Serve(napi_env env, napi_callback_info info) {
       napi_create_int32(env, getpid(), &own);
       return own;
     }
-    if (pid > 0) setpgid(pid, pid); // here too: the worker may signal the group before the child has run
+    if (pid > 0) remember_child(pid), setpgid(pid, pid); // here too: the worker may signal the group before the child has run
     clock_gettime(CLOCK_MONOTONIC, &to);
     close_all(ends, ENDS);
     say(FORKED, "{\"order\":%u,\"pid\":%d,\"errno\":%d,\"forkMicros\":%ld}\n", number, pid, pid < 0 ? error : 0,
@@ -140,7 +146,8 @@ static napi_value Reap(napi_env env, napi_callback_info info) {
 
 NAPI_MODULE_INIT() {
   struct { const char *name; napi_callback call; } all[] = {
-    {"beZygote", BeZygote}, {"serve", Serve}, {"exit", Exit}, {"pair", Pair}, {"order", Order}, {"reap", Reap}};
+    {"beZygote", BeZygote}, {"serve", Serve}, {"exit", Exit}, {"pair", Pair}, {"order", Order}, {"reap", Reap},
+    {"beSubreaper", BeSubreaper}};
   napi_value value;
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
     napi_create_function(env, all[i].name, NAPI_AUTO_LENGTH, all[i].call, 0, &value);
