@@ -139,7 +139,11 @@ const reserved: { word: RegExp; only: RegExp; because: string }[] = [
     only: /child\/(forks|zygote|zygote-entry|orphans)\.ts$/,
     because: 'the compiled part is for the two ends of a fork, and for what a fork leaves',
   },
-  { word: /from 'ioredis'/, only: /queue\/redis\.ts$/, because: 'one file knows the Redis client' },
+  {
+    word: /from '(ioredis|node:tls)'/,
+    only: /queue\/socket\.ts$|cli\/src\/reaching\.ts$/,
+    because: 'one file speaks to Redis, and one asks why it cannot be spoken to',
+  },
   {
     word: /from 'node:child_process'/,
     only: /src\/child\/|src\/local\/|cli\/src\/commands\/worker\.ts$/,

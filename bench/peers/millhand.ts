@@ -29,12 +29,11 @@ const stamped = stamp()
 
 async function install(cache: string): Promise<Record<string, string>> {
   const folder = folderOf(cache)
-  const ioredis = versionOf(join(ROOT, 'node_modules/ioredis'))
-  installPackages(folder, { ioredis })
+  installPackages(folder, {})
   const target = join(folder, 'node_modules/millhand')
   if (!existsSync(join(target, 'prebuilt'))) build(target)
   installPrograms(folder, 'millhand')
-  return { millhand: `${versionOf(RUNTIME)} (source ${stamped})`, ioredis }
+  return { millhand: `${versionOf(RUNTIME)} (source ${stamped})` }
 }
 
 /** What `npm pack` would put into the package; not in the checkout, where somebody else may be building. */

@@ -4,8 +4,9 @@ import { openSync, writeSync } from 'node:fs'
 import type { ClientRequest } from 'node:http'
 import https, { type RequestOptions } from 'node:https'
 import { syncBuiltinESMExports } from 'node:module'
-import { Redis } from 'ioredis'
+import { ReplacingConnection } from '../../../worker-runtime/src/queue/redis.ts'
 import { loadScripts } from '../../../worker-runtime/src/queue/scripts.ts'
+import { RedisSocket } from '../../../worker-runtime/src/queue/socket.ts'
 
 const { MILLHAND_TEST_NOTES = '', MILLHAND_TEST_STRIKE = '' } = process.env
 const notes = openSync(MILLHAND_TEST_NOTES, 'a')
@@ -62,20 +63,21 @@ const verbs = new Map(
     [source, verb],
   ]),
 )
-const send = Redis.prototype.sendCommand
-Redis.prototype.sendCommand = function (...args) {
-  const [command] = args
-  const [script, , prefix] = command.args
-  const verb = /^eval/i.test(command.name) && verbs.get(String(script))
-  if (verb) {
-    const answered = noted(WRITING.includes(verb) ? 'write' : 'read', `${verb} ${prefix}`)
-    command.promise.then(answered, answered)
-  }
-  return send.apply(this, args)
+const send = RedisSocket.prototype.send
+RedisSocket.prototype.send = function (command) {
+  const [name, script, , prefix] = command
+  const verb = name.startsWith('EVAL') && verbs.get(String(script))
+  if (!verb) return send.call(this, command)
+  const answered = noted(WRITING.includes(verb) ? 'write' : 'read', `${verb} ${prefix}`)
+  const answer = send.call(this, command)
+  answer.then(answered, answered)
+  return answer
 }
 
-const emit = Redis.prototype.emit
-Redis.prototype.emit = function (event, ...args) {
-  if (event === 'message') note('message', 0, String(args[0]))
-  return emit.call(this, event, ...args)
+const subscribe = ReplacingConnection.prototype.subscribe
+ReplacingConnection.prototype.subscribe = function (channel, onMessage) {
+  return subscribe.call(this, channel, (message) => {
+    note('message', 0, channel)
+    onMessage(message)
+  })
 }

@@ -25,7 +25,7 @@ test('a password that was refused once is not told as the reason of a later loss
   expect(told).toEqual([
     ['away', expect.stringContaining('WRONGPASS')],
     ['ready', undefined],
-    ['away', undefined],
+    ['away', 'the server ended the connection'],
   ])
   admin.close()
   redis.close()

@@ -100,6 +100,15 @@ export const addressText = ({ hosts }: RedisAddress): string => hosts.map(hostPo
 export const hostPortText = ({ host, port }: HostPort): string =>
   host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 
+/** What a server says of another one; undefined where that is no address. */
+export function hostPortOf(host: unknown, port: unknown): HostPort | undefined {
+  const number = Number(port)
+  const isHost = typeof host === 'string' && /^[\w.:%-]{1,255}$/.test(host)
+  return isHost && Number.isInteger(number) && number >= 1 && number <= 65_535
+    ? { host, port: number }
+    : undefined
+}
+
 function loginOf(text: string): { username: string; password: string } {
   const colon = text.indexOf(':')
   const user = colon < 0 ? text : text.slice(0, colon)

@@ -3,7 +3,7 @@
 //
 //   call → owner of the slot → answer
 //             MOVED ↺ that node, from now on          ASK ↺ that node, this once          lost → who asked is told; the map is read again
-import { addressText, type HostPort, hostPortText, type RedisAddress } from './address.ts'
+import { addressText, type HostPort, hostPortOf, hostPortText, type RedisAddress } from './address.ts'
 import { type Command, type Connection, type ConnectionOptions, RedisUnavailable } from './connection.ts'
 import { slotOf } from './keys.ts'
 
@@ -28,12 +28,19 @@ const MAP_AGAIN_MS = 500
 const LAST_PAUSE_MS = 5_000
 const DEADLINE_MS = 5_000
 const ASKED_AT_ONCE = 3
+/** Redis itself recommends no more. */
+const MAX_NODES = 1_000
+const SLOTS = 16_384
+/** For all servers together to be asked about themselves. */
+const ASK_EACH_MS = 30_000
 
 export class ClusterConnection implements Connection {
   readonly form = 'cluster'
   readonly #address: RedisAddress
   readonly #options: ConnectionOptions
   readonly #connect: Connect
+  /** For one question each. */
+  readonly #passing = new Set<Connection>()
   /** By host:port. */
   readonly #nodes = new Map<string, Node>()
   /** Slot → host:port of its primary. */
@@ -123,21 +130,21 @@ export class ClusterConnection implements Connection {
     }
   }
 
-  /** On connections for this alone: most nodes may serve no queue of ours. */
+  /** On connections for this alone, a few at a time: most nodes may serve no queue of ours. */
   async atEachServer<T>(ask: (server: Connection, name: string) => Promise<T>): Promise<T[]> {
     await this.ready()
-    const primaries = [...new Set(this.#owners.filter(Boolean))]
-    return Promise.all(
-      primaries.map(async (name) => {
-        const address: RedisAddress = { ...this.#address, form: 'server', hosts: [hostPortOf(name)] }
-        const connection = this.#connect(address, { name: 'millhand-look', deadlineMs: MAP_DEADLINE_MS })
-        try {
-          return await ask(connection, name)
-        } finally {
-          connection.close()
-        }
-      }),
-    )
+    const untilMs = performance.now() + ASK_EACH_MS
+    const left = [...new Set(this.#owners.filter(Boolean))].entries()
+    const answers: T[] = []
+    const askNext = async () => {
+      for (const [at, name] of left) {
+        if (this.#isClosed) throw this.#unavailable('the connection was closed')
+        if (performance.now() > untilMs) throw this.#unavailable('not all servers answered in time')
+        answers[at] = await this.#inPassing(name, 'millhand-look', (server) => ask(server, name))
+      }
+    }
+    await Promise.all(Array.from({ length: ASKED_AT_ONCE }, askNext))
+    return answers
   }
 
   close(): void {
@@ -145,6 +152,7 @@ export class ClusterConnection implements Connection {
     clearTimeout(this.#readAgain)
     for (const { connection } of this.#nodes.values()) connection.close()
     this.#nodes.clear()
+    for (const connection of this.#passing) connection.close()
   }
 
   async #nodeFor(key: string | undefined, deadlineMs: number): Promise<Node> {
@@ -157,13 +165,14 @@ export class ClusterConnection implements Connection {
   }
 
   #nodeAt(text: string): Node {
-    return this.#node(hostPortOf(text))
+    return this.#node(hostPortIn(text))
   }
 
   #node({ host, port }: HostPort): Node {
     const text = hostPortText({ host, port })
     const known = this.#nodes.get(text)
     if (known) return known
+    if (this.#nodes.size >= MAX_NODES) throw this.#unavailable(TOO_MANY_NODES, { code: 'DATA_INVALID' })
     const address: RedisAddress = { ...this.#address, form: 'server', hosts: [{ host, port }] }
     const connection = this.#connect(address, {
       ...this.#options,
@@ -185,7 +194,7 @@ export class ClusterConnection implements Connection {
       try {
         await this.#readMap()
       } catch (error) {
-        if (isRefused(error) || performance.now() + MAP_AGAIN_MS > untilMs) throw error
+        if (isHopeless(error) || performance.now() + MAP_AGAIN_MS > untilMs) throw error
         await new Promise((resolve) => setTimeout(resolve, MAP_AGAIN_MS))
       }
     }
@@ -197,9 +206,9 @@ export class ClusterConnection implements Connection {
     this.#readMapLater()
   }
 
-  /** Whoever refuses us is asked ever more rarely: wrong passwords may lock somebody out. */
+  /** A Cluster that refuses us is asked ever more rarely, because wrong passwords may lock somebody out; so is one that speaks nonsense. */
   #readMapAfter(error: unknown): void {
-    this.#pauseMs = isRefused(error) ? Math.min(LAST_PAUSE_MS, this.#pauseMs * 2) : MAP_AGAIN_MS
+    this.#pauseMs = isHopeless(error) ? Math.min(LAST_PAUSE_MS, this.#pauseMs * 2) : MAP_AGAIN_MS
     this.#readMapLater()
   }
 
@@ -229,7 +238,7 @@ export class ClusterConnection implements Connection {
     const known = new Set([...before.filter(Boolean), ...this.#address.hosts.map(hostPortText)])
     const asked = shuffled([...known]).slice(0, ASKED_AT_ONCE)
     try {
-      this.#owners = await Promise.any(asked.map((text) => this.#mapOf(hostPortOf(text))))
+      this.#owners = await Promise.any(asked.map((text) => this.#mapOf(text)))
     } catch (error) {
       const { errors } = error as AggregateError
       const told = errors.find(isRefused) ?? errors[0]
@@ -245,12 +254,21 @@ export class ClusterConnection implements Connection {
     if ([...this.#nodes.values()].some(({ connection }) => !connection.isReady)) this.#readMapLater()
   }
 
-  async #mapOf(asked: HostPort): Promise<string[]> {
-    const address: RedisAddress = { ...this.#address, form: 'server', hosts: [asked] }
-    const connection = this.#connect(address, { name: 'millhand-map', deadlineMs: MAP_DEADLINE_MS })
+  #mapOf(asked: string): Promise<string[]> {
+    return this.#inPassing(asked, 'millhand-map', async (node) =>
+      ownersOf(await node.call('CLUSTER', 'SLOTS'), hostPortIn(asked)),
+    )
+  }
+
+  async #inPassing<T>(at: string, name: string, ask: (server: Connection) => Promise<T>): Promise<T> {
+    const address: RedisAddress = { ...this.#address, form: 'server', hosts: [hostPortIn(at)] }
+    const connection = this.#connect(address, { name, deadlineMs: MAP_DEADLINE_MS })
+    this.#passing.add(connection)
+    if (this.#isClosed) connection.close()
     try {
-      return ownersOf(await connection.call('CLUSTER', 'SLOTS'), asked)
+      return await ask(connection)
     } finally {
+      this.#passing.delete(connection)
       connection.close()
     }
   }
@@ -297,7 +315,12 @@ export class ClusterConnection implements Connection {
 
 const isRefused = (error: unknown) => error instanceof RedisUnavailable && error.code === 'REDIS_REFUSED'
 
-function hostPortOf(text: string): HostPort {
+/** To ask again at once would bring the same. */
+const isHopeless = (error: unknown) =>
+  isRefused(error) ||
+  (error instanceof RedisUnavailable && (error.code === 'PROTOCOL' || error.code === 'DATA_INVALID'))
+
+function hostPortIn(text: string): HostPort {
   const colon = text.lastIndexOf(':')
   return { host: text.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(text.slice(colon + 1)) }
 }
@@ -322,23 +345,43 @@ function redirectionOf(error: unknown, { address }: Node): Redirection | undefin
   const [, kind, slot, host, port] =
     /^(MOVED|ASK) (\d+) (.*):(\d+)$/.exec((error as Error).message ?? '') ?? []
   if (!kind) return undefined
-  const asked = address.hosts[0]?.host ?? ''
-  return { kind: kind as Redirection['kind'], slot: Number(slot), host: host || asked, port: Number(port) }
+  const node = hostPortOf(host || address.hosts[0]?.host, port)
+  if (!node || Number(slot) >= SLOTS) return undefined
+  return { kind: kind as Redirection['kind'], slot: Number(slot), ...node }
 }
 
 /** CLUSTER SLOTS: [first, last, [host, port, id, …] of the primary, replicas…]… */
 function ownersOf(answer: unknown, asked: HostPort): string[] {
+  if (!Array.isArray(answer)) throw badMap()
   const owners: string[] = []
-  for (const [first, last, primary] of answer as [number, number, [string | null, number]][]) {
-    const [host, port] = primary
-    const isNamed = host !== null && host !== '' && host !== '?'
-    const text = hostPortText({ host: isNamed ? host : asked.host, port: Number(port) })
-    for (let slot = Number(first); slot <= Number(last); slot++) owners[slot] = text
+  const nodes = new Set<string>()
+  let served = 0
+  for (const range of answer) {
+    const [first, last, primary] = Array.isArray(range) ? range : []
+    const [named, port] = Array.isArray(primary) ? primary : []
+    const isNamed = named !== null && named !== '' && named !== '?'
+    const owner = hostPortOf(isNamed ? named : asked.host, port)
+    if (!owner || !isSlot(first) || !isSlot(last)) throw badMap()
+    served += last - first + 1
+    if (served > SLOTS) throw badMap()
+    const text = hostPortText(owner)
+    nodes.add(text)
+    if (nodes.size > MAX_NODES)
+      throw new RedisUnavailable(TOO_MANY_NODES, { maybeDone: false, code: 'DATA_INVALID' })
+    for (let slot = first; slot <= last; slot++) owners[slot] = text
   }
   if (owners.length === 0)
     throw new RedisUnavailable('the Cluster serves no slots yet', { maybeDone: false, code: 'NOT_SERVING' })
   return owners
 }
+
+const TOO_MANY_NODES = `the Cluster names more than ${MAX_NODES} primaries`
+
+const isSlot = (value: unknown): value is number =>
+  typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < SLOTS
+
+const badMap = () =>
+  new RedisUnavailable('an answer to CLUSTER SLOTS that is none', { maybeDone: false, code: 'PROTOCOL' })
 
 function isSame(before: readonly string[], now: readonly string[]): boolean {
   return before.length === now.length && now.every((owner, slot) => owner === before[slot])

@@ -4,10 +4,17 @@ import type { RedisAddress } from './address.ts'
 /**
  * Redis did not do what was asked, or nobody knows whether it did (`maybeDone`): the answer was lost. REDIS_REFUSED: it is there, but
  * does not accept the credentials. NOT_SERVING: it answers, but not now or not here (it loads, is a replica, a slot has no node).
- * NOT_CONFIRMED: it did what was asked, but no disk or no replica said in time that it has it.
+ * NOT_CONFIRMED: it did what was asked, but no disk or no replica said in time that it has it. PROTOCOL: what it
+ * says is not what a Redis says. DATA_INVALID: it says more than it may, or numbers that cannot be.
  */
 export class RedisUnavailable extends Error {
-  readonly code: 'REDIS_UNAVAILABLE' | 'REDIS_REFUSED' | 'NOT_SERVING' | 'NOT_CONFIRMED'
+  readonly code:
+    | 'REDIS_UNAVAILABLE'
+    | 'REDIS_REFUSED'
+    | 'NOT_SERVING'
+    | 'NOT_CONFIRMED'
+    | 'PROTOCOL'
+    | 'DATA_INVALID'
   readonly maybeDone: boolean
   /** The jobs that were, or perhaps were, not enqueued; enqueueing them again with these ids is safe. */
   readonly jobIds: readonly string[]
@@ -39,10 +46,16 @@ export interface ConnectionOptions {
   /** How long a call may take, waiting for a connection included; ms. */
   deadlineMs?: number
   /**
-   * Whether nothing may be said to whoever is there: the peer's own address, whatever name, Sentinel or Cluster led to it. For whoever connects on behalf
-   * of others.
+   * Whether this address may not be connected to, whatever name, Sentinel or Cluster leads to it; asked before anything is sent there. For those
+   * who connect on behalf of others.
    */
   isDenied?: (address: string, port: number) => boolean
+  /** The addresses of a name; default: as the system looks names up. */
+  lookUp?: (host: string) => Promise<readonly string[]>
+  /** Of one reply; a longer one ends the connection. Default: 32 MiB. */
+  maxReplyBytes?: number
+  /** More of them are left waiting in the server's buffers; default: no bound. */
+  maxMessagesPerSecond?: number
   /** Away once more when whoever was away lets us in no more. */
   onState?: (state: 'ready' | 'away', error?: Error) => void
 }

@@ -1,19 +1,15 @@
-// The only file that knows the Redis client. A Connection to a server, or to the primary behind Sentinels, outlives the clients it uses: a client that loses its socket, or owes an
-// answer for too long, is thrown away and replaced, never revived, and every call that waited on it is told so.
+// A Connection to a server, or to the primary behind Sentinels. It outlives the sockets it uses: one that is lost, owes an answer for too long or
+// says what no Redis says is thrown away and replaced, never revived, and every call that waited on it is told so.
 //
 //   connecting → ready → away → connecting → …      closed (from any, by close())
-import { connect as connectTcp, isIP, type Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
-import { AbstractConnector, Redis as Client, type RedisOptions, SentinelConnector } from 'ioredis'
 import { reasonOf } from '../errors.ts'
 import { addressText, type HostPort, parseAddress, type RedisAccess, type RedisAddress } from './address.ts'
 import { ClusterConnection } from './cluster.ts'
 import { type Command, type Connection, type ConnectionOptions, RedisUnavailable } from './connection.ts'
-import { SentinelNews } from './sentinels.ts'
-
-type ClientOptions = Omit<RedisOptions, 'replyMapping'>
-type ConnectorOf = NonNullable<RedisOptions['Connector']>
-type IsDenied = NonNullable<ConnectionOptions['isDenied']>
+import { afterReading } from './deadline.ts'
+import { BadReply, ReplyError } from './resp.ts'
+import { primaryOf, SentinelNews } from './sentinels.ts'
+import { RedisSocket } from './socket.ts'
 
 interface Pending {
   untilMs: number
@@ -22,6 +18,10 @@ interface Pending {
 
 const FIRST_RETRY_MS = 50
 const LAST_RETRY_MS = 1_000
+/** For a server that says what no Redis says, unless it was well for so long in between. */
+const LAST_RETRY_OF_BAD_MS = 30_000
+const WATCH_MS = 250
+const SWITCH_AGAIN_MS = 1_000
 /** For one server to let us in: something between may take the connection and then say nothing, for ever. */
 const LET_IN_MS = 4_000
 /**
@@ -43,42 +43,50 @@ export function connectRedis(access: string | RedisAccess, options: ConnectionOp
     return new ClusterConnection(
       address,
       options,
-      (node, own) => new ReplacingConnection(node, { ...own, ...guard(options) }),
+      (node, own) => new ReplacingConnection(node, { ...own, ...bounds(options) }),
     )
   return new ReplacingConnection(address, options)
 }
 
-class ReplacingConnection implements Connection {
+export class ReplacingConnection implements Connection {
   readonly #address: RedisAddress
   readonly #options: ConnectionOptions
   readonly #deadlineMs: number
   readonly #pending = new Set<Pending>()
-  readonly #waiting = new Set<Pending & { go(client: Client): void }>()
+  readonly #waiting = new Set<Pending & { go(socket: RedisSocket): void }>()
   readonly #listeners = new Map<string, Set<(message: string) => void>>()
-  #client: Client
+  #socket: RedisSocket
   #isReady = false
   #isClosed = false
   #failures = 0
+  /** How often it said what no Redis says, and when it was let go for that last. */
+  #bad = { times: 0, atMs: 0 }
   #lastError: Error | undefined
   #wasRefused = false
   #retryTimer: NodeJS.Timeout | undefined
-  #watchTimer: NodeJS.Timeout | undefined
-  #letInTimer: NodeJS.Timeout | undefined
+  #isWatching = false
+  #switchedAtMs = Number.NEGATIVE_INFINITY
+  #stopLettingIn = () => {}
   readonly #news: SentinelNews | undefined
 
   constructor(address: RedisAddress, options: ConnectionOptions) {
     this.#address = address
     this.#options = options
     this.#deadlineMs = options.deadlineMs ?? 5_000
-    this.#client = this.#connect()
+    this.#socket = this.#connect()
     if (address.form === 'sentinel')
       this.#news = new SentinelNews({
         address,
-        connect: (sentinel, own) => new ReplacingConnection(sentinel, { ...own, ...guard(options) }),
+        connect: (sentinel, own) => new ReplacingConnection(sentinel, { ...own, ...bounds(options) }),
         onSwitch: (host, port) => {
-          const { remoteAddress, remotePort } = this.#client.stream ?? {}
-          const isThereAlready = remoteAddress === host && remotePort === port
-          if (!isThereAlready) this.#leave('another server is the primary now')
+          const { peer } = this.#socket
+          const isThereAlready = peer.host === host && peer.port === port
+          if (isThereAlready) return
+          // A Sentinel that says so again and again does not keep us away from where we are.
+          const nowMs = performance.now()
+          if (nowMs - this.#switchedAtMs < SWITCH_AGAIN_MS) return
+          this.#switchedAtMs = nowMs
+          this.#leave('another server is the primary now')
         },
       })
   }
@@ -92,7 +100,7 @@ class ReplacingConnection implements Connection {
   }
 
   async ready(): Promise<void> {
-    await this.#readyClient(this.#deadlineMs)
+    await this.#readySocket(this.#deadlineMs)
   }
 
   call(command: string, ...args: (string | number)[]): Promise<unknown> {
@@ -100,25 +108,25 @@ class ReplacingConnection implements Connection {
   }
 
   async callWithin(deadlineMs: number, command: string, ...args: (string | number)[]): Promise<unknown> {
-    const client = this.#isReady ? this.#client : await this.#readyClient(deadlineMs)
+    const socket = this.#isReady ? this.#socket : await this.#readySocket(deadlineMs)
     return new Promise((resolve, reject) => {
       const pending: Pending = { untilMs: performance.now() + deadlineMs, fail: reject }
       this.#pending.add(pending)
       this.#watch()
-      client.call(command, ...args).then(
+      socket.send([command, ...args]).then(
         (answer) => {
           this.#pending.delete(pending)
           resolve(answer)
         },
         (error) => {
-          if (this.#pending.delete(pending)) reject(this.#explain(error, client))
+          if (this.#pending.delete(pending)) reject(this.#explain(error, socket))
         },
       )
     })
   }
 
   async callThen(deadlineMs: number, first: Command, then: Command): Promise<[unknown, unknown]> {
-    await this.#readyClient(deadlineMs)
+    await this.#readySocket(deadlineMs)
     return Promise.all([this.callWithin(deadlineMs, ...first), this.callWithin(deadlineMs, ...then)])
   }
 
@@ -130,11 +138,10 @@ class ReplacingConnection implements Connection {
       listeners.delete(onMessage)
       if (listeners.size > 0 || this.#listeners.get(channel) !== listeners) return
       this.#listeners.delete(channel)
-      if (this.#isReady) this.call('unsubscribe', channel).catch(() => {})
+      if (this.#isReady) this.call('UNSUBSCRIBE', channel).catch(() => {})
     }
     try {
-      // In small letters: from a server that knows only RESP2, the client takes the answer to no other.
-      await this.call('subscribe', channel)
+      await this.call('SUBSCRIBE', channel)
     } catch (error) {
       stop()
       throw error
@@ -153,112 +160,130 @@ class ReplacingConnection implements Connection {
     this.#drop('the connection was closed')
   }
 
-  #connect(): Client {
-    const client = new Client(optionsOf(this.#address, this.#options))
+  #connect(): RedisSocket {
+    const address = this.#address
+    const isBehindSentinels = address.form === 'sentinel'
     // Sentinels are asked one after the other.
-    const servers = this.form === 'sentinel' ? this.#address.hosts.length + 1 : 1
-    this.#letInTimer = setTimeout(() => this.#leave('Redis did not let us in in time'), LET_IN_MS * servers)
-    client.on('error', (error: Error) => {
-      this.#lastError = withoutCommand(error)
+    const servers = isBehindSentinels ? address.hosts.length + 1 : 1
+    this.#stopLettingIn = afterReading(LET_IN_MS * servers, () =>
+      this.#leave('Redis did not let us in in time'),
+    )
+    const socket = new RedisSocket({
+      find: async (signal) =>
+        isBehindSentinels ? primaryOf(address, this.#options, signal) : firstOf(address),
+      login: address,
+      mustBePrimary: isBehindSentinels,
+      options: this.#options,
+      onReady: () => this.#becameReady(socket),
+      onMessage: (channel, message) => {
+        for (const listener of this.#listeners.get(channel) ?? []) listener(message)
+      },
+      onEnd: (why) => {
+        if (socket !== this.#socket) return
+        this.#lastError = why
+        this.#lost(socket)
+      },
     })
-    client.on('ready', () => this.#becameReady(client))
-    client.on('close', () => this.#lost(client))
-    client.on('end', () => this.#lost(client))
-    client.on('message', (channel: string, message: string) => {
-      for (const listener of this.#listeners.get(channel) ?? []) listener(message)
-    })
-    return client
+    return socket
   }
 
-  #becameReady(client: Client): void {
-    if (client !== this.#client || this.#isClosed) return
-    clearTimeout(this.#letInTimer)
+  #becameReady(socket: RedisSocket): void {
+    if (socket !== this.#socket || this.#isClosed) return
+    this.#stopLettingIn()
     this.#isReady = true
     this.#failures = 0
     this.#lastError = undefined
-    for (const channel of this.#listeners.keys()) this.call('subscribe', channel).catch(() => {})
-    for (const waiter of this.#waiting) waiter.go(client)
+    for (const channel of this.#listeners.keys()) this.call('SUBSCRIBE', channel).catch(() => {})
+    for (const waiter of this.#waiting) waiter.go(socket)
     this.#options.onState?.('ready')
   }
 
-  #lost(client: Client): void {
+  #lost(socket: RedisSocket): void {
     const isWaiting = this.#retryTimer !== undefined
-    if (client !== this.#client || this.#isClosed || isWaiting) return
+    if (socket !== this.#socket || this.#isClosed || isWaiting) return
     const wasReady = this.#isReady
     this.#drop('the connection to Redis was lost')
     const isRefused = REFUSED.test(this.#lastError?.message ?? '')
-    if (isRefused) this.#refuse()
+    const isBad = this.#lastError instanceof BadReply
+    if (isRefused) this.#failWaiting('Redis refuses the credentials', 'REDIS_REFUSED')
+    if (isBad) this.#failWaiting('what answers is no Redis, or a broken one', this.#code)
     const isNews = wasReady || this.#failures === 0 || (isRefused && !this.#wasRefused)
     this.#wasRefused = isRefused
-    const waitMs = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures) * (0.5 + Math.random() / 2)
+    const waitMs = isBad
+      ? this.#pauseAfterBad()
+      : Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures)
     this.#failures += 1
-    this.#retryTimer = setTimeout(() => {
-      this.#retryTimer = undefined
-      this.#client = this.#connect()
-    }, waitMs)
-    if (isNews) this.#options.onState?.('away', this.#lastError)
+    this.#retryTimer = setTimeout(
+      () => {
+        this.#retryTimer = undefined
+        this.#socket = this.#connect()
+      },
+      waitMs * (0.5 + Math.random() / 2),
+    )
+    if (isNews)
+      this.#options.onState?.(
+        'away',
+        isBad ? this.#unavailable('the connection to Redis was lost', true) : this.#lastError,
+      )
   }
 
-  /** Ends the client and tells everybody who waits on it. */
+  /** Becoming ready proves nothing of such a server: it would be let in, believed and dropped, as fast as it can. */
+  #pauseAfterBad(): number {
+    const nowMs = performance.now()
+    const { times, atMs } = this.#bad
+    this.#bad = { times: nowMs - atMs > 2 * LAST_RETRY_OF_BAD_MS ? 1 : times + 1, atMs: nowMs }
+    return Math.min(LAST_RETRY_OF_BAD_MS, FIRST_RETRY_MS * 2 ** Math.min(this.#bad.times, 20))
+  }
+
+  /** Ends the socket and tells everybody who waits on it. */
   #drop(why: string): void {
     this.#isReady = false
-    clearTimeout(this.#letInTimer)
-    const client = this.#client
-    client.removeAllListeners()
-    client.on('error', () => {})
-    client.disconnect()
-    const error = new RedisUnavailable(this.#message(why), { maybeDone: true, cause: this.#lastError })
+    this.#stopLettingIn()
+    const error = this.#unavailable(why, true)
     for (const pending of this.#pending) pending.fail(error)
     this.#pending.clear()
+    this.#socket.close()
     if (this.#isClosed) for (const waiter of this.#waiting) waiter.fail(error)
   }
 
-  /** Waiting does not help whoever waits now; the next attempt may find other users on the server. */
-  #refuse(): void {
-    const message = this.#message('Redis refuses the credentials')
-    const error = new RedisUnavailable(message, {
-      maybeDone: false,
-      cause: this.#lastError,
-      code: 'REDIS_REFUSED',
-    })
+  /** Waiting does not help those who wait now. */
+  #failWaiting(why: string, code: RedisUnavailable['code']): void {
+    const error = this.#unavailable(why, false, code)
     for (const waiter of this.#waiting) waiter.fail(error)
   }
 
-  #readyClient(deadlineMs: number): Promise<Client> {
-    if (this.#isReady) return Promise.resolve(this.#client)
-    if (this.#isClosed)
-      return Promise.reject(
-        new RedisUnavailable(this.#message('the connection was closed'), { maybeDone: false }),
-      )
+  #readySocket(deadlineMs: number): Promise<RedisSocket> {
+    if (this.#isReady) return Promise.resolve(this.#socket)
+    if (this.#isClosed) return Promise.reject(this.#unavailable('the connection was closed', false))
     return new Promise((resolve, reject) => {
       const settle = () => {
-        clearTimeout(timer)
+        stop()
         this.#waiting.delete(waiter)
       }
       const waiter = {
         untilMs: 0,
-        go(client: Client) {
+        go(socket: RedisSocket) {
           settle()
-          resolve(client)
+          resolve(socket)
         },
         fail(error: RedisUnavailable) {
           settle()
           reject(error)
         },
       }
-      const timer = setTimeout(() => {
-        const why = `no connection to Redis within ${deadlineMs} ms`
-        waiter.fail(new RedisUnavailable(this.#message(why), { maybeDone: false, cause: this.#lastError }))
-      }, deadlineMs)
+      const stop = afterReading(deadlineMs, () =>
+        waiter.fail(this.#unavailable(`no connection to Redis within ${deadlineMs} ms`, false)),
+      )
       this.#waiting.add(waiter)
     })
   }
 
-  /** A client that owes an answer past its deadline is replaced: its socket may be dead without a word. */
+  /** A socket that owes an answer past its deadline is replaced: it may be dead without a word. */
   #watch(): void {
-    if (this.#watchTimer) return
-    this.#watchTimer = setTimeout(() => {
-      this.#watchTimer = undefined
+    if (this.#isWatching) return
+    this.#isWatching = true
+    afterReading(WATCH_MS, () => {
+      this.#isWatching = false
       const now = performance.now()
       for (const pending of this.#pending) {
         if (pending.untilMs > now) continue
@@ -266,30 +291,37 @@ class ReplacingConnection implements Connection {
         break
       }
       if (this.#pending.size > 0) this.#watch()
-    }, 250)
+    })
   }
 
   #leave(why: string): void {
     this.#lastError = new Error(why)
-    this.#lost(this.#client)
+    this.#lost(this.#socket)
   }
 
-  #explain(error: Error, client: Client): Error {
-    const isReply = error.name === 'ReplyError'
-    if (isReply && !WEATHER.test(`${error.message} `)) return withoutCommand(error)
-    const cause = withoutCommand(error)
-    // What is no answer of the server is the client's: it lost its socket and has not said so yet.
+  #explain(error: Error, socket: RedisSocket): Error {
+    const isReply = error instanceof ReplyError
+    if (isReply && !WEATHER.test(`${error.message} `)) return error
     const isElsewhere =
       ELSEWHERE.test(error.message) || (this.form === 'sentinel' && DESERTED.test(error.message))
+    // What is no answer of the server is the socket's: it was lost, and has not said so yet.
     if (!isReply || isElsewhere) {
-      this.#lastError = cause
-      this.#lost(client)
+      this.#lastError = error
+      this.#lost(socket)
     }
-    return new RedisUnavailable(this.#message('Redis cannot serve now', cause), {
+    return new RedisUnavailable(this.#message('Redis cannot serve now', error), {
       maybeDone: !isReply,
-      cause,
+      cause: error,
       ...(isReply && { code: 'NOT_SERVING' }),
     })
+  }
+
+  get #code(): RedisUnavailable['code'] {
+    return this.#lastError instanceof BadReply ? this.#lastError.code : 'REDIS_UNAVAILABLE'
+  }
+
+  #unavailable(why: string, maybeDone: boolean, code = this.#code): RedisUnavailable {
+    return new RedisUnavailable(this.#message(why), { maybeDone, code, cause: this.#lastError })
   }
 
   #message(what: string, cause = this.#lastError): string {
@@ -298,121 +330,19 @@ class ReplacingConnection implements Connection {
   }
 }
 
-const guard = ({ isDenied }: ConnectionOptions): ConnectionOptions => (isDenied ? { isDenied } : {})
+const firstOf = ({ hosts: [first] }: RedisAddress): HostPort => first ?? { host: '', port: 0 }
 
-/** A client that tries once: to connect again, to send again, to wait for better times is the Connection's. */
-function optionsOf(
-  { form, hosts, ...address }: RedisAddress,
-  { name, isDenied }: ConnectionOptions,
-): ClientOptions {
-  const { db, username, password, tls, primaryName, sentinelUsername, sentinelPassword } = address
-  const options: ClientOptions = {
-    ...(name && { connectionName: name }),
-    ...(username && { username }),
-    ...(password && { password }),
-    db,
-    retryStrategy: () => null,
-    autoResendUnfulfilledCommands: false,
-    autoResubscribe: false,
-    enableOfflineQueue: false,
-    maxRetriesPerRequest: 0,
-    connectTimeout: 5_000,
-    disconnectTimeout: 100,
-    keepAlive: 5_000,
-    // One command less that a user must be allowed.
-    disableClientInfo: true,
-  }
-  const [server] = hosts
-  if (form !== 'sentinel')
-    return {
-      ...options,
-      ...server,
-      ...(tls && { tls: { ...tls, ...serverName(server) } }),
-      ...(isDenied && { Connector: looking(ToServer, isDenied) }),
-    }
+/** For the nodes and Sentinels that this connection leads to: what was said of the addresses and answers holds there too. */
+function bounds({
+  isDenied,
+  lookUp,
+  maxReplyBytes,
+  maxMessagesPerSecond,
+}: ConnectionOptions): ConnectionOptions {
   return {
-    ...options,
-    Connector: isDenied ? looking(toPrimary(isDenied), isDenied) : toPrimary(),
-    sentinels: [...hosts],
-    name: primaryName ?? '',
-    ...(sentinelUsername && { sentinelUsername }),
-    ...(sentinelPassword && { sentinelPassword }),
-    ...(tls && { tls, sentinelTLS: tls, enableTLSForSentinelMode: true }),
-    sentinelRetryStrategy: () => null,
-    sentinelCommandTimeout: 2_000,
-    updateSentinels: false,
-  }
-}
-
-/** The client's errors carry the command that failed, and that may carry a password. */
-function withoutCommand(error: Error): Error {
-  const plain = new Error(error.message)
-  plain.name = error.name
-  return plain
-}
-
-/** The client's own way where it need not look. */
-class ToServer extends AbstractConnector {
-  readonly #options: RedisOptions
-  constructor(options: unknown) {
-    super((options as RedisOptions).disconnectTimeout ?? 0)
-    this.#options = options as RedisOptions
-  }
-  override async connect() {
-    const { host = '', port = 0, tls } = this.#options
-    this.stream = tls ? connectTls({ host, port, ...tls }) : connectTcp({ host, port })
-    this.stream.once('error', (error) => {
-      this.firstError = error
-    })
-    return this.stream
-  }
-}
-
-/** What SentinelConnector does in between, and its declarations call private: nothing else leads to those whom it speaks to. */
-interface SentinelSteps {
-  connectToSentinel(sentinel: HostPort, options?: RedisOptions): Client
-  /** The primary, as this Sentinel names it; what else stands there goes to its socket. */
-  resolve(sentinel: HostPort): Promise<HostPort | null>
-}
-
-/** The client's own way to the primary, but each Sentinel is looked at too, and over TLS all are called by their names. */
-function toPrimary(isDenied?: IsDenied): ConnectorOf {
-  return class extends SentinelConnector {
-    constructor(options: unknown) {
-      super(options as ConstructorParameters<typeof SentinelConnector>[0])
-      const { sentinelTLS } = options as RedisOptions
-      const steps = this as unknown as SentinelSteps
-      const connectToSentinel = steps.connectToSentinel.bind(this)
-      const resolve = steps.resolve.bind(this)
-      steps.connectToSentinel = (sentinel) =>
-        connectToSentinel(sentinel, {
-          ...(sentinelTLS && { tls: { ...sentinelTLS, ...serverName(sentinel) } }),
-          ...(isDenied && { Connector: looking(ToServer, isDenied) }),
-        })
-      steps.resolve = async (sentinel) => {
-        const primary = await resolve(sentinel)
-        return primary && { ...primary, ...serverName(primary) }
-      }
-    }
-  }
-}
-
-/** For whoever answers for several names at one address; a number cannot be asked for by name. */
-function serverName({ host }: Partial<HostPort> = {}): { servername?: string } {
-  return host && isIP(host) === 0 ? { servername: host } : {}
-}
-
-/** Sees who is at the other end before a word is said: its listener is the first, and the client's find the socket closed. */
-function looking(Base: ConnectorOf, isDenied: IsDenied): ConnectorOf {
-  return class extends (Base as new (options: unknown) => SentinelConnector) {
-    override async connect(emit: Parameters<SentinelConnector['connect']>[0]) {
-      const stream: Socket = await super.connect(emit)
-      stream.once('connect', () => {
-        const { remoteAddress = '', remotePort = 0 } = stream
-        if (isDenied(remoteAddress, remotePort))
-          stream.destroy(new Error('the address that it leads to may not be used'))
-      })
-      return stream
-    }
+    ...(isDenied && { isDenied }),
+    ...(lookUp && { lookUp }),
+    ...(maxReplyBytes && { maxReplyBytes }),
+    ...(maxMessagesPerSecond && { maxMessagesPerSecond }),
   }
 }

@@ -1,7 +1,75 @@
-// Hears from the Sentinels that another server is the primary now. The old one may live on and take writes for ten seconds, until they make a
-// replica of it: all that is lost. One Sentinel is listened to, the one that redis.ts asks first; another one when it is away.
-import type { RedisAddress } from './address.ts'
+// Asks Sentinels where the primary is, and hears from one of them that another server is the primary now: the old one may live on and take
+// writes for ten seconds, until they make a replica of it, and all that is lost. When the one that is listened to is away, another one is.
+import { type HostPort, hostPortOf, type RedisAddress } from './address.ts'
 import type { Connection, ConnectionOptions } from './connection.ts'
+import { afterReading } from './deadline.ts'
+import { BadReply } from './resp.ts'
+import { RedisSocket } from './socket.ts'
+
+/** For one Sentinel to let us in and answer. */
+const ANSWER_MS = 2_000
+
+/** Asks one after the other; throws what went wrong with the last one. */
+export async function primaryOf(
+  address: RedisAddress,
+  options: ConnectionOptions,
+  signal: AbortSignal,
+): Promise<HostPort> {
+  let why: unknown
+  for (const sentinel of address.hosts) {
+    signal.throwIfAborted()
+    try {
+      return await primaryAsSeenBy(sentinel, address, options, signal)
+    } catch (error) {
+      why = error
+    }
+  }
+  throw why
+}
+
+function primaryAsSeenBy(
+  sentinel: HostPort,
+  address: RedisAddress,
+  options: ConnectionOptions,
+  signal: AbortSignal,
+): Promise<HostPort> {
+  const { promise, resolve, reject } = Promise.withResolvers<HostPort>()
+  const { name: _, ...bounds } = options
+  const socket = new RedisSocket({
+    find: async () => sentinel,
+    login: loginAt(address),
+    mustBePrimary: false,
+    options: bounds,
+    onReady: () =>
+      socket
+        .send(['SENTINEL', 'GET-MASTER-ADDR-BY-NAME', address.primaryName ?? ''])
+        .then((answer) => resolve(primaryIn(answer)))
+        .catch(reject),
+    onMessage: () => {},
+    onEnd: reject,
+  })
+  const stop = afterReading(ANSWER_MS, () => reject(new Error('a Sentinel did not answer in time')))
+  signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  return promise.finally(() => {
+    stop()
+    socket.close()
+  })
+}
+
+function primaryIn(answer: unknown): HostPort {
+  if (answer === null) throw new Error('the Sentinels know no primary by that name')
+  const [host, port] = Array.isArray(answer) ? answer : []
+  const primary = hostPortOf(host, port)
+  if (!primary) throw new BadReply('an address of the primary that is none')
+  return primary
+}
+
+const loginAt = ({ sentinelUsername, sentinelPassword, tls }: RedisAddress) => ({
+  db: 0,
+  ...(sentinelUsername && { username: sentinelUsername }),
+  ...(sentinelPassword && { password: sentinelPassword }),
+  ...(tls && { tls }),
+})
 
 export interface SentinelNewsOptions {
   /** In the form sentinel. */
@@ -34,14 +102,11 @@ export class SentinelNews {
 
   #listen(): void {
     const { address, connect, onSwitch } = this.#options
-    const { hosts, primaryName, sentinelUsername, sentinelPassword, tls } = address
+    const { hosts, primaryName } = address
     const sentinel: RedisAddress = {
       form: 'server',
       hosts: hosts.slice(this.#turn % hosts.length).slice(0, 1),
-      db: 0,
-      ...(sentinelUsername && { username: sentinelUsername }),
-      ...(sentinelPassword && { password: sentinelPassword }),
-      ...(tls && { tls }),
+      ...loginAt(address),
     }
     this.#turn += 1
     const connection = connect(sentinel, {

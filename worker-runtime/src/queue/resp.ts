@@ -1,0 +1,171 @@
+// The Redis protocol, version 2: commands as bytes, and bytes as replies. Pure; socket.ts reads and writes. Nothing that a server sends is
+// believed: every length is checked before memory is taken for it, and whatever is no reply ends the reading with a BadReply.
+import type { Command } from './connection.ts'
+
+export type Reply = string | number | null | ReplyError | Reply[]
+
+/** What a server answers with a minus: it understood, and does not do it. */
+export class ReplyError extends Error {
+  constructor(message: string) {
+    super(message)
+    this.name = 'ReplyError'
+  }
+}
+
+/** What came is no reply, or no reply that belongs there (PROTOCOL), or one that is larger than it may be (DATA_INVALID). */
+export class BadReply extends Error {
+  readonly code: 'PROTOCOL' | 'DATA_INVALID'
+  constructor(message: string, code: BadReply['code'] = 'PROTOCOL') {
+    super(message)
+    this.name = 'BadReply'
+    this.code = code
+  }
+}
+
+/** Lengths, numbers, states, errors: the longest that Redis says is the error of a script. */
+const MAX_LINE_BYTES = 16_384
+/** CLUSTER SLOTS has four levels. */
+const MAX_DEPTH = 16
+/** What an element of an array takes of the memory beside its text: a million empty ones are not for free. */
+const ELEMENT_BYTES = 32
+/** An error is told to people. */
+const MAX_ERROR_LENGTH = 1_000
+
+const CR = 13
+const LF = 10
+
+export function encoded([name, ...args]: Command): string {
+  let text = `*${args.length + 1}\r\n$${Buffer.byteLength(name)}\r\n${name}\r\n`
+  for (const arg of args) {
+    const argument = String(arg)
+    text += `$${Buffer.byteLength(argument)}\r\n${argument}\r\n`
+  }
+  return text
+}
+
+interface OpenArray {
+  readonly elements: Reply[]
+  readonly size: number
+}
+
+/** The replies in a stream of bytes, in whatever pieces it comes. */
+export class ReplyReader {
+  /** Of one reply; may be changed at any time. */
+  maxBytes: number
+  readonly #onReply: (reply: Reply) => void
+  #pieces: Buffer[] = []
+  #unread = 0
+  /** So many unread bytes before it is worth looking again. */
+  #needed = 1
+  #open: OpenArray[] = []
+  /** What the reply that is being read has taken so far. */
+  #taken = 0
+
+  constructor(maxBytes: number, onReply: (reply: Reply) => void) {
+    this.maxBytes = maxBytes
+    this.#onReply = onReply
+  }
+
+  /** Throws BadReply; after that it may not be used. */
+  read(piece: Buffer): void {
+    this.#pieces.push(piece)
+    this.#unread += piece.length
+    if (this.#unread < this.#needed) return
+    const bytes = this.#pieces.length === 1 ? piece : Buffer.concat(this.#pieces)
+    const rest = bytes.subarray(this.#readAll(bytes))
+    this.#pieces = rest.length > 0 ? [rest] : []
+    this.#unread = rest.length
+  }
+
+  /** Answers how many bytes were read; the others are part of something that has not come whole. */
+  #readAll(bytes: Buffer): number {
+    let at = 0
+    for (;;) {
+      this.#needed = bytes.length - at + 1
+      const end = bytes.indexOf(CR, at)
+      if ((end < 0 ? bytes.length : end) - at > MAX_LINE_BYTES) throw new BadReply('a line without end')
+      if (end < 0 || end + 1 === bytes.length) return at
+      if (bytes[end + 1] !== LF) throw new BadReply('a line that does not end as a line does')
+      const text = bytes.toString('utf8', at + 1, end)
+      const next = end + 2
+      switch (bytes[at]) {
+        case 0x24: {
+          // $
+          const size = sizeOf(text)
+          this.#take(Math.max(0, size))
+          const after = next + size + 2
+          if (size < 0) {
+            this.#complete(null)
+            at = next
+          } else if (after > bytes.length) {
+            this.#taken -= size
+            this.#needed = after - at
+            return at
+          } else {
+            if (bytes[after - 2] !== CR || bytes[after - 1] !== LF)
+              throw new BadReply('a text that is longer than it says')
+            this.#complete(bytes.toString('utf8', next, next + size))
+            at = after
+          }
+          break
+        }
+        case 0x2a: // *
+          this.#openArray(sizeOf(text))
+          at = next
+          break
+        case 0x3a: // :
+          this.#complete(numberOf(text))
+          at = next
+          break
+        case 0x2b: // +
+          this.#take(text.length)
+          this.#complete(text)
+          at = next
+          break
+        case 0x2d: // -
+          this.#take(text.length)
+          this.#complete(new ReplyError(text.slice(0, MAX_ERROR_LENGTH)))
+          at = next
+          break
+        default:
+          throw new BadReply('bytes that are no reply')
+      }
+    }
+  }
+
+  #take(bytes: number): void {
+    this.#taken += bytes
+    if (this.#taken > this.maxBytes)
+      throw new BadReply(`a reply of more than ${this.maxBytes} bytes`, 'DATA_INVALID')
+  }
+
+  #openArray(size: number): void {
+    if (this.#open.length === MAX_DEPTH) throw new BadReply(`a reply of more than ${MAX_DEPTH} levels`)
+    this.#take(Math.max(0, size) * ELEMENT_BYTES)
+    if (size > 0) this.#open.push({ elements: [], size })
+    else this.#complete(size < 0 ? null : [])
+  }
+
+  #complete(value: Reply): void {
+    let complete = value
+    for (let inner = this.#open.at(-1); inner; inner = this.#open.at(-1)) {
+      inner.elements.push(complete)
+      if (inner.elements.length < inner.size) return
+      this.#open.pop()
+      complete = inner.elements
+    }
+    this.#taken = 0
+    this.#onReply(complete)
+  }
+}
+
+/** -1: null. */
+function sizeOf(text: string): number {
+  if (!/^(\d{1,10}|-1)$/.test(text)) throw new BadReply('a length that is none')
+  return Number(text)
+}
+
+function numberOf(text: string): number {
+  if (!/^[+-]?\d{1,19}$/.test(text)) throw new BadReply('a number that is none')
+  return Number(text)
+}

@@ -1,0 +1,242 @@
+// One socket to one server: lets itself in, sends commands, gives each its answer, and passes messages on. It lives once; redis.ts replaces it. A
+// server that says what no Redis says loses it, with a BadReply as the reason, and nothing else happens.
+//
+//   connecting → letting in → ready → ended      ended from any, once, for one reason
+import { lookup } from 'node:dns/promises'
+import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
+import type { HostPort, RedisAddress } from './address.ts'
+import type { Command, ConnectionOptions } from './connection.ts'
+import { BadReply, encoded, type Reply, ReplyError, ReplyReader } from './resp.ts'
+
+export interface SocketOptions {
+  /** Where the server is; whoever must ask for that first, asks here, until it is told to stop. */
+  find: (signal: AbortSignal) => Promise<HostPort>
+  login: Pick<RedisAddress, 'username' | 'password' | 'db' | 'tls'>
+  /** Only the server that takes writes will do. */
+  mustBePrimary: boolean
+  options: ConnectionOptions
+  onReady: () => void
+  onMessage: (channel: string, message: string) => void
+  /** Those who wait for answers are told too, after this. */
+  onEnd: (why: Error) => void
+}
+
+interface Owed {
+  readonly command: Command
+  resolve(answer: Exclude<Reply, ReplyError>): void
+  reject(error: Error): void
+}
+
+/** More than a claim carries: 4 MB, and a payload of 16 MiB that began before. */
+const MAX_REPLY_BYTES = 32 * 1024 * 1024
+/** INFO of a large server has some 10 kB. */
+const MAX_GREETING_BYTES = 256 * 1024
+const KEEP_ALIVE_MS = 5_000
+/** Messages are counted over so long. */
+const MESSAGES_EVERY_MS = 100
+
+export class RedisSocket {
+  readonly #is: SocketOptions
+  readonly #owed: Owed[] = []
+  readonly #reader: ReplyReader
+  /** What was said last about each channel of which messages may come. */
+  readonly #channels = new Map<string, Owed>()
+  #stream: Socket | undefined
+  #isEnded = false
+  #messages = { sinceMs: 0, count: 0 }
+  #resting: NodeJS.Timeout | undefined
+  readonly #finding = new AbortController()
+
+  constructor(is: SocketOptions) {
+    this.#is = is
+    this.#reader = new ReplyReader(MAX_GREETING_BYTES, (reply) => this.#heard(reply))
+    is.find(this.#finding.signal)
+      .then((at) => this.#connect(at))
+      .catch((error) => this.#end(error))
+  }
+
+  /** Who is at the other end. */
+  get peer(): Partial<HostPort> {
+    const { remoteAddress, remotePort } = this.#stream ?? {}
+    return { ...(remoteAddress && { host: remoteAddress }), ...(remotePort && { port: remotePort }) }
+  }
+
+  /** Rejects with ReplyError where the server refuses, and with why the socket ended where it did. */
+  send(command: Command): Promise<Exclude<Reply, ReplyError>> {
+    return new Promise((resolve, reject) => {
+      if (this.#isEnded || !this.#stream) return reject(new Error('the socket was closed'))
+      const owed = { command, resolve, reject }
+      if (isAboutChannel(command)) this.#channels.set(String(command[1]), owed)
+      this.#owed.push(owed)
+      this.#stream.write(encoded(command))
+    })
+  }
+
+  /** For who knows why: onEnd is not called. */
+  close(): void {
+    this.#stop(new Error('the socket was closed'))
+  }
+
+  #connect(at: HostPort): void {
+    if (this.#isEnded) return
+    const { login, options } = this.#is
+    if (isIP(at.host) && options.isDenied?.(at.host, at.port)) throw denied()
+    const where = { ...at, lookup: lookingUp(at.port, options) }
+    const stream = login.tls ? connectTls({ ...where, ...login.tls, ...serverName(at) }) : connectTcp(where)
+    this.#stream = stream
+    stream.setNoDelay(true)
+    stream.setKeepAlive(true, KEEP_ALIVE_MS)
+    // A name may have come to another address than the one that was asked for.
+    stream.once('connect', () => {
+      const { remoteAddress = '', remotePort = 0 } = stream
+      if (options.isDenied?.(remoteAddress, remotePort)) this.#end(denied())
+    })
+    stream.once(login.tls ? 'secureConnect' : 'connect', () => this.#letIn())
+    stream.on('data', (piece: Buffer) => this.#read(piece))
+    stream.on('error', (error) => this.#end(error))
+    stream.on('close', () => this.#end(new Error('the server ended the connection')))
+  }
+
+  /** All at once: whoever is far away lets us in after one round trip. */
+  #letIn(): void {
+    const { login, options, mustBePrimary } = this.#is
+    const { username = 'default', password, db } = login
+    const asked: Promise<unknown>[] = []
+    if (password) asked.push(this.send(['AUTH', username, password]))
+    if (db > 0) asked.push(this.send(['SELECT', db]))
+    asked.push(this.send(['INFO']).then((info) => checkInfo(info, mustBePrimary), mayBeForbidden))
+    // A connection that may not have a name has none.
+    if (options.name) this.send(['CLIENT', 'SETNAME', options.name]).catch(() => {})
+    Promise.all(asked).then(
+      () => this.#becameReady(),
+      (error) => this.#end(error),
+    )
+  }
+
+  #becameReady(): void {
+    if (this.#isEnded) return
+    this.#reader.maxBytes = this.#is.options.maxReplyBytes ?? MAX_REPLY_BYTES
+    this.#is.onReady()
+  }
+
+  /** Whatever goes wrong with what a server said ends here. */
+  #read(piece: Buffer): void {
+    if (this.#isEnded) return
+    try {
+      this.#reader.read(piece)
+    } catch (error) {
+      this.#end(error as Error)
+    }
+  }
+
+  #heard(reply: Reply): void {
+    if (this.#isEnded) return
+    if (this.#isMessage(reply)) this.#pass(reply[1], reply[2])
+    else this.#give(reply, this.#owed.shift())
+  }
+
+  #give(reply: Reply, owed: Owed | undefined): void {
+    // Before it ends a connection, a server may say why.
+    if (!owed) throw reply instanceof ReplyError ? reply : new BadReply('an answer that nobody asked for')
+    if (isAboutChannel(owed.command)) this.#giveAboutChannel(reply, owed)
+    else if (reply instanceof ReplyError) owed.reject(reply)
+    else owed.resolve(reply)
+  }
+
+  #giveAboutChannel(reply: Reply, owed: Owed): void {
+    const [name, channel] = owed.command
+    const isLast = this.#channels.get(String(channel)) === owed
+    if (isLast && (name === 'UNSUBSCRIBE' || reply instanceof ReplyError))
+      this.#channels.delete(String(channel))
+    const isIt = Array.isArray(reply) && reply[0] === name.toLowerCase() && reply[1] === channel
+    const error = reply instanceof ReplyError ? reply : new BadReply(`an answer to ${name} that is none`)
+    if (isIt) owed.resolve(reply)
+    else owed.reject(error)
+    if (!isIt && error instanceof BadReply) throw error
+  }
+
+  #isMessage(reply: Reply): reply is [string, string, string] {
+    if (this.#channels.size === 0 || !Array.isArray(reply) || reply.length !== 3) return false
+    const [kind, channel, message] = reply
+    if (kind !== 'message' || typeof channel !== 'string' || typeof message !== 'string') return false
+    return this.#channels.has(channel)
+  }
+
+  #pass(channel: string, message: string): void {
+    const { onMessage, options } = this.#is
+    const nowMs = performance.now()
+    if (nowMs - this.#messages.sinceMs > MESSAGES_EVERY_MS) this.#messages = { sinceMs: nowMs, count: 0 }
+    this.#messages.count += 1
+    const { maxMessagesPerSecond = Number.POSITIVE_INFINITY } = options
+    if (this.#messages.count * 1000 > maxMessagesPerSecond * MESSAGES_EVERY_MS) this.#rest()
+    onMessage(channel, message)
+  }
+
+  /** Reads nothing for a while: a server that says too much waits, and not those who are served beside it. */
+  #rest(): void {
+    if (this.#resting) return
+    this.#stream?.pause()
+    this.#resting = setTimeout(() => {
+      this.#resting = undefined
+      this.#stream?.resume()
+    }, MESSAGES_EVERY_MS)
+  }
+
+  #end(why: Error): void {
+    if (this.#isEnded) return
+    this.#stop(why)
+    this.#is.onEnd(why)
+  }
+
+  #stop(why: Error): void {
+    this.#isEnded = true
+    clearTimeout(this.#resting)
+    this.#finding.abort()
+    this.#stream?.destroy()
+    for (const { reject } of this.#owed.splice(0)) reject(why)
+  }
+}
+
+const isAboutChannel = ([name]: Command) => name === 'SUBSCRIBE' || name === 'UNSUBSCRIBE'
+
+const denied = () => new Error('the address that it leads to may not be used')
+
+/** Each address of a name is looked at before anything is sent to one of them. */
+function lookingUp(port: number, { isDenied, lookUp = addressesOf }: ConnectionOptions): LookupFunction {
+  return (host, { all }, answer) => {
+    lookUp(host).then(
+      (addresses) => {
+        const found = addresses.map((address) => ({ address, family: isIP(address) }))
+        const [first] = found
+        if (!first) answer(new Error(`the name ${host} has no address`), [])
+        else if (addresses.some((address) => isDenied?.(address, port))) answer(denied(), [])
+        else if (all) answer(null, found)
+        else answer(null, first.address, first.family)
+      },
+      (error) => answer(error, []),
+    )
+  }
+}
+
+async function addressesOf(host: string): Promise<string[]> {
+  return (await lookup(host, { all: true })).map(({ address }) => address)
+}
+
+/** SNI is for names, not for addresses. */
+function serverName({ host }: HostPort): { servername?: string } {
+  return isIP(host) === 0 ? { servername: host } : {}
+}
+
+/** A server that loads its data, or is no primary any more, lets in and is of no use. */
+function checkInfo(info: unknown, mustBePrimary: boolean): void {
+  if (typeof info !== 'string') throw new BadReply('an answer to INFO that is none')
+  if (/^loading:[^0\r]/m.test(info)) throw new ReplyError('LOADING Redis is loading the dataset in memory')
+  const role = /^role:(\w+)/m.exec(info)?.[1]
+  if (mustBePrimary && role && role !== 'master')
+    throw new ReplyError('READONLY the server that Sentinels call the primary is a replica')
+}
+
+function mayBeForbidden(error: Error): void {
+  if (!error.message.startsWith('NOPERM')) throw error
+}
