@@ -2,11 +2,12 @@
 // says what no Redis says is thrown away and replaced, never revived, and every call that waited on it is told so.
 //
 //   connecting → ready → away → connecting → …      closed (from any, by close())
+import { startDeadline } from '../deadline.ts'
 import { reasonOf } from '../errors.ts'
+
 import { addressText, type HostPort, parseAddress, type RedisAccess, type RedisAddress } from './address.ts'
 import { ClusterConnection } from './cluster.ts'
 import { type Command, type Connection, type ConnectionOptions, RedisUnavailable } from './connection.ts'
-import { afterReading } from './deadline.ts'
 import { BadReply, ReplyError } from './resp.ts'
 import { primaryOf, SentinelNews } from './sentinels.ts'
 import { RedisSocket } from './socket.ts'
@@ -165,7 +166,7 @@ export class ReplacingConnection implements Connection {
     const isBehindSentinels = address.form === 'sentinel'
     // Sentinels are asked one after the other.
     const servers = isBehindSentinels ? address.hosts.length + 1 : 1
-    this.#stopLettingIn = afterReading(LET_IN_MS * servers, () =>
+    this.#stopLettingIn = startDeadline(LET_IN_MS * servers, () =>
       this.#leave('Redis did not let us in in time'),
     )
     const socket = new RedisSocket({
@@ -271,7 +272,7 @@ export class ReplacingConnection implements Connection {
           reject(error)
         },
       }
-      const stop = afterReading(deadlineMs, () =>
+      const stop = startDeadline(deadlineMs, () =>
         waiter.fail(this.#unavailable(`no connection to Redis within ${deadlineMs} ms`, false)),
       )
       this.#waiting.add(waiter)
@@ -282,7 +283,7 @@ export class ReplacingConnection implements Connection {
   #watch(): void {
     if (this.#isWatching) return
     this.#isWatching = true
-    afterReading(WATCH_MS, () => {
+    startDeadline(WATCH_MS, () => {
       this.#isWatching = false
       const now = performance.now()
       for (const pending of this.#pending) {

@@ -1,8 +1,9 @@
 // Asks Sentinels where the primary is, and hears from one of them that another server is the primary now: the old one may live on and take
 // writes for ten seconds, until they make a replica of it, and all that is lost. When the one that is listened to is away, another one is.
+
+import { startDeadline } from '../deadline.ts'
 import { type HostPort, hostPortOf, type RedisAddress } from './address.ts'
 import type { Connection, ConnectionOptions } from './connection.ts'
-import { afterReading } from './deadline.ts'
 import { BadReply } from './resp.ts'
 import { RedisSocket } from './socket.ts'
 
@@ -48,7 +49,7 @@ function primaryAsSeenBy(
     onMessage: () => {},
     onEnd: reject,
   })
-  const stop = afterReading(ANSWER_MS, () => reject(new Error('a Sentinel did not answer in time')))
+  const stop = startDeadline(ANSWER_MS, () => reject(new Error('a Sentinel did not answer in time')))
   signal.addEventListener('abort', () => reject(signal.reason), { once: true })
   return promise.finally(() => {
     stop()
