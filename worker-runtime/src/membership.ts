@@ -304,7 +304,7 @@ export class Membership {
         return
       }
       this.timeoutMs = answer.timeoutMs
-      this.#sayVanished(answer.vanished)
+      this.#sayVanished(answer.counters.vanished)
       for (const id of answer.cancelled) this.#held.get(id)?.running?.stop('cancelled')
       this.#compare(answer.held)
       for (const each of answer.overdue) this.#reapLater(each)

@@ -1,4 +1,4 @@
-// The one parser of numbers, texts and lists that reading verbs get from Redis. Other programs may have written to the keys, and something
+// The one parser of numbers, texts, words and lists that verbs get from Redis. Other programs may have written to the keys, and something
 // else may listen where a Redis should be: what cannot be right is an error here, and never a NaN or a 2 GB text further on.
 
 /** Redis holds, or answers, what Millhand never writes. `field` says of what, in Millhand's words; the value is foreign. */
@@ -52,6 +52,12 @@ export function numberOf(
 
 export function textOf(value: unknown, field: string, most: number = MAX_TEXT): string {
   if (typeof value === 'string' && value.length <= most) return value
+  throw new RedisDataInvalid(field, value)
+}
+
+export function oneOf<T extends string>(value: unknown, field: string, words: readonly T[]): T {
+  const found = words.find((word) => word === value)
+  if (found !== undefined) return found
   throw new RedisDataInvalid(field, value)
 }
 

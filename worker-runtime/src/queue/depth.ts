@@ -2,7 +2,7 @@
 // parsed.
 import { failureText, type JobError, parseError } from '../errors.ts'
 import { type AttemptFacts, type EndedJob, type Envelope, parseEnded, parseEnvelope } from '../job.ts'
-import { amountOf, counterOf, listOf, numberOf, optionalOf, textOf } from './answers.ts'
+import { amountOf, counterOf, listOf, numberOf, oneOf, optionalOf, textOf } from './answers.ts'
 
 export interface Depth {
   /** Ready jobs, and delayed ones that are due. */
@@ -56,7 +56,8 @@ export interface WorkerEntry {
   draining: boolean
 }
 
-export type JobState = 'ready' | 'delayed' | 'held' | 'completed' | 'cancelled' | 'buried' | 'unknown'
+export const JOB_STATES = ['ready', 'delayed', 'held', 'completed', 'cancelled', 'buried', 'unknown'] as const
+export type JobState = (typeof JOB_STATES)[number]
 
 /** An attempt that ended without success, as it is kept with the job. */
 export interface AttemptRecord extends AttemptFacts {
@@ -191,40 +192,39 @@ function workerOf([name, alive, held, fields]: unknown[]): WorkerEntry {
   }
 }
 
+/** Throws RedisDataInvalid. */
 export function jobOf(id: string, answer: unknown): JobDetails | undefined {
-  const [state, text = '', flat = [], worker = '', entry = '', at = ''] = answer as [
-    JobState,
-    string?,
-    string[]?,
-    string?,
-    string?,
-    string?,
-  ]
+  const [word, written, flat, holder, held, time] = listOf(answer, 'a job', 6)
+  const state = oneOf(word, 'the state of a job', JOB_STATES)
   if (state === 'unknown') return undefined
-  const known = recordOf(flat)
+  const text = longTextOf(written)
+  const worker = longTextOf(holder)
+  const known = recordOf(listOf(flat, 'the attempts of a job').map(longTextOf))
   const ended = parseEnded(text)
   const envelope = parseEnvelope(text)
-  const [, heldAttempt, heldCrashes] = entry.split(':')
+  const [, heldAttempt, heldCrashes] = longTextOf(held).split(':')
+  const crashes = heldCrashes === undefined ? undefined : Number.parseInt(heldCrashes, 10)
   return {
     id,
     state,
     task: ended?.task ?? envelope?.task ?? '',
     enqueuedAtMs: ended?.enqueuedAtMs ?? envelope?.enqueuedAtMs ?? 0,
-    attempts: Number(heldAttempt ?? ended?.attempts ?? known.attempts ?? 0),
-    crashes: Number(Number.parseInt(heldCrashes ?? '', 10) || ended?.crashes || known.crashes || 0),
+    attempts: counterOf(heldAttempt ?? ended?.attempts ?? known.attempts ?? 0, 'attempts of a job'),
+    crashes: counterOf(crashes || ended?.crashes || known.crashes || 0, 'crashes of a job'),
     ...(envelope && { envelope }),
     ...(ended && { ended }),
     ...(known.progress && { progress: known.progress }),
     cancelling: known.cancel === '1',
     ...(worker && { worker }),
-    ...(state === 'delayed' && { dueAtMs: Number(at) }),
-    ...(state === 'buried' && { buriedAtMs: Number(at) }),
+    ...(state === 'delayed' && { dueAtMs: timeOf(time) }),
+    ...(state === 'buried' && { buriedAtMs: timeOf(time) }),
     failures: failuresOf(known),
   }
 }
 
+/** Throws RedisDataInvalid. */
 export function summariesOf(state: string, answer: unknown): JobSummary[] {
-  const flat = answer as string[]
+  const flat = listOf(answer, 'a page of jobs', 4 * MOST_JOBS_A_PAGE).map(longTextOf)
   const summaries: JobSummary[] = []
   for (let i = 0; i < flat.length; i += 4) {
     const [id = '', line = '', more = '', why = ''] = flat.slice(i, i + 4)
@@ -238,13 +238,24 @@ export function summariesOf(state: string, answer: unknown): JobSummary[] {
       enqueuedAtMs: ended?.enqueuedAtMs ?? envelope?.enqueuedAtMs ?? 0,
       ...(state === 'ready' && { lane: more }),
       ...(state === 'held' && { worker: more }),
-      ...(state === 'delayed' && { dueAtMs: Number(more) }),
-      ...(state === 'buried' && { buriedAtMs: Number(more) }),
+      ...(state === 'delayed' && { dueAtMs: timeOf(more) }),
+      ...(state === 'buried' && { buriedAtMs: timeOf(more) }),
       ...(ended && { endedAtMs: ended.endedAtMs }),
       ...(why && { why: failureText(parseRecord(why), MAX_WHY) }),
     })
   }
   return summaries
+}
+export const MOST_JOBS_A_PAGE = 1_000
+
+/** What a job is and what its attempts said: the connection bounds it, and '' is where there is none. */
+const longTextOf = (value: unknown): string =>
+  textOf(value ?? '', 'a part of a job', Number.POSITIVE_INFINITY)
+
+/** A score: Redis may write a large number with a fraction or an exponent. */
+function timeOf(value: unknown): number {
+  const found = typeof value === 'string' && value !== '' ? Math.floor(Number(value)) : Number.NaN
+  return numberOf(found, 'the time of a job', { least: 0, most: Number.MAX_SAFE_INTEGER })
 }
 
 function failuresOf(known: Record<string, string>): AttemptRecord[] {
@@ -254,16 +265,31 @@ function failuresOf(known: Record<string, string>): AttemptRecord[] {
     .map(([, json]) => parseRecord(json))
 }
 
+const TEXTS = ['message', 'signal', 'output', 'worker', 'pod', 'node']
+const NUMBERS = [
+  ...['exitCode', 'startedAtMs', 'endedAtMs'],
+  ...['durationMs', 'cpuUserMs', 'cpuSystemMs', 'maxRssBytes'],
+]
+
+/** Fields that cannot be what they say are left out. */
 function parseRecord(json: string): AttemptRecord {
+  const found = fieldsOf(json)
+  if (typeof found.outcome !== 'string') return { outcome: 'unreadable' }
+  for (const name of TEXTS) if (typeof found[name] !== 'string') delete found[name]
+  for (const name of NUMBERS) if (!Number.isFinite(found[name])) delete found[name]
+  const { error, ...rest } = found
+  const parsed = parseError(error)
+  return { ...rest, ...(parsed && { error: parsed }) } as unknown as AttemptRecord
+}
+
+/** None where it is no JSON of an object: a record that nobody can read is still a failed attempt. */
+function fieldsOf(json: string): Record<string, unknown> {
   try {
-    const { error, message, ...rest } = JSON.parse(json)
-    const parsed = parseError(error)
-    if (typeof rest.outcome === 'string')
-      return { ...rest, ...(typeof message === 'string' && { message }), ...(parsed && { error: parsed }) }
+    const found: unknown = JSON.parse(json)
+    return typeof found === 'object' && found !== null ? { ...found } : {}
   } catch {
-    // Falls through: a record that nobody can read is still a failed attempt.
+    return {}
   }
-  return { outcome: 'unreadable' }
 }
 
 function recordOf(flat: readonly string[]): Record<string, string> {

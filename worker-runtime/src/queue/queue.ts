@@ -1,16 +1,18 @@
 // One queue in Redis: its verbs, with their arguments and answers typed. Used by the client, the worker, the CLI and the operator.
 import { randomInt } from 'node:crypto'
 import type { NewJob } from '../job.ts'
-import { amountOf, listOf, MAX_TEXT } from './answers.ts'
+import { amountOf, listOf, MAX_TEXT, numberOf, oneOf, RedisDataInvalid, textOf } from './answers.ts'
 import { type Command, type Connection, neverSent, RedisUnavailable } from './connection.ts'
 import {
   COUNT_FIELDS,
   type Depth,
   depthOf,
+  JOB_STATES,
   type JobDetails,
   type JobState,
   type JobSummary,
   jobOf,
+  MOST_JOBS_A_PAGE,
   MOST_WORKERS,
   summariesOf,
   WORKERS_A_PAGE,
@@ -20,6 +22,18 @@ import {
 import { checkedQueueName, prefixOf } from './keys.ts'
 import { loadScripts, run, runThen, type Scripts, type Verb } from './scripts.ts'
 import { LAYOUT, type QueueSettings } from './settings.ts'
+import {
+  countersOf,
+  type Enqueued,
+  enqueuedOf,
+  type Renewed,
+  type Resynced,
+  registeredOf,
+  renewedOf,
+  resyncedOf,
+  type SettledAndClaimed,
+  settledAndClaimedOf,
+} from './written.ts'
 
 /** Redis did what was asked of it, and the answer is no: `code` says which rule, the message how to go on. */
 export class QueueRefused extends Error {
@@ -38,7 +52,7 @@ export class QueueRefused extends Error {
 export type Durability = (typeof DURABILITIES)[number]
 export const DURABILITIES = ['fast', 'fsync', 'replicated'] as const
 
-export type Enqueued = 'created' | Exclude<JobState, 'unknown'>
+export type { Claim, Enqueued, Renewed, Resynced, SettledAndClaimed } from './written.ts'
 
 export interface Registration {
   worker: string
@@ -70,45 +84,8 @@ export interface Settlement {
   readonly text: string
 }
 
-export interface Claim {
-  readonly id: string
-  readonly token: string
-  readonly attempt: number
-  readonly crashes: number
-  readonly envelope: string
-}
-
-export interface SettledAndClaimed {
-  readonly status: 'ok' | 'dead' | 'stale' | 'draining' | 'closed'
-  /** ms until the next delayed job is due. */
-  readonly nextMs: number | undefined
-  /** What became of each settled attempt, in order: completed, delayed, buried, cancelled, ready, not-yours, unknown. */
-  readonly became: readonly string[]
-  readonly claims: readonly Claim[]
-}
-
-export type Renewed =
-  | { readonly kind: 'dead' }
-  | {
-      readonly kind: 'alive'
-      readonly held: number
-      readonly timeoutMs: number
-      readonly cancelled: readonly string[]
-      readonly silent: readonly string[]
-      /** They did not renew when they should have, and will be silent so soon. */
-      readonly overdue: readonly { worker: string; leftMs: number }[]
-      /** Enqueues that Redis is known to have lost, ever. */
-      readonly vanished: number
-    }
-
 /** Counters of a queue that only ever grow, unless Redis goes back to an earlier state. */
 export type Seen = Pick<Depth['counts'], 'enqueued' | 'claimed'>
-
-type Counters = [enqueued: number, claimed: number, vanished: number]
-
-export type Resynced =
-  | { readonly kind: 'dead' }
-  | { readonly kind: 'alive'; readonly held: readonly { id: string; token: string }[] }
 
 const SLICE = 500
 /** Of buried jobs a script reads the last record too, of up to 20 KB. */
@@ -161,12 +138,11 @@ export class Queue {
     if (durability !== 'fast') await this.#checkDurability(durability)
     const args = enqueueArgs(jobs)
     args.push(String(this.#seen.enqueued))
-    const [enqueued, ...known] = (await (durability === 'fast'
+    const answer = await (durability === 'fast'
       ? this.#run('enqueue', args)
-      : this.#runConfirmed('enqueue', args, durability))) as [number, ...(number | Enqueued)[]]
+      : this.#runConfirmed('enqueue', args, durability))
+    const { enqueued, answers } = believed(answer, (said) => enqueuedOf(said, jobs.length))
     this.#note({ enqueued })
-    const answers = jobs.map((): Enqueued => 'created')
-    for (let i = 0; i < known.length; i += 2) answers[Number(known[i])] = known[i + 1] as Enqueued
     return answers
   }
 
@@ -177,10 +153,10 @@ export class Queue {
   async register(entry: Registration): Promise<{ timeoutMs: number; dead: string[]; vanished: number }> {
     const { worker, podUid, ...fields } = entry
     const pairs = Object.entries(fields).map(([field, value]) => [field, boundedText(value)])
-    const answer = await this.#run('register', [worker, podUid, ...pairs.flat()])
-    const [timeoutMs, dead, [enqueued, claimed, vanished]] = answer as [number, string[], Counters]
-    this.#note({ enqueued, claimed })
-    return { timeoutMs, dead, vanished }
+    const answer = await this.#write('register', [worker, podUid, ...pairs.flat()], registeredOf)
+    const { timeoutMs, dead, counters } = answer
+    this.#note(counters)
+    return { timeoutMs, dead, vanished: counters.vanished }
   }
 
   /** What its attempts use is kept until it renews again, for the record of a dead worker's attempts. */
@@ -189,28 +165,19 @@ export class Queue {
       [token, ...[maxRssBytes, cpuUserMs, cpuSystemMs].map((amount) => amount ?? '-')].join(' '),
     )
     const { enqueued: lastEnqueued, claimed: lastClaimed } = this.#seen
-    const answer = (await this.#run('renew', [worker, lastEnqueued, lastClaimed, lines.join('\n')])) as
-      | ['dead']
-      | ['alive', number, number, string[], string[], (string | number)[], Counters]
-    if (answer[0] === 'dead') return { kind: 'dead' }
-    const [, held, timeoutMs, cancelled, silent, flat, [enqueued, claimed, vanished]] = answer
-    this.#note({ enqueued, claimed })
-    const overdue = pairsOf(flat).map(([worker, leftMs]) => ({ worker, leftMs: Number(leftMs) }))
-    return { kind: 'alive', held, timeoutMs, cancelled, silent, overdue, vanished }
+    const args = [worker, lastEnqueued, lastClaimed, lines.join('\n')]
+    const answer = await this.#write('renew', args, renewedOf)
+    if (answer.kind === 'alive') this.#note(answer.counters)
+    return answer
   }
 
   async deregister(worker: string): Promise<boolean> {
-    return (await this.#run('deregister', [worker])) === 1
+    return this.#write('deregister', [worker], (answer) => numberOf(answer, 'what a worker holds', BIT) === 1)
   }
 
   /** From now on only claims with this sequence number count; answers what the worker holds. */
   async resync(worker: string, sequence: number): Promise<Resynced> {
-    const [kind, ...flat] = (await this.#run('resync', [worker, sequence])) as string[]
-    if (kind === 'dead') return { kind }
-    return {
-      kind: 'alive',
-      held: pairsOf(flat).map(([id, entry]) => ({ id, token: entry.split(':')[0] ?? '' })),
-    }
+    return this.#write('resync', [worker, sequence], resyncedOf)
   }
 
   /** The one call on the path of every job. */
@@ -220,19 +187,14 @@ export class Queue {
     settlements: readonly Settlement[],
     wanted: number,
   ): Promise<SettledAndClaimed> {
-    const args: (string | number)[] = [worker, sequence, Math.min(wanted, MAX_JOBS_A_CALL), seed()]
+    const most = Math.min(wanted, MAX_JOBS_A_CALL)
+    const args: (string | number)[] = [worker, sequence, most, seed()]
     for (const { id, token, verdict, text } of settlements) args.push(id, token, verdict, text)
-    const [status, nextMs, became, flat] = (await this.#run('settle-and-claim', args)) as [
-      SettledAndClaimed['status'],
-      number,
-      string[],
-      string[],
-    ]
-    const claims: Claim[] = []
-    for (let i = 0; i + 2 < flat.length; i += 3) claims.push(claimOf(flat[i], flat[i + 1], flat[i + 2]))
-    const last = claims.at(-1)
+    const asked = { settled: settlements.length, wanted: Math.max(0, most) }
+    const answer = await this.#write('settle-and-claim', args, (said) => settledAndClaimedOf(said, asked))
+    const last = answer.claims.at(-1)
     if (last) this.#note({ claimed: Number(last.token) })
-    return { status, nextMs: nextMs < 0 ? undefined : nextMs, became, claims }
+    return answer
   }
 
   /** Puts back what a dead worker held, slice by slice, at most 100,000 jobs; answers how many. 'silent': only if its heartbeat ran out. */
@@ -248,7 +210,7 @@ export class Queue {
     let putBack = 0
     for (let slices = 0; slices < MOST_SLICES; slices++) {
       const args = [worker, evidence, counting, record, seed(), REAP_SLICE]
-      const [done, left] = listOf(await this.#run('reap', args), 'what was put back')
+      const [done, left] = await this.#write('reap', args, (answer) => listOf(answer, 'what was put back'))
       if (done === -1) break
       putBack += amountOf(done, 'what was put back')
       if (amountOf(left, 'what is left to put back') === 0) break
@@ -274,56 +236,57 @@ export class Queue {
     worker: string,
     progress: readonly { id: string; token: string; json: string }[],
   ): Promise<void> {
-    await this.#run('report', [worker, ...progress.flatMap(({ id, token, json }) => [id, token, json])])
+    const args = [worker, ...progress.flatMap(({ id, token, json }) => [id, token, json])]
+    await this.#write('report', args, (answer) => listOf(answer, 'the answer to a report'))
   }
 
   /** 'cancelling': it runs, and its worker ends it. Another state: it cannot be cancelled in it. */
   async cancel(id: string): Promise<'cancelling' | JobState> {
-    return (await this.#run('cancel', [id])) as 'cancelling' | JobState
+    return this.#write('cancel', [id], (answer) => oneOf(answer, 'a job', ['cancelling', ...JOB_STATES]))
   }
 
   /** Buried jobs get all their attempts again. Answers the state of each. */
   async retry(ids: readonly string[]): Promise<JobState[]> {
-    return this.#inSlices('retry', ids)
+    return this.#inSlices('retry', ids, JOB_STATES)
   }
 
   /** Buried jobs are deleted for good. Answers 'deleted', or the state of those that are not buried. */
   async delete(ids: readonly string[]): Promise<('deleted' | JobState)[]> {
-    return this.#inSlices('delete', ids)
+    return this.#inSlices('delete', ids, ['deleted', ...JOB_STATES])
   }
 
   async configure(settings: QueueSettings): Promise<'configured' | 'name-taken'> {
     const { ownerUid = '', maxBusy, suspended, ...numbers } = settings
     const pairs = Object.entries(numbers).flat()
     const args = [ownerUid, ...pairs, 'maxBusy', maxBusy ?? '', 'suspended', suspended ? 1 : 0]
-    return (await this.#run('configure', args)) as 'configured' | 'name-taken'
+    return this.#write('configure', args, (answer) => oneOf(answer, 'a queue', ['configured', 'name-taken']))
   }
 
   /** Gives the name back; jobs and settings stay. Answers whose it is then: '' is nobody's. */
   async release(ownerUid: string): Promise<string> {
-    return String(await this.#run('release', [ownerUid]))
+    return this.#write('release', [ownerUid], (answer) => textOf(answer, 'config.ownerUid'))
   }
 
   async pause(): Promise<void> {
-    await this.#run('pause', ['1'])
+    await this.#write('pause', ['1'], isDone)
   }
 
   async resume(): Promise<void> {
-    await this.#run('pause', ['0'])
+    await this.#write('pause', ['0'], isDone)
   }
 
   /** Workers of these pods claim nothing for so long. */
   async drain(podUids: readonly string[], forMs: number): Promise<void> {
-    await this.#run('drain', [forMs, ...podUids])
+    await this.#write('drain', [forMs, ...podUids], isDone)
   }
 
   async undrain(podUids: readonly string[]): Promise<void> {
-    await this.#run('drain', ['0', ...podUids])
+    await this.#write('drain', ['0', ...podUids], isDone)
   }
 
   /** Its pod has no time left: it hands back what it holds and ends. Drain the pod first. Answers whether somebody heard it. */
   async dismiss(worker: string): Promise<boolean> {
-    return Number(await this.#run('dismiss', [worker])) > 0
+    return (await this.#write('dismiss', [worker], (answer) => amountOf(answer, 'who heard it'))) > 0
   }
 
   async depth(): Promise<Depth> {
@@ -349,7 +312,7 @@ export class Queue {
     state: 'ready' | 'delayed' | 'held' | 'buried' | 'completed',
     { offset = 0, limit = 50 } = {},
   ): Promise<JobSummary[]> {
-    const most = Math.min(limit, 1_000)
+    const most = Math.min(limit, MOST_JOBS_A_PAGE)
     const page = state === 'buried' ? RECORDS_PER_CALL : most
     const found: JobSummary[] = []
     for (let at = 0; at < most; at += page) {
@@ -363,7 +326,7 @@ export class Queue {
 
   /** For who neither enqueues nor renews: what Redis took since it had these counters, and has no more, is counted as vanished. */
   async witness({ enqueued, claimed }: Seen): Promise<void> {
-    await this.#run('witness', [enqueued, claimed])
+    await this.#write('witness', [enqueued, claimed], countersOf)
   }
 
   #note({ enqueued = 0, claimed = 0 }: Partial<Seen>): void {
@@ -371,10 +334,14 @@ export class Queue {
     this.#seen = { enqueued: Math.max(enqueued, seen.enqueued), claimed: Math.max(claimed, seen.claimed) }
   }
 
-  async #inSlices<T>(verb: Verb, ids: readonly string[]): Promise<T[]> {
+  async #inSlices<T extends string>(verb: Verb, ids: readonly string[], words: readonly T[]): Promise<T[]> {
     const answers: T[] = []
-    for (let i = 0; i < ids.length; i += SLICE)
-      answers.push(...((await this.#run(verb, ids.slice(i, i + SLICE))) as T[]))
+    for (let i = 0; i < ids.length; i += SLICE) {
+      const slice = ids.slice(i, i + SLICE)
+      const states = (answer: unknown) =>
+        listOf(answer, 'the states of jobs').map((each) => oneOf(each, 'a job', words))
+      answers.push(...(await this.#write(verb, slice, states)))
+    }
     return answers
   }
 
@@ -407,12 +374,16 @@ export class Queue {
       return
     }
     const [[, role]] = await Promise.all([ask(['ROLE']), ask(confirmation(durability, 1))])
-    const replicas = (role as [string, number, unknown[]])[2]
+    const replicas = Array.isArray(role) ? role[2] : undefined
     if (Array.isArray(replicas) && replicas.length > 0) return
     throw new QueueRefused(
       'NOT_DURABLE',
       `${this.name}: durability replicated cannot be had: it needs a replica, and this Redis has none`,
     )
+  }
+
+  async #write<T>(verb: Verb, args: readonly (string | number)[], parse: (answer: unknown) => T): Promise<T> {
+    return believed(await this.#run(verb, args), parse)
   }
 
   #run(verb: Verb, args: readonly (string | number)[]): Promise<unknown> {
@@ -467,10 +438,18 @@ function whyNotDurable(said: string, durability: Confirmed): string {
   return said
 }
 
-function claimOf(id = '', entry = '', envelope = ''): Claim {
-  const [token = '', attempt, crashes = ''] = entry.split(':')
-  return { id, token, attempt: Number(attempt), crashes: Number.parseInt(crashes, 10), envelope }
+/** What no script answers to a write comes from something that is no Redis: nobody knows what it did. */
+function believed<T>(answer: unknown, parse: (answer: unknown) => T): T {
+  try {
+    return parse(answer)
+  } catch (cause) {
+    if (!(cause instanceof RedisDataInvalid)) throw cause
+    throw new RedisUnavailable(cause.message, { maybeDone: true, code: 'PROTOCOL', cause })
+  }
 }
+
+const BIT = { least: 0, most: 1 }
+const isDone = (answer: unknown): number => numberOf(answer, 'the answer to a write', { least: 1, most: 1 })
 
 function refusalOf(error: unknown, queue: string): unknown {
   if (!(error instanceof Error)) return error
@@ -531,12 +510,6 @@ export function* callsOf(jobs: readonly NewJob[]): Generator<readonly NewJob[]> 
 
 function boundedText(value: string | number): string | number {
   return typeof value === 'string' ? value.slice(0, MAX_TEXT).toWellFormed() : value
-}
-
-function pairsOf(flat: readonly (string | number)[]): [string, string][] {
-  const pairs: [string, string][] = []
-  for (let i = 0; i + 1 < flat.length; i += 2) pairs.push([String(flat[i]), String(flat[i + 1])])
-  return pairs
 }
 
 const seed = (): number => randomInt(2 ** 31)

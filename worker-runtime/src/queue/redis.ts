@@ -4,7 +4,6 @@
 //   connecting → ready → away → connecting → …      closed (from any, by close())
 import { startDeadline } from '../deadline.ts'
 import { reasonOf } from '../errors.ts'
-
 import { addressText, type HostPort, parseAddress, type RedisAccess, type RedisAddress } from './address.ts'
 import { ClusterConnection } from './cluster.ts'
 import { type Command, type Connection, type ConnectionOptions, RedisUnavailable } from './connection.ts'
