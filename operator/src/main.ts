@@ -31,8 +31,9 @@ It finds the API server by KUBECONFIG, or by the service account of its pod. Set
 `
 const BAD_CONFIG = 78
 const BROKEN = 70
-const TASK_QUEUES_AT_ONCE = 4
-const WORKER_POOLS_AT_ONCE = 8
+/** Reconciles mostly wait, and for servers of others: of 8 namespaces whose servers are as slow as they may be, nobody else notices. */
+const TASK_QUEUES_AT_ONCE = { workers: 32, perNamespace: 4 }
+const WORKER_POOLS_AT_ONCE = { workers: 64, perNamespace: 8 }
 
 const version = String(JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version)
 
@@ -132,14 +133,14 @@ function startLeading({ config, kube, caches, servers, metrics, log }: Parts): L
   const taskQueues = startController({
     name: 'taskqueue',
     reconcile: taskQueueReconciler({ ...shared, find: (key) => caches.queue(key) }),
-    workers: TASK_QUEUES_AT_ONCE,
+    ...TASK_QUEUES_AT_ONCE,
     log,
     observer,
   })
   const workerPools = startController({
     name: 'workerpool',
     reconcile: reconcilePool,
-    workers: WORKER_POOLS_AT_ONCE,
+    ...WORKER_POOLS_AT_ONCE,
     log,
     observer,
   })

@@ -18,6 +18,8 @@ export interface ControllerOptions {
   reconcile: (key: string) => Promise<Outcome>
   /** How many keys at a time. */
   workers: number
+  /** And how many of one namespace, so that none can keep all workers waiting; default: no bound. */
+  perNamespace?: number
   log: Log
   observer?: ControllerObserver
 }
@@ -43,8 +45,9 @@ const TERMINAL_RECHECK_MS = 300_000
 const LOG_EVERY = 10
 
 export function startController(options: ControllerOptions): Controller {
-  const { name, workers, observer } = options
+  const { name, workers, perNamespace, observer } = options
   const queue = new WorkQueue({
+    ...(perNamespace !== undefined && { perNamespace }),
     observer: {
       onAdded: (seen) => observer?.onAdded?.({ controller: name, ...seen }),
       onTaken: (seen) => observer?.onTaken?.({ controller: name, ...seen }),

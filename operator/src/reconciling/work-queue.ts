@@ -3,11 +3,18 @@
 //
 //   add ──▶ waiting ──next──▶ running ──done──▶ gone        added while running: from done straight to waiting
 //   addAfter, addLimited ──▶ later ──time──▶ add            a key may be later and, besides, waiting or running
+//
+// Keys are `namespace/name`. Namespaces take turns, and each has a bound on what runs at once: of one with hundreds of keys whose servers
+// are slow the others notice nothing. A key is given out at most ten times a second, whatever adds it.
 import { type BackOff, waitAfterFailuresMs } from './backoff.ts'
 
 export interface WorkQueueOptions {
   /** Between the tries of one key. */
   backOff?: BackOff
+  /** Keys of one namespace that may run at once; default: no bound. */
+  perNamespace?: number
+  /** From one turn of a key to its next; default: ten turns a second. */
+  keyEveryMs?: number
   random?: () => number
   nowMs?: () => number
   observer?: WorkQueueObserver
@@ -28,25 +35,35 @@ export class WorkQueue {
   readonly #random: () => number
   readonly #nowMs: () => number
   readonly #observer: WorkQueueObserver | undefined
-  /** In the order of arrival, with the time of it. */
-  readonly #waiting = new Map<string, number>()
+  readonly #perNamespace: number
+  readonly #keyEveryMs: number
+  /** By namespace, the one whose turn is next first; of each the keys in the order of arrival, with the time of it. */
+  readonly #waiting = new Map<string, Map<string, number>>()
+  #waitingCount = 0
   readonly #running = new Set<string>()
+  /** How many keys of a namespace run. */
+  readonly #runningIn = new Map<string, number>()
+  /** When a key was given out, for as long as it may not be given out again; oldest first. */
+  readonly #takenAtMs = new Map<string, number>()
   readonly #addedWhileRunning = new Set<string>()
   readonly #later = new Map<string, { dueAtMs: number; timer: NodeJS.Timeout }>()
   readonly #failures = new Map<string, number>()
   readonly #takers: ((key: string | undefined) => void)[] = []
   #isClosed = false
 
-  constructor({ backOff = BACK_OFF, random = Math.random, nowMs, observer }: WorkQueueOptions = {}) {
+  constructor(options: WorkQueueOptions = {}) {
+    const { backOff = BACK_OFF, perNamespace = Infinity, keyEveryMs = 100, nowMs, observer } = options
     this.#backOff = backOff
-    this.#random = random
+    this.#perNamespace = perNamespace
+    this.#keyEveryMs = keyEveryMs
+    this.#random = options.random ?? Math.random
     this.#nowMs = nowMs ?? (() => performance.now())
     this.#observer = observer
   }
 
   /** How many keys wait to be taken now. */
   get size(): number {
-    return this.#waiting.size
+    return this.#waitingCount
   }
 
   add(key: string): void {
@@ -55,10 +72,19 @@ export class WorkQueue {
       this.#addedWhileRunning.add(key)
       return
     }
-    if (this.#waiting.has(key)) return
-    this.#waiting.set(key, this.#nowMs())
+    const namespace = namespaceOf(key)
+    const waiting = this.#waiting.get(namespace) ?? new Map<string, number>()
+    if (waiting.has(key)) return
+    const restsMs = this.#restsMs(key)
+    if (restsMs > 0) {
+      this.addAfter(key, restsMs)
+      return
+    }
+    waiting.set(key, this.#nowMs())
+    this.#waiting.set(namespace, waiting)
+    this.#waitingCount += 1
     this.#observer?.onAdded({ depth: this.size })
-    this.#takers.shift()?.(this.#take())
+    this.#giveOut()
   }
 
   /** Of several times for one key the earliest wins. */
@@ -100,13 +126,20 @@ export class WorkQueue {
   /** The next key, as soon as there is one; undefined when the queue is closed. To be ended by `done`. */
   next(): Promise<string | undefined> {
     if (this.#isClosed) return Promise.resolve(undefined)
-    if (this.#waiting.size > 0) return Promise.resolve(this.#take())
-    return new Promise((resolve) => this.#takers.push(resolve))
+    return new Promise((resolve) => {
+      this.#takers.push(resolve)
+      this.#giveOut()
+    })
   }
 
   done(key: string): void {
-    this.#running.delete(key)
+    if (!this.#running.delete(key)) return
+    const namespace = namespaceOf(key)
+    const left = (this.#runningIn.get(namespace) ?? 1) - 1
+    if (left === 0) this.#runningIn.delete(namespace)
+    else this.#runningIn.set(namespace, left)
     if (this.#addedWhileRunning.delete(key)) this.add(key)
+    this.#giveOut()
   }
 
   /** What waits is dropped: whoever comes next reconciles everything anyway. */
@@ -115,16 +148,53 @@ export class WorkQueue {
     for (const { timer } of this.#later.values()) clearTimeout(timer)
     this.#later.clear()
     this.#waiting.clear()
+    this.#waitingCount = 0
     for (const take of this.#takers.splice(0)) take(undefined)
   }
 
+  #giveOut(): void {
+    while (this.#takers.length > 0) {
+      const key = this.#take()
+      if (key === undefined) return
+      this.#takers.shift()?.(key)
+    }
+  }
+
   #take(): string | undefined {
-    for (const [key, addedAtMs] of this.#waiting) {
-      this.#waiting.delete(key)
+    for (const [namespace, keys] of this.#waiting) {
+      const running = this.#runningIn.get(namespace) ?? 0
+      const [first] = keys
+      if (running >= this.#perNamespace || !first) continue
+      const [key, addedAtMs] = first
+      keys.delete(key)
+      this.#waitingCount -= 1
+      this.#waiting.delete(namespace)
+      if (keys.size > 0) this.#waiting.set(namespace, keys)
       this.#running.add(key)
+      this.#runningIn.set(namespace, running + 1)
+      this.#remember(key)
       this.#observer?.onTaken({ depth: this.size, waitedMs: this.#nowMs() - addedAtMs })
       return key
     }
     return undefined
   }
+
+  #restsMs(key: string): number {
+    const takenAtMs = this.#takenAtMs.get(key)
+    return takenAtMs === undefined ? 0 : takenAtMs + this.#keyEveryMs - this.#nowMs()
+  }
+
+  #remember(key: string): void {
+    const now = this.#nowMs()
+    for (const [old, atMs] of this.#takenAtMs) {
+      if (now - atMs < this.#keyEveryMs) break
+      this.#takenAtMs.delete(old)
+    }
+    this.#takenAtMs.delete(key)
+    this.#takenAtMs.set(key, now)
+  }
+}
+
+function namespaceOf(key: string): string {
+  return key.slice(0, Math.max(0, key.indexOf('/')))
 }

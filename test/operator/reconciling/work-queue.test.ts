@@ -115,8 +115,56 @@ describe('a queue of keys', () => {
   })
 })
 
+describe('between namespaces', () => {
+  test('turns go round: of one with hundreds of keys the next one waits for a single key', async () => {
+    const queue = new WorkQueue()
+    for (let i = 0; i < 200; i++) queue.add(`loud/${i}`)
+    for (const key of ['shop/a', 'shop/b', 'mail/a']) queue.add(key)
+    const taken: (string | undefined)[] = []
+    for (let i = 0; i < 6; i++) taken.push(await queue.next())
+    expect(taken).toEqual(['loud/0', 'shop/a', 'mail/a', 'loud/1', 'shop/b', 'loud/2'])
+    expect(queue.size).toBe(197)
+  })
+
+  test('of one no more keys run at once than it may have, and the others get the workers', async () => {
+    const queue = new WorkQueue({ perNamespace: 2 })
+    for (let i = 0; i < 5; i++) queue.add(`loud/${i}`)
+    const asked = Array.from({ length: 4 }, () => queue.next())
+    queue.add('shop/a')
+    expect(await Promise.all(asked.slice(0, 3))).toEqual(['loud/0', 'loud/1', 'shop/a'])
+    queue.done('shop/a')
+    let fourth: string | undefined
+    asked[3]?.then((key) => {
+      fourth = key
+    })
+    await new Promise(setImmediate)
+    expect(fourth).toBeUndefined()
+    queue.done('loud/1')
+    expect(await asked[3]).toBe('loud/2')
+    queue.done('loud/1')
+    expect(queue.size).toBe(2)
+  })
+
+  test('a key that is added without end has ten turns a second, and the first one at once', async () => {
+    const clock = { nowMs: 1_000 }
+    const queue = new WorkQueue({ nowMs: () => clock.nowMs })
+    queue.add('shop/a')
+    expect(await queue.next()).toBe('shop/a')
+    queue.add('shop/a')
+    queue.done('shop/a')
+    queue.add('shop/a')
+    expect(queue.size).toBe(0)
+    queue.add('shop/b')
+    expect(queue.size).toBe(1)
+    clock.nowMs += 100
+    queue.add('shop/a')
+    expect(queue.size).toBe(2)
+    queue.close()
+  })
+})
+
 describe('whatever is added by whomever, while workers take', () => {
-  const key = fc.constantFrom('a', 'b', 'c', 'd')
+  const key = fc.constantFrom('a/1', 'a/2', 'a/3', 'b/1')
   const step = fc.oneof(
     fc.record({ do: fc.constant('add' as const), key }),
     fc.record({ do: fc.constant('addAfter' as const), key, ms: fc.integer({ min: 0, max: 3 }) }),
@@ -130,17 +178,23 @@ describe('whatever is added by whomever, while workers take', () => {
       fc.integer({ min: 1, max: 4 }),
       fc.integer({ min: 0, max: 3 }),
       async (steps, workers, turns) => {
-        const queue = new WorkQueue({ backOff: { firstMs: 1, longestMs: 3 } })
+        const queue = new WorkQueue({
+          backOff: { firstMs: 1, longestMs: 3 },
+          perNamespace: 2,
+          keyEveryMs: turns,
+        })
         const running = new Set<string>()
         /** The count at which the key was added last, and at which work on it began last. */
         const addedAt = new Map<string, number>()
         const begunAt = new Map<string, number>()
         let count = 0
         let isTwice = false
+        let isOver = false
         const work = async () => {
           for (let taken = await queue.next(); taken !== undefined; taken = await queue.next()) {
             if (running.has(taken)) isTwice = true
             running.add(taken)
+            if ([...running].filter((each) => each.startsWith('a/')).length > 2) isOver = true
             begunAt.set(taken, ++count)
             for (let turn = 0; turn < turns; turn++) await new Promise(setImmediate)
             running.delete(taken)
@@ -160,7 +214,7 @@ describe('whatever is added by whomever, while workers take', () => {
         await eventually(isWorkedOn, { withinMs: 2_000, everyMs: 1, what: 'work on all that was added' })
         queue.close()
         await Promise.all(working)
-        expect(isTwice).toBe(false)
+        expect({ isTwice, isOver }).toEqual({ isTwice: false, isOver: false })
       },
     )
     const seed = Number(process.env.MILLHAND_TEST_SEED ?? Math.trunc(Math.random() * 2 ** 31))
