@@ -4,6 +4,7 @@ import { type Kube, kinds, type ResourceKind } from './kube/client.ts'
 import { type Change, type KubeObject, keyOf, Reflector } from './reconciling/reflector.ts'
 import type { QueuePlace } from './redis/problems.ts'
 import { type Deployment, type Pod, trimDeployment, trimMetadata, trimPod } from './resources/cluster.ts'
+import { NOT_ITS_OWN } from './resources/conditions.ts'
 import { redisSecretOf } from './resources/task-queue.ts'
 import type { TaskQueueObject } from './task-queue/observe.ts'
 import { POOL_LABEL } from './worker-pool/deployment.ts'
@@ -93,6 +94,11 @@ export class ClusterCaches implements Caches {
 
   queue(key: string): TaskQueueObject | undefined {
     return this.#taskQueues.get(key)
+  }
+
+  hasQueue(uid: string): boolean {
+    for (const { metadata } of this.#taskQueues.list()) if (metadata.uid === uid) return true
+    return false
   }
 
   pool(key: string): WorkerPoolObject | undefined {
@@ -245,7 +251,7 @@ function placeOf({ metadata, spec, status }: TaskQueueObject): string {
 /** Of two that want one name in Redis, the one that has it. */
 function isOwner({ status }: TaskQueueObject): boolean {
   const ready = status?.conditions.find(({ type }) => type === 'Ready')
-  return status?.queueName !== undefined && ready?.reason !== 'NameTaken'
+  return status?.queueName !== undefined && !NOT_ITS_OWN.includes(ready?.reason ?? '')
 }
 
 /** New, gone, another spec, other annotations, or a resync; not merely another status. */

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { LEVELS, type Level } from 'millhand/queue'
+import { blockListOf } from './redis/denied.ts'
 import { DEFAULT_REDIS_SECRET } from './resources/task-queue.ts'
 
 /** What is wrong with how the operator was started, in one sentence, with the remedy. */
@@ -19,6 +20,10 @@ export interface Config {
   /** Empty: all. */
   readonly watchNamespaces: readonly string[]
   readonly redisSecrets: readonly string[]
+  /** Names in Redis, or beginnings with a dot at the end, that queues may have whatever their namespace; * is every name. */
+  readonly queueNames: readonly string[]
+  /** CIDRs; empty: a Redis may be anywhere but where none is (redis/denied.ts). */
+  readonly redisNetworks: readonly string[]
   readonly httpPort: number
   readonly logLevel: Level
   /** host:port of the API server as pods see it, beside what the client's configuration says. */
@@ -27,6 +32,7 @@ export interface Config {
 
 type Environment = Readonly<Record<string, string | undefined>>
 
+const QUEUE_NAME = /^([a-z0-9][a-z0-9._-]{0,126}|\*)$/
 const NAME = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/
 
 /** Throws ConfigError. */
@@ -38,6 +44,8 @@ export function readConfig(env: Environment = process.env): Config {
     identity: env.MILLHAND_POD_NAME || `${hostname()}-${randomBytes(4).toString('hex')}`,
     watchNamespaces: names(env, 'MILLHAND_WATCH_NAMESPACES', []),
     redisSecrets: names(env, 'MILLHAND_REDIS_SECRETS', [DEFAULT_REDIS_SECRET]),
+    queueNames: names(env, 'MILLHAND_QUEUE_NAMES', [], QUEUE_NAME),
+    redisNetworks: networks(env, 'MILLHAND_REDIS_NETWORKS'),
     httpPort: port(env, 'MILLHAND_HTTP_PORT', 8080),
     logLevel: level(env),
     apiServers: host ? [`${host}:${env.KUBERNETES_SERVICE_PORT || 443}`] : [],
@@ -50,13 +58,28 @@ function name(env: Environment, variable: string, otherwise: string): string {
   throw new ConfigError(`${variable} is ${JSON.stringify(text)}; it is a name like ${otherwise}`)
 }
 
-function names(env: Environment, variable: string, otherwise: readonly string[]): readonly string[] {
+function names(
+  env: Environment,
+  variable: string,
+  otherwise: readonly string[],
+  form = NAME,
+): readonly string[] {
   const text = env[variable]
   if (!text) return otherwise
   const found = text.split(',').map((part) => part.trim())
-  const bad = found.find((part) => !NAME.test(part))
+  const bad = found.find((part) => !form.test(part))
   if (bad === undefined) return found
   throw new ConfigError(`${variable} has ${JSON.stringify(bad)}; it is a list of names with commas, like a,b`)
+}
+
+function networks(env: Environment, variable: string): readonly string[] {
+  const found = (env[variable] ?? '').split(',').flatMap((part) => part.trim() || [])
+  try {
+    blockListOf(found)
+  } catch (error) {
+    throw new ConfigError(`${variable} has ${(error as Error).message}`)
+  }
+  return found
 }
 
 function port(env: Environment, variable: string, otherwise: number): number {

@@ -26,6 +26,8 @@ It finds the API server by KUBECONFIG, or by the service account of its pod. Set
   MILLHAND_POD_NAME             who holds the lease; default: the host's name and a random word
   MILLHAND_WATCH_NAMESPACES     namespaces, with commas between; default: all
   MILLHAND_REDIS_SECRETS        names of the Secrets that it may read; default: millhand-redis
+  MILLHAND_QUEUE_NAMES          names of queues in Redis outside their namespace's, or beginnings like legacy.; default: none
+  MILLHAND_REDIS_NETWORKS       CIDRs in which every Redis is; default: anywhere but loopback, link-local, metadata services
   MILLHAND_HTTP_PORT            /healthz, /readyz, /metrics; default: 8080
   MILLHAND_LOG_LEVEL            debug, info, warn or error; default: info
 `
@@ -132,7 +134,11 @@ function startLeading({ config, kube, caches, servers, metrics, log }: Parts): L
   const observer = metrics.controllers
   const taskQueues = startController({
     name: 'taskqueue',
-    reconcile: taskQueueReconciler({ ...shared, find: (key) => caches.queue(key) }),
+    reconcile: taskQueueReconciler({
+      ...shared,
+      find: (key) => caches.queue(key),
+      isThere: (uid) => caches.hasQueue(uid),
+    }),
     ...TASK_QUEUES_AT_ONCE,
     log,
     observer,
@@ -166,11 +172,19 @@ function serversOf(
       return Object.fromEntries(Object.entries(secret.data ?? {}).map(([key, text]) => [key, decoded(text)]))
     },
     secretNames: config.redisSecrets,
-    deniedServers: [...config.apiServers, kube.server],
+    denials: { servers: [...config.apiServers, kube.server], networks: config.redisNetworks },
     nowMs: monotonicMs,
   })
   const onStirred = (place: QueuePlace) => caches.lookAtQueue(place)
-  return new Servers({ secrets, onStirred, checkLeading, log, nowMs: monotonicMs, wallMs })
+  return new Servers({
+    secrets,
+    queueNames: config.queueNames,
+    onStirred,
+    checkLeading,
+    log,
+    nowMs: monotonicMs,
+    wallMs,
+  })
 }
 
 function stopSignal(log: Log): { signal: AbortSignal; asked: Promise<void> } {

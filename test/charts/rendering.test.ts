@@ -94,6 +94,8 @@ describe('the operator', () => {
       MILLHAND_LEASE_NAME: 'millhand',
       MILLHAND_WATCH_NAMESPACES: '',
       MILLHAND_REDIS_SECRETS: 'millhand-redis',
+      MILLHAND_QUEUE_NAMES: '',
+      MILLHAND_REDIS_NETWORKS: '',
       MILLHAND_HTTP_PORT: '8080',
       MILLHAND_LOG_LEVEL: 'info',
     })

@@ -54,6 +54,8 @@ describe('a value is refused', () => {
     ['that is no namespace', { watch: { namespaces: ['Shop'] } }, 'namespaces'],
     ['that names one namespace twice', { watch: { namespaces: ['a', 'a'] } }, 'namespaces'],
     ['that would let the operator read every Secret', { redis: { secretNames: [] } }, 'secretNames'],
+    ['that is no name of a queue', { redis: { queueNames: ['Shop.*'] } }, 'queueNames'],
+    ['that is no network', { redis: { networks: ['localhost'] } }, 'networks'],
     ['that is no digest', { image: { digest: 'latest' } }, 'digest'],
     ['that is no port', { networkPolicy: { redisPorts: [0] } }, 'redisPorts'],
     ['that is a label but no text', { metrics: { dashboard: { labels: { a: 1 } } } }, 'labels'],

@@ -78,7 +78,7 @@ test('the operator: a condition, and the queue is left as it is', async () => {
     secrets: new Secrets({
       readSecret: async () => ({ url: redisUrl() }),
       secretNames: ['millhand-redis'],
-      deniedServers: [],
+      denials: { servers: [], networks: ['127.0.0.0/8'] },
       nowMs: () => performance.now(),
     }),
     onStirred: () => {},
@@ -100,7 +100,7 @@ test('the operator: a condition, and the queue is left as it is', async () => {
     },
   }
   try {
-    const { status } = planTaskQueue(await observeTaskQueue(object, servers), Date.now())
+    const { status } = planTaskQueue(await observeTaskQueue(object, servers, () => false), Date.now())
     const turned = Object.fromEntries((status?.conditions ?? []).map((each) => [each.type, each]))
     expect(turned.Ready).toMatchObject({
       status: 'False',

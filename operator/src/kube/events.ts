@@ -1,4 +1,5 @@
-// Events for people (kubectl describe, kubectl events): told when something turns, never waited for, and not twice in ten minutes.
+// Events for people (kubectl describe, kubectl events): told when something turns, never waited for, not twice in ten minutes, and of one
+// object no more than a person reads: each is a write to the API server and to its store.
 import { randomBytes } from 'node:crypto'
 import type { Log } from 'millhand/queue'
 import type { Kube, KubeEvent, ResourceKind } from './client.ts'
@@ -26,6 +27,9 @@ export interface EventsOptions {
 }
 
 const REPEAT_AFTER_MS = 600_000
+/** Of one object: so many at once, and then one for each of these times. */
+const BURST = 25
+const ONE_EVERY_MS = 30_000
 /** The bound of events.k8s.io, in bytes of UTF-8. */
 const MAX_NOTE_BYTES = 1_024
 const ELLIPSIS = '…'
@@ -33,6 +37,8 @@ const ELLIPSIS = '…'
 export class Events {
   readonly #options: EventsOptions
   readonly #told = new Map<string, number>()
+  /** By UID: when as many as were told would be paid off; the oldest tellings first. */
+  readonly #paidAtMs = new Map<string, number>()
 
   constructor(options: EventsOptions) {
     this.#options = options
@@ -41,7 +47,7 @@ export class Events {
   tell({ kind, namespace, name, uid }: EventSubject, { type, reason, message }: News): void {
     const { kube, instance, log, nowMs } = this.#options
     const now = nowMs()
-    if (!this.#isNew(`${uid} ${reason} ${message}`, now)) return
+    if (!this.#isNew(`${uid} ${reason} ${message}`, now) || !this.#hasRoom(uid, now)) return
     const event: KubeEvent = {
       metadata: { name: `${name}.${randomBytes(8).toString('hex')}`, namespace },
       eventTime: new Date(now).toISOString(),
@@ -56,6 +62,18 @@ export class Events {
     kube
       .createEvent(event)
       .catch((error: unknown) => log.debug('could not write an event', { namespace, name, reason, error }))
+  }
+
+  #hasRoom(uid: string, now: number): boolean {
+    for (const [old, atMs] of this.#paidAtMs) {
+      if (atMs > now) break
+      this.#paidAtMs.delete(old)
+    }
+    const paidAtMs = Math.max(now, this.#paidAtMs.get(uid) ?? 0) + ONE_EVERY_MS
+    if (paidAtMs - now > BURST * ONE_EVERY_MS) return false
+    this.#paidAtMs.delete(uid)
+    this.#paidAtMs.set(uid, paidAtMs)
+    return true
   }
 
   #isNew(key: string, now: number): boolean {

@@ -1,32 +1,101 @@
 // Where a Redis URL may not lead: whoever may write a Secret could otherwise have the operator speak to what only it can reach. Pure.
-import { BlockList, isIPv6 } from 'node:net'
+import { BlockList, isIP, isIPv6 } from 'node:net'
 
-const denied = new BlockList()
-denied.addSubnet('169.254.0.0', 16) // link-local; the metadata services of clouds
-denied.addSubnet('fe80::', 10, 'ipv6')
-denied.addAddress('fd00:ec2::254', 'ipv6')
-denied.addAddress('100.100.100.200') // the metadata service of one cloud
+/** Link-local, and what clouds serve their machines at: no Redis is there, and no setting allows it. */
+const METADATA = blockListOf([
+  '169.254.0.0/16',
+  'fe80::/10',
+  'fd00:ec2::254',
+  'fd20:ce::254',
+  '100.100.100.200',
+  '168.63.129.16',
+])
+/** The operator's own pod, and addresses that are no server's. */
+const OWN = blockListOf([
+  '127.0.0.0/8',
+  '::1',
+  '0.0.0.0/8',
+  '::',
+  '224.0.0.0/4',
+  'ff00::/8',
+  '255.255.255.255',
+])
 
-/** What is wrong with these addresses, to go behind "leads to"; undefined when nothing is. `servers` are host:port. */
-export function whyDenied(
-  addresses: readonly string[],
-  port: number,
-  servers: readonly string[],
-): string | undefined {
-  for (const written of addresses) {
-    const address = withoutMapping(written)
-    if (denied.check(address, isIPv6(address) ? 'ipv6' : 'ipv4'))
-      return 'a link-local or metadata address, where no Redis is'
-    if (servers.includes(`${address}:${port}`)) return 'the API server, which is no Redis'
-  }
-  return undefined
+export interface Denials {
+  /** host:port that no Redis URL may lead to: the API server. */
+  servers: readonly string[]
+  /** CIDRs. There are none: everywhere but to what is denied. Else only there; loopback too, where it is listed. */
+  networks?: readonly string[]
 }
 
-/** ::ffff:10.0.0.1 and ::ffff:a00:1 are 10.0.0.1. */
-function withoutMapping(address: string): string {
-  const rest = /^::ffff:(.+)$/i.exec(address)?.[1]
-  if (!rest) return address
-  if (rest.includes('.')) return rest
-  const [high = 0, low = 0] = rest.split(':').map((part) => Number.parseInt(part, 16))
-  return [high >> 8, high & 255, low >> 8, low & 255].join('.')
+export type IsDenied = (address: string, port: number) => string | undefined
+
+/** Answers what is wrong with an address, to go behind "leads to"; undefined when nothing is. */
+export function denying({ servers, networks = [] }: Denials): IsDenied {
+  const allowed = networks.length > 0 ? blockListOf(networks) : undefined
+  const has = (list: BlockList, address: string) => list.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
+  const known = new Set(servers.map(plainServer))
+  return (written, port) => {
+    const address = plainAddress(written)
+    if (isIP(address) === 0) return 'no address'
+    if (has(METADATA, address)) return 'a link-local or metadata address, where no Redis is'
+    if (known.has(`${address}:${port}`)) return 'the API server, which is no Redis'
+    if (allowed && !has(allowed, address)) return 'a network that redis.networks of the chart does not list'
+    if (!allowed && has(OWN, address)) return 'the operator itself: a loopback or broadcast address'
+    return undefined
+  }
+}
+
+function plainServer(server: string): string {
+  const colon = server.lastIndexOf(':')
+  return `${plainAddress(server.slice(0, colon).replace(/^\[|\]$/g, ''))}:${server.slice(colon + 1)}`
+}
+
+/** 10.0.0.0/8, fd00::/8, or one address. Throws TypeError. */
+export function blockListOf(networks: readonly string[]): BlockList {
+  const list = new BlockList()
+  for (const network of networks) {
+    const [address = '', bits, ...more] = network.split('/')
+    const family = isIP(address) === 6 ? 'ipv6' : 'ipv4'
+    const most = family === 'ipv6' ? 128 : 32
+    const isNumber = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= most)
+    if (isIP(address) === 0 || !isNumber || more.length > 0)
+      throw new TypeError(`${JSON.stringify(network)} is no network: write it like 10.0.0.0/8`)
+    list.addSubnet(address, bits === undefined ? most : Number(bits), family)
+  }
+  return list
+}
+
+/** By these an IPv6 address means an IPv4 one: mapped, compatible, NAT64 (RFC 6052, RFC 8215), 6to4. */
+const MAPPED = [
+  /^(?:0{1,4}:){5}ffff:([0-9a-f]{4}):([0-9a-f]{4})$/,
+  /^(?:0{1,4}:){6}([0-9a-f]{4}):([0-9a-f]{4})$/,
+  /^0064:ff9b:(?:0{1,4}:){4}([0-9a-f]{4}):([0-9a-f]{4})$/,
+  /^0064:ff9b:0001:(?:[0-9a-f]{4}:){3}([0-9a-f]{4}):([0-9a-f]{4})$/,
+  /^2002:([0-9a-f]{4}):([0-9a-f]{4}):/,
+]
+
+/** ::ffff:10.0.0.1, ::ffff:a00:1 and 64:ff9b::10.0.0.1 are 10.0.0.1; other IPv6 addresses in their longest form. */
+function plainAddress(written: string): string {
+  const address = written.replace(/%.*$/, '')
+  if (!isIPv6(address)) return address
+  const whole = wholeOf(address)
+  const [, high, low] = MAPPED.map((form) => form.exec(whole)).find(Boolean) ?? []
+  // :: and ::1 are none of these.
+  if (!high || !low || whole.startsWith('0000:'.repeat(7))) return whole
+  const bytes = [high.slice(0, 2), high.slice(2), low.slice(0, 2), low.slice(2)]
+  return bytes.map((byte) => Number.parseInt(byte, 16)).join('.')
+}
+
+/** Eight groups of four digits. */
+function wholeOf(address: string): string {
+  const dotted = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(address)
+  const [, before = '', ...bytes] = dotted ?? []
+  const hex = (at: number) => Number(bytes[at]).toString(16).padStart(2, '0')
+  const plain = dotted ? `${before}${hex(0)}${hex(1)}:${hex(2)}${hex(3)}` : address
+  const [left = '', right] = plain.toLowerCase().split('::')
+  const groups = (text: string) => (text === '' ? [] : text.split(':'))
+  const [first, last] = [groups(left), groups(right ?? '')]
+  const missing = right === undefined ? 0 : 8 - first.length - last.length
+  return [...first, ...Array(missing).fill('0'), ...last].map((group) => group.padStart(4, '0')).join(':')
 }

@@ -1,5 +1,5 @@
 // Why a queue's Redis cannot be used, in words for a person: never a server's own words, never its address.
-import { QueueRefused, RedisUnavailable } from 'millhand/queue'
+import { QueueRefused, RedisDataInvalid, RedisUnavailable } from 'millhand/queue'
 
 /** Where a queue is declared, and which Secret says where its Redis is. */
 export interface Place {
@@ -15,6 +15,7 @@ export interface QueuePlace extends Place {
 export interface RedisProblem {
   kind: 'problem'
   reason:
+    | 'QueueNameNotAllowed'
     | 'SecretNotAllowed'
     | 'RedisSecretMissing'
     | 'RedisSecretInvalid'
@@ -25,15 +26,23 @@ export interface RedisProblem {
     | 'RedisNotServing'
     | 'RedisIsCluster'
     | 'RedisScriptsFail'
+    | 'RedisProtocolError'
+    | 'RedisDataInvalid'
     | 'NewerLayout'
   message: string
-  /** For the log, where the message does not say enough. */
-  cause?: unknown
+  /** For the log, where the message does not say enough: what the server said, cut. */
+  cause?: string
 }
 
 export function problem(reason: RedisProblem['reason'], message: string): RedisProblem {
   return { kind: 'problem', reason, message }
 }
+
+/** The API server's own words, as many as a person reads. */
+export function textFromKube({ message }: Error): string {
+  return message.length > MAX_WORDS ? `${message.slice(0, MAX_WORDS)}…` : message
+}
+const MAX_WORDS = 500
 
 /** The server is there and does not let this user in, or not do this; of what a script does it says so in words of its own. */
 const NOT_ALLOWED =
@@ -42,24 +51,37 @@ const NOT_ALLOWED =
 /** One server of a Cluster names the one that has the queue. */
 const ELSEWHERE = /^(MOVED|ASK) \d/
 
-const OF_SCRIPTS =
-  /script: [0-9a-f]{40}, on @user_script|^ERR Error (running|compiling) script|unknown command/i
-
 export const isRefusal = (error: Error | undefined): boolean =>
   error instanceof RedisUnavailable ? error.code === 'REDIS_REFUSED' : NOT_ALLOWED.test(error?.message ?? '')
 
 /** Undefined for what is no problem of Redis, but a fault of ours. */
 export function problemOf(error: unknown, { secretName }: Place): RedisProblem | undefined {
   if (error instanceof QueueRefused) return refusal(error, secretName)
+  if (error instanceof RedisDataInvalid) return invalid(secretName, `${error.field} cannot be what it says`)
   if (error instanceof RedisUnavailable) return away(error, secretName)
   if (!(error instanceof Error)) return undefined
   return isRefusal(error) ? refused(secretName) : unfit(error, secretName)
 }
 
-function away({ code }: RedisUnavailable, secretName: string): RedisProblem {
+function away(error: RedisUnavailable, secretName: string): RedisProblem {
+  const code: string = error.code
   if (code === 'REDIS_REFUSED') return refused(secretName)
   if (code === 'NOT_SERVING') return notServing(secretName)
+  if (code === 'PROTOCOL')
+    return problem(
+      'RedisProtocolError',
+      `what the url of the Secret ${secretName} leads to does not speak as a Redis does: mend the host and the port, and use rediss where it wants TLS`,
+    )
+  if (code === 'DATA_INVALID') return invalid(secretName, 'an answer is longer than any of a queue')
   return problem('RedisUnreachable', `the Redis of the Secret ${secretName} cannot be reached`)
+}
+
+/** `what`: in our own words, never in the server's. */
+function invalid(secretName: string, what: string): RedisProblem {
+  return problem(
+    'RedisDataInvalid',
+    `what the Redis of the Secret ${secretName} says of the queue cannot be: ${what}. Another program may have written to keys that begin with mh:, or it is no Redis; mend or delete these keys, or give the queue another Redis`,
+  )
 }
 
 function refused(secretName: string): RedisProblem {
@@ -83,9 +105,10 @@ function unfit(error: Error, secretName: string): RedisProblem | undefined {
       'RedisIsCluster',
       `the Redis of the Secret ${secretName} is one server of a Cluster: write its url like redis+cluster://host:6379,host; rediss+cluster where there is rediss now`,
     )
-  if (!OF_SCRIPTS.test(error.message)) return undefined
+  if (error.name !== 'ReplyError') return undefined
   const message = `scripts of Millhand fail in the Redis of the Secret ${secretName}: it must be Redis 6.2 or Valkey 7.2, or newer, with all its commands, and nobody else may use names that begin with mh:; the operator's log says what failed`
-  return { ...problem('RedisScriptsFail', message), cause: error }
+  const said = `${error.name}: ${error.message.slice(0, MAX_WORDS)}`
+  return { ...problem('RedisScriptsFail', message), cause: said }
 }
 
 function refusal({ code }: QueueRefused, secretName: string): RedisProblem {

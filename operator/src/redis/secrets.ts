@@ -1,18 +1,18 @@
 // From a Secret to the address of a Redis: reads only the Secrets that the operator may read, and refuses addresses that are none of
 // Redis's.
-import { lookup } from 'node:dns/promises'
-import { isIP } from 'node:net'
 import { type HostPort, parseAddress, type RedisAccess } from 'millhand/queue'
-import { whyDenied } from './denied.ts'
-import { type Place, problem, type RedisProblem } from './problems.ts'
+import { isDenied, KubeError } from '../kube/errors.ts'
+import { type Denials, denying, type IsDenied } from './denied.ts'
+import { LookUpTimeout, Lookups } from './lookups.ts'
+import { type Place, problem, type RedisProblem, textFromKube } from './problems.ts'
 
 export interface SecretsOptions {
   /** The decoded data of a Secret; undefined where there is none. */
   readSecret: (namespace: string, name: string) => Promise<Record<string, string> | undefined>
   /** Names of Secrets that the operator may read. */
   secretNames: readonly string[]
-  /** host:port that no Redis URL may lead to: the API server. */
-  deniedServers: readonly string[]
+  denials: Denials
+  lookups?: Lookups
   /** Monotonic, ms. */
   nowMs: () => number
 }
@@ -23,44 +23,77 @@ export type Address = { kind: 'address'; access: RedisAccess } | RedisProblem
 const AGE_MS = 600_000
 const PROBLEM_AGE_MS = 5_000
 
+interface Known {
+  address: Address
+  readAtMs: number
+}
+
 export class Secrets {
   readonly #options: SecretsOptions
-  readonly #known = new Map<string, { address: Address; readAtMs: number }>()
+  readonly #whyDenied: IsDenied
+  readonly #lookups: Lookups
+  readonly #known = new Map<string, Known>()
+  /** One read serves all who ask meanwhile. */
+  readonly #reading = new Map<string, Promise<Address>>()
 
   constructor(options: SecretsOptions) {
     this.#options = options
+    this.#whyDenied = denying(options.denials)
+    this.#lookups = options.lookups ?? new Lookups()
   }
 
   async addressOf(place: Place): Promise<Address> {
     const { secretNames, nowMs } = this.#options
-    const { namespace, secretName } = place
+    const { secretName } = place
     if (!secretNames.includes(secretName))
       return problem(
         'SecretNotAllowed',
         `the operator may not read a Secret called ${secretName}; it may read ${secretNames.join(', ')} (redis.secretNames of the chart)`,
       )
-    const key = `${namespace}/${secretName}`
+    const key = keyOf(place)
     const known = this.#known.get(key)
     const maxAgeMs = known?.address.kind === 'address' ? AGE_MS : PROBLEM_AGE_MS
     if (known && nowMs() - known.readAtMs < maxAgeMs) return known.address
-    const readAtMs = nowMs()
-    const address = await this.#read(place)
-    this.#known.set(key, { address, readAtMs })
-    return address
+    const reading = this.#reading.get(key) ?? this.#readOnce(key, place, known?.address)
+    return reading
   }
 
   /** The same for what a connection has come to in the end: names change, and Sentinels and Clusters name others. */
   isDenied(address: string, port: number): boolean {
-    return whyDenied([address], port, this.#options.deniedServers) !== undefined
+    return this.#whyDenied(address, port) !== undefined
+  }
+
+  /** For the connections of a place: names are looked up as for its Secret. */
+  lookUp({ namespace }: Place, host: string): Promise<readonly string[]> {
+    return this.#lookups.addressesOf(namespace, host)
   }
 
   /** It is read again the next time: what was refused may have been replaced. */
-  forget({ namespace, secretName }: Place): void {
-    this.#known.delete(`${namespace}/${secretName}`)
+  forget(place: Place): void {
+    this.#known.delete(keyOf(place))
   }
 
-  async #read({ namespace, secretName }: Place): Promise<Address> {
-    const data = await this.#options.readSecret(namespace, secretName)
+  #readOnce(key: string, place: Place, before: Address | undefined): Promise<Address> {
+    const readAtMs = this.#options.nowMs()
+    const reading = this.#read(place, before)
+      .then((address) => {
+        this.#known.set(key, { address, readAtMs })
+        return address
+      })
+      .finally(() => this.#reading.delete(key))
+    this.#reading.set(key, reading)
+    return reading
+  }
+
+  async #read(place: Place, before: Address | undefined): Promise<Address> {
+    const { namespace, secretName } = place
+    const { readSecret } = this.#options
+    const read = await readSecret(namespace, secretName).then((data) => ({ data }), errorOfKube)
+    if ('error' in read) {
+      const unread = unreadable(read.error, secretName)
+      return before?.kind === 'address' && unread.reason !== 'SecretNotAllowed' ? before : unread
+    }
+    const { data } = read
     if (!data)
       return problem(
         'RedisSecretMissing',
@@ -74,8 +107,16 @@ export class Secrets {
     }
     try {
       const { hosts } = parseAddress(access)
-      return (await this.#wrongPlace(hosts, secretName)) ?? { kind: 'address', access }
+      return (await this.#wrongPlace(hosts, place)) ?? { kind: 'address', access }
     } catch (error) {
+      // Of a name that was known a moment ago a slow name server says nothing new.
+      if (error instanceof LookUpTimeout && before?.kind === 'address' && before.access.url === access.url)
+        return { kind: 'address', access }
+      if (error instanceof LookUpTimeout)
+        return problem(
+          'RedisUnreachable',
+          `no name server said in time where the host in the url of the Secret ${secretName} is`,
+        )
       const wrong = access.url
         ? (error as Error).message
         : 'is missing: write it like redis://user:password@host:6379'
@@ -84,22 +125,34 @@ export class Secrets {
   }
 
   /** Whoever writes the Secret decides where the operator connects to: not to what only the operator can reach. */
-  async #wrongPlace(hosts: readonly HostPort[], secretName: string): Promise<RedisProblem | undefined> {
+  async #wrongPlace(hosts: readonly HostPort[], place: Place): Promise<RedisProblem | undefined> {
     const found = await Promise.all(
-      hosts.map(async ({ host, port }) => ({ port, addresses: await addressesOf(host) })),
+      hosts.map(async ({ host, port }) => ({ port, addresses: await this.lookUp(place, host) })),
     )
+    const { secretName } = place
     if (found.every(({ addresses }) => addresses.length === 0))
       return problem('RedisUnreachable', `the host in the url of the Secret ${secretName} has no address`)
-    const denied = found
-      .map(({ addresses, port }) => whyDenied(addresses, port, this.#options.deniedServers))
-      .find(Boolean)
-    if (!denied) return undefined
-    return problem('RedisAddressDenied', `the url in the Secret ${secretName} leads to ${denied}`)
+    for (const { addresses, port } of found)
+      for (const address of addresses) {
+        const denied = this.#whyDenied(address, port)
+        if (denied)
+          return problem('RedisAddressDenied', `the url in the Secret ${secretName} leads to ${denied}`)
+      }
+    return undefined
   }
 }
 
-async function addressesOf(host: string): Promise<string[]> {
-  if (isIP(host)) return [host]
-  const found = await lookup(host, { all: true }).catch(() => [])
-  return found.map(({ address }) => address)
+const keyOf = ({ namespace, secretName }: Place) => `${namespace}/${secretName}`
+
+function errorOfKube(error: unknown): { error: KubeError } {
+  if (error instanceof KubeError) return { error }
+  throw error
+}
+
+/** Not the tenant's fault, mostly: a missing right, an API server that cannot decrypt. */
+function unreadable(error: KubeError, secretName: string): RedisProblem {
+  const said = `${secretName}: ${textFromKube(error)}`
+  return isDenied(error)
+    ? problem('SecretNotAllowed', `the API server does not let the operator read the Secret ${said}`)
+    : problem('RedisUnreachable', `the API server does not give the operator the Secret ${said}`)
 }

@@ -17,6 +17,10 @@ export interface SeenQueueOptions {
   checkLeading: () => void
   /** What to throw while the server is known to be away. */
   away: () => RedisUnavailable | undefined
+  /** A look took longer than it may. */
+  onMissed: () => void
+  /** Of a look, however many calls it takes. */
+  deadlineMs: number
   isReady: () => boolean
   examine: (maxAgeMs?: number) => Promise<readonly ServerFinding[] | 'unknown'>
   /** Monotonic, ms. */
@@ -25,6 +29,10 @@ export interface SeenQueueOptions {
 
 /** A look that is not older, and not from before a stir, serves everybody. */
 const FRESH_MS = 200
+/** So much later than the last call's own deadline, which says more. */
+const TIMER_MS = 500
+/** What is due so soon one look shows after the other. */
+const SOON_MS = 50
 /** A queue that runs empty again and again says so each time: so often is looked, no oftener. */
 const STIR_EVERY_MS = 200
 
@@ -97,15 +105,15 @@ export class SeenQueue {
   /** Throws RedisUnavailable. */
   async look(): Promise<QueueView> {
     const { nowMs } = this.#options
-    const isFresh = this.#seenAtStir === this.#stirs && nowMs() - (this.#view?.atMs ?? 0) < FRESH_MS
-    if (this.#view && isFresh) return this.#view
+    if (this.#view && this.#seenAtStir === this.#stirs && isFresh(this.#view, nowMs())) return this.#view
     if (this.#looking?.stirs === this.#stirs) return this.#looking.look
     const stirs = this.#stirs
-    const look = lookAt(this.#reachable(), this.#view, { hasWorkers: true, nowMs: nowMs() })
+    const look = this.#inTime(lookAt(this.#reachable(), this.#view, { hasWorkers: true, nowMs: nowMs() }))
     this.#looking = { look, stirs }
     try {
       this.#view = await look
       this.#seenAtStir = stirs
+      this.#forgetWorkersLater(this.#view)
       await this.#witness(this.#view.depth.counts)
       return this.#view
     } finally {
@@ -136,6 +144,30 @@ export class SeenQueue {
     this.stir()
   }
 
+  /** Each call may take its time, but all of them together keep one who reconciles no longer than one call may. */
+  async #inTime(look: Promise<QueueView>): Promise<QueueView> {
+    const { deadlineMs, onMissed } = this.#options
+    let timer: NodeJS.Timeout | undefined
+    const tooLate = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        onMissed()
+        reject(new RedisUnavailable('Redis answers too slowly', { maybeDone: false }))
+      }, deadlineMs + TIMER_MS)
+    })
+    try {
+      return await Promise.race([look, tooLate])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /** Of workers nothing is kept any longer than it serves: there may be ten thousand of them in each of many queues. */
+  #forgetWorkersLater(view: QueueView): void {
+    setTimeout(() => {
+      if (this.#view === view) this.#view = { ...view, workers: [], atMs: Number.NEGATIVE_INFINITY }
+    }, 2 * FRESH_MS).unref()
+  }
+
   #reachable(): Queue {
     const away = this.#options.away()
     if (away) throw away
@@ -147,4 +179,9 @@ export class SeenQueue {
     this.#toldAtMs = this.#options.nowMs()
     this.#options.onStirred(this.place)
   }
+}
+
+/** A delayed job that is due since then would be missing. */
+function isFresh({ atMs, depth: { nextMs = FRESH_MS } }: QueueView, nowMs: number): boolean {
+  return nowMs - atMs < Math.min(FRESH_MS, Math.max(nextMs, SOON_MS))
 }

@@ -9,13 +9,16 @@ import {
   type RedisAccess,
   RedisUnavailable,
 } from 'millhand/queue'
-import { isRefusal, type Place, type QueuePlace, type RedisProblem } from './problems.ts'
+import { Breaker, watched } from './breaker.ts'
+import { isRefusal, type Place, problem, type QueuePlace, type RedisProblem } from './problems.ts'
 import type { Secrets } from './secrets.ts'
 import { SeenQueue } from './seen-queue.ts'
 import { Suitability } from './suitability.ts'
 
 export interface ServersOptions {
   secrets: Secrets
+  /** Names in Redis, and beginnings of names with a dot at the end, that queues of all namespaces may have; * is every name. */
+  queueNames?: readonly string[]
   /** A queue stopped being empty, or its server was lost or is there again. */
   onStirred: (queue: QueuePlace) => void
   /** Throws when this operator may write nothing more. */
@@ -29,6 +32,10 @@ export interface ServersOptions {
 export type Opened = { kind: 'open'; seen: SeenQueue } | RedisProblem
 
 const DEADLINE_MS = 2_500
+/** The longest answer, a page of workers, has a tenth of it. */
+const MAX_REPLY_BYTES = 8_000_000
+/** A queue stirs five times a second at most, as far as anybody looks. */
+const MAX_MESSAGES_PER_SECOND = 1_000
 /** Who answers "not here" ends the connection, and is connected to again in a moment: not away until it is not. */
 const BACK_WITHIN_MS = 1_000
 
@@ -44,9 +51,11 @@ export class Servers {
   }
 
   async open(queueName: string, place: Place): Promise<Opened> {
+    if (!isNameAllowed(queueName, place.namespace, this.#options.queueNames ?? []))
+      return nameNotAllowed(queueName, place.namespace)
     const address = await this.#options.secrets.addressOf(place)
     if (address.kind === 'problem') return address
-    const server = this.#serverOf(address.access)
+    const server = this.#serverOf(address.access, place)
     const key = keyOf(queueName, place)
     const before = this.#places.get(key)
     this.#places.set(key, server)
@@ -67,6 +76,11 @@ export class Servers {
     this.#options.secrets.forget(place)
   }
 
+  /** From now on; the past counts as a moment from now, because what was seen of it is old. */
+  msUntil(atMs: number): number {
+    return Math.max(1, atMs - this.#options.nowMs())
+  }
+
   /** Every queue that was looked at; for metrics. */
   get queues(): SeenQueue[] {
     return [...this.#servers.values()].flatMap((server) => [...server.queues.values()])
@@ -77,11 +91,11 @@ export class Servers {
     this.#servers.clear()
   }
 
-  #serverOf(access: RedisAccess): Server {
+  #serverOf(access: RedisAccess, place: Place): Server {
     const key = JSON.stringify(access)
     const known = this.#servers.get(key)
     if (known) return known
-    const server = new Server(key, access, this.#options)
+    const server = new Server(key, access, place, this.#options)
     this.#servers.set(key, server)
     return server
   }
@@ -100,6 +114,21 @@ function keyOf(queueName: string, { namespace, secretName }: Place): string {
   return `${namespace}/${secretName}/${queueName}`
 }
 
+/** A name of another namespace would be another tenant's queue. */
+function isNameAllowed(queueName: string, namespace: string, more: readonly string[]): boolean {
+  if (queueName.startsWith(`${namespace}.`)) return true
+  return more.some(
+    (name) => name === '*' || name === queueName || (name.endsWith('.') && queueName.startsWith(name)),
+  )
+}
+
+function nameNotAllowed(queueName: string, namespace: string): RedisProblem {
+  return problem(
+    'QueueNameNotAllowed',
+    `queues of the namespace ${namespace} have names in Redis that begin with ${namespace}., and ${queueName} does not: leave out spec.queueName, or have it listed in redis.queueNames of the chart`,
+  )
+}
+
 /** One Redis: a connection for commands, one for messages. */
 class Server {
   readonly key: string
@@ -109,27 +138,44 @@ class Server {
   readonly #commands: Connection
   readonly #messages: Connection
   readonly #suitability: Suitability
+  readonly #breaker: Breaker
   /** Waiting for a server that is known to be away would only keep others waiting. */
   #away: RedisUnavailable | undefined
   #knownAwayFromMs = 0
 
-  constructor(key: string, access: RedisAccess, options: ServersOptions) {
+  /** `place`: where it was declared first; its names are looked up for that namespace. */
+  constructor(key: string, access: RedisAccess, place: Place, options: ServersOptions) {
     this.key = key
     this.#options = options
+    const bounds = {
+      deadlineMs: DEADLINE_MS,
+      isDenied: (address: string, port: number) => options.secrets.isDenied(address, port),
+      lookUp: (host: string) => options.secrets.lookUp(place, host),
+      maxReplyBytes: MAX_REPLY_BYTES,
+      maxMessagesPerSecond: MAX_MESSAGES_PER_SECOND,
+    }
     const connect = (name: string, onState: NonNullable<ConnectionOptions['onState']>) =>
-      connectRedis(access, {
-        name,
-        deadlineMs: DEADLINE_MS,
-        isDenied: (address, port) => options.secrets.isDenied(address, port),
-        onState,
-      })
-    this.#commands = connect('millhand-operator', (state, error) => this.#turned(state, error))
+      connectRedis(access, { ...bounds, name, onState })
+    const watch = {
+      deadlineMs: DEADLINE_MS,
+      isThere: () => this.#away === undefined,
+      onMissed: () => this.#breaker.missed(),
+    }
+    this.#breaker = new Breaker({ nowMs: options.nowMs, onRested: () => this.#stirAll() })
+    this.#commands = watched(
+      connect('millhand-operator', (state, error) => this.#turned(state, error)),
+      watch,
+    )
     this.#messages = connect('millhand-operator-messages', (state) => {
       if (state === 'ready') for (const seen of this.queues.values()) seen.listen(this.#messages)
     })
     const { nowMs, wallMs } = options
     this.#suitability = new Suitability({
-      connect: () => connect('millhand-operator-look', () => {}),
+      connect: () =>
+        watched(
+          connect('millhand-operator-look', () => {}),
+          watch,
+        ),
       nowMs,
       wallMs,
     })
@@ -140,11 +186,14 @@ class Server {
     if (known) return known
     const seen = new SeenQueue({
       ...this.#options,
+      deadlineMs: DEADLINE_MS,
       queue: openQueue(this.#commands, queueName),
       place,
-      away: () => (this.#options.nowMs() < this.#knownAwayFromMs ? undefined : this.#away),
-      isReady: () => this.#commands.isReady,
-      examine: (maxAgeMs) => this.#suitability.findings(maxAgeMs),
+      away: () => this.#whyAway(),
+      onMissed: () => this.#breaker.missed(),
+      isReady: () => this.#commands.isReady && !this.#breaker.isResting,
+      examine: async (maxAgeMs) =>
+        this.#breaker.isResting ? 'unknown' : this.#suitability.findings(maxAgeMs),
     })
     this.queues.set(key, seen)
     if (this.#messages.isReady) seen.listen(this.#messages)
@@ -158,8 +207,19 @@ class Server {
 
   close(): void {
     for (const seen of this.queues.values()) seen.stopListening()
+    this.#breaker.close()
     this.#commands.close()
     this.#messages.close()
+  }
+
+  #whyAway(): RedisUnavailable | undefined {
+    if (this.#breaker.isResting)
+      return new RedisUnavailable('the server does not answer in time', { maybeDone: false })
+    return this.#options.nowMs() < this.#knownAwayFromMs ? undefined : this.#away
+  }
+
+  #stirAll(): void {
+    for (const seen of this.queues.values()) seen.stir()
   }
 
   #turned(state: 'ready' | 'away', error?: Error): void {
@@ -175,6 +235,7 @@ class Server {
     if (state === 'ready') this.#suitability.forget()
     const queues = [...this.queues.keys()].slice(0, 10)
     this.#options.log.info(state === 'ready' ? 'connected to Redis' : 'lost Redis', { queues })
-    if (!isSame) for (const seen of this.queues.values()) seen.stir()
+    if (state === 'away' && !isElsewhere && !isRefused) this.#breaker.lost()
+    if (!isSame && !this.#breaker.isResting) this.#stirAll()
   }
 }

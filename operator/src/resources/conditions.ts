@@ -31,12 +31,16 @@ export interface Condition extends Finding {
 /** Reasons that time may mend. */
 export const MAY_PASS: readonly string[] = ['RedisUnreachable', 'RedisNotServing']
 
+/** Reasons of a TaskQueue whose name is another queue's in Redis: what is there is not its own. */
+export const NOT_ITS_OWN: readonly string[] = ['NameTaken', 'QueueNameNotAllowed']
+
 /** Reasons of a Redis that answers, and cannot be used all the same. */
 export const REDIS_ANSWERS: readonly string[] = [
   'RedisNotServing',
   'RedisIsCluster',
   'RedisScriptsFail',
   'RedisFull',
+  'RedisDataInvalid',
   'NewerLayout',
 ]
 

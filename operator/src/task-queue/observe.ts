@@ -41,7 +41,7 @@ export interface ObservedTaskQueue {
   status: TaskQueueStatus | undefined
   redis:
     | (RedisProblem & { server?: readonly ServerFinding[] })
-    | { kind: 'taken'; owner: string }
+    | { kind: 'taken' }
     | { kind: 'open'; view: QueueView; server: readonly ServerFinding[] | 'unknown' }
 }
 
@@ -49,10 +49,12 @@ export interface ObservedTaskQueue {
 export async function observeTaskQueue(
   object: TaskQueueObject,
   servers: Servers,
+  isThere: (uid: string) => boolean,
 ): Promise<ObservedTaskQueue> {
   const queue = parseTaskQueue(object, 'default')
   const generation = object.metadata.generation ?? 0
-  return { queue, generation, status: object.status, redis: await declare(object, queue, servers) }
+  const redis = await declare(object, queue, servers, isThere)
+  return { queue, generation, status: object.status, redis }
 }
 
 /** What was found before something went wrong says nothing of it. */
@@ -65,6 +67,8 @@ async function declare(
   { metadata }: TaskQueueObject,
   queue: TaskQueue,
   servers: Servers,
+  /** Whether a TaskQueue with this UID is there: nobody else takes what is its. */
+  isThere: (uid: string) => boolean,
 ): Promise<ObservedTaskQueue['redis']> {
   const place = { namespace: queue.metadata.namespace, secretName: queue.redisSecretName }
   const opened = await servers.open(queue.queueName, place)
@@ -72,10 +76,10 @@ async function declare(
   const { seen } = opened
   try {
     const former = metadata.annotations?.[ADOPT_FROM]
-    if (former) await seen.toWrite.release(former)
+    if (former && !isThere(former)) await seen.toWrite.release(former)
     const uid = metadata.uid ?? ''
     const answer = await seen.toWrite.configure(queueSettings(queue, uid))
-    if (answer === 'name-taken') return { kind: 'taken', owner: await seen.toWrite.release(`not ${uid}`) }
+    if (answer === 'name-taken') return { kind: 'taken' }
     return { kind: 'open', view: await seen.look(), server: await seen.examineServer() }
   } catch (error) {
     const found = problemOf(error, place)

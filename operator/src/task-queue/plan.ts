@@ -83,7 +83,7 @@ function ready(redis: ObservedTaskQueue['redis'], queueName: string): Finding {
         message: `jobs can be enqueued and claimed as ${queueName}`,
       }
     case 'taken':
-      return { type: 'Ready', status: 'False', reason: 'NameTaken', message: taken(queueName, redis.owner) }
+      return { type: 'Ready', status: 'False', reason: 'NameTaken', message: taken(queueName) }
     case 'problem':
       // What cannot be seen may well work: workers and clients have connections of their own.
       return {
@@ -157,10 +157,11 @@ function stalled(redis: ObservedTaskQueue['redis']): Finding {
   return { type, status: 'False', reason: 'Progressing', message: 'nothing needs a person' }
 }
 
-function taken(queueName: string, owner: string): string {
+/** Of the owner Redis knows a UID: it is not told, because to name it is to prove that the queue was one's own. */
+function taken(queueName: string): string {
   return (
-    `${queueName} belongs to another owner in this Redis (UID ${owner}): give this one another spec.queueName or another Redis; ` +
-    `or, when that owner is gone for good, annotate this one with millhand.dev/adopt-from=${owner}`
+    `${queueName} belongs to another owner in this Redis: give this one another name or another Redis; ` +
+    'or, when that owner is gone for good, name it in the annotation millhand.dev/adopt-from (the README of the operator says how)'
   )
 }
 

@@ -13,6 +13,8 @@ import { planTaskQueue } from './plan.ts'
 
 export interface TaskQueueContext {
   find: (key: string) => TaskQueueObject | undefined
+  /** Whether a TaskQueue with this UID is there. */
+  isThere: (uid: string) => boolean
   servers: Servers
   kube: Kube
   events: Events
@@ -36,7 +38,7 @@ export function taskQueueReconciler(context: TaskQueueContext): (key: string) =>
     else owned.delete(key)
     if (before) leave(before, object, { owned: owned.values(), servers: context.servers })
     if (!object) return {}
-    const observed = await observeTaskQueue(object, context.servers)
+    const observed = await observeTaskQueue(object, context.servers, context.isThere)
     const plan = planTaskQueue({ ...observed, toldVanished: told.get(key) ?? 0 }, context.wallMs())
     if (plan.vanished)
       context.log.error('Redis lost enqueues that it had acknowledged', {

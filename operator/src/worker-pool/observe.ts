@@ -5,7 +5,7 @@ import type { SeenQueue } from '../redis/seen-queue.ts'
 import type { Servers } from '../redis/servers.ts'
 import { loadOfQueue, type QueueView } from '../redis/view.ts'
 import { type Deployment, isControlledBy, type Pod } from '../resources/cluster.ts'
-import type { Condition } from '../resources/conditions.ts'
+import { type Condition, NOT_ITS_OWN } from '../resources/conditions.ts'
 import { redisSecretOf, type TaskQueueManifest } from '../resources/task-queue.ts'
 import { parseWorkerPool, type WorkerPool, type WorkerPoolManifest } from '../resources/worker-pool.ts'
 import type { PoolMemory } from './memory.ts'
@@ -164,7 +164,8 @@ async function lookAtQueue(
   try {
     const view = await seen.look()
     const load = loadOfQueue(view, shareOf(pool.slots, slotsServing(caches, namespace, name)))
-    const { nextMs } = view.depth
+    const nextMs =
+      view.depth.nextMs === undefined ? undefined : servers.msUntil(view.atMs + view.depth.nextMs)
     const problem = whyNotServed(declared)
     const queue = { ...known, load, ...(problem && { problem }), ...(nextMs !== undefined && { nextMs }) }
     return { queue, seen, view }
@@ -179,7 +180,7 @@ async function lookAtQueue(
 /** What the queue's own reconcile found, unless it is about Redis, which is looked at here. */
 function whyNotReady(name: string, declared: ServedQueue): Problem | undefined {
   const ready = readyOf(declared)
-  if (ready?.reason !== 'NameTaken') return undefined
+  if (!ready || !NOT_ITS_OWN.includes(ready.reason)) return undefined
   return { reason: 'QueueNotReady', message: `the TaskQueue ${name} is not ready: ${ready.message}` }
 }
 

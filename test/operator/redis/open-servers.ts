@@ -13,13 +13,22 @@ export interface OpenServers {
 }
 
 /** `urls` may be changed: a Secret that is forgotten is read again. */
-export function openServers(urls: Record<string, string>): OpenServers {
+export function openServers(
+  urls: Record<string, string>,
+  { queueNames = [] }: { queueNames?: readonly string[] } = {},
+): OpenServers {
   const stirs: QueuePlace[] = []
   const clock = { skippedMs: 0 }
   const nowMs = () => performance.now() + clock.skippedMs
   const readSecret = async (_namespace: string, name: string) => ({ url: urls[name] ?? '' })
   const servers = new Servers({
-    secrets: new Secrets({ readSecret, secretNames: Object.keys(urls), deniedServers: [], nowMs }),
+    secrets: new Secrets({
+      readSecret,
+      secretNames: Object.keys(urls),
+      denials: { servers: [], networks: ['127.0.0.0/8'] },
+      nowMs,
+    }),
+    queueNames,
     onStirred: (place) => stirs.push(place),
     checkLeading: () => {},
     log: silent,

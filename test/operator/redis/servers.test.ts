@@ -24,7 +24,7 @@ function serversFor(url: { now: string }) {
   const secrets = new Secrets({
     readSecret: async () => ({ url: url.now }),
     secretNames: ['millhand-redis'],
-    deniedServers: [],
+    denials: { servers: [], networks: ['127.0.0.0/8'] },
     nowMs: () => performance.now(),
   })
   const servers = new Servers({

@@ -40,7 +40,7 @@ async function statusOf(
   before?: TaskQueueStatus,
 ): Promise<TaskQueueStatus> {
   const object = { ...declared({ name }), ...(before && { status: before }) }
-  const { status } = planTaskQueue(await observeTaskQueue(object, servers), Date.now())
+  const { status } = planTaskQueue(await observeTaskQueue(object, servers, () => false), Date.now())
   return status ?? (before as TaskQueueStatus)
 }
 
@@ -212,10 +212,10 @@ test.each([
     toRemove.push(server)
     const operator = operatorAt(server.url)
     const { servers } = operator
-    const { redis } = await observeTaskQueue(declared(), servers)
+    const { redis } = await observeTaskQueue(declared(), servers, () => false)
     expect(redis).toMatchObject({
       reason: 'RedisScriptsFail',
-      cause: expect.objectContaining({ message: expect.stringContaining('command') }),
+      cause: expect.stringContaining('command'),
     })
     const conditions = conditionsOf(await statusOf(operator, 'mail'))
     expect(conditions).toMatchObject({

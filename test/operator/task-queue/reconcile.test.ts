@@ -41,6 +41,7 @@ function operator(kept: (status: TaskQueueStatus) => TaskQueueStatus = whole) {
   }
   const reconcile = taskQueueReconciler({
     find: (name) => objects.get(name),
+    isThere: (uid) => [...objects.values()].some(({ metadata }) => metadata.uid === uid),
     servers: opened.servers,
     kube: kube as Kube,
     events: events as Events,

@@ -124,9 +124,17 @@ function decoded(text: string): string {
   }
 }
 
+/** Each is looked up, and perhaps connected to. */
+const MAX_HOSTS = 16
+
 function hostsOf(text: string, form: RedisAddress['form']): HostPort[] {
   const usual = form === 'sentinel' ? 26_379 : 6379
-  const hosts = text.split(',').map((host) => hostOf(host, usual))
+  const named = text.split(',', MAX_HOSTS + 1)
+  if (named.length > MAX_HOSTS)
+    throw new TypeError(
+      `names more than ${MAX_HOSTS} hosts: a few are enough, the others are learned from them`,
+    )
+  const hosts = named.map((host) => hostOf(host, usual))
   if (form === 'server' && hosts.length > 1)
     throw new TypeError('names several hosts: begin it with redis+sentinel or redis+cluster')
   return hosts
