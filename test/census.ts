@@ -41,19 +41,22 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
   for (const id of buried) put(id, 'buried')
 
   const states = new Map<string, string>()
-  let tombstones = 0
+  const tombstones = recordOf(await list('HGETALL', 'tombstones'))
+  for (const [id, lane] of Object.entries(tombstones))
+    if (!(await list('LRANGE', `ready:${lane}`, 0, -1)).includes(id))
+      problems.push(`the tombstone of ${id} is not in ${lane}`)
   for (const name of names.filter((each) => each.startsWith('job:'))) {
     const id = name.slice(4)
     const text = String(await redis.call('GET', prefix + name))
     const ttl = Number(await redis.call('PTTL', prefix + name))
     const where = places.get(id) ?? []
     if (text.startsWith('=')) {
-      const isTombstone = where.length === 1 && where[0] === 'ready'
-      if (isTombstone) tombstones += 1
-      else if (where.length > 0) problems.push(`${id} has ended but is in ${where}`)
-      if (!isTombstone && ttl < 0) problems.push(`${id} has ended but has no time to live`)
+      const isTombstone = where.length === 1 && where[0] === 'ready' && id in tombstones
+      if (where.length > 0 && !isTombstone) problems.push(`${id} has ended but is in ${where}`)
+      if (ttl < 0) problems.push(`${id} has ended but has no time to live`)
       states.set(id, text.startsWith('=c ') ? 'completed' : 'cancelled')
     } else {
+      if (id in tombstones) problems.push(`${id} lives and has a tombstone`)
       if (where.length !== 1)
         problems.push(`${id} is in ${where.length === 0 ? 'no place' : where.join(' and ')}`)
       if (ttl >= 0) problems.push(`${id} waits, is held or buried, but has a time to live of ${ttl} ms`)
@@ -61,18 +64,18 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
     }
   }
   for (const [id, where] of places)
-    if (!states.has(id)) problems.push(`${id} is in ${where} but has no envelope`)
+    if (!states.has(id) && (where.length > 1 || !(id in tombstones)))
+      problems.push(`${id} is in ${where} but has no envelope`)
   for (const name of names.filter((each) => each.startsWith('attempt:')))
     if (!states.has(name.slice(8))) problems.push(`${name} belongs to no job`)
 
-  const expect = (what: string, counted: number) => {
-    if (Number(counts[what] ?? 0) !== counted)
-      problems.push(`counts.${what} is ${counts[what] ?? 0}, a recount gives ${counted}`)
-  }
-  expect('busy', held)
-  expect('tombstones', tombstones)
+  if (Number(counts.busy ?? 0) !== held)
+    problems.push(`counts.busy is ${counts.busy ?? 0}, a recount gives ${held}`)
+  const hasTombstones = (await redis.call('HGET', `${prefix}config`, 'tombstones')) === '1'
+  if (!hasTombstones && Object.keys(tombstones).length > 0)
+    problems.push(`config knows of no tombstones, and there are ${JSON.stringify(tombstones)}`)
   const known =
-    /^(job|ready|held|worker|attempt):|^(lanes|delayed|workers|draining|completed|buried|counts|wake|tick|config|clock)$/
+    /^(job|ready|held|worker|attempt):|^(lanes|delayed|workers|draining|completed|buried|counts|wake|tick|config|tombstones|clock)$/
   for (const name of names) if (!known.test(name)) problems.push(`the key ${name} is not in the layout`)
   return { states, problems }
 }

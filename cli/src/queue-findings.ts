@@ -137,7 +137,7 @@ function full({
   name,
   namespace,
 }: QueueFacts): Finding | undefined {
-  const jobs = depth.ready + depth.delayed - depth.due
+  const jobs = depth.ready + depth.delayed
   if (jobs < 0.8 * maxLength) return undefined
   const isNear = jobs < 0.95 * maxLength
   return finding(

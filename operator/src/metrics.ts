@@ -91,17 +91,17 @@ function observeQueues(
       this.reset()
       for (const { labels, depth } of known()) {
         if (!depth) continue
-        const { ready, busy, delayed, due, buried } = depth
+        const { ready, busy, delayed, buried } = depth
         this.set({ ...labels, state: 'ready' }, ready)
         this.set({ ...labels, state: 'busy' }, busy)
-        this.set({ ...labels, state: 'delayed' }, delayed - due)
+        this.set({ ...labels, state: 'delayed' }, delayed)
         this.set({ ...labels, state: 'buried' }, buried)
       }
     },
   })
   new Gauge({
     name: 'millhand_queue_oldest_job_age_seconds',
-    help: 'How long the ready job has waited that waits longest; 0 when none does.',
+    help: 'How long the oldest ready job is ready: since it was enqueued, due, or put back; 0 when there is none.',
     labelNames,
     registers,
     collect() {

@@ -11,7 +11,6 @@ const counts = {
   buried: 0,
   lost: 0,
   cancelled: 0,
-  tombstones: 0,
   vanished: 0,
 }
 const depth: Depth = {
@@ -118,7 +117,7 @@ const rows: Record<string, Row> = {
     remedy: /millhand worker FILE --queue mail --namespace shop/,
   },
   'nearly full, delayed ones counted': {
-    facts: { depth: { ...depth, ready: 50, delayed: 31, due: 1 }, maxLength: 100 },
+    facts: { depth: { ...depth, ready: 50, delayed: 30 }, maxLength: 100 },
     finds: ['Length warning'],
     says: /80 jobs wait, and at 100 no more can be enqueued/,
   },

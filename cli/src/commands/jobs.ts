@@ -76,18 +76,14 @@ async function list(queue: Queue, { state, limit, offset = 0 }: Options): Promis
   const page = { offset, limit: limit ?? (state ? PAGE : FEW) }
   const depth = await queue.depth()
   const pages = await Promise.all(states.map((each) => queue.jobs(each, page)))
-  // A job that is cancelled while it is ready stays in its lane until a claim meets it.
-  return { depth, jobs: pages.flat().filter((job) => state === 'completed' || job.state !== 'cancelled') }
+  return { depth, jobs: pages.flat() }
 }
 
-function headline(
-  queue: Queue,
-  { ready, due, delayed, busy, buried, counts, paused, suspended }: Depth,
-): string {
+function headline(queue: Queue, { ready, delayed, busy, buried, counts, paused, suspended }: Depth): string {
   const numbers = [
     `${busy} held`,
     `${ready} ready`,
-    `${delayed - due} delayed`,
+    `${delayed} delayed`,
     `${buried} buried`,
     `${counts.completed} completed so far`,
   ]

@@ -168,11 +168,11 @@ function taken(queueName: string): string {
 function counts({ redis, status }: ObservedTaskQueue, nowMs: number): Partial<TaskQueueStatus> {
   // The last that was seen, with the time when it was, is worth more than nothing.
   if (redis.kind !== 'open') return pick(status, ['layoutVersion', 'observedAt', 'jobs', 'vanishedEnqueues'])
-  const { ready, delayed, due, busy, buried, oldestReadyMs, counts } = redis.view.depth
+  const { ready, delayed, busy, buried, oldestReadyMs, counts } = redis.view.depth
   return {
     layoutVersion: LAYOUT,
     observedAt: new Date(nowMs).toISOString(),
-    jobs: { ready, busy, delayed: delayed - due, buried },
+    jobs: { ready, busy, delayed, buried },
     ...(counts.vanished > 0 && { vanishedEnqueues: counts.vanished }),
     ...(oldestReadyMs !== undefined && { oldestReadyAt: new Date(nowMs - oldestReadyMs).toISOString() }),
   }

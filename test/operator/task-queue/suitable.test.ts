@@ -86,7 +86,6 @@ describe('in the status of a TaskQueue', () => {
     buried: 0,
     lost: 0,
     cancelled: 0,
-    tombstones: 0,
     vanished: 0,
   }
   const depth = { ready: 0, due: 0, delayed: 0, busy: 0, buried: 0, suspended: false, paused: false, counts }

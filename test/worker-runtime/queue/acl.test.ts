@@ -35,7 +35,7 @@ const [lines, [replicated, fsync, atSentinel]] = [all.slice(0, -3), all.slice(-3
 
 type Role = 'producer' | 'worker' | 'operator' | 'viewer'
 const verbsOf: Record<Role, readonly Verb[]> = {
-  producer: ['enqueue', 'job', 'cancel'],
+  producer: ['enqueue', 'job', 'cancel', 'delete'],
   worker: ['register', 'renew', 'deregister', 'resync', 'settle-and-claim', 'reap', 'report'],
   operator: ['configure', 'release', 'depth', 'workers', 'drain', 'reap', 'witness'],
   viewer: ['depth', 'jobs', 'job', 'workers'],
@@ -242,6 +242,9 @@ describe('on a server', () => {
     await queue.workers()
     await examineServer(redis, { nowMs: () => Date.now() })
     const refusals = await refusedTo('shop-viewer')
+    const ended = newJob('task', 3, { delayMs: 60_000 })
+    await openQueue(admin, 'shop.mail').enqueue([ended])
+    await openQueue(admin, 'shop.mail').cancel(ended.id)
     expect(refusals.filter(notConfig)).toEqual([])
 
     const before = await admin.call('HGETALL', 'mh:{shop.mail}:counts')
@@ -249,7 +252,7 @@ describe('on a server', () => {
     await refused(queue.cancel(id))
     await refused(queue.pause())
     await refused(queue.retry(['x']))
-    await refused(queue.delete(['x']))
+    await refused(queue.delete([ended.id]))
     await refused(queue.configure(defaultSettings))
     await refused(queue.drain(['u'], 1_000))
     await refused(redis.call('EVAL', "return redis.call('DEL', KEYS[1])", 1, 'mh:{shop.mail}:counts'))

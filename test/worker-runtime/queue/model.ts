@@ -8,6 +8,8 @@ export interface ModelJob {
   attempts: number
   crashes: number
   dueMs: number
+  /** Since when it is ready, where it is. */
+  readySinceMs: number
   worker: string
   token: string
   isCancelling: boolean
@@ -28,6 +30,8 @@ export const RENEW_MS = 2_000
 export class Model {
   nowMs = 1_000_000_000_000
   isPaused = false
+  /** Retention 0: what ends is forgotten at once. */
+  keepsNothing = false
   readonly jobs = new Map<string, ModelJob>()
   readonly workers = new Map<string, ModelWorker>()
   lastToken = 0
@@ -42,6 +46,7 @@ export class Model {
       attempts: 0,
       crashes: 0,
       dueMs: this.nowMs + delayMs,
+      readySinceMs: this.nowMs + delayMs,
       worker: '',
       token: '',
       isCancelling: false,
@@ -69,6 +74,17 @@ export class Model {
     for (const [id, job] of this.jobs)
       if (job.state === 'ready' || (job.state === 'delayed' && job.dueMs <= this.nowMs)) found.add(id)
     return found
+  }
+
+  /** What ended, or was deleted, is forgotten; its id is free. */
+  ended(id: string, state: ModelState): void {
+    if (this.keepsNothing && (state === 'completed' || state === 'cancelled')) this.jobs.delete(id)
+    else this.#job(id).state = state
+  }
+
+  /** Of those that could be claimed: for how long. */
+  ages(): number[] {
+    return [...this.claimable()].map((id) => Math.max(0, this.nowMs - this.#job(id).readySinceMs))
   }
 
   mayClaim(worker: string, sequence: number): 'ok' | 'dead' | 'stale' | 'closed' {

@@ -6,6 +6,7 @@ import {
   type JobOptions,
   newJob,
   openQueue,
+  prefixOf,
   type Queue,
   QueueRefused,
   stirredChannel,
@@ -225,7 +226,7 @@ describe('what is kept', () => {
     })
   })
 
-  test('of a first life of an id does not free the tombstone of its second life, which would give it two holders', async () => {
+  test('of a second life of an id is neither its tombstone nor two holders, when a cancelled one is used a third time', async () => {
     await queue.configure({
       ...defaultSettings,
       ownerUid: 'test',
@@ -243,12 +244,7 @@ describe('what is kept', () => {
     expect(await queue.cancel('daily')).toBe('cancelled')
     await enqueue(4, { priority: 'urgent' })
     await settle('p:1', await claim('p:1', 4), 'completed')
-    expect(await daily()).toEqual(['cancelled'])
-    expect(await claim('p:1', 5)).toEqual([])
-    await eventually(async () => (await queue.job('daily')) === undefined, {
-      what: 'the tombstone has run out',
-    })
-    await daily()
+    expect(await daily()).toEqual(['created'])
     expect(await claim('p:1', 5)).toHaveLength(1)
   })
 
@@ -272,6 +268,167 @@ describe('what is kept', () => {
     expect(details?.failures).toHaveLength(5)
     expect(details?.attempts).toBe(9)
   })
+})
+
+describe('a cancelled job that was ready', () => {
+  const at = (key: string) => prefixOf(queue.name) + key
+  const enqueueX = (options: JobOptions = {}) =>
+    queue.enqueue([newJob('task', null, { ...options, id: 'x' })])
+
+  test('has its time to live from the cancel on, and its id is free after that, whether a claim met its entry or not', async () => {
+    await queue.configure({ ...defaultSettings, ownerUid: 'test', completedMaxAgeMs: 300 })
+    await enqueueX()
+    expect(await queue.cancel('x')).toBe('cancelled')
+    expect(Number(await redis.call('PTTL', at('job:x')))).toBeGreaterThan(0)
+    expect(await enqueueX()).toEqual(['cancelled'])
+    await eventually(async () => (await enqueueX())[0] === 'created', { what: 'the id is free' })
+    expect(await queue.depth()).toMatchObject({ ready: 1 })
+    await register('p:1')
+    expect((await claim('p:1', 5)).map(({ id }) => id)).toEqual(['x'])
+    expect(await redis.call('EXISTS', at('tombstones'))).toBe(0)
+  })
+
+  test('is forgotten at once where the queue keeps nothing', async () => {
+    await queue.configure({ ...defaultSettings, ownerUid: 'test', completedMaxAgeMs: 0 })
+    await enqueue(1)
+    await enqueueX()
+    expect(await queue.cancel('x')).toBe('cancelled')
+    expect(await queue.job('x')).toBeUndefined()
+    expect(await queue.jobs('ready')).toHaveLength(1)
+    expect(await queue.depth()).toMatchObject({ ready: 1 })
+    for (const options of [{ priority: 'urgent' as const }, { delayMs: 60_000 }, {}]) {
+      expect(await enqueueX(options)).toEqual(['created'])
+      expect((await census(redis, queue.name)).problems).toEqual([])
+      expect(await queue.cancel('x')).toBe('cancelled')
+    }
+    await register('p:1')
+    expect(await claim('p:1', 5)).toHaveLength(1)
+    expect(await queue.depth()).toMatchObject({ ready: 0 })
+  })
+
+  test('is not listed among the ready ones, and pages of the others are full', async () => {
+    await enqueue(5)
+    await enqueue(1_200)
+    const all = (await queue.jobs('ready', { limit: 1_000 })).map(({ id }) => id)
+    for (const id of all.slice(0, 5)) await queue.cancel(id)
+    const page = await queue.jobs('ready', { offset: 2, limit: 3 })
+    expect(page.map(({ id }) => id)).toEqual(all.slice(7, 10))
+    expect((await queue.depth()).oldestReadyMs).toBeGreaterThanOrEqual(0)
+    expect((await queue.jobs('completed')).map(({ state }) => state)).toEqual(Array(5).fill('cancelled'))
+  })
+
+  test('takes no room that a new job needs, also where an id stands twice in one call', async () => {
+    await queue.configure({ ...defaultSettings, ownerUid: 'test', maxLength: 2 })
+    await enqueueX()
+    const y = newJob('task', null, { id: 'y' })
+    expect(await queue.enqueue([y, y])).toEqual(['created', 'ready'])
+    expect((await claimAll()).map(({ id }) => id)).toEqual(['x', 'y'])
+  })
+
+  const claimAll = async () => {
+    await register('p:1')
+    return claim('p:1', 10)
+  }
+})
+
+test('an ended job can be deleted, and its id used anew', async () => {
+  await register('p:1')
+  const jobs = ['done', 'waits'].map((id) => newJob('task', null, { id }))
+  await queue.enqueue(jobs.slice(0, 1))
+  await settle('p:1', await claim('p:1', 1), 'completed')
+  await queue.enqueue(jobs)
+  expect(await queue.delete(['done', 'done', 'waits', 'never'])).toEqual([
+    'deleted',
+    'unknown',
+    'ready',
+    'unknown',
+  ])
+  expect(await queue.jobs('completed')).toEqual([])
+  expect(await queue.enqueue(jobs)).toEqual(['created', 'ready'])
+})
+
+test('the same attempt settled twice in one call is settled once', async () => {
+  await register('p:1')
+  await enqueue(3)
+  const [a, b, c] = await claim('p:1', 3)
+  if (!a || !b || !c) throw new Error('three were claimed')
+  const settlement = ({ id, token }: typeof a, verdict: 'completed' | 'handed-back') => ({
+    id,
+    token,
+    verdict,
+    text: '1 task 1\nnull',
+  })
+  const { became, claims } = await queue.settleAndClaim(
+    'p:1',
+    0,
+    [
+      settlement(a, 'completed'),
+      settlement(a, 'completed'),
+      settlement(b, 'handed-back'),
+      settlement(b, 'handed-back'),
+      settlement(c, 'handed-back'),
+      settlement(c, 'completed'),
+    ],
+    10,
+  )
+  expect(became).toEqual(['completed', 'not-yours', 'ready', 'not-yours', 'ready', 'not-yours'])
+  expect(claims.map(({ id }) => id).sort()).toEqual([b.id, c.id].sort())
+  expect((await queue.depth()).counts).toMatchObject({ busy: 2, completed: 1 })
+})
+
+test.each(['completed', 'handed-back', 'failed', 'terminal', 'cancelled'] as const)(
+  '10,000 attempts of one worker are found after a lost answer, and settled in one call as %s',
+  async (verdict) => {
+    await queue.configure({ ...defaultSettings, ownerUid: 'test', completedMaxCount: 9_000 })
+    await register('p:1')
+    for (let i = 0; i < 10; i += 1) {
+      await enqueue(1_000)
+      await claim('p:1', 1_000)
+    }
+    const answer = await queue.resync('p:1', 1)
+    const held = answer.kind === 'alive' ? answer.held : []
+    expect(held).toHaveLength(10_000)
+    const text = verdict === 'completed' ? '1 task 1\nnull' : '{"outcome":"failed"}'
+    const settlements = held.map(({ id, token }) => ({ id, token, verdict, text }))
+    const { became } = await queue.settleAndClaim('p:1', 1, settlements, 0)
+    expect(became).toHaveLength(10_000)
+    expect(became).not.toContain('not-yours')
+    expect((await queue.depth()).busy).toBe(0)
+    expect((await queue.jobs('completed', { limit: 1_000 })).length).toBe(
+      verdict === 'completed' || verdict === 'cancelled' ? 1_000 : 0,
+    )
+  },
+  60_000,
+)
+
+test('a job that is due counts as ready, and its age from then on: not from the enqueue, and not anew when a claim moves it', async () => {
+  await queue.configure({ ...defaultSettings, ownerUid: 'test', maxBusy: 1 })
+  await register('p:1')
+  await enqueue(1)
+  const held = await claim('p:1', 1)
+  await queue.enqueue([1, 2].map(() => newJob('task', null, { delayMs: 500, maxAttempts: 4 })))
+  expect(await queue.depth()).toMatchObject({ ready: 0, delayed: 2 })
+  const due = await eventually(async () => {
+    const depth = await queue.depth()
+    return depth.ready === 2 && depth
+  })
+  expect(due).toMatchObject({ delayed: 0, due: 2 })
+  const nowMs = async () => {
+    const [s, us] = (await redis.call('TIME')) as [string, string]
+    return Number(s) * 1000 + Number(us) / 1000
+  }
+  // When it became ready, by the two clocks of one server: the same moment, whenever one looks.
+  const sinceMs = async () => {
+    const before = await nowMs()
+    const { oldestReadyMs = Number.NaN } = await queue.depth()
+    return [before - oldestReadyMs - 1, (await nowMs()) - oldestReadyMs]
+  }
+  const [, latest = 0] = await sinceMs()
+  expect(await claim('p:1', 1)).toEqual([])
+  expect(await queue.depth()).toMatchObject({ ready: 2, delayed: 0, due: 0 })
+  const [earliest = 0] = await sinceMs()
+  expect(earliest).toBeLessThanOrEqual(latest)
+  await settle('p:1', held, 'completed')
 })
 
 describe('a reap', () => {

@@ -5,16 +5,17 @@ import { type AttemptFacts, type EndedJob, type Envelope, parseEnded, parseEnvel
 import { amountOf, counterOf, listOf, numberOf, oneOf, optionalOf, textOf } from './answers.ts'
 
 export interface Depth {
-  /** Ready jobs, and delayed ones that are due. */
+  /** Those that are due included. */
   ready: number
+  /** Of the ready ones, those that no claim has moved out of `delayed` yet. */
   due: number
-  /** All that are not ready yet, due ones included. */
+  /** Those that are not due. */
   delayed: number
   busy: number
   buried: number
   /** ms until the next delayed job is due. */
   nextMs?: number
-  /** How long the oldest job at the head of a lane has waited; ms. */
+  /** For how long the oldest job at the head of a lane is ready: since it was enqueued, due, or put back; ms. */
   oldestReadyMs?: number
   suspended: boolean
   paused: boolean
@@ -34,7 +35,6 @@ const COUNTS = [
   'buried',
   'lost',
   'cancelled',
-  'tombstones',
   'vanished',
 ] as const
 
@@ -118,24 +118,22 @@ const MOST_AGE_MS = 2 ** 41
 
 /** Throws RedisDataInvalid. */
 export function depthOf(answer: unknown): Depth {
-  const [inLanes, dueNow, notReady, buried, next, oldest, suspended, paused, most, values] = listOf(
+  const [waiting, dueNow, notDue, buried, next, oldest, suspended, paused, most, values] = listOf(
     answer,
     'the depth of a queue',
   )
   const found = listOf(values, 'the counts of a queue')
   const count = (name: string) => counterOf(found[COUNT_FIELDS.indexOf(name)] ?? null, `counts.${name}`)
   const counts = Object.fromEntries(COUNTS.map((name) => [name, count(name)])) as Depth['counts']
-  const ready = amountOf(inLanes, 'ready') - amountOf(counts.tombstones, 'counts.tombstones')
-  const delayed = amountOf(notReady, 'delayed')
-  const due = numberOf(dueNow, 'due', { least: 0, most: delayed })
+  const ready = amountOf(waiting, 'ready')
   const nextMs = optionalOf(next, 'the time of the next delayed job')
   const oldestReadyMs = optionalOf(oldest, 'the age of the oldest job', MOST_AGE_MS)
   const maxBusy = optionalOf(most, 'config.maxBusy')
   const vanishedAtMs = count('vanishedAtMs')
   return {
-    ready: Math.max(0, ready) + due,
-    due,
-    delayed,
+    ready,
+    due: numberOf(dueNow, 'due', { least: 0, most: Number.MAX_SAFE_INTEGER }),
+    delayed: amountOf(notDue, 'delayed'),
     busy: amountOf(counts.busy, 'counts.busy'),
     buried: amountOf(buried, 'buried'),
     ...(nextMs !== undefined && { nextMs }),

@@ -12,7 +12,7 @@ export const keys: readonly Key[] = [
     name: 'job:<id>',
     type: 'STRING',
     holds: 'the envelope: a header line, a newline, the payload; at the end overwritten by the outcome',
-    writtenBy: 'enqueue, settle, cancel, reap',
+    writtenBy: 'enqueue, settle, cancel, reap, delete',
   },
   {
     name: 'ready:<lane>',
@@ -25,6 +25,12 @@ export const keys: readonly Key[] = [
     type: 'ZSET',
     holds: 'lanes that have work, by virtual time',
     writtenBy: 'enqueue, claim, settle, reap, retry',
+  },
+  {
+    name: 'tombstones',
+    type: 'HASH',
+    holds: 'id → lane of cancelled jobs whose entry still lies in that lane',
+    writtenBy: 'cancel, claim, enqueue',
   },
   {
     name: 'delayed',
@@ -60,7 +66,8 @@ export const keys: readonly Key[] = [
   {
     name: 'attempt:<id>',
     type: 'HASH',
-    holds: 'attempts, crashes, tries, #<n> records of ended attempts, progress, cancel',
+    holds:
+      'attempts, crashes, tries, #<n> records of ended attempts, progress, cancel, since when it is ready',
     writtenBy: 'settle, reap, report, cancel, retry',
   },
   {
@@ -79,7 +86,7 @@ export const keys: readonly Key[] = [
     name: 'counts',
     type: 'HASH',
     holds:
-      'enqueued, claimed (the tokens), busy, completed, retried, buried, lost, cancelled, tombstones, vanished, vanishedAtMs',
+      'enqueued, claimed (the tokens), busy, completed, retried, buried, lost, cancelled, vanished, vanishedAtMs',
     writtenBy: 'every verb that changes them',
   },
   {
@@ -97,8 +104,9 @@ export const keys: readonly Key[] = [
   {
     name: 'config',
     type: 'HASH',
-    holds: 'the layout; the settings of the TaskQueue, owner uid; and paused, which people write',
-    writtenBy: 'configure, pause; the layout also by enqueue',
+    holds:
+      'the layout; the settings of the TaskQueue, owner uid; paused, which people write; whether there are tombstones',
+    writtenBy: 'configure, pause; the layout also by enqueue; the last also by cancel, claim',
   },
   {
     name: 'done:<id>',

@@ -250,7 +250,7 @@ export class Queue {
     return this.#inSlices('retry', ids, JOB_STATES)
   }
 
-  /** Buried jobs are deleted for good. Answers 'deleted', or the state of those that are not buried. */
+  /** Buried and ended jobs are deleted for good; their ids are free. Answers 'deleted', or the state of those that are neither. */
   async delete(ids: readonly string[]): Promise<('deleted' | JobState)[]> {
     return this.#inSlices('delete', ids, ['deleted', ...JOB_STATES])
   }

@@ -40,12 +40,13 @@ export type Scripts = Readonly<Record<Verb, Script>>
  * tests of the state machine a key that they can turn.
  */
 export function loadScripts(clock = "redis.call('TIME')"): Scripts {
-  const shared = read('shared').replace("redis.call('TIME')", clock)
-  const constants =
-    `local DEFAULTS = { ${luaFields()} }\n` +
-    `local LAYOUT, LEASE_MS, RENEW_MS = ${LAYOUT}, ${LEASE_MS}, ${RENEW_MS}\n`
+  const shared = read('shared').replace("redis.call('TIME')", clock).replace('ALL_DEFAULTS', luaFields())
+  const constants = `local LAYOUT, LEASE_MS, RENEW_MS = ${LAYOUT}, ${LEASE_MS}, ${RENEW_MS}\n`
   const script = (verb: Verb): Script => {
-    const source = constants + withWhatItUses(guarded(read(verb)), shared)
+    const text = guarded(read(verb))
+    const named = /\bsettings\(('[^)]*)\)/.exec(text)?.[1] ?? ''
+    const defaults = `local DEFAULTS = { ${luaFields((field) => named.includes(`'${field}'`))} }\n`
+    const source = defaults + constants + withWhatItUses(text, shared)
     return { source, sha: createHash('sha1').update(source).digest('hex') }
   }
   return Object.fromEntries(VERBS.map((verb) => [verb, script(verb)])) as unknown as Scripts
@@ -109,9 +110,9 @@ function withWhatItUses(verb: string, shared: string): string {
   }, verb)
 }
 
-function luaFields(): string {
+function luaFields(isWanted: (field: string) => boolean = () => true): string {
   return Object.entries(defaultSettings)
-    .filter(([, value]) => typeof value === 'number')
+    .filter(([field, value]) => typeof value === 'number' && isWanted(field))
     .map(([field, value]) => `${field} = ${value}`)
     .join(', ')
 }

@@ -91,10 +91,10 @@ export function renewedOf(answer: unknown): Renewed {
 }
 
 export function resyncedOf(answer: unknown): Resynced {
-  const [word, ...flat] = listOf(answer, 'the answer to a resync')
+  const [word, held] = listOf(answer, 'the answer to a resync')
   const kind = oneOf(word, 'a worker', ['dead', 'alive'])
   if (kind === 'dead') return { kind }
-  return { kind, held: pairsOf(flat).map(([id, entry]) => ({ id: idOf(id), token: heldOf(entry).token })) }
+  return { kind, held: pairsOf(held).map(([id, entry]) => ({ id: idOf(id), token: heldOf(entry).token })) }
 }
 
 /** Of a call that told of so many attempts and asked for so many jobs. */

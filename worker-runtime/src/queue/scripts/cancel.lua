@@ -1,5 +1,5 @@
--- Cancels a job. One that waits ends now: a delayed one is taken out; a ready one stays in its lane as a tombstone that the
--- claim drops when it meets it (taking it out of the middle of a list is O(n)). A held one is flagged; its worker is told.
+-- Cancels a job. One that waits ends now: a delayed one is taken out; of a ready one a tombstone stays in its lane. A held one is
+-- flagged; its worker is told.
 -- KEYS  the queue
 -- ARGV  id
 -- returns  cancelled, cancelling (it runs; its worker ends it), or the state that cannot be cancelled: unknown, completed, buried...
@@ -19,18 +19,10 @@ if state == 'held' then
   redis.call('PUBLISH', Q .. 'cancel:' .. worker, id)
   return 'cancelling'
 end
-if state ~= 'ready' and state ~= 'delayed' then return state end
-local header = header_of(id)
+local header = (state == 'ready' or state == 'delayed') and header_of(id)
+if not header then return state end
 local attempts, crashes = unpack(redis.call('HMGET', Q .. 'attempt:' .. id, 'attempts', 'crashes'))
-if state == 'delayed' then
-  redis.call('ZREM', Q .. 'delayed', id)
-  end_as_cancelled(id, header, tonumber(attempts) or 0, tonumber(crashes) or 0, now, set)
-else
-  local outcome = cancelled_outcome(header, tonumber(attempts) or 0, tonumber(crashes) or 0, now)
-  redis.call('SET', Q .. 'job:' .. id, outcome)
-  count('tombstones', 1)
-  count('cancelled', 1)
-  redis.call('PUBLISH', Q .. 'done:' .. id, outcome)
-end
+if state == 'delayed' then redis.call('ZREM', Q .. 'delayed', id) else leave_tombstone(id, header.lane) end
+end_as_cancelled(id, header, tonumber(attempts) or 0, tonumber(crashes) or 0, now, set)
 wake(now, set)
 return 'cancelled'

@@ -1,16 +1,17 @@
--- Deletes buried jobs for good.
+-- Deletes buried and ended jobs for good: their ids are free. In the list of what ended an id may stay; without an outcome it is not shown.
 -- KEYS  the queue
 -- ARGV  1 to 500 ids
--- returns  per id 'deleted', or the state it is in when it is not buried
+-- returns  per id 'deleted', or the state it is in when it is neither buried nor ended
 -- Safe to run twice.
-local answers, gone = {}, {}
+local answers = {}
 for n, id in ipairs(ARGV) do
-  if redis.call('ZREM', Q .. 'buried', id) == 1 then
-    gone[#gone + 1] = id
+  local state = state_of(id)
+  if state == 'buried' or state == 'completed' or state == 'cancelled' then
+    redis.call('ZREM', Q .. 'buried', id)
+    forget({ id })
     answers[n] = 'deleted'
   else
-    answers[n] = state_of(id)
+    answers[n] = state
   end
 end
-forget(gone)
 return answers

@@ -5,7 +5,7 @@
 --       and last the counter enqueued as the caller saw it last
 -- returns  how many were ever enqueued, then per job that was known already two: its place from 0, its state; or an error that names
 --          the limit
-local set = settings('maxLength', 'maxPayloadBytes', 'maxBusy', 'suspended', 'paused', 'layout')
+local set = settings('maxLength', 'maxPayloadBytes', 'maxBusy', 'suspended', 'paused', 'layout', 'tombstones')
 local newer = newer_layout(set.layout)
 if newer then return newer end
 local jobs = (#ARGV - 1) / 3
@@ -18,11 +18,31 @@ for _, lane in ipairs(redis.call('ZRANGE', Q .. 'lanes', 0, -1)) do
   waiting = waiting + redis.call('LLEN', Q .. 'ready:' .. lane)
 end
 if waiting + jobs > set.maxLength then
-  waiting = waiting - tonumber(redis.call('HGET', Q .. 'counts', 'tombstones') or 0)
+  waiting = waiting - redis.call('HLEN', Q .. 'tombstones')
   -- Jobs that are there already need no room: a call that is repeated because its answer was lost must not be refused.
-  local new = 0
-  for i = 1, #ARGV - 1, 3 do new = new + 1 - redis.call('EXISTS', Q .. 'job:' .. ARGV[i]) end
+  local new, is_named = 0, {}
+  for i = 1, #ARGV - 1, 3 do
+    local id = ARGV[i]
+    if not is_named[id] then new = new + 1 - redis.call('EXISTS', Q .. 'job:' .. id) end
+    is_named[id] = true
+  end
   if new > 0 and waiting + new > set.maxLength then return redis.error_reply('QUEUEFULL ' .. waiting .. ' ' .. set.maxLength) end
+end
+
+-- The id of a cancelled job may be used anew before a claim has met its old entry, which would pass for the new one. O(n), but rare.
+if set.tombstones then
+  for i = 1, #ARGV - 1, 3 do
+    local id = ARGV[i]
+    local lane = redis.call('HGET', Q .. 'tombstones', id)
+    if lane and redis.call('EXISTS', Q .. 'job:' .. id) == 0 then
+      redis.call('LREM', Q .. 'ready:' .. lane, 1, id)
+      redis.call('HDEL', Q .. 'tombstones', id)
+      if redis.call('EXISTS', Q .. 'ready:' .. lane) == 0 then
+        redis.call('ZREM', Q .. 'lanes', lane)
+        is_open[lane] = nil
+      end
+    end
+  end
 end
 
 -- A queue that nobody declared has a layout too: that of its first job.
@@ -35,8 +55,9 @@ for i = 1, #ARGV - 1, 3 do
   if ARGV[i + 1] ~= '' then
     local sign, ms, call
     lane, sign, ms, call = string.match(ARGV[i + 1], '^(%a+) ([-+@])(%S*) (.*)')
-    head = '1. ' .. lane .. ' ' .. string.format('%d', now) .. ' ' .. call .. '\n'
     due = sign == '-' and now or ms + (sign == '+' and now or 0)
+    if due > now then call = string.gsub(call .. ',', ' %-,$', ' ') .. string.format('d%d', due) end
+    head = '1. ' .. lane .. ' ' .. string.format('%d', now) .. ' ' .. call .. '\n'
   end
   if not redis.call('SET', job_key .. id, head .. ARGV[i + 2], 'NX') then
     known[#known + 1] = i
@@ -50,13 +71,13 @@ for i = 1, #ARGV - 1, 3 do
   end
 end
 for lane, ids in pairs(ready) do
-  redis.call('RPUSH', Q .. 'ready:' .. lane, unpack(ids))
+  for first = 1, #ids, SLICE do redis.call('RPUSH', Q .. 'ready:' .. lane, slice(ids, first)) end
   if not is_open[lane] then open_lane(lane) end
 end
 local is_earlier = false
 if #delayed > 0 then
   local before = next_ms(now)
-  redis.call('ZADD', Q .. 'delayed', unpack(delayed))
+  for first = 1, #delayed, SLICE do redis.call('ZADD', Q .. 'delayed', slice(delayed, first)) end
   is_earlier = before < 0 or next_ms(now) < before
 end
 -- A counter is written even when every id was known: then a WAIT after this call has something to wait for.

@@ -3,18 +3,39 @@
 -- ARGV  state (ready, delayed, held, buried, completed), how many to pass over, how many at most
 -- returns  per job four: id, first line of its envelope or outcome, what belongs to the state (lane, due ms, worker, buried ms, ''),
 --          of a buried one the record of its last attempt without stack and output, else ''
--- Reads only; O(offset + limit).
+-- Reads only; O(offset + limit), and the tombstones before.
+local PAGE = 1000
 local state, offset, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local found = {}
 local function add(id, more) found[#found + 1] = { id, more } end
-if state == 'ready' then
-  for _, lane in ipairs({ 'urgent', 'high', 'normal', 'low' }) do
-    local length = redis.call('LLEN', Q .. 'ready:' .. lane)
-    if offset < length and #found < limit then
-      for _, id in ipairs(redis.call('LRANGE', Q .. 'ready:' .. lane, offset, offset + limit - #found - 1)) do add(id, lane) end
-    end
-    offset = math.max(0, offset - length)
+local function line_of(id) return string.match(redis.call('GETRANGE', Q .. 'job:' .. id, 0, MAX_HEADER), '^[^\n]*') end
+
+-- The live entries of a lane, from the offset on; what is left of the offset behind it.
+local function add_lane(lane)
+  local key = Q .. 'ready:' .. lane
+  local length = redis.call('LLEN', key)
+  local from = 0
+  if tombstones() == 0 then
+    from = math.min(offset, length)
+    offset = offset - from
   end
+  while from < length and #found < limit do
+    local page = redis.call('LRANGE', key, from, from + PAGE - 1)
+    for _, id in ipairs(page) do
+      if string.byte(line_of(id)) ~= 49 then -- not '1': a tombstone
+      elseif offset > 0 then
+        offset = offset - 1
+      else
+        add(id, lane)
+        if #found == limit then break end
+      end
+    end
+    from = from + PAGE
+  end
+end
+
+if state == 'ready' then
+  for _, lane in ipairs({ 'urgent', 'high', 'normal', 'low' }) do add_lane(lane) end
 elseif state == 'held' then
   for _, worker in ipairs(redis.call('ZRANGE', Q .. 'workers', 0, -1)) do
     for _, id in ipairs(redis.call('HKEYS', Q .. 'held:' .. worker)) do
@@ -39,9 +60,8 @@ local function why_buried(id)
 end
 local answer = {}
 for _, job in ipairs(found) do
-  local line = string.match(redis.call('GETRANGE', Q .. 'job:' .. job[1], 0, MAX_HEADER), '^[^\n]*')
   local at = #answer
-  answer[at + 1], answer[at + 2], answer[at + 3] = job[1], line, job[2]
+  answer[at + 1], answer[at + 2], answer[at + 3] = job[1], line_of(job[1]), job[2]
   answer[at + 4] = state == 'buried' and why_buried(job[1]) or ''
 end
 return answer

@@ -33,11 +33,16 @@ local cursor, entries = '0', nil
 repeat
   cursor, entries = unpack(redis.call('HSCAN', held_key, cursor, 'COUNT', ARGV[6]))
 until #entries > 0 or cursor == '0'
-local done = {}
-for i = 1, math.min(#entries, 2 * tonumber(ARGV[6])), 2 do done[#done + 1] = entries[i] end
-if #done > 0 then redis.call('HDEL', held_key, unpack(done)) end
-for n, id in ipairs(done) do
-  local held = parse_held(entries[2 * n])
+local done, held_as = {}, {}
+for i = 1, math.min(#entries, 2 * tonumber(ARGV[6])), 2 do
+  local id = entries[i]
+  -- HSCAN may name a field twice.
+  if not held_as[id] then done[#done + 1] = id end
+  held_as[id] = parse_held(entries[i + 1])
+end
+for first = 1, #done, SLICE do redis.call('HDEL', held_key, slice(done, first)) end
+for _, id in ipairs(done) do
+  local held = held_as[id]
   try_again(id, held, record_of(held.token), crashed, false, now, set)
 end
 count('lost', #done)

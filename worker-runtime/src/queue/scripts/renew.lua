@@ -20,11 +20,14 @@ for _, ahead in ipairs(redis.call('ZRANGEBYSCORE', Q .. 'workers', now + LEASE_M
   redis.call('ZADD', Q .. 'workers', now + LEASE_MS, ahead)
 end
 local old = redis.call('ZRANGEBYSCORE', Q .. 'buried', '-inf', now - set.buriedMaxAgeMs, 'LIMIT', 0, 100)
-if #old > 0 then
-  redis.call('ZREM', Q .. 'buried', unpack(old))
-  forget(old)
-end
+for first = 1, #old, SLICE do redis.call('ZREM', Q .. 'buried', slice(old, first)) end
+forget(old)
 wake(now, set)
+if redis.call('EXISTS', Q .. 'lanes') == 0 then -- no tombstones either, whatever a release that does not know them has left
+  redis.call('UNLINK', Q .. 'tombstones')
+  redis.call('HDEL', Q .. 'config', 'tombstones')
+  redis.call('HDEL', Q .. 'counts', 'tombstones')
+end
 
 local cancelled = {}
 for id in string.gmatch(redis.call('HGET', Q .. 'worker:' .. me, 'cancel') or '', '%S+') do

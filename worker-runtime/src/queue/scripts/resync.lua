@@ -2,10 +2,10 @@
 -- can take nothing; and the worker learns what it really holds.
 -- KEYS  the queue
 -- ARGV  worker, new sequence number
--- returns  {'dead'} or {'alive', id, entry, id, entry, ...}
+-- returns  {'dead'} or {'alive', what it holds as id and entry pairs}
 -- Safe to run twice.
 local me = ARGV[1]
 even_when_full()
 if tonumber(redis.call('ZSCORE', Q .. 'workers', me) or 0) == 0 then return { 'dead' } end
 redis.call('HSET', Q .. 'worker:' .. me, 'seq', ARGV[2])
-return { 'alive', unpack(redis.call('HGETALL', Q .. 'held:' .. me)) }
+return { 'alive', redis.call('HGETALL', Q .. 'held:' .. me) }

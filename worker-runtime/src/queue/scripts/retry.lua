@@ -10,6 +10,7 @@ for n, id in ipairs(ARGV) do
   local header = redis.call('ZREM', Q .. 'buried', id) == 1 and header_of(id)
   if header then
     redis.call('HDEL', Q .. 'attempt:' .. id, 'attempts', 'crashes', 'cancel')
+    remember(id, 'readyAtMs', now)
     put_ready(id, header.lane, 'RPUSH')
     answers[n] = 'ready'
   else

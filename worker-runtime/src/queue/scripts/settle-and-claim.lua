@@ -18,27 +18,38 @@ math.randomseed(tonumber(ARGV[4]))
 local now = now_ms()
 local all_set -- the rest of the settings, when an attempt has failed
 local held_key = Q .. 'held:' .. me
-local counted = { busy = 0, completed = 0, claimed = 0, tombstones = 0 }
+local counted = { busy = 0, completed = 0, claimed = 0 }
 
 local function settle()
   local ids = {}
   for i = 5, #ARGV, 4 do ids[#ids + 1] = ARGV[i] end
   if #ids == 0 then return {} end
-  local values = redis.call('HMGET', held_key, unpack(ids))
-  local became, mine, ended = {}, {}, {}
-  for n, id in ipairs(ids) do
-    local held = values[n] and parse_held(values[n])
-    if not held or held.token ~= ARGV[2 + 4 * n] then
-      became[n] = 'not-yours'
-    else
-      mine[#mine + 1] = id
-      values[n] = held
+  local became, mine, entries, ended = {}, {}, {}, {}
+  for first = 1, #ids, SLICE do
+    local values = redis.call('HMGET', held_key, slice(ids, first))
+    for i = 1, #values do
+      local n = first + i - 1
+      local held = values[i] and parse_held(values[i])
+      if held and held.token == ARGV[2 + 4 * n] then
+        mine[#mine + 1] = ids[n]
+        entries[n] = held
+      else
+        became[n] = 'not-yours'
+      end
     end
   end
   -- What frees memory comes first: a full Redis then still lets jobs end.
-  if #mine > 0 then redis.call('HDEL', held_key, unpack(mine)) end
-  for n, id in ipairs(ids) do
-    local verdict, text, held = ARGV[3 + 4 * n], ARGV[4 + 4 * n], values[n]
+  local let_go = 0
+  for first = 1, #mine, SLICE do let_go = let_go + redis.call('HDEL', held_key, slice(mine, first)) end
+  if let_go < #mine then -- an id stands twice in this call
+    local is_named = {}
+    for n, id in ipairs(ids) do
+      if is_named[id] then became[n] = 'not-yours' end
+      is_named[id] = is_named[id] or entries[n]
+    end
+  end
+  for n = 1, #ids do
+    local id, verdict, text, held = ids[n], ARGV[3 + 4 * n], ARGV[4 + 4 * n], entries[n]
     if became[n] then
       -- refused above
     elseif verdict == 'completed' then
@@ -58,34 +69,28 @@ local function settle()
       became[n] = try_again(id, held, text, false, verdict == 'terminal', now, all_set)
     end
   end
-  counted.busy = counted.busy - #mine
+  counted.busy = counted.busy - let_go
   keep_ended(ended, set)
   return became
 end
 
 local function promote()
   local due = redis.call('ZRANGEBYSCORE', Q .. 'delayed', '-inf', now, 'LIMIT', 0, MAX_PROMOTED)
-  redis.call('ZREM', Q .. 'delayed', unpack(due))
+  for first = 1, #due, SLICE do redis.call('ZREM', Q .. 'delayed', slice(due, first)) end
   for _, id in ipairs(due) do
     local header = header_of(id)
     if header then put_ready(id, header.lane, 'RPUSH') end
   end
 end
 
--- One ready id: its envelope and, as an entry of held:<worker> has it, <attempt>:<crashes>; nil for a tombstone or a job that was
--- cancelled meanwhile.
+-- One ready id: its envelope and, as an entry of held:<worker> has it, <attempt>:<crashes>; nil for a tombstone.
 local function look_at(id)
   local envelope = redis.call('GET', Q .. 'job:' .. id)
-  if not envelope then return nil end
-  if string.byte(envelope) == 61 then -- '=': cancelled while it waited; its time to live begins now
-    counted.tombstones = counted.tombstones - 1
-    if set.completedMaxAgeMs == 0 or set.completedMaxCount == 0 then
-      forget({ id })
-    else
-      redis.call('PEXPIRE', Q .. 'job:' .. id, set.completedMaxAgeMs)
-      redis.call('PEXPIRE', Q .. 'attempt:' .. id, set.completedMaxAgeMs)
-      keep_ended({ id }, set)
-    end
+  if not envelope or string.byte(envelope) == 61 then -- '='
+    if redis.call('HDEL', Q .. 'tombstones', id) == 1 or not envelope then return nil end
+    -- The release before this one only counted them, and gave their outcomes no time to live.
+    count('tombstones', -1)
+    if redis.call('PTTL', Q .. 'job:' .. id) < 0 and finish(id, envelope, true, set) then keep_ended({ id }, set) end
     return nil
   end
   if string.byte(envelope, 2) ~= 43 then return envelope, '1:0' end
@@ -105,7 +110,8 @@ local function take(wanted)
     local ids = redis.call('LPOP', Q .. 'ready:' .. lane, share) or {}
     looked_at = looked_at + #ids
     local full = nil
-    for n, id in ipairs(ids) do
+    for n = 1, #ids do
+      local id = ids[n]
       local envelope, tries = look_at(id)
       if envelope and bytes + #envelope > MAX_BYTES and jobs > 0 then
         full = n
@@ -141,7 +147,7 @@ local function hold(taken, jobs)
     taken[at + 1] = entry
     entries[i - 1], entries[i] = taken[at], entry
   end
-  redis.call('HSET', held_key, unpack(entries))
+  for first = 1, #entries, SLICE do redis.call('HSET', held_key, slice(entries, first)) end
   counted.busy = counted.busy + jobs
 end
 

@@ -16,6 +16,11 @@ local function now_ms()
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
+-- Lua passes at most 8,000 values to a function, and a list may be longer: for first = 1, #list, SLICE do … slice(list, first). Even, for
+-- lists of pairs.
+local SLICE = 4000
+local function slice(list, first) return unpack(list, first, math.min(first + SLICE - 1, #list)) end
+
 local function count(what, by)
   if by ~= 0 then redis.call('HINCRBY', Q .. 'counts', what, by) end
 end
@@ -42,14 +47,17 @@ local function witness(enqueued, claimed)
 end
 
 -- The TaskQueue's settings, or the defaults where nobody declared one. Numbers, but for suspended and paused: true or nil. Of these
--- fields, or all: what a call does not need it does not ask for.
+-- fields, or all: what a call does not need it does not ask for. DEFAULTS has the fields that the verb names (scripts.ts).
 local function settings(...)
-  local fields = ... and { ... } or { 'maxAttempts', 'backoffMs', 'maxBackoffMs', 'maxCrashes', 'timeoutMs', 'maxLength',
-    'maxPayloadBytes', 'completedMaxAgeMs', 'completedMaxCount', 'buriedMaxAgeMs', 'buriedMaxCount', 'maxBusy', 'suspended',
-    'paused', 'layout' }
+  local fields, defaults = { ... }, DEFAULTS
+  if not fields[1] then
+    fields = { 'maxAttempts', 'backoffMs', 'maxBackoffMs', 'maxCrashes', 'timeoutMs', 'maxLength', 'maxPayloadBytes',
+      'completedMaxAgeMs', 'completedMaxCount', 'buriedMaxAgeMs', 'buriedMaxCount', 'maxBusy', 'suspended', 'paused', 'layout' }
+    defaults = { ALL_DEFAULTS }
+  end
   local values = redis.call('HMGET', Q .. 'config', unpack(fields))
   local found = {}
-  for i, field in ipairs(fields) do found[field] = tonumber(values[i] or DEFAULTS[field]) end
+  for i = 1, #fields do found[fields[i]] = tonumber(values[i] or defaults[fields[i]]) end
   found.suspended = found.suspended == 1 or nil
   found.paused = found.paused == 1 or nil
   return found
@@ -68,7 +76,7 @@ local function header_of(id)
   return { flag = flag, lane = lane, enqueued = tonumber(enqueued), task = task, options = options }
 end
 
--- The envelope's own policy wins over the queue's.
+-- The envelope's own policy wins over the queue's: a attempts, b and m back-off, c crashes, t timeout; d is when it is due.
 local function policy(options, letter, default)
   return tonumber(string.match(options, '%f[%a]' .. letter .. '(%d+)')) or default
 end
@@ -92,7 +100,7 @@ local function forget(ids)
     keys[#keys + 1] = Q .. 'job:' .. id
     keys[#keys + 1] = Q .. 'attempt:' .. id
   end
-  if #keys > 0 then redis.call('UNLINK', unpack(keys)) end
+  for first = 1, #keys, SLICE do redis.call('UNLINK', slice(keys, first)) end
 end
 
 -- Redis over maxmemory refuses a script whose first write may need memory. What must work even then frees something first.
@@ -110,13 +118,13 @@ end
 
 -- Keeps the list of what ended as short as the settings say; an outcome that leaves it is gone.
 local function keep_ended(ids, set)
-  if #ids == 0 then return end
-  local length = redis.call('LPUSH', Q .. 'completed', unpack(ids))
+  local length = 0
+  for first = 1, #ids, SLICE do length = redis.call('LPUSH', Q .. 'completed', slice(ids, first)) end
   if length <= set.completedMaxCount then return end
-  local over = redis.call('RPOP', Q .. 'completed', math.min(length - set.completedMaxCount, 1000))
+  local over = redis.call('RPOP', Q .. 'completed', math.min(length - set.completedMaxCount, 1000 + #ids))
   local gone = {}
   -- An id may be in use again: its first outcome ran out of time, and it was enqueued a second time. Only what has ended has a
-  -- time to live; a tombstone has none as long as its id lies in a lane.
+  -- time to live.
   for _, id in ipairs(over) do
     if redis.call('PTTL', Q .. 'job:' .. id) >= 0 then gone[#gone + 1] = id end
   end
@@ -125,19 +133,13 @@ end
 
 -- =<c completed, x cancelled> <ended ms> <attempts>[+<crashes>] <ms since it was enqueued> <task> <facts>, a newline, the result.
 -- Numbers are hexadecimal and nothing is said twice: up to 44 bytes Redis keeps a value in one piece with its object.
-local ENDED = { c = 'completed', x = 'cancelled' }
-
 local function outcome_of(letter, attempt, crashes, enqueued, now, rest)
   local tries = crashes > 0 and string.format('%x+%x', attempt, crashes) or string.format('%x', attempt)
   return string.format('=%s %x %s %x %s', letter, now, tries, math.max(0, now - enqueued), rest)
 end
 
-local function cancelled_outcome(header, attempt, crashes, now)
-  return outcome_of('x', attempt, crashes, header.enqueued, now, header.task .. '\nnull')
-end
-
 local function end_as_cancelled(id, header, attempt, crashes, now, set)
-  local outcome = cancelled_outcome(header, attempt, crashes, now)
+  local outcome = outcome_of('x', attempt, crashes, header.enqueued, now, header.task .. '\nnull')
   count('cancelled', 1)
   if finish(id, outcome, true, set) then keep_ended({ id }, set) end
 end
@@ -149,7 +151,7 @@ local function bury(id, now, set)
   local excess = redis.call('ZCARD', Q .. 'buried') - set.buriedMaxCount
   if excess > 0 then
     local oldest = redis.call('ZRANGE', Q .. 'buried', 0, math.min(excess, 100) - 1)
-    redis.call('ZREM', Q .. 'buried', unpack(oldest))
+    for first = 1, #oldest, SLICE do redis.call('ZREM', Q .. 'buried', slice(oldest, first)) end
     forget(oldest)
   end
 end
@@ -165,6 +167,24 @@ end
 local function put_ready(id, lane, side)
   redis.call(side, Q .. 'ready:' .. lane, id)
   open_lane(lane)
+end
+
+-- tombstones: taking a cancelled id out of the middle of its lane is O(n), so its entry stays there until a claim meets it. Its envelope
+-- is gone by then, or for the time of its retention an outcome. The flag in config says that there may be any.
+local function leave_tombstone(id, lane)
+  redis.call('HSET', Q .. 'tombstones', id, lane)
+  redis.call('HSET', Q .. 'config', 'tombstones', 1)
+end
+
+-- How many. A release that gave them no key of their own has only a counter.
+local function tombstones()
+  return redis.call('HLEN', Q .. 'tombstones') + (tonumber(redis.call('HGET', Q .. 'counts', 'tombstones') or 0) or 0)
+end
+
+-- Since when a ready job is ready: since it was enqueued or due, or what was noted since.
+local function ready_since(id, header)
+  local noted = header.flag == '+' and redis.call('HGET', Q .. 'attempt:' .. id, 'readyAtMs')
+  return tonumber(noted) or policy(header.options, 'd', header.enqueued)
 end
 
 -- Full jitter: anything from nothing to the doubled base (aws.amazon.com/builders-library, timeouts and back-off).
@@ -191,6 +211,7 @@ local function try_again(id, held, record, crashed, terminal, now, set)
     return 'cancelled'
   end
   if crashed == 'uncounted' then
+    redis.call('HSET', Q .. 'attempt:' .. id, 'readyAtMs', now)
     put_ready(id, header.lane, 'LPUSH')
     return 'ready'
   end
@@ -202,6 +223,7 @@ local function try_again(id, held, record, crashed, terminal, now, set)
   end
   local wait = crashed and (crashes > 1 and backoff_ms(crashes - 1, header.options, set) or 0)
     or backoff_ms(attempts, header.options, set)
+  redis.call('HSET', Q .. 'attempt:' .. id, 'readyAtMs', now + wait)
   if wait > 0 then redis.call('ZADD', Q .. 'delayed', now + wait, id) else put_ready(id, header.lane, 'LPUSH') end
   count('retried', 1)
   return 'delayed'
@@ -214,6 +236,7 @@ local function hand_back(id, held, now, set)
     end_as_cancelled(id, header, held.attempt, held.crashes, now, set)
     return 'cancelled'
   end
+  remember(id, 'readyAtMs', now)
   put_ready(id, header.lane, 'LPUSH')
   return 'ready'
 end
@@ -230,7 +253,7 @@ local function state_of(id)
   local start = redis.call('GETRANGE', Q .. 'job:' .. id, 0, 20)
   if start == '' then return 'unknown' end
   local ended = string.match(start, '^=(%a)')
-  if ended then return ENDED[ended] end
+  if ended then return ended == 'c' and 'completed' or 'cancelled' end
   if redis.call('ZSCORE', Q .. 'delayed', id) then return 'delayed' end
   if redis.call('ZSCORE', Q .. 'buried', id) then return 'buried' end
   return holder_of(id) and 'held' or 'ready'
