@@ -50,9 +50,9 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
     because: 'child/ knows processes, nothing else',
   },
   {
-    from: /^worker-runtime\/src\/child\/(spawn-entry|zygote-entry|entry|probe|randomness|signals|usual|values)\.ts$/,
+    from: /^worker-runtime\/src\/child\/(spawn-entry|zygote-entry|entry|loading|probe|randomness|signals|usual|values)\.ts$/,
     among: /^worker-runtime/,
-    only: /child\/(entry|native|probe|protocol|randomness|signals|usual|values)\.ts|src\/(errors|task)\.ts/,
+    only: /child\/(entry|loading|native|probe|protocol|randomness|signals|usual|values)\.ts|src\/(errors|task)\.ts/,
     because: 'what runs in a child knows the protocol and the tasks',
   },
   {

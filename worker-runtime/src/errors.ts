@@ -252,7 +252,7 @@ function jsonOf(value: unknown): string | undefined {
   }
 }
 
-function oneLine(text: string, maxLength: number): string {
+export function oneLine(text: string, maxLength = MAX_LINE): string {
   return cut(
     text
       .slice(0, 4 * maxLength)

@@ -2,12 +2,13 @@
 // starting → ready → ended; `closed` resolves when the process is gone, its group is gone, and all it has sent was read.
 import type { Duplex, Readable } from 'node:stream'
 import { startDeadline } from '../deadline.ts'
-import type { JobError } from '../errors.ts'
-import { type Cause, describeEnding, type Ending, type ResultMessage } from './outcome.ts'
+import { whyNotLoaded } from './load-failure.ts'
+import type { Cause, Ending, ResultMessage } from './outcome.ts'
 import { Tail } from './output.ts'
 import {
   encodeToChild,
   type FromChild,
+  type LoadFailure,
   readerInWorker,
   type Stream,
   type ToChild,
@@ -24,8 +25,8 @@ export interface Birth {
   tasks?: string[]
 }
 
-/** `cause` has the stack of what a module threw. An accident is not the modules' doing: another start may succeed. */
-export type Failure = { failure: string; cause?: Error; isAccident?: true }
+/** An accident is not the modules' doing: another start may succeed. */
+export type Failure = { failure: string; isAccident?: true }
 export type Loaded = { tasks: string[] } | Failure
 
 /** One attempt in a child (run.ts). */
@@ -74,6 +75,7 @@ export class Child {
   readonly #reader = readerInWorker()
   readonly #onEnded: (child: Child) => void
   #isGone = false
+  #loadFailure: LoadFailure | undefined
   #tellLoaded: (loaded: Loaded) => void = () => {}
   #tellProbed: (facts: Record<string, unknown>) => void = () => {}
   #outbox: Buffer[] = []
@@ -147,13 +149,13 @@ export class Child {
   #take(message: FromChild): void {
     switch (message.kind) {
       case 'ready':
-        this.#hasLoaded(message.tasks)
+        if (!this.#loadFailure) this.#hasLoaded(message.tasks)
         break
       case 'probed':
         this.#tellProbed(message.facts)
         break
       case 'load-failed':
-        this.#tellLoaded({ failure: message.error.message, cause: asError(message.error) })
+        this.#loadFailure = message
         break
       case 'accepted':
         for (const id of message.runs) this.runs.get(id)?.accepted()
@@ -217,7 +219,7 @@ export class Child {
     this.#onEnded(this)
     await this.#lastBytes()
     this.#tellLoaded({
-      failure: this.#failureToLoad(ending),
+      failure: whyNotLoaded('the child', ending, this.lastWords(), this.#loadFailure),
       ...(ending.signal !== undefined && { isAccident: true }),
     })
     const runs = [...this.runs.values()]
@@ -235,11 +237,6 @@ export class Child {
     callOff()
     for (const stream of streams) stream.destroy()
   }
-
-  #failureToLoad(ending: Ending): string {
-    const words = this.lastWords().trim().split('\n').slice(-3).join(' / ')
-    return `the child ${describeEnding(ending)} before it had loaded the modules${words && `: ${words}`}`
-  }
 }
 
 export interface ChildOptions {
@@ -256,10 +253,6 @@ function signalGroup(leader: number, signal: NodeJS.Signals): void {
   } catch {
     // Nobody is left in it.
   }
-}
-
-export function asError({ name, message, stack }: JobError): Error {
-  return Object.assign(new Error(message), { name, stack })
 }
 
 function isClosed(stream: Readable | Duplex): Promise<void> {

@@ -76,15 +76,8 @@ export async function startChildren(settings: ChildSettings): Promise<Children> 
   }
 }
 
-function refusal({ failure, cause, isAccident }: Failure): Error {
-  return isAccident ? new Error(failure) : new ConfigError(failure + placeOf(cause), { cause })
-}
-
-/** Where a module threw: the first place in a file that the stack names. */
-function placeOf(error: Error | undefined): string {
-  const stack = error?.stack?.replace(error.message, '').replaceAll('file://', '') ?? ''
-  const place = /\/[^\s()]+:\d+(?::\d+)?/.exec(stack)
-  return place ? ` (${place[0]})` : ''
+function refusal({ failure, isAccident }: Failure): Error {
+  return isAccident ? new Error(failure) : new ConfigError(failure)
 }
 
 /** Where children come from. */

@@ -6,8 +6,9 @@ import { readFileSync, writeFileSync, writeSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { pathToFileURL } from 'node:url'
 import { format } from 'node:util'
-import { boundedError, copyError, type JobError } from '../errors.ts'
+import { copyError } from '../errors.ts'
 import { definedTasks, isTerminal, type Job } from '../task.ts'
+import { exitOf, failureOf, isPlaceOnStderr, withWholeStacks } from './loading.ts'
 import { PROBE_EXIT_CODE, probe } from './probe.ts'
 import {
   encodeFromChild,
@@ -54,6 +55,7 @@ const outbox: Buffer[] = []
 const pause = new Int32Array(new SharedArrayBuffer(4))
 let mode: Mode | undefined
 let isTerminating = false
+let loading: string | undefined
 let channel: Socket | undefined
 let mouth = CHANNEL
 
@@ -119,7 +121,10 @@ export function beReady(wanted: Mode): void {
 /** Ends the process with one sentence for the worker if a module cannot be loaded. */
 export async function loadModules(modules: string[]): Promise<void> {
   attributeOutput()
-  for (const module of modules) await loadModule(module)
+  await withWholeStacks(async () => {
+    for (loading of modules) await loadModule(loading)
+  })
+  loading = undefined
 }
 
 function receive(chunk: Buffer): void {
@@ -139,7 +144,9 @@ function receive(chunk: Buffer): void {
 }
 
 async function load({ modules, once, jobsAtOnce }: Extract<ToChild, { kind: 'load' }>): Promise<void> {
+  channel?.unref() // a module that waits for what never comes lets the loop run dry
   await loadModules(modules)
+  channel?.ref()
   beReady({ once, jobsAtOnce, usageIsCounted: false })
   sendNow({ kind: 'ready', tasks: [...definedTasks().keys()] })
 }
@@ -148,15 +155,22 @@ async function loadModule(module: string): Promise<void> {
   try {
     await import(pathToFileURL(module).href)
   } catch (thrown) {
-    const error = copyError(thrown)
-    failToLoad({ ...error, message: `cannot load ${module}: ${error.message}` })
+    await failToLoad(`cannot load ${module}`, thrown)
   }
 }
 
-function failToLoad(error: JobError): never {
+function failToLoad(what: string, thrown: unknown): Promise<never> {
+  const failure = failureOf(what, thrown)
+  loading = undefined
   mouth = CHANNEL
-  sendNow({ kind: 'load-failed', error: boundedError(error) })
-  process.exit(1)
+  sendNow({ kind: 'load-failed', ...failure })
+  if (!isPlaceOnStderr(thrown, failure)) process.exit(1)
+  process.removeAllListeners('uncaughtException')
+  process.setUncaughtExceptionCaptureCallback(null)
+  setImmediate(() => {
+    throw thrown
+  })
+  return new Promise(() => {})
 }
 
 /** The facts go to the worker; then nothing keeps the loop from running dry. */
@@ -202,7 +216,7 @@ function fail(run: Run, thrown: unknown, spoilsChild = false): void {
     kind: 'failed',
     run: run.id,
     usage: usageOf(run),
-    error: boundedError(copyError(thrown)),
+    error: copyError(thrown),
     terminal: isTerminal(thrown),
     spoilsChild,
   })
@@ -239,9 +253,8 @@ function uncaught(thrown: unknown): void {
   const run = currentRun()
   const error = copyError(thrown)
   if (run && running.has(run.id)) fail(run, thrown, true)
-  else if (mode) sendNow({ kind: 'spoiled', error: boundedError(error) })
-  else
-    failToLoad({ ...error, message: `the task modules raised an error while they loaded: ${error.message}` })
+  else if (mode) sendNow({ kind: 'spoiled', error })
+  else void failToLoad('the task modules raised an error while they loaded', thrown)
 }
 
 /** The run in whose context this code is called; where there is none, the only one. */
@@ -254,6 +267,7 @@ function currentRun(): Run | undefined {
 function sayWhoExits(): void {
   const run = current.getStore()
   if (run && running.has(run.id)) sendNow({ kind: 'exiting', run: run.id })
+  else if (loading !== undefined) sendNow({ kind: 'load-failed', ...exitOf(loading) })
   else flush()
 }
 

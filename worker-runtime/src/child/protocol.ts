@@ -1,7 +1,7 @@
 // Frames between the worker, its children and its zygote over a byte stream: length (4 bytes, big-endian), kind (1 byte), a line of JSON, a
 // raw body. Payloads, results and progress travel in the body as the JSON text they already are. What comes from a child is never
 // trusted: a length over the limit of its kind is refused before anything of it is kept, and what does not parse is a value.
-import { type JobError, parseError } from '../errors.ts'
+import { type JobError, oneLine, parseError } from '../errors.ts'
 
 export const MAX_RESULT_BYTES = 1024 * 1024
 export const MAX_PROGRESS_BYTES = 4 * 1024
@@ -14,6 +14,13 @@ export interface Usage {
 }
 
 export type Stream = 'stdout' | 'stderr'
+
+/** Why the modules did not load, where, and what helps; without a reason, where they ended the process. */
+export interface LoadFailure {
+  reason?: string
+  place?: string
+  remedy?: string
+}
 
 export type ToChild =
   | { kind: 'load'; modules: string[]; once: boolean; jobsAtOnce: number }
@@ -33,7 +40,7 @@ export type ToChild =
 
 export type FromChild =
   | { kind: 'ready'; tasks: string[] }
-  | { kind: 'load-failed'; error: JobError }
+  | ({ kind: 'load-failed' } & LoadFailure)
   | { kind: 'accepted'; runs: number[] } // sent before the first line of the task runs
   | { kind: 'progress'; run: number; progress: string }
   | { kind: 'output'; run: number; stream: Stream; output: Buffer }
@@ -48,7 +55,7 @@ export type FromChild =
 /** `forked` and `ended` are written by native/fork.c. */
 export type FromZygote =
   | { kind: 'ready'; tasks: string[] }
-  | { kind: 'load-failed'; error: JobError }
+  | ({ kind: 'load-failed' } & LoadFailure)
   | { kind: 'unfit'; reason: string } // it has loaded the modules, but must not be forked
   | { kind: 'forked'; order: number; pid: number; errno: number; forkMicros: number } // pid is -1 when it failed
   | { kind: 'ended'; pid: number; exitCode?: number; signal?: number; usage: Usage }
@@ -203,10 +210,8 @@ function parseFromZygote(kind: Kind, header: Record<string, unknown>): FromZygot
   switch (kind) {
     case 'ready':
       return isListOf(header.tasks, 'string') ? { kind, tasks: header.tasks as string[] } : undefined
-    case 'load-failed': {
-      const error = parseError(header.error)
-      return error && { kind, error }
-    }
+    case 'load-failed':
+      return { kind, ...parseLoadFailure(header) }
     case 'unfit':
       return { kind, reason: String(reason) }
     case 'forked':
@@ -231,6 +236,7 @@ function parseFromChild(kind: Kind, header: Record<string, unknown>, body: Buffe
     case 'accepted':
       return isListOf(header.runs, 'number') ? { kind, runs: header.runs as number[] } : undefined
     case 'load-failed':
+      return { kind, ...parseLoadFailure(header) }
     case 'spoiled': {
       const error = parseError(header.error)
       return error && { kind, error }
@@ -269,6 +275,14 @@ function parseObject(text: string): Record<string, unknown> | undefined {
       : undefined
   } catch {
     return undefined
+  }
+}
+
+function parseLoadFailure({ reason, place, remedy }: Record<string, unknown>): LoadFailure {
+  return {
+    ...(typeof reason === 'string' && { reason: oneLine(reason) }),
+    ...(typeof place === 'string' && { place: oneLine(place) }),
+    ...(typeof remedy === 'string' && { remedy: oneLine(remedy) }),
   }
 }
 

@@ -9,11 +9,12 @@ import { getSystemErrorName } from 'node:util'
 import { startDeadline } from '../deadline.ts'
 import { reasonOf } from '../errors.ts'
 import type { Log } from '../log.ts'
-import { asError, type Birth, type Failure } from './child.ts'
+import type { Birth, Failure } from './child.ts'
+import { whyNotLoaded } from './load-failure.ts'
 import { type Native, ZYGOTE_OPTIONS } from './native.ts'
 import { describeEnding, type Ending } from './outcome.ts'
 import { Tail } from './output.ts'
-import { encodeToChild, type FromZygote, readerOfZygote } from './protocol.ts'
+import { encodeToChild, type FromZygote, type LoadFailure, readerOfZygote } from './protocol.ts'
 import { nodeOptions, RUNS_FROM_SOURCE } from './spawn.ts'
 
 const ENTRY = fileURLToPath(
@@ -22,6 +23,7 @@ const ENTRY = fileURLToPath(
 const LOAD_DEADLINE_MS = 60_000
 const FORK_DEADLINE_MS = 5_000
 const LAST_WORDS_BYTES = 4 * 1024
+const WAIT_FOR_LAST_WORDS_MS = 250
 // The first of several names is the usual one: SIGABRT comes before SIGIOT.
 const SIGNAL_NAMES = new Map(
   Object.entries(constants.signals)
@@ -62,6 +64,7 @@ export class Zygote {
   readonly #children = new Map<number, (ending: Ending) => void>()
   #lastOrder = 0
   #isOver = false
+  #loadFailure: LoadFailure | undefined
   /** Ended by the worker because it did not answer: not the doing of the jobs in its children. */
   #wasGivenUp = false
   #tellLoaded: (loaded: { tasks: string[] } | Failure | Unfit) => void = () => {}
@@ -164,7 +167,7 @@ export class Zygote {
         this.#tellLoaded({ tasks: message.tasks })
         break
       case 'load-failed':
-        this.#tellLoaded({ failure: message.error.message, cause: asError(message.error) })
+        this.#loadFailure = message
         break
       case 'unfit':
         this.#tellLoaded({ unfit: message.reason })
@@ -197,6 +200,17 @@ export class Zygote {
     else tell?.({ signal: SIGNAL_NAMES.get(signal) ?? `signal ${signal}`, usage })
   }
 
+  /** Of a process that did not load its modules. What it has started may hold its stderr for ever. */
+  async #lastWords(): Promise<void> {
+    const { stderr } = this.#node
+    if (!stderr || stderr.closed) return
+    const { promise: over, resolve } = Promise.withResolvers<void>()
+    const callOff = startDeadline(WAIT_FOR_LAST_WORDS_MS, resolve)
+    stderr.once('close', resolve)
+    await over
+    callOff()
+  }
+
   async #end(): Promise<Ending> {
     const ending = await new Promise<Ending>((resolve) => {
       this.#node.once('exit', (exitCode, signal) =>
@@ -205,10 +219,10 @@ export class Zygote {
       this.#node.once('error', (error) => resolve({ because: reasonOf(error) }))
     })
     await closed(this.#control)
+    if (this.tasks.length === 0) await this.#lastWords()
     this.#isOver = true
     const how = `the zygote ${describeEnding(ending)}`
-    const words = this.#stderr.text().trim().split('\n').slice(-3).join(' / ')
-    const failure = `${how} before it had loaded the modules${words && `: ${words}`}`
+    const failure = whyNotLoaded('the zygote', ending, this.#stderr.text(), this.#loadFailure)
     this.#tellLoaded({ failure, ...(ending.exitCode === undefined && { isAccident: true }) })
     for (const answer of [...this.#orders.values()]) answer({ failure: how })
     for (const [pid, tell] of this.#children) {

@@ -1,0 +1,26 @@
+// What the worker says of a process that ended before it had loaded the modules: what it told itself (loading.ts), and what Node wrote on
+// its stderr. For spawned children (child.ts) and for zygotes (zygote.ts).
+import { describeEnding, type Ending } from './outcome.ts'
+import type { LoadFailure } from './protocol.ts'
+
+/** `who` is the child or the zygote. */
+export function whyNotLoaded(
+  who: string,
+  ending: Ending,
+  stderr: string,
+  told: LoadFailure | undefined,
+): string {
+  const words = stderr.trim().split('\n')
+  const said = words.slice(-3).join(' / ')
+  if (told?.reason) {
+    const place = told.place ?? words.map(placeOf).find(Boolean)
+    return `${told.reason}${place ? ` (${place})` : ''}${told.remedy ? `; ${told.remedy}` : ''}`
+  }
+  const place = told?.place ? ` (${told.place})` : ''
+  return `${who} ${describeEnding(ending)} before it had loaded the modules${said && `: ${said}`}${place}`
+}
+
+/** As Node prints it before an error that nobody caught. */
+function placeOf(line: string): string | undefined {
+  return /^(?:file:\/\/)?(\/.*:\d+)$/.exec(line)?.[1]
+}
