@@ -50,9 +50,9 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
     because: 'child/ knows processes, nothing else',
   },
   {
-    from: /^worker-runtime\/src\/child\/(spawn-entry|zygote-entry|entry|loading|probe|randomness|signals|usual|values)\.ts$/,
+    from: /^worker-runtime\/src\/child\/(spawn-entry|zygote-entry|descendants|entry|loading|probe|randomness|signals|usual|values|zombies)\.ts$/,
     among: /^worker-runtime/,
-    only: /child\/(entry|loading|native|probe|protocol|randomness|signals|usual|values)\.ts|src\/(errors|task)\.ts/,
+    only: /child\/(descendants|entry|loading|native|probe|protocol|randomness|signals|usual|values|zombies)\.ts|src\/(errors|task)\.ts/,
     because: 'what runs in a child knows the protocol and the tasks',
   },
   {
@@ -136,7 +136,7 @@ const reserved: { word: RegExp; only: RegExp; because: string }[] = [
   },
   {
     word: /from '\.\/native\.ts'/,
-    only: /child\/(forks|zygote|zygote-entry|orphans)\.ts$/,
+    only: /child\/(forks|zygote|zygote-entry|spawn-entry|orphans|zombies)\.ts$/,
     because: 'the compiled part is for the two ends of a fork, and for what a fork leaves',
   },
   {

@@ -1,7 +1,8 @@
 // What a job started ends with it, however it was detached and however the job, its child, its zygote or its worker end.
 import { eventually } from '../eventually.ts'
-import { isAlive } from '../processes.ts'
-import { type Scene, scene as sceneOf } from './scene.ts'
+import { isAlive, sendSignal } from '../processes.ts'
+import { theZygoteOf } from '../worker-runtime/child/tiny-children.ts'
+import { ISOLATIONS, type Scene, scene as sceneOf } from './scene.ts'
 
 const STARTED = 3
 
@@ -19,7 +20,7 @@ function detachedBy(scene: Scene, job: string): Promise<number[]> {
 const allGone = (pids: number[]) =>
   eventually(() => pids.every((pid) => !isAlive(pid)), { what: `${pids} are gone`, withinMs: 10_000 })
 
-describe.each(['Fork', 'Reuse'] as const)('with %s what a job has detached is gone', (isolation) => {
+describe.each(ISOLATIONS)('with %s what a job has detached is gone', (isolation) => {
   const scene = (play: (scene: Scene) => Promise<void>) => sceneOf(play, undefined, isolation)
   // With Reuse it may live as long as the child.
   const env = { MILLHAND_JOBS_PER_CHILD: '1' }
@@ -62,3 +63,16 @@ describe.each(['Fork', 'Reuse'] as const)('with %s what a job has detached is go
     }),
   )
 })
+
+test(
+  'when the zygote is killed, what jobs in its children had detached is gone',
+  sceneOf(async (scene) => {
+    const worker = await scene.worker({ slots: 2 })
+    const [job] = await scene.enqueue(1, 'detaches', { lastly: 'wait' }, { maxAttempts: 1 })
+    const detached = await detachedBy(scene, job?.id ?? '')
+    sendSignal(theZygoteOf(worker.pid), 'SIGKILL')
+    await allGone(detached)
+    await scene.idle()
+    expect(await worker.stop()).toMatchObject({ code: 0 })
+  }),
+)

@@ -120,6 +120,14 @@ export const eatsMemory = task('eats-memory', async ({ megabytes }: { megabytes:
   await new Promise((done) => setTimeout(done, 3_000))
   return kept.length
 })
+export const startsOneThatEatsMemory = task(
+  'starts-one-that-eats-memory',
+  ({ megabytes }: { megabytes: number }) => {
+    const script = `Buffer.alloc(${megabytes} * 2 ** 20, 1); setTimeout(() => {}, 60_000)`
+    spawn(process.execPath, ['--eval', `globalThis.kept = ${script}`], { detached: true, stdio: 'ignore' })
+    return never
+  },
+)
 export const unhandledRejection = task(
   'unhandled-rejection',
   async ({ afterMs = 0 }: { afterMs?: number }) => {

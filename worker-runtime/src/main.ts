@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { startChildren } from './child/children.ts'
+import { endOrphans } from './child/orphans.ts'
 import type { Children } from './child/outcome.ts'
 import { type Config, ConfigError, type QueueEntry, readConfig } from './config.ts'
 import { copyError, reasonOf } from './errors.ts'
@@ -78,6 +79,7 @@ async function runWorker(config: Config): Promise<void> {
     queues: members.map(({ queue, silentMs }) => ({ name: queue.name, silentMs })),
   })
   const http = await answerHttp(config, queues, health)
+  const stopEndingOrphans = endOrphans()
   const children = await prepareChildren(config, log, http?.metrics.forked)
   const processName = randomBytes(6).toString('base64url').replaceAll(/[-_]/g, 'x')
   sayWhoWeAre(config, processName, log)
@@ -127,6 +129,7 @@ async function runWorker(config: Config): Promise<void> {
   log.info('worker stopping', { running: worker.running, drainTimeoutMs: config.drainTimeoutMs })
   await worker.stop(config.drainTimeoutMs, stopping.askedTwice)
   await children.stop()
+  stopEndingOrphans()
   for (const connection of Object.values(redis)) connection.close()
   await http?.server.stop()
   log.info('worker stopped')

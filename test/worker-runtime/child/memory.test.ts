@@ -32,6 +32,15 @@ test('a job above its memory is ended', async () => {
   await tiny.stop()
 })
 
+test('what a job has started counts, in whatever session it is', async () => {
+  const tiny = await startTiny('Fork', { slots: 1, maxMemoryBytes: 250 * MEGABYTE })
+  expect(await tiny.perform('starts-one-that-eats-memory', { megabytes: 300 })).toMatchObject({
+    kind: 'out-of-memory',
+    message: expect.stringContaining('what it has started'),
+  })
+  await tiny.stop()
+})
+
 test('a child that came near its memory is replaced when its jobs are done', async () => {
   const tiny = await startTiny('Reuse', { slots: 1, maxMemoryBytes: 400 * MEGABYTE })
   const before = resultOf(await tiny.perform('tells-child'))

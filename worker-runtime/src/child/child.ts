@@ -2,6 +2,7 @@
 // starting → ready → ended; `closed` resolves when the process is gone, its group is gone, and all it has sent was read.
 import type { Duplex, Readable } from 'node:stream'
 import { startDeadline } from '../deadline.ts'
+import { descendantsOf, killAll } from './descendants.ts'
 import { whyNotLoaded } from './load-failure.ts'
 import type { Cause, Ending, ResultMessage } from './outcome.ts'
 import { Tail } from './output.ts'
@@ -123,9 +124,12 @@ export class Child {
     this.kill('SIGTERM')
   }
 
-  /** Signals the whole process group. */
+  /** Signals the whole process group; SIGKILL also ends what has left it. */
   kill(signal: NodeJS.Signals): void {
-    if (!this.#isGone) signalGroup(this.pid, signal)
+    if (this.#isGone) return
+    const detached = signal === 'SIGKILL' ? descendantsOf(this.pid) : []
+    signalGroup(this.pid, signal)
+    killAll(detached)
   }
 
   lastWords(): string {

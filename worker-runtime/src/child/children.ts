@@ -7,7 +7,6 @@ import { startForks } from './forks.ts'
 import { FreshChildren, type Pool } from './fresh.ts'
 import { Guard } from './guard.ts'
 import { type Container, defaultMaxMemoryBytes, findContainer, MemoryWatch } from './memory.ts'
-import { reapOrphans } from './orphans.ts'
 import type { Children, Clock } from './outcome.ts'
 import { ReusedChildren } from './reuse.ts'
 import { Spares, startLoaded } from './spares.ts'
@@ -59,7 +58,6 @@ export async function startChildren(settings: ChildSettings): Promise<Children> 
   })
   spares.add(first)
   const pool = poolFor({ ...settings, mode }, spares)
-  const stopReaping = reapOrphans()
   return {
     mode,
     note,
@@ -71,7 +69,6 @@ export async function startChildren(settings: ChildSettings): Promise<Children> 
       await spares.stop()
       await nursery.stop()
       await source.stop()
-      stopReaping()
     },
   }
 }

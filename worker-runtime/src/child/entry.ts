@@ -1,6 +1,6 @@
 // What every child does, spawned (spawn-entry.ts) or forked (zygote-entry.ts): it loads the user's task modules, or comes with them
 // loaded, then runs the attempts that the worker sends over descriptor 3 and sends back how they went. Everything it says is written synchronously, so that nothing is lost when a task ends the process and a child
-// that says too much waits for its worker. It never outlives the worker: when the channel closes it ends its whole process group.
+// that says too much waits for its worker. It never outlives the worker: when the channel closes it ends its process group and all below it.
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { readFileSync, writeFileSync, writeSync } from 'node:fs'
 import { Socket } from 'node:net'
@@ -8,6 +8,7 @@ import { pathToFileURL } from 'node:url'
 import { format } from 'node:util'
 import { copyError } from '../errors.ts'
 import { definedTasks, isTerminal, type Job } from '../task.ts'
+import { descendantsOf, killAll } from './descendants.ts'
 import { exitOf, failureOf, isPlaceOnStderr, withWholeStacks } from './loading.ts'
 import { PROBE_EXIT_CODE, probe } from './probe.ts'
 import {
@@ -376,6 +377,7 @@ function writeSome(bytes: Buffer, from: number): number {
 }
 
 function endWithWorker(): void {
+  killAll(descendantsOf(process.pid))
   try {
     process.kill(-process.pid, 'SIGKILL')
   } catch {

@@ -3,6 +3,7 @@
 // A signal that is meant for the worker does not end it.
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Log } from '../log.ts'
+import { isOurs } from './orphans.ts'
 
 const SCRIPT = `
 trap '' HUP INT TERM
@@ -14,7 +15,13 @@ while read -r line; do
     -*) case $groups in *" $group "*) groups="\${groups%% $group *} \${groups#* $group }" ;; esac ;;
   esac
 done
-for group in $groups; do kill -s KILL -- "-$group"; done
+below() {
+  for child in $(cat /proc/$1/task/*/children 2>/dev/null); do echo $child; below $child; done
+}
+for group in $groups; do
+  detached=$(below $group)
+  kill -s KILL -- "-$group" $detached
+done
 `
 const RESTART_AFTER_MS = 200
 const TELL_EVERY_MS = 10 // every write wakes the shell; a job that takes no longer is never told of
@@ -60,11 +67,13 @@ export class Guard {
   #start(): void {
     this.#told = new Set(this.#groups)
     // The first groups are arguments, not lines: there is no moment at which the shell lives and does not know them.
-    const shell = spawn('sh', ['-c', SCRIPT, 'sh', ...[...this.#told].map(String)], {
-      detached: true,
-      stdio: ['pipe', 'ignore', 'ignore'],
-      env: pathOnly(),
-    })
+    const shell = isOurs(
+      spawn('sh', ['-c', SCRIPT, 'sh', ...[...this.#told].map(String)], {
+        detached: true,
+        stdio: ['pipe', 'ignore', 'ignore'],
+        env: pathOnly(),
+      }),
+    )
     this.#shell = shell
     shell.stdin?.on('error', () => {}) // its end is told by 'close'
     shell.once('error', (error) => this.#log.debug('no guard: sh cannot be started', { error }))

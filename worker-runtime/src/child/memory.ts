@@ -1,4 +1,4 @@
-// Watches the memory of busy children from outside, twice a second: each against its limit, and all together against the container's.
+// Watches the memory of busy children and of what they have started from outside, twice a second: each against its limit, and all together against the container's.
 // Linux only; elsewhere nothing is seen and nothing ended. With cgroup v2 the kernel may end the whole container for one child, so
 // the biggest child is ended before that.
 import { readFileSync } from 'node:fs'
@@ -6,6 +6,7 @@ import { totalmem } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Log } from '../log.ts'
 import type { Child } from './child.ts'
+import { descendantsOf } from './descendants.ts'
 import type { Usage } from './protocol.ts'
 
 const EVERY_MS = 500
@@ -69,9 +70,12 @@ export class MemoryWatch {
     child.sample = seen.usage
     const { maxMemoryBytes } = this.#options
     if (maxMemoryBytes === undefined) return
-    if (seen.rssBytes > maxMemoryBytes)
-      endForMemory(child, `the child used ${seen.rssBytes} bytes of memory; ${maxMemoryBytes} are allowed`)
-    else if (seen.rssBytes > maxMemoryBytes * SPENT_AT) child.isSpent = true
+    const below = bytesBelow(child.pid)
+    const bytes = seen.rssBytes + below
+    const what = below > 0 ? 'the child and what it has started' : 'the child'
+    if (bytes > maxMemoryBytes)
+      endForMemory(child, `${what} used ${bytes} bytes of memory; ${maxMemoryBytes} are allowed`)
+    else if (bytes > maxMemoryBytes * SPENT_AT) child.isSpent = true
   }
 
   #lookAtContainer(busy: Child[]): void {
@@ -79,7 +83,7 @@ export class MemoryWatch {
     const usedBytes = container?.usedBytes()
     if (!container || usedBytes === undefined || usedBytes < container.limitBytes * NEAR_LIMIT) return
     const biggest = busy
-      .map((child) => ({ child, rssBytes: readUsage(child.pid)?.rssBytes ?? 0 }))
+      .map((child) => ({ child, rssBytes: (readUsage(child.pid)?.rssBytes ?? 0) + bytesBelow(child.pid) }))
       .sort((one, other) => other.rssBytes - one.rssBytes)[0]
     if (!biggest) return
     const { limitBytes } = container
@@ -167,6 +171,13 @@ function endForMemory(child: Child, message: string): void {
     if (child.runs.size > 1) child.kill('SIGKILL')
     else for (const run of child.runs.values()) run.kill({ kind: 'out-of-memory', message })
   })
+}
+
+/** Of all that a process has started, without what they may share. */
+function bytesBelow(pid: number): number {
+  return descendantsOf(pid)
+    .map((below) => numberAfter('RssAnon:', read(`/proc/${below}/status`)) * 1024)
+    .reduce((sum, bytes) => sum + bytes, 0)
 }
 
 /** What a process uses now; nothing where there is no /proc, or no such process. */

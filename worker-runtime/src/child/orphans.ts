@@ -1,26 +1,43 @@
-// Where the worker is PID 1 (of a container), it inherits every process whose parent has died: children of a dead zygote, processes that
-// jobs left behind. Somebody must wait for them, or they stay as zombies. children.ts starts this.
+// What jobs have detached comes to the worker where no zygote lives to take it: the worker is the subreaper of all below it, or PID 1. Such
+// a process is ended, for its job has ended, and waited for, or it would stay as a zombie. main.ts starts this.
+import type { ChildProcess } from 'node:child_process'
+import { childrenOf, isZombie, killAll } from './descendants.ts'
 import { read } from './memory.ts'
 import { loadNative, type Native } from './native.ts'
 
 const EVERY_MS = 1_000
+/** The container's variable, which jobs do not have and those have that a person starts in the container. */
+const OF_THE_CONTAINER = /(?:^|\0)MILLHAND_QUEUES=/
 
-/** Returns how to stop. Does nothing where the worker is not PID 1, or where the compiled part cannot be had. */
-export function reapOrphans(): () => void {
-  const native = process.pid === 1 ? nativeOrNothing() : undefined
+const own = new Set<number>()
+let look = () => {}
+
+/** A process that the worker has started itself. When it ends, what it leaves comes to the worker. */
+export function isOurs(started: ChildProcess): ChildProcess {
+  const { pid } = started
+  if (pid === undefined) return started
+  own.add(pid)
+  started.once('exit', () => {
+    own.delete(pid)
+    look()
+  })
+  return started
+}
+
+/** Returns how to stop. Only for a process whose children are all known to isOurs. Does nothing where the compiled part cannot be had. */
+export function endOrphans(): () => void {
+  const native = nativeOrNothing()
   if (!native) return () => {}
-  let seen = new Set<number>()
-  const timer = setInterval(() => {
-    seen = reapThoseOf(seen, native)
-  }, EVERY_MS)
+  native.beSubreaper()
+  look = () => endThose(native)
+  const timer = setInterval(() => look(), EVERY_MS)
   return () => clearInterval(timer)
 }
 
-/** Node waits for its own children at once; what is a zombie at two looks is not one of them. Returns those seen for the first time. */
-function reapThoseOf(seen: Set<number>, native: Native): Set<number> {
-  const zombies = childrenOfThis().filter(isZombie)
-  for (const pid of zombies) if (seen.has(pid)) native.reap(pid)
-  return new Set(zombies.filter((pid) => !seen.has(pid)))
+function endThose(native: Native): void {
+  const orphans = childrenOf(process.pid).filter((pid) => !own.has(pid))
+  for (const pid of orphans) if (isZombie(pid)) native.reap(pid)
+  killAll(orphans.filter((pid) => !OF_THE_CONTAINER.test(read(`/proc/${pid}/environ`) ?? '')))
 }
 
 function nativeOrNothing(): Native | undefined {
@@ -29,13 +46,4 @@ function nativeOrNothing(): Native | undefined {
   } catch {
     return // the note of the worker says so already
   }
-}
-
-function childrenOfThis(): number[] {
-  const text = read(`/proc/self/task/${process.pid}/children`)
-  return (text ?? '').split(' ').filter(Boolean).map(Number)
-}
-
-function isZombie(pid: number): boolean {
-  return read(`/proc/${pid}/stat`)?.includes(') Z ') ?? false
 }

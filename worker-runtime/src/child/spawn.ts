@@ -4,6 +4,7 @@ import type { Duplex, Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { reasonOf } from '../errors.ts'
 import type { Birth, Failure } from './child.ts'
+import { isOurs } from './orphans.ts'
 import type { Ending } from './outcome.ts'
 
 export const RUNS_FROM_SOURCE = import.meta.url.endsWith('.ts')
@@ -20,11 +21,13 @@ export interface SpawnOptions {
 export async function spawnChild({ env, maxMemoryBytes }: SpawnOptions): Promise<Birth | Failure> {
   let node: ChildProcess
   try {
-    node = spawn(process.execPath, [...nodeOptions(maxMemoryBytes), ENTRY], {
-      detached: true,
-      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-      env,
-    })
+    node = isOurs(
+      spawn(process.execPath, [...nodeOptions(maxMemoryBytes), ENTRY], {
+        detached: true,
+        stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+        env,
+      }),
+    )
   } catch (error) {
     return { failure: `cannot start a child process: ${reasonOf(error)}`, isAccident: true }
   }

@@ -17,6 +17,7 @@ import {
 import { loadNative, ZYGOTE_OPTIONS } from './native.ts'
 import { readerInChild, type ToChild } from './protocol.ts'
 import { makeRandomnessForkable, renewRandomness } from './randomness.ts'
+import { reapZombies } from './zombies.ts'
 
 const CONTROL = 3
 const NEEDS_NO_WORKERS_MAJOR = 26 // from V8 14 on, a collection in a child waits for a thread that is not there
@@ -70,6 +71,7 @@ function serve(): void {
     pid = native.serve()
     // From here on this is a child.
     renewRandomness()
+    if (!once) reapZombies(native)
   })
 }
 

@@ -12,6 +12,7 @@ import type { Log } from '../log.ts'
 import type { Birth, Failure } from './child.ts'
 import { whyNotLoaded } from './load-failure.ts'
 import { type Native, ZYGOTE_OPTIONS } from './native.ts'
+import { isOurs } from './orphans.ts'
 import { describeEnding, type Ending } from './outcome.ts'
 import { Tail } from './output.ts'
 import { encodeToChild, type FromZygote, type LoadFailure, readerOfZygote } from './protocol.ts'
@@ -82,6 +83,7 @@ export class Zygote {
         // Symbols that are looked up late would be looked up in every child again.
         { detached: true, stdio: ['ignore', 'pipe', 'pipe', theirs], env: { ...env, LD_BIND_NOW: '1' } },
       )
+      isOurs(this.#node)
     } finally {
       closeSync(theirs)
     }
