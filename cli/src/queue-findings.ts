@@ -1,5 +1,13 @@
 // What keeps a queue from its work, judged from its numbers and its workers. Pure; millhand doctor reads them.
-import { type Depth, defaultSettings, LAYOUT, type Severity, type WorkerEntry } from 'millhand/queue'
+import {
+  type Depth,
+  defaultSettings,
+  LAYOUT,
+  type Owner,
+  ownerText,
+  type Severity,
+  type WorkerEntry,
+} from 'millhand/queue'
 import { type Finding, finding } from './findings.ts'
 import { counted, durationText } from './units.ts'
 
@@ -13,6 +21,8 @@ export interface QueueFacts {
   workers: readonly WorkerEntry[]
   /** As the queue has it; absent where nobody declared it. */
   maxLength?: number
+  /** Who declared it; absent where nobody did. */
+  owner?: Owner
   /** How long ago the last job was buried. */
   lastBuriedMs?: number
   /** How long ago enqueues were last found to have vanished. */
@@ -47,6 +57,7 @@ export function queueFindings(facts: QueueFacts): Finding[] {
     full(facts),
     buried(facts),
     vanished(facts),
+    owned(facts),
   ]
   return found.filter((each) => each !== undefined)
 }
@@ -170,6 +181,11 @@ function vanished({ depth, lastVanishedMs = Number.POSITIVE_INFINITY }: QueueFac
     `this Redis went back to an earlier state and lost at least ${counted(lost, 'enqueue')} that it had acknowledged${when}`,
     'enqueue again what was enqueued then: an id that is known is not enqueued twice; so that it is refused instead of lost: durability replicated (or fsync) on enqueue',
   )
+}
+
+/** Who is refused the queue looks here for the reason. */
+function owned({ owner }: QueueFacts): Finding | undefined {
+  return owner && finding('Owner', 'ok', `declared by ${ownerText(owner)}`)
 }
 
 function jobsWait({ ready, oldestReadyMs }: Depth): string {

@@ -41,6 +41,7 @@ interface Report {
   redisCli: string
   servers: ServerFacts[]
   redis: Finding[]
+  areQueuesNamed: boolean
   /** Absent where nobody could look for them. */
   queues?: { queue: string; findings: Finding[] }[]
 }
@@ -83,6 +84,7 @@ async function examine(names: readonly string[], options: Options, context: Cont
     redisCli: redisCliText(parsed),
     servers: [],
     redis: [],
+    areQueuesNamed: names.length > 0,
   }
   const unreachable = await whyUnreachable(parsed)
   if (unreachable.length === parsed.hosts.length) return { ...report, redis: unreachable }
@@ -175,9 +177,10 @@ async function layoutOf({ redis, name }: Queue): Promise<number | undefined> {
 
 async function factsOf(queue: Queue, server: Server, nowMs: number): Promise<QueueFacts> {
   const { namespace, name } = partsOf(queue.name)
-  const [depth, workers, maxLength, [lastBuried]] = await Promise.all([
+  const [depth, workers, owner, maxLength, [lastBuried]] = await Promise.all([
     queue.depth(),
     queue.workers(),
+    queue.owner(),
     server.redis.call('HGET', `${prefixOf(queue.name)}config`, 'maxLength'),
     queue.jobs('buried', { limit: 1 }),
   ])
@@ -188,6 +191,7 @@ async function factsOf(queue: Queue, server: Server, nowMs: number): Promise<Que
     option: namespace === server.namespace ? '' : ` --namespace ${namespace}`,
     depth,
     workers,
+    ...(owner !== undefined && { owner }),
     ...(maxLength !== null && { maxLength: Number(maxLength) }),
     ...(buriedAtMs !== undefined && { lastBuriedMs: Math.max(0, nowMs - buriedAtMs) }),
     ...(depth.vanishedAtMs !== undefined && { lastVanishedMs: Math.max(0, nowMs - depth.vanishedAtMs) }),
@@ -230,10 +234,13 @@ function pages(report: Report, paint: Paint): string {
   const rank = (findings: readonly Finding[]) => ({
     severity: worstFirst(findings)[0]?.severity ?? 'ok',
   })
+  // A queue that was asked for by name is shown whole.
+  const isFine = ({ findings }: { findings: readonly Finding[] }) =>
+    !report.areQueuesNamed && findings.every(({ severity }) => severity === 'ok')
   const bad = worstFirst(
-    queues.filter(({ findings }) => findings.length > 0).map((each) => ({ ...each, ...rank(each.findings) })),
+    queues.filter((each) => !isFine(each)).map((each) => ({ ...each, ...rank(each.findings) })),
   )
-  const fine = queues.filter(({ findings }) => findings.length === 0).map(({ queue }) => queue)
+  const fine = queues.filter(isFine).map(({ queue }) => queue)
   return [
     page(`Redis ${whatItIs(report)}`, redis, paint),
     ...(report.servers.length > 0 && redis.some(({ remedy }) => remedy?.includes('redis-cli'))

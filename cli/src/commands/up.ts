@@ -10,6 +10,7 @@ import { durationText } from '../units.ts'
 interface Options extends ServerOptions {
   file: string[]
   reload: boolean
+  takeOver?: boolean
   json?: boolean
 }
 
@@ -25,6 +26,7 @@ export function upCommand(parent: Command, context: Context): void {
     .option('-f, --file <path...>', 'files, or folders with files, that hold the manifests', ['.'])
     .option('--redis <url>', 'a Redis that runs already; default: MILLHAND_REDIS_URL, else one of its own')
     .option('--namespace <name>', 'for resources that name none; default: MILLHAND_NAMESPACE, else "default"')
+    .option('--take-over', 'take queues over that another owner has in this Redis: it must be gone for good')
     .option('--no-reload', 'keep the workers when files are saved')
   withJsonOption(command, 'one JSON object per event')
     .addHelpText(
@@ -119,6 +121,7 @@ function localOptions(options: Options, context: Context): LocalOptions {
   return {
     paths: options.file,
     reload: options.reload,
+    takeOver: options.takeOver === true,
     ...(redis !== undefined && { redis: checkedAccess(redis) }),
     ...(namespace !== undefined && { namespace }),
     outside: { env: context.config.environment, workingFolder: context.workingFolder },

@@ -1,7 +1,7 @@
 // The export `@millhand/operator/local`: queues and workers on one machine, from the same manifests as in a cluster. Used by
 // `millhand up`, the demo and tests; it prints nothing and handles no signals, which is its caller's.
 import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { hostname, tmpdir } from 'node:os'
 import { dirname, join, resolve, sep } from 'node:path'
 import { connectRedis, type RedisAccess, reasonOf } from 'millhand/queue'
 import type { TaskQueue } from '../resources/task-queue.ts'
@@ -37,6 +37,8 @@ export interface LocalOptions {
   namespace?: string
   /** A Redis that runs already; absent: an embedded one. */
   redis?: RedisAccess
+  /** Queues that another owner has in this Redis are taken over: that owner is gone for good. */
+  takeOver?: boolean
   /** Whether saved files lead to new workers. */
   reload: boolean
   /** Where the embedded Redis keeps its data; `temporary` keeps none. Absent: `.millhand/redis` in the working folder. */
@@ -71,6 +73,8 @@ export interface Local {
   /** Resolves after stop; rejects when it cannot go on. */
   readonly done: Promise<void>
 }
+
+const MAX_OWNER_NAME = 200
 
 /** Throws ManifestsRefused, AlreadyRunning, NoRedisServer, RedisUnavailable or QueueTaken; nothing is left running then. */
 export async function startLocal(options: LocalOptions): Promise<Local> {
@@ -160,6 +164,7 @@ class LocalRun implements Local {
 
     await this.#provideRedis(guard, runFolder)
     const supervisor = await this.#connect(guard, runFolder)
+    this.#cleanUps.push(() => supervisor.releaseQueues())
     await supervisor.start(this.#manifests)
     this.#supervisor = supervisor
     void supervisor.failed.catch((error) => this.#fail(error))
@@ -225,6 +230,8 @@ class LocalRun implements Local {
       connection,
       messages,
       uidOf,
+      ownerName: `millhand up in ${outside.workingFolder} on ${hostname()}`.slice(-MAX_OWNER_NAME),
+      takeOver: this.#options.takeOver === true,
     })
   }
 

@@ -4,7 +4,9 @@
 import { setTimeout as after } from 'node:timers/promises'
 import {
   type Connection,
+  type Owner,
   openQueue,
+  ownerText,
   type Queue,
   type RedisAccess,
   RedisUnavailable,
@@ -26,9 +28,13 @@ export interface SupervisorOptions extends Omit<PoolContext, 'onChange'> {
   messages: Connection
   /** The owner of a resource in Redis, by kind and name: the same after a restart. */
   uidOf: (kind: string, namespace: string, name: string) => string
+  /** Who we are, for people. */
+  ownerName: string
+  /** Queues of another owner are ours from now on. */
+  takeOver: boolean
 }
 
-/** A queue that these manifests declare belongs to somebody else, in the same Redis. */
+/** A queue that these manifests declare belongs to another owner, in the same Redis. */
 export class QueueTaken extends Error {
   override name = 'QueueTaken'
 }
@@ -37,6 +43,7 @@ const BUSY_TICK_MS = 250
 const IDLE_TICK_MS = 1000
 /** A job that is due exactly now should be seen as due. */
 const DUE_MARGIN_MS = 5
+const RELEASE_WITHIN_MS = 2_000
 
 export class Supervisor {
   readonly #options: SupervisorOptions
@@ -46,6 +53,8 @@ export class Supervisor {
   readonly #queues = new Map<string, Queue>()
   readonly #views = new Map<string, QueueView>()
   #declared: TaskQueue[] = []
+  /** Queues that are ours in Redis, by name, with the UID that says so. */
+  readonly #owned = new Map<string, string>()
   #bell = Promise.withResolvers<void>()
   #isStopping = false
   #loop: Promise<void> = Promise.resolve()
@@ -93,11 +102,33 @@ export class Supervisor {
   async configureQueues(): Promise<void> {
     for (const queue of this.#declared) {
       const { namespace, name } = queue.metadata
-      const settings = queueSettings(queue, this.#options.uidOf('TaskQueue', namespace, name))
-      const answer = await this.#queue(queue.queueName).configure(settings)
-      if (answer === 'name-taken') throw new QueueTaken(taken(queue.queueName))
+      const uid = this.#options.uidOf('TaskQueue', namespace, name)
+      const inRedis = this.#queue(queue.queueName)
+      const settings = queueSettings(queue, uid, this.#options.ownerName)
+      if ((await inRedis.configure(settings)) === 'name-taken') {
+        await this.#takeOver(inRedis)
+        if ((await inRedis.configure(settings)) === 'name-taken') throw taken(inRedis.name)
+      }
+      this.#owned.set(inRedis.name, uid)
       this.#options.onEvent({ kind: 'queue-configured', queue: queue.queueName })
     }
+  }
+
+  /** At the end the names are free again: an owner that is gone keeps nobody out. */
+  async releaseQueues(): Promise<void> {
+    if (!this.#options.connection.isReady) return
+    const released = [...this.#owned].map(([name, uid]) => this.#queue(name).release(uid))
+    await Promise.race([Promise.allSettled(released), after(RELEASE_WITHIN_MS, undefined, { ref: false })])
+  }
+
+  /** Once a queue: whoever takes it over from us later keeps it. */
+  async #takeOver(queue: Queue): Promise<void> {
+    const { takeOver, onEvent } = this.#options
+    const owner = await queue.owner()
+    if (!owner) return
+    if (!takeOver || this.#owned.has(queue.name)) throw taken(queue.name, owner)
+    await queue.release(owner.uid)
+    onEvent({ kind: 'warning', message: `took ${queue.name} over from ${ownerText(owner)}` })
   }
 
   /** The code of these pools changed: new workers for new jobs. */
@@ -265,6 +296,9 @@ function keyOf({ pool }: LocalPool): string {
   return `${pool.metadata.namespace}/${pool.metadata.name}`
 }
 
-function taken(queue: string): string {
-  return `the queue ${queue} belongs to somebody else in this Redis (a cluster, or an up in another folder); use another namespace, or another Redis`
+function taken(queue: string, owner?: Owner): QueueTaken {
+  const who = owner ? `: ${ownerText(owner)}` : ''
+  return new QueueTaken(
+    `the queue ${queue} belongs to another owner in this Redis${who}. Use another --namespace or another Redis; or, when that owner is gone for good, add --take-over`,
+  )
 }

@@ -96,10 +96,11 @@ export function defaultQueueName(namespace: string, name: string): string {
 }
 
 /** What the resource says, in the form in which it is written to Redis. */
-export function queueSettings(queue: TaskQueue, ownerUid: string): QueueSettings {
+export function queueSettings(queue: TaskQueue, ownerUid: string, owner?: string): QueueSettings {
   const { completed, buried } = queue.retention
   return {
     ownerUid,
+    ...(owner !== undefined && { owner }),
     ...queue.retry,
     timeoutMs: queue.timeoutMs,
     maxLength: queue.maxLength,

@@ -5,9 +5,11 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { jest } from '@jest/globals'
+import { connectRedis, defaultSettings, openQueue } from 'millhand/queue'
 import { findRunning } from '../../../operator/src/local/index.ts'
 import { eventually } from '../../eventually.ts'
 import { isAlive } from '../../processes.ts'
+import { RedisServer } from '../../redis-server.ts'
 import { writeFiles } from './folder.ts'
 import { isListening } from './listening.ts'
 import { poolManifest, startUp, startUpIn, TASKS, type Up, upFolder } from './up.ts'
@@ -239,10 +241,44 @@ describe('up', () => {
     await expect(startUpIn(up.folder)).rejects.toThrow(`millhand up runs already in ${up.folder}`)
     const elsewhere = upFolder()
     await expect(startUpIn(elsewhere, { redis: { url: up.local.redisUrl } })).rejects.toThrow(
-      'the queue default.work belongs to somebody else in this Redis',
+      `the queue default.work belongs to another owner in this Redis: "millhand up in ${up.folder} on `,
     )
     expect(existsSync(join(elsewhere, '.millhand', 'up.json'))).toBe(false)
     expect(findRunning(up.folder)?.redisUrl).toBe(up.local.redisUrl)
+  })
+
+  test('gives its queues back at its end, so that the next one needs no leave', async () => {
+    const redis = await RedisServer.start()
+    try {
+      const first = await startUp({}, { redis: redis.access })
+      await first.local.stop()
+      const next = await startUpIn(upFolder(), { redis: redis.access })
+      expect((await next.queue.owner())?.name).toContain(next.folder)
+    } finally {
+      await redis.remove()
+    }
+  })
+
+  test('takes queues over from an owner that was killed when it is told to, once', async () => {
+    const redis = await RedisServer.start()
+    try {
+      const connection = connectRedis(redis.access)
+      const queue = openQueue(connection, 'default.work')
+      const killed = { ...defaultSettings, ownerUid: 'x --overwrite; curl evil', owner: 'a\nb' }
+      await queue.configure(killed)
+      const folder = upFolder()
+      await expect(startUpIn(folder, { redis: redis.access })).rejects.toThrow(
+        /another owner in this Redis: "a b"\. .*add --take-over$/,
+      )
+      const up = await startUpIn(folder, { redis: redis.access, takeOver: true })
+      expect((await queue.owner())?.name).toContain(folder)
+      expect(up.seen('warning').map(({ message }) => message)).toContain('took default.work over from "a b"')
+      await up.local.stop()
+      expect(await queue.owner()).toBeUndefined()
+      connection.close()
+    } finally {
+      await redis.remove()
+    }
   })
 
   test('waits longer and longer when its workers die at once', async () => {

@@ -105,7 +105,7 @@ export const keys: readonly Key[] = [
     name: 'config',
     type: 'HASH',
     holds:
-      'the layout; the settings of the TaskQueue, owner uid; paused, which people write; whether there are tombstones',
+      'the layout; the settings of the TaskQueue, its owner; paused, which people write; whether there are tombstones',
     writtenBy: 'configure, pause; the layout also by enqueue; the last also by cancel, claim',
   },
   {

@@ -54,6 +54,17 @@ export const DURABILITIES = ['fast', 'fsync', 'replicated'] as const
 
 export type { Claim, Enqueued, Renewed, Resynced, SettledAndClaimed } from './written.ts'
 
+export interface Owner {
+  readonly uid: string
+  readonly name: string
+}
+
+/** For people: never a part of a command. */
+export function ownerText({ uid, name }: Owner): string {
+  if (name !== '') return `"${name.replaceAll(/\s+/g, ' ').slice(0, 200)}"`
+  return /^[0-9a-f-]{36}$/.test(uid) ? `the owner with the UID ${uid}` : 'an owner without a name'
+}
+
 export interface Registration {
   worker: string
   process: string
@@ -256,15 +267,31 @@ export class Queue {
   }
 
   async configure(settings: QueueSettings): Promise<'configured' | 'name-taken'> {
-    const { ownerUid = '', maxBusy, suspended, ...numbers } = settings
+    const { ownerUid = '', owner = '', maxBusy, suspended, ...numbers } = settings
     const pairs = Object.entries(numbers).flat()
-    const args = [ownerUid, ...pairs, 'maxBusy', maxBusy ?? '', 'suspended', suspended ? 1 : 0]
+    const args = [
+      ownerUid,
+      ...pairs,
+      'maxBusy',
+      maxBusy ?? '',
+      'suspended',
+      suspended ? 1 : 0,
+      'owner',
+      owner,
+    ]
     return this.#write('configure', args, (answer) => oneOf(answer, 'a queue', ['configured', 'name-taken']))
   }
 
   /** Gives the name back; jobs and settings stay. Answers whose it is then: '' is nobody's. */
   async release(ownerUid: string): Promise<string> {
     return this.#write('release', [ownerUid], (answer) => textOf(answer, 'config.ownerUid'))
+  }
+
+  /** Who declared it; undefined where the name is free. Both are words of that owner, not ours. */
+  async owner(): Promise<Owner | undefined> {
+    const answer = await this.redis.call('HMGET', `${this.#prefix}config`, 'ownerUid', 'owner')
+    const [uid = '', name = ''] = listOf(answer, 'owner').map((text) => textOf(text ?? '', 'owner'))
+    return uid === '' ? undefined : { uid, name }
   }
 
   async pause(): Promise<void> {

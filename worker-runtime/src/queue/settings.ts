@@ -17,6 +17,8 @@ export interface QueueSettings {
   maxBusy?: number
   /** Who declares the queue; a second owner is refused. */
   ownerUid?: string
+  /** The owner in words, for people. */
+  owner?: string
 }
 
 export const defaultSettings: QueueSettings = {

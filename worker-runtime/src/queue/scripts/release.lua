@@ -6,5 +6,5 @@
 local config = Q .. 'config'
 even_when_full()
 local owner = redis.call('HGET', config, 'ownerUid')
-if owner == ARGV[1] then redis.call('HDEL', config, 'ownerUid') end
+if owner == ARGV[1] then redis.call('HDEL', config, 'ownerUid', 'owner') end
 return owner and owner ~= ARGV[1] and owner or ''
