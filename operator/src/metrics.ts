@@ -82,6 +82,10 @@ function observeQueues(
         ? []
         : [{ labels: { namespace, queue }, depth: seen.lastView?.depth, isReachable }]
     })
+  /** A value that is no number would make the answer to every scrape an error, for all. */
+  const sound = <T extends object>(labels: T, value: number, put: (labels: T, value: number) => void) => {
+    if (typeof value === 'number' && Number.isFinite(value) && value >= 0) put(labels, value)
+  }
   new Gauge({
     name: 'millhand_queue_jobs',
     help: 'Jobs in a queue, by state: ready, busy, delayed, buried.',
@@ -92,10 +96,9 @@ function observeQueues(
       for (const { labels, depth } of known()) {
         if (!depth) continue
         const { ready, busy, delayed, buried } = depth
-        this.set({ ...labels, state: 'ready' }, ready)
-        this.set({ ...labels, state: 'busy' }, busy)
-        this.set({ ...labels, state: 'delayed' }, delayed)
-        this.set({ ...labels, state: 'buried' }, buried)
+        const states = { ready, busy, delayed, buried }
+        for (const [state, count] of Object.entries(states))
+          sound({ ...labels, state }, count, (where, value) => this.set(where, value))
       }
     },
   })
@@ -106,7 +109,8 @@ function observeQueues(
     registers,
     collect() {
       this.reset()
-      for (const { labels, depth } of known()) if (depth) this.set(labels, (depth.oldestReadyMs ?? 0) / 1000)
+      for (const { labels, depth } of known())
+        if (depth) sound(labels, (depth.oldestReadyMs ?? 0) / 1000, (where, value) => this.set(where, value))
     },
   })
   new Counter({
@@ -116,7 +120,8 @@ function observeQueues(
     registers,
     collect() {
       this.reset()
-      for (const { labels, depth } of known()) if (depth) this.inc(labels, depth.counts.vanished)
+      for (const { labels, depth } of known())
+        if (depth) sound(labels, depth.counts.vanished, (where, value) => this.inc(where, value))
     },
   })
   new Gauge({

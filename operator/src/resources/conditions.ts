@@ -29,7 +29,7 @@ export interface Condition extends Finding {
 }
 
 /** Reasons that time may mend. */
-export const MAY_PASS: readonly string[] = ['RedisUnreachable', 'RedisNotServing']
+export const MAY_PASS: readonly string[] = ['RedisUnreachable', 'RedisNotServing', 'ApiServerFails']
 
 /** Reasons of a TaskQueue whose name is another queue's in Redis: what is there is not its own. */
 export const NOT_ITS_OWN: readonly string[] = ['NameTaken', 'QueueNameNotAllowed']

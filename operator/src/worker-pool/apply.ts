@@ -2,9 +2,18 @@
 // the number is lowered, the dead are named whenever they are seen, the status comes last.
 import { type Log, RedisUnavailable } from 'millhand/queue'
 import { type Kube, kinds } from '../kube/client.ts'
-import { isConflict, isEnding, isNotFound, isRefused, unlessGone } from '../kube/errors.ts'
+import {
+  isConflict,
+  isDenied,
+  isEnding,
+  isNotFound,
+  isRefused,
+  KubeError,
+  unlessGone,
+} from '../kube/errors.ts'
 import type { EventSubject, Events } from '../kube/events.ts'
 import { writeStatus } from '../kube/status.ts'
+import { textFromKube } from '../redis/problems.ts'
 import type { SeenQueue } from '../redis/seen-queue.ts'
 import { type Deployment, isControlledBy } from '../resources/cluster.ts'
 import { DELETION_COST, LEADER_ANNOTATION } from './deployment.ts'
@@ -38,11 +47,11 @@ const UNTOLD_AGAIN_MS = 1_000
 export interface Applied {
   memory: PoolMemory
   againInMs?: number
-  /** The status was not written, and may be the next time: what was done is remembered all the same. */
+  /** Not all was done, and may be the next time: what was done is remembered all the same. */
   failure?: unknown
 }
 
-/** Where Redis goes away in the middle, nothing is removed and the status is written all the same. Throws what the API server throws. */
+/** Where Redis goes away in the middle, or the API server refuses a part, nothing is removed and the status is written all the same. */
 export async function applyPlan(
   plan: PoolPlan,
   { observed, seen }: PoolView,
@@ -51,8 +60,9 @@ export async function applyPlan(
   const isRedisThere = await speakToRedis(plan, observed, seen, context.log)
   // Who was told nothing is remembered as before.
   const memory = isRedisThere ? plan.memory : { ...plan.memory, draining: observed.memory.draining }
-  const patched = isRedisThere ? await patchPods(plan, observed, context) : {}
-  const written = isRedisThere ? await writeDeployment(plan, observed, context) : {}
+  const attempts = new Attempts()
+  const patched = (isRedisThere && (await attempts.of(patchPods(plan, observed, context)))) || {}
+  const written = (isRedisThere && (await attempts.of(writeDeployment(plan, observed, context)))) || {}
   const told = await tellStatus(plan, observed, context)
   for (const { status, reason, message } of plan.events)
     context.events.tell(subjectOf(observed), {
@@ -61,11 +71,33 @@ export async function applyPlan(
       message,
     })
   const againInMs = written === STALE ? STALE_AGAIN_MS : isRedisThere ? undefined : UNTOLD_AGAIN_MS
-  const { failure, ...toldMemory } = told
+  const { failure = attempts.failure, ...toldMemory } = told
+  const trouble = attempts.troubleAfter(memory.trouble)
   return {
-    memory: { ...memory, ...patched, ...written, ...toldMemory },
+    memory: { ...memory, ...patched, ...written, ...toldMemory, trouble },
     ...(againInMs && { againInMs }),
     ...(failure !== undefined && { failure }),
+  }
+}
+
+/** What the API server does not do keeps nothing else from being done and told. Faults of ours go on up. */
+class Attempts {
+  failure: KubeError | undefined
+
+  async of<T>(attempt: Promise<T>): Promise<T | undefined> {
+    try {
+      return await attempt
+    } catch (error) {
+      if (!(error instanceof KubeError)) throw error
+      this.failure ??= error
+      return undefined
+    }
+  }
+
+  troubleAfter(before: PoolMemory['trouble']): PoolMemory['trouble'] {
+    if (!this.failure) return undefined
+    const { failure } = this
+    return { message: textFromKube(failure), isDenied: isDenied(failure), times: (before?.times ?? 0) + 1 }
   }
 }
 

@@ -31,6 +31,11 @@ export interface DeploymentManifest {
   spec: Record<string, unknown>
 }
 
+export interface Rendered {
+  manifest: DeploymentManifest
+  hash: string
+}
+
 export interface DeploymentInput {
   pool: WorkerPool
   /** One entry for each of the pool's queues, with the name in Redis where the rule does not give it. */

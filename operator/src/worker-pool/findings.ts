@@ -18,10 +18,15 @@ interface Found {
   decision: Decision
   blocked: Blocked | undefined
   load: Load | 'unknown'
+  /** Workers say that they are the pool's for longer than a watch may be behind. */
+  isDisbelieving: boolean
 }
 
+/** What fails once and then not again is no news. */
+const TROUBLE_AFTER = 2
+
 export function whyBlocked(
-  { queues, isNameTaken, pool }: ObservedPool,
+  { queues, isNameTaken, pool, memory: { trouble } }: ObservedPool,
   refusal: PoolMemory['refusal'],
 ): Blocked | undefined {
   const secrets = [...new Set(queues.flatMap(({ secretName }) => secretName ?? []))]
@@ -46,7 +51,14 @@ export function whyBlocked(
       message: `the API server refuses the Deployment: ${refusal.message}`,
       stopsWriting: false,
     }
-  return problems[0] && { ...problems[0], stopsWriting: false }
+  if (problems[0]) return { ...problems[0], stopsWriting: false }
+  if (trouble && trouble.times >= TROUBLE_AFTER)
+    return {
+      reason: trouble.isDenied ? 'NotPermitted' : 'ApiServerFails',
+      message: `the API server does not do what the operator asks for the pool: ${trouble.message}`,
+      stopsWriting: false,
+    }
+  return undefined
 }
 
 export function findingsOf(observed: ObservedPool, found: Found): Finding[] {
@@ -122,13 +134,17 @@ function progressing({ deployment }: ObservedPool): Finding {
   return { type, status: 'True', reason: 'RollingOut', message: 'pods are being added, removed or replaced' }
 }
 
-function scalingActive({ pool }: ObservedPool, { decision, blocked, load }: Found): Finding {
+function scalingActive({ pool }: ObservedPool, found: Found): Finding {
+  const { decision, blocked, load, isDisbelieving } = found
   const type = 'ScalingActive'
   if (pool.scaling.mode === 'Manual')
     return { type, status: 'False', reason: 'Manual', message: 'spec.replicas is the number of pods' }
   if (load === 'unknown')
     return { type, status: 'Unknown', reason: blocked?.reason ?? decision.reason, message: decision.message }
-  return { type, status: 'True', reason: 'Automatic', message: 'the number of pods follows the jobs' }
+  const uncounted =
+    "; jobs of workers in pods that Kubernetes does not show as the pool's are not counted: a pod lost its labels, or others use the pool's UID in Redis"
+  const message = `the number of pods follows the jobs${isDisbelieving ? uncounted : ''}`
+  return { type, status: 'True', reason: 'Automatic', message }
 }
 
 function scalingLimited({ reason, message }: Decision, load: Load | 'unknown'): Finding {

@@ -1,5 +1,6 @@
 // What a reconcile of a WorkerPool remembers for the next one. Lost when the operator restarts, and nothing breaks: no pod is removed
 // before a whole window was seen, and an unchanged Deployment is written once more.
+import type { Rendered } from './deployment.ts'
 import { type GuardMemory, noGuardMemory } from './guards.ts'
 import { noHistory, type ScalingHistory } from './replicas.ts'
 
@@ -19,8 +20,12 @@ export interface PoolMemory {
   isNameTaken: boolean
   /** Pod UID → when its claims were stopped, and when that was last said to Redis. */
   draining: ReadonlyMap<string, { sinceMs: number; renewedAtMs: number }>
-  /** UID of a pod of which only a worker is seen → since when. */
-  unseen: ReadonlyMap<string, number>
+  /** How long workers in pods that the watch does not show were believed, over all of them: whoever names a new pod each time gets no more. */
+  unseen: { areThere: boolean; believedMs: number; atMs: number }
+  /** What the API server did not do, in its words, and how many times in a row. */
+  trouble: { message: string; isDenied: boolean; times: number } | undefined
+  /** What was rendered last, and from what: a template may be large, and is the same at almost every tick. */
+  rendered: { from: string; rendered: Rendered } | undefined
   guards: GuardMemory
   statusWrittenAtMs: number
   /** The API server refused a status: until then none is written. */
@@ -36,7 +41,9 @@ export function emptyMemory(uid: string): PoolMemory {
     refusal: undefined,
     isNameTaken: false,
     draining: new Map(),
-    unseen: new Map(),
+    unseen: { areThere: false, believedMs: 0, atMs: 0 },
+    trouble: undefined,
+    rendered: undefined,
     guards: noGuardMemory,
     statusWrittenAtMs: Number.NEGATIVE_INFINITY,
     statusRestsUntilMs: Number.NEGATIVE_INFINITY,

@@ -6,7 +6,13 @@
 import { type Finding, turned } from '../resources/conditions.ts'
 import { DEFAULT_REDIS_SECRET, defaultQueueName } from '../resources/task-queue.ts'
 import type { WorkerPool } from '../resources/worker-pool.ts'
-import { type DeploymentManifest, deploymentOf, hashOf, TEMPLATE_ANNOTATION } from './deployment.ts'
+import {
+  type DeploymentManifest,
+  deploymentOf,
+  hashOf,
+  type Rendered,
+  TEMPLATE_ANNOTATION,
+} from './deployment.ts'
 import { type Blocked, findingsOf, whyBlocked } from './findings.ts'
 import { type GuardPlan, planGuards } from './guards.ts'
 import type { PoolMemory } from './memory.ts'
@@ -66,11 +72,6 @@ export interface Reaping extends Dismissal {
   counting: Death['counting']
 }
 
-interface Rendered {
-  manifest: DeploymentManifest
-  hash: string
-}
-
 /** By the monotonic clock what is decided, by the wall clock what people read. */
 export interface Clocks {
   nowMs: number
@@ -84,19 +85,27 @@ const DUE_MARGIN_MS = 5
 /** Marks in Redis last a minute; said again well before. */
 const RENEW_DRAIN_MS = 20_000
 const REFUSED_AGAIN_AFTER_MS = 300_000
-/** A pod whose worker is seen for longer, and not the pod, is never shown: somebody took its labels. A silent watch is asked anew before. */
+/**
+ * Workers are seen for longer, and their pods not: somebody took a pod's labels, or somebody else says that they are the pool's. A silent watch
+ * is asked anew before.
+ */
 const SHOWN_WITHIN_MS = 180_000
+/** So much longer than it was used that time is given back. */
+const GIVEN_BACK = 10
 /** How long a pod that never registered is given before it counts as one that holds nothing. */
 const REGISTERS_WITHIN_MS = 15_000
 
 export function planWorkerPool(observed: ObservedPool, clocks: Clocks): PoolPlan {
   const { nowMs } = clocks
   const { memory, pool } = observed
-  const rendered = render(observed)
+  const remembered = renderedOf(observed)
+  const { rendered } = remembered
   const refusal = memory.refusal?.hash === rendered.hash ? memory.refusal : undefined
   const blocked = whyBlocked(observed, refusal)
   const held = heldByPod(observed)
-  const load = loadOf(observed)
+  const unseen = rememberUnseen(observed, nowMs)
+  const isBehind = unseen.areThere && unseen.believedMs < SHOWN_WITHIN_MS
+  const load = loadOf(observed, isBehind)
   const current = memory.wanted ?? observed.deployment?.spec.replicas ?? 0
   const decided = decideReplicas({ pool, current, load, history: memory.history, nowMs })
   const decision = blocked && load === 'unknown' ? onHold(decided, pool, blocked) : decided
@@ -111,11 +120,14 @@ export function planWorkerPool(observed: ObservedPool, clocks: Clocks): PoolPlan
   const guards = isKnown
     ? planGuards({ pods: observed.pods, isBusy, empty, memory: memory.guards, nowMs })
     : undefined
-  const unseen = rememberUnseen(observed, nowMs)
-  const isBehind = [...unseen.values()].some((sinceMs) => nowMs - sinceMs < SHOWN_WITHIN_MS)
   const facts = { rendered, refusal, decision, empty, isBehind, nowMs }
   const deployment = blocked?.stopsWriting ? undefined : deploymentToWrite(observed, facts)
-  const findings = findingsOf(observed, { decision, blocked, load })
+  const findings = findingsOf(observed, {
+    decision,
+    blocked,
+    load,
+    isDisbelieving: unseen.areThere && !isBehind,
+  })
   const currentStatus = statusOf(observed, { decision, findings, wallMs: clocks.wallMs })
   const status = statusToWrite(observed, currentStatus, nowMs)
   return {
@@ -141,6 +153,7 @@ export function planWorkerPool(observed: ObservedPool, clocks: Clocks): PoolPlan
       history: decision.history,
       wanted: decision.replicas,
       unseen,
+      rendered: remembered,
       draining: isKnown ? rememberDraining(memory, victims, held, nowMs) : memory.draining,
       ...(guards && { guards: guards.memory }),
       ...(status && { statusWrittenAtMs: nowMs }),
@@ -168,11 +181,11 @@ function heldByPod({ workers }: ObservedPool): Holds {
 }
 
 /** Unknown as soon as one queue is: unknown is not zero. */
-function loadOf({ queues, workers, pods }: ObservedPool): Load | 'unknown' {
+function loadOf({ queues, workers, pods }: ObservedPool, isBehind: boolean): Load | 'unknown' {
   const loads = queues.flatMap(({ load }) => load ?? [])
   if (loads.length < queues.length || workers === 'unknown') return 'unknown'
   const live = new Set(livePods(pods).map(({ uid }) => uid))
-  const strangers = unseenWorkers(workers, pods)
+  const strangers = isBehind ? unseenWorkers(workers, pods) : []
   const working = workers.filter(({ podUid, isDraining }) => live.has(podUid) && !isDraining)
   return { busy: heldBy([...working, ...strangers]), queues: loads }
 }
@@ -185,8 +198,12 @@ function unseenWorkers(workers: readonly ObservedWorker[], pods: readonly Worker
 
 function rememberUnseen({ workers, pods, memory }: ObservedPool, nowMs: number): PoolMemory['unseen'] {
   if (workers === 'unknown') return memory.unseen
-  const uids = unseenWorkers(workers, pods).map(({ podUid }) => podUid)
-  return new Map(uids.map((uid) => [uid, memory.unseen.get(uid) ?? nowMs]))
+  const { unseen } = memory
+  const sinceMs = nowMs - unseen.atMs
+  const believedMs = unseen.areThere
+    ? Math.min(unseen.believedMs + sinceMs, SHOWN_WITHIN_MS)
+    : Math.max(0, unseen.believedMs - sinceMs / GIVEN_BACK)
+  return { areThere: unseenWorkers(workers, pods).length > 0, believedMs, atMs: nowMs }
 }
 
 /** The number stays, and says why it is not known. */
@@ -266,6 +283,13 @@ interface Facts {
   /** There are pods that the watch has not shown yet. */
   isBehind: boolean
   nowMs: number
+}
+
+function renderedOf(observed: ObservedPool): NonNullable<PoolMemory['rendered']> {
+  const { pool, generation, queues, memory } = observed
+  const names = queues.map(({ name, weight, queueName, secretName }) => [name, weight, queueName, secretName])
+  const from = JSON.stringify([pool.metadata.uid, generation, names])
+  return memory.rendered?.from === from ? memory.rendered : { from, rendered: render(observed) }
 }
 
 function render({ pool, queues }: ObservedPool): Rendered {

@@ -78,6 +78,8 @@ export function decideReplicas(situation: Situation): Decision {
   if (load === 'unknown') return hold(situation)
 
   const need = neededReplicas(pool, load)
+  // What is no number is unknown too, wherever it came from: in JSON it would be null, and a Deployment without replicas has one pod.
+  if (!Number.isFinite(need.replicas) || !Number.isFinite(load.busy)) return hold(situation)
   const wanted = clamp(need.replicas, scaling.minReplicas, scaling.maxReplicas)
   const history = remember(situation, wanted)
   const stable = stabilized(scaling, current, history, nowMs)

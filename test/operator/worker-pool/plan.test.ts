@@ -198,14 +198,56 @@ describe('fewer pods', () => {
     expect(few.deployment?.replicas).toBe(9)
   })
 
-  test('are decided without those that the watch does not show for minutes: somebody took their labels', () => {
-    const workers = [workerOf('a'), workerOf('unseen')]
-    const unseen = (forMs: number) => memoryOf({ unseen: new Map([['unseen', NOW - forMs]]) })
-    const few = { deployment: deploymentWith(9), pods: [podOf('a')], workers, queues: [queueOf()] }
-    expect(plan({ ...few, memory: unseen(179_000) }).deployment?.replicas).toBe(9)
-    expect(plan({ ...few, memory: unseen(181_000) }).deployment?.replicas).toBe(1)
-    expect(plan({ ...few, memory: unseen(181_000) }).memory.unseen).toEqual(unseen(181_000).unseen)
-    expect(plan({ ...few, workers: [workerOf('a')], memory: unseen(1_000) }).memory.unseen.size).toBe(0)
+  describe('in pods that the watch does not show', () => {
+    const few = { deployment: deploymentWith(9), pods: [podOf('a')], queues: [queueOf({ busy: 4 })] }
+    /** Looks every 5 s; answers what was planned last. */
+    const plannedAt = (seconds: number, workersAt: (second: number) => ObservedPool['workers']) => {
+      let last = planWorkerPool(observed({ ...few, workers: workersAt(0) }), { nowMs: NOW, wallMs: NOW })
+      for (let second = 5; second <= seconds; second += 5) {
+        const now = observed({ ...few, workers: workersAt(second), memory: last.memory })
+        const nowMs = NOW + second * 1_000
+        last = planWorkerPool(now, { nowMs, wallMs: nowMs })
+      }
+      return last
+    }
+    const active = ({ currentStatus }: PoolPlan) =>
+      currentStatus.conditions.find(({ type }) => type === 'ScalingActive')?.message
+
+    test('workers count for three minutes, and then not: somebody took the labels of a pod', () => {
+      const workersAt = () => [workerOf('a'), workerOf('unseen', 4)]
+      expect(plannedAt(175, workersAt)).toMatchObject({
+        decision: { replicas: 4 },
+        deployment: { replicas: 9 },
+      })
+      expect(active(plannedAt(175, workersAt))).toBe('the number of pods follows the jobs')
+      expect(plannedAt(185, workersAt)).toMatchObject({
+        decision: { replicas: 0 },
+        deployment: { replicas: 1 },
+      })
+      expect(active(plannedAt(185, workersAt))).toContain('are not counted')
+    })
+
+    test('whoever names a new pod again and again keeps the pool from shrinking no longer than with one', () => {
+      const workersAt = (second: number) => [workerOf('a'), workerOf(`unseen-${Math.trunc(second / 60)}`, 4)]
+      expect(plannedAt(185, workersAt)).toMatchObject({
+        decision: { replicas: 0 },
+        deployment: { replicas: 1 },
+      })
+    })
+
+    test('nor whoever lets it breathe in between; after half an hour of peace they are believed again', () => {
+      const breathing = (second: number) => [
+        workerOf('a'),
+        ...(second % 60 < 50 ? [workerOf('unseen', 4)] : []),
+      ]
+      expect(plannedAt(400, breathing)).toMatchObject({
+        decision: { replicas: 0 },
+        deployment: { replicas: 1 },
+      })
+      const later = (second: number) =>
+        second < 200 || second > 2_000 ? [workerOf('a'), workerOf('unseen', 4)] : [workerOf('a')]
+      expect(plannedAt(2_010, later).decision.replicas).toBe(4)
+    })
   })
 
   test('stay while they hold a job, however long they drain', () => {

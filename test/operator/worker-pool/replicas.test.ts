@@ -40,6 +40,31 @@ function decide(given: Given): Decision {
 
 const result = ({ replicas, reason, message }: Decision) => [replicas, reason, message]
 
+test.each<[string, Partial<QueueLoad>, Partial<Load>]>([
+  ['ready', { ready: Number.NaN }, {}],
+  ['ready of another kind', { ready: '7' as never, share: Number.NaN }, {}],
+  ['busy', {}, { busy: Number.NaN }],
+  ['busy without end', {}, { busy: Number.POSITIVE_INFINITY }],
+  ['maxBusy', { maxBusy: Number.NaN }, {}],
+  ['share', { share: Number.NaN }, {}],
+  ['rate', { rate: { jobsPerSecond: Number.NaN, meanDurationMs: 1 } }, {}],
+])(
+  'what is no number (%s) is unknown: the number stays, and is forgotten when it is one again',
+  (_what, bad, more) => {
+    const target = { target: { type: 'Latency', latencySeconds: 10 } }
+    const given = { current: 7, scaling: { ...target, behavior: immediately } }
+    const load = {
+      busy: 0,
+      queues: [queue(1, { rate: { jobsPerSecond: 1, meanDurationMs: 1 }, ...bad })],
+      ...more,
+    }
+    const held = decide({ ...given, load })
+    expect(held).toMatchObject({ replicas: 7, reason: 'RedisUnreachable' })
+    const well = { busy: 0, queues: [queue(1)] }
+    expect(decide({ ...given, load: well, history: held.history, nowMs: NOW + 1 }).replicas).toBe(1)
+  },
+)
+
 describe('the number of workers', () => {
   const latency = { target: { type: 'Latency', latencySeconds: 10 } }
   const rate = { jobsPerSecond: 2, meanDurationMs: 5000 }

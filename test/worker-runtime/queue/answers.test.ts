@@ -69,7 +69,6 @@ test.each<[string, unknown]>([
       (value): [string, unknown] => [`${value} at ${at}`, fine.map((was, i) => (i === at ? value : was))],
     ),
   ),
-  ['more that is due than is delayed', [1, 5, 2, 0, -1, -1, 0, 0, -1, fine[9]]],
   ['a job older than computers', [1, 0, 0, 0, -1, 2 ** 45, 0, 0, -1, fine[9]]],
 ])('as the depth of a queue %s is refused', (_what, answer) => {
   expect(depthOf(fine)).toMatchObject({ ready: 1, busy: 0 })

@@ -1,0 +1,44 @@
+// What Prometheus reads of queues: a number of one tenant that is none is left out, and the others' are there.
+import { createMetrics } from '../../operator/src/metrics.ts'
+import type { SeenQueue } from '../../operator/src/redis/seen-queue.ts'
+import type { Servers } from '../../operator/src/redis/servers.ts'
+
+function queueWith(name: string, depth: object): SeenQueue {
+  const fine = {
+    ready: 3,
+    busy: 1,
+    delayed: 2,
+    due: 1,
+    buried: 0,
+    oldestReadyMs: 5_000,
+    counts: { vanished: 0 },
+  }
+  return {
+    name,
+    namespace: name,
+    isReachable: true,
+    lastView: { depth: { ...fine, ...depth } },
+  } as unknown as SeenQueue
+}
+
+test.each<[string, object]>([
+  ['a text', { busy: 'x', ready: '7', oldestReadyMs: 'old' }],
+  ['not a number', { busy: Number.NaN, buried: Number.POSITIVE_INFINITY, counts: { vanished: Number.NaN } }],
+  ['less than nothing', { busy: -5, due: 100, oldestReadyMs: -1, counts: { vanished: -1 } }],
+  ['nothing at all', { busy: undefined, buried: null, counts: {} }],
+])('%s is left out', async (_what, depth) => {
+  const queues = [queueWith('bad', depth), queueWith('good', {})]
+  const metrics = createMetrics({
+    leaseName: 'millhand',
+    servers: () => ({ queues }) as unknown as Servers,
+    taskQueueOf: ({ name }) => name,
+  })
+  const { text } = await metrics.read()
+  expect(text).toContain('millhand_queue_jobs{namespace="good",queue="good",state="ready"} 3')
+  expect(text).toContain('millhand_queue_jobs{namespace="good",queue="good",state="delayed"} 2')
+  expect(text).toContain('millhand_queue_oldest_job_age_seconds{namespace="good",queue="good"} 5')
+  expect(text).toContain('millhand_queue_vanished_enqueues_total{namespace="good",queue="good"} 0')
+  expect(text).not.toContain('millhand_queue_jobs{namespace="bad",queue="bad",state="busy"}')
+  const ofQueues = text.split('\n').filter((line) => line.startsWith('millhand_queue_'))
+  expect(ofQueues.filter((line) => !/ \d+$/.test(line))).toEqual([])
+})
