@@ -1,4 +1,5 @@
 // F9, F10: SIGTERM under load; and a dismissal, which leaves no time.
+import { prefixOf } from 'millhand/queue'
 import { eventually } from '../eventually.ts'
 import { sendSignal } from '../processes.ts'
 import { ISOLATIONS, type Scene, scene as sceneOf } from './scene.ts'
@@ -67,6 +68,40 @@ describe.each(ISOLATIONS)('with %s a worker told to stop', (isolation) => {
       await scene.judge({ faults: 0 })
     }),
     60_000,
+  )
+
+  test(
+    'and killed soon after, again and again, counts nothing of that against its jobs',
+    scene(async (scene) => {
+      await scene.settings({ maxCrashes: 2, maxAttempts: 1 })
+      const [handle] = await scene.enqueue(1, 'naps', { ms: 20_000 })
+      const rounds = 3
+      for (let round = 1; round <= rounds; round += 1) {
+        // In its pod, another worker knows that the one before is dead.
+        const worker = await scene.worker({ env: { MILLHAND_POD_UID: 'pod-1' } })
+        const hasStarted = () => scene.history.of('started', handle?.id).length === round
+        await eventually(hasStarted, { what: 'it runs', withinMs: 30_000 })
+        worker.kill('SIGTERM')
+        const workers = await scene.queue.workers()
+        const name = workers.find((each) => each.process === worker.process)?.name
+        const entry = `${prefixOf(scene.queue.name)}worker:${name}`
+        await eventually(() => scene.redis.call('HGET', entry, 'stopping'), { what: 'Redis knows' })
+        worker.kill('SIGKILL')
+        scene.fault('worker killed while it drained')
+        await worker.ended
+      }
+      await scene.worker({ env: { MILLHAND_POD_UID: 'pod-1' } })
+      await scene.idle()
+      const details = await handle?.details()
+      expect(details).toMatchObject({ state: 'completed', attempts: 1, crashes: 0 })
+      expect(details?.failures).toHaveLength(rounds)
+      expect(details?.failures[0]).toMatchObject({
+        outcome: 'worker-lost',
+        message: expect.stringContaining('told to stop'),
+      })
+      await scene.judge({ faults: rounds })
+    }),
+    120_000,
   )
 
   test(

@@ -75,6 +75,7 @@ export class Membership {
   #doubt: { held: number; exchanges: number } | undefined
   #heartbeat: NodeJS.Timeout | undefined
   #isBeating = false
+  #isStopping = false
   #due: NodeJS.Timeout | undefined
   #stopListening = () => {}
 
@@ -170,6 +171,12 @@ export class Membership {
     if (this.#isSure) await this.queue.report(this.#name, progress)
   }
 
+  /** Redis is told at once that this worker was told to stop: when it is killed before its jobs have ended, that is no fault of theirs. */
+  stopping(): void {
+    this.#isStopping = true
+    void this.#beat()
+  }
+
   /** Everything that runs here is ended and goes back to the queue, uncounted. */
   handBackAll(graceMs: number): void {
     for (const { running } of this.#held.values()) running?.stop('handed-back', graceMs)
@@ -257,7 +264,8 @@ export class Membership {
   async #tryToBeSure(): Promise<boolean> {
     const isNew = this.#sequence === 0
     if (isNew) await this.#register()
-    else if ((await this.queue.renew(this.#name, this.#used())).kind === 'dead') return this.#dead()
+    else if ((await this.queue.renew(this.#name, this.#used(), this.#isStopping)).kind === 'dead')
+      return this.#dead()
     const sequence = this.#sequence + 1
     const answer = await this.queue.resync(this.#name, sequence)
     if (answer.kind === 'dead') return this.#dead()
@@ -295,8 +303,9 @@ export class Membership {
     if (this.#isBeating || !this.#isSure) return
     this.#isBeating = true
     const name = this.#name
+    const wasStopping = this.#isStopping
     try {
-      const answer = await this.queue.renew(name, this.#used())
+      const answer = await this.queue.renew(name, this.#used(), this.#isStopping)
       this.#beatsUnheard = 0
       if (this.#name !== name) return
       if (answer.kind === 'dead') {
@@ -315,6 +324,7 @@ export class Membership {
       if (this.#name === name) void this.#regain()
     } finally {
       this.#isBeating = false
+      if (wasStopping !== this.#isStopping) void this.#beat()
     }
   }
 

@@ -81,6 +81,7 @@ export class Worker {
   /** Claims no more; running attempts have until the deadline, then they are handed back uncounted. */
   async stop(drainTimeoutMs: number, hurry: Promise<void>): Promise<void> {
     this.#isStopping = true
+    for (const member of this.#members) member.stopping()
     for (const waker of this.#wakers) waker.stop()
     this.ring()
     await this.#looping

@@ -48,7 +48,7 @@ export const keys: readonly Key[] = [
     name: 'worker:<worker>',
     type: 'HASH',
     holds:
-      'pod, pod uid, pool uid, node, slots, isolation, version, start, sequence number, ids to cancel, what attempts use',
+      'pod, pod uid, pool uid, node, slots, isolation, version, start, sequence number, ids to cancel, what attempts use, stopping',
     writtenBy: 'register, renew, resync, cancel, deregister, reap',
   },
   {

@@ -171,12 +171,13 @@ export class Queue {
   }
 
   /** What its attempts use is kept until it renews again, for the record of a dead worker's attempts. */
-  async renew(worker: string, used: readonly UsedSoFar[] = []): Promise<Renewed> {
+  async renew(worker: string, used: readonly UsedSoFar[] = [], isStopping = false): Promise<Renewed> {
     const lines = used.map(({ token, maxRssBytes, cpuUserMs, cpuSystemMs }) =>
       [token, ...[maxRssBytes, cpuUserMs, cpuSystemMs].map((amount) => amount ?? '-')].join(' '),
     )
     const { enqueued: lastEnqueued, claimed: lastClaimed } = this.#seen
-    const args = [worker, lastEnqueued, lastClaimed, lines.join('\n')]
+    const stopping = isStopping ? ['stopping'] : []
+    const args = [worker, lastEnqueued, lastClaimed, lines.join('\n'), ...stopping]
     const answer = await this.#write('renew', args, renewedOf)
     if (answer.kind === 'alive') this.#note(answer.counters)
     return answer

@@ -16,8 +16,12 @@ if alive_until ~= 0 then
   redis.call('ZADD', Q .. 'workers', 0, worker)
 end
 
-local pod, node, lines = unpack(redis.call('HMGET', Q .. 'worker:' .. worker, 'pod', 'node', 'used'))
+local pod, node, lines, stopping = unpack(redis.call('HMGET', Q .. 'worker:' .. worker, 'pod', 'node', 'used', 'stopping'))
 record.pod, record.node = pod ~= '' and pod or nil, node ~= '' and node or nil
+-- Whoever told it to stop did not wait until its jobs had ended: no fault of theirs.
+if stopping then
+  crashed, record.message = 'uncounted', (record.message or '') .. '; it had been told to stop, so that this does not count'
+end
 local used = {}
 for token, rss, user, system in string.gmatch(lines or '', '(%S+) (%S+) (%S+) (%S+)') do
   used[token] = { tonumber(rss), tonumber(user), tonumber(system) }

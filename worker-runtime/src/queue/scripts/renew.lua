@@ -1,7 +1,7 @@
 -- A worker says that it lives. One that was taken for dead is told so; it may not come back under this name.
 -- KEYS  the queue
 -- ARGV  worker, the counters enqueued and claimed as it saw them last, a line for each running attempt that was looked at: token, peak
---       memory in bytes, user and system CPU in ms; - is unknown
+--       memory in bytes, user and system CPU in ms; - is unknown; 'stopping' from when it was told to stop
 -- returns  {'dead'} or {'alive', how many jobs it holds, timeout of an attempt in ms, ids to cancel, workers that look dead,
 --          those that will before this one renews again: name, ms left,
 --          the counters enqueued, claimed, vanished}
@@ -34,6 +34,7 @@ for id in string.gmatch(redis.call('HGET', Q .. 'worker:' .. me, 'cancel') or ''
   if redis.call('HEXISTS', Q .. 'held:' .. me, id) == 1 then cancelled[#cancelled + 1] = id end
 end
 redis.call('HSET', Q .. 'worker:' .. me, 'cancel', table.concat(cancelled, ' '), 'used', ARGV[4] or '')
+if ARGV[5] then redis.call('HSET', Q .. 'worker:' .. me, 'stopping', 1) end
 local dead, overdue = {}, {}
 local found = redis.call('ZRANGEBYSCORE', Q .. 'workers', '-inf', quiet and 0 or now + RENEW_MS, 'WITHSCORES', 'LIMIT', 0, 10)
 for i = 1, #found, 2 do
