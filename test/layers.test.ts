@@ -50,9 +50,9 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
     because: 'child/ knows processes, nothing else',
   },
   {
-    from: /^worker-runtime\/src\/child\/(spawn-entry|zygote-entry|descendants|entry|loading|probe|randomness|signals|usual|values|zombies)\.ts$/,
+    from: /^worker-runtime\/src\/child\/(spawn-entry|zygote-entry|descendants|entry|loading|probe|randomness|signals|usual|values|writes|zombies)\.ts$/,
     among: /^worker-runtime/,
-    only: /child\/(descendants|entry|loading|native|probe|protocol|randomness|signals|usual|values|zombies)\.ts|src\/(errors|task)\.ts/,
+    only: /child\/(descendants|entry|loading|native|probe|protocol|randomness|signals|usual|values|writes|zombies)\.ts|src\/(errors|task)\.ts/,
     because: 'what runs in a child knows the protocol and the tasks',
   },
   {

@@ -133,7 +133,10 @@ const WHY_STOPPING = {
 /** Of a worker's log: what tasks write, and what went wrong. Its other lines are told by events of their own. */
 function outputLines({ worker, line, entry }: WorkerOutput, said: Set<string>): Line[] {
   if (!entry) return line.trim() === '' ? [] : [{ who: worker, what: line, style: 'yellow' }]
-  if (entry.message === 'output') return [{ who: worker, what: `${entry.job}  ${entry.line}` }]
+  if (entry.message === 'output')
+    return [
+      { who: worker, what: entry.job === undefined ? String(entry.line) : `${entry.job}  ${entry.line}` },
+    ]
   if (entry.message === 'attempt ended' && entry.why !== undefined) return [failure(worker, entry)]
   if (entry.level !== 'warn' && entry.level !== 'error') return []
   const what = `${entry.message}${factsOf(entry)}`

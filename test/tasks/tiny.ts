@@ -1,6 +1,6 @@
 // Tiny tasks, each named for what it does. Tests load this file into real children.
 import { spawn } from 'node:child_process'
-import { existsSync, writeFileSync, writeSync } from 'node:fs'
+import { existsSync, write, writeFileSync, writeSync } from 'node:fs'
 import { TerminalError, task } from '../../worker-runtime/src/index.ts'
 import { frame } from './frame.ts'
 
@@ -179,6 +179,26 @@ export const writes = task('writes', async ({ out = '', err = '' }: { out?: stri
   process.stdout.write(out)
   process.stderr.write(err)
 })
+export const writesLate = task(
+  'writes-late',
+  async ({ by, text, afterMs }: { by: keyof typeof WAYS; text: string; afterMs: number }) => {
+    setTimeout(() => WAYS[by](`${text}\n`), afterMs)
+  },
+)
+export const writesBy = task(
+  'writes-by',
+  async ({ by, text, forMs }: { by: keyof typeof WAYS; text: string; forMs: number }) => {
+    WAYS[by](`${text}\n`)
+    await new Promise((done) => setTimeout(done, forMs))
+  },
+)
+const WAYS = {
+  console: (text: string) => console.log(text.trimEnd()),
+  stream: (text: string) => process.stderr.write(text),
+  writeSync: (text: string) => writeSync(1, text),
+  write: (text: string) => write(2, Buffer.from(`__${text}`), 2, () => {}),
+  process: (text: string) => spawn('echo', [text.trimEnd()], { stdio: 'inherit' }),
+}
 export const logs = task('logs', async ({ text }: { text: string }, job) => job.log(text, { a: 1 }))
 export const floodsStdout = task('floods-stdout', async () => {
   const line = `${'y'.repeat(1023)}\n`

@@ -67,6 +67,33 @@ describe('where Fork cannot work', () => {
   })
 })
 
+test('a compiler that keeps what it has compiled makes no difference between a first start and a second', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'millhand-cache-'))
+  const env = { PATH: '/usr/bin:/bin', CACHE: join(folder, 'cache') }
+  for (const start of ['first', 'second']) {
+    const tiny = await startTiny('Fork', { modules: [taskFile('compiles-at-load')], env })
+    await tiny.stop()
+    expect({ start, mode: tiny.mode, note: tiny.note }).toEqual({ start, mode: 'Fork', note: '' })
+  }
+  rmSync(folder, { recursive: true })
+})
+
+test('hooks that load modules in a thread of their own, by --import, are never lost in a fork', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'millhand-hooks-'))
+  const hooks = join(folder, 'hooks.mjs')
+  writeFileSync(hooks, "import { register } from 'node:module'\nregister('data:text/javascript,')\n")
+  const env = { PATH: '/usr/bin:/bin', NODE_OPTIONS: `--import ${hooks}` }
+  const tiny = await startTiny('Fork', { env })
+  const outcome = await tiny.perform('tells-child')
+  await tiny.stop()
+  expect({ mode: tiny.mode, note: tiny.note }).toEqual({
+    mode: 'Spawn',
+    note: expect.stringMatching(/a thread \(WorkerThread\)/),
+  })
+  rmSync(folder, { recursive: true })
+  expect(outcome.kind).toBe('succeeded')
+})
+
 describe('a forked child', () => {
   let tiny: Tiny
   beforeAll(async () => {

@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { jest } from '@jest/globals'
+import { silent } from '../../../worker-runtime/src/log.ts'
 import { eventually } from '../../eventually.ts'
 import { childrenOf } from '../../processes.ts'
 import { allGone, pidFile, resultOf, startTiny, type Tiny, zygoteOf } from './tiny-children.ts'
@@ -74,6 +75,45 @@ describe('a child that serves one job at a time', () => {
     ])
     expect(first?.facts.output).toBe('first\n')
     expect(second?.facts.output).toBe('second\n')
+  })
+})
+
+describe('what a job writes after its end, while the next one runs,', () => {
+  const lines: Record<string, unknown>[] = []
+  const log = { ...silent, info: (message: string, facts = {}) => message === 'output' && lines.push(facts) }
+  let tiny: Tiny
+  beforeAll(async () => {
+    tiny = await startTiny('Reuse', { slots: 1, log })
+  })
+  afterAll(() => tiny.stop())
+
+  test.each(['console', 'stream', 'writeSync', 'write'])(
+    'is not in the record of that, but in the log with its own id (%s)',
+    async (by) => {
+      const late = { by, text: `late by ${by}`, afterMs: 30 }
+      const first = await tiny.perform('writes-late', late, { jobId: `a-${by}` })
+      const next = await tiny.perform('writes-by', { by, text: 'mine', forMs: 200 }, { jobId: `b-${by}` })
+      expect(first.facts.output).toBeUndefined()
+      expect(next.facts.output).toBe('mine\n')
+      expect(lines).toContainEqual(
+        expect.objectContaining({ job: `a-${by}`, queue: 'default.tiny', line: `late by ${by}`, late: true }),
+      )
+    },
+  )
+
+  test('is in nobody’s record where it does not pass through JavaScript: the log has it', async () => {
+    await tiny.perform('writes-late', { by: 'process', text: 'from a process', afterMs: 0 })
+    const next = await tiny.perform('writes-by', { by: 'console', text: 'mine', forMs: 300 })
+    expect(next.facts.output).toBe('mine\n')
+    await eventually(() => lines.some(({ line, job }) => line === 'from a process' && job === undefined))
+  })
+
+  test('does not fill the log', async () => {
+    const text = 'x'.repeat(1_000)
+    for (let count = 0; count < 3; count += 1)
+      await tiny.perform('writes-late', { by: 'stream', text: `${text}\n`.repeat(1_000), afterMs: 0 })
+    await tiny.perform('writes-by', { by: 'console', text: 'mine', forMs: 100 })
+    expect(lines.filter(({ line }) => line === text).length).toBeLessThan(1_000)
   })
 })
 

@@ -5,7 +5,7 @@ import { startDeadline } from '../deadline.ts'
 import { descendantsOf, killAll } from './descendants.ts'
 import { whyNotLoaded } from './load-failure.ts'
 import type { Cause, Ending, ResultMessage } from './outcome.ts'
-import { Tail } from './output.ts'
+import { type Stray, Strays, Tail } from './output.ts'
 import {
   encodeToChild,
   type FromChild,
@@ -33,6 +33,7 @@ export type Loaded = { tasks: string[] } | Failure
 /** One attempt in a child (run.ts). */
 export interface Occupant {
   readonly id: number
+  readonly attempt: { readonly queue: string; readonly jobId: string }
   readonly isAccepted: boolean
   readonly isStopping: boolean
   accepted(): void
@@ -74,6 +75,7 @@ export class Child {
   readonly #outputs: Birth['outputs']
   readonly #stderr = new Tail(LAST_WORDS_BYTES)
   readonly #reader = readerInWorker()
+  readonly #strays: Strays
   readonly #onEnded: (child: Child) => void
   #isGone = false
   #loadFailure: LoadFailure | undefined
@@ -81,12 +83,13 @@ export class Child {
   #tellProbed: (facts: Record<string, unknown>) => void = () => {}
   #outbox: Buffer[] = []
 
-  constructor(birth: Birth, { modules, once, jobsAtOnce, onEnded }: ChildOptions) {
+  constructor(birth: Birth, { modules, once, jobsAtOnce, onEnded, onStray = () => {} }: ChildOptions) {
     this.pid = birth.pid
     this.once = once
     this.#channel = birth.channel
     this.#outputs = birth.outputs
     this.#onEnded = onEnded
+    this.#strays = new Strays(onStray)
     this.loaded = new Promise((resolve) => {
       this.#tellLoaded = resolve
     })
@@ -170,6 +173,7 @@ export class Child {
       default: {
         const run = this.runs.get(message.run)
         if (run) this.#takeFor(run, message)
+        else if (message.kind === 'output') this.#strays.appendOf(message.run, message.stream, message.output)
       }
     }
   }
@@ -196,7 +200,10 @@ export class Child {
         break
       default:
         // An attempt keeps a child of its own to the end: its output may come after its result.
-        if (!this.once) this.runs.delete(run.id)
+        if (!this.once) {
+          this.runs.delete(run.id)
+          this.#strays.hasEnded(run.id, run.attempt)
+        }
         run.ended(message)
     }
   }
@@ -208,11 +215,11 @@ export class Child {
     this.kill('SIGKILL')
   }
 
-  /** Raw output belongs to the attempt that is alone in the child; what cannot be told apart is dropped. */
+  /** What comes by the pipes is the attempt's in a child of its own. In one that others have used it may be of any: it is nobody's. */
   #read(stream: Stream, chunk: Buffer): void {
     if (stream === 'stderr') this.#stderr.append(chunk)
-    if (this.runs.size !== 1) return
-    for (const run of this.runs.values()) run.output(stream, chunk)
+    if (this.once) for (const run of this.runs.values()) run.output(stream, chunk)
+    else this.#strays.append(stream, chunk)
   }
 
   async #close(ending: Ending): Promise<Ending> {
@@ -226,6 +233,7 @@ export class Child {
       failure: whyNotLoaded('the child', ending, this.lastWords(), this.#loadFailure),
       ...(ending.signal !== undefined && { isAccident: true }),
     })
+    this.#strays.end()
     const runs = [...this.runs.values()]
     this.diedUnder = runs.filter((run) => run.isAccepted).length
     for (const run of runs) run.childClosed()
@@ -249,6 +257,8 @@ export interface ChildOptions {
   jobsAtOnce: number
   /** Called as soon as the process is gone; its last messages may not be read yet. */
   onEnded: (child: Child) => void
+  /** A line of output that is in the record of no attempt. */
+  onStray?: (line: Stray) => void
 }
 
 function signalGroup(leader: number, signal: NodeJS.Signals): void {

@@ -156,13 +156,15 @@ class Nursery {
 
   async #start(): Promise<Child | Failure> {
     if (this.#isStopped) return { failure: 'the worker is stopping' }
-    const { modules } = this.#settings
+    const { modules, log } = this.#settings
     const birth = await this.#source.birth()
     if ('failure' in birth) return birth
     const child = new Child(birth, {
       modules,
       ...usageOf(this.#settings),
       onEnded: (ended) => this.#ended(ended),
+      onStray: ({ stream, line, job }) =>
+        log.info('output', { ...(job && { queue: job.queue, job: job.jobId, late: true }), stream, line }),
     })
     this.#living.add(child)
     this.#guard.add(child.pid)

@@ -26,6 +26,7 @@ import {
 import { hasListenerForEnd, ignoreSignalsOfOthers, tellListenersOfEnd } from './signals.ts'
 import { doWhatJobsDo } from './usual.ts'
 import { encodeResult, encodeValue, parsePayload } from './values.ts'
+import { takeDescriptors, takeStreams } from './writes.ts'
 
 const CHANNEL = 3
 const PROGRESS_EVERY_MS = 50
@@ -39,6 +40,8 @@ export interface Mode {
   /** By whoever waits for the end of this process. */
   usageIsCounted: boolean
 }
+
+type LoadOrder = Extract<ToChild, { kind: 'load' }>
 
 interface Run {
   readonly id: number
@@ -120,8 +123,9 @@ export function beReady(wanted: Mode): void {
 }
 
 /** Ends the process with one sentence for the worker if a module cannot be loaded. */
-export async function loadModules(modules: string[]): Promise<void> {
-  attributeOutput()
+export async function loadModules({ modules, once }: Pick<LoadOrder, 'modules' | 'once'>): Promise<void> {
+  takeStreams(takeOutput)
+  if (!once) takeDescriptors(takeOutput)
   await withWholeStacks(async () => {
     for (loading of modules) await loadModule(loading)
   })
@@ -144,9 +148,9 @@ function receive(chunk: Buffer): void {
   for (const run of runs) void current.run(run, perform, run)
 }
 
-async function load({ modules, once, jobsAtOnce }: Extract<ToChild, { kind: 'load' }>): Promise<void> {
+async function load({ modules, once, jobsAtOnce }: LoadOrder): Promise<void> {
   channel?.unref() // a module that waits for what never comes lets the loop run dry
-  await loadModules(modules)
+  await loadModules({ modules, once })
   channel?.ref()
   beReady({ once, jobsAtOnce, usageIsCounted: false })
   sendNow({ kind: 'ready', tasks: [...definedTasks().keys()] })
@@ -314,35 +318,16 @@ function sendWaitingProgress(run: Run): void {
 }
 
 /**
- * What a job writes to the console goes to that job: it travels on the channel, in order, and waits when the worker is behind. Node's
- * own write would buffer it in this process without end. Only what other code writes (grandchildren, native code) takes the pipes.
+ * Output belongs to the job in whose context it is written, even after its end; the worker knows what to do with that. Without a context it is
+ * the job's that is alone in a child of its own, and nobody's in a child that others have used.
  */
-function attributeOutput(): void {
-  for (const stream of ['stdout', 'stderr'] as const) {
-    const target = process[stream]
-    const write = target.write.bind(target) as (...rest: unknown[]) => boolean
-    target.write = (chunk: string | Uint8Array, ...rest: unknown[]): boolean => {
-      const run = currentRun()
-      if (!run || !running.has(run.id)) return write(chunk, ...rest)
-      const [encoding] = rest
-      sendOutput(
-        run,
-        stream,
-        typeof chunk === 'string' ? Buffer.from(chunk, encodingOf(encoding)) : Buffer.from(chunk),
-      )
-      const done = rest.findLast((value) => typeof value === 'function')
-      if (done) process.nextTick(done)
-      return true
-    }
-  }
-}
-
-function encodingOf(value: unknown): BufferEncoding {
-  return typeof value === 'string' && Buffer.isEncoding(value) ? value : 'utf8'
+function takeOutput(stream: Stream, output: Buffer): boolean {
+  const run = current.getStore() ?? (mode?.once ? currentRun() : undefined)
+  if (run) sendOutput(run, stream, output)
+  return run !== undefined
 }
 
 function sendOutput(run: Run, stream: Stream, output: Buffer): void {
-  if (!running.has(run.id)) return
   for (let at = 0; at < output.length; at += MAX_OUTPUT_FRAME_BYTES)
     sendNow({ kind: 'output', run: run.id, stream, output: output.subarray(at, at + MAX_OUTPUT_FRAME_BYTES) })
 }

@@ -101,7 +101,13 @@ export class Forks {
   }
 }
 
+/** What modules leave open when they load for the first time need not stay: a compiler fills its cache then, and next time needs nothing. */
 async function startZygote(options: ZygoteOptions): Promise<Zygote | Failure | Unfit> {
+  const first = await tryZygote(options)
+  return 'unfit' in first ? tryZygote(options) : first
+}
+
+async function tryZygote(options: ZygoteOptions): Promise<Zygote | Failure | Unfit> {
   let zygote: Zygote
   try {
     zygote = new Zygote(options)

@@ -3,6 +3,9 @@
 import { describeEnding, type Ending } from './outcome.ts'
 import type { LoadFailure } from './protocol.ts'
 
+/** What Node adds to an error that nobody caught. */
+const OF_NODE = /^\s+at .*\bnode:|^Node\.js v/
+
 /** `who` is the child or the zygote. */
 export function whyNotLoaded(
   who: string,
@@ -10,7 +13,7 @@ export function whyNotLoaded(
   stderr: string,
   told: LoadFailure | undefined,
 ): string {
-  const words = stderr.trim().split('\n')
+  const words = stderr.split('\n').filter((line) => line.trim() !== '' && !OF_NODE.test(line))
   const said = words.slice(-3).join(' / ')
   if (told?.reason) {
     const place = told.place ?? words.map(placeOf).find(Boolean)

@@ -2,6 +2,9 @@
 import type { Stream } from './protocol.ts'
 
 const MAX_LINE_BYTES = 8 * 1024
+const MAX_ENDED = 100
+const MAX_STRAY_BYTES = 256 * 1024
+const STRAY_BYTES_PER_MS = 10
 
 /** The last `maxBytes` of a stream of chunks. */
 export class Tail {
@@ -64,5 +67,59 @@ export class Lines {
   #emit(stream: Stream, line: Buffer): void {
     for (let start = 0; start < line.length; start += MAX_LINE_BYTES)
       this.#onLine(stream, line.toString('utf8', start, start + MAX_LINE_BYTES).replace(/\r$/, ''))
+  }
+}
+
+export interface Stray {
+  stream: Stream
+  line: string
+  /** The job that wrote it after its end, where that is known. */
+  job?: { readonly queue: string; readonly jobId: string }
+}
+
+/** Output of a child that serves many jobs which is in the record of none: its lines go to the log, with a bound. */
+export class Strays {
+  readonly #onStray: (line: Stray) => void
+  readonly #lines: Lines
+  readonly #ended = new Map<number, { queue: string; jobId: string }>()
+  readonly #startedAtMs = performance.now()
+  #bytes = 0
+
+  constructor(onStray: (line: Stray) => void) {
+    this.#onStray = onStray
+    this.#lines = new Lines((stream, line) => onStray({ stream, line }))
+  }
+
+  append(stream: Stream, chunk: Buffer): void {
+    if (this.#isWithinBounds(chunk)) this.#lines.append(stream, chunk)
+  }
+
+  appendOf(run: number, stream: Stream, chunk: Buffer): void {
+    const job = this.#ended.get(run)
+    const lines = new Lines((of, line) => this.#onStray({ stream: of, line, ...(job && { job }) }))
+    if (!this.#isWithinBounds(chunk)) return
+    lines.append(stream, chunk)
+    lines.end()
+  }
+
+  /** What it writes from now on is late. */
+  hasEnded(run: number, { queue, jobId }: { queue: string; jobId: string }): void {
+    this.#ended.set(run, { queue, jobId })
+    for (const oldest of this.#ended.keys()) {
+      if (this.#ended.size <= MAX_ENDED) break
+      this.#ended.delete(oldest)
+    }
+  }
+
+  end(): void {
+    this.#lines.end()
+  }
+
+  #isWithinBounds(chunk: Buffer): boolean {
+    this.#bytes += chunk.length
+    const allowed = MAX_STRAY_BYTES + (performance.now() - this.#startedAtMs) * STRAY_BYTES_PER_MS
+    if (this.#bytes <= allowed) return true
+    this.#bytes -= chunk.length
+    return false
   }
 }

@@ -24,6 +24,7 @@ const NEEDS_NO_WORKERS_MAJOR = 26 // from V8 14 on, a collection in a child wait
 const PATIENCE_MS = 500
 const TIMES_CLEAN = 2 // a server that is about to listen shows up a turn of the loop later
 const LOOK_EVERY_MS = 5
+const NODE_THREADS = ['V8Worker', 'DelayedTaskSche', 'SignalInspector', 'libuv-worker']
 /** Of the process's own output, and the end of what is closed. */
 const OWN_RESOURCES = ['PipeWrap', 'TTYWrap', 'CloseReq']
 
@@ -35,10 +36,10 @@ Object.defineProperty(process, 'pid', { get: () => pid, enumerable: true, config
 makeRandomnessForkable()
 sayHowItEnds()
 await readFile('/proc/self/stat') // starts libuv's threads, so that any thread more is a module's
-const ownThreads = new Set(threads())
+const ownThreads = new Set(threads().filter(isOfNode))
 
 const { modules, once, jobsAtOnce } = readOrder()
-await loadModules(modules)
+await loadModules({ modules, once })
 const reason = await whyUnfit()
 if (reason === undefined) {
   await rehearseOnce()
@@ -114,6 +115,11 @@ function leftOpen(): string[] {
 
 function threads(): string[] {
   return readdirSync('/proc/self/task')
+}
+
+/** What is loaded with --import may have started others by now: hooks of modules run in one. Releases without names call all alike. */
+function isOfNode(thread: string): boolean {
+  return [nameOf(String(process.pid)), ...NODE_THREADS].includes(nameOf(thread))
 }
 
 function nameOf(thread: string): string {
