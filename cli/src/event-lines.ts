@@ -104,6 +104,10 @@ function linesOf(event: UpEvent, said: Set<string>): Line[] {
         { who: event.pool, what: hint },
       ]
     }
+    case 'watching': {
+      const what = `${event.folders.join(', ')}: saved code starts new workers; code elsewhere needs a restart of up`
+      return [{ who: 'reload', what: `watches ${what}` }]
+    }
     case 'code-changed':
       return [
         { who: 'reload', what: `saved ${event.files.join(', ')}: new workers for ${event.pools.join(', ')}` },

@@ -79,8 +79,8 @@ function startServer(
   const keep = (chunk: Buffer) => {
     output = (output + chunk.toString()).slice(-4096)
   }
-  child.stdout.on('data', keep)
-  child.stderr.on('data', keep)
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', keep).on('error', () => {})
+  child.on('error', () => {}) // of a start it is told by exited, of a signal that could not be sent by what comes next
   const pid = child.pid ?? 0
   if (pid > 0) guard.watch(pid)
   const exited = once(child, 'exit')
@@ -120,7 +120,7 @@ function ping(port: number): Promise<string> {
     resolve(answer)
   }
   socket.once('data', (answer) => end(answer.toString()))
-  socket.once('error', () => end(''))
+  socket.on('error', () => end(''))
   socket.once('timeout', () => end(''))
   socket.once('close', () => resolve(''))
   return promise

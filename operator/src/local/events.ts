@@ -36,6 +36,8 @@ export type LocalEvent =
   | { kind: 'jobs-put-back'; pool: string; worker: string; jobs: number; reason: string }
   /** The workers cannot start as they are configured; the next ones are tried when a file changes. */
   | { kind: 'pool-misconfigured'; pool: string; message: string }
+  /** A file saved in one of these, or below, is noticed; another one that tasks import is not. */
+  | { kind: 'watching'; folders: readonly string[] }
   | { kind: 'code-changed'; files: string[]; pools: string[] }
   | { kind: 'manifests-changed'; files: string[] }
   | { kind: 'manifests-refused'; problems: readonly PlacedProblem[] }

@@ -252,11 +252,14 @@ class LocalRun implements Local {
 
   async #watch(): Promise<Reload> {
     const paths = [...this.#options.paths.map((path) => this.#resolve(path)), ...this.#codeFolders()]
-    return watchFiles({
+    const reload = await watchFiles({
       paths,
       onCode: (files) => this.#soon(() => this.#codeChanged(files)),
       onManifests: (files) => this.#soon(() => this.#manifestsChanged(files)),
+      onTrouble: (message) => this.#onEvent({ kind: 'warning', message }),
     })
+    this.#onEvent({ kind: 'watching', folders: reload.folders })
+    return reload
   }
 
   /** One change after the other. */

@@ -4,6 +4,8 @@ import { basename, dirname, extname, relative, sep } from 'node:path'
 import { watch } from 'chokidar'
 
 export interface Reload {
+  /** What is watched, with all that lies below. */
+  readonly folders: readonly string[]
   stop(): Promise<void>
 }
 
@@ -13,6 +15,8 @@ export interface ReloadOptions {
   /** Absolute paths that were saved, added or removed, together. */
   onCode: (files: string[]) => void
   onManifests: (files: string[]) => void
+  /** Something cannot be watched: what is saved there is not noticed. Each is told once. */
+  onTrouble: (message: string) => void
 }
 
 // Not .json: tasks may write some beside their code, and each save would replace the workers.
@@ -22,7 +26,8 @@ const MANIFESTS = new Set(['.yaml', '.yml'])
 const QUIET_MS = 150
 
 /** Resolves when everything is being watched. */
-export async function watchFiles({ paths, onCode, onManifests }: ReloadOptions): Promise<Reload> {
+export async function watchFiles(options: ReloadOptions): Promise<Reload> {
+  const { paths, onCode, onManifests } = options
   const folders = [...new Set(paths.map(folderOf))]
   const watcher = watch(folders, {
     ignoreInitial: true,
@@ -44,13 +49,33 @@ export async function watchFiles({ paths, onCode, onManifests }: ReloadOptions):
     clearTimeout(timer)
     timer = setTimeout(report, QUIET_MS)
   })
+  const told = new Set<string>()
+  watcher.on('error', (error) => {
+    const trouble = troubleOf(error as NodeJS.ErrnoException)
+    if (!told.has(trouble)) options.onTrouble(trouble)
+    told.add(trouble)
+  })
   await new Promise<void>((resolve) => watcher.once('ready', () => resolve()))
   return {
+    folders,
     async stop() {
       clearTimeout(timer)
       await watcher.close()
     },
   }
+}
+
+/** Limits of the system are the same for every file, so the message names none. */
+function troubleOf({ code, path, message }: NodeJS.ErrnoException): string {
+  const limit = LIMITS[code ?? '']
+  if (limit) return `files cannot all be watched: ${limit} is reached; raise it, or start with --no-reload`
+  return `${path ?? 'a folder'} cannot be watched (${code ?? message}): what is saved there starts no new workers; --no-reload watches nothing`
+}
+
+const LIMITS: Record<string, string> = {
+  ENOSPC: 'the limit fs.inotify.max_user_watches',
+  EMFILE: 'the limit of open files (ulimit -n) or fs.inotify.max_user_instances',
+  ENFILE: 'the limit fs.file-max',
 }
 
 /** Only what lies below a watched folder is judged: that folder itself may well be called .something. */

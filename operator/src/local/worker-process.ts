@@ -79,6 +79,7 @@ export function startWorkerProcess(options: WorkerProcessOptions): WorkerProcess
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+  child.on('error', () => {}) // of a start it is told by endingOf, of a signal that could not be sent by what comes next
   const pid = child.pid ?? 0
   if (pid > 0) guard.watch(pid)
   const lastLines: string[] = []
@@ -187,7 +188,10 @@ function readOnce(file: string): string | undefined {
 
 function readLines(child: ChildProcess, stream: 'stdout' | 'stderr', onLine: (line: string) => void): void {
   const input = child[stream]
-  if (input) createInterface({ input }).on('line', onLine)
+  if (input)
+    createInterface({ input })
+      .on('line', onLine)
+      .on('error', () => {})
 }
 
 function parseEntry(line: string): WorkerLogEntry | undefined {

@@ -1,5 +1,8 @@
-import { rmSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { type Reload, watchFiles } from '../../../operator/src/local/reload.ts'
 import { eventually } from '../../eventually.ts'
 import { folderWith, writeFiles } from './folder.ts'
@@ -8,12 +11,13 @@ let reload: Reload | undefined
 afterEach(() => reload?.stop())
 
 async function watching(folder: string) {
-  const seen = { code: [] as string[][], manifests: [] as string[][] }
+  const seen = { code: [] as string[][], manifests: [] as string[][], troubles: [] as string[] }
   const relative = (files: string[]) => files.map((file) => file.slice(folder.length + 1))
   reload = await watchFiles({
     paths: [folder, join(folder, 'a.yaml')],
     onCode: (files) => seen.code.push(relative(files)),
     onManifests: (files) => seen.manifests.push(relative(files)),
+    onTrouble: (message) => seen.troubles.push(message),
   })
   return seen
 }
@@ -39,7 +43,7 @@ describe('watching files', () => {
     const seen = await watching(folder)
     writeFiles(folder, { 'a.yaml': '2' })
     await eventually(() => seen.manifests.length > 0, { what: 'a change of manifests' })
-    expect(seen).toEqual({ code: [], manifests: [['a.yaml']] })
+    expect(seen).toEqual({ code: [], manifests: [['a.yaml']], troubles: [] })
   })
 
   test('a removed file is a change', async () => {
@@ -64,4 +68,48 @@ describe('watching files', () => {
     await eventually(() => seen.code.length > 0, { what: 'a change of code' })
     expect(seen.code).toEqual([['z.ts']])
   })
+
+  test('a folder that may not be read is named, and the rest is watched', async () => {
+    const folder = folderWith({ 'tasks.ts': '1' })
+    const closed = join(folder, 'closed')
+    mkdirSync(closed)
+    chmodSync(closed, 0)
+    const watching = watchingWith('true', folder)
+    await watching.says('watching')
+    writeFiles(folder, { 'tasks.ts': '2' })
+    expect(await watching.says('saved')).toContain(
+      `${closed} cannot be watched (EACCES): what is saved there`,
+    )
+    await watching.end()
+    chmodSync(closed, 0o700)
+  })
+
+  test('a limit of the system on watches is named once, and ends nothing', async () => {
+    const folder = folderWith({ 'a/tasks.ts': '1', 'b/tasks.ts': '1', 'c/tasks.ts': '1' })
+    const watching = watchingWith('echo 2 > /proc/sys/user/max_inotify_watches', folder)
+    expect((await watching.says('watching')).match(/limit .*/g)).toEqual([
+      'limit fs.inotify.max_user_watches is reached; raise it, or start with --no-reload',
+    ])
+    await watching.end()
+  })
 })
+
+/** In a user namespace: without the rights of root over files, and with limits of its own. */
+function watchingWith(first: string, folder: string) {
+  const file = fileURLToPath(new URL('owns-a-watch.ts', import.meta.url))
+  const script = `${first}; exec "$0" --conditions=millhand-source ${file} ${folder}`
+  const map = first === 'true' ? [] : ['--map-root-user']
+  const child = spawn('unshare', ['--user', ...map, 'sh', '-c', script, process.execPath], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  let said = ''
+  child.stdout.on('data', (chunk) => (said += chunk))
+  const exited = once(child, 'exit')
+  return {
+    says: (text: string) => eventually(() => (said.includes(text) ? said : undefined), { what: text }),
+    async end() {
+      child.stdin.end()
+      expect(await exited).toEqual([0, null])
+    },
+  }
+}
