@@ -6,6 +6,7 @@ import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { connectRedis } from 'millhand/queue'
 import { ConfigError, readConfig } from '../../worker-runtime/src/config.ts'
 import {
   type Health,
@@ -17,6 +18,7 @@ import {
 import { eventually } from '../eventually.ts'
 import { freePort } from '../free-port.ts'
 import { redisUrl } from '../redis.ts'
+import { RedisServer } from '../redis-server.ts'
 import { startWorker, WorkerProcess } from '../worker-process.ts'
 
 const TINY = fileURLToPath(new URL('../tasks/tiny.ts', import.meta.url))
@@ -147,6 +149,45 @@ describe('a worker', () => {
     }
   }, 60_000)
 
+  test.each<[string, (server: RedisServer) => Promise<unknown>, (server: RedisServer) => Promise<unknown>]>([
+    ['that is away', (server) => server.crash(), (server) => server.start()],
+    [
+      'that refuses it',
+      (server) => setPassword(server, '', 'other'),
+      (server) => setPassword(server, 'other', ''),
+    ],
+  ])(
+    'is not ready while it has a Redis %s; once it has registered it stays ready',
+    async (_, hinder, help) => {
+      const server = await RedisServer.start()
+      await hinder(server)
+      const port = await freePort()
+      const ready = () => fetch(`http://127.0.0.1:${port}/readyz`).then((response) => response.status)
+      const worker = new WorkerProcess({
+        redisUrl: server.url,
+        queues: ['http-ready'],
+        modules: [TINY],
+        env: { MILLHAND_HTTP_PORT: String(port) },
+      })
+      const waits = () => worker.lines.filter(({ message }) => message === 'waiting for Redis').length
+      const patience = { withinMs: 30_000 }
+      try {
+        await eventually(() => waits() > 0, { what: 'a try to register', ...patience })
+        expect(await ready()).toBe(503)
+        await help(server)
+        await eventually(async () => (await ready()) === 200, { what: 'its registration', ...patience })
+        const before = waits()
+        await server.crash()
+        await eventually(() => waits() > before, { what: 'the loss of Redis', ...patience })
+        expect(await ready()).toBe(200)
+      } finally {
+        worker.kill('SIGKILL')
+        await server.remove()
+      }
+    },
+    120_000,
+  )
+
   test('listens nowhere without a port', async () => {
     const worker = await startWorker({ redisUrl: redisUrl(), queues: ['http-none'], modules: [TINY] })
     const port = await freePort()
@@ -164,6 +205,15 @@ describe('a worker', () => {
     }
   }, 60_000)
 })
+
+async function setPassword({ port }: RedisServer, from: string, to: string): Promise<void> {
+  const redis = connectRedis(`redis://${from && `:${from}@`}127.0.0.1:${port}`)
+  try {
+    await redis.call('CONFIG', 'SET', 'requirepass', to)
+  } finally {
+    redis.close()
+  }
+}
 
 function closed(socket: Socket): Promise<unknown> {
   return socket.closed ? Promise.resolve() : once(socket, 'close')

@@ -1,4 +1,4 @@
-// What the kubelet, people and Prometheus ask a worker: GET /livez, /healthz and /metrics on MILLHAND_HTTP_PORT. main.ts starts it first, so that it
+// What the kubelet, people and Prometheus ask a worker: GET /readyz, /livez, /healthz and /metrics on MILLHAND_HTTP_PORT. main.ts starts it first, so that it
 // answers while the task modules load; nothing of it runs in a child.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { ConfigError } from './config.ts'
@@ -65,6 +65,13 @@ export async function livePage(health: Health, isRedisThere: () => Promise<boole
   const page = healthPage(health)
   if (page.status === 200 || (await isRedisThere())) return page
   return { ...page, status: 200 }
+}
+
+/** Red until the worker has registered with all its queues, and never again: an unready pod is the first that a ReplicaSet removes. */
+export function readyPage(isRegistered: boolean, queues: readonly string[]): Page {
+  if (isRegistered) return { status: 200, type: TEXT, text: 'registered\n' }
+  const text = `not registered yet with the queues ${queues.join(', ')}: the log says why\n`
+  return { status: 503, type: TEXT, text }
 }
 
 function listen(server: Server, port: number): Promise<void> {

@@ -8,7 +8,7 @@ import { endOrphans } from './child/orphans.ts'
 import type { Children } from './child/outcome.ts'
 import { type Config, ConfigError, type QueueEntry, readConfig } from './config.ts'
 import { copyError, reasonOf } from './errors.ts'
-import { type Health, type HttpServer, healthPage, livePage, serveHttp } from './http.ts'
+import { type Health, type HttpServer, healthPage, livePage, readyPage, serveHttp } from './http.ts'
 import { type Log, logTo } from './log.ts'
 import { Membership } from './membership.ts'
 import type { Metrics } from './metrics.ts'
@@ -36,7 +36,7 @@ Settings come from the environment:
   MILLHAND_ISOLATION               Fork, Spawn or Reuse; default: Fork
   MILLHAND_JOBS_PER_CHILD, MILLHAND_JOBS_AT_ONCE_PER_CHILD, MILLHAND_MAX_MEMORY_BYTES
   MILLHAND_DRAIN_TIMEOUT_SECONDS   how long jobs may go on after SIGTERM; default: 600
-  MILLHAND_HTTP_PORT               where /healthz and /metrics are; neither when absent
+  MILLHAND_HTTP_PORT               where /readyz, /livez, /healthz and /metrics are; none when absent
   MILLHAND_LOG_LEVEL               debug, info, warn or error; default: info
 
 Example:
@@ -78,7 +78,8 @@ async function runWorker(config: Config): Promise<void> {
     phase,
     queues: members.map(({ queue, silentMs }) => ({ name: queue.name, silentMs })),
   })
-  const http = await answerHttp(config, queues, health)
+  let isRegistered = false
+  const http = await answerHttp(config, queues, { health, isRegistered: () => isRegistered })
   const stopEndingOrphans = endOrphans()
   const children = await prepareChildren(config, log, http?.metrics.forked)
   const processName = randomBytes(6).toString('base64url').replaceAll(/[-_]/g, 'x')
@@ -112,6 +113,7 @@ async function runWorker(config: Config): Promise<void> {
 
   const joined = Promise.all(members.map((member) => member.join()))
   await Promise.race([joined, stopping.asked, broken.promise])
+  isRegistered = !stopping.isAsked()
   if (!stopping.isAsked()) {
     await sayWhichServer(redis.commands, log)
     log.info('worker ready', {
@@ -179,13 +181,14 @@ function registrationOf({ pod, slots }: Config, { mode, note }: Children) {
 async function answerHttp(
   { httpPort, slots, redis }: Config,
   queues: readonly NamedQueue[],
-  health: () => Health,
+  { health, isRegistered }: { health: () => Health; isRegistered: () => boolean },
 ): Promise<{ metrics: Metrics; server: HttpServer } | undefined> {
   if (httpPort === undefined) return
   const { createMetrics } = await import('./metrics.ts')
   const labels = new Map(queues.map(({ name, inRedis }) => [inRedis, name]))
   const metrics = createMetrics({ slots, queues: labels, nowMs: () => Date.now() })
   const pages = {
+    '/readyz': () => readyPage(isRegistered(), [...labels.keys()]),
     '/livez': () => livePage(health(), () => isRedisThere(redis)),
     '/healthz': () => healthPage(health()),
     '/metrics': () => metrics.page(),

@@ -57,6 +57,8 @@ export interface Pod {
 export interface ContainerStatus {
   name: string
   ready?: boolean
+  /** Its startup probe has succeeded, or it has none and runs. */
+  started?: boolean
   restartCount?: number
   state?: ContainerState
   lastState?: ContainerState
@@ -65,7 +67,14 @@ export interface ContainerStatus {
 export interface ContainerState {
   waiting?: { reason?: string; message?: string }
   running?: { startedAt?: string }
-  terminated?: { exitCode: number; signal?: number; reason?: string; message?: string; finishedAt?: string }
+  terminated?: {
+    exitCode: number
+    signal?: number
+    reason?: string
+    message?: string
+    startedAt?: string
+    finishedAt?: string
+  }
 }
 
 /** All that is kept of a Pod: ten thousand of them are to fit into a small operator. */
@@ -115,10 +124,11 @@ function trimCondition({ type, status, reason, message }: StandardCondition): St
 }
 
 function trimContainer(container: ContainerStatus): ContainerStatus {
-  const { name, ready, restartCount, state, lastState } = container
+  const { name, ready, started, restartCount, state, lastState } = container
   return {
     name,
     ...(ready !== undefined && { ready }),
+    ...(started !== undefined && { started }),
     ...(restartCount !== undefined && { restartCount }),
     ...(state && { state }),
     ...(lastState && { lastState }),

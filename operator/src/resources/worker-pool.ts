@@ -185,6 +185,20 @@ export const WORKER_POOL_RULES: readonly Rule<WorkerPoolSpec>[] = [
     message: 'environment variables that begin with MILLHAND_ are set by the operator',
     broken: ({ template }) => template.spec.containers.flatMap(reservedVariables),
   },
+  {
+    at: POD,
+    message:
+      'the operator sets the startupProbe of the container worker, which ends when the worker has registered with its queues; use readinessProbe or livenessProbe, which begin then',
+    broken: ({ template }) =>
+      template.spec.containers.flatMap((container, index) =>
+        when(isWorker(container) && container.startupProbe !== undefined, [
+          ...POD,
+          'containers',
+          index,
+          'startupProbe',
+        ]),
+      ),
+  },
 ]
 
 export function parseWorkerPool(

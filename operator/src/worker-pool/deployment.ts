@@ -13,6 +13,8 @@ export const LEADER_ANNOTATION = 'millhand.dev/leader'
 export const DELETION_COST = 'controller.kubernetes.io/pod-deletion-cost'
 const MANAGED_BY = { 'app.kubernetes.io/managed-by': 'millhand' }
 const HTTP_PORT = 9400
+/** How long a worker may take to register before it is started again, with the Secret as it is then. */
+const REGISTERS_WITHIN_SECONDS = 600
 /** Millhand's own time to end after the jobs of a pod had theirs. */
 const GRACE_AFTER_DRAIN_SECONDS = 10
 const MAX_HISTORY = 3
@@ -49,12 +51,14 @@ export function deploymentOf(input: DeploymentInput): DeploymentManifest {
   const { name, namespace, uid = '' } = pool.metadata
   const labels = { ...MANAGED_BY, [POOL_LABEL]: name }
   const template = podTemplate(input, labels)
+  const hash = hashOf(template)
+  const annotations = { ...template.metadata.annotations, [TEMPLATE_ANNOTATION]: hash }
   return {
     metadata: {
       name,
       namespace,
       labels,
-      annotations: { [TEMPLATE_ANNOTATION]: hashOf(template) },
+      annotations: { [TEMPLATE_ANNOTATION]: hash },
       ownerReferences: [
         {
           apiVersion: 'millhand.dev/v1alpha1',
@@ -74,7 +78,8 @@ export function deploymentOf(input: DeploymentInput): DeploymentManifest {
       },
       progressDeadlineSeconds: pool.rollout.progressDeadlineMs / 1000,
       revisionHistoryLimit: MAX_HISTORY,
-      template,
+      // By it a pod is known to have this template, and not one before.
+      template: { ...template, metadata: { ...template.metadata, annotations } },
     },
   }
 }
@@ -87,7 +92,7 @@ export function hashOf(value: unknown): string {
   return createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 16)
 }
 
-function podTemplate(input: DeploymentInput, labels: Record<string, string>): Record<string, unknown> {
+function podTemplate(input: DeploymentInput, labels: Record<string, string>) {
   const { template, drainTimeoutMs } = input.pool
   const { containers, securityContext, tolerations, ...spec } = template.spec
   return {
@@ -126,6 +131,7 @@ function withLostNode(given: readonly unknown[]): unknown[] {
 
 function workerContainer(container: Container, input: DeploymentInput): Container {
   const { ports, env = [], ...rest } = container
+  const { progressDeadlineMs } = input.pool.rollout
   return withLimits({
     // Red when the last answer of Redis is old although Redis is there: then, and when its loop hangs, a restart helps.
     livenessProbe: {
@@ -135,6 +141,14 @@ function workerContainer(container: Container, input: DeploymentInput): Containe
       failureThreshold: 6,
     },
     ...rest,
+    // A pod is ready when its worker has registered, and a rollout takes no working pod away before. Not a readiness probe: that could turn
+    // red again on a busy node, and a ReplicaSet removes unready pods first, whatever they run.
+    startupProbe: {
+      httpGet: { path: '/readyz', port: 'millhand' },
+      periodSeconds: 1,
+      timeoutSeconds: 5,
+      failureThreshold: Math.max(REGISTERS_WITHIN_SECONDS, progressDeadlineMs / 1000),
+    },
     ports: [...asList(ports), { name: 'millhand', containerPort: HTTP_PORT, protocol: 'TCP' }],
     env: [...variablesOf(input), ...env],
   })

@@ -1,9 +1,8 @@
-// What is right and wrong with a WorkerPool, as conditions. Pure. Every reason here stands in operator/README.md, and a test compares.
-import { conditionOf } from '../resources/cluster.ts'
+// What is right and wrong with a WorkerPool, as conditions. Pure. Every reason here stands in docs/conditions.md, and a test compares.
 import { type Finding, MAY_PASS, REDIS_ANSWERS } from '../resources/conditions.ts'
+import type { Health } from './health.ts'
 import type { PoolMemory } from './memory.ts'
 import type { ObservedPool } from './observe.ts'
-import { livePods, type WorkerPod } from './pods.ts'
 import type { Decision, Load } from './replicas.ts'
 
 /** What keeps a pool from working that a person, or time, must mend. */
@@ -20,6 +19,7 @@ interface Found {
   load: Load | 'unknown'
   /** Workers say that they are the pool's for longer than a watch may be behind. */
   isDisbelieving: boolean
+  health: Health
 }
 
 /** What fails once and then not again is no news. */
@@ -63,17 +63,18 @@ export function whyBlocked(
 
 export function findingsOf(observed: ObservedPool, found: Found): Finding[] {
   return [
-    ready(observed, found),
-    progressing(observed),
+    ready(found),
+    progressing(observed, found.health),
     scalingActive(observed, found),
     scalingLimited(found.decision, found.load),
     redisReachable(observed),
     suspended(observed),
-    stalled(found.blocked),
+    stalled(found),
   ]
 }
 
-function ready(observed: ObservedPool, { decision, blocked }: Found): Finding {
+/** Whether the pool does what its spec says now: that pods of an earlier template go on working does not make a broken one ready. */
+function ready({ decision, blocked, health }: Found): Finding {
   const finding = (status: Finding['status'], reason: string, message: string): Finding => ({
     type: 'Ready',
     status,
@@ -82,51 +83,54 @@ function ready(observed: ObservedPool, { decision, blocked }: Found): Finding {
   })
   if (blocked?.reason === 'RedisUnreachable') return finding('Unknown', blocked.reason, blocked.message)
   if (blocked) return finding('False', blocked.reason, blocked.message)
-  const live = livePods(observed.pods)
-  const readyPods = live.filter(({ isReady }) => isReady).length
   const { replicas } = decision
-  const refused = refusedPods(observed)
-  if (refused && live.length < replicas) return finding('False', 'PodsRefused', refused)
-  if (readyPods >= replicas) return finding('True', 'Ready', enough(readyPods, replicas))
-  const trouble = worst(live)
-  if (trouble) return finding('False', trouble.reason, trouble.message)
-  if (readyPods > 0)
-    return finding('True', 'Ready', `${readyPods} of ${replicas} pods are ready, the others start`)
+  const { working, trouble } = health
+  const broken = whatIsBroken(decision, health)
+  if (broken) return finding('False', broken.reason, withOthers(broken.message, health))
+  if (working >= replicas) return finding('True', 'Ready', enough(working, replicas))
+  if (trouble) return finding('False', trouble.reason, withOthers(trouble.message, health))
+  if (working > 0)
+    return finding('True', 'Ready', `${working} of ${replicas} pods are ready, the others start`)
   return finding('False', 'PodsStarting', `none of ${replicas} pods is ready yet`)
 }
 
-function enough(readyPods: number, replicas: number): string {
-  if (readyPods === replicas)
-    return replicas === 0 ? 'no pods are needed now' : `${readyPods} of ${replicas} pods are ready`
-  return `${readyPods} pods are ready, ${replicas} needed: the others go when they hold no job`
+/** That keeps the pool, or a new template of it, from working at all. */
+function whatIsBroken(
+  { replicas }: Decision,
+  { refused, stuck, trouble, workingCurrent }: Health,
+): { reason: string; message: string; isLasting: boolean } | undefined {
+  if (replicas === 0) return undefined
+  if (refused) return { reason: 'FailedCreate', message: refused, isLasting: true }
+  if (trouble && workingCurrent === 0)
+    return { ...trouble, isLasting: trouble.isLasting || stuck !== undefined }
+  if (stuck) return { reason: 'ProgressDeadlineExceeded', message: stuck, isLasting: true }
+  return undefined
 }
 
-/** Quota, pod security and admission webhooks refuse pods, not Deployments. */
-function refusedPods({ deployment }: ObservedPool): string | undefined {
-  const failure = deployment && conditionOf(deployment, 'ReplicaFailure')
-  return failure?.status === 'True' ? `pods are refused: ${failure.message ?? 'no reason given'}` : undefined
+function withOthers(message: string, { working }: Health): string {
+  return working > 0 ? `${message} (${working} other ${working === 1 ? 'pod works' : 'pods work'})` : message
 }
 
-function worst(pods: readonly WorkerPod[]) {
-  const order = ['ImageNotPulled', 'ContainerNotCreated', 'WorkersCrash', 'PodsNotScheduled']
-  return pods
-    .flatMap(({ trouble }) => trouble ?? [])
-    .sort((a, b) => order.indexOf(a.reason) - order.indexOf(b.reason))[0]
+function enough(working: number, replicas: number): string {
+  if (working === replicas)
+    return replicas === 0 ? 'no pods are needed now' : `${working} of ${replicas} pods are ready`
+  return `${working} pods are ready, ${replicas} needed: the others go when they hold no job`
 }
 
-function progressing({ deployment }: ObservedPool): Finding {
+function progressing({ deployment }: ObservedPool, { stuck, trouble }: Health): Finding {
   const type = 'Progressing'
   if (!deployment)
     return { type, status: 'Unknown', reason: 'NoDeployment', message: 'the Deployment is not there yet' }
-  const { status } = deployment
-  const progress = conditionOf(deployment, 'Progressing')
-  if (progress?.status === 'False')
+  if (stuck) {
+    const why = trouble ? `${stuck}: ${trouble.message}` : stuck
     return {
       type,
       status: 'False',
-      reason: 'RolloutStuck',
-      message: `the rollout of the template is stuck, and while it is no pod is removed: ${progress.message ?? 'no reason given'}`,
+      reason: 'ProgressDeadlineExceeded',
+      message: `the pods do not become ready, and while a rollout is stuck no pod is removed: ${why}`,
     }
+  }
+  const { status } = deployment
   const wanted = deployment.spec.replicas ?? 0
   const isCurrent = status?.observedGeneration === deployment.metadata.generation
   if (isCurrent && (status?.updatedReplicas ?? 0) >= wanted && (status?.replicas ?? 0) <= wanted)
@@ -180,19 +184,28 @@ function suspended({ queues }: ObservedPool): Finding {
   return { type, status: 'False', reason: 'Active', message: 'jobs may be claimed' }
 }
 
-/** In the words of kstatus: True is for what does not mend itself. */
-function stalled(blocked: Blocked | undefined): Finding {
+/** In the words of kstatus: True is for what does not mend itself, and makes it call the pool failed. */
+function stalled({ blocked, decision, health }: Found): Finding {
   const type = 'Stalled'
+  const lasts = (reason: string): Finding => ({
+    type,
+    status: 'True',
+    reason,
+    message: 'a person has to mend this: see the condition Ready',
+  })
   if (blocked?.reason === 'RedisNotServing')
     return {
       type,
       status: 'False',
       reason: 'Progressing',
-      message: 'nothing of the pool needs a person; whether its Redis does says the TaskQueue',
+      message: "no action is needed on the pool; the TaskQueue's condition RedisSuitable is about its Redis",
     }
-  const mendsItself = !blocked || MAY_PASS.includes(blocked.reason) || blocked.reason === 'QueueNotReady'
-  if (mendsItself) return { type, status: 'False', reason: 'Progressing', message: 'nothing needs a person' }
-  return { type, status: 'True', reason: blocked.reason, message: 'this does not mend itself: see Ready' }
+  const mayPass = blocked && (MAY_PASS.includes(blocked.reason) || blocked.reason === 'QueueNotReady')
+  if (blocked && !mayPass) return lasts(blocked.reason)
+  const broken = blocked ? undefined : whatIsBroken(decision, health)
+  if (broken?.isLasting)
+    return lasts(health.stuck && !health.refused ? 'ProgressDeadlineExceeded' : broken.reason)
+  return { type, status: 'False', reason: 'Progressing', message: 'no action is needed' }
 }
 
 function only({ reason, message }: { reason: string; message: string }) {

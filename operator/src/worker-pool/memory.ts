@@ -26,6 +26,8 @@ export interface PoolMemory {
   trouble: { message: string; isDenied: boolean; times: number } | undefined
   /** What was rendered last, and from what: a template may be large, and is the same at almost every tick. */
   rendered: { from: string; rendered: Rendered } | undefined
+  /** UID of a pod that is ready and of which no worker is registered → since when. */
+  silent: ReadonlyMap<string, number>
   guards: GuardMemory
   statusWrittenAtMs: number
   /** The API server refused a status: until then none is written. */
@@ -44,6 +46,7 @@ export function emptyMemory(uid: string): PoolMemory {
     unseen: { areThere: false, believedMs: 0, atMs: 0 },
     trouble: undefined,
     rendered: undefined,
+    silent: new Map(),
     guards: noGuardMemory,
     statusWrittenAtMs: Number.NEGATIVE_INFINITY,
     statusRestsUntilMs: Number.NEGATIVE_INFINITY,

@@ -15,6 +15,7 @@ import {
 } from './deployment.ts'
 import { type Blocked, findingsOf, whyBlocked } from './findings.ts'
 import { type GuardPlan, planGuards } from './guards.ts'
+import { healthOf } from './health.ts'
 import type { PoolMemory } from './memory.ts'
 import type { ObservedPool, ObservedWorker, WorkerPoolStatus } from './observe.ts'
 import { type Death, livePods, type WorkerPod } from './pods.ts'
@@ -122,10 +123,14 @@ export function planWorkerPool(observed: ObservedPool, clocks: Clocks): PoolPlan
     : undefined
   const facts = { rendered, refusal, decision, empty, isBehind, nowMs }
   const deployment = blocked?.stopsWriting ? undefined : deploymentToWrite(observed, facts)
+  const silent = rememberSilent(observed, nowMs)
+  const { replicas } = decision
+  const health = healthOf(observed, { replicas, silent, ...clocks })
   const findings = findingsOf(observed, {
     decision,
     blocked,
     load,
+    health,
     isDisbelieving: unseen.areThere && !isBehind,
   })
   const currentStatus = statusOf(observed, { decision, findings, wallMs: clocks.wallMs })
@@ -154,6 +159,7 @@ export function planWorkerPool(observed: ObservedPool, clocks: Clocks): PoolPlan
       wanted: decision.replicas,
       unseen,
       rendered: remembered,
+      silent,
       draining: isKnown ? rememberDraining(memory, victims, held, nowMs) : memory.draining,
       ...(guards && { guards: guards.memory }),
       ...(status && { statusWrittenAtMs: nowMs }),
@@ -204,6 +210,14 @@ function rememberUnseen({ workers, pods, memory }: ObservedPool, nowMs: number):
     ? Math.min(unseen.believedMs + sinceMs, SHOWN_WITHIN_MS)
     : Math.max(0, unseen.believedMs - sinceMs / GIVEN_BACK)
   return { areThere: unseenWorkers(workers, pods).length > 0, believedMs, atMs: nowMs }
+}
+
+/** Pods that are ready and of which no worker is registered any more: that they once were is all that their probe knows. */
+function rememberSilent({ workers, pods, memory }: ObservedPool, nowMs: number): PoolMemory['silent'] {
+  if (workers === 'unknown') return memory.silent
+  const registered = new Set(workers.flatMap(({ podUid, isAlive }) => (isAlive ? [podUid] : [])))
+  const silent = livePods(pods).filter(({ uid, isReady }) => isReady && !registered.has(uid))
+  return new Map(silent.map(({ uid }) => [uid, memory.silent.get(uid) ?? nowMs]))
 }
 
 /** The number stays, and says why it is not known. */
@@ -449,6 +463,8 @@ function heldBy(workers: readonly ObservedWorker[]): number {
 
 function isNews({ type, reason }: Finding): boolean {
   return (
-    type === 'Ready' || (type === 'ScalingLimited' && reason === 'MaxReplicas') || reason === 'RolloutStuck'
+    type === 'Ready' ||
+    (type === 'ScalingLimited' && reason === 'MaxReplicas') ||
+    (type === 'Progressing' && reason === 'ProgressDeadlineExceeded')
   )
 }

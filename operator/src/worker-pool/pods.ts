@@ -1,6 +1,6 @@
 // What a Pod says of a worker: whether it counts, whether it is well, and, when its process has ended, which worker it was and why. Pure.
 import { type ContainerState, type ContainerStatus, conditionOf, type Pod } from '../resources/cluster.ts'
-import { DELETION_COST } from './deployment.ts'
+import { DELETION_COST, TEMPLATE_ANNOTATION } from './deployment.ts'
 
 export interface WorkerPod {
   name: string
@@ -9,8 +9,10 @@ export interface WorkerPod {
   /** live: counts; terminating: was told to end; ended: nothing of it runs any more, only the object is left. */
   state: 'live' | 'terminating' | 'ended'
   isReady: boolean
-  /** The pod's template; one value over all pods when nothing is rolled out. */
+  /** The pod's template as its ReplicaSet names it; one value over all pods when nothing is rolled out. */
   templateHash: string
+  /** The same as the operator names it; absent in a pod of an earlier operator. */
+  template?: string
   /** Marked to be the first that its ReplicaSet removes. */
   isMarked: boolean
   /** Whether autoscalers of nodes are asked to leave it alone; foreign: by somebody else, or by the pool's template. */
@@ -18,13 +20,24 @@ export interface WorkerPod {
   /** Deleted with no grace at all: its processes are ended in a moment, if they have not ended. */
   isForced: boolean
   trouble?: Trouble
+  /** Its worker's container runs, since this time by the clock of its node, and the worker has not registered. */
+  unregisteredSinceMs?: number
   deaths: Death[]
 }
 
-/** Why it does not start or stay. */
+/** Why it does not start or stay, in the words of Kubernetes; ImagePullBackOff stands for all that can be wrong with an image. */
 export interface Trouble {
-  reason: 'ImageNotPulled' | 'ContainerNotCreated' | 'WorkersCrash' | 'PodsNotScheduled'
+  reason:
+    | 'ImagePullBackOff'
+    | 'CreateContainerConfigError'
+    | 'CreateContainerError'
+    | 'RunContainerError'
+    | 'CrashLoopBackOff'
+    | 'Unschedulable'
+    | 'WorkersNotRegistered'
   message: string
+  /** A person has to mend it, or it happened so often that it looks so. */
+  isLasting: boolean
 }
 
 /** A worker process that has ended: evidence of the kubelet, never a clock or an absence. */
@@ -40,6 +53,10 @@ const OOM_KILLED = 'OOMKilled'
 /** The exit code that SIGKILL leaves. */
 const KILLED = 137
 const MAX_MESSAGE = 300
+/** A container that lived for longer did not crash at its start. */
+const CRASHES_WITHIN_MS = 300_000
+/** Restarted so often it is no passing state, after some 30 s. */
+const RESTARTS_OF_A_LOOP = 3
 
 /** Lower than any that a person would choose. */
 export const LOWEST_COST = '-2147483648'
@@ -62,6 +79,8 @@ export function readPod(pod: Pod): WorkerPod {
   const { metadata, status } = pod
   const hasEnded = status?.phase === 'Failed' || status?.phase === 'Succeeded'
   const trouble = troubleOf(pod)
+  const template = metadata.annotations?.[TEMPLATE_ANNOTATION]
+  const unregisteredSinceMs = unregisteredSince(pod)
   return {
     name: metadata.name,
     uid: metadata.uid ?? '',
@@ -69,10 +88,12 @@ export function readPod(pod: Pod): WorkerPod {
     state: hasEnded ? 'ended' : metadata.deletionTimestamp ? 'terminating' : 'live',
     isReady: conditionOf(pod, 'Ready')?.status === 'True',
     templateHash: metadata.labels?.['pod-template-hash'] ?? '',
+    ...(template && { template }),
     isMarked: metadata.annotations?.[DELETION_COST] === LOWEST_COST,
     guard: guardOf(pod),
     isForced: metadata.deletionGracePeriodSeconds === 0,
     ...(trouble && { trouble }),
+    ...(unregisteredSinceMs !== undefined && { unregisteredSinceMs }),
     deaths: deathsOf(pod, hasEnded),
   }
 }
@@ -146,6 +167,7 @@ function disruptionOf(pod: Pod): { reason?: string } | undefined {
 
 const BY_KUBELET = ['Evicted', 'NodeShutdown', 'Terminated', 'Preempting', 'DeadlineExceeded']
 
+/** The first is tried again at once, and may pass. */
 const NO_IMAGE = [
   'ErrImagePull',
   'ImagePullBackOff',
@@ -153,46 +175,77 @@ const NO_IMAGE = [
   'ErrImageNeverPull',
   'ImageInspectError',
 ]
-const NOT_CREATED = ['CreateContainerConfigError', 'CreateContainerError', 'RunContainerError']
 
 function troubleOf(pod: Pod): Trouble | undefined {
   const statuses = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])]
   for (const container of statuses) {
     const { reason = '', message = '' } = container.state?.waiting ?? {}
-    if (NO_IMAGE.includes(reason)) return trouble('ImageNotPulled', pod, container, reason, message)
-    if (NOT_CREATED.includes(reason)) return trouble('ContainerNotCreated', pod, container, reason, message)
+    const isLasting = reason !== 'ErrImagePull'
+    if (NO_IMAGE.includes(reason))
+      return trouble('ImagePullBackOff', pod, container, { what: reason, message, isLasting })
+    if (isNotCreated(reason))
+      return trouble(reason, pod, container, { what: reason, message, isLasting: true })
     if (reason === 'CrashLoopBackOff' || hasJustCrashed(container))
-      return trouble('WorkersCrash', pod, container, 'it ends again and again', lastWords(container))
+      return trouble('CrashLoopBackOff', pod, container, {
+        what: 'it ends again and again',
+        message: lastWords(pod, container),
+        isLasting: (container.restartCount ?? 0) >= RESTARTS_OF_A_LOOP,
+      })
   }
   const scheduled = conditionOf(pod, 'PodScheduled')
   if (scheduled?.status !== 'False') return undefined
   return {
-    reason: 'PodsNotScheduled',
+    reason: 'Unschedulable',
     message: `pod ${pod.metadata.name} finds no node: ${scheduled.message ?? 'no reason given'}`,
+    // An autoscaler may be about to add a node.
+    isLasting: false,
   }
 }
 
-function hasJustCrashed({ state, restartCount = 0 }: ContainerStatus): boolean {
-  return restartCount > 0 && state?.terminated !== undefined && state.terminated.exitCode !== 0
+const isNotCreated = (reason: string) =>
+  reason === 'CreateContainerConfigError' ||
+  reason === 'CreateContainerError' ||
+  reason === 'RunContainerError'
+
+/** Between two crashes, while it runs for a moment, too. Exit code 0 is no better: a worker ends when its pod is told to. */
+function hasJustCrashed({ ready, started, state, lastState, restartCount = 0 }: ContainerStatus): boolean {
+  // An init container that has done its work is ready.
+  if (restartCount === 0 || ready || (started && state?.running)) return false
+  const ended = state?.terminated ?? lastState?.terminated
+  if (!ended) return false
+  const ranMs = Date.parse(ended.finishedAt ?? '') - Date.parse(ended.startedAt ?? '')
+  return !(ranMs > CRASHES_WITHIN_MS)
+}
+
+/** One that was started again because it had not registered has been given its time already. */
+function unregisteredSince(pod: Pod): number | undefined {
+  const worker = workerOf(pod)
+  const running = worker?.state?.running
+  if (!running || worker.started !== false) return undefined
+  const since = worker.restartCount ? pod.metadata.creationTimestamp : running.startedAt
+  return Date.parse(since ?? '') || 0
 }
 
 /** Exit code 78 is the worker's word for a bad configuration, and its log says which. */
-function lastWords({ state, lastState }: ContainerStatus): string {
+function lastWords(
+  { metadata: { name, namespace } }: Pod,
+  { name: container, state, lastState }: ContainerStatus,
+): string {
   const ended = state?.terminated ?? lastState?.terminated
-  if (!ended) return ''
+  const logs = `kubectl --namespace ${namespace} logs ${name} --container ${container} --previous tells more`
+  if (!ended) return logs
   const hint = ended.exitCode === 78 ? ': the worker found its settings or its task files wrong' : ''
-  return `${howEnded(ended)}${hint}; kubectl logs tells more`
+  return `${howEnded(ended)}${hint}; ${logs}`
 }
 
 function trouble(
   reason: Trouble['reason'],
   pod: Pod,
   { name }: ContainerStatus,
-  what: string,
-  message: string,
+  { what, message, isLasting }: { what: string; message: string; isLasting: boolean },
 ): Trouble {
   const said = message ? `: ${message.slice(0, MAX_MESSAGE)}` : ''
-  return { reason, message: `container ${name} of pod ${pod.metadata.name}: ${what}${said}` }
+  return { reason, message: `container ${name} of pod ${pod.metadata.name}: ${what}${said}`, isLasting }
 }
 
 function workerOf({ status }: Pod): ContainerStatus | undefined {

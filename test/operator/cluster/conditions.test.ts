@@ -227,35 +227,35 @@ onCluster('what is wrong is said', () => {
 
   test('an image that cannot be pulled', async () => {
     await scene.apply(poolOfOne('imageless', { image: 'millhand.test/no-such:1', imagePullPolicy: 'Never' }))
-    const { message } = await turns('wp', 'imageless', 'Ready', 'False', 'ImageNotPulled')
+    const { message } = await turns('wp', 'imageless', 'Ready', 'False', 'ImagePullBackOff')
     expect(message).toContain('container worker of pod imageless-')
-    await told('imageless', 'ImageNotPulled')
+    await told('imageless', 'ImagePullBackOff')
   }, 90_000)
 
   test('a container that cannot be made', async () => {
     const env = [{ name: 'TOKEN', valueFrom: { secretKeyRef: { name: 'nowhere', key: 'token' } } }]
     await scene.apply(poolOfOne('uncreated', { env }))
-    const { message } = await turns('wp', 'uncreated', 'Ready', 'False', 'ContainerNotCreated')
+    const { message } = await turns('wp', 'uncreated', 'Ready', 'False', 'CreateContainerConfigError')
     expect(message).toContain('nowhere')
   }, 90_000)
 
   test('workers that end again and again', async () => {
     await scene.apply(poolOfOne('crashing', { args: ['no-such-file.js'] }))
-    const { message } = await turns('wp', 'crashing', 'Ready', 'False', 'WorkersCrash')
+    const { message } = await turns('wp', 'crashing', 'Ready', 'False', 'CrashLoopBackOff')
     expect(message).toContain('the worker found its settings or its task files wrong')
   }, 120_000)
 
   test('pods that quota or pod security refuses', async () => {
     const securityContext = { runAsNonRoot: false, runAsUser: 0 }
     await scene.apply(poolOfOne('rootful', { securityContext }))
-    const { message } = await turns('wp', 'rootful', 'Ready', 'False', 'PodsRefused')
+    const { message } = await turns('wp', 'rootful', 'Ready', 'False', 'FailedCreate')
     expect(message).toContain('PodSecurity')
-    await told('rootful', 'PodsRefused')
+    await told('rootful', 'FailedCreate')
   }, 90_000)
 
   test('pods for which there is no room', async () => {
     await scene.apply(poolOfOne('huge', { resources: { requests: { cpu: '1000' } } }))
-    const { message } = await turns('wp', 'huge', 'Ready', 'False', 'PodsNotScheduled')
+    const { message } = await turns('wp', 'huge', 'Ready', 'False', 'Unschedulable')
     expect(message).toContain('Insufficient cpu')
   }, 90_000)
 

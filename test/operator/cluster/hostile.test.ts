@@ -80,7 +80,7 @@ onCluster('a hostile author of manifests', () => {
     'has no pod of a %s',
     async (name, podSpec, worker, why) => {
       await create(poolOfOne(name, podSpec, worker))
-      const { message } = await turns(`wp/${name}`, 'Ready', 'False', { reason: 'PodsRefused' })
+      const { message } = await turns(`wp/${name}`, 'Ready', 'False', { reason: 'FailedCreate' })
       expect(message).toMatch(why)
       expect(await podsOf(name)).toEqual([])
     },

@@ -100,8 +100,8 @@ onCluster('while jobs run', () => {
     await claimed('stuck', 3)
 
     await scene.apply(pool('stuck', 'broken', of(3), broken))
-    await condition('stuck', 'Ready', 'ImageNotPulled')
-    await condition('stuck', 'Progressing', 'RolloutStuck')
+    await condition('stuck', 'Ready', 'ImagePullBackOff')
+    await condition('stuck', 'Progressing', 'ProgressDeadlineExceeded')
     const working = uidsOf(ofVersion('1'))
     expect(working).toHaveLength(2)
 
@@ -126,7 +126,57 @@ onCluster('while jobs run', () => {
     await condition('stuck', 'Ready', 'Ready')
     expect((await depth('stuck')).counts).toMatchObject({ claimed: 4, cancelled: 3, lost: 0, retried: 0 })
   }, 300_000)
+
+  test('a template whose workers never register takes no working pod away, and the pool says why', async () => {
+    const scaling = { minReplicas: 2, maxReplicas: 3, behavior }
+    const rollout = { progressDeadlineSeconds: 15 }
+    const own = { exec: { command: ['/nowhere'] } }
+    const give = (version: string, worker: object = {}, pod: object = {}) => {
+      const whole = pool('silent', version, { rollout, scaling }, worker) as PoolManifest
+      Object.assign(whole.spec.template.spec, pod)
+      return scene.apply(whole)
+    }
+    await scene.apply(taskQueue('silent'))
+    await give('1')
+    await rolledOut('silent', '1', 2)
+    const working = uidsOf(world.livePods(keyOf('silent')))
+
+    const sleeps = ['node', '-e', 'setInterval(() => {}, 1000)']
+    const elsewhere = [{ ip: '10.255.255.1', hostnames: [`redis.${scene.namespace}`] }]
+    const broken: [string, object, object, string, string][] = [
+      ['args', { args: ['nofile.js'] }, {}, 'CrashLoopBackOff', 'the worker found its settings'],
+      ['image', { command: sleeps }, {}, 'WorkersNotRegistered', 'does not run millhand-worker'],
+      ['probe', { command: sleeps, livenessProbe: own }, {}, 'WorkersNotRegistered', 'no worker registers'],
+      ['redis', {}, { hostAliases: elsewhere }, 'WorkersNotRegistered', 'cannot reach the Redis'],
+    ]
+    for (const [version, worker, pod, reason, words] of broken) {
+      await give(version, worker, pod)
+      await condition('silent', 'Ready', reason)
+      await condition('silent', 'Progressing', 'ProgressDeadlineExceeded')
+      await condition('silent', 'Stalled', 'ProgressDeadlineExceeded')
+      const seen = world.pools.get(keyOf('silent'))
+      expect(conditionOf(seen, 'Ready')).toMatchObject({
+        status: 'False',
+        message: expect.stringContaining(words),
+      })
+      expect(conditionOf(seen, 'Progressing')?.status).toBe('False')
+      expect(conditionOf(seen, 'Stalled')?.status).toBe('True')
+      const ofFirst = world.livePods(keyOf('silent')).filter((each) => versionOf(each) === '1')
+      expect(uidsOf(ofFirst.filter(isReady))).toEqual(working)
+      const before = (await depth('silent')).counts.completed
+      await scene.enqueue('silent', 'echo', [version])
+      await eventually(async () => (await depth('silent')).counts.completed === before + 1, SOON)
+    }
+    await give('2')
+    await rolledOut('silent', '2', 2)
+    await condition('silent', 'Ready', 'Ready')
+    await condition('silent', 'Stalled', 'Progressing')
+  }, 540_000)
 })
+
+interface PoolManifest {
+  spec: { template: { spec: object } }
+}
 
 /** Each template that was written, with the pods that were terminating at that moment. */
 function rolloutsIn(changes: readonly WorldChange[]) {

@@ -149,14 +149,17 @@ describe('checking a value against a schema', () => {
   })
 
   test('the keys of a list include those that have a default', () => {
-    const ports = [
-      { containerPort: 1 },
-      { containerPort: 1, protocol: 'TCP' },
-      { containerPort: 1, protocol: 'UDP' },
-    ]
-    const spec = { template: { spec: { containers: [{ name: 'worker', ports }] } } }
-    const repeated = check({ spec }, WorkerPool).problems.filter(({ message }) => message.includes('repeats'))
-    expect(repeated.map(({ path }) => named(path))).toEqual(['spec.template.spec.containers[0].ports[1]'])
+    const schema: Schema = {
+      type: 'array',
+      'x-kubernetes-list-map-keys': ['port', 'protocol'],
+      items: {
+        type: 'object',
+        properties: { port: { type: 'integer' }, protocol: { type: 'string', default: 'TCP' } },
+      },
+    }
+    const ports = [{ port: 1 }, { port: 1, protocol: 'TCP' }, { port: 1, protocol: 'UDP' }]
+    const repeated = check(ports, schema).problems.filter(({ message }) => message.includes('repeats'))
+    expect(repeated.map(({ path }) => named(path))).toEqual(['[1]'])
   })
 
   test('defaults fill in what is absent, all the way down, and leave the input alone', () => {

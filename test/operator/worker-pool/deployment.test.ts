@@ -1,5 +1,5 @@
 // What a pool's pods are written as, beyond what its template says.
-import { deploymentOf } from '../../../operator/src/worker-pool/deployment.ts'
+import { deploymentOf, TEMPLATE_ANNOTATION } from '../../../operator/src/worker-pool/deployment.ts'
 import { poolOf } from './observed.ts'
 
 describe('a pod gives up a node that does not answer', () => {
@@ -36,5 +36,57 @@ describe('a pod gives up a node that does not answer', () => {
     ],
   ])('%s', (_rule, given, expected) => {
     expect(tolerationsOf(given)).toEqual(expected)
+  })
+})
+
+describe('a pod is ready when its worker has registered', () => {
+  interface Template {
+    metadata: { annotations: Record<string, string> }
+    spec: { containers: Record<string, { periodSeconds: number; failureThreshold: number }>[] }
+  }
+  const templateOf = (worker: object = {}, spec: object = {}) => {
+    const containers = [{ name: 'worker', image: 'example/mail:1', ...worker }, { name: 'sidecar' }]
+    const pool = poolOf({ template: { spec: { containers } }, ...spec })
+    const deployment = deploymentOf({ pool, queues: [], secretName: 'millhand-redis' })
+    return { deployment, template: deployment.spec.template as Template }
+  }
+  const probesOf = (worker: object = {}, spec: object = {}) =>
+    templateOf(worker, spec).template.spec.containers
+  const own = { exec: { command: ['true'] } }
+
+  test('which its startup probe asks, once, without a shell', () => {
+    const [worker, sidecar] = probesOf()
+    expect(worker?.startupProbe).toMatchObject({ httpGet: { path: '/readyz', port: 'millhand' } })
+    expect(worker?.readinessProbe).toBeUndefined()
+    expect(sidecar?.startupProbe).toBeUndefined()
+  })
+
+  test('beside probes of its template, and instead of none but a startup probe', () => {
+    const [worker] = probesOf({ readinessProbe: own, livenessProbe: own })
+    expect(worker).toMatchObject({ readinessProbe: own, livenessProbe: own })
+    expect(worker?.startupProbe).toMatchObject({ httpGet: { path: '/readyz' } })
+  })
+
+  test.each([
+    [60, 600],
+    [600, 600],
+    [3_600, 3_600],
+  ])(
+    'and with a deadline of %d s it is given %d s before it is started again',
+    (progressDeadlineSeconds, seconds) => {
+      const [worker] = probesOf({}, { rollout: { progressDeadlineSeconds } })
+      const { periodSeconds = 0, failureThreshold = 0 } = worker?.startupProbe ?? {}
+      expect(periodSeconds * failureThreshold).toBe(seconds)
+    },
+  )
+
+  test('and its template is named in it as on the Deployment', () => {
+    const { deployment, template } = templateOf()
+    const named = deployment.metadata.annotations[TEMPLATE_ANNOTATION]
+    expect(named).toMatch(/^[0-9a-f]{16}$/)
+    expect(template.metadata.annotations[TEMPLATE_ANNOTATION]).toBe(named)
+    expect(
+      templateOf({ image: 'example/mail:2' }).deployment.metadata.annotations[TEMPLATE_ANNOTATION],
+    ).not.toBe(named)
   })
 })

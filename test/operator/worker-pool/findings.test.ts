@@ -1,6 +1,9 @@
-// What a pool says of queues whose Redis answers and cannot be used: the queue's reason, and whether it may pass.
+// What a pool says of its queues, its pods and its rollout: reasons that people know, and Stalled where a person has to mend something.
+import { TEMPLATE_ANNOTATION } from '../../../operator/src/worker-pool/deployment.ts'
+import type { ObservedPool } from '../../../operator/src/worker-pool/observe.ts'
 import { planWorkerPool } from '../../../operator/src/worker-pool/plan.ts'
-import { deploymentWith, NOW, observed, podOf, queueOf } from './observed.ts'
+import type { Trouble, WorkerPod } from '../../../operator/src/worker-pool/pods.ts'
+import { deploymentWith, memoryOf, NOW, observed, podOf, poolOf, queueOf, workerOf } from './observed.ts'
 
 const { load: _, ...unknown } = queueOf()
 
@@ -55,4 +58,265 @@ test('one queue that can be seen is enough to know that Redis answers', () => {
   const { conditions } = planned({ queues, workers: 'unknown' })
   expect(conditions.RedisReachable?.status).toBe('True')
   expect(conditions.ScalingActive).toMatchObject({ status: 'Unknown', reason: 'QueueNotFound' })
+})
+
+describe('of its pods', () => {
+  const MINUTE_MS = 60_000
+  const written = (replicas: number, conditions: object[] = []) =>
+    deploymentWith(replicas, {
+      metadata: {
+        ...deploymentWith(replicas).metadata,
+        annotations: { [TEMPLATE_ANNOTATION]: 'new' },
+      },
+      status: { ...deploymentWith(replicas).status, conditions },
+    })
+  const old = (uid: string) => podOf(uid, { template: 'old', templateHash: 'old' })
+  const fresh = (uid: string, pod: Partial<WorkerPod> = {}) =>
+    podOf(uid, { template: 'new', isReady: false, startedAtMs: NOW - 5_000, ...pod })
+  const trouble = (reason: Trouble['reason'], isLasting = true) => ({
+    trouble: { reason, message: 'in words', isLasting },
+  })
+  const silentFor = (ms: number) => ({ unregisteredSinceMs: NOW - ms })
+  const failed = {
+    type: 'Progressing',
+    status: 'False',
+    reason: 'ProgressDeadlineExceeded',
+    message: 'timed out',
+  }
+  const refused = { type: 'ReplicaFailure', status: 'True', reason: 'FailedCreate', message: 'PodSecurity' }
+
+  const conditionsOf = (
+    replicas: number,
+    pods: WorkerPod[],
+    conditions: object[] = [],
+    more: Partial<ObservedPool> = {},
+  ) => {
+    const pool = poolOf({ scaling: { mode: 'Manual' }, replicas })
+    const workers = pods.filter(({ isReady }) => isReady).map(({ uid }) => workerOf(uid))
+    return planned({ pool, pods, workers, deployment: written(replicas, conditions), ...more }).conditions
+  }
+
+  const rows: [string, number, WorkerPod[], object[], string, string, string][] = [
+    ['needs none', 0, [], [], 'True Ready', 'True RolloutComplete', 'False Progressing'],
+    ['starts', 1, [fresh('a')], [], 'False PodsStarting', 'True RolloutComplete', 'False Progressing'],
+    [
+      'has no image, told once',
+      1,
+      [fresh('a', trouble('ImagePullBackOff', false))],
+      [],
+      'False ImagePullBackOff',
+      'True RolloutComplete',
+      'False Progressing',
+    ],
+    [
+      'has no image',
+      1,
+      [fresh('a', trouble('ImagePullBackOff'))],
+      [],
+      'False ImagePullBackOff',
+      'True RolloutComplete',
+      'True ImagePullBackOff',
+    ],
+    [
+      'may not run as root',
+      1,
+      [fresh('a', trouble('CreateContainerConfigError'))],
+      [],
+      'False CreateContainerConfigError',
+      'True RolloutComplete',
+      'True CreateContainerConfigError',
+    ],
+    [
+      'crashes',
+      1,
+      [fresh('a', trouble('CrashLoopBackOff'))],
+      [],
+      'False CrashLoopBackOff',
+      'True RolloutComplete',
+      'True CrashLoopBackOff',
+    ],
+    ['gets no pods', 1, [], [refused], 'False FailedCreate', 'True RolloutComplete', 'True FailedCreate'],
+    [
+      'finds no node for a minute',
+      1,
+      [fresh('a', trouble('Unschedulable', false))],
+      [],
+      'False Unschedulable',
+      'True RolloutComplete',
+      'False Progressing',
+    ],
+    [
+      'finds no node for longer than it may',
+      1,
+      [fresh('a', { ...trouble('Unschedulable', false), startedAtMs: NOW - 11 * MINUTE_MS })],
+      [],
+      'False Unschedulable',
+      'False ProgressDeadlineExceeded',
+      'True ProgressDeadlineExceeded',
+    ],
+    [
+      'does not register for a moment',
+      1,
+      [fresh('a', silentFor(20_000))],
+      [],
+      'False PodsStarting',
+      'True RolloutComplete',
+      'False Progressing',
+    ],
+    [
+      'does not register',
+      1,
+      [fresh('a', silentFor(31_000))],
+      [],
+      'False WorkersNotRegistered',
+      'True RolloutComplete',
+      'False Progressing',
+    ],
+    [
+      'does not register for longer than it may',
+      1,
+      [fresh('a', { ...silentFor(11 * MINUTE_MS), startedAtMs: NOW - 11 * MINUTE_MS })],
+      [],
+      'False WorkersNotRegistered',
+      'False ProgressDeadlineExceeded',
+      'True ProgressDeadlineExceeded',
+    ],
+    [
+      'has one pod that works and one that crashes',
+      2,
+      [fresh('a', { isReady: true }), fresh('b', trouble('CrashLoopBackOff'))],
+      [],
+      'False CrashLoopBackOff',
+      'True RolloutComplete',
+      'False Progressing',
+    ],
+    [
+      'has more pods than it needs',
+      1,
+      [fresh('a', { isReady: true }), fresh('b', { isReady: true })],
+      [],
+      'True Ready',
+      'True RolloutComplete',
+      'False Progressing',
+    ],
+    [
+      'rolls out',
+      2,
+      [old('a'), old('b'), fresh('c')],
+      [],
+      'True Ready',
+      'True RolloutComplete',
+      'False Progressing',
+    ],
+    [
+      'rolls out what crashes',
+      2,
+      [old('a'), old('b'), fresh('c', trouble('CrashLoopBackOff'))],
+      [],
+      'False CrashLoopBackOff',
+      'True RolloutComplete',
+      'True CrashLoopBackOff',
+    ],
+    [
+      'rolls out what does not register',
+      2,
+      [old('a'), old('b'), fresh('c', silentFor(31_000))],
+      [],
+      'False WorkersNotRegistered',
+      'True RolloutComplete',
+      'False Progressing',
+    ],
+    [
+      'rolls out what gets no pods',
+      2,
+      [old('a'), old('b')],
+      [refused],
+      'False FailedCreate',
+      'True RolloutComplete',
+      'True FailedCreate',
+    ],
+    [
+      'has been stuck',
+      2,
+      [old('a'), old('b'), fresh('c', silentFor(MINUTE_MS))],
+      [failed],
+      'False WorkersNotRegistered',
+      'False ProgressDeadlineExceeded',
+      'True ProgressDeadlineExceeded',
+    ],
+    [
+      'has been stuck for no reason that is known',
+      2,
+      [old('a'), old('b'), fresh('c')],
+      [failed],
+      'False ProgressDeadlineExceeded',
+      'False ProgressDeadlineExceeded',
+      'True ProgressDeadlineExceeded',
+    ],
+    [
+      'replaces what crashed',
+      2,
+      [
+        podOf('a', { template: 'older', ...trouble('CrashLoopBackOff'), isReady: false }),
+        old('b'),
+        old('d'),
+        fresh('c'),
+      ],
+      [],
+      'True Ready',
+      'True RolloutComplete',
+      'False Progressing',
+    ],
+  ]
+  test.each(rows)('a pool that %s', (_, replicas, pods, conditions, ready, progressing, stalled) => {
+    const found = conditionsOf(replicas, pods, conditions)
+    const shown = (type: string) => `${found[type]?.status} ${found[type]?.reason}`
+    expect([shown('Ready'), shown('Progressing'), shown('Stalled')]).toEqual([ready, progressing, stalled])
+  })
+
+  test('who works on is told beside what is broken', () => {
+    const { Ready } = conditionsOf(2, [old('a'), old('b'), fresh('c', trouble('CrashLoopBackOff'))])
+    expect(Ready?.message).toBe('in words (2 other pods work)')
+  })
+
+  test('a worker that does not register is told with the likely reasons, the log and the remedy', () => {
+    const { Ready } = conditionsOf(1, [fresh('a', silentFor(31_000))])
+    expect(Ready?.message).toBe(
+      'the container worker of pod mail-a has run for 30 s and no worker registers with the queues: the pod cannot reach the Redis of the Secret millhand-redis ' +
+        '(a NetworkPolicy, a wrong host), that Redis refuses its password, or the image does not run millhand-worker; ' +
+        'kubectl --namespace shop logs mail-a --container worker tells more; ' +
+        'a Secret that was mended reaches the pods by kubectl --namespace shop rollout restart deployment/mail',
+    )
+  })
+
+  test('more ready pods than are needed are counted as such', () => {
+    const { Ready } = conditionsOf(1, [fresh('a', { isReady: true }), fresh('b', { isReady: true })])
+    expect(Ready?.message).toBe('2 pods are ready, 1 needed: the others go when they hold no job')
+  })
+
+  test('a ready pod whose worker Redis knows no more is not taken for one that works', () => {
+    const pods = [fresh('a', { isReady: true })]
+    const at = (sinceMs: number) =>
+      conditionsOf(1, pods, [], {
+        workers: [],
+        memory: memoryOf({ silent: new Map([['a', NOW - sinceMs]]) }),
+      })
+    expect(at(29_000).Ready).toMatchObject({ status: 'True' })
+    expect(at(31_000).Ready).toMatchObject({ status: 'False', reason: 'WorkersNotRegistered' })
+    expect(conditionsOf(1, pods).Ready).toMatchObject({ status: 'True' })
+  })
+})
+
+describe('the counts of slots', () => {
+  const { status } = planWorkerPool(
+    observed({
+      pool: poolOf({ slots: 4 }),
+      deployment: deploymentWith(3),
+      pods: [podOf('a'), podOf('b', { isReady: false }), podOf('c', { state: 'terminating' })],
+      workers: [workerOf('a', 2), workerOf('b', 1), workerOf('c', 3)],
+    }),
+    { nowMs: NOW, wallMs: NOW },
+  )
+  test('slots are those of ready pods', () => expect(status?.slots).toBe(4))
+  test('busySlots are those of pods that are not terminating', () => expect(status?.busySlots).toBe(3))
 })

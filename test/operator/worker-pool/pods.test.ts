@@ -88,6 +88,101 @@ test.each<[string, Pod]>([
   expect(readPod(pod).deaths).toEqual([])
 })
 
+describe('what keeps a worker from starting', () => {
+  type Container = NonNullable<NonNullable<Pod['status']>['containerStatuses']>[number]
+  const podOfContainer = (container: Partial<Container>, kind = 'containerStatuses') =>
+    readPod({
+      metadata: { name: 'mail-a', namespace: 'shop', creationTimestamp: '2026-01-01T12:00:00Z' },
+      status: { phase: 'Pending', [kind]: [{ name: 'worker', ...container }] },
+    })
+  const waiting = (reason: string, restartCount = 0) => ({ restartCount, state: { waiting: { reason } } })
+  const ended = (exitCode: number, seconds = 1) => ({
+    terminated: {
+      exitCode,
+      startedAt: '2026-01-01T12:00:00Z',
+      finishedAt: new Date(Date.parse('2026-01-01T12:00:00Z') + seconds * 1_000).toISOString(),
+    },
+  })
+  const running = { running: { startedAt: '2026-01-01T12:10:00Z' } }
+
+  test.each<[string, Partial<Container>, string | undefined, boolean | undefined]>([
+    ['an image that could not be pulled once', waiting('ErrImagePull'), 'ImagePullBackOff', false],
+    ['an image that could not be pulled twice', waiting('ImagePullBackOff'), 'ImagePullBackOff', true],
+    ['an image name that is none', waiting('InvalidImageName'), 'ImagePullBackOff', true],
+    ['an image that may not be pulled', waiting('ErrImageNeverPull'), 'ImagePullBackOff', true],
+    [
+      'root where that is forbidden',
+      waiting('CreateContainerConfigError'),
+      'CreateContainerConfigError',
+      true,
+    ],
+    ['a program that is not there', waiting('RunContainerError'), 'RunContainerError', true],
+    ['a first crash', { restartCount: 0, state: ended(1) }, undefined, undefined],
+    ['a second crash', { restartCount: 1, state: ended(78), started: false }, 'CrashLoopBackOff', false],
+    [
+      'a wait after crashes',
+      { ...waiting('CrashLoopBackOff', 2), lastState: ended(1) },
+      'CrashLoopBackOff',
+      false,
+    ],
+    ['a crash loop', { ...waiting('CrashLoopBackOff', 3), lastState: ended(1) }, 'CrashLoopBackOff', true],
+    [
+      'a crash loop, while the container runs for a moment',
+      { restartCount: 4, started: false, state: running, lastState: ended(78) },
+      'CrashLoopBackOff',
+      true,
+    ],
+    [
+      'a program that has ended without a fault, again and again',
+      { restartCount: 4, started: false, state: running, lastState: ended(0) },
+      'CrashLoopBackOff',
+      true,
+    ],
+    [
+      'a restart because the worker had not registered',
+      { restartCount: 1, started: false, state: running, lastState: ended(0, 600) },
+      undefined,
+      undefined,
+    ],
+    [
+      'a worker that works again',
+      { restartCount: 4, started: true, ready: true, state: running, lastState: ended(1) },
+      undefined,
+      undefined,
+    ],
+  ])('%s', (_, container, reason, isLasting) => {
+    const { trouble } = podOfContainer(container)
+    expect(trouble?.reason).toBe(reason)
+    expect(trouble?.isLasting).toBe(isLasting)
+  })
+
+  test('an init container that has done its work at the second try keeps nothing', () => {
+    const done = { restartCount: 1, ready: true, state: ended(0), lastState: ended(1) }
+    expect(podOfContainer(done, 'initContainerStatuses').trouble).toBeUndefined()
+  })
+
+  test('a crash tells the exit code, and the command that shows the log', () => {
+    const { trouble } = podOfContainer({ ...waiting('CrashLoopBackOff', 3), lastState: ended(78) })
+    expect(trouble?.message).toBe(
+      'container worker of pod mail-a: it ends again and again: exit code 78: the worker found its settings or its task files wrong; ' +
+        'kubectl --namespace shop logs mail-a --container worker --previous tells more',
+    )
+  })
+
+  test.each<[string, Partial<Container>, string | undefined]>([
+    ['runs and has not registered', { started: false, state: running }, '2026-01-01T12:10:00Z'],
+    [
+      'was started again because of that',
+      { started: false, restartCount: 1, state: running },
+      '2026-01-01T12:00:00Z',
+    ],
+    ['has registered', { started: true, state: running }, undefined],
+    ['does not run', { started: false, ...waiting('ContainerCreating') }, undefined],
+  ])('a worker that %s', (_, container, since) => {
+    expect(podOfContainer(container).unregisteredSinceMs).toBe(since && Date.parse(since))
+  })
+})
+
 test('all workers of a pod have ended that a kubelet ended without a word of its containers', () => {
   const { containerStatuses: _, ...status } = { ...podWith(undefined).status, phase: 'Failed' }
   const shutDown = { ...podWith(undefined), status: { ...status, reason: 'NodeShutdown' } }

@@ -1,0 +1,116 @@
+// How the pods of a pool are: who works, what is wrong with the others, and whether time alone will mend it. Pure. findings.ts makes
+// conditions of it.
+import { conditionOf } from '../resources/cluster.ts'
+import { TEMPLATE_ANNOTATION } from './deployment.ts'
+import type { ObservedPool } from './observe.ts'
+import { livePods, type Trouble, type WorkerPod } from './pods.ts'
+
+export interface Health {
+  live: number
+  /** Ready and, as far as Redis can be read, registered there. */
+  working: number
+  /** Of these, the ones with the template that is rolled out. */
+  workingCurrent: number
+  /** The worst of what is wrong with pods of that template. */
+  trouble?: Trouble
+  /** Why the API server creates no pods. */
+  refused?: string
+  /** No pod has become ready for longer than the pool allows. */
+  stuck?: string
+}
+
+export interface HealthInput {
+  /** How many pods there should be. */
+  replicas: number
+  /** Pod UID → since when it is ready and no worker of it is registered, by the monotonic clock. */
+  silent: ReadonlyMap<string, number>
+  nowMs: number
+  /** Of the API server's and the nodes' times. */
+  wallMs: number
+}
+
+/** Starting and registering takes a few seconds; after that a person wants to know. */
+const REGISTERS_WITHIN_MS = 30_000
+
+/** Worst first: what a person has to mend is told before what follows from it. */
+const ORDER: readonly Trouble['reason'][] = [
+  'ImagePullBackOff',
+  'CreateContainerConfigError',
+  'CreateContainerError',
+  'RunContainerError',
+  'CrashLoopBackOff',
+  'WorkersNotRegistered',
+  'Unschedulable',
+]
+
+export function healthOf(observed: ObservedPool, input: HealthInput): Health {
+  const live = livePods(observed.pods)
+  const current = live.filter((pod) => isCurrent(pod, observed))
+  const works = ({ uid, isReady }: WorkerPod) => isReady && !isSilent(uid, input)
+  const workingCurrent = current.filter(works).length
+  const trouble = current
+    .flatMap((pod) => troubleOf(pod, observed, input) ?? [])
+    .sort((a, b) => ORDER.indexOf(a.reason) - ORDER.indexOf(b.reason))[0]
+  const refused = current.length < input.replicas ? whyRefused(observed) : undefined
+  const stuck = whyStuck(observed, workingCurrent === 0 ? current : [], input)
+  return {
+    live: live.length,
+    working: live.filter(works).length,
+    workingCurrent,
+    ...(trouble && { trouble }),
+    ...(refused && { refused }),
+    ...(stuck && { stuck }),
+  }
+}
+
+/** It has the template that was written last; all have, where nothing was written yet. */
+function isCurrent({ template }: WorkerPod, { deployment }: ObservedPool): boolean {
+  const written = deployment?.metadata.annotations?.[TEMPLATE_ANNOTATION]
+  return written === undefined || template === written
+}
+
+const isSilent = (uid: string, { silent, nowMs }: HealthInput) =>
+  nowMs - (silent.get(uid) ?? nowMs) > REGISTERS_WITHIN_MS
+
+function troubleOf(pod: WorkerPod, { pool, queues }: ObservedPool, input: HealthInput): Trouble | undefined {
+  if (pod.trouble) return pod.trouble
+  const { namespace, name } = pool.metadata
+  const secret = queues[0]?.secretName ?? 'millhand-redis'
+  const seconds = REGISTERS_WITHIN_MS / 1_000
+  const told = (sentence: string): Trouble => ({
+    reason: 'WorkersNotRegistered',
+    message: `${sentence}; kubectl --namespace ${namespace} logs ${pod.name} --container worker tells more; a Secret that was mended reaches the pods by kubectl --namespace ${namespace} rollout restart deployment/${name}`,
+    isLasting: false,
+  })
+  if (pod.isReady)
+    return isSilent(pod.uid, input)
+      ? told(
+          `no worker of pod ${pod.name} has been registered in Redis for ${seconds} s, though it was: the pod cannot reach that Redis any more, or uses another one than the Secret ${secret} names now`,
+        )
+      : undefined
+  const { unregisteredSinceMs = input.wallMs } = pod
+  if (input.wallMs - unregisteredSinceMs <= REGISTERS_WITHIN_MS) return undefined
+  return told(
+    `the container worker of pod ${pod.name} has run for ${seconds} s and no worker registers with the queues: the pod cannot reach the Redis of the Secret ${secret} (a NetworkPolicy, a wrong host), that Redis refuses its password, or the image does not run millhand-worker`,
+  )
+}
+
+/** Quota, pod security and admission webhooks refuse pods, not Deployments. */
+function whyRefused({ deployment }: ObservedPool): string | undefined {
+  const failure = deployment && conditionOf(deployment, 'ReplicaFailure')
+  return failure?.status === 'True' ? `pods are refused: ${failure.message ?? 'no reason given'}` : undefined
+}
+
+/** Kubernetes measures a rollout; that of a pool without pods is complete at once, and what comes later is measured here. */
+function whyStuck(
+  { deployment, pool }: ObservedPool,
+  waiting: readonly WorkerPod[],
+  { replicas, wallMs }: HealthInput,
+): string | undefined {
+  const progress = deployment && conditionOf(deployment, 'Progressing')
+  if (progress?.status === 'False') return progress.message ?? 'no reason given'
+  const { progressDeadlineMs } = pool.rollout
+  const oldestMs = Math.min(...waiting.map(({ startedAtMs }) => startedAtMs))
+  if (replicas === 0 || waiting.length === 0 || wallMs - oldestMs <= progressDeadlineMs) return undefined
+  return `no pod has become ready within ${progressDeadlineMs / 1000} s`
+}
