@@ -44,7 +44,7 @@ export async function playTests({ args, variables = {}, again }: Run): Promise<n
     rmSync(file, { force: true })
     const jest = spawn(process.execPath, [...JEST, ...more], {
       cwd: ROOT,
-      env: { ...env, MILLHAND_TEST_RESULTS: file, MILLHAND_TEST_HALF: half },
+      env: { ...env, MILLHAND_TEST_RESULTS: file, ...(half && { MILLHAND_TEST_HALF: half }) },
       stdio: ['ignore', 'inherit', 'inherit'],
       detached: true,
     })
