@@ -51,10 +51,13 @@ export async function reasonsAgainst({ binaryIsBuilt }: { binaryIsBuilt: boolean
  */
 export async function installPackages(packages: string[]): Promise<void> {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' }
-  const install = ['apt-get', 'install', '-y', '-q', '--no-install-recommends', '--no-remove', ...packages]
+  // Another suite may be installing something at the same time.
+  const patient = ['-o', 'DPkg::Lock::Timeout=600']
+  const flags = ['-y', '-q', '--no-install-recommends', '--no-remove']
+  const install = ['apt-get', ...patient, 'install', ...flags, ...packages]
   const isInstalled = await run(install, { env }).then(...asBoolean)
   if (isInstalled) return
-  await run(['apt-get', 'update', '-q'], { env })
+  await run(['apt-get', ...patient, 'update', '-q'], { env })
   await run(install, { env })
 }
 
