@@ -59,17 +59,33 @@ export async function isNew(queue: Queue): Promise<boolean> {
 /** Every queue that was declared has `config`, every one that had a job has `counts`. What looks alike, but has no queue's name, is not ours. */
 async function namesOfQueues(redis: Connection): Promise<string[]> {
   const names = new Set<string>()
+  const untilMs = performance.now() + LOOKING_MS
   await redis.atEachServer(async (server) => {
     let cursor = '0'
     do {
       const page = ['MATCH', `${prefixOf('*')}co*`, 'COUNT', 2_000, 'TYPE', 'hash'] as const
-      const [next, keys] = (await server.call('SCAN', cursor, ...page)) as [string, string[]]
-      cursor = next
-      for (const key of keys) {
+      const found = pageOf(await server.call('SCAN', cursor, ...page))
+      cursor = found.cursor
+      for (const key of found.keys) {
         const [, name] = /^mh:\{([a-z0-9][a-z0-9._-]{0,126})\}:(?:counts|config)$/.exec(key) ?? []
         if (name !== undefined) names.add(name)
       }
+      if (names.size > MOST_QUEUES)
+        throw new CommandFailed(`there are more than ${MOST_QUEUES} queues: ${GIVE_NAMES}`)
+      if (performance.now() > untilMs)
+        throw new CommandFailed(`Redis still lists keys (SCAN) after ${LOOKING_MS / 1000} s: ${GIVE_NAMES}`)
     } while (cursor !== '0')
   })
   return [...names].sort()
+}
+
+const LOOKING_MS = 20_000
+const MOST_QUEUES = 10_000
+const GIVE_NAMES = 'give the names of those that matter, like millhand queues mail thumbnails'
+
+function pageOf(answer: unknown): { cursor: string; keys: string[] } {
+  const [cursor, keys] = Array.isArray(answer) ? answer : []
+  const isPage = /^\d{1,20}$/.test(String(cursor)) && Array.isArray(keys)
+  if (isPage && keys.every((key) => typeof key === 'string')) return { cursor: String(cursor), keys }
+  throw new CommandFailed('what answers to SCAN is no list of keys: is this a Redis?')
 }

@@ -58,6 +58,7 @@ export const personas = {
     asked.command === 'SCAN'
       ? array(bulk('7'), array(...manyKeys(Math.floor(Math.random() * 1e9))))
       : civil(asked),
+  'a SCAN without end that finds nothing': says(array(bulk('7'), '*0\r\n'), 'SCAN'),
   'an end after each answer': (asked) => (socket) => {
     const said = civil(asked)
     if (HANDSHAKE.includes(asked.command) && typeof said === 'string') socket.write(said)

@@ -1,7 +1,7 @@
 // A server that says what no Redis says: garbage, endless texts, maps of 16,384 nodes, nothing. It listens as a Redis does, and a persona
 // (personas.ts) decides about the raw bytes of each answer. In front of the client library, workers, the command line and the operator.
 import { once } from 'node:events'
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 
 /** Raw bytes, a function that writes by itself (more than once, later, for ever), or nothing at all. */
 export type Said = string | Buffer | ((socket: Socket) => void) | undefined
@@ -22,6 +22,8 @@ export class HostileServer {
   /** The commands that came, in order, at most the last 10,000. */
   readonly heard: string[] = []
   persona: Persona
+  /** Where the real Redis is that answers instead, while there is one. */
+  #real: number | undefined
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
 
@@ -46,6 +48,13 @@ export class HostileServer {
     return this.#sockets.size
   }
 
+  /** From now on; who is connected is connected no more. */
+  become(persona: Persona | { realPort: number }): void {
+    this.#real = typeof persona === 'function' ? undefined : persona.realPort
+    if (typeof persona === 'function') this.persona = persona
+    for (const socket of this.#sockets) socket.destroy()
+  }
+
   urlFor(form: Form, host = '127.0.0.1'): string {
     const at = `${host}:${this.port}`
     if (form === 'sentinel') return `redis+sentinel://${at}/jobs`
@@ -62,6 +71,13 @@ export class HostileServer {
     this.#sockets.add(socket)
     socket.on('close', () => this.#sockets.delete(socket))
     socket.on('error', () => {})
+    if (this.#real !== undefined) {
+      const real = connect(this.#real, '127.0.0.1')
+      real.on('error', () => socket.destroy())
+      socket.on('close', () => real.destroy())
+      socket.pipe(real).pipe(socket)
+      return
+    }
     let rest = ''
     socket.on('data', (chunk: Buffer) => {
       rest += chunk.toString('latin1')

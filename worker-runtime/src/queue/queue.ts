@@ -402,7 +402,7 @@ export class Queue {
       return
     }
     const [[, role]] = await Promise.all([ask(['ROLE']), ask(confirmation(durability, 1))])
-    const replicas = Array.isArray(role) ? role[2] : undefined
+    const [, , replicas] = believed(role, (said) => listOf(said, 'the role of a server'))
     if (Array.isArray(replicas) && replicas.length > 0) return
     throw new QueueRefused(
       'NOT_DURABLE',
@@ -470,9 +470,9 @@ function whyNotDurable(said: string, durability: Confirmed): string {
 function believed<T>(answer: unknown, parse: (answer: unknown) => T): T {
   try {
     return parse(answer)
-  } catch (cause) {
-    if (!(cause instanceof RedisDataInvalid)) throw cause
-    throw new RedisUnavailable(cause.message, { maybeDone: true, code: 'PROTOCOL', cause })
+  } catch (error) {
+    if (!(error instanceof RedisDataInvalid)) throw error
+    throw new RedisUnavailable(error.message, { maybeDone: true, code: 'PROTOCOL' })
   }
 }
 

@@ -18,8 +18,8 @@ interface Pending {
 
 const FIRST_RETRY_MS = 50
 const LAST_RETRY_MS = 1_000
-/** For a server that says what no Redis says, unless it was well for so long in between. */
-const LAST_RETRY_OF_BAD_MS = 30_000
+/** For a server that says what no Redis says: it may be a proxy whose Redis is away, and then soon it is well again. */
+const LAST_RETRY_OF_BAD_MS = 5_000
 const WATCH_MS = 250
 const SWITCH_AGAIN_MS = 1_000
 /** For one server to let us in: something between may take the connection and then say nothing, for ever. */
@@ -317,7 +317,7 @@ export class ReplacingConnection implements Connection {
   }
 
   get #code(): RedisUnavailable['code'] {
-    return this.#lastError instanceof BadReply ? this.#lastError.code : 'REDIS_UNAVAILABLE'
+    return this.#lastError instanceof BadReply ? this.#lastError.kind : 'REDIS_UNAVAILABLE'
   }
 
   #unavailable(why: string, maybeDone: boolean, code = this.#code): RedisUnavailable {

@@ -14,11 +14,11 @@ export class ReplyError extends Error {
 
 /** What came is no reply, or no reply that belongs there (PROTOCOL), or one that is larger than it may be (DATA_INVALID). */
 export class BadReply extends Error {
-  readonly code: 'PROTOCOL' | 'DATA_INVALID'
-  constructor(message: string, code: BadReply['code'] = 'PROTOCOL') {
+  readonly kind: 'PROTOCOL' | 'DATA_INVALID'
+  constructor(message: string, kind: BadReply['kind'] = 'PROTOCOL') {
     super(message)
     this.name = 'BadReply'
-    this.code = code
+    this.kind = kind
   }
 }
 

@@ -1,0 +1,98 @@
+// A program of its own, so that what nobody catches is seen: says answers that are none to each command of a connection in each form, and
+// tells what came of it. Arguments: seed, how many random answers for each command.
+import { connectRedis, RedisUnavailable } from 'millhand/queue'
+import { ANSWERS, randomAnswer } from './answers.ts'
+import { randomFrom } from './random.ts'
+import { civil, FORMS, type Form, HostileServer } from './server.ts'
+
+const COMMANDS = [
+  ...['AUTH', 'SELECT', 'CLIENT', 'INFO', 'SENTINEL', 'CLUSTER'],
+  ...['EVALSHA', 'EVAL', 'SUBSCRIBE', 'UNSUBSCRIBE', 'BZPOPMIN', 'PING', 'HELLO'],
+]
+/** At once. */
+const LANES = 64
+const DEADLINE_MS = 400
+
+const [seed = 0, randoms = 0] = process.argv.slice(2).map(Number)
+const random = randomFrom(seed)
+const uncaught: string[] = []
+for (const event of ['uncaughtException', 'unhandledRejection'] as const)
+  process.on(event, (error: unknown) =>
+    uncaught.push(`${event}: ${error instanceof Error ? error.stack : error}`),
+  )
+
+interface Case {
+  form: Form
+  command: string
+  answer: string
+}
+
+const cases: Case[] = FORMS.flatMap((form) =>
+  COMMANDS.flatMap((command) =>
+    [...ANSWERS, ...Array.from({ length: randoms }, () => randomAnswer(random))].map((answer) => ({
+      form,
+      command,
+      answer,
+    })),
+  ),
+)
+
+const strange: string[] = []
+const told = new Map<string, number>()
+let done = 0
+
+async function play({ form, command, answer }: Case): Promise<void> {
+  const server = await HostileServer.start((asked) => (asked.command === command ? answer : civil(asked)))
+  const url = server.urlFor(form).replace('//', '//user:password@')
+  const redis = connectRedis(form === 'cluster' ? url : `${url}/1`, {
+    name: 'fuzz',
+    deadlineMs: DEADLINE_MS,
+    onState: () => {},
+  })
+  const heard: string[] = []
+  const calls = [
+    redis.ready(),
+    redis.call('PING'),
+    redis.call('EVALSHA', 'sha', 1, 'key', 'value'),
+    redis.call('EVAL', 'return 1', 1, 'key'),
+    redis.callWithin(DEADLINE_MS, 'BZPOPMIN', 'key', 1),
+    redis.callThen(DEADLINE_MS, ['GET', 'key'], ['GET', 'key']),
+    redis.subscribe('channel', (message) => heard.push(message)).then((stop) => stop()),
+  ]
+  for (const [at, ended] of (await Promise.allSettled(calls)).entries()) {
+    const error = ended.status === 'rejected' ? ended.reason : undefined
+    const isKnown = error instanceof RedisUnavailable || error?.name === 'ReplyError' || error === undefined
+    if (!isKnown)
+      strange.push(`${form} ${command} ${JSON.stringify(answer)} call ${at}: ${error?.stack ?? error}`)
+    const kind = error?.code ?? error?.name ?? 'answered'
+    told.set(kind, (told.get(kind) ?? 0) + 1)
+  }
+  if (heard.some((message) => typeof message !== 'string'))
+    strange.push(`${form} ${command}: a message that is no text`)
+  redis.close()
+  server.stop()
+  done += 1
+}
+
+const queue = cases.values()
+const memoryBefore = process.memoryUsage().rss
+await Promise.all(
+  Array.from({ length: LANES }, async () => {
+    for (const each of queue) await play(each)
+  }),
+)
+// What is thrown on a next tick has been by then.
+await new Promise((resolve) => setTimeout(resolve, 500))
+console.log(
+  JSON.stringify({
+    cases: cases.length,
+    done,
+    uncaught: uncaught.length,
+    firstUncaught: uncaught.slice(0, 3),
+    strange: strange.slice(0, 10),
+    told: Object.fromEntries(told),
+    grownBytes: Math.max(0, process.memoryUsage().rss - memoryBefore),
+    stillOpen: process.getActiveResourcesInfo().filter((name) => /TCP|TLS/.test(name)).length,
+  }),
+)
+process.exit(0)
