@@ -7,7 +7,7 @@ import { FORMS, HostileServer } from './server.ts'
 
 const DEADLINE_MS = 1_000
 /** At once. */
-const LANES = 6
+const LANES = 12
 
 const uncaught: string[] = []
 for (const event of ['uncaughtException', 'unhandledRejection'] as const)

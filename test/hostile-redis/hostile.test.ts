@@ -17,7 +17,7 @@ const MB = 2 ** 20
 const PATIENCE_MS = 120_000
 const TINY = fileURLToPath(new URL('../tasks/tiny.ts', import.meta.url))
 /** Random answers for each command and form; a soak has more. */
-const RANDOM_ANSWERS = Number(process.env.MILLHAND_FUZZ_ANSWERS ?? 20)
+const RANDOM_ANSWERS = Number(process.env.MILLHAND_FUZZ_ANSWERS ?? 5)
 const seed = Number(process.env.MILLHAND_FUZZ_SEED ?? randomInt(2 ** 31))
 
 test(

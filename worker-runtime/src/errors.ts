@@ -124,7 +124,10 @@ export function failureText({ outcome, message, error }: Failed, maxLength = MAX
 /** What the message says already is not said again: many errors repeat that of their cause. */
 function causesOf({ message, causes = [] }: JobError): string[] {
   const isNew = (cause: string) => {
-    const words = cause.slice(cause.indexOf(': ') + 1).trim()
+    const words = cause
+      .slice(cause.indexOf(': ') + 1)
+      .replace(/ \([A-Z0-9_]+\)$/, '')
+      .trim()
     return words.length < TELLING_LENGTH || !message.includes(words)
   }
   return causes.filter(isNew).map((cause) => `caused by: ${cause}`)

@@ -67,6 +67,7 @@ export function listOf(value: unknown, field: string, most: number = MOST_OF_ANY
 }
 
 function shown(value: unknown): string {
+  if (value === undefined || value === null) return 'nothing'
   if (Array.isArray(value)) return `a list of ${value.length}`
   const text = JSON.stringify(value) ?? String(value)
   return text.length > 60 ? `${text.slice(0, 60)}…` : text
