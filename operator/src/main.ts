@@ -10,7 +10,7 @@ import { connectKube, type Kube, kinds } from './kube/client.ts'
 import { Events } from './kube/events.ts'
 import { leadingCheck, onlyWhile } from './kube/only-while.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
-import { type Controller, startController } from './reconciling/controller.ts'
+import { type Controller, POOLS_AT_ONCE, QUEUES_AT_ONCE, startController } from './reconciling/controller.ts'
 import { LeaderElection } from './reconciling/leader.ts'
 import type { QueuePlace } from './redis/problems.ts'
 import { Secrets } from './redis/secrets.ts'
@@ -33,9 +33,6 @@ It finds the API server by KUBECONFIG, or by the service account of its pod. Set
 `
 const BAD_CONFIG = 78
 const BROKEN = 70
-/** Reconciles mostly wait, and for servers of others: of 8 namespaces whose servers are as slow as they may be, nobody else notices. */
-const TASK_QUEUES_AT_ONCE = { workers: 32, perNamespace: 4 }
-const WORKER_POOLS_AT_ONCE = { workers: 64, perNamespace: 8 }
 
 const version = String(JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version)
 
@@ -139,14 +136,14 @@ function startLeading({ config, kube, caches, servers, metrics, log }: Parts): L
       find: (key) => caches.queue(key),
       isThere: (uid) => caches.hasQueue(uid),
     }),
-    ...TASK_QUEUES_AT_ONCE,
+    ...QUEUES_AT_ONCE,
     log,
     observer,
   })
   const workerPools = startController({
     name: 'workerpool',
     reconcile: reconcilePool,
-    ...WORKER_POOLS_AT_ONCE,
+    ...POOLS_AT_ONCE,
     log,
     observer,
   })

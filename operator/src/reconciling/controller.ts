@@ -41,6 +41,10 @@ export interface Controller {
   stop(): Promise<void>
 }
 
+/** Reconciles mostly wait, and for servers of others: of 32 namespaces whose servers are as slow as they may be nobody else notices. */
+export const QUEUES_AT_ONCE = { workers: 128, perNamespace: 4 }
+export const POOLS_AT_ONCE = { workers: 256, perNamespace: 8 }
+
 const TERMINAL_RECHECK_MS = 300_000
 const LOG_EVERY = 10
 

@@ -63,8 +63,7 @@ export function problemOf(error: unknown, { secretName }: Place): RedisProblem |
   return isRefusal(error) ? refused(secretName) : unfit(error, secretName)
 }
 
-function away(error: RedisUnavailable, secretName: string): RedisProblem {
-  const code: string = error.code
+function away({ code }: RedisUnavailable, secretName: string): RedisProblem {
   if (code === 'REDIS_REFUSED') return refused(secretName)
   if (code === 'NOT_SERVING') return notServing(secretName)
   if (code === 'PROTOCOL')

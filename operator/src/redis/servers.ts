@@ -142,6 +142,8 @@ class Server {
   /** Waiting for a server that is known to be away would only keep others waiting. */
   #away: RedisUnavailable | undefined
   #knownAwayFromMs = 0
+  /** Why the connection was lost the last time. */
+  #lostFor: RedisUnavailable['code'] = 'REDIS_UNAVAILABLE'
 
   /** `place`: where it was declared first; its names are looked up for that namespace. */
   constructor(key: string, access: RedisAccess, place: Place, options: ServersOptions) {
@@ -214,7 +216,10 @@ class Server {
 
   #whyAway(): RedisUnavailable | undefined {
     if (this.#breaker.isResting)
-      return new RedisUnavailable('the server does not answer in time', { maybeDone: false })
+      return new RedisUnavailable('the server does not answer in time', {
+        maybeDone: false,
+        code: this.#lostFor,
+      })
     return this.#options.nowMs() < this.#knownAwayFromMs ? undefined : this.#away
   }
 
@@ -235,7 +240,10 @@ class Server {
     if (state === 'ready') this.#suitability.forget()
     const queues = [...this.queues.keys()].slice(0, 10)
     this.#options.log.info(state === 'ready' ? 'connected to Redis' : 'lost Redis', { queues })
-    if (state === 'away' && !isElsewhere && !isRefused) this.#breaker.lost()
+    if (state === 'away' && !isElsewhere && !isRefused) {
+      this.#lostFor = code
+      this.#breaker.lost()
+    }
     if (!isSame && !this.#breaker.isResting) this.#stirAll()
   }
 }

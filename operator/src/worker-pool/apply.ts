@@ -36,6 +36,8 @@ export interface ApplyContext {
 
 /** A dead operator leaves no pod idle for longer. */
 const DRAIN_FOR_MS = 60_000
+/** What is left is seen again the next time. */
+const PUT_BACK_WITHIN_MS = 5_000
 const REFUSED_GUARDS_REST_MS = 300_000
 const REFUSED_STATUS_REST_MS = 60_000
 
@@ -147,7 +149,9 @@ async function putBack(
   log: Log,
 ) {
   const { namespace, name } = pool.metadata
+  const untilMs = performance.now() + PUT_BACK_WITHIN_MS
   for (const { worker, queue, reason, counting } of reap) {
+    if (performance.now() > untilMs) return
     const there = seen.find((each) => each.name === queue)
     const jobs = (await there?.toWrite.reap(worker, 'sure', reason, counting)) ?? 0
     if (jobs > 0)

@@ -103,7 +103,8 @@ const SLICE = 500
 const RECORDS_PER_CALL = 100
 /** To put back a job takes a dozen commands. */
 const REAP_SLICE = 100
-const MOST_SLICES = 1_000
+/** Whoever answers that more is left, again and again, keeps nobody for longer. */
+const REAP_WITHIN_MS = 5_000
 const MAX_JOBS_A_CALL = 1_000
 const MAX_BYTES_A_CALL = 1_000_000
 
@@ -209,7 +210,10 @@ export class Queue {
     return answer
   }
 
-  /** Puts back what a dead worker held, slice by slice, at most 100,000 jobs; answers how many. 'silent': only if its heartbeat ran out. */
+  /**
+   * Puts back what a dead worker held, slice by slice; answers how many jobs. Of more than it can put back in 5 s the next call does more.
+   * 'silent': only if its heartbeat ran out.
+   */
   async reap(
     worker: string,
     evidence: 'sure' | 'silent',
@@ -220,13 +224,14 @@ export class Queue {
     const message = reason.toWellFormed()
     const record = JSON.stringify({ outcome: 'worker-lost', message, worker, endedAtMs: Date.now() })
     let putBack = 0
-    for (let slices = 0; slices < MOST_SLICES; slices++) {
+    const untilMs = performance.now() + REAP_WITHIN_MS
+    do {
       const args = [worker, evidence, counting, record, seed(), REAP_SLICE]
       const [done, left] = await this.#write('reap', args, (answer) => listOf(answer, 'what was put back'))
       if (done === -1) break
       putBack += amountOf(done, 'what was put back')
       if (amountOf(left, 'what is left to put back') === 0) break
-    }
+    } while (performance.now() < untilMs)
     return putBack
   }
 
