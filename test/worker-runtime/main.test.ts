@@ -91,6 +91,22 @@ test.each(['Fork', 'Spawn'])(
   40_000,
 )
 
+test.each(['Fork', 'Spawn'])(
+  'a worker whose modules take longer than they may to load (%s) exits with 70 and names the setting, which gives them longer',
+  async (isolation) => {
+    const modules = [tasks('takes-its-time-to-load')]
+    const env = { MILLHAND_ISOLATION: isolation }
+    const { code, stderr } = await run(modules, { ...env, MILLHAND_LOAD_TIMEOUT_SECONDS: '1' })
+    expect(stderr).toMatch(/did not load within 1 s; MILLHAND_LOAD_TIMEOUT_SECONDS gives them longer/)
+    expect(code).toBe(70)
+    const patient = { MILLHAND_LOAD_TIMEOUT_SECONDS: '40' }
+    const options = { redisUrl: redisUrl(), queues: [`slow-${process.pid}`], modules, slots: 1 }
+    const worker = await startWorker({ ...options, env: { ...env, ...patient } })
+    expect(await worker.stop()).toEqual({ code: 0, signal: null })
+  },
+  60_000,
+)
+
 const asRoot = process.getuid?.() === 0 && process.platform === 'linux' ? test : test.skip
 asRoot(
   'a worker that is PID 1 hears a SIGTERM that comes while its own code still loads',

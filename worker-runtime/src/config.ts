@@ -35,6 +35,8 @@ export interface Config {
     readonly maxMemoryBytes?: number
   }
   readonly drainTimeoutMs: number
+  /** How long the task modules may take to load. */
+  readonly loadTimeoutMs: number
   readonly pod: {
     readonly name: string
     readonly uid: string
@@ -73,6 +75,7 @@ export function readConfig(files: readonly string[], env: Environment = process.
       ...(maxMemoryBytes !== undefined && { maxMemoryBytes }),
     },
     drainTimeoutMs: (wholeNumber(env, 'MILLHAND_DRAIN_TIMEOUT_SECONDS', 0) ?? 600) * 1000,
+    loadTimeoutMs: (wholeNumber(env, 'MILLHAND_LOAD_TIMEOUT_SECONDS', 1) ?? 60) * 1000,
     pod: {
       name: env.MILLHAND_POD_NAME || hostname(),
       uid,

@@ -36,6 +36,7 @@ Settings come from the environment:
   MILLHAND_ISOLATION               Fork, Spawn or Reuse; default: Fork
   MILLHAND_JOBS_PER_CHILD, MILLHAND_JOBS_AT_ONCE_PER_CHILD, MILLHAND_MAX_MEMORY_BYTES
   MILLHAND_DRAIN_TIMEOUT_SECONDS   how long jobs may go on after SIGTERM; default: 600
+  MILLHAND_LOAD_TIMEOUT_SECONDS    how long the files may take to load; default: 60
   MILLHAND_HTTP_PORT               where /readyz, /livez, /healthz and /metrics are; none when absent
   MILLHAND_LOG_LEVEL               debug, info, warn or error; default: info
 
@@ -138,7 +139,7 @@ async function runWorker(config: Config): Promise<void> {
 }
 
 async function prepareChildren(
-  { isolation, modules, slots, childEnv }: Config,
+  { isolation, modules, slots, loadTimeoutMs, childEnv }: Config,
   log: Log,
   onForked: Metrics['forked'] | undefined,
 ): Promise<Children> {
@@ -146,6 +147,7 @@ async function prepareChildren(
     ...isolation,
     modules: [...modules],
     slots,
+    loadTimeoutMs,
     env: childEnv,
     log,
     onForked,

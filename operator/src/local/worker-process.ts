@@ -132,6 +132,7 @@ export function environmentOf(
   })
   const env = {
     ...withoutOurs(own),
+    MILLHAND_LOAD_TIMEOUT_SECONDS: own.MILLHAND_LOAD_TIMEOUT_SECONDS,
     ...variables,
     ...accessVariables(redis),
     ...workerVariables(pool, queues, poolUid),

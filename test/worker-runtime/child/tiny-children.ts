@@ -38,6 +38,7 @@ export async function startTiny(
     modules: [TINY],
     mode,
     slots: 2,
+    loadTimeoutMs: 60_000,
     env: { PATH: '/usr/local/bin:/usr/bin:/bin' },
     log: silent,
     ...settings,

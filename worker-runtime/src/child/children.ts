@@ -18,6 +18,8 @@ export interface ChildSettings {
   /** Fork becomes Spawn where it cannot work. */
   mode: IsolationMode
   slots: number
+  /** How long the modules may take to load. */
+  loadTimeoutMs: number
   jobsPerChild?: number | undefined // Reuse; no limit when absent
   jobsAtOncePerChild?: number | undefined // Reuse; 1 when absent
   maxMemoryBytes?: number | undefined // of one child; a share of the container's limit when absent
@@ -38,7 +40,8 @@ export async function startChildren(settings: ChildSettings): Promise<Children> 
   const source = await startSource({ ...settings, maxMemoryBytes })
   const { mode, note } = source
   const nursery = new Nursery({ ...settings, mode, maxMemoryBytes }, source, container)
-  const first = await startLoaded(() => nursery.start())
+  const starting = { start: () => nursery.start(), loadTimeoutMs: settings.loadTimeoutMs }
+  const first = await startLoaded(starting)
   if ('failure' in first) {
     await nursery.stop()
     await source.stop()
@@ -53,7 +56,7 @@ export async function startChildren(settings: ChildSettings): Promise<Children> 
   const spares = new Spares({
     ahead: mode !== 'Reuse' ? Math.min(settings.slots, MOST_SPARES) : 0,
     width: Math.min(settings.slots, MOST_SPARES),
-    start: () => nursery.start(),
+    ...starting,
     log: settings.log,
   })
   spares.add(first)

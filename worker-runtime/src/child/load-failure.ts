@@ -6,6 +6,12 @@ import type { LoadFailure } from './protocol.ts'
 /** What Node adds to an error that nobody caught. */
 const OF_NODE = /^\s+at .*\bnode:|^Node\.js v/
 
+/** What they wait for may be there at the next start. */
+export function loadTimedOut(afterMs: number) {
+  const failure = `the modules did not load within ${afterMs / 1000} s; MILLHAND_LOAD_TIMEOUT_SECONDS gives them longer`
+  return { failure, isAccident: true as const }
+}
+
 /** `who` is the child or the zygote. */
 export function whyNotLoaded(
   who: string,

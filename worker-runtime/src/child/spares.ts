@@ -3,14 +3,19 @@
 import { startDeadline } from '../deadline.ts'
 import type { Log } from '../log.ts'
 import type { Child, Failure } from './child.ts'
+import { loadTimedOut } from './load-failure.ts'
 import { killChild } from './stop.ts'
 
-export interface SparesOptions {
+export interface StartOptions {
+  start: () => Promise<Child | Failure>
+  loadTimeoutMs: number
+}
+
+export interface SparesOptions extends StartOptions {
   /** How many to keep ready; 0 starts one when it is asked for. */
   ahead: number
   /** How many may be on their way at once. */
   width: number
-  start: () => Promise<Child | Failure>
   log: Log
 }
 
@@ -21,7 +26,6 @@ export interface Taking {
   cancel(): void
 }
 
-const START_DEADLINE_MS = 60_000
 const FIRST_BACKOFF_MS = 100
 const LONGEST_BACKOFF_MS = 10_000
 
@@ -99,7 +103,7 @@ export class Spares {
 
   async #startOne(): Promise<void> {
     this.#starting += 1
-    const child = await startLoaded(this.#options.start)
+    const child = await startLoaded(this.#options)
     this.#starting -= 1
     if ('failure' in child) return this.#failed(child)
     if (this.#isStopped) return void killChild(child)
@@ -126,13 +130,11 @@ export class Spares {
 }
 
 /** A child that is ready for attempts. One that cannot load the modules, or takes too long over it, is ended. */
-export async function startLoaded(start: SparesOptions['start']): Promise<Child | Failure> {
+export async function startLoaded({ start, loadTimeoutMs }: StartOptions): Promise<Child | Failure> {
   const child = await start()
   if ('failure' in child) return child
   const { promise: tooLate, resolve } = Promise.withResolvers<Failure>()
-  const callOff = startDeadline(START_DEADLINE_MS, () =>
-    resolve({ failure: `the modules did not load within ${START_DEADLINE_MS / 1000} s` }),
-  )
+  const callOff = startDeadline(loadTimeoutMs, () => resolve(loadTimedOut(loadTimeoutMs)))
   const loaded = await Promise.race([child.loaded, tooLate])
   callOff()
   if (!('failure' in loaded)) return child

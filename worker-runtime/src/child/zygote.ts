@@ -10,7 +10,7 @@ import { startDeadline } from '../deadline.ts'
 import { reasonOf } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Birth, Failure } from './child.ts'
-import { whyNotLoaded } from './load-failure.ts'
+import { loadTimedOut, whyNotLoaded } from './load-failure.ts'
 import { type Native, ZYGOTE_OPTIONS } from './native.ts'
 import { isOurs } from './orphans.ts'
 import { describeEnding, type Ending } from './outcome.ts'
@@ -21,7 +21,6 @@ import { nodeOptions, RUNS_FROM_SOURCE } from './spawn.ts'
 const ENTRY = fileURLToPath(
   new URL(RUNS_FROM_SOURCE ? './zygote-entry.ts' : './zygote-entry.js', import.meta.url),
 )
-const LOAD_DEADLINE_MS = 60_000
 const FORK_DEADLINE_MS = 5_000
 const LAST_WORDS_BYTES = 4 * 1024
 const WAIT_FOR_LAST_WORDS_MS = 250
@@ -39,6 +38,7 @@ export interface ZygoteOptions {
   /** What its children do. */
   once: boolean
   jobsAtOnce: number
+  loadTimeoutMs: number
   maxMemoryBytes?: number | undefined
   log: Log
 }
@@ -70,7 +70,7 @@ export class Zygote {
   #wasGivenUp = false
   #tellLoaded: (loaded: { tasks: string[] } | Failure | Unfit) => void = () => {}
 
-  constructor({ native, modules, once, jobsAtOnce, env, maxMemoryBytes }: ZygoteOptions) {
+  constructor({ native, modules, once, jobsAtOnce, loadTimeoutMs, env, maxMemoryBytes }: ZygoteOptions) {
     const pair = native.pair()
     if (typeof pair === 'number') throw new Error(`cannot make a socket: ${nameOfError(pair)}`)
     const [ours, theirs] = pair
@@ -97,9 +97,7 @@ export class Zygote {
     this.#node.stdout?.resume()
     this.#node.stderr?.on('data', (chunk: Buffer) => this.#stderr.append(chunk))
     this.ended = this.#end()
-    const callOff = startDeadline(LOAD_DEADLINE_MS, () =>
-      this.#tellLoaded({ failure: `the modules did not load within ${LOAD_DEADLINE_MS / 1000} s` }),
-    )
+    const callOff = startDeadline(loadTimeoutMs, () => this.#tellLoaded(loadTimedOut(loadTimeoutMs)))
     void this.loaded.then(callOff)
     this.#control.write(encodeToChild({ kind: 'load', modules, once, jobsAtOnce }))
   }
