@@ -1,4 +1,4 @@
-// The JSON that a person typed, parsed; when it is wrong, told where (pure).
+// The JSON that a person typed, parsed; when it is wrong, told where. And JSON from Redis, to be printed again as it is (pure).
 
 /** The message has line and column. */
 export class BadJson extends Error {
@@ -7,8 +7,16 @@ export class BadJson extends Error {
 
 export function parseJson(text: string, source: string): unknown {
   try {
-    return JSON.parse(text)
+    return JSON.parse(text, (_, value, { source }: { source?: string } = {}) => {
+      if (typeof value === 'number' && source !== undefined && !isKept(value, source))
+        throw new NumberLost(source)
+      return value
+    })
   } catch (error) {
+    if (error instanceof NumberLost)
+      throw new BadJson(
+        `${source} has the number ${error.message}, which a task would get as ${Number(error.message)}: write it as a string, with quotes`,
+      )
     const { what, at } = complaint(text, error instanceof Error ? error.message : String(error))
     const before = text.slice(0, at)
     const line = before.split('\n').length
@@ -18,6 +26,23 @@ export function parseJson(text: string, source: string): unknown {
     })
   }
 }
+
+/** Numbers that JavaScript cannot hold stay as they were written. */
+export function reprinted(json: string): unknown {
+  return JSON.parse(json, (_, value, { source }: { source?: string } = {}) =>
+    typeof value === 'number' && source !== undefined && !isKept(value, source) ? rawJson(source) : value,
+  )
+}
+
+class NumberLost extends Error {}
+
+/** Digits after the point may be rounded, as everywhere; a whole number may not become another one, nor a number infinite or zero. */
+function isKept(value: number, source: string): boolean {
+  if (/^-?\d+$/.test(source)) return Number.isFinite(value) && BigInt(source) === BigInt(value)
+  return Number.isFinite(value) && (value !== 0 || !/^[^e]*[1-9]/i.test(source))
+}
+
+const rawJson = (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON
 
 function complaint(text: string, message: string): { what: string; at: number } {
   const what = message.replace(/ in JSON at position .*| in JSON$|, .* is not valid JSON$/s, '')

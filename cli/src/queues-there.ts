@@ -1,4 +1,5 @@
 // Which queues there are. Redis keeps no list of them, so without names the whole key space is looked through, a page at a time.
+import { nearest } from '@millhand/operator/local'
 import { type Connection, openQueue, prefixOf, type Queue, QueueRefused } from 'millhand/queue'
 import { CommandFailed } from './context.ts'
 import type { Server } from './server.ts'
@@ -54,6 +55,26 @@ export function partsOf(queue: string): { namespace: string; name: string } {
 export async function isNew(queue: Queue): Promise<boolean> {
   const keys = ['counts', 'config', 'workers'].map((key) => prefixOf(queue.name) + key)
   return (await queue.redis.call('EXISTS', ...keys)) === 0
+}
+
+/** Whether no TaskQueue declares it and no worker serves it now; the most similar name that there is, where there is one. */
+export async function unserved(
+  queue: Queue,
+  { redis }: Server,
+): Promise<{ isUnserved: boolean; near?: string | undefined }> {
+  const isServed = (await redis.call('EXISTS', `${prefixOf(queue.name)}workers`)) === 1
+  if (isServed || (await queue.owner())) return { isUnserved: false }
+  const { namespace, name } = partsOf(queue.name)
+  const others = (await namesOfQueues(redis))
+    .map(partsOf)
+    .filter((other) => other.namespace === namespace && other.name !== name)
+  return {
+    isUnserved: true,
+    near: nearest(
+      name,
+      others.map((other) => other.name),
+    ),
+  }
 }
 
 /** Every queue that was declared has `config`, every one that had a job has `counts`. What looks alike, but has no queue's name, is not ours. */

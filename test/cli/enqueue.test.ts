@@ -63,6 +63,46 @@ test('a known id is not enqueued again, and its state is said', async () => {
   expect(again.stdout).toContain('it is ready')
 })
 
+test(
+  'a result that is waited for is that of the first input, which is said; --fail-if-known fails; delete frees the id',
+  async () => {
+    const known = (...args: string[]) => enqueue('work', 'succeeds', '{"x":2}', '--id', 'done', ...args)
+    await enqueue('work', 'succeeds', '{"x":1}', '--id', 'done', '--wait=30s')
+    const { code, stdout, stderr } = await known('--wait=30s', '--json')
+    expect({ code, ...JSON.parse(stdout) }).toMatchObject({
+      code: 0,
+      enqueued: 'completed',
+      result: { input: { x: 1 } },
+    })
+    expect(stderr).toMatch(
+      /^note: job done is known in \S+ already: it is completed: nothing was enqueued.*\n$/,
+    )
+    expect(await known('--fail-if-known', '--wait=30s')).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringContaining('job done is known in'),
+    })
+    expect((await millhand(['delete', 'work', 'done'], { env })).code).toBe(0)
+    expect(JSON.parse((await known('--fail-if-known', '--wait=30s')).stdout)).toMatchObject({
+      input: { x: 2 },
+    })
+  },
+  PATIENCE_MS,
+)
+
+test(
+  'a queue that nobody declares or serves is enqueued into, and the nearest name is asked for',
+  async () => {
+    const { code, stdout, stderr } = await enqueue('wrok', 'send', '--json')
+    expect({ code, enqueued: JSON.parse(stdout).enqueued }).toEqual({ code: 0, enqueued: 'created' })
+    expect(stderr).toBe(
+      `note: no TaskQueue declares ${env.MILLHAND_NAMESPACE}.wrok, and no worker serves it now; did you mean work?\n`,
+    )
+    expect((await enqueue('work', 'noop')).stderr).toBe('')
+  },
+  PATIENCE_MS,
+)
+
 test('the input may come from standard input', async () => {
   const { stdout } = await millhand(['enqueue', 'work', 'succeeds', '-', '--wait=30s'], {
     env,
@@ -87,7 +127,9 @@ test('whoever waits for a job that fails for good gets its true reason', async (
     '--wait=30s',
   )
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
-  expect(stderr).toMatch(/^millhand: job \S+ is buried .*TypeError: the \\x1b\[31mdisk is full\n$/)
+  expect(stderr).toMatch(
+    /^millhand: job \S+ is buried .*TypeError: the \\x1b\[31mdisk is full \(E_TINY\); caused by: Error: the root of it\n$/,
+  )
 })
 
 test('whoever waits too shortly is told where the job is, and why it failed until then', async () => {
@@ -100,7 +142,7 @@ test('whoever waits too shortly is told where the job is, and why it failed unti
   )
   expect(code).toBe(1)
   expect(stderr).toMatch(
-    /^millhand: job \S+ has not ended within 2s; it is \w+; its last attempt failed: TypeError: no luck\n$/,
+    /^millhand: job \S+ has not ended within 2s; it is \w+; its last attempt failed: TypeError: no luck \(E_TINY\); caused by: Error: the root of it\n$/,
   )
 })
 

@@ -13,16 +13,18 @@ const DELETED: Wanted = {
   states: ['deleted'],
   one: 'is deleted',
   many: 'are deleted',
-  rule: 'only buried jobs can be deleted (a waiting or running one can be cancelled)',
+  rule: 'only buried and ended jobs can be deleted (a waiting or running one can be cancelled)',
 }
 
 export function deleteCommand(parent: Command, context: Context): void {
   const command = parent
     .command('delete')
-    .summary('delete buried jobs for good')
-    .description('Deletes buried jobs with all that is known of them. This cannot be undone.')
+    .summary('delete buried or ended jobs for good')
+    .description(
+      'Deletes buried or ended jobs with all that is known of them; their ids are free again. This cannot be undone.',
+    )
     .argument('<queue>', 'the name of the TaskQueue')
-    .argument('[id...]', 'ids of buried jobs')
+    .argument('[id...]', 'ids of buried or ended jobs')
     .option('--all', 'all buried jobs of the queue')
   withJsonOption(withServerOptions(command))
     .addHelpText('after', examples('millhand delete mail 0mfd1k2x3y4z', 'millhand delete mail --all'))

@@ -5,6 +5,7 @@ import { DURABILITIES, type Durability, failureText, LANES } from 'millhand/queu
 import { CommandFailed, type Context } from '../context.ts'
 import { parseJson } from '../json-input.ts'
 import { jsonDocument } from '../printable.ts'
+import { unserved } from '../queues-there.ts'
 import {
   addressOf,
   DEADLINE_MS,
@@ -13,6 +14,7 @@ import {
   type ServerOptions,
   wholeNumberOption,
   withJsonOption,
+  withServer,
   withServerOptions,
 } from '../server.ts'
 import { durationText } from '../units.ts'
@@ -24,6 +26,7 @@ interface Options extends ServerOptions {
   maxAttempts?: number
   timeout?: number
   durability?: Durability
+  failIfKnown?: boolean
   wait?: number | true
   json?: boolean
 }
@@ -40,6 +43,7 @@ export function enqueueCommand(parent: Command, context: Context): void {
     )
     .option('--delay <duration>', 'not before so long from now, like 10s, 5m, 2h', durationOption)
     .option('--id <id>', 'an id of your own: a job with a known id is not enqueued again')
+    .option('--fail-if-known', 'exit with 1 when the id is known already: nothing was enqueued')
     .addOption(new Option('--priority <priority>', 'which lane it waits in').choices(LANES))
     .option(
       '--max-attempts <number>',
@@ -95,7 +99,15 @@ async function enqueue({ queue, task, json, options }: Request, context: Context
   try {
     const clientQueue = client.queue(queue)
     const job = await clientQueue.enqueue(task, input as never, jobOptions(options))
-    if (options.wait === undefined) return sayEnqueued(job, clientQueue.name, options, context)
+    const known = job.enqueued === 'created' ? undefined : knownText(job, clientQueue.name)
+    if (known !== undefined && options.failIfKnown) throw new CommandFailed(known)
+    if (options.wait === undefined) {
+      sayEnqueued(job, clientQueue.name, options, context)
+    } else if (known !== undefined) {
+      context.note(`note: ${known}: nothing was enqueued, and the result is that of the job that is there`)
+    }
+    if (known === undefined) await noteUnserved(queue, options, context)
+    if (options.wait === undefined) return
     const result = await resultOf(job, options.wait)
     const { id, enqueued } = job
     context.print(jsonDocument(options.json ? { id, queue: clientQueue.name, enqueued, result } : result))
@@ -115,10 +127,29 @@ function jobOptions({ delay, id, priority, maxAttempts, timeout, durability }: O
   }
 }
 
+function knownText({ id, enqueued }: JobHandle, queue: string): string {
+  return `job ${id} is known in ${queue} already: it is ${enqueued}`
+}
+
+/** A queue that is misspelt takes jobs like any other. Who may only enqueue is not told. */
+async function noteUnserved(name: string, options: Options, context: Context): Promise<void> {
+  try {
+    await withServer(options, context, async (server) => {
+      const queue = server.queue(name)
+      const { isUnserved, near } = await unserved(queue, server)
+      if (!isUnserved) return
+      const hint = near === undefined ? '' : `; did you mean ${near}?`
+      context.note(`note: no TaskQueue declares ${queue.name}, and no worker serves it now${hint}`)
+    })
+  } catch {
+    // The job is enqueued.
+  }
+}
+
 function sayEnqueued(job: JobHandle, queue: string, { json, delay }: Options, context: Context): void {
   const { id, enqueued } = job
   if (json) context.print(jsonDocument({ id, queue, enqueued }))
-  else if (enqueued !== 'created') context.print(`job ${id} is known in ${queue} already: it is ${enqueued}`)
+  else if (enqueued !== 'created') context.print(knownText(job, queue))
   else context.print(`job ${id} enqueued in ${queue}${delay ? `, due in ${durationText(delay)}` : ''}`)
 }
 

@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import { type AttemptRecord, errorLines, isJobId, type JobDetails, type Queue } from 'millhand/queue'
 import { CommandFailed, type Context } from '../context.ts'
+import { reprinted } from '../json-input.ts'
 import { jsonDocument, manyLines } from '../printable.ts'
 import { askEach, complainOf, queuesThere } from '../queues-there.ts'
 import {
@@ -210,7 +211,7 @@ function indented(text: string, indent: string): string {
 
 function parsed(json: string): unknown {
   try {
-    return JSON.parse(json)
+    return reprinted(json)
   } catch {
     return json
   }

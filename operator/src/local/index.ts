@@ -14,6 +14,7 @@ import { type Reload, watchFiles } from './reload.ts'
 import { claimFolder, stableUids } from './running.ts'
 import { Supervisor } from './supervisor.ts'
 
+export { nearest } from '../resources/nearest.ts'
 export type { PlacedProblem } from './documents.ts'
 export { type EmbeddedRedis, startEmbeddedRedis } from './embedded-redis.ts'
 export type { LocalEvent, OnEvent, WorkerLogEntry } from './events.ts'
