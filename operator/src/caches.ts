@@ -1,4 +1,5 @@
 // The operator's copies of what it watches, and who is to be looked at when something changes. main.ts wires it; reconciles read it.
+// A namespace is served from when all of its collections are filled: before, pods that are not seen would look like pods that are not there.
 import type { Log } from 'millhand/queue'
 import { type Kube, kinds, type ResourceKind } from './kube/client.ts'
 import { type Change, type KubeObject, keyOf, Reflector } from './reconciling/reflector.ts'
@@ -22,6 +23,8 @@ export interface CachesOptions {
   nowMs: () => number
 }
 
+/** Stands for all namespaces where none is named. */
+const ALL = ''
 const MANAGED = 'app.kubernetes.io/managed-by=millhand'
 /** How long it is known how a deleted pod's processes ended; by then their heartbeats have run out. */
 const DELETED_KEPT_MS = 60_000
@@ -34,6 +37,10 @@ export class ClusterCaches implements Caches {
   readonly #pods: Collection<Pod>
   readonly #poolsByQueue = new Index()
   readonly #podsByPool = new Index()
+  readonly #watched = new Map<string, Pick<Reflector<KubeObject>, 'isSynced' | 'refusal'>[]>()
+  readonly #served = new Set<string>()
+  readonly #unreadable = new Set<string>()
+  readonly #synced = Promise.withResolvers<void>()
   readonly #queuesByPlace = new Map<string, string>()
   /** Oldest first. */
   readonly #deleted: { pool: string; pod: Pod; atMs: number }[] = []
@@ -66,18 +73,27 @@ export class ClusterCaches implements Caches {
     )
   }
 
-  get synced(): Promise<unknown> {
-    return Promise.all(this.#all.flatMap((collection) => collection.reflectors.map((each) => each.synced)))
+  /** Resolves when at least one namespace is served and nothing more is to be expected of the others for now. */
+  get synced(): Promise<void> {
+    return this.#synced.promise
   }
 
   get isSynced(): boolean {
-    return this.#all.every((collection) => collection.reflectors.every((each) => each.isSynced))
+    const isSettled = (namespace: string) => this.#served.has(namespace) || this.#unreadable.has(namespace)
+    return this.#served.size > 0 && [...this.#watched.keys()].every(isSettled)
+  }
+
+  /** Those that were named, and whether the API server lets the operator read them; for metrics. */
+  get namespaces(): { namespace: string; isReadable: boolean }[] {
+    return this.#options.namespaces.map((namespace) => ({
+      namespace,
+      isReadable: !this.#unreadable.has(namespace),
+    }))
   }
 
   /** For a new leader, who has seen no changes. */
   lookAtAll(): void {
-    for (const object of this.#taskQueues.list()) this.#options.onTaskQueue(keyOf(object))
-    for (const object of this.#workerPools.list()) this.#options.onWorkerPool(keyOf(object))
+    for (const namespace of this.#served) this.#lookAt(namespace)
   }
 
   /** The pools that serve a queue, by its place in Redis, and its TaskQueue. */
@@ -93,7 +109,7 @@ export class ClusterCaches implements Caches {
   }
 
   queue(key: string): TaskQueueObject | undefined {
-    return this.#taskQueues.get(key)
+    return this.#isServed(key) ? this.#taskQueues.get(key) : undefined
   }
 
   hasQueue(uid: string): boolean {
@@ -102,7 +118,7 @@ export class ClusterCaches implements Caches {
   }
 
   pool(key: string): WorkerPoolObject | undefined {
-    return this.#workerPools.get(key)
+    return this.#isServed(key) ? this.#workerPools.get(key) : undefined
   }
 
   deployment(key: string): Deployment | undefined {
@@ -172,6 +188,39 @@ export class ClusterCaches implements Caches {
     this.#deleted.splice(0, firstKept < 0 ? this.#deleted.length : firstKept)
   }
 
+  #isServed(key: string): boolean {
+    return this.#served.has(ALL) || this.#served.has(key.slice(0, key.indexOf('/')))
+  }
+
+  #lookAt(namespace: string): void {
+    const isThere = ({ metadata }: KubeObject) => namespace === ALL || metadata.namespace === namespace
+    for (const object of this.#taskQueues.list())
+      if (isThere(object)) this.#options.onTaskQueue(keyOf(object))
+    for (const object of this.#workerPools.list())
+      if (isThere(object)) this.#options.onWorkerPool(keyOf(object))
+  }
+
+  /** A collection of it was filled, refused, or given again. */
+  #turned(namespace: string): void {
+    const { log } = this.#options
+    const reflectors = this.#watched.get(namespace) ?? []
+    const refusal = reflectors.find((each) => each.refusal !== undefined)?.refusal
+    if (refusal !== undefined && !this.#unreadable.has(namespace)) {
+      this.#unreadable.add(namespace)
+      log.error('a namespace cannot be read: is it there, and does the operator have its role in it?', {
+        namespace,
+        error: refusal,
+      })
+    }
+    if (refusal === undefined && this.#unreadable.delete(namespace))
+      log.info('a namespace can be read again', { namespace })
+    if (!this.#served.has(namespace) && reflectors.every((each) => each.isSynced)) {
+      this.#served.add(namespace)
+      this.#lookAt(namespace)
+    }
+    if (this.isSynced) this.#synced.resolve()
+  }
+
   #collect<T extends KubeObject>(kind: ResourceKind, what: Collecting<T>): Collection<T> {
     const { kube, log, namespaces } = this.#options
     const { labelSelector, keep, onChange } = what
@@ -179,13 +228,18 @@ export class ClusterCaches implements Caches {
     return new Collection(
       places.map((namespace) => {
         const where = { ...(namespace && { namespace }), ...(labelSelector && { labelSelector }) }
-        return new Reflector<T>({
+        const place = namespace ?? ALL
+        const reflector = new Reflector<T>({
           name: kind.plural,
           source: kube.listWatch<T>(kind, where),
           keep,
           onChange,
+          onRefused: () => this.#turned(place),
           log,
         })
+        void reflector.synced.then(() => this.#turned(place))
+        this.#watched.set(place, [...(this.#watched.get(place) ?? []), reflector])
+        return reflector
       }),
     )
   }

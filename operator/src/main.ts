@@ -57,6 +57,7 @@ async function runOperator(config: Config): Promise<void> {
   let servers: Servers | undefined
   const metrics = createMetrics({
     leaseName: config.leaseName,
+    namespaces: () => caches.namespaces,
     servers: () => servers,
     taskQueueOf: ({ place }) => caches.taskQueueOf(place),
   })

@@ -30,12 +30,14 @@ const SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 
 export interface MetricsOptions {
   leaseName: string
+  /** Those that the operator was told to watch. */
+  namespaces: () => readonly { namespace: string; isReadable: boolean }[]
   servers: () => Servers | undefined
   /** The name of a queue's TaskQueue; undefined when it is gone. */
   taskQueueOf: (seen: SeenQueue) => string | undefined
 }
 
-export function createMetrics({ leaseName, ...queues }: MetricsOptions): Metrics {
+export function createMetrics({ leaseName, namespaces, ...queues }: MetricsOptions): Metrics {
   const registry = new Registry()
   const registers = [registry]
   collectDefaultMetrics({ register: registry })
@@ -49,6 +51,16 @@ export function createMetrics({ leaseName, ...queues }: MetricsOptions): Metrics
     registers,
   })
   leading.set({ name: leaseName }, 0)
+  new Gauge({
+    name: 'millhand_watched_namespace_readable',
+    help: '1 while the API server lets the operator read a namespace that it was told to watch.',
+    labelNames: ['namespace'],
+    registers,
+    collect() {
+      this.reset()
+      for (const { namespace, isReadable } of namespaces()) this.set({ namespace }, Number(isReadable))
+    },
+  })
   const refused = new Counter({
     name: 'millhand_status_refused_total',
     help: 'Statuses that the API server refused: people see an older one, and nothing else is held up.',
@@ -71,7 +83,7 @@ export function createMetrics({ leaseName, ...queues }: MetricsOptions): Metrics
 
 function observeQueues(
   registers: Registry[],
-  { servers, taskQueueOf }: Omit<MetricsOptions, 'leaseName'>,
+  { servers, taskQueueOf }: Omit<MetricsOptions, 'leaseName' | 'namespaces'>,
 ): void {
   const labelNames = ['namespace', 'queue'] as const
   const known = () =>

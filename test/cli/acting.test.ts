@@ -1,5 +1,5 @@
 // retry, cancel, delete, pause and resume: what people do to jobs and queues.
-import { connectRedis, newJob, openQueue } from 'millhand/queue'
+import { connectRedis, defaultSettings, newJob, openQueue } from 'millhand/queue'
 import { eventually } from '../eventually.ts'
 import { redisUrl } from '../redis.ts'
 import {
@@ -132,6 +132,13 @@ test('a paused queue gives out no job until it is resumed', async () => {
     stdout: `${queue.name} is not paused; ready jobs: 1\n`,
   })
   await eventually(async () => (await stateOf('patient')) === 'completed')
+})
+
+test('a queue that is declared and never had a job is known', async () => {
+  const declared = openQueue(redis, `${namespace}.declared`)
+  await declared.configure({ ...defaultSettings, ownerUid: 'its-task-queue' })
+  for (const command of ['pause', 'resume', 'jobs'])
+    expect(await run(command, 'declared')).toMatchObject({ code: 0, stderr: '' })
 })
 
 test('pausing a queue that nobody knows says that its name may be wrong', async () => {

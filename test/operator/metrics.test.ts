@@ -29,6 +29,7 @@ test.each<[string, object]>([
 ])('%s is left out', async (_what, depth) => {
   const queues = [queueWith('bad', depth), queueWith('good', {})]
   const metrics = createMetrics({
+    namespaces: () => [],
     leaseName: 'millhand',
     servers: () => ({ queues }) as unknown as Servers,
     taskQueueOf: ({ name }) => name,

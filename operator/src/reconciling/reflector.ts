@@ -67,6 +67,8 @@ export interface ReflectorOptions<T extends KubeObject> {
   keep?: (object: T) => T
   /** What it throws is logged. */
   onChange: (change: Change<T>) => void
+  /** The API server turned to refusing the list (no such namespace, no right to read it), or to giving it. */
+  onRefused?: (refusal: unknown) => void
   log: Log
   random?: () => number
   nowMs?: () => number
@@ -117,6 +119,7 @@ export class Reflector<T extends KubeObject> {
   #failures = 0
   #wasTooOld = false
   #isSynced = false
+  #refusal: unknown
   #resolveSynced = () => {}
 
   constructor(options: ReflectorOptions<T>) {
@@ -131,6 +134,11 @@ export class Reflector<T extends KubeObject> {
 
   get isSynced(): boolean {
     return this.#isSynced
+  }
+
+  /** Why the API server does not give the list; undefined when it does, and while it merely does not answer. */
+  get refusal(): unknown {
+    return this.#refusal
   }
 
   get size(): number {
@@ -164,6 +172,7 @@ export class Reflector<T extends KubeObject> {
       // The server answered, and not with a watch: only a list leads on from any such answer. "Later, please" is the exception.
       const status = statusOf(error)
       if (status >= 400 && status !== 429) this.#resourceVersion = undefined
+      if (status === 403 || status === 404) this.#turn(error)
       // After an outage this is the answer of a server that is back: it is asked soon. One that repeats it is not.
       if (status === 410 && !this.#wasTooOld) this.#failures = 0
       this.#wasTooOld = status === 410
@@ -194,6 +203,7 @@ export class Reflector<T extends KubeObject> {
       this.#options.log.debug('Synced', { collection: this.#options.name, size: this.size })
     this.#isSynced = true
     this.#resolveSynced()
+    this.#turn(undefined)
     return resourceVersion
   }
 
@@ -249,6 +259,12 @@ export class Reflector<T extends KubeObject> {
       if (this.#nowMs() - startedMs >= settledMs) this.#goesWell()
     }
     if (!hasHeard && this.#nowMs() - startedMs < leastWatchMs) throw new Error('the watch ended at once')
+  }
+
+  #turn(refusal: unknown): void {
+    const hasTurned = (refusal === undefined) !== (this.#refusal === undefined)
+    this.#refusal = refusal
+    if (hasTurned) this.#options.onRefused?.(refusal)
   }
 
   #goesWell(): void {
