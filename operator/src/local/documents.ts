@@ -22,26 +22,41 @@ export function parseYaml(
   file: string,
   text: string,
 ): { documents: YamlDocument[]; problems: PlacedProblem[] } {
+  if (text.length > MOST_CHARACTERS)
+    return refused(file, `has ${text.length} characters; a manifest may have ${MOST_CHARACTERS}`)
   const lines = new LineCounter()
-  const parsed = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false })
-  if (!Array.isArray(parsed)) return { documents: [], problems: [] }
   const placeAt = (offset: number): Place => {
     const { line, col } = lines.linePos(offset)
     return { file, line, column: col }
   }
-  const problems = parsed.flatMap((document) =>
-    document.errors.map((error) => ({
-      ...placeAt(error.pos[0]),
-      message: `not valid YAML: ${error.message}`,
-    })),
-  )
-  const documents = parsed
-    .filter((document) => document.errors.length === 0 && document.toJS() !== null)
-    .map((document) => ({
-      value: document.toJS(),
-      placeOf: ({ path, at }: Pick<Problem, 'path' | 'at'>) => placeAt(offsetOf(document, path, at)),
-    }))
-  return { documents, problems }
+  try {
+    // Aliases are expanded within the bound of the library, 100 in all.
+    const parsed = [parseAllDocuments(text, { lineCounter: lines, prettyErrors: false })].flat()
+    const problems = parsed.flatMap((document) =>
+      document.errors.map((error) => ({
+        ...placeAt(error.pos[0]),
+        message: `not valid YAML: ${error.message}`,
+      })),
+    )
+    const documents = parsed
+      .filter((document) => document.errors.length === 0)
+      .map((document) => ({
+        value: document.toJS(),
+        placeOf: ({ path, at }: Pick<Problem, 'path' | 'at'>) => placeAt(offsetOf(document, path, at)),
+      }))
+      .filter(({ value }) => value !== null)
+    return { documents, problems }
+  } catch (error) {
+    // Too many aliases, or nested too deeply.
+    return refused(file, `cannot be read as YAML: ${(error as Error).message}`)
+  }
+}
+
+/** As much as etcd would take of one resource, and more. */
+const MOST_CHARACTERS = 2_000_000
+
+function refused(file: string, message: string): ReturnType<typeof parseYaml> {
+  return { documents: [], problems: [{ file, line: 0, column: 0, message }] }
 }
 
 function offsetOf(document: Document, path: Path, at: Problem['at']): number {

@@ -149,12 +149,16 @@ function readDocument(file: string, document: YamlDocument, reading: Reading): v
 
 /** Undefined for documents that are not ours; those that look like ours, mistyped, are problems. */
 function kindOf(file: string, document: YamlDocument, reading: Reading): Kind | undefined {
-  const { apiVersion, kind } = isObject(document.value) ? document.value : {}
+  const fields = isObject(document.value) ? document.value : {}
+  const { apiVersion, kind } = fields
   if (typeof apiVersion !== 'string' || typeof kind !== 'string') {
     const { line } = document.placeOf({ path: [], at: 'value' })
-    reading.warnings.push(
-      `${file}:${line}: passed over: not a Kubernetes resource (it needs apiVersion and kind)`,
-    )
+    if (looksLikeOurs(fields))
+      refuse([{ path: [], at: 'value', message: missingText(fields) }], document, reading)
+    else
+      reading.warnings.push(
+        `${file}:${line}: passed over: not a Kubernetes resource (it needs apiVersion and kind)`,
+      )
     return undefined
   }
   const ours = KINDS.find((name) => name === kind)
@@ -166,6 +170,21 @@ function kindOf(file: string, document: YamlDocument, reading: Reading): Kind | 
   const { line } = document.placeOf({ path: ['kind'], at: 'value' })
   reading.warnings.push(`${file}:${line}: passed over: ${kind} is for a cluster only`)
   return undefined
+}
+
+function looksLikeOurs({ apiVersion, kind, metadata, spec }: Record<string, unknown>): boolean {
+  const isOurs = String(apiVersion).startsWith('millhand.dev/') || nearest(String(kind), KINDS) !== undefined
+  return isOurs || (isObject(metadata) && isObject(spec))
+}
+
+function missingText({ apiVersion, kind }: Record<string, unknown>): string {
+  const wanted = { apiVersion: `apiVersion: ${API_VERSION}`, kind: `kind: ${KINDS.join(' or kind: ')}` }
+  const missing = [
+    ...(typeof apiVersion === 'string' ? [] : (['apiVersion'] as const)),
+    ...(typeof kind === 'string' ? [] : (['kind'] as const)),
+  ]
+  const are = missing.length === 1 ? 'is' : 'are'
+  return `${missing.join(' and ')} ${are} missing; add ${missing.map((name) => wanted[name]).join(' and ')}`
 }
 
 function wrongKind(apiVersion: string, kind: string): Problem[] {
@@ -249,11 +268,12 @@ function refuse(problems: readonly Problem[], document: YamlDocument, reading: R
   }
 }
 
-function noPool({ resources }: Reading): string {
+function noPool({ resources, warnings }: Reading): string {
   const queues = resources.length
   const found =
     queues === 0 ? 'nothing of Millhand' : `${queues} TaskQueue${queues === 1 ? '' : 's'}, but no WorkerPool`
-  return `there is ${found} here; add a WorkerPool (apiVersion: ${API_VERSION}) that says which queues to serve`
+  const passedOver = warnings.map((warning) => `\n${warning}`).join('')
+  return `there is ${found} here; add a WorkerPool (apiVersion: ${API_VERSION}) that says which queues to serve${passedOver}`
 }
 
 function wholeFile(file: string): PlacedProblem {

@@ -44,13 +44,17 @@ export interface Checked {
   problems: Problem[]
 }
 
-export function checkAgainstSchema(value: unknown, schema: Schema, path: Path = []): Checked {
+export function checkAgainstSchema(value: unknown, schema: Schema): Checked {
+  return check(value, schema, [], schema)
+}
+
+function check(value: unknown, schema: Schema, path: Path, whole: Schema): Checked {
   if (value === null)
     return only(value, problem(path, `${named(path)} is empty; give it a value or leave it out`))
   const wrongType = typeProblem(value, schema, path)
   if (wrongType) return only(value, wrongType)
-  if (Array.isArray(value)) return checkList(value, schema, path)
-  if (isObject(value)) return checkObject(value, schema, path)
+  if (Array.isArray(value)) return checkList(value, schema, path, whole)
+  if (isObject(value)) return checkObject(value, schema, path, whole)
   return { value, problems: scalarProblems(value, schema, path) }
 }
 
@@ -72,7 +76,7 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-function checkObject(value: Record<string, unknown>, schema: Schema, path: Path): Checked {
+function checkObject(value: Record<string, unknown>, schema: Schema, path: Path, whole: Schema): Checked {
   const properties = schema.properties ?? {}
   const result: Record<string, unknown> = {}
   const problems: Problem[] = []
@@ -81,20 +85,20 @@ function checkObject(value: Record<string, unknown>, schema: Schema, path: Path)
     if (property) {
       // The API server drops a null where there is a default, and takes the default.
       if (given === null && property.default !== undefined) continue
-      take(name, checkAgainstSchema(given, property, [...path, name]))
+      take(name, check(given, property, [...path, name], whole))
     } else if (isObject(schema.additionalProperties)) {
-      take(name, checkAgainstSchema(given, schema.additionalProperties, [...path, name]))
+      take(name, check(given, schema.additionalProperties, [...path, name], whole))
     } else if (isOpen(schema)) {
       result[name] = given
     } else {
-      problems.push(unknownField(name, properties, path))
+      problems.push(unknownField(name, properties, path, whole))
     }
   }
   for (const [name, property] of Object.entries(properties)) {
     if (Object.hasOwn(result, name) || property.default === undefined) continue
     if (Object.hasOwn(value, name) && value[name] !== null) continue
     // A default may itself lack fields that have defaults: `default: {}` all the way down.
-    take(name, checkAgainstSchema(structuredClone(property.default), property, [...path, name]))
+    take(name, check(structuredClone(property.default), property, [...path, name], whole))
   }
   const count = Object.keys(value).length
   if (schema.maxProperties !== undefined && count > schema.maxProperties) {
@@ -114,10 +118,10 @@ function checkObject(value: Record<string, unknown>, schema: Schema, path: Path)
   }
 }
 
-function checkList(value: unknown[], schema: Schema, path: Path): Checked {
+function checkList(value: unknown[], schema: Schema, path: Path, whole: Schema): Checked {
   const { items, minItems, maxItems } = schema
   const checked = value.map((item, index) =>
-    items ? checkAgainstSchema(item, items, [...path, index]) : { value: item, problems: [] },
+    items ? check(item, items, [...path, index], whole) : { value: item, problems: [] },
   )
   const problems = checked.flatMap((item) => item.problems)
   if (minItems !== undefined && value.length < minItems) {
@@ -244,9 +248,17 @@ function remedy(value: unknown, type: NonNullable<Schema['type']>): string {
   return ''
 }
 
-function unknownField(name: string, properties: Readonly<Record<string, Schema>>, path: Path): Problem {
+function unknownField(
+  name: string,
+  properties: Readonly<Record<string, Schema>>,
+  path: Path,
+  whole: Schema,
+): Problem {
   const valid = Object.keys(properties)
-  const near = nearest(name, valid)
+  const elsewhere = fieldsOf(whole)
+  // Of names that are equally near, those of this place come first.
+  const found = nearest(name, [...valid, ...elsewhere.keys()])
+  const near = found === undefined || valid.includes(found) ? found : elsewhere.get(found)
   const where = path.length ? `in ${named(path)}` : 'at the top of the manifest'
   const hint = near ? `did you mean ${near}?` : `the fields there are ${valid.join(', ')}`
   return {
@@ -254,6 +266,23 @@ function unknownField(name: string, properties: Readonly<Record<string, Schema>>
     at: 'name',
     message: `${named([...path, name])}: there is no ${name} ${where}; ${hint}`,
   }
+}
+
+/** Every field that people write, by its name, and where it stands; of several the outermost. */
+function fieldsOf(whole: Schema): Map<string, string> {
+  const found = new Map<string, string>()
+  const { status: _, ...written } = whole.properties ?? {}
+  let level: [string, Schema][] = [['', { properties: written }]]
+  while (level.length > 0) {
+    const fields = level.flatMap(([place, { properties = {} }]) =>
+      Object.entries(properties).map(([name, field]) => ({ name, field, place: place + name })),
+    )
+    for (const { name, place } of fields) if (!found.has(name)) found.set(name, place)
+    level = fields.map(({ field, place }) =>
+      field.items ? [`${place}[].`, field.items] : [`${place}.`, field],
+    )
+  }
+  return found
 }
 
 function missingField(

@@ -197,6 +197,39 @@ describe('manifests', () => {
         '.: there is nothing of Millhand here; add a WorkerPool (apiVersion: millhand.dev/v1alpha1) that says which queues to serve',
       ],
     ],
+    [
+      'a field that belongs elsewhere',
+      edit('slots: 4', 'maxReplica: 3'),
+      [
+        'a.yaml:12:3: spec.maxReplica: there is no maxReplica in spec; did you mean spec.scaling.maxReplicas?',
+      ],
+    ],
+    [
+      'no apiVersion',
+      edit(/^apiVersion: .*\n/, ''),
+      ['a.yaml:1:1: apiVersion is missing; add apiVersion: millhand.dev/v1alpha1'],
+    ],
+    [
+      'neither apiVersion nor kind',
+      edit(/^apiVersion: .*\n.*\n/, ''),
+      [
+        'a.yaml:1:1: apiVersion and kind are missing; add apiVersion: millhand.dev/v1alpha1 and kind: TaskQueue or kind: WorkerPool',
+      ],
+    ],
+    [
+      'nothing of Millhand, among others',
+      { 'a.yaml': 'services: {}\n' },
+      [
+        '.: there is nothing of Millhand here; add a WorkerPool (apiVersion: millhand.dev/v1alpha1) that says which queues to serve\na.yaml:1: passed over: not a Kubernetes resource (it needs apiVersion and kind)',
+      ],
+    ],
+    [
+      'aliases of aliases, which would fill the memory',
+      {
+        'a.yaml': `a0: &a0 [x]\n${Array.from({ length: 30 }, (_, n) => `a${n + 1}: &a${n + 1} [${`*a${n},`.repeat(9)}]\n`).join('')}`,
+      },
+      ['a.yaml: cannot be read as YAML: Excessive alias count indicates a resource exhaustion attack'],
+    ],
     ['no manifest', { 'readme.md': '' }, ['.: there is no .yaml or .yml file in this folder']],
     [
       'a name in Redis outside the namespace',
