@@ -24,6 +24,8 @@ export interface Config {
   readonly queueNames: readonly string[]
   /** CIDRs; empty: a Redis may be anywhere but where none is (redis/denied.ts). */
   readonly redisNetworks: readonly string[]
+  /** The host of the Redis that the chart brought. */
+  readonly chartRedis: string | undefined
   readonly httpPort: number
   readonly logLevel: Level
   /** host:port of the API server as pods see it, beside what the client's configuration says. */
@@ -46,6 +48,7 @@ export function readConfig(env: Environment = process.env): Config {
     redisSecrets: names(env, 'MILLHAND_REDIS_SECRETS', [DEFAULT_REDIS_SECRET]),
     queueNames: names(env, 'MILLHAND_QUEUE_NAMES', [], QUEUE_NAME),
     redisNetworks: networks(env, 'MILLHAND_REDIS_NETWORKS'),
+    chartRedis: env.MILLHAND_CHART_REDIS || undefined,
     httpPort: port(env, 'MILLHAND_HTTP_PORT', 8080),
     logLevel: level(env),
     apiServers: host ? [`${host}:${env.KUBERNETES_SERVICE_PORT || 443}`] : [],

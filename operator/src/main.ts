@@ -28,6 +28,7 @@ It finds the API server by KUBECONFIG, or by the service account of its pod. Set
   MILLHAND_REDIS_SECRETS        names of the Secrets that it may read; default: millhand-redis
   MILLHAND_QUEUE_NAMES          names of queues in Redis outside their namespace's, or beginnings like legacy.; default: none
   MILLHAND_REDIS_NETWORKS       CIDRs in which every Redis is; default: anywhere but loopback, link-local, metadata services
+  MILLHAND_CHART_REDIS          the host of the Redis that the chart brought: advice names its values
   MILLHAND_HTTP_PORT            /healthz, /readyz, /metrics; default: 8080
   MILLHAND_LOG_LEVEL            debug, info, warn or error; default: info
 `
@@ -177,6 +178,7 @@ function serversOf(
   return new Servers({
     secrets,
     queueNames: config.queueNames,
+    chartRedis: config.chartRedis,
     onStirred,
     checkLeading,
     log,

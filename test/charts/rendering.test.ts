@@ -394,6 +394,12 @@ describe('the embedded Redis', () => {
     })
   })
 
+  test('is known to the operator by its host, so that advice names values of the chart', async () => {
+    const { url } = one(await render(on()), 'Secret').stringData as { url: string }
+    expect((await environment(on())).MILLHAND_CHART_REDIS).toBe(new URL(url).hostname)
+    expect(await environment({})).not.toHaveProperty('MILLHAND_CHART_REDIS')
+  })
+
   test('takes its image from the values', async () => {
     const image = { repository: 'registry.test/redis', tag: '9', pullPolicy: 'Never' }
     expect(templateOf(one(await render(on({ image })), 'StatefulSet')).spec).toMatchObject({

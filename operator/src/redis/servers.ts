@@ -6,10 +6,12 @@ import {
   connectRedis,
   type Log,
   openQueue,
+  parseAddress,
   type RedisAccess,
   RedisUnavailable,
 } from 'millhand/queue'
 import { Breaker, watched } from './breaker.ts'
+import { ofTheChart } from './chart-redis.ts'
 import { isRefusal, type Place, problem, type QueuePlace, type RedisProblem } from './problems.ts'
 import type { Secrets } from './secrets.ts'
 import { SeenQueue } from './seen-queue.ts'
@@ -19,6 +21,8 @@ export interface ServersOptions {
   secrets: Secrets
   /** Names in Redis, and beginnings of names with a dot at the end, that queues of all namespaces may have; * is every name. */
   queueNames?: readonly string[]
+  /** The host of the Redis that the chart brought; absent where it brought none. */
+  chartRedis?: string | undefined
   /** A queue stopped being empty, or its server was lost or is there again. */
   onStirred: (queue: QueuePlace) => void
   /** Throws when this operator may write nothing more. */
@@ -139,6 +143,7 @@ class Server {
   readonly #messages: Connection
   readonly #suitability: Suitability
   readonly #breaker: Breaker
+  readonly #isCharts: boolean
   /** Waiting for a server that is known to be away would only keep others waiting. */
   #away: RedisUnavailable | undefined
   #knownAwayFromMs = 0
@@ -149,6 +154,9 @@ class Server {
   constructor(key: string, access: RedisAccess, place: Place, options: ServersOptions) {
     this.key = key
     this.#options = options
+    const { chartRedis } = options
+    this.#isCharts =
+      chartRedis !== undefined && parseAddress(access).hosts.some(({ host }) => host === chartRedis)
     const bounds = {
       deadlineMs: DEADLINE_MS,
       isDenied: (address: string, port: number) => options.secrets.isDenied(address, port),
@@ -194,8 +202,11 @@ class Server {
       away: () => this.#whyAway(),
       onMissed: () => this.#breaker.missed(),
       isReady: () => this.#commands.isReady && !this.#breaker.isResting,
-      examine: async (maxAgeMs) =>
-        this.#breaker.isResting ? 'unknown' : this.#suitability.findings(maxAgeMs),
+      examine: async (maxAgeMs) => {
+        if (this.#breaker.isResting) return 'unknown'
+        const findings = await this.#suitability.findings(maxAgeMs)
+        return this.#isCharts && findings !== 'unknown' ? ofTheChart(findings) : findings
+      },
     })
     this.queues.set(key, seen)
     if (this.#messages.isReady) seen.listen(this.#messages)

@@ -66,12 +66,30 @@ export function hasTurned(findings: readonly Finding[], before: readonly Conditi
   })
 }
 
-/** The findings that are new or have another status or reason than before: each is worth an Event. */
-export function turned(findings: readonly Finding[], before: readonly Condition[] = []): Finding[] {
-  return findings.filter((finding) => {
-    const last = before.find(({ type }) => type === finding.type)
-    return last ? last.status !== finding.status || last.reason !== finding.reason : true
+/** At each first apply, cold start and failover: they are no news unless they last. */
+const PASSES_SOON: readonly string[] = ['QueueNotReady', 'RedisUnreachable']
+const LASTS_FROM_MS = 30_000
+
+/**
+ * The findings that are worth an Event: new ones, or with another status or reason than before. What usually passes is one when it has
+ * lasted for a while, at each look from then on; the same Event is not told twice in ten minutes.
+ */
+export function worthTelling(
+  findings: readonly Finding[],
+  before: readonly Condition[] = [],
+  wallMs: number,
+): Finding[] {
+  return findings.filter(({ type, status, reason }) => {
+    const last = before.find((condition) => condition.type === type)
+    const isTurned = last?.status !== status || last.reason !== reason
+    if (!PASSES_SOON.includes(reason)) return isTurned
+    return !isTurned && wallMs - Date.parse(last.lastTransitionTime) >= LASTS_FROM_MS
   })
+}
+
+/** A pod that starts is nothing to be warned of: what keeps it from starting has a reason of its own. */
+export function newsType({ status, reason }: Finding): 'Normal' | 'Warning' {
+  return status === 'True' || reason === 'PodsStarting' ? 'Normal' : 'Warning'
 }
 
 /** The API server keeps fields in an order of its own. */

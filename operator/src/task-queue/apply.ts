@@ -2,6 +2,7 @@
 import { kinds } from '../kube/client.ts'
 import type { Events } from '../kube/events.ts'
 import { type StatusContext, writeStatus } from '../kube/status.ts'
+import { newsType } from '../resources/conditions.ts'
 import type { TaskQueueObject } from './observe.ts'
 import type { TaskQueuePlan } from './plan.ts'
 
@@ -18,7 +19,7 @@ export async function applyTaskQueue(
     events.tell(subject, { type: 'Warning', reason: 'EnqueuesLost', message: lossText(plan.vanished) })
   for (const finding of plan.events)
     events.tell(subject, {
-      type: finding.status === 'True' ? 'Normal' : 'Warning',
+      type: newsType(finding),
       reason: finding.reason,
       message: finding.message,
     })

@@ -8,7 +8,7 @@ import {
   isSame,
   MAY_PASS,
   REDIS_ANSWERS,
-  turned,
+  worthTelling,
 } from '../resources/conditions.ts'
 import type { ObservedTaskQueue, TaskQueueStatus } from './observe.ts'
 import { lastingProblem, REASONS, redisSuitable } from './suitable.ts'
@@ -16,7 +16,7 @@ import { lastingProblem, REASONS, redisSuitable } from './suitable.ts'
 export interface TaskQueuePlan {
   /** Absent: what is written is still true, or was written a moment ago. */
   status?: TaskQueueStatus
-  /** Conditions that turned: each is told as an Event. */
+  /** Conditions that turned, or have lasted: each is told as an Event. */
   events: Finding[]
   /** Redis lost enqueues that it had acknowledged, so many at least since the last status. */
   vanished?: number
@@ -51,7 +51,7 @@ export function planTaskQueue(observed: PlannedFrom, nowMs: number): TaskQueuePl
   const shallWrite = isNew || (isDue && !sameButForTimes(next, status))
   return {
     ...(shallWrite && { status: next }),
-    events: turned(findings, status?.conditions).filter(isNews),
+    events: worthTelling(findings, status?.conditions, nowMs).filter(isNews),
     ...(vanished > 0 && { vanished }),
     checkAgainAfterMs: observed.redis.kind === 'open' ? COUNTS_EVERY_MS : RETRY_AFTER_MS,
   }

@@ -16,6 +16,7 @@ import { writeStatus } from '../kube/status.ts'
 import { textFromKube } from '../redis/problems.ts'
 import type { SeenQueue } from '../redis/seen-queue.ts'
 import { type Deployment, isControlledBy } from '../resources/cluster.ts'
+import { newsType } from '../resources/conditions.ts'
 import { DELETION_COST, LEADER_ANNOTATION } from './deployment.ts'
 import type { PoolMemory } from './memory.ts'
 import type { ObservedPool, PoolView } from './observe.ts'
@@ -66,12 +67,10 @@ export async function applyPlan(
   const patched = (isRedisThere && (await attempts.of(patchPods(plan, observed, context)))) || {}
   const written = (isRedisThere && (await attempts.of(writeDeployment(plan, observed, context)))) || {}
   const told = await tellStatus(plan, observed, context)
-  for (const { status, reason, message } of plan.events)
-    context.events.tell(subjectOf(observed), {
-      type: status === 'True' ? 'Normal' : 'Warning',
-      reason,
-      message,
-    })
+  for (const finding of plan.events) {
+    const { reason, message } = finding
+    context.events.tell(subjectOf(observed), { type: newsType(finding), reason, message })
+  }
   const againInMs = written === STALE ? STALE_AGAIN_MS : isRedisThere ? undefined : UNTOLD_AGAIN_MS
   const { failure = attempts.failure, ...toldMemory } = told
   const trouble = attempts.troubleAfter(memory.trouble)

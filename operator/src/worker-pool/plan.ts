@@ -3,7 +3,7 @@
 //
 //   blocked? → how many (replicas.ts) → who goes (victims.ts), drained and empty first → what is written → what the status says
 
-import { type Finding, turned } from '../resources/conditions.ts'
+import { type Finding, worthTelling } from '../resources/conditions.ts'
 import { DEFAULT_REDIS_SECRET, defaultQueueName } from '../resources/task-queue.ts'
 import type { WorkerPool } from '../resources/worker-pool.ts'
 import {
@@ -152,7 +152,7 @@ export function planWorkerPool(observed: ObservedPool, clocks: Clocks): PoolPlan
     reap: deathsToReport(observed),
     currentStatus,
     ...(status && { status }),
-    events: turned(findings, observed.status?.conditions).filter(isNews),
+    events: worthTelling(findings, observed.status?.conditions, clocks.wallMs).filter(isNews),
     memory: {
       ...memory,
       history: decision.history,

@@ -15,7 +15,7 @@ export interface OpenServers {
 /** `urls` may be changed: a Secret that is forgotten is read again. */
 export function openServers(
   urls: Record<string, string>,
-  { queueNames = [] }: { queueNames?: readonly string[] } = {},
+  { queueNames = [], chartRedis }: { queueNames?: readonly string[]; chartRedis?: string } = {},
 ): OpenServers {
   const stirs: QueuePlace[] = []
   const clock = { skippedMs: 0 }
@@ -29,6 +29,7 @@ export function openServers(
       nowMs,
     }),
     queueNames,
+    chartRedis,
     onStirred: (place) => stirs.push(place),
     checkLeading: () => {},
     log: silent,
