@@ -14,6 +14,8 @@ export interface Context {
   /** On standard error: what a person should know besides. */
   note(text: string): void
   readInput(): Promise<string>
+  /** What a person answers in the terminal; undefined where none is there. */
+  ask(question: string): Promise<string | undefined>
   /** Called at SIGINT, SIGTERM and SIGHUP with 1, 2, …, instead of ending at once. Signals that come together are one. */
   onStop(asked: (times: number) => void): void
   /** Ends the process without waiting for anything. */

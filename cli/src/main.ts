@@ -1,5 +1,6 @@
 // The millhand command: wires the commands to the terminal, to signals and to the end of the process.
 import { readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline/promises'
 import { text } from 'node:stream/consumers'
 import { styleText } from 'node:util'
 import { Command, CommanderError } from 'commander'
@@ -12,6 +13,7 @@ import { enqueueCommand } from './commands/enqueue.ts'
 import { jobCommand } from './commands/job.ts'
 import { jobsCommand } from './commands/jobs.ts'
 import { pauseCommand } from './commands/pause.ts'
+import { purgeCommand } from './commands/purge.ts'
 import { queuesCommand } from './commands/queues.ts'
 import { resumeCommand } from './commands/resume.ts'
 import { retryCommand } from './commands/retry.ts'
@@ -86,6 +88,7 @@ function program(): Command {
   retryCommand(millhand, context)
   cancelCommand(millhand, context)
   deleteCommand(millhand, context)
+  purgeCommand(millhand, context)
   pauseCommand(millhand, context)
   resumeCommand(millhand, context)
   workersCommand(millhand, context)
@@ -104,6 +107,7 @@ function terminalContext(): Context {
     log: (text) => output.offer(`${text}\n`),
     note: (text) => void notes.offer(`${text}\n`),
     readInput: () => text(process.stdin),
+    ask: askInTerminal,
     onStop(asked) {
       const listener = stopRequests(asked)
       for (const signal of STOP_SIGNALS) process.on(signal, listener)
@@ -113,6 +117,17 @@ function terminalContext(): Context {
       if (!process.execve) throw new CommandFailed('this system has no execve, which millhand worker needs')
       return process.execve(file, [file, ...args], environment)
     },
+  }
+}
+
+async function askInTerminal(question: string): Promise<string | undefined> {
+  if (!process.stdin.isTTY || !process.stderr.isTTY) return undefined
+  const terminal = createInterface({ input: process.stdin, output: process.stderr })
+  const closed = new Promise<string>((resolve) => terminal.on('close', () => resolve('')))
+  try {
+    return (await Promise.race([terminal.question(question), closed])).trim()
+  } finally {
+    terminal.close()
   }
 }
 

@@ -16,6 +16,7 @@ const COMMANDS = [
   'retry',
   'cancel',
   'delete',
+  'purge',
   'pause',
   'resume',
   'workers',

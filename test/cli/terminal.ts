@@ -8,6 +8,7 @@ export interface Terminal {
   /** All that was written to it. */
   text(): string
   says(pattern: RegExp): Promise<string>
+  type(keys: string): void
   pressCtrlC(): void
   /** As when its window is closed: SIGHUP to what runs in it, and nobody reads any more. */
   close(): void
@@ -36,6 +37,7 @@ export function openTerminal(
       }).catch((error) => {
         throw new Error(`${error.message}; it says: ${text}`)
       }),
+    type: (keys) => void script.stdin.write(keys),
     pressCtrlC: () => void script.stdin.write('\x03'),
     close: () => void script.kill('SIGKILL'),
     ended: once(script, 'exit').then(() => {}),

@@ -56,6 +56,7 @@ test.each(Object.keys(scripts) as Verb[])('%s refuses a newer layout and changes
     cancel: ['job-3'],
     retry: ['job-1'],
     delete: ['job-1'],
+    purge: ['ready', 'buried'],
     job: ['job-3'],
     workers: [10, 100, 64],
   }

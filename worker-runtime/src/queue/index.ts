@@ -24,6 +24,8 @@ export {
   type Owner,
   openQueue,
   ownerText,
+  PURGEABLE,
+  type Purgeable,
   Queue,
   QueueRefused,
   type Seen,

@@ -12,7 +12,7 @@ export const keys: readonly Key[] = [
     name: 'job:<id>',
     type: 'STRING',
     holds: 'the envelope: a header line, a newline, the payload; at the end overwritten by the outcome',
-    writtenBy: 'enqueue, settle, cancel, reap, delete',
+    writtenBy: 'enqueue, settle, cancel, reap, delete, purge',
   },
   {
     name: 'ready:<lane>',
@@ -80,7 +80,7 @@ export const keys: readonly Key[] = [
     name: 'buried',
     type: 'ZSET',
     holds: 'ids of buried jobs, by the time in ms',
-    writtenBy: 'settle, reap, renew, retry, delete',
+    writtenBy: 'settle, reap, renew, retry, delete, purge',
   },
   {
     name: 'counts',

@@ -54,6 +54,10 @@ export const DURABILITIES = ['fast', 'fsync', 'replicated'] as const
 
 export type { Claim, Enqueued, Renewed, Resynced, SettledAndClaimed } from './written.ts'
 
+/** Held jobs are cancelled, and outcomes expire. */
+export const PURGEABLE = ['ready', 'delayed', 'buried'] as const
+export type Purgeable = (typeof PURGEABLE)[number]
+
 export interface Owner {
   readonly uid: string
   readonly name: string
@@ -270,6 +274,14 @@ export class Queue {
   /** Buried and ended jobs are deleted for good; their ids are free. Answers 'deleted', or the state of those that are neither. */
   async delete(ids: readonly string[]): Promise<('deleted' | JobState)[]> {
     return this.#inSlices('delete', ids, ['deleted', ...JOB_STATES])
+  }
+
+  /** Deletes at most 500 jobs in these states for good. Call it again while there may be more. */
+  async purge(states: readonly Purgeable[]): Promise<{ deleted: number; isMore: boolean }> {
+    const [deleted, isMore] = await this.#write('purge', states, (answer) =>
+      listOf(answer, 'what was deleted'),
+    )
+    return { deleted: amountOf(deleted, 'what was deleted'), isMore: amountOf(isMore, 'what is left') > 0 }
   }
 
   async configure(settings: QueueSettings): Promise<'configured' | 'name-taken'> {

@@ -16,6 +16,7 @@ const VERBS = [
   'cancel',
   'retry',
   'delete',
+  'purge',
   'configure',
   'release',
   'pause',
