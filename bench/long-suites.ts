@@ -12,13 +12,14 @@ interface Suites {
 
 const FORMS: Record<LongForm, Suites> = {
   cluster: {
-    paths: ['shrinking', 'chaos', 'many', 'crash-points'].map(
+    paths: ['shrinking', 'chaos', 'many', 'crash-points', 'tenants'].map(
       (name) => `test/operator/cluster/${name}.test.ts`,
     ),
     variables: (minutes) => ({
       MILLHAND_SCALE_INS: '200',
       MILLHAND_CHAOS_SECONDS: String(minutes * 60),
       MILLHAND_MANY: '500',
+      MILLHAND_TENANTS_SECONDS: '600',
       MILLHAND_CRASH_SAMPLE: '30',
     }),
   },

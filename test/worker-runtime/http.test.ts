@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { connectRedis } from 'millhand/queue'
 import { ConfigError, readConfig } from '../../worker-runtime/src/config.ts'
 import {
+  answersAnybody,
   type Health,
   type HttpServer,
   healthPage,
@@ -19,6 +20,7 @@ import { eventually } from '../eventually.ts'
 import { freePort } from '../free-port.ts'
 import { redisUrl } from '../redis.ts'
 import { RedisServer } from '../redis-server.ts'
+import { RespServer } from '../resp-server.ts'
 import { startWorker, WorkerProcess } from '../worker-process.ts'
 
 const TINY = fileURLToPath(new URL('../tasks/tiny.ts', import.meta.url))
@@ -50,6 +52,19 @@ test('only a worker that a restart could help asks for one', async () => {
   })
   expect(await livePage(well, never)).toMatchObject({ status: 200 })
 })
+
+test('a Redis that refuses the credentials is there: with the Secret as it is now a restart may help', async () => {
+  const answering = async (answer: string) => {
+    const server = await RespServer.start(() => answer)
+    const isThere = await answersAnybody({ url: `redis://u:old@127.0.0.1:${server.port}` })
+    server.stop()
+    return isThere
+  }
+  expect(await answering('-WRONGPASS invalid username-password pair or user is disabled.')).toBe(true)
+  expect(await answering('-LOADING Redis is loading the dataset in memory')).toBe(false)
+  expect(await answersAnybody({ url: redisUrl() })).toBe(true)
+  expect(await answersAnybody({ url: `redis://127.0.0.1:${await freePort()}` })).toBe(false)
+}, 30_000)
 
 describe('the server', () => {
   let server: HttpServer

@@ -2,6 +2,9 @@
 // answers while the task modules load; nothing of it runs in a child.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { ConfigError } from './config.ts'
+import type { RedisAccess } from './queue/address.ts'
+import { RedisUnavailable } from './queue/connection.ts'
+import { connectRedis } from './queue/redis.ts'
 
 export interface Page {
   readonly status: number
@@ -59,12 +62,27 @@ export function healthPage({ phase, queues }: Health): Page {
 
 /**
  * Whether a restart could help: not while Redis is away from everybody, however long, because a restart would end the jobs that run.
- * `isRedisThere` asks by a connection of its own.
  */
 export async function livePage(health: Health, isRedisThere: () => Promise<boolean>): Promise<Page> {
   const page = healthPage(health)
   if (page.status === 200 || (await isRedisThere())) return page
   return { ...page, status: 200 }
+}
+
+/**
+ * Whether Redis answers, by a connection of its own. Where it refuses the credentials it does: they were changed, and a restart reads the Secret
+ * as it is now.
+ */
+export async function answersAnybody(redis: RedisAccess): Promise<boolean> {
+  const connection = connectRedis(redis, { name: 'millhand-probe', deadlineMs: 2_000 })
+  try {
+    await connection.call('PING')
+    return true
+  } catch (error) {
+    return error instanceof RedisUnavailable && error.code === 'REDIS_REFUSED'
+  } finally {
+    connection.close()
+  }
 }
 
 /** Red until the worker has registered with all its queues, and never again: an unready pod is the first that a ReplicaSet removes. */

@@ -8,7 +8,15 @@ import { endOrphans } from './child/orphans.ts'
 import type { Children } from './child/outcome.ts'
 import { type Config, ConfigError, type QueueEntry, readConfig } from './config.ts'
 import { copyError, reasonOf } from './errors.ts'
-import { type Health, type HttpServer, healthPage, livePage, readyPage, serveHttp } from './http.ts'
+import {
+  answersAnybody,
+  type Health,
+  type HttpServer,
+  healthPage,
+  livePage,
+  readyPage,
+  serveHttp,
+} from './http.ts'
 import { type Log, logTo } from './log.ts'
 import { Membership } from './membership.ts'
 import type { Metrics } from './metrics.ts'
@@ -191,23 +199,11 @@ async function answerHttp(
   const metrics = createMetrics({ slots, queues: labels, nowMs: () => Date.now() })
   const pages = {
     '/readyz': () => readyPage(isRegistered(), [...labels.keys()]),
-    '/livez': () => livePage(health(), () => isRedisThere(redis)),
+    '/livez': () => livePage(health(), () => answersAnybody(redis)),
     '/healthz': () => healthPage(health()),
     '/metrics': () => metrics.page(),
   }
   return { metrics, server: await serveHttp(httpPort, pages) }
-}
-
-async function isRedisThere(redis: RedisAccess): Promise<boolean> {
-  const connection = connectRedis(redis, { name: 'millhand-probe', deadlineMs: 2_000 })
-  try {
-    await connection.call('PING')
-    return true
-  } catch {
-    return false
-  } finally {
-    connection.close()
-  }
 }
 
 type NamedQueue = QueueEntry & { readonly inRedis: string }

@@ -19,7 +19,7 @@ onTestbed('an operator that cannot see Redis', () => {
   beforeAll(async () => {
     cluster = await sharedCluster()
     world = await watchWorld(cluster)
-    scene = await openScene('blind', { cluster })
+    scene = await openScene('blind', { cluster, variables: { MILLHAND_REDIS_NETWORKS: '0.0.0.0/0' } })
     pipe = await startPipe(cluster, `redis.${scene.namespace}`)
   }, 3_600_000)
   afterAll(async () => {

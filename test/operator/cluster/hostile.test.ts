@@ -18,7 +18,10 @@ onCluster('a hostile author of manifests', () => {
     scene = await openScene('hostile')
     other = await scene.cluster.newNamespace('other-team')
     await scene.operator.stop()
-    operator = await scene.startOperator({ MILLHAND_WATCH_NAMESPACES: `${scene.namespace},${other}` })
+    operator = await scene.startOperator({
+      MILLHAND_WATCH_NAMESPACES: `${scene.namespace},${other}`,
+      MILLHAND_QUEUE_NAMES: 'shared.',
+    })
     const tasks = await scene.get('configmap', 'tasks')
     await create(
       { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'tasks' }, data: tasks.data },
@@ -233,27 +236,31 @@ onCluster('a hostile author of manifests', () => {
     expect(after.metadata.ownerReferences).toBeUndefined()
   }, 90_000)
 
-  test('takes a queue of another namespace over only by naming its owner: one Redis is one circle of trust', async () => {
-    await create(taskQueue('owned'))
+  test('takes no queue of another namespace: neither by its name, nor, where names are shared, by naming its owner', async () => {
+    await create(taskQueue('owned', { queueName: 'shared.owned' }))
     await turns('tq/owned', 'Ready', 'True')
     const { uid } = (await get('tq/owned')).metadata
-    await create(taskQueue('thief', { queueName: `${scene.namespace}.owned` }), other)
-    await turns('tq/thief', 'Ready', 'False', { reason: 'NameTaken', namespace: other })
-    const adopt = (from: string) =>
-      kubectl(['annotate', '--overwrite', 'tq/thief', `millhand.dev/adopt-from=${from}`], other)
+    await create(taskQueue('burglar', { queueName: `${scene.namespace}.mine` }), other)
+    const refused = await turns('tq/burglar', 'Ready', 'False', {
+      reason: 'QueueNameNotAllowed',
+      namespace: other,
+    })
+    await create(taskQueue('thief', { queueName: 'shared.owned' }), other)
+    const taken = await turns('tq/thief', 'Ready', 'False', { reason: 'NameTaken', namespace: other })
+    for (const { message } of [refused, taken]) expect(message).not.toContain(uid)
     const queueReconciles = async () =>
       sumOf(await metrics(), 'controller_runtime_reconcile_total', { controller: 'taskqueue' })
-    for (const wrong of ['*', uid.slice(0, -1), uid.toUpperCase()]) {
-      const seen = await queueReconciles()
-      await adopt(wrong)
-      await eventually(async () => (await queueReconciles()) > seen, MINUTE)
-    }
+    for (const from of ['*', uid.slice(0, -1), uid.toUpperCase(), uid])
+      for (const name of ['thief', 'burglar']) {
+        const seen = await queueReconciles()
+        await kubectl(['annotate', '--overwrite', `tq/${name}`, `millhand.dev/adopt-from=${from}`], other)
+        await eventually(async () => (await queueReconciles()) > seen, MINUTE)
+      }
     await turns('tq/thief', 'Ready', 'False', { reason: 'NameTaken', namespace: other })
-    await turns('tq/owned', 'Ready', 'True')
-    await adopt(uid)
+    await turns('tq/burglar', 'Ready', 'False', { reason: 'QueueNameNotAllowed', namespace: other })
+    for (const name of ['owned', 'mine']) await turns(`tq/${name}`, 'Ready', 'True')
+    await kubectl(['delete', 'tq', 'owned'])
     await turns('tq/thief', 'Ready', 'True', { namespace: other })
-    const { message } = await turns('tq/owned', 'Ready', 'False', { reason: 'NameTaken' })
-    expect(message).toContain((await get('tq/thief', other)).metadata.uid)
   }, 120_000)
 
   test('is gone a minute after the namespace is deleted, and the operator neither complains nor spins', async () => {
