@@ -51,6 +51,12 @@ test('without CI nothing runs twice', async () => {
   expect(code).toBe(1)
 })
 
+test('a suite that leaves a server open is told as what it is, and the run ends', async () => {
+  const { code, output } = await play(['hangs'], {}).ended
+  expect(output.trim().split('\n').at(-1)).toBe('1 passed, 0 failed, 0 skipped')
+  expect(code).toBe(0)
+}, 90_000)
+
 /** The pids of what the suite started, and of the process that plays it. */
 async function waiting(
   name: string,

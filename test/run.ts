@@ -16,6 +16,8 @@ const JEST = [
   ...['--conditions=millhand-source', '--experimental-vm-modules'],
   ...['--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js'],
 ]
+const PATIENCE_AFTER_RESULTS_MS = 20_000
+const WITHOUT_END_MS = 24 * 3_600_000
 const EXIT_CODE_OF_A_SIGNAL = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
 
 export interface Run {
@@ -39,7 +41,7 @@ export async function playTests({ args, variables = {}, again }: Run): Promise<n
   }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interrupt(signal))
   whenParentEnds(() => interrupt('SIGHUP'))
-  const play = async (more: readonly string[], half = '') => {
+  const play = async (more: readonly string[], half = ''): Promise<Played> => {
     const file = join(folder, 'results.json')
     rmSync(file, { force: true })
     const jest = spawn(process.execPath, [...JEST, ...more], {
@@ -49,14 +51,23 @@ export async function playTests({ args, variables = {}, again }: Run): Promise<n
       detached: true,
     })
     jestPid = jest.pid
-    const [code] = await once(jest, 'exit')
+    let hasEnded = false
+    const exit = once(jest, 'exit').finally(() => {
+      hasEnded = true
+    })
+    // A suite that failed may leave a connection open, which jest waits for without end once it has told its results.
+    void until(() => hasEnded || existsSync(file), { withinMs: WITHOUT_END_MS, everyMs: 1_000 })
+      .then(() => until(() => hasEnded, { withinMs: PATIENCE_AFTER_RESULTS_MS }))
+      .then((isGone) => isGone || endRun(folder, jestPid))
+    const [code] = await exit
     // Those that are just ending need a moment.
     await until(() => interruptedBy || processesOfRun(folder, jestPid).length === 0, { withinMs: 3_000 })
     const leftOver = endRun(folder, jestPid)
     if (leftOver.length > 0 && !interruptedBy)
       console.log(`The tests left ${leftOver.length} processes behind: ${leftOver.join(', ')}`)
     const suites: SuiteResult[] = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : []
-    return { code: code ?? 1, suites } satisfies Played
+    // Ended after its results: they decide.
+    return { code: code ?? (suites.length > 0 && !suites.some(({ isFailed }) => isFailed) ? 0 : 1), suites }
   }
   try {
     const first = args.length > 0 ? await play(args) : await playHalves(play, () => Boolean(interruptedBy))
