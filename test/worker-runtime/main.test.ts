@@ -81,6 +81,19 @@ test.each([
   40_000,
 )
 
+test('--check loads the files and nothing more: it names their tasks, or says why there are none', async () => {
+  const nowhere = { MILLHAND_REDIS_URL: '' }
+  expect(await run(['--check', tasks('forked'), tasks('tells-modules')], nowhere)).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/^tasks: .*tells-modules\n$/),
+  })
+  expect(await run(['--check', tasks('throws-at-load')], nowhere)).toMatchObject({
+    code: 78,
+    stderr: expect.stringMatching(/cannot load .*broken \(\/\S+throws-at-load\.ts:1:7\)\n$/),
+  })
+  expect((await run(['--check', tasks('frame')], nowhere)).stderr).toMatch(/no task is defined/)
+}, 40_000)
+
 test.each(['Fork', 'Spawn'])(
   'a worker whose first child is killed while it loads (%s) exits with 70: another start may succeed',
   async (mode) => {

@@ -75,7 +75,7 @@ export function readConfig(files: readonly string[], env: Environment = process.
       ...(maxMemoryBytes !== undefined && { maxMemoryBytes }),
     },
     drainTimeoutMs: (wholeNumber(env, 'MILLHAND_DRAIN_TIMEOUT_SECONDS', 0) ?? 600) * 1000,
-    loadTimeoutMs: (wholeNumber(env, 'MILLHAND_LOAD_TIMEOUT_SECONDS', 1) ?? 60) * 1000,
+    loadTimeoutMs: loadTimeoutOf(env),
     pod: {
       name: env.MILLHAND_POD_NAME || hostname(),
       uid,
@@ -91,10 +91,21 @@ export function readConfig(files: readonly string[], env: Environment = process.
   }
 }
 
+/** What it takes to load the task modules. Throws ConfigError. */
+export function readModules(
+  files: readonly string[],
+  env: Environment = process.env,
+): Pick<Config, 'modules' | 'childEnv' | 'loadTimeoutMs'> {
+  return { modules: modulesOf(files), childEnv: childEnvOf(env), loadTimeoutMs: loadTimeoutOf(env) }
+}
+
 /** What the client takes from the environment where no option is given. */
 export function fromEnvironment(): { redis: RedisAccess | undefined; namespace: string } {
   return { redis: accessFrom(process.env), namespace: process.env.MILLHAND_NAMESPACE || 'default' }
 }
+
+const loadTimeoutOf = (env: Environment) =>
+  (wholeNumber(env, 'MILLHAND_LOAD_TIMEOUT_SECONDS', 1) ?? 60) * 1000
 
 function redisOf(env: Environment): RedisAccess {
   const access = accessFrom(env)

@@ -3,10 +3,10 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { startChildren } from './child/children.ts'
+import { checkModules, startChildren } from './child/children.ts'
 import { endOrphans } from './child/orphans.ts'
 import type { Children } from './child/outcome.ts'
-import { type Config, ConfigError, type QueueEntry, readConfig } from './config.ts'
+import { type Config, ConfigError, type QueueEntry, readConfig, readModules } from './config.ts'
 import { copyError, reasonOf } from './errors.ts'
 import {
   answersAnybody,
@@ -31,7 +31,8 @@ import { stopRequests } from './stop-requests.ts'
 import { Waker } from './waker.ts'
 import { Worker } from './worker.ts'
 
-const HELP = `millhand-worker FILE...   runs the jobs of queues with the tasks that the files define
+const HELP = `millhand-worker FILE...           runs the jobs of queues with the tasks that the files define
+millhand-worker --check FILE...   only loads the files and names their tasks, or says why they do not load
 
 Settings come from the environment:
   MILLHAND_REDIS_URL               where the queues live, like redis://127.0.0.1:6379,
@@ -60,10 +61,15 @@ const version = String(JSON.parse(readFileSync(new URL('../package.json', import
 try {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { help: { type: 'boolean', short: 'h' }, version: { type: 'boolean' } },
+    options: {
+      check: { type: 'boolean' },
+      help: { type: 'boolean', short: 'h' },
+      version: { type: 'boolean' },
+    },
   })
   if (values.help) process.stdout.write(HELP)
   else if (values.version) process.stdout.write(`${version}\n`)
+  else if (values.check) await tellTasks(readModules(positionals))
   else await runWorker(readConfig(positionals))
 } catch (error) {
   const isUsage =
@@ -76,6 +82,15 @@ try {
   process.exit(isUsage ? BAD_CONFIG : BROKEN)
 }
 process.exit(0)
+
+async function tellTasks({
+  modules,
+  childEnv,
+  loadTimeoutMs,
+}: ReturnType<typeof readModules>): Promise<void> {
+  const tasks = await checkModules({ modules: [...modules], env: childEnv, loadTimeoutMs })
+  process.stdout.write(`tasks: ${tasks.join(', ')}\n`)
+}
 
 async function runWorker(config: Config): Promise<void> {
   const log = logTo(process.stdout, { level: config.logLevel, fields: { pod: config.pod.name } })

@@ -15,6 +15,7 @@ import {
   describeEnding,
   type Ending,
   MISCONFIGURED,
+  startCheck,
   startWorkerProcess,
   type WorkerPlan,
   type WorkerProcess,
@@ -62,10 +63,12 @@ export class RunningPool {
   #history = noHistory
   #crashes = noCrashes
   #isMisconfigured = false
+  #checking: ReturnType<typeof startCheck> | undefined
 
   constructor(makeup: PoolMakeup, context: PoolContext) {
     this.#makeup = makeup
     this.#context = context
+    this.#check()
   }
 
   get makeup(): PoolMakeup {
@@ -121,6 +124,7 @@ export class RunningPool {
     this.#isMisconfigured = false
     this.#crashes = noCrashes
     for (const worker of this.workers) if (!worker.isStopping) this.#stop(worker, 'replaced')
+    this.#check()
   }
 
   /** What does not concern the processes: how many there should be. */
@@ -130,6 +134,7 @@ export class RunningPool {
 
   /** They finish what they run. */
   stopWorkers(): void {
+    this.#checking?.kill()
     for (const worker of this.workers) if (!worker.isStopping) this.#stop(worker, 'stop')
   }
 
@@ -143,9 +148,19 @@ export class RunningPool {
   }
 
   async ended(): Promise<void> {
-    await Promise.all(this.workers.map((worker) => worker.ended))
+    await Promise.all([this.#checking?.ended, ...this.workers.map((worker) => worker.ended)])
     // What cannot be put back now comes back when the heartbeats run out.
     await this.#reapAll().catch(() => {})
+  }
+
+  /** A file that does not load is told now, and not with the first job. */
+  #check(): void {
+    this.#checking?.kill()
+    const checking = startCheck(this.#makeup.workerPlan, this.#context.guard)
+    this.#checking = checking
+    void checking.ended.then((ending) => {
+      if (this.#checking === checking && ending.code === MISCONFIGURED) this.#misconfigured(ending)
+    })
   }
 
   #start(): void {

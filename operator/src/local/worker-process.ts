@@ -64,16 +64,34 @@ export const MISCONFIGURED = 78
 const RUNS_FROM_SOURCE = import.meta.url.endsWith('.ts')
 const LAST_LINES = 20
 
+/** Loads the task modules of a plan, and nothing else: so that it is known at once whether workers can start. */
+export function startCheck(
+  { taskModules, env }: WorkerPlan,
+  guard: Guard,
+): Pick<WorkerProcess, 'kill' | 'ended'> {
+  const child = spawn(process.execPath, [...workerArguments(), '--check', ...taskModules], {
+    env,
+    detached: true,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  child.on('error', () => {})
+  const pid = child.pid ?? 0
+  if (pid > 0) guard.watch(pid)
+  const lastLines = linesKept(child)
+  return {
+    kill: () => child.kill('SIGKILL'),
+    ended: endingOf(child, undefined, lastLines).finally(() => guard.forget(pid)),
+  }
+}
+
 export function startWorkerProcess(options: WorkerProcessOptions): WorkerProcess {
   const { plan, podName, podUid, terminationLog, startedAtMs, guard } = options
-  const entry = fileURLToPath(import.meta.resolve('millhand/worker'))
-  const conditions = RUNS_FROM_SOURCE ? ['--conditions=millhand-source'] : []
   const identity = {
     MILLHAND_POD_NAME: podName,
     MILLHAND_POD_UID: podUid,
     MILLHAND_TERMINATION_LOG: terminationLog,
   }
-  const child = spawn(process.execPath, [...conditions, entry, ...plan.taskModules], {
+  const child = spawn(process.execPath, [...workerArguments(), ...plan.taskModules], {
     env: { ...plan.env, ...identity },
     // A session of its own: Ctrl-C is for us, and we let the worker finish its jobs.
     detached: true,
@@ -82,7 +100,7 @@ export function startWorkerProcess(options: WorkerProcessOptions): WorkerProcess
   child.on('error', () => {}) // of a start it is told by endingOf, of a signal that could not be sent by what comes next
   const pid = child.pid ?? 0
   if (pid > 0) guard.watch(pid)
-  const lastLines: string[] = []
+  const lastLines = linesKept(child, (line) => options.onLine('stderr', line, undefined))
 
   const worker: WorkerProcess = {
     pid,
@@ -112,12 +130,23 @@ export function startWorkerProcess(options: WorkerProcessOptions): WorkerProcess
     if (entry?.message === 'worker ready') worker.isReady = true
     options.onLine('stdout', line, entry)
   })
-  readLines(child, 'stderr', (line) => {
-    lastLines.push(line)
-    if (lastLines.length > LAST_LINES) lastLines.shift()
-    options.onLine('stderr', line, undefined)
-  })
   return worker
+}
+
+function workerArguments(): string[] {
+  const entry = fileURLToPath(import.meta.resolve('millhand/worker'))
+  return RUNS_FROM_SOURCE ? ['--conditions=millhand-source', entry] : [entry]
+}
+
+/** The last ones on its stderr. */
+function linesKept(child: ChildProcess, onLine: (line: string) => void = () => {}): string[] {
+  const kept: string[] = []
+  readLines(child, 'stderr', (line) => {
+    kept.push(line)
+    if (kept.length > LAST_LINES) kept.shift()
+    onLine(line)
+  })
+  return kept
 }
 
 /** Everything in the environment of a worker but who it is. */
@@ -160,7 +189,11 @@ function withoutOurs(own: EnvironmentSources['own']): Record<string, string | un
   return Object.fromEntries(Object.entries(own).filter(([name]) => !name.startsWith('MILLHAND_')))
 }
 
-async function endingOf(child: ChildProcess, terminationLog: string, lastLines: string[]): Promise<Ending> {
+async function endingOf(
+  child: ChildProcess,
+  terminationLog: string | undefined,
+  lastLines: string[],
+): Promise<Ending> {
   const closed = once(child, 'close').catch(() => {})
   let code: number | null = null
   let signal: string | null = null
@@ -173,7 +206,7 @@ async function endingOf(child: ChildProcess, terminationLog: string, lastLines: 
   }
   // Its last words may still be in the pipe; but a grandchild may hold that pipe for ever.
   await Promise.race([closed, after(200, undefined, { ref: false })])
-  const processName = readOnce(terminationLog)
+  const processName = terminationLog && readOnce(terminationLog)
   return { code, signal, lastWords: lastLines.join('\n'), ...(processName && { processName }) }
 }
 

@@ -129,6 +129,15 @@ describe('up', () => {
     expect(up.seen('pool-misconfigured')).toHaveLength(1)
   })
 
+  test('says at its start, and not with the first job, that a file does not load, and where', async () => {
+    const up = await startUp({ 'tasks.ts': 'export {}\nthrow new Error("no such luck")' }, { reload: true })
+    expect((await up.next('pool-misconfigured')).message).toMatch(/no such luck \(\/\S+\/tasks\.ts:2:7\)$/)
+    expect(up.seen('worker-started')).toEqual([])
+    writeFiles(up.folder, { 'tasks.ts': TASKS })
+    const job = await up.client.queue('work').enqueue('where', {})
+    expect(await job.result({ timeoutMs: 20_000 })).toMatchObject({ version: 1 })
+  })
+
   test('takes saved manifests over, and keeps the old ones when the new are refused', async () => {
     const up = await startUp({}, { reload: true })
     writeFiles(up.folder, { 'pool.yaml': poolManifest({ slot: 2 }) })

@@ -51,7 +51,7 @@ export async function startChildren(settings: ChildSettings): Promise<Children> 
     await killChild(first)
     await nursery.stop()
     await source.stop()
-    throw new ConfigError(`no task is defined in ${settings.modules.join(', ')}: call task('name', …) in it`)
+    throw withoutTasks(settings.modules)
   }
   const spares = new Spares({
     ahead: mode !== 'Reuse' ? Math.min(settings.slots, MOST_SPARES) : 0,
@@ -74,6 +74,28 @@ export async function startChildren(settings: ChildSettings): Promise<Children> 
       await source.stop()
     },
   }
+}
+
+/** Loads the modules in a process that ends then, and answers their tasks. Throws as startChildren does. */
+export async function checkModules({
+  modules,
+  env,
+  loadTimeoutMs,
+}: Pick<ChildSettings, 'modules' | 'env' | 'loadTimeoutMs'>): Promise<string[]> {
+  const start = async () => {
+    const birth = await spawnChild({ env })
+    if ('failure' in birth) return birth
+    return new Child(birth, { modules, once: true, jobsAtOnce: 1, onEnded: () => {} })
+  }
+  const child = await startLoaded({ start, loadTimeoutMs })
+  if ('failure' in child) throw refusal(child)
+  await killChild(child)
+  if (child.tasks.length === 0) throw withoutTasks(modules)
+  return child.tasks
+}
+
+function withoutTasks(modules: readonly string[]): ConfigError {
+  return new ConfigError(`no task is defined in ${modules.join(', ')}: call task('name', …) in it`)
 }
 
 function refusal({ failure, isAccident }: Failure): Error {
