@@ -25,6 +25,7 @@ import type { Connection } from './queue/connection.ts'
 import { checkedQueueName, queueName } from './queue/keys.ts'
 import { openQueue, QueueRefused } from './queue/queue.ts'
 import { connectRedis } from './queue/redis.ts'
+import { ReplyError } from './queue/resp.ts'
 import { examineServer } from './queue/server.ts'
 import { isAtLeast, serverText } from './queue/server-findings.ts'
 import { stopRequests } from './stop-requests.ts'
@@ -76,9 +77,8 @@ try {
     error instanceof ConfigError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS')
   // What Redis refuses is said in words for people; where in the code that was helps nobody.
   const isSaid = isUsage || error instanceof QueueRefused
-  process.stderr.write(
-    `millhand-worker: ${isSaid ? reasonOf(error) : (copyError(error).stack ?? reasonOf(error))}\n`,
-  )
+  const words = isSaid ? reasonOf(error) : (copyError(error).stack ?? reasonOf(error))
+  process.stderr.write(`millhand-worker: ${error instanceof ReplyError ? refusal(error) : words}\n`)
   process.exit(isUsage ? BAD_CONFIG : BROKEN)
 }
 process.exit(0)
@@ -90,6 +90,10 @@ async function tellTasks({
 }: ReturnType<typeof readModules>): Promise<void> {
   const tasks = await checkModules({ modules: [...modules], env: childEnv, loadTimeoutMs })
   process.stdout.write(`tasks: ${tasks.join(', ')}\n`)
+}
+
+function refusal(error: ReplyError): string {
+  return `Redis refuses what a worker needs (${reasonOf(error)}): millhand doctor tries it and says what is missing`
 }
 
 async function runWorker(config: Config): Promise<void> {

@@ -17,6 +17,7 @@ import {
   type Settlement,
   type UsedSoFar,
 } from './queue/queue.ts'
+import { ReplyError } from './queue/resp.ts'
 import { RENEW_MS } from './queue/settings.ts'
 import { handedBack } from './settlement.ts'
 
@@ -68,6 +69,9 @@ export class Membership {
   #registrations = 0
   #sequence = 0
   #isSure = false
+  #wasSure = false
+  /** How often it became sure again without an exchange that went well in between. */
+  #regains = 0
   #regaining: Promise<void> | undefined
   #isLeaving = false
   #exchanges = 0
@@ -134,6 +138,7 @@ export class Membership {
       this.#beatsUnheard = 0
       if (this.#name !== name) return []
       if (answer.status === 'dead') return this.#takenForDead()
+      if (answer.status !== 'stale') this.#regains = 0
       for (const { id, token } of settling) this.#forget(id, token)
       this.isDraining = answer.status === 'draining'
       if (answer.status === 'stale') void this.#regain()
@@ -144,7 +149,7 @@ export class Membership {
       this.#lookAgainIn(answer.status === 'ok' ? answer.nextMs : undefined)
       return [...answer.claims]
     } catch (error) {
-      if (!isWeather(error)) throw error
+      if (!this.#maySoonBeWell(error)) throw error
       if (this.#name !== name) return []
       this.#log.warn('the answer of Redis was lost', { queue: this.queue.name, error })
       this.#ended = [...settling, ...this.#ended]
@@ -248,17 +253,24 @@ export class Membership {
   }
 
   async #untilSure(): Promise<void> {
+    // A server that says of every exchange that it is too late would be told and asked again as fast as it can answer.
+    const before = this.#regains
+    this.#regains += 1
+    if (before > 1) await pauseAfter(before)
     for (let failures = 0; !this.#isLeaving; failures += 1) {
       try {
         if (await this.#tryToBeSure()) return
       } catch (error) {
-        if (!isWeather(error)) return this.#options.onBroken(error)
+        if (!this.#maySoonBeWell(error)) return this.#options.onBroken(error)
         if (failures % 20 === 0) this.#log.warn('waiting for Redis', { queue: this.queue.name, error })
       }
-      await new Promise((resolve) =>
-        setTimeout(resolve, Math.min(1_000, 50 * 2 ** Math.min(failures, 5)) * (0.5 + Math.random() / 2)),
-      )
+      await pauseAfter(failures)
     }
+  }
+
+  /** A worker that has worked here outlives a refusal too: to end would end what it runs, and who refuses may be mended. */
+  #maySoonBeWell(error: unknown): boolean {
+    return isWeather(error) || (this.#wasSure && error instanceof ReplyError)
   }
 
   async #tryToBeSure(): Promise<boolean> {
@@ -273,6 +285,7 @@ export class Membership {
     this.#adopt(answer.held)
     this.#beatsUnheard = 0
     this.#isSure = true
+    this.#wasSure = true
     this.mayHaveWork = true
     this.#log.info(isNew ? 'registered' : 'sure again', { queue: this.queue.name, worker: this.#name })
     return true
@@ -319,7 +332,7 @@ export class Membership {
       for (const each of answer.overdue) this.#reapLater(each)
       for (const worker of answer.silent) await this.#reap(worker)
     } catch (error) {
-      if (!isWeather(error)) return this.#options.onBroken(error)
+      if (!this.#maySoonBeWell(error)) return this.#options.onBroken(error)
       this.#log.warn('could not renew', { queue: this.queue.name, error })
       if (this.#name === name) void this.#regain()
     } finally {
@@ -393,6 +406,11 @@ export class Membership {
       this.#options.onChange()
     }, nextMs + 1)
   }
+}
+
+function pauseAfter(failures: number): Promise<void> {
+  const ms = Math.min(1_000, 50 * 2 ** Math.min(failures, 5)) * (0.5 + Math.random() / 2)
+  return new Promise((resolve) => setTimeout(resolve, ms))
 }
 
 /** Redis cannot now; later it can. */

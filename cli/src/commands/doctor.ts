@@ -2,15 +2,18 @@
 import type { Command } from 'commander'
 import {
   addressText,
+  connectRedis,
   examineServer,
   isAtLeast,
   parseAddress,
   prefixOf,
   type Queue,
+  queueName,
   type RedisAddress,
   RedisUnavailable,
   type ServerFacts,
   serverText,
+  tryOut,
   worstFirst,
 } from 'millhand/queue'
 import { CommandFailed, type Context, type Paint } from '../context.ts'
@@ -20,7 +23,9 @@ import { newerLayout, type QueueFacts, queueFindings } from '../queue-findings.t
 import { isNew, partsOf, queuesThere } from '../queues-there.ts'
 import { connectionLost, whyNotLetIn, whyUnreachable } from '../reaching.ts'
 import {
+  type Address,
   addressOf,
+  DEADLINE_MS,
   examples,
   type Server,
   type ServerOptions,
@@ -96,12 +101,36 @@ async function examine(names: readonly string[], options: Options, context: Cont
       // One server of a Cluster sends away who asks for what lies in another.
       const isWhole = server.redis.form === 'cluster' || !servers.some(({ isCluster }) => isCluster)
       const { found = [], ...queues } = isWhole ? await examineQueues(names, server, context) : {}
-      return { ...report, servers, redis: worstFirst([...findings, ...partly, ...found]), ...queues }
+      const trials = isWhole ? await tryItOut(names, address, server) : []
+      return {
+        ...report,
+        servers,
+        redis: worstFirst([...findings, ...trials, ...partly, ...found]),
+        ...queues,
+      }
     })
   } catch (error) {
     if (!isAboutConnecting(error)) throw error
     const why = [...(await whyNotLetIn(error, parsed, address.redis)), ...unreachable]
     return { ...report, redis: why.length > 0 ? why : [connectionLost(error)] }
+  }
+}
+
+/** Where a server is a replica, full or loading, it refuses for that reason, and that is told already. */
+async function tryItOut(
+  names: readonly string[],
+  { redis, namespace }: Address,
+  server: Server,
+): Promise<Finding[]> {
+  const messages = connectRedis(redis, { name: 'millhand-cli', deadlineMs: DEADLINE_MS })
+  try {
+    const queue = queueName(namespace, names[0] ?? 'doctor')
+    return await tryOut({ commands: server.redis, messages, queue })
+  } catch (error) {
+    if (error instanceof RedisUnavailable) return []
+    throw error
+  } finally {
+    messages.close()
   }
 }
 

@@ -42,3 +42,4 @@ export {
   worstFirst,
 } from './server-findings.ts'
 export { defaultSettings, LAYOUT, LEASE_MS, type QueueSettings, RENEW_MS } from './settings.ts'
+export { tryOut } from './trials.ts'
