@@ -224,17 +224,27 @@ function workersOf(
         held,
         isAlive: alive,
         isDraining: draining,
-        isolation: isolationNote ? `${isolation} (${isolationNote})` : isolation,
+        isolation: isolationText(isolation, isolationNote),
       })),
   )
 }
+
+/** Others may write to the Redis too: the status takes over modes that there are, and of a note what a sentence is made of. */
+function isolationText(isolation: string, note = ''): string {
+  const mode = MODES.find((known) => known === isolation) ?? 'unknown'
+  const plain = note.replace(/[^\w .,:;'()/+-]/g, '').slice(0, MAX_NOTE)
+  return plain ? `${mode} (${plain})` : mode
+}
+const MODES = ['Fork', 'Spawn', 'Reuse']
+const MAX_NOTE = 120
 
 function podsOf(pods: Iterable<Pod>, deployment: string): WorkerPod[] {
   return [...pods].filter((pod) => isOfDeployment(pod, deployment)).map(readPod)
 }
 
-/** Its ReplicaSet's, not one that somebody gave the same labels. */
+/** Of a ReplicaSet that its Deployment made: named for its template, which the pods are labelled with. Not one of somebody's own. */
 function isOfDeployment({ metadata }: Pod, name: string): boolean {
   const owner = metadata.ownerReferences?.find(({ controller }) => controller === true)
-  return owner?.kind === 'ReplicaSet' && owner.name.slice(0, owner.name.lastIndexOf('-')) === name
+  const template = metadata.labels?.['pod-template-hash']
+  return owner?.kind === 'ReplicaSet' && template !== undefined && owner.name === `${name}-${template}`
 }

@@ -135,6 +135,7 @@ async function clockOf(server: Connection, nowMs: () => number): Promise<ServerF
   const answeredAtMs = nowMs()
   if (!Array.isArray(answer)) return undefined
   const theirsMs = Number(answer[0]) * 1000 + Number(answer[1]) / 1000
+  if (!Number.isFinite(theirsMs)) return undefined
   const uncertainMs = (answeredAtMs - askedAtMs) / 2
   return { aheadMs: theirsMs - (askedAtMs + uncertainMs), uncertainMs: Math.abs(uncertainMs) }
 }
@@ -164,7 +165,7 @@ function fieldsOf(text: string): (name: string) => string | undefined {
 }
 
 function numberOf(text: string | undefined): number | undefined {
-  return text !== undefined && /^\d+(\.\d+)?$/.test(text) ? Number(text) : undefined
+  return text !== undefined && /^\d{1,16}(\.\d{1,9})?$/.test(text) ? Number(text) : undefined
 }
 
 function known<T, R>(value: T | undefined, read: (value: T) => R): R | undefined {
