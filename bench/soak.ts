@@ -23,7 +23,8 @@ const HELP = `npm run soak -- [options]   a real worker under mixed load; tells 
   --json FILE     writes all samples
   --cluster       instead: a real Kubernetes, in which pools become smaller 200 times under load, everything is killed, stopped and
                   started at random for so many minutes, an operator has 500 queues, is killed at 30 of its writes, and serves
-                  eight hostile tenants for 10 minutes; exit code 1 when a job or a pod was lost. MILLHAND_SCALE_SEED, MILLHAND_CHAOS_SEED and MILLHAND_CRASH_SEED repeat a run
+                  eight hostile tenants for 10 minutes; exit code 1 when a job or a pod was lost. MILLHAND_SCALE_SEED,
+                  MILLHAND_CHAOS_SEED and MILLHAND_CRASH_SEED repeat a run
   --faults        instead: 250 jobs a minute in each form of Redis while workers, children and Redis are killed and stopped, and an
                   outage of 90 s. MILLHAND_CHAOS_SEED repeats a run
 `
