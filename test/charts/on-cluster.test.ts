@@ -1,6 +1,6 @@
 // The chart on a real Kubernetes, under restricted pod security, by Helm 3 and Helm 4: what it renders is accepted, the operator comes
 // up and reconciles with the rights it has, and what users declared outlives it. The CRDs are the shared cluster's.
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { jest } from '@jest/globals'
@@ -77,14 +77,22 @@ onCluster('the chart', () => {
       await cluster.deleteNamespace(shop)
     })
 
+    const helm = (command: string, ...args: string[]) =>
+      helmIn(namespace, valuesFor([namespace, shop]), command, ...args)
+
     /** The release is called as its namespace, and so is everything in it. */
-    async function helm(command: string, ...args: string[]): Promise<string> {
+    async function helmIn(
+      release: string,
+      values: Values,
+      command: string,
+      ...args: string[]
+    ): Promise<string> {
       const folders = { HELM_CACHE_HOME: home, HELM_CONFIG_HOME: home, HELM_DATA_HOME: home }
-      const where = ['--kubeconfig', cluster.kubeconfig, '--namespace', namespace]
+      const where = ['--kubeconfig', cluster.kubeconfig, '--namespace', release]
       const [verb = '', ...words] = command.split(' ')
-      return run([await program(), verb, namespace, ...words, ...where, ...args], {
+      return run([await program(), verb, release, ...words, ...where, ...args], {
         env: { ...process.env, ...folders },
-        stdin: JSON.stringify(valuesFor([namespace, shop])),
+        stdin: JSON.stringify(values),
       })
     }
     const get = (resource: string, path: string, inNamespace = namespace) =>
@@ -184,6 +192,46 @@ onCluster('the chart', () => {
         expect(await password(shop)).toBe(first)
       },
       11 * MINUTE_MS,
+    )
+
+    test(
+      'the CRDs that an earlier release left are taken over by another one, as the README says',
+      async () => {
+        const releases = await Promise.all(
+          ['first', 'second', 'third'].map((name) => cluster.newNamespace(name)),
+        )
+        const [first = '', second = '', third = ''] = releases
+        const withCrds = (release: string): Values => ({
+          watch: { namespaces: [release] },
+          rbac: { aggregateRoles: false },
+        })
+        const install = (release: string, ...flags: string[]) =>
+          helmIn(release, withCrds(release), 'install', chart, '--values', '-', ...flags)
+        const uninstall = (release: string) => helmIn(release, {}, 'uninstall')
+        const owner = () =>
+          cluster.kubectl([
+            ...['get', 'crd', 'workerpools.millhand.dev', '-o'],
+            'jsonpath={.metadata.annotations.meta\\.helm\\.sh/release-name}',
+          ])
+        const readme = readFileSync(`${chart}/README.md`, 'utf8')
+        const flag = /`helm install … (--\S+)`/.exec(readme)?.[1] ?? ''
+        const command = /kubectl (annotate crd [\s\S]*?)```/.exec(readme)?.[1] ?? ''
+
+        await install(first, flag)
+        await uninstall(first)
+        await expect(install(second)).rejects.toThrow(/invalid ownership metadata|conflict/)
+        await install(second, flag)
+        expect(await owner()).toBe(second)
+        await uninstall(second)
+        const words = command.replaceAll('\\\n', ' ').trim().split(/\s+/)
+        await cluster.kubectl(words.map((word) => word.replace('NAMESPACE', third).replace('NAME', third)))
+        await install(third)
+        expect(await owner()).toBe(third)
+        await uninstall(third)
+        expect(await get('crd/workerpools.millhand.dev', '.metadata.name')).toBe('workerpools.millhand.dev')
+        for (const release of releases) await cluster.deleteNamespace(release)
+      },
+      4 * MINUTE_MS,
     )
 
     test(

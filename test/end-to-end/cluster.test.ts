@@ -43,7 +43,7 @@ onTestbed('on a new cluster', () => {
   test('three commands lead to thumbnails, and to no pods when all is done', async () => {
     const [install = '', apply = '', watch = ''] = commands
     expect(commands.length).toBe(3)
-    expect(await sh(install)).toContain('kubectl apply -f examples/thumbnails/thumbnails.yaml')
+    expect(await sh(install)).toContain('kubectl --namespace NAMESPACE apply -f -')
     await sh(apply)
     await sh('kubectl wait --for=condition=complete job/enqueue-thumbnails --timeout=240s')
     const said = await sh('kubectl logs job/enqueue-thumbnails')
