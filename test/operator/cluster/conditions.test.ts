@@ -46,6 +46,10 @@ onCluster('what is wrong is said', () => {
       },
       { ...MINUTE, what: `an Event ${reason} of ${name}` },
     )
+  const fails = async (name: string, reason: string) => {
+    await turns('wp', name, 'Stalled', 'True', reason)
+    expect(kstatusOf(await scene.get('wp', name))).toBe('Failed')
+  }
   /** A pool whose one pod is wanted whatever there is to do. */
   const poolOfOne = (name: string, worker: object = {}, spec: object = {}) =>
     scene.pool(name, { queues: [{ name: 'good' }], scaling: { minReplicas: 1 }, ...spec }, worker)
@@ -230,6 +234,7 @@ onCluster('what is wrong is said', () => {
     const { message } = await turns('wp', 'imageless', 'Ready', 'False', 'ImagePullBackOff')
     expect(message).toContain('container worker of pod imageless-')
     await told('imageless', 'ImagePullBackOff')
+    await fails('imageless', 'ImagePullBackOff')
   }, 90_000)
 
   test('a container that cannot be made', async () => {
@@ -237,12 +242,14 @@ onCluster('what is wrong is said', () => {
     await scene.apply(poolOfOne('uncreated', { env }))
     const { message } = await turns('wp', 'uncreated', 'Ready', 'False', 'CreateContainerConfigError')
     expect(message).toContain('nowhere')
+    await fails('uncreated', 'CreateContainerConfigError')
   }, 90_000)
 
   test('workers that end again and again', async () => {
     await scene.apply(poolOfOne('crashing', { args: ['no-such-file.js'] }))
     const { message } = await turns('wp', 'crashing', 'Ready', 'False', 'CrashLoopBackOff')
     expect(message).toContain('the worker found its settings or its task files wrong')
+    await fails('crashing', 'CrashLoopBackOff')
   }, 120_000)
 
   test('pods that quota or pod security refuses', async () => {
@@ -251,6 +258,7 @@ onCluster('what is wrong is said', () => {
     const { message } = await turns('wp', 'rootful', 'Ready', 'False', 'FailedCreate')
     expect(message).toContain('PodSecurity')
     await told('rootful', 'FailedCreate')
+    await fails('rootful', 'FailedCreate')
   }, 90_000)
 
   test('pods for which there is no room', async () => {
@@ -297,6 +305,15 @@ onCluster('what is wrong is said', () => {
     expect((await scene.get('deployment', 'held')).spec.replicas).toBe(2)
   }, 180_000)
 })
+
+/** As Flux and others compute it of a custom resource: github.com/kubernetes-sigs/cli-utils, pkg/kstatus. */
+function kstatusOf({ metadata, status }: KubeJson): 'InProgress' | 'Failed' | 'Current' {
+  const is = (type: string, value: string) =>
+    status?.conditions?.some((condition: KubeJson) => condition.type === type && condition.status === value)
+  if (status?.observedGeneration !== metadata.generation || is('Reconciling', 'True')) return 'InProgress'
+  if (is('Stalled', 'True')) return 'Failed'
+  return is('Ready', 'True') ? 'Current' : 'InProgress'
+}
 
 const atMostOne: Rule = {
   matchConstraints: {
