@@ -50,9 +50,9 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
     because: 'child/ knows processes, nothing else',
   },
   {
-    from: /^worker-runtime\/src\/child\/(spawn-entry|zygote-entry|descendants|entry|loading|probe|randomness|signals|usual|values|writes|zombies)\.ts$/,
+    from: /^worker-runtime\/src\/child\/(spawn-entry|zygote-entry|zygote-first|caller|drawn|exit-listeners|left-open|descendants|entry|loading|probe|randomness|signals|usual|values|writes|zombies)\.ts$/,
     among: /^worker-runtime/,
-    only: /child\/(descendants|entry|loading|native|probe|protocol|randomness|signals|usual|values|writes|zombies)\.ts|src\/(errors|task)\.ts/,
+    only: /child\/(descendants|zygote-first|caller|drawn|exit-listeners|left-open|entry|loading|native|probe|protocol|randomness|signals|usual|values|writes|zombies)\.ts|src\/(errors|task)\.ts/,
     because: 'what runs in a child knows the protocol and the tasks',
   },
   {
@@ -121,7 +121,7 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
 const reserved: { word: RegExp; only: RegExp; because: string }[] = [
   {
     word: /process\.env/,
-    only: /(^|\/)config\.ts$|local\/outside\.ts$|cli\/src\//,
+    only: /(^|\/)config\.ts$|child\/zygote-first\.ts$|local\/outside\.ts$|cli\/src\//,
     because: 'the environment is read once',
   },
   {

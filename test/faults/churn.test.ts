@@ -27,7 +27,7 @@ test(
     const worker = await scene.worker({
       modules: [FORKED],
       slots: 4,
-      env: { MILLHAND_LOG_LEVEL: 'info', NODE_OPTIONS, TMPDIR },
+      env: { MILLHAND_LOG_LEVEL: 'info', MILLHAND_FORK_SHARES: FORKED, NODE_OPTIONS, TMPDIR },
     })
     const queue = scene.client.queue('jobs')
     const seen = new Set<unknown>()
@@ -82,6 +82,7 @@ test('a worker that is PID 1 and whose zygote is killed under load leaves no zom
         MILLHAND_NAMESPACE: namespace,
         MILLHAND_QUEUES: JSON.stringify([{ name: 'jobs' }]),
         MILLHAND_SLOTS: '4',
+        MILLHAND_FORK_SHARES: FORKED,
       },
       stdio: ['ignore', 'ignore', 'inherit'],
     },

@@ -12,7 +12,7 @@ import sharp from 'sharp'
 import { task } from '../../worker-runtime/src/index.ts'
 
 const { random } = Math
-// Fill the caches that a fork would copy.
+// Fill the caches that a fork would copy. Who loads this module says that these may be shared (forkShares).
 export const atLoad = [random(), randomUUID(), globalThis.crypto.randomUUID(), randomInt(2 ** 48 - 1)]
 
 export const randoms = task('randoms', () => [

@@ -33,6 +33,8 @@ export interface Config {
     readonly jobsPerChild?: number
     readonly jobsAtOncePerChild?: number
     readonly maxMemoryBytes?: number
+    /** Packages and files of which the user says that forks may share what they drew or opened at load. */
+    readonly forkShares?: readonly string[]
   }
   readonly drainTimeoutMs: number
   /** How long the task modules may take to load. */
@@ -61,6 +63,7 @@ export function readConfig(files: readonly string[], env: Environment = process.
   const jobsPerChild = wholeNumber(env, 'MILLHAND_JOBS_PER_CHILD', 1)
   const jobsAtOncePerChild = wholeNumber(env, 'MILLHAND_JOBS_AT_ONCE_PER_CHILD', 1)
   const maxMemoryBytes = wholeNumber(env, 'MILLHAND_MAX_MEMORY_BYTES', 1)
+  const forkShares = env.MILLHAND_FORK_SHARES?.split(',').map((name) => name.trim())
   const uid = env.MILLHAND_POD_UID || randomUUID()
   return {
     redis: redisOf(env),
@@ -73,6 +76,7 @@ export function readConfig(files: readonly string[], env: Environment = process.
       ...(jobsPerChild !== undefined && { jobsPerChild }),
       ...(jobsAtOncePerChild !== undefined && { jobsAtOncePerChild }),
       ...(maxMemoryBytes !== undefined && { maxMemoryBytes }),
+      ...(forkShares && { forkShares: forkShares.filter(Boolean) }),
     },
     drainTimeoutMs: (wholeNumber(env, 'MILLHAND_DRAIN_TIMEOUT_SECONDS', 0) ?? 600) * 1000,
     loadTimeoutMs: loadTimeoutOf(env),

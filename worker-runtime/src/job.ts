@@ -136,15 +136,15 @@ function jsonOf(payload: unknown, task: string): string {
   return text
 }
 
-const processPart = randomInt(36 ** 7)
-  .toString(36)
-  .padStart(7, '0')
-let counter = randomInt(36 ** 5)
+let drawnIn: number | undefined
+let processPart = ''
+let counter = 0
 let timeMs = 0
 let timePart = ''
 
 /** 20 characters, ordered by time: ms, this process, a counter, all in base 36. */
 export function newJobId(): string {
+  if (process.pid !== drawnIn) beThisProcess()
   counter = (counter + 1) % 36 ** 5
   const nowMs = Date.now()
   if (nowMs !== timeMs) {
@@ -152,6 +152,15 @@ export function newJobId(): string {
     timePart = nowMs.toString(36).padStart(8, '0')
   }
   return timePart + processPart + counter.toString(36).padStart(5, '0')
+}
+
+/** Not when the module loads: forks of the process that loaded it would all be the same one. */
+function beThisProcess(): void {
+  drawnIn = process.pid
+  processPart = randomInt(36 ** 7)
+    .toString(36)
+    .padStart(7, '0')
+  counter = randomInt(36 ** 5)
 }
 
 /** Answers undefined for text that is no envelope of this layout. */

@@ -45,6 +45,7 @@ Settings come from the environment:
   MILLHAND_SLOTS                   jobs at once; default: 1
   MILLHAND_ISOLATION               Fork, Spawn or Reuse; default: Fork
   MILLHAND_JOBS_PER_CHILD, MILLHAND_JOBS_AT_ONCE_PER_CHILD, MILLHAND_MAX_MEMORY_BYTES
+  MILLHAND_FORK_SHARES             packages and files, with commas: what they drew or opened at load all forks may have
   MILLHAND_DRAIN_TIMEOUT_SECONDS   how long jobs may go on after SIGTERM; default: 600
   MILLHAND_LOAD_TIMEOUT_SECONDS    how long the files may take to load; default: 60
   MILLHAND_HTTP_PORT               where /readyz, /livez, /healthz and /metrics are; none when absent

@@ -97,7 +97,7 @@ test('hooks that load modules in a thread of their own, by --import, are never l
 describe('a forked child', () => {
   let tiny: Tiny
   beforeAll(async () => {
-    tiny = await startTiny('Fork', { modules: [FORKED], slots: 4 })
+    tiny = await startTiny('Fork', { modules: [FORKED], forkShares: [FORKED], slots: 4 })
   })
   afterAll(() => tiny.stop())
   /** Several of it at once, so that children live beside each other and the zygote has served before. */
@@ -202,7 +202,7 @@ describe('with a pool of threads in V8', () => {
   })
 
   test('children that collect much garbage and let their loops run dry do not wait for threads they have not', async () => {
-    const tiny = await startTiny('Fork', { modules: [FORKED], slots: 4 })
+    const tiny = await startTiny('Fork', { modules: [FORKED], forkShares: [FORKED], slots: 4 })
     expect({ mode: tiny.mode, note: tiny.note }).toEqual({ mode: 'Fork', note: '' })
     const outcomes = await Promise.all(Array.from({ length: 40 }, () => tiny.perform('collects')))
     expect(outcomes.map(resultOf)).toEqual(Array(40).fill(10))
@@ -253,7 +253,7 @@ describe('when the zygote dies', () => {
   })
 
   test('by the hand of a job, that job and its neighbours end as killed', async () => {
-    const tiny = await startTiny('Fork', { modules: [FORKED], slots: 2 })
+    const tiny = await startTiny('Fork', { modules: [FORKED], forkShares: [FORKED], slots: 2 })
     expect(await tiny.perform('kills-zygote')).toMatchObject({ kind: 'killed' })
     await eventually(async () => (await tiny.perform('randoms')).kind === 'succeeded')
     await tiny.stop()

@@ -11,7 +11,12 @@ const taskFile = (name: string) => fileURLToPath(new URL(`../../tasks/${name}.ts
 jest.setTimeout(60_000) // real processes, on a machine that may be busy
 
 test('its children are forks of a process that has loaded the modules, so that a new one costs little', async () => {
-  const tiny = await startTiny('Reuse', { modules: [taskFile('forked')], slots: 1, jobsPerChild: 1 })
+  const tiny = await startTiny('Reuse', {
+    modules: [taskFile('forked')],
+    forkShares: [taskFile('forked')],
+    slots: 1,
+    jobsPerChild: 1,
+  })
   const parents = []
   for (let count = 0; count < 3; count += 1)
     parents.push((resultOf(await tiny.perform('tells-pids')) as { ppid: number }).ppid)

@@ -23,6 +23,8 @@ export interface ChildSettings {
   jobsPerChild?: number | undefined // Reuse; no limit when absent
   jobsAtOncePerChild?: number | undefined // Reuse; 1 when absent
   maxMemoryBytes?: number | undefined // of one child; a share of the container's limit when absent
+  /** Packages and files of which the user says that forks may share what they drew or opened at load. */
+  forkShares?: readonly string[] | undefined
   env: Record<string, string | undefined>
   log: Log
   clock?: Clock

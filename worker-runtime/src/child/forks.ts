@@ -1,13 +1,16 @@
 // Where the nursery gets forked children from (children.ts): a zygote that has passed its self-test, and another one when it dies.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { reasonOf } from '../errors.ts'
 import type { Birth, Failure } from './child.ts'
 import { readUsage } from './memory.ts'
 import { loadNative, type Native, thisPlatform, whyNoFork } from './native.ts'
 import { describeEnding } from './outcome.ts'
-import { whyUnusable } from './self-test.ts'
+import { type Accident, whyUnusable } from './self-test.ts'
 import { type Unfit, Zygote, type ZygoteOptions } from './zygote.ts'
 
 const SLOW_FORK_MICROS = 5_000
+const MOST_TRIES = 4
+const FIRST_PAUSE_MS = 250
 const WEIGHT_OF_NEWEST = 0.05 // one slow fork says more about the machine than about the zygote
 
 export interface ForkOptions extends Omit<ZygoteOptions, 'native'> {
@@ -101,13 +104,25 @@ export class Forks {
   }
 }
 
-/** What modules leave open when they load for the first time need not stay: a compiler fills its cache then, and next time needs nothing. */
+/**
+ * An accident in the self-test says nothing about forks: it is tried again, with another zygote. And what modules leave open when they load
+ * for the first time need not stay: a compiler fills its cache then, and next time needs nothing.
+ */
 async function startZygote(options: ZygoteOptions): Promise<Zygote | Failure | Unfit> {
-  const first = await tryZygote(options)
-  return 'unfit' in first ? tryZygote(options) : first
+  for (let tries = 1; ; tries += 1) {
+    const zygote = await tryZygote(options)
+    if ('unfit' in zygote && tries === 1) continue
+    if (!('accident' in zygote)) return zygote
+    if (tries === MOST_TRIES) return { unfit: `${zygote.accident}, ${MOST_TRIES} times` }
+    options.log.warn('the self-test of a zygote had an accident; it is tried again', {
+      because: zygote.accident,
+      tries,
+    })
+    await sleep(FIRST_PAUSE_MS * 2 ** (tries - 1))
+  }
 }
 
-async function tryZygote(options: ZygoteOptions): Promise<Zygote | Failure | Unfit> {
+async function tryZygote(options: ZygoteOptions): Promise<Zygote | Failure | Unfit | Accident> {
   let zygote: Zygote
   try {
     zygote = new Zygote(options)
@@ -115,12 +130,16 @@ async function tryZygote(options: ZygoteOptions): Promise<Zygote | Failure | Unf
     return { failure: `cannot start the zygote: ${reasonOf(error)}`, isAccident: true }
   }
   const loaded = await zygote.loaded
-  const unfit = 'tasks' in loaded ? await whyUnusable(zygote) : undefined
-  if ('tasks' in loaded && unfit === undefined) {
-    const rssBytes = readUsage(zygote.pid)?.rssBytes
-    options.log.info('zygote ready', { pid: zygote.pid, forkMs: zygote.forkMicros / 1000, rssBytes })
-    return zygote
+  const verdict = 'tasks' in loaded ? await whyUnusable(zygote) : loaded
+  if (verdict) {
+    await zygote.stop()
+    return verdict
   }
-  await zygote.stop()
-  return 'tasks' in loaded ? { unfit: unfit ?? '' } : loaded
+  const rssBytes = readUsage(zygote.pid)?.rssBytes
+  options.log.info('zygote ready', { pid: zygote.pid, forkMs: zygote.forkMicros / 1000, rssBytes })
+  if (zygote.exitListeners.length > 0)
+    options.log.info('exit listeners of modules run when the zygote ends, and not in its children', {
+      modules: zygote.exitListeners,
+    })
+  return zygote
 }

@@ -15,7 +15,9 @@ export interface Native {
   beSubreaper(): void
   /** In the zygote: whether V8 was told that there are no helper threads. */
   beZygote(): boolean
-  /** In the zygote: forks when told to, on descriptor 3. Returns in each child, with its pid, and never in the zygote. */
+  /** In the worker: other processes of its user may not read its environment and its memory any more. */
+  hide(): void
+  /** In the zygote: forks when told to, on descriptor 3. Returns in each child, with its pid, and 0 in the zygote when it is to end. */
   serve(): number
   /** In a child: ends the process at once. */
   exit(code: number): never

@@ -23,7 +23,7 @@ export interface LoadFailure {
 }
 
 export type ToChild =
-  | { kind: 'load'; modules: string[]; once: boolean; jobsAtOnce: number }
+  | { kind: 'load'; modules: string[]; once: boolean; jobsAtOnce: number; forkShares?: readonly string[] }
   | {
       kind: 'run'
       run: number
@@ -54,7 +54,7 @@ export type FromChild =
 
 /** `forked` and `ended` are written by native/fork.c. */
 export type FromZygote =
-  | { kind: 'ready'; tasks: string[] }
+  | { kind: 'ready'; tasks: string[]; exitListeners: string[] } // the modules that want something done at the end
   | ({ kind: 'load-failed' } & LoadFailure)
   | { kind: 'unfit'; reason: string } // it has loaded the modules, but must not be forked
   | { kind: 'forked'; order: number; pid: number; errno: number; forkMicros: number } // pid is -1 when it failed
@@ -86,7 +86,7 @@ const KINDS = {
   probed: { code: 27, maxBytes: HEADER_ALLOWANCE_BYTES },
   forked: { code: 48, maxBytes: HEADER_ALLOWANCE_BYTES },
   ended: { code: 49, maxBytes: HEADER_ALLOWANCE_BYTES },
-  unfit: { code: 50, maxBytes: HEADER_ALLOWANCE_BYTES },
+  unfit: { code: 50, maxBytes: 16 * 1024 },
 } as const
 type Kind = keyof typeof KINDS
 
@@ -96,7 +96,9 @@ export function encodeToChild(message: ToChild): Buffer {
   return encode(kind, header, payload)
 }
 
-export function encodeFromChild(message: FromChild | Extract<FromZygote, { kind: 'unfit' }>): Buffer {
+export function encodeFromChild(
+  message: FromChild | Extract<FromZygote, { kind: 'ready' | 'unfit' }>,
+): Buffer {
   switch (message.kind) {
     case 'succeeded':
       return encode('succeeded', { run: message.run, usage: message.usage }, message.result)
@@ -209,7 +211,8 @@ function parseFromZygote(kind: Kind, header: Record<string, unknown>): FromZygot
   const { pid, order, errno, forkMicros, exitCode, signal, reason } = header
   switch (kind) {
     case 'ready':
-      return isListOf(header.tasks, 'string') ? { kind, tasks: header.tasks as string[] } : undefined
+      if (!isListOf(header.tasks, 'string') || !isListOf(header.exitListeners, 'string')) return
+      return { kind, tasks: header.tasks as string[], exitListeners: header.exitListeners as string[] }
     case 'load-failed':
       return { kind, ...parseLoadFailure(header) }
     case 'unfit':

@@ -1,7 +1,9 @@
 // Random numbers that stay apart after a fork. Node keeps some ready in memory, which every fork would hand out again: the state of
-// Math.random, the caches of randomUUID and randomInt. The zygote puts these in their places before it loads the user's modules.
+// Math.random, in each context of node:vm too, the caches of randomUUID and randomInt. The zygote puts these in their places before it
+// loads the user's modules.
 import crypto from 'node:crypto'
 import { syncBuiltinESMExports } from 'node:module'
+import vm from 'node:vm'
 
 const UUIDS_IN_CACHE = 128
 const INTEGERS_IN_CACHE = 1024
@@ -9,6 +11,7 @@ const MATH_BATCH = 256 // of two words each
 const TWO_TO_26 = 2 ** 26
 const TWO_TO_53 = 2 ** 53
 
+const { randomFillSync } = crypto // as it was before drawn.ts
 const words = new Uint32Array(2 * MATH_BATCH)
 const stale = { uuids: false, integers: false }
 let nextWord = words.length
@@ -26,7 +29,41 @@ export function makeRandomnessForkable(): void {
     return Reflect.apply(randomInt, crypto, all)
   }
   crypto.randomInt = Object.assign(forkable, randomInt) as typeof randomInt
+  makeContextsForkable()
   syncBuiltinESMExports()
+}
+
+/** Each context has a Math of its own. It gets numbers of ours, and nothing by which its code could reach out. */
+function makeContextsForkable(): void {
+  const { createContext, runInContext, runInNewContext, Script } = vm
+  const { runInNewContext: run } = Script.prototype
+  vm.createContext = (object, options) => {
+    const context = createContext(object, options)
+    runInContext(
+      '(draw) => { if (typeof Math === "object") Math.random = () => draw() }',
+      context,
+    )(() => Math.random())
+    return context
+  }
+  const contextFor = (
+    object: Parameters<typeof runInNewContext>[1],
+    options: vm.RunningScriptInNewContextOptions | string | undefined,
+  ) => {
+    const {
+      contextName: name,
+      contextOrigin: origin,
+      contextCodeGeneration: codeGeneration,
+      microtaskMode,
+    } = typeof options === 'object' ? options : {}
+    const given = Object.entries({ name, origin, codeGeneration, microtaskMode }).filter(
+      ([, value]) => value !== undefined,
+    )
+    return vm.createContext(object as vm.Context, Object.fromEntries(given))
+  }
+  vm.runInNewContext = (code, object, options) => runInNewContext(code, contextFor(object, options), options)
+  Script.prototype.runInNewContext = function (object, options) {
+    return Reflect.apply(run, this, [contextFor(object, options), options])
+  }
 }
 
 /** In the child, before any code of the user. What nobody asks for costs nothing. */
@@ -43,7 +80,7 @@ function burn(cache: keyof typeof stale, count: number, take: () => unknown): vo
 
 function random(): number {
   if (nextWord === words.length) {
-    crypto.getRandomValues(words)
+    randomFillSync(words)
     nextWord = 0
   }
   const [high = 0, low = 0] = [words[nextWord], words[nextWord + 1]]

@@ -1,10 +1,10 @@
 // The program of the zygote (zygote.ts starts it): loads the user's modules once, looks whether a fork of this process can be right,
 // then forks when the worker orders it (native/fork.c). From then on only its children run JavaScript: each is a child as entry.ts
 // has it, used once. Loading → unfit, or serving until the worker ends.
-import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { closeSync, openSync, readSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { definedTasks } from '../task.ts'
+import { drawAgain, drawnAtLoad, share, stopNoticing } from './drawn.ts'
 import {
   beReady,
   endWithoutTearDown,
@@ -14,37 +14,40 @@ import {
   sayHowItEnds,
   sendNow,
 } from './entry.ts'
+import { takeExitListeners } from './exit-listeners.ts'
+import { leftOpen } from './left-open.ts'
 import { loadNative, ZYGOTE_OPTIONS } from './native.ts'
 import { readerInChild, type ToChild } from './protocol.ts'
-import { makeRandomnessForkable, renewRandomness } from './randomness.ts'
+import { renewRandomness } from './randomness.ts'
 import { reapZombies } from './zombies.ts'
+import { before, bePid } from './zygote-first.ts'
 
 const CONTROL = 3
 const NEEDS_NO_WORKERS_MAJOR = 26 // from V8 14 on, a collection in a child waits for a thread that is not there
+const MOST_NAMED = 3
 const PATIENCE_MS = 500
 const TIMES_CLEAN = 2 // a server that is about to listen shows up a turn of the loop later
 const LOOK_EVERY_MS = 5
-const NODE_THREADS = ['V8Worker', 'DelayedTaskSche', 'SignalInspector', 'libuv-worker']
-/** Of the process's own output, and the end of what is closed. */
-const OWN_RESOURCES = ['PipeWrap', 'TTYWrap', 'CloseReq']
 
-let pid = process.pid
 const native = loadNative()
 const hasToldV8 = native.beZygote()
 process.execArgv = process.execArgv.filter((option) => !ZYGOTE_OPTIONS.includes(option))
-Object.defineProperty(process, 'pid', { get: () => pid, enumerable: true, configurable: true })
-makeRandomnessForkable()
+const { modules, once, jobsAtOnce, forkShares = [] } = readOrder()
+share(forkShares)
+const earlier = process.rawListeners('exit')
 sayHowItEnds()
-await readFile('/proc/self/stat') // starts libuv's threads, so that any thread more is a module's
-const ownThreads = new Set(threads().filter(isOfNode))
-
-const { modules, once, jobsAtOnce } = readOrder()
+const [sayHow] = process.rawListeners('exit').filter((listener) => !earlier.includes(listener))
 await loadModules({ modules, once })
 const reason = await whyUnfit()
+stopNoticing()
 if (reason === undefined) {
+  const exitListeners = takeExitListeners(sayHow)
   await rehearseOnce()
-  serve()
-} else sendNow({ kind: 'unfit', reason })
+  serve(exitListeners)
+} else {
+  sendNow({ kind: 'unfit', reason })
+  leave()
+}
 
 async function rehearseOnce(): Promise<void> {
   const pair = native.pair()
@@ -62,18 +65,33 @@ function rehearseTheRest(): void {
 }
 
 /** Runs from start to end in one turn of the loop: what was made ready is first used in a child. */
-function serve(): void {
-  sendNow({ kind: 'ready', tasks: [...definedTasks().keys()] })
+function serve(exitListeners: ReturnType<typeof takeExitListeners>): void {
+  sendNow({ kind: 'ready', tasks: [...definedTasks().keys()], exitListeners: exitListeners.modules })
   setImmediate(() => {
     listenToWorker() // after the fork, the same descriptor is the child's own channel
     beReady({ once, jobsAtOnce, usageIsCounted: once })
     endWithoutTearDown(native.exit)
     rehearseTheRest()
-    pid = native.serve()
+    const pid = native.serve()
+    if (pid === 0) {
+      exitListeners.putBack()
+      leave()
+    }
     // From here on this is a child.
+    bePid(pid)
     renewRandomness()
+    drawAgain()
     if (!once) reapZombies(native)
   })
+}
+
+/** As a process ends that nobody forked: with its exit listeners. */
+function leave(): void {
+  try {
+    process.emit('exit', 0)
+  } finally {
+    native.exit(0)
+  }
 }
 
 /** The first message of the worker, before there is a loop that would read. */
@@ -88,66 +106,31 @@ function readOrder(): Extract<ToChild, { kind: 'load' }> {
   }
 }
 
-/** What the modules have left open that copies of this process cannot share; where that may end by itself, it is waited for. */
+/** What the modules did that copies of this process cannot share; where that may end by itself, it is waited for. */
 async function whyUnfit(): Promise<string | undefined> {
   if (!hasToldV8 && Number.parseInt(process.versions.node, 10) >= NEEDS_NO_WORKERS_MAJOR)
     return 'this build of Node does not let itself be told to do without helper threads'
+  const left = await stillOpen()
+  const drawn = drawnAtLoad()
+  const reasons = [
+    left.length > 0 && `when the modules were loaded, they had left open: ${named(left)}`,
+    drawn.length > 0 &&
+      `when they were loaded, these drew random values, or read the pid, and all forks would have the same: ${named(drawn)} (draw them in a task; docs/what-a-fork-shares.md)`,
+  ].filter((each) => each !== false)
+  return reasons.length > 0 ? reasons.join('; and ') : undefined
+}
+
+function named(all: string[]): string {
+  const more = all.length - MOST_NAMED
+  return more > 0 ? `${all.slice(0, MOST_NAMED).join(', ')} and ${more} more` : all.join(', ')
+}
+
+async function stillOpen(): Promise<string[]> {
   let timesClean = 0
   for (let waitedMs = 0; ; waitedMs += LOOK_EVERY_MS) {
     await sleep(LOOK_EVERY_MS)
-    const left = leftOpen()
+    const left = leftOpen(before, forkShares)
     timesClean = left.length === 0 ? timesClean + 1 : 0
-    if (timesClean === TIMES_CLEAN) return
-    if (waitedMs >= PATIENCE_MS) return `when the modules were loaded, they had left open: ${left.join(', ')}`
-  }
-}
-
-function leftOpen(): string[] {
-  const resources = process.getActiveResourcesInfo().filter((name) => !OWN_RESOURCES.includes(name))
-  const foreignThreads = threads().filter((thread) => !ownThreads.has(thread))
-  return [
-    ...new Set(resources),
-    ...sockets().map((descriptor) => `a socket (descriptor ${descriptor})`),
-    ...foreignThreads.map((thread) => `a thread (${nameOf(thread)})`),
-    ...children().map((pid) => `a process (${pid})`),
-  ]
-}
-
-function threads(): string[] {
-  return readdirSync('/proc/self/task')
-}
-
-/** What is loaded with --import may have started others by now: hooks of modules run in one. Releases without names call all alike. */
-function isOfNode(thread: string): boolean {
-  return [nameOf(String(process.pid)), ...NODE_THREADS].includes(nameOf(thread))
-}
-
-function nameOf(thread: string): string {
-  try {
-    return readFileSync(`/proc/self/task/${thread}/comm`, 'utf8').trim()
-  } catch {
-    return thread
-  }
-}
-
-/** Those that no loop waits for too: an idle connection of a pool would be shared by all children. */
-function sockets(): number[] {
-  const descriptors = readdirSync('/proc/self/fd').map(Number)
-  return descriptors.filter((descriptor) => descriptor > CONTROL && isSocket(descriptor))
-}
-
-function isSocket(descriptor: number): boolean {
-  try {
-    return readlinkSync(`/proc/self/fd/${descriptor}`).startsWith('socket:')
-  } catch {
-    return false // it was the one that this folder was read with
-  }
-}
-
-function children(): string[] {
-  try {
-    return readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').split(' ').filter(Boolean)
-  } catch {
-    return [] // a kernel that does not tell
+    if (timesClean === TIMES_CLEAN || waitedMs >= PATIENCE_MS) return left
   }
 }

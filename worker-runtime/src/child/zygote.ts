@@ -18,10 +18,11 @@ import { Tail } from './output.ts'
 import { encodeToChild, type FromZygote, type LoadFailure, readerOfZygote } from './protocol.ts'
 import { nodeOptions, RUNS_FROM_SOURCE } from './spawn.ts'
 
-const ENTRY = fileURLToPath(
-  new URL(RUNS_FROM_SOURCE ? './zygote-entry.ts' : './zygote-entry.js', import.meta.url),
-)
+const EXTENSION = RUNS_FROM_SOURCE ? 'ts' : 'js'
+const FIRST = fileURLToPath(new URL(`./zygote-first.${EXTENSION}`, import.meta.url))
+const ENTRY = fileURLToPath(new URL(`./zygote-entry.${EXTENSION}`, import.meta.url))
 const FORK_DEADLINE_MS = 5_000
+const LEAVE_DEADLINE_MS = 1_000
 const LAST_WORDS_BYTES = 4 * 1024
 const WAIT_FOR_LAST_WORDS_MS = 250
 // The first of several names is the usual one: SIGABRT comes before SIGIOT.
@@ -39,6 +40,8 @@ export interface ZygoteOptions {
   once: boolean
   jobsAtOnce: number
   loadTimeoutMs: number
+  /** Packages and files of which the user says that children may share what they drew or opened. */
+  forkShares?: readonly string[] | undefined
   maxMemoryBytes?: number | undefined
   log: Log
 }
@@ -53,6 +56,8 @@ export class Zygote {
   readonly loaded: Promise<{ tasks: string[] } | Failure | Unfit>
   readonly ended: Promise<Ending>
   tasks: string[] = []
+  /** The modules with listeners for the end of the process. */
+  exitListeners: string[] = []
   /** How long the last fork took. */
   forkMicros = 0
   readonly #node: ChildProcess
@@ -70,19 +75,28 @@ export class Zygote {
   #wasGivenUp = false
   #tellLoaded: (loaded: { tasks: string[] } | Failure | Unfit) => void = () => {}
 
-  constructor({ native, modules, once, jobsAtOnce, loadTimeoutMs, env, maxMemoryBytes }: ZygoteOptions) {
+  constructor({
+    native,
+    modules,
+    once,
+    jobsAtOnce,
+    loadTimeoutMs,
+    forkShares,
+    env,
+    maxMemoryBytes,
+  }: ZygoteOptions) {
     const pair = native.pair()
     if (typeof pair === 'number') throw new Error(`cannot make a socket: ${nameOfError(pair)}`)
     const [ours, theirs] = pair
     this.#native = native
     this.#descriptor = ours
     try {
-      this.#node = spawn(
-        process.execPath,
-        [...ZYGOTE_OPTIONS, ...nodeOptions(maxMemoryBytes), ENTRY],
+      this.#node = spawn(process.execPath, [...ZYGOTE_OPTIONS, ...nodeOptions(maxMemoryBytes), ENTRY], {
+        detached: true,
+        stdio: ['ignore', 'pipe', 'pipe', theirs],
         // Symbols that are looked up late would be looked up in every child again.
-        { detached: true, stdio: ['ignore', 'pipe', 'pipe', theirs], env: { ...env, LD_BIND_NOW: '1' } },
-      )
+        env: { ...env, LD_BIND_NOW: '1', ...optionsOf(env) },
+      })
       isOurs(this.#node)
     } finally {
       closeSync(theirs)
@@ -99,7 +113,9 @@ export class Zygote {
     this.ended = this.#end()
     const callOff = startDeadline(loadTimeoutMs, () => this.#tellLoaded(loadTimedOut(loadTimeoutMs)))
     void this.loaded.then(callOff)
-    this.#control.write(encodeToChild({ kind: 'load', modules, once, jobsAtOnce }))
+    this.#control.write(
+      encodeToChild({ kind: 'load', modules, once, jobsAtOnce, ...(forkShares && { forkShares }) }),
+    )
   }
 
   get isOver(): boolean {
@@ -135,10 +151,12 @@ export class Zygote {
     }
   }
 
-  /** Ends it, and all its children with it. */
+  /** Ends it, with its exit listeners, and all its children with it. */
   async stop(): Promise<void> {
-    if (!this.#isOver) this.#node.kill('SIGKILL')
+    this.#control.end()
+    const deadline = setTimeout(() => this.#node.kill('SIGKILL'), LEAVE_DEADLINE_MS)
     await this.ended
+    clearTimeout(deadline)
   }
 
   #answer(number: number): Promise<Forked | Failure> {
@@ -164,6 +182,7 @@ export class Zygote {
     switch (message.kind) {
       case 'ready':
         this.tasks = message.tasks
+        this.exitListeners = message.exitListeners
         this.#tellLoaded({ tasks: message.tasks })
         break
       case 'load-failed':
@@ -232,6 +251,11 @@ export class Zygote {
     this.#children.clear()
     return ending
   }
+}
+
+/** What these load, as tools for tracing do, comes after the zygote has measured itself. */
+function optionsOf({ NODE_OPTIONS }: ZygoteOptions['env']): ZygoteOptions['env'] {
+  return NODE_OPTIONS ? { NODE_OPTIONS: `--require "${FIRST}" ${NODE_OPTIONS}` } : {}
 }
 
 function kill(pid: number): void {

@@ -21,6 +21,7 @@ extern int uv_loop_fork(void *loop);
 extern void uv_update_time(void *loop);
 
 enum { FORKED = 48, ENDED = 49 }; // the kinds are those of child/protocol.ts
+enum { LEAVE_SECONDS = 5 };
 #define OOM_SCORE_ADJUSTMENT "800"
 enum { LOOP_BROKEN = 251, ORPHANED = 252 };
 
@@ -83,7 +84,8 @@ static void settle_in(pid_t zygote, const int *ends, void *loop) {
   uv_update_time(loop); // the zygote's loop stood still
 }
 
-// The rest of the zygote's life: forks when it is told to, reaps, and ends with the worker. Returns in each child.
+// The rest of the zygote's life: forks when it is told to, and reaps. Returns its pid in each child, and 0 in the zygote when the worker
+// orders nothing more.
 static napi_value Serve(napi_env env, napi_callback_info info) {
   struct sigaction before, ringing = {.sa_handler = ring, .sa_flags = SA_RESTART};
   void *loop;
@@ -104,7 +106,13 @@ static napi_value Serve(napi_env env, napi_callback_info info) {
     int ends[ENDS] = {-1, -1, -1};
     ssize_t got = pass(CONTROL, &number, ends, 0);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) continue;
-    if (got != sizeof number) end_family(), _exit(0); // the worker is gone
+    if (got != sizeof number) { // the worker wants no more, or is gone
+      end_family();
+      signal(SIGALRM, SIG_DFL), alarm(LEAVE_SECONDS); // exit listeners run now, and nobody may be left who would end them
+      napi_value none;
+      napi_create_int32(env, 0, &none);
+      return none;
+    }
     struct timespec from, to;
     clock_gettime(CLOCK_MONOTONIC, &from);
     pid_t zygote = getpid(), pid = ends[ENDS - 1] < 0 ? (errno = EMFILE, -1) : can_remember_child() ? fork() : -1;
@@ -135,6 +143,12 @@ static napi_value BeZygote(napi_env env, napi_callback_info info) {
   return told;
 }
 
+// Nobody of the same user may read the environment and the memory of this process any more, where the address of Redis is.
+static napi_value Hide(napi_env env, napi_callback_info info) {
+  prctl(PR_SET_DUMPABLE, 0);
+  return 0;
+}
+
 // Never by way of exit(): V8's and Node's tear-down would join threads that a child has not.
 static napi_value Exit(napi_env env, napi_callback_info info) { _exit(argument(env, info, 0)); }
 
@@ -147,7 +161,7 @@ static napi_value Reap(napi_env env, napi_callback_info info) {
 NAPI_MODULE_INIT() {
   struct { const char *name; napi_callback call; } all[] = {
     {"beZygote", BeZygote}, {"serve", Serve}, {"exit", Exit}, {"pair", Pair}, {"order", Order}, {"reap", Reap},
-    {"beSubreaper", BeSubreaper}};
+    {"hide", Hide}, {"beSubreaper", BeSubreaper}};
   napi_value value;
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
     napi_create_function(env, all[i].name, NAPI_AUTO_LENGTH, all[i].call, 0, &value);

@@ -1,0 +1,53 @@
+// What modules want done when their process ends, like npm `tmp`, which then removes its folders. What was made once is removed once:
+// the listeners that were there before the fork run when the zygote ends, and not in each child, which would destroy what is there for all.
+import type { EventEmitter } from 'node:events'
+import { callerOfHook } from './caller.ts'
+
+const EVENTS = ['exit', 'beforeExit', 'afterexit'] as const
+type Listener = (...rest: unknown[]) => void
+
+const modules = new Set<string>()
+
+/** From now on it is known which modules listen. */
+export function noticeExitListeners(): void {
+  process.on('newListener', notice)
+}
+
+/** Takes all of them away but `own`. What it returns puts them back, for the end of this process. */
+export function takeExitListeners(own: unknown): { modules: string[]; putBack: () => void } {
+  process.removeListener('newListener', notice)
+  const taken: (() => void)[] = []
+  const takeFrom = (target: EventEmitter) => {
+    for (const event of EVENTS)
+      for (const listener of target.rawListeners(event) as Listener[]) {
+        if (listener === own) continue
+        target.removeListener(event, listener)
+        taken.push(() => target.on(event, listener))
+      }
+  }
+  takeFrom(process)
+  const ofProcess = taken.length
+  const { emitter, lists } = signalExit()
+  if (emitter) takeFrom(emitter)
+  for (const list of lists) {
+    const listeners = list.splice(0)
+    if (listeners.length > 0) taken.push(() => list.push(...listeners))
+  }
+  if (taken.length > ofProcess) modules.add('signal-exit')
+  return { modules: [...modules], putBack: () => taken.forEach((put) => void put()) }
+}
+
+function notice(event: string | symbol): void {
+  const caller = event === 'exit' || event === 'beforeExit' ? callerOfHook() : undefined
+  if (caller) modules.add(caller.module)
+}
+
+/** The package that many use to hear of an end. It replaces process.emit, and keeps its listeners in a place that all its copies know. */
+function signalExit(): { emitter: EventEmitter | undefined; lists: Listener[][] } {
+  const { __signal_exit_emitter__: emitter } = process as { __signal_exit_emitter__?: EventEmitter }
+  const { [Symbol.for('signal-exit emitter')]: newer } = globalThis as unknown as Record<
+    symbol,
+    { listeners: Record<string, Listener[]> } | undefined
+  >
+  return { emitter, lists: Object.values(newer?.listeners ?? {}) }
+}

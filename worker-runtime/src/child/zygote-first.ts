@@ -1,0 +1,39 @@
+// What the zygote does before anything else, also before what NODE_OPTIONS loads (zygote.ts has Node require this file first). It
+// measures the process as it is, so that all that comes later is known to be of the user's modules.
+import { readFile } from 'node:fs'
+import { isMainThread } from 'node:worker_threads'
+import { noticeDraws, noticePid } from './drawn.ts'
+import { noticeExitListeners } from './exit-listeners.ts'
+import { measureOpen, type Open } from './left-open.ts'
+import { makeRandomnessForkable } from './randomness.ts'
+
+/** What zygote.ts has put before the worker's own NODE_OPTIONS. */
+const OWN_OPTION = /^--require "[^"]*" ?/
+
+export let before: Open = { threads: [], files: new Map() }
+let pid = process.pid
+
+/** After a fork. */
+export function bePid(born: number): void {
+  pid = born
+}
+
+if (isMainThread) {
+  takeBackOwnOption()
+  readFile('/proc/self/stat', () => {}) // starts libuv's threads
+  before = measureOpen()
+  makeRandomnessForkable()
+  Object.defineProperty(process, 'pid', { get: pidOfThisProcess, enumerable: true, configurable: true })
+  noticeDraws()
+  noticeExitListeners()
+}
+
+function takeBackOwnOption(): void {
+  const { NODE_OPTIONS } = process.env
+  if (NODE_OPTIONS) process.env.NODE_OPTIONS = NODE_OPTIONS.replace(OWN_OPTION, '')
+}
+
+function pidOfThisProcess(): number {
+  noticePid()
+  return pid
+}
