@@ -7,6 +7,8 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { connect } from 'millhand/client'
 import { connectRedis, defaultSettings, openQueue, queueName } from 'millhand/queue'
+import { theOutside } from '../operator/src/local/outside.ts'
+import { findRedisServer } from '../operator/src/local/redis-server.ts'
 import { playLongSuites } from './long-suites.ts'
 import { millhandPeers, startRealWorker } from './peers/millhand.ts'
 import { Program, stopEverything, temporaryFolder, treeOf, treeUse } from './processes.ts'
@@ -17,7 +19,7 @@ import { pause } from './steps.ts'
 
 const HELP = `npm run soak -- [options]   a real worker under mixed load; tells what grows
 
-  --minutes N     default 30
+  --minutes N     default 30; below 6 it says nothing of growth, 0.1 shows that it runs
   --mode MODE     Fork, Spawn or Reuse; default Fork
   --rate N        jobs a second; default 40
   --json FILE     writes all samples
@@ -31,6 +33,9 @@ const HELP = `npm run soak -- [options]   a real worker under mixed load; tells 
 const MODES = ['Fork', 'Spawn', 'Reuse'] as const
 const SAMPLE_EVERY_MS = 10_000
 const SLOTS = 8
+/** Growth is judged after this, when every part has been used and heaps have found their size. */
+const WARM_MINUTES = 3
+const FEWEST_SAMPLES = 12
 
 /** What is looked at; what may not grow has the most that it may gain over the run. */
 interface Sample {
@@ -94,7 +99,8 @@ async function soak(minutes: number, rate: number): Promise<string[]> {
   delete process.env.NODE_EXTRA_CA_CERTS
   const records = join(root, 'records')
   mkdirSync(records)
-  const server = await Server.start()
+  const { path } = await findRedisServer(theOutside(), console.log)
+  const server = await Server.start({}, path)
   const queue = openQueue(connectRedis(server.url), queueName('default', 'bench'))
   // Results leave soon, so that what they hold levels off within the first minute.
   await queue.configure({ ...defaultSettings, backoffMs: 1_000, maxBackoffMs: 1_000, completedMaxCount: 500 })
@@ -213,10 +219,7 @@ function deliveryOf(records: string, count: number, mode: string): string[] {
   return found.slice(0, 5)
 }
 
-const WARM_MINUTES = 3
-const FEWEST_SAMPLES = 12
-
-/** The straight line through the samples after a while, when every part has been used and heaps have found their size. */
+/** The straight line through the samples after a while. */
 function growthOf(samples: Sample[]): string[] {
   const last = samples.at(-1)?.minutes ?? 0
   const settled = samples.filter(({ minutes }) => minutes > Math.max(WARM_MINUTES, last / 5))

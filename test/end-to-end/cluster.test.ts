@@ -1,5 +1,6 @@
 // The README's way on Kubernetes, command by command, on a cluster that has never seen Millhand: the chart is installed, the example is
 // applied, its photos are enqueued from a pod, worker pods make the thumbnails and go.
+import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -33,11 +34,27 @@ onTestbed('on a new cluster', () => {
     rmSync(home, { recursive: true, force: true })
   }, 60_000)
 
-  const sh = (command: string) => {
+  const environment = () => {
     const path = [home, dirname(cluster.kubectlProgram), process.env.PATH].join(':')
     const folders = { HELM_CACHE_HOME: home, HELM_CONFIG_HOME: home, HELM_DATA_HOME: home }
-    const env = { ...process.env, ...folders, PATH: path, KUBECONFIG: cluster.kubeconfig }
-    return run(['sh', '-ec', command], { folder: root, env, timeoutMs: 300_000 })
+    return { ...process.env, ...folders, PATH: path, KUBECONFIG: cluster.kubeconfig }
+  }
+  const sh = (command: string) =>
+    run(['sh', '-ec', command], { folder: root, env: environment(), timeoutMs: 300_000 })
+  /** A command that does not end by itself, ended as by Ctrl-C when it has said what it should. */
+  const watchUntil = async (command: string, wanted: RegExp) => {
+    const shell = spawn('sh', ['-ec', command], { cwd: root, env: environment(), detached: true })
+    let said = ''
+    for (const stream of [shell.stdout, shell.stderr]) stream.on('data', (chunk) => (said += chunk))
+    try {
+      await eventually(() => wanted.test(said), MINUTE)
+      expect(shell.exitCode).toBeNull()
+      return said
+    } catch (error) {
+      throw new Error(`${command} says: ${said}`, { cause: error })
+    } finally {
+      process.kill(-(shell.pid ?? 0), 'SIGINT')
+    }
   }
 
   test('three commands lead to thumbnails, and to no pods when all is done', async () => {
@@ -45,13 +62,12 @@ onTestbed('on a new cluster', () => {
     expect(commands.length).toBe(3)
     expect(await sh(install)).toContain('kubectl --namespace NAMESPACE apply -f -')
     await sh(apply)
+    const watching = watchUntil(watch, /^thumbnails .*\n[\s\S]*^thumbnails +[1-9]/m)
     await sh('kubectl wait --for=condition=complete job/enqueue-thumbnails --timeout=240s')
     const said = await sh('kubectl logs job/enqueue-thumbnails')
     const [, enqueued] = /enqueued (\d+) jobs/.exec(said) ?? []
     expect(said).toContain(`${enqueued} thumbnails are done`)
-    const seen = await sh(watch.replace(' --watch', ''))
-    expect(seen).toMatch(/taskqueue.millhand.dev\/thumbnails +True/)
-    expect(seen).toContain('workerpool.millhand.dev/thumbnails')
+    expect(await watching).toContain('thumbnails')
     await eventually(
       async () => (await sh('kubectl get deployment thumbnails -o jsonpath={.spec.replicas}')) === '0',
       MINUTE,
