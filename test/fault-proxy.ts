@@ -8,6 +8,7 @@ export class FaultProxy {
   readonly #sockets = new Set<Socket>()
   readonly #clients = new Set<Socket>()
   #isBlackHole = false
+  readonly #forgotten = new Set<Socket>()
   #poison: { pattern: string; onDropped: () => void } | undefined
 
   private constructor(server: Server, port: number) {
@@ -27,6 +28,11 @@ export class FaultProxy {
   /** Nothing gets through either way, and nobody is told. */
   blackHole(isOn: boolean): void {
     this.#isBlackHole = isOn
+  }
+
+  /** As an address translator does with what was idle for long: nothing gets through on the connections that are there, and new ones are well. */
+  forgetConnections(): void {
+    for (const client of this.#clients) this.#forgotten.add(client)
   }
 
   /** Says to every client that nothing more will come from Redis, and goes on taking what they send. */
@@ -59,12 +65,12 @@ export class FaultProxy {
       })
     }
     client.on('data', (chunk) => {
-      if (this.#isBlackHole) return
+      if (this.#isBlackHole || this.#forgotten.has(client)) return
       if (this.#poison && chunk.includes(this.#poison.pattern)) isLost = true
       redis.write(chunk)
     })
     redis.on('data', (chunk) => {
-      if (this.#isBlackHole) return
+      if (this.#isBlackHole || this.#forgotten.has(client)) return
       if (!isLost) {
         client.write(chunk)
         return

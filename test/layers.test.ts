@@ -40,7 +40,7 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
   {
     from: /^worker-runtime\/src\/queue\//,
     among: /^worker-runtime/,
-    only: /src\/(queue\/|job\.ts|log\.ts|deadline\.ts|errors\.ts)/,
+    only: /src\/(queue\/|job\.ts|log\.ts|deadline\.ts|errors\.ts|options\.ts)/,
     because: 'queue/ knows jobs and Redis, nothing else',
   },
   {
@@ -58,13 +58,13 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
   {
     from: /^worker-runtime\/src\/(errors|job|settlement|log|config|task)\.ts$/,
     among: /^worker-runtime/,
-    only: /src\/(errors|job|child\/outcome|queue\/(queue|address)|config|log)\.ts/,
+    only: /src\/(errors|job|options|child\/outcome|queue\/(queue|address)|config|log)\.ts/,
     because: 'what decides is pure',
   },
   {
-    from: /^worker-runtime\/src\/(client|index)\.ts$/,
+    from: /^worker-runtime\/src\/(client|result|line|index)\.ts$/,
     among: /^worker-runtime/,
-    only: /src\/(queue\/|job\.ts|line\.ts|task\.ts|config\.ts|deadline\.ts|errors\.ts)/,
+    only: /src\/(queue\/|(job|line|result|options|task|config|deadline|errors)\.ts)/,
     because: 'the client starts no processes',
   },
   {

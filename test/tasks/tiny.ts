@@ -15,6 +15,7 @@ export const succeeds = task('succeeds', async (input: unknown, job) => ({
   id: job.id,
   attempt: job.attempt,
 }))
+export const hasDefault = task('has-default', ({ n = 1 }: { n?: number } = {}) => n)
 export const noop = task('noop', () => {})
 export const returnsNothing = task('returns-nothing', async () => undefined)
 export const throws = task('throws', async ({ message }: { message: string }) => {

@@ -1,4 +1,5 @@
 // Text from Redis and options from users, at the border.
+import { parsePayload } from '../../worker-runtime/src/child/values.ts'
 import { completedText, newJob, newJobId, parseEnded, parseEnvelope } from '../../worker-runtime/src/job.ts'
 
 test('generated ids are short, ordered by time and do not repeat', () => {
@@ -10,13 +11,45 @@ test('generated ids are short, ordered by time and do not repeat', () => {
 
 test.each([
   [{ delayMs: -1 }, 'delayMs is -1; it is a whole number of at least 0'],
+  [{ delayMs: Number.NaN }, 'delayMs is NaN; it is a whole number of at least 0'],
+  [{ delayMs: null }, 'delayMs is null; it is a whole number'],
+  [{ delayMs: '' }, 'delayMs is ""; it is a whole number'],
+  [{ delayMs: '5' }, 'delayMs is "5"; it is a whole number'],
+  [{ delayMs: Number.POSITIVE_INFINITY }, 'delayMs is Infinity; it is a whole number'],
+  [{ delayMs: 2e12 }, 'and at most 1000000000000'],
   [{ maxAttempts: 0 }, 'maxAttempts is 0; it is a whole number of at least 1'],
+  [{ maxAttempts: false }, 'maxAttempts is false'],
   [{ timeoutMs: 1.5 }, 'timeoutMs is 1.5'],
   [{ delayMs: 1, at: new Date() }, 'give delayMs or at, not both'],
-  [{ at: new Date('no') }, 'at is no valid Date'],
+  [{ at: new Date('no') }, 'at is an invalid Date; it is a valid Date'],
+  [{ at: '2026-12-31' }, 'at is "2026-12-31"; it is a valid Date'],
+  [{ at: null }, 'at is null'],
+  [{ at: 0 }, 'at is 0'],
   [{ priority: 'asap' }, 'priority is "asap"; it is one of urgent, high, normal, low'],
+  [{ priority: null }, 'priority is null'],
+  [{ id: '' }, 'id is ""; it is a text of 1 to 128'],
+  [{ id: 5 }, 'id is 5'],
+  [{ id: null }, 'id is null'],
+  [{ delayMS: 5 }, 'unknown option of a job "delayMS": did you mean delayMs?'],
+  [{ maxAttempt: 5 }, 'did you mean maxAttempts?'],
+  [{ retries: 5 }, 'unknown option of a job "retries": known are id, priority, delayMs'],
+  [{ __proto__: null, constructor: 1 }, 'unknown option of a job "constructor"'],
+  [null, 'the options of a job are null'],
+  [5, 'the options of a job are 5'],
+  [[], 'the options of a job are an array'],
 ])('the options %j are refused with the field, the value and the remedy', (options, message) => {
+  expect(() => newJob('task', null, options as never)).toThrow(TypeError)
   expect(() => newJob('task', null, options as never)).toThrow(message)
+})
+
+test.each([undefined, null, '', 5, {}, () => {}, ['task'], 'a b'])('%p is no name of a task', (name) => {
+  expect(() => newJob(name as never, null)).toThrow(/^invalid task name /)
+})
+
+test('an option that is undefined is absent', () => {
+  const { id, ...rest } = newJob('task', null, { id: undefined, delayMs: undefined, at: undefined } as never)
+  expect(rest).toEqual({ lane: 'normal', when: '', call: 'task -', payload: 'null' })
+  expect(id).toHaveLength(20)
 })
 
 test.each([[() => {}], [Symbol('x')], [10n], [circle()]])(
@@ -25,6 +58,23 @@ test.each([[() => {}], [Symbol('x')], [10n], [circle()]])(
     expect(() => newJob('send', payload)).toThrow(/the payload of send cannot be written as JSON/)
   },
 )
+
+test('a payload is written as JSON.stringify writes it, numbers that were kept as text too', () => {
+  const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown }
+  const input = { id: rawJSON('9007199254740993'), e: rawJSON('1e400') }
+  expect(newJob('task', input).payload).toBe('{"id":9007199254740993,"e":1e400}')
+})
+
+test('no input is told from null, and read as null by the release before', () => {
+  const read = (input: unknown, options = {}) => {
+    const { lane, call, payload } = newJob('task', input, options)
+    return { payload, read: parseEnvelope(`1. ${lane} 1795366013184 ${call}\n${payload}`)?.payload }
+  }
+  expect(read(undefined)).toEqual({ payload: 'null', read: '' })
+  expect(read(undefined, { maxAttempts: 2, timeoutMs: 5 })).toEqual({ payload: 'null', read: '' })
+  expect(read(null)).toEqual({ payload: 'null', read: 'null' })
+  expect([parsePayload(''), parsePayload('null')]).toEqual([undefined, null])
+})
 
 test('an envelope is read as it was written; anything else is not guessed at', () => {
   const { call, payload, lane } = newJob(

@@ -1,22 +1,32 @@
 // The public face for those who enqueue and look up: connect, enqueue one or many, wait for a result, cancel. Awaits of one tick
 // become one call to Redis.
 import { fromEnvironment } from './config.ts'
-import { failureText } from './errors.ts'
-import { type EndedJob, type JobOptions, type NewJob, newJob, parseEnded } from './job.ts'
+import { startDeadline } from './deadline.ts'
+import { isJobId, JOB_OPTIONS, type JobOptions, MAX_PAYLOAD_BYTES, type NewJob, newJob } from './job.ts'
 import { Line } from './line.ts'
+import { anything, checkOptions, oneOf, type Rules, shown, wholeNumber } from './options.ts'
 import { parseAddress, type RedisAccess } from './queue/address.ts'
 import type { Connection } from './queue/connection.ts'
-import type { AttemptRecord, JobDetails, JobState } from './queue/depth.ts'
-import { doneChannel, queueName } from './queue/keys.ts'
-import { DURABILITIES, type Durability, type Enqueued, openQueue, type Queue } from './queue/queue.ts'
+import type { JobDetails, JobState } from './queue/depth.ts'
+import { queueName } from './queue/keys.ts'
+import {
+  DURABILITIES,
+  type Durability,
+  type Enqueued,
+  openQueue,
+  type Queue,
+  QueueRefused,
+} from './queue/queue.ts'
 import { connectRedis } from './queue/redis.ts'
-import type { AnyTask, Task, TaskInput, TaskName, TaskOutput } from './task.ts'
+import { mayPass, resultOf } from './result.ts'
+import type { AnyTask, InputArguments, InputField, Task, TaskName, TaskResult } from './task.ts'
 
 export type { JobOptions, Priority } from './job.ts'
 export type { RedisAccess } from './queue/address.ts'
 export { RedisUnavailable } from './queue/connection.ts'
 export type { AttemptRecord, JobDetails, JobState } from './queue/depth.ts'
 export { type Durability, QueueRefused } from './queue/queue.ts'
+export { JobBuried, JobCancelled, JobNotFound, ResultTimeout } from './result.ts'
 
 export interface ClientOptions {
   /** Like redis://user:password@host:6379, or with certificates; default: MILLHAND_REDIS_URL and what goes with it. */
@@ -37,48 +47,37 @@ export interface EnqueueOptions extends JobOptions {
   durability?: Durability
 }
 
-export interface EnqueueRequest<T extends AnyTask = Untyped> {
+export type EnqueueRequest<T extends AnyTask = Untyped> = InputField<T> & {
   task: TaskName<T>
-  input: TaskInput<T>
   options?: JobOptions
 }
 
-/** The job has no attempts left. `failures` tells what happened, the last one last. */
-export class JobBuried extends Error {
-  readonly code = 'JOB_BURIED'
-  readonly jobId: string
-  readonly failures: readonly AttemptRecord[]
-  constructor({ id, attempts, crashes, failures }: JobDetails) {
-    const tries = attempts + crashes
-    const last = failures.at(-1)
-    super(
-      `job ${id} is buried after ${tries} failed ${tries === 1 ? 'attempt' : 'attempts'}; the last: ${last ? failureText(last) : 'not known'}`,
-    )
-    this.name = 'JobBuried'
-    this.jobId = id
-    this.failures = failures
-  }
+export interface ResultOptions {
+  /** How long to wait; default: for ever. */
+  timeoutMs?: number
 }
 
-export class JobCancelled extends Error {
-  readonly code = 'JOB_CANCELLED'
-  override name = 'JobCancelled'
+const DURABILITY = oneOf(DURABILITIES)
+const CLIENT_OPTIONS: Rules = {
+  redis: {
+    isValid: (value) => typeof value === 'string' || (typeof value === 'object' && value !== null),
+    is: 'a URL, or an object with a url and certificates',
+  },
+  namespace: { isValid: (value) => typeof value === 'string' && value !== '', is: 'the name of a namespace' },
+  durability: DURABILITY,
+  deadlineMs: wholeNumber(1, 2 ** 31 - 1),
 }
-
-/** No job with this id is known: it never was, or its result is older than the queue keeps results. */
-export class JobNotFound extends Error {
-  readonly code = 'JOB_NOT_FOUND'
-  override name = 'JobNotFound'
+const A_TEXT = { isValid: (value: unknown) => typeof value === 'string', is: 'a text' }
+const ACCESS_OPTIONS: Rules = { url: A_TEXT, ca: A_TEXT, cert: A_TEXT, key: A_TEXT }
+const ENQUEUE_OPTIONS: Rules = { ...JOB_OPTIONS, durability: DURABILITY }
+const MANY_OPTIONS: Rules = { durability: DURABILITY }
+const REQUEST_FIELDS: Rules = { task: anything, input: anything, options: anything }
+const RESULT_OPTIONS: Rules = {
+  timeoutMs: {
+    isValid: (value) => typeof value === 'number' && value >= 0,
+    is: 'a number of at least 0; without it the wait is endless',
+  },
 }
-
-/** The job has not ended yet; waiting again is fine. */
-export class ResultTimeout extends Error {
-  readonly code = 'RESULT_TIMEOUT'
-  override name = 'ResultTimeout'
-}
-
-/** Redis may lose a message; the waiter reads again this often. */
-const READ_AGAIN_MS = 5_000
 
 /** Connects in the background; calls wait for the connection up to the deadline. Throws TypeError when there is no address. */
 export function connect(options: ClientOptions = {}): Client {
@@ -91,10 +90,12 @@ export class Client {
   readonly #access: string | RedisAccess
   readonly #queues = new Map<string, ClientQueue>()
   readonly #connections: Connection[] = []
+  readonly #onClose = new Set<() => void>()
   #messages: Connection | undefined
   #isClosed = false
 
   constructor(options: ClientOptions) {
+    checkOptions('option of connect', options, CLIENT_OPTIONS)
     this.#access = accessOf(options)
     this.#options = options
     this.#redis = this.#connect('client')
@@ -114,6 +115,10 @@ export class Client {
         openQueue(durability === 'fast' ? this.#redis : this.#connect(durability), fullName),
       messages,
       isClosed: () => this.#isClosed,
+      onClose: (listener) => {
+        this.#onClose.add(listener)
+        return () => this.#onClose.delete(listener)
+      },
       durability: this.#options.durability ?? 'fast',
       deadlineMs: this.#deadlineMs,
     })
@@ -125,10 +130,12 @@ export class Client {
   close(): void {
     this.#isClosed = true
     for (const connection of this.#connections) connection.close()
+    for (const listener of this.#onClose) listener()
   }
 
   #connect(what: string): Connection {
-    const deadlineMs = Math.min(5_000, this.#deadlineMs)
+    // A connection that was idle may be dead without a word, and is left after a try: half of the time is for another one.
+    const deadlineMs = Math.min(5_000, this.#deadlineMs / 2)
     const connection = connectRedis(this.#access, { name: `millhand-${what}`, deadlineMs })
     this.#connections.push(connection)
     if (this.#isClosed) connection.close()
@@ -146,6 +153,7 @@ function accessOf({ redis }: ClientOptions): string | RedisAccess {
     throw new TypeError(
       'no Redis is given: set the option redis or MILLHAND_REDIS_URL, like redis://127.0.0.1:6379',
     )
+  if (typeof redis === 'object') checkOptions('field of the option redis', redis, ACCESS_OPTIONS)
   try {
     parseAddress(access)
     return access
@@ -155,31 +163,25 @@ function accessOf({ redis }: ClientOptions): string | RedisAccess {
   }
 }
 
-interface ClientQueueOptions {
+/** What a queue has of its client. */
+interface ClientParts {
   /** What waits for a disk or a replica keeps its connection waiting: each line has one of its own, and nobody waits for another's. */
   queueFor: (durability: Durability) => Queue
   messages: () => Connection
   isClosed: () => boolean
+  onClose: (listener: () => void) => () => void
   durability: Durability
   deadlineMs: number
 }
 
 export class ClientQueue {
   readonly #queue: Queue
-  readonly #messages: () => Connection
-  readonly #queueFor: (durability: Durability) => Queue
-  readonly #isClosed: () => boolean
-  readonly #durability: Durability
-  readonly #deadlineMs: number
+  readonly #client: ClientParts
   readonly #lines = new Map<Durability, Line>()
 
-  constructor({ queueFor, messages, isClosed, durability, deadlineMs }: ClientQueueOptions) {
-    this.#queue = queueFor('fast')
-    this.#messages = messages
-    this.#queueFor = queueFor
-    this.#isClosed = isClosed
-    this.#durability = durability
-    this.#deadlineMs = deadlineMs
+  constructor(client: ClientParts) {
+    this.#queue = client.queueFor('fast')
+    this.#client = client
   }
 
   get name(): string {
@@ -196,10 +198,9 @@ export class ClientQueue {
    */
   async enqueue<T extends AnyTask = Untyped>(
     task: TaskName<T>,
-    input: TaskInput<T>,
-    options?: EnqueueOptions,
-  ): Promise<JobHandle<TaskOutput<T>>> {
-    const job = newJob(task, input, options)
+    ...[input, options]: InputArguments<T, EnqueueOptions>
+  ): Promise<JobHandle<TaskResult<T>>> {
+    const job = checkedJob(task, input, options, ENQUEUE_OPTIONS)
     const [answer] = await this.#send([job], options?.durability)
     return this.#handle(job.id, answer)
   }
@@ -207,36 +208,60 @@ export class ClientQueue {
   /** Enqueues many in calls of up to 1,000 jobs; each call is done whole or not at all. Handles in the order of the requests. */
   async enqueueMany<T extends AnyTask = Untyped>(
     requests: readonly EnqueueRequest<T>[],
-    { durability }: { durability?: Durability } = {},
-  ): Promise<JobHandle<TaskOutput<T>>[]> {
-    const jobs = requests.map(({ task, input, options }) => newJob(task, input, options))
-    const answers = await this.#send(jobs, durability)
+    options: { durability?: Durability } = {},
+  ): Promise<JobHandle<TaskResult<T>>[]> {
+    checkOptions('option of enqueueMany', options, MANY_OPTIONS)
+    if (!Array.isArray(requests))
+      throw new TypeError(
+        `the requests of enqueueMany are ${shown(requests)}; they are an array of { task, input, options }`,
+      )
+    const jobs = requests.map(jobOfRequest)
+    const answers = await this.#send(jobs, options.durability)
     return jobs.map(({ id }, i) => this.#handle(id, answers[i]))
   }
 
   /** A handle for a job enqueued earlier; asks nothing of Redis. */
   job<R = unknown>(id: string): JobHandle<R> {
+    if (!isJobId(id))
+      throw new TypeError(`${shown(id)} is no job id: a text of 1 to 128 of A-Z a-z 0-9 . : _ -`)
     return this.#handle(id, undefined)
   }
 
   #handle<R>(id: string, enqueued: Enqueued | undefined): JobHandle<R> {
-    return new JobHandle<R>(id, enqueued, this.#queue, this.#messages)
+    return new JobHandle<R>(id, enqueued, this.#queue, this.#client)
   }
 
-  async #send(jobs: readonly NewJob[], durability = this.#durability): Promise<Enqueued[]> {
+  async #send(jobs: readonly NewJob[], durability = this.#client.durability): Promise<Enqueued[]> {
     const known = this.#lines.get(durability)
     if (known) return known.send(jobs)
-    if (!DURABILITIES.includes(durability))
-      throw new TypeError(`durability is "${durability}"; it is one of ${DURABILITIES.join(', ')}`)
-    const line = new Line({
-      queue: this.#queueFor(durability),
-      durability,
-      deadlineMs: this.#deadlineMs,
-      isClosed: this.#isClosed,
-    })
+    const { queueFor, deadlineMs, isClosed } = this.#client
+    const line = new Line({ queue: queueFor(durability), durability, deadlineMs, isClosed })
     this.#lines.set(durability, line)
     return line.send(jobs)
   }
+}
+
+function jobOfRequest(request: unknown, index: number): NewJob {
+  try {
+    checkOptions('field of a request', request, REQUEST_FIELDS)
+    const { task, input, options } = request as { task: string; input: unknown; options?: JobOptions }
+    return checkedJob(task, input, options, JOB_OPTIONS)
+  } catch (error) {
+    if (error instanceof Error) error.message = `requests[${index}]: ${error.message}`
+    throw error
+  }
+}
+
+/** What no queue takes is not sent, for others to wait behind it. */
+function checkedJob(task: string, input: unknown, options: EnqueueOptions | undefined, known: Rules): NewJob {
+  const job = newJob(task, input, options, known)
+  // A character has at most three bytes.
+  const bytes = 3 * job.payload.length > MAX_PAYLOAD_BYTES ? Buffer.byteLength(job.payload) : 0
+  if (bytes <= MAX_PAYLOAD_BYTES) return job
+  throw new QueueRefused(
+    'PAYLOAD_TOO_LARGE',
+    `the payload of ${task} has ${bytes} bytes; a queue takes at most ${MAX_PAYLOAD_BYTES}: store the data elsewhere and enqueue where it is`,
+  )
 }
 
 export class JobHandle<R = unknown> {
@@ -244,13 +269,13 @@ export class JobHandle<R = unknown> {
   /** 'created', or the state in which this id was known already: then nothing was enqueued. undefined on a handle by id. */
   readonly enqueued: Enqueued | undefined
   readonly #queue: Queue
-  readonly #messages: () => Connection
+  readonly #client: ClientParts
 
-  constructor(id: string, enqueued: Enqueued | undefined, queue: Queue, messages: () => Connection) {
+  constructor(id: string, enqueued: Enqueued | undefined, queue: Queue, client: ClientParts) {
     this.id = id
     this.enqueued = enqueued
     this.#queue = queue
-    this.#messages = messages
+    this.#client = client
   }
 
   async state(): Promise<JobState> {
@@ -259,60 +284,49 @@ export class JobHandle<R = unknown> {
 
   /** All that is known: attempts, failures with error and output, times, progress. undefined when nothing is. */
   async details(): Promise<JobDetails | undefined> {
-    return this.#queue.job(this.id)
+    return this.#ask(() => this.#queue.job(this.id))
   }
 
   /** A waiting job ends now; a running one is ended by its worker within a moment ('cancelling'). */
   async cancel(): Promise<'cancelling' | JobState> {
-    return this.#queue.cancel(this.id)
+    return this.#ask(() => this.#queue.cancel(this.id))
+  }
+
+  /** Forgets a job that has ended or is buried, so that its id is free; any other one stays, and its state is told. */
+  async delete(): Promise<'deleted' | JobState> {
+    const [answer = 'unknown'] = await this.#ask(() => this.#queue.delete([this.id]))
+    return answer
   }
 
   /**
-   * Waits for the result. Throws JobBuried, JobCancelled, JobNotFound, ResultTimeout after `timeoutMs` (without it: waits for
-   * ever), RedisUnavailable.
+   * Waits for the result, also while Redis is away. Throws JobBuried, JobCancelled, JobNotFound, ResultTimeout after `timeoutMs` (without it:
+   * waits for ever), and RedisUnavailable when Redis refuses the credentials or the client is closed.
    */
-  async result({ timeoutMs = Number.POSITIVE_INFINITY }: { timeoutMs?: number } = {}): Promise<R> {
-    const giveUpAtMs = performance.now() + timeoutMs
-    let look = () => {}
-    let told: EndedJob | undefined
-    const stopListening = await this.#messages().subscribe(
-      doneChannel(this.#queue.name, this.id),
-      (message) => {
-        told = parseEnded(message)
-        look()
-      },
-    )
+  async result(options: ResultOptions = {}): Promise<R> {
+    checkOptions('option of result', options, RESULT_OPTIONS)
+    return JSON.parse(await resultOf(this.id, this.#queue, { ...this.#client, ...options }))
+  }
+
+  /** Asking again is safe: until the deadline, on another connection where this one is dead. */
+  async #ask<T>(ask: () => Promise<T>): Promise<T> {
+    let isOver = false
+    let stop: (() => void) | undefined
     try {
       for (;;) {
-        const looked = new Promise<void>((resolve) => {
-          look = resolve
-        })
-        const details = await this.details()
-        const ended = told ?? details?.ended
-        if (ended) return this.#resultOf<R>(ended)
-        if (!details) throw new JobNotFound(`job ${this.id} is not known in ${this.#queue.name}`)
-        if (details.state === 'buried') throw new JobBuried(details)
-        const leftMs = giveUpAtMs - performance.now()
-        if (leftMs <= 0)
-          throw new ResultTimeout(
-            `job ${this.id} has not ended within ${timeoutMs} ms; it is ${details.state}`,
-          )
-        await withinMs(looked, Math.min(READ_AGAIN_MS, leftMs))
-        if (told) return this.#resultOf<R>(told)
+        const beganAtMs = performance.now()
+        try {
+          return await ask()
+        } catch (error) {
+          if (isOver || this.#client.isClosed() || !mayPass(error)) throw error
+          const spentMs = Math.min(performance.now() - beganAtMs, this.#queue.redis.deadlineMs)
+          stop ??= startDeadline(this.#client.deadlineMs - spentMs, () => {
+            isOver = true
+          })
+          await new Promise((resolve) => setTimeout(resolve, 50))
+        }
       }
     } finally {
-      stopListening()
+      stop?.()
     }
   }
-
-  #resultOf<T>(ended: EndedJob): T {
-    if (ended.state === 'completed') return JSON.parse(ended.result)
-    throw new JobCancelled(`job ${this.id} was cancelled`)
-  }
-}
-
-async function withinMs(event: Promise<void>, ms: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  await Promise.race([event, new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)))])
-  clearTimeout(timer)
 }

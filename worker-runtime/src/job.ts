@@ -1,6 +1,7 @@
 // The shape of a job: what the client writes, what Redis keeps, what the worker reads. Text from Redis is parsed here and nowhere else.
 import { randomInt } from 'node:crypto'
 import { reasonOf } from './errors.ts'
+import { checkOptions, oneOf, type Rules, shown, validDate, wholeNumber } from './options.ts'
 
 export const LANES = ['urgent', 'high', 'normal', 'low'] as const
 export type Priority = (typeof LANES)[number]
@@ -40,6 +41,7 @@ export interface Envelope {
   readonly enqueuedAtMs: number
   readonly task: string
   readonly timeoutMs: number | undefined
+  /** JSON text; '' for undefined. */
   readonly payload: string
 }
 
@@ -69,57 +71,70 @@ const JOB_ID = /^[A-Za-z0-9:._-]{1,128}$/
 const HEADER = /^1[.+] (urgent|high|normal|low) (\d{1,15}) (\S{1,100}) (\S{1,100})\n/
 const ENDED = /^=(c|x) ([0-9a-f]+) ([0-9a-f]+)(?:\+([0-9a-f]+))? ([0-9a-f]+) (\S+)([^\n]*)\n/
 
-export function newJob(task: string, payload: unknown, options: JobOptions = {}): NewJob {
-  const { id, priority = 'normal' } = options
-  if (!TASK_NAME.test(task))
+/** The most that any queue may allow (spec.maxPayloadBytes of a TaskQueue). */
+export const MAX_PAYLOAD_BYTES = 16 * 1024 * 1024
+
+export const JOB_OPTIONS: Rules = {
+  id: { isValid: isJobId, is: 'a text of 1 to 128 of A-Z a-z 0-9 . : _ -' },
+  priority: oneOf(LANES),
+  delayMs: wholeNumber(0),
+  at: validDate,
+  maxAttempts: wholeNumber(1),
+  backoffMs: wholeNumber(0),
+  maxBackoffMs: wholeNumber(0),
+  maxCrashes: wholeNumber(1),
+  timeoutMs: wholeNumber(1),
+}
+
+/** Throws TypeError for a name, an option or a payload that is none. */
+export function newJob(
+  task: string,
+  payload: unknown,
+  options: JobOptions = {},
+  known = JOB_OPTIONS,
+): NewJob {
+  if (typeof task !== 'string' || !TASK_NAME.test(task))
     throw new TypeError(
-      `"${task}" is no name of a task: at most 100 of A-Z a-z 0-9 . _ -, a letter or digit first`,
+      `invalid task name ${shown(task)}: it is a text of at most 100 of A-Z a-z 0-9 . _ -, a letter or digit first`,
     )
-  if (id !== undefined && !isJobId(id))
-    throw new TypeError(`"${id}" is no job id: 1 to 128 of A-Z a-z 0-9 . : _ -`)
-  if (!LANES.includes(priority))
-    throw new TypeError(`priority is "${priority}"; it is one of ${LANES.join(', ')}`)
+  checkOptions('option of a job', options, known)
+  const { id = newJobId(), priority = 'normal' } = options
   return {
-    id: id ?? newJobId(),
+    id,
     lane: priority,
     when: whenOf(options),
-    call: `${task} ${optionsText(options)}`,
+    call: `${task} ${optionsText(options, payload === undefined)}`,
     payload: jsonOf(payload, task),
   }
 }
 
-export const isJobId = (text: string): boolean => JOB_ID.test(text)
+export function isJobId(value: unknown): value is string {
+  return typeof value === 'string' && JOB_ID.test(value)
+}
 
 const LETTERS = [
-  ['a', 'maxAttempts', 1],
-  ['b', 'backoffMs', 0],
-  ['m', 'maxBackoffMs', 0],
-  ['c', 'maxCrashes', 1],
-  ['t', 'timeoutMs', 1],
+  ['a', 'maxAttempts'],
+  ['b', 'backoffMs'],
+  ['m', 'maxBackoffMs'],
+  ['c', 'maxCrashes'],
+  ['t', 'timeoutMs'],
 ] as const
+/** Of a job whose input is undefined, which JSON does not know. */
+const NO_INPUT = 'u'
 
-function optionsText(options: JobOptions): string {
-  const parts: string[] = []
-  for (const [letter, field, least] of LETTERS) {
+function optionsText(options: JobOptions, hasNoInput: boolean): string {
+  const parts: string[] = hasNoInput ? [NO_INPUT] : []
+  for (const [letter, field] of LETTERS) {
     const value = options[field]
-    if (value === undefined) continue
-    parts.push(letter + wholeNumber(field, value, least))
+    if (value !== undefined) parts.push(letter + value)
   }
   return parts.join(',') || '-'
 }
 
 function whenOf({ delayMs, at }: JobOptions): string {
   if (delayMs !== undefined && at !== undefined) throw new TypeError('give delayMs or at, not both')
-  if (at !== undefined) {
-    if (Number.isNaN(at.getTime())) throw new TypeError('at is no valid Date')
-    return `@${at.getTime()}`
-  }
-  return delayMs ? `+${wholeNumber('delayMs', delayMs, 0)}` : ''
-}
-
-function wholeNumber(field: string, value: number, least: number): number {
-  if (Number.isSafeInteger(value) && value >= least && value <= 1e12) return value
-  throw new TypeError(`${field} is ${value}; it is a whole number of at least ${least}`)
+  if (at !== undefined) return `@${at.getTime()}`
+  return delayMs ? `+${delayMs}` : ''
 }
 
 function jsonOf(payload: unknown, task: string): string {
@@ -174,7 +189,7 @@ export function parseEnvelope(text: string): Envelope | undefined {
     enqueuedAtMs: Number(enqueued),
     task,
     timeoutMs: timeout === undefined ? undefined : Number(timeout),
-    payload: text.slice(header.length),
+    payload: options.split(',').includes(NO_INPUT) ? '' : text.slice(header.length),
   }
 }
 

@@ -1,13 +1,16 @@
 // Jobs on their way to Redis: those of one tick go together, again and again until they are there or their deadline is over. One line for each
 // durability of a queue.
+import { startDeadline } from './deadline.ts'
 import type { NewJob } from './job.ts'
 import { neverSent, RedisUnavailable } from './queue/connection.ts'
 import { callsOf, type Durability, type Enqueued, type Queue, QueueRefused } from './queue/queue.ts'
 
 interface Waiting {
   readonly jobs: readonly NewJob[]
-  readonly giveUpAtMs: number
   maybeDone: boolean
+  /** Its deadline is over: no try begins any more. */
+  isOver: boolean
+  stopDeadline: (() => void) | undefined
   resolve(answers: Enqueued[]): void
   reject(error: unknown): void
 }
@@ -39,10 +42,24 @@ export class Line {
   send(jobs: readonly NewJob[]): Promise<Enqueued[]> {
     if (jobs.length === 0) return Promise.resolve([])
     if (this.#waiting.length === 0) this.#flushSoon()
-    const giveUpAtMs = performance.now() + this.#deadlineMs
-    return new Promise((resolve, reject) =>
-      this.#waiting.push({ jobs, giveUpAtMs, maybeDone: false, resolve, reject }),
-    )
+    return new Promise((resolve, reject) => {
+      const waiting: Waiting = {
+        jobs,
+        maybeDone: false,
+        isOver: false,
+        stopDeadline: undefined,
+        resolve(answers) {
+          waiting.stopDeadline?.()
+          resolve(answers)
+        },
+        reject(error) {
+          waiting.stopDeadline?.()
+          reject(error)
+        },
+      }
+      if (this.#durability !== 'fast') startDeadlineOf(waiting, this.#deadlineMs)
+      this.#waiting.push(waiting)
+    })
   }
 
   #flushSoon(): void {
@@ -62,7 +79,7 @@ export class Line {
   /** Those before may have taken all the time that there was. */
   #inTime(waiting: readonly Waiting[]): Waiting[] {
     const error = new RedisUnavailable('those before it took until its deadline', { maybeDone: false })
-    return this.#keep(waiting, ({ giveUpAtMs }) => performance.now() < giveUpAtMs, error)
+    return this.#keep(waiting, ({ isOver }) => !isOver, error)
   }
 
   /**
@@ -71,11 +88,16 @@ export class Line {
    */
   async #untilDone(waiting: readonly Waiting[], answers: Enqueued[] = []): Promise<void> {
     for (let left = waiting; left.length > 0; ) {
+      const beganAtMs = performance.now()
       const failure = await this.#sendTheRest(left, answers)
       left = resolveAnswered(left, answers)
       const [first] = left
       if (!first || !failure) return
       const { error, asked } = failure
+      // Most jobs are there after one try, and need no timer. However late a process that stood still learns of a failure: its try is charged
+      // with no more than a try may take.
+      const leftMs = this.#deadlineMs - Math.min(performance.now() - beganAtMs, this.#queue.redis.deadlineMs)
+      for (const each of left) if (!each.stopDeadline) startDeadlineOf(each, leftMs)
       if (answers.length > 0) first.maybeDone = true
       if (!(error instanceof RedisUnavailable)) return this.#refuse(left, answers, error)
       const tried = ofTheFirst(left, answers.length + asked)
@@ -111,7 +133,7 @@ export class Line {
       return this.#inTime(untried)
     }
     const mayHelp = error.code !== 'REDIS_REFUSED' && !this.#isClosed()
-    const isKept = ({ giveUpAtMs }: Waiting) => mayHelp && performance.now() + 50 < giveUpAtMs
+    const isKept = ({ isOver }: Waiting) => mayHelp && !isOver
     return this.#keep([...tried, ...untried], isKept, error)
   }
 
@@ -138,6 +160,12 @@ export class Line {
       return false
     })
   }
+}
+
+function startDeadlineOf(waiting: Waiting, ms: number): void {
+  waiting.stopDeadline = startDeadline(ms, () => {
+    waiting.isOver = true
+  })
 }
 
 /** Takes from `answers` what it gives away, and answers who waits still. */

@@ -211,7 +211,7 @@ export class Membership {
     this.timeoutMs = timeoutMs
     this.#vanished ??= vanished
     this.#stopListening()
-    const channel = cancelChannel(this.queue.name, this.#name)
+    const channel = cancelChannel(this.queue.name, this.queue.redis.database, this.#name)
     const listening = this.#options.messages.subscribe(channel, (what) => {
       if (what === DISMISSED) this.#dismissed()
       else this.#held.get(what)?.running?.stop('cancelled')

@@ -12,10 +12,109 @@ export interface Task<Name extends string, Input, Output> {
 
 export type AnyTask = Task<string, never, unknown>
 export type TaskName<T extends AnyTask> = T['name']
-/** Where the task is not known (`AnyTask`), any value. */
+/** What a task takes. Where it is not known (`AnyTask`), any value. */
 export type TaskInput<T extends AnyTask> =
   T extends Task<string, infer Input, unknown> ? ([Input] extends [never] ? unknown : Input) : never
 export type TaskOutput<T extends AnyTask> = T extends Task<string, never, infer Output> ? Output : never
+/** What `result()` gives: the output of the task, as it comes through JSON. */
+export type TaskResult<T extends AnyTask> = Received<TaskOutput<T>>
+
+/** Input and options of `enqueue`; no input where the task needs none. */
+export type InputArguments<T extends AnyTask, Options> =
+  undefined extends TaskInput<T>
+    ? [input?: Sendable<TaskInput<T>>, options?: Options | undefined]
+    : [input: Sendable<TaskInput<T>>, options?: Options | undefined]
+export type InputField<T extends AnyTask> =
+  undefined extends TaskInput<T>
+    ? { input?: Sendable<TaskInput<T>> | undefined }
+    : { input: Sendable<TaskInput<T>> }
+
+declare const notJson: unique symbol
+/** No value has this type: what the task takes here cannot come through JSON. Let it take a text, a number, or a list. */
+export interface NotJson<T> {
+  readonly [notJson]: T
+}
+type Primitive = string | number | boolean | null
+/** JSON makes an object without fields of them, or of their fields something else. */
+type Opaque =
+  | ReadonlyMap<never, unknown>
+  | ReadonlySet<unknown>
+  | WeakMap<never, unknown>
+  | WeakSet<never>
+  | RegExp
+  | Error
+  | Promise<unknown>
+  | ArrayBuffer
+type Any<T> = 0 extends 1 & T ? true : false
+
+/** The values that a task that takes `T` may be enqueued with, so that they are what it takes when they have come through JSON. */
+export type Sendable<T> =
+  Any<T> extends true
+    ? T
+    : unknown extends T
+      ? T
+      : T extends Primitive | undefined
+        ? T
+        : T extends
+              | bigint
+              | symbol
+              | Opaque
+              | ArrayBufferView
+              | { toJSON: unknown }
+              | ((...args: never) => unknown)
+          ? NotJson<T>
+          : T extends object
+            ? { [Key in keyof T]: Key extends symbol ? NotJson<T[Key]> : Sendable<T[Key]> }
+            : T
+
+/** What JSON makes of a value of type `T`. */
+export type Received<T> =
+  Any<T> extends true
+    ? T
+    : unknown extends T
+      ? T
+      : [T] extends [never]
+        ? never
+        : T extends Primitive
+          ? T
+          : T extends { toJSON(...args: never): infer Json }
+            ? Received<Json>
+            : T extends Nothing | Dropped
+              ? null
+              : T extends bigint
+                ? never
+                : T extends Opaque
+                  ? Record<string, never>
+                  : T extends ArrayBufferView
+                    ? Record<string, number>
+                    : T extends readonly unknown[]
+                      ? { [Key in keyof T]: Received<T[Key]> }
+                      : T extends object
+                        ? ReceivedObject<T>
+                        : T
+
+type Nothing = ReturnType<() => void>
+type Dropped = undefined | symbol | ((...args: never) => unknown)
+/** Fields that may be undefined may be absent; those that JSON always drops are not there. */
+type ReceivedObject<T> = Flat<
+  { [Key in keyof T as IsKept<Key, T[Key]> extends 'always' ? Key : never]: Received<T[Key]> } & {
+    [Key in keyof T as IsKept<Key, T[Key]> extends 'sometimes' ? Key : never]?: Received<
+      Exclude<T[Key], Dropped>
+    >
+  }
+>
+type IsKept<Key, Value> = Key extends symbol
+  ? 'never'
+  : Any<Value> extends true
+    ? 'always'
+    : unknown extends Value
+      ? 'always'
+      : [Value] extends [Dropped]
+        ? 'never'
+        : [Extract<Value, Dropped>] extends [never]
+          ? 'always'
+          : 'sometimes'
+type Flat<T> = { [Key in keyof T]: T[Key] }
 
 /** What a task is told about the job it runs. */
 export interface Job {
@@ -37,6 +136,15 @@ export interface Job {
   log(...parts: unknown[]): void
 }
 
+/** A method, so that a task may say which input it takes; one that does not say gets `unknown`. */
+type AnyRun = { run(input: unknown, job: Job): unknown }['run']
+type InputOf<Run extends AnyRun> =
+  Parameters<Run> extends [infer Input, ...unknown[]]
+    ? Input
+    : Parameters<Run> extends [(infer Input)?, ...unknown[]]
+      ? Input | undefined
+      : unknown
+
 export interface TaskDefinition {
   readonly name: string
   readonly run: (input: unknown, job: Job) => unknown
@@ -50,10 +158,10 @@ const TERMINAL = Symbol.for('millhand.terminal')
  * Defines a task: the function that workers run for the jobs enqueued under `name`. Input and output travel as JSON. Throw to have
  * the job tried again later; throw a TerminalError to have it buried at once.
  */
-export function task<const Name extends string, Input, Output>(
+export function task<const Name extends string, Run extends AnyRun>(
   name: Name,
-  run: (input: Input, job: Job) => Output | Promise<Output>,
-): Task<Name, Input, Output> {
+  run: Run,
+): Task<Name, InputOf<Run>, Awaited<ReturnType<Run>>> {
   if (typeof name !== 'string' || !NAME.test(name))
     throw new TypeError(
       `task name ${JSON.stringify(name)}: use 1 to 100 letters, digits, dots, dashes and underscores, a letter or digit first`,
@@ -61,9 +169,9 @@ export function task<const Name extends string, Input, Output>(
   if (typeof run !== 'function') throw new TypeError(`task "${name}": the second argument must be a function`)
   if (definedTasks().has(name))
     throw new Error(`task "${name}" is defined twice; each task needs a name of its own`)
-  const defined: Task<Name, Input, Output> = { name, run }
-  definedTasks().set(name, defined as TaskDefinition)
-  return defined
+  const defined: TaskDefinition = { name, run }
+  definedTasks().set(name, defined)
+  return defined as Task<Name, InputOf<Run>, Awaited<ReturnType<Run>>>
 }
 
 /** Thrown by a task whose job must not be tried again: it is buried at once. */

@@ -287,7 +287,8 @@ export class Supervisor {
     const queue = openQueue(this.#options.connection, name)
     this.#queues.set(name, queue)
     // Without it the tick is enough; and the connection subscribes again by itself when it was lost.
-    this.#options.messages.subscribe(stirredChannel(name), () => this.wake()).catch(() => {})
+    const { messages } = this.#options
+    messages.subscribe(stirredChannel(name, messages.database), () => this.wake()).catch(() => {})
     return queue
   }
 }

@@ -82,6 +82,12 @@ export function watched(redis: Connection, { deadlineMs, isThere, onMissed }: Wa
     get form() {
       return redis.form
     },
+    get database() {
+      return redis.database
+    },
+    get deadlineMs() {
+      return redis.deadlineMs
+    },
     get isReady() {
       return redis.isReady
     },

@@ -84,7 +84,7 @@ export class SeenQueue {
   }
 
   listen(messages: Connection): void {
-    this.#listening ??= messages.subscribe(stirredChannel(this.name), this.stir)
+    this.#listening ??= messages.subscribe(stirredChannel(this.name, messages.database), this.stir)
     // Where it fails the tick is enough, until the connection is there again.
     this.#listening.catch(() => {
       this.#listening = undefined

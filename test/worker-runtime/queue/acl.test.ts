@@ -192,7 +192,7 @@ describe('on a server', () => {
     const messages = connectAs('operator')
     const queue = openQueue(redis, 'shop.declared')
     let stirs = 0
-    await messages.subscribe(stirredChannel('shop.declared'), () => {
+    await messages.subscribe(stirredChannel('shop.declared', 0), () => {
       stirs += 1
     })
     expect(await queue.configure({ ...defaultSettings, ownerUid: 'me', maxBusy: 3 })).toBe('configured')
@@ -256,7 +256,7 @@ describe('on a server', () => {
     await refused(queue.configure(defaultSettings))
     await refused(queue.drain(['u'], 1_000))
     await refused(redis.call('EVAL', "return redis.call('DEL', KEYS[1])", 1, 'mh:{shop.mail}:counts'))
-    await refused(redis.call('SUBSCRIBE', stirredChannel('shop.mail')))
+    await refused(redis.call('SUBSCRIBE', stirredChannel('shop.mail', 0)))
     expect(await admin.call('HGETALL', 'mh:{shop.mail}:counts')).toEqual(before)
     expect(await queue.job(id)).toMatchObject({ state: 'ready' })
   })
@@ -286,7 +286,7 @@ describe('on a server', () => {
         ['SHUTDOWN', 'NOSAVE'],
         ['SCRIPT', 'FLUSH'],
         ['SWAPDB', '0', '1'],
-        ['SUBSCRIBE', stirredChannel('other.mail')],
+        ['SUBSCRIBE', stirredChannel('other.mail', 0)],
       ] as [string, ...string[]][])
         await refused(redis.call(command, ...args))
       // A key that the call does not name, and one that it does.
@@ -296,7 +296,7 @@ describe('on a server', () => {
       await refused(redis.call('EVAL', "return redis.call('GET', KEYS[1])", 1, 'mh:{other.mail}:job:theirs'))
       await refused(redis.call('EVAL', "return redis.call('FLUSHALL')", 0))
       await refused(
-        redis.call('EVAL', `return redis.call('PUBLISH', '${stirredChannel('other.mail')}', '')`, 0),
+        redis.call('EVAL', `return redis.call('PUBLISH', '${stirredChannel('other.mail', 0)}', '')`, 0),
       )
       expect((await openQueue(admin, 'other.mail').depth()).ready).toBe(1)
     },

@@ -17,7 +17,7 @@ test('the scripts use no other keys than these, and all of these', () => {
   const used = new Set<string>()
   for (const name of readdirSync(at('src/queue/scripts')))
     for (const [, key = ''] of readFileSync(at(`src/queue/scripts/${name}`), 'utf8').matchAll(
-      /Q \.\. '([^']+)'/g,
+      /[QC] \.\. '([^']+)'/g,
     ))
       used.add(key)
   used.delete('nothing') // deleted, never written: see even_when_full

@@ -9,7 +9,7 @@ import { MAX_ATTEMPTS, MAX_CRASHES, Model, type ModelState } from './model.ts'
 
 const CLOCK =
   "{ math.floor(redis.call('GET', KEYS[1] .. 'clock') / 1000), redis.call('GET', KEYS[1] .. 'clock') % 1000 * 1000 }"
-const scripts = loadScripts(CLOCK)
+const scripts = loadScripts({ clock: CLOCK })
 const WORKERS = ['p:1', 'p:2', 'q:1']
 const JOBS = ['a', 'b', 'c', 'd', 'e', 'f']
 const VERDICTS = ['completed', 'failed', 'terminal', 'cancelled', 'handed-back'] as const

@@ -493,7 +493,9 @@ describe('a reap', () => {
   test('is not needed of a worker that is dismissed: it is told, and nobody else is', async () => {
     const [heard, messages] = [[] as string[], connectRedis(redisUrl())]
     for (const worker of ['p:1', 'q:1'])
-      await messages.subscribe(cancelChannel(queue.name, worker), (what) => heard.push(`${worker} ${what}`))
+      await messages.subscribe(cancelChannel(queue.name, 0, worker), (what) =>
+        heard.push(`${worker} ${what}`),
+      )
     expect(await queue.dismiss('p:1')).toBe(true)
     expect(await queue.dismiss('r:1')).toBe(false)
     await eventually(() => heard.length > 0)
@@ -524,7 +526,7 @@ test('says on a channel when there may be something to do for who starts workers
   const messages = connectRedis(redisUrl())
   try {
     let stirs = 0
-    await messages.subscribe(stirredChannel(queue.name), () => {
+    await messages.subscribe(stirredChannel(queue.name, 0), () => {
       stirs += 1
     })
     const said = async (what: () => Promise<unknown>) => {

@@ -7,6 +7,7 @@ const MAX_DEPTH = 1_000
 
 /** The value of a payload. Throws a TerminalError, since no attempt will fare better, when it is not JSON, nests too deep, or carries a key `__proto__`. */
 export function parsePayload(payload: string): unknown {
+  if (payload === '') return undefined
   if (nestsDeeperThan(MAX_DEPTH, payload))
     throw new TerminalError(`the payload nests deeper than ${MAX_DEPTH} levels`)
   const value = parseJson(payload)

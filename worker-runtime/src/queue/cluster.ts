@@ -36,6 +36,7 @@ const ASK_EACH_MS = 30_000
 
 export class ClusterConnection implements Connection {
   readonly form = 'cluster'
+  readonly database = 0
   readonly #address: RedisAddress
   readonly #options: ConnectionOptions
   readonly #connect: Connect
@@ -62,16 +63,20 @@ export class ClusterConnection implements Connection {
     this.#readMap().catch((error) => this.#readMapAfter(error))
   }
 
+  get deadlineMs(): number {
+    return this.#options.deadlineMs ?? DEADLINE_MS
+  }
+
   get isReady(): boolean {
     return this.#owners.length > 0 && !this.#isAway && !this.#isClosed
   }
 
   async ready(): Promise<void> {
-    await this.#mapWithin(this.#options.deadlineMs ?? DEADLINE_MS)
+    await this.#mapWithin(this.deadlineMs)
   }
 
   call(command: string, ...args: (string | number)[]): Promise<unknown> {
-    return this.callWithin(this.#options.deadlineMs ?? DEADLINE_MS, command, ...args)
+    return this.callWithin(this.deadlineMs, command, ...args)
   }
 
   callWithin(deadlineMs: number, ...command: Command): Promise<unknown> {
@@ -120,7 +125,7 @@ export class ClusterConnection implements Connection {
 
   /** At the node that serves the slot of the channel's {queue}; when another one does, there. */
   async subscribe(channel: string, onMessage: (message: string) => void): Promise<() => void> {
-    const node = await this.#nodeFor(channel, this.#options.deadlineMs ?? DEADLINE_MS)
+    const node = await this.#nodeFor(channel, this.deadlineMs)
     const stop = await node.connection.subscribe(channel, onMessage)
     const subscription: Subscription = { channel, onMessage, node, stop }
     this.#subscriptions.add(subscription)

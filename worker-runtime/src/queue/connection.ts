@@ -64,6 +64,10 @@ export type Command = readonly [name: string, ...args: (string | number)[]]
 
 export interface Connection {
   readonly form: RedisAddress['form']
+  /** The number of the database that it uses. */
+  readonly database: number
+  /** Of a call that has none of its own; ms. */
+  readonly deadlineMs: number
   readonly isReady: boolean
   /** Resolves when connected; rejects with RedisUnavailable after the deadline. */
   ready(): Promise<void>

@@ -1,5 +1,7 @@
 // Every key of a queue, with its type and who writes it. One queue lives in one hash slot: all keys begin with its prefix, and
 // the scripts build the others from it (scripts/*.lua); programs outside scripts only need the few functions below.
+import { shown } from '../options.ts'
+
 export interface Key {
   readonly name: string
   readonly type: 'STRING' | 'LIST' | 'ZSET' | 'HASH' | 'CHANNEL'
@@ -135,22 +137,34 @@ const QUEUE_NAME = /^[a-z0-9][a-z0-9._-]{0,126}$/
 
 /** The name of a queue in Redis, `<namespace>.<name>`: the same rule in the client, the CLI, `up` and the operator. */
 export function queueName(namespace: string, name: string): string {
+  for (const part of [namespace, name])
+    if (typeof part !== 'string' || !QUEUE_NAME.test(part)) throw invalidName(part)
   return checkedQueueName(`${namespace}.${name}`)
 }
 
 export function checkedQueueName(name: string): string {
   if (QUEUE_NAME.test(name)) return name
-  throw new TypeError(
-    `"${name}" is no name of a queue: use at most 127 of a-z, 0-9, ".", "_" and "-", a letter or digit first`,
-  )
+  throw invalidName(name)
 }
+
+const invalidName = (name: unknown): TypeError =>
+  new TypeError(
+    `${shown(name)} is no name of a queue: use at most 127 of a-z, 0-9, ".", "_" and "-", a letter or digit first`,
+  )
 
 /** What all keys of the queue begin with; it is also the key that routes every script call. */
 export const prefixOf = (queue: string): string => `mh:{${queue}}:`
 export const wakeKey = (queue: string): string => `${prefixOf(queue)}wake`
-export const doneChannel = (queue: string, id: string): string => `${prefixOf(queue)}done:${id}`
-export const cancelChannel = (queue: string, worker: string): string => `${prefixOf(queue)}cancel:${worker}`
-export const stirredChannel = (queue: string): string => `${prefixOf(queue)}stirred`
+
+/** Redis has one set of channels for all its databases: behind the prefix, a channel names any database but 0. */
+export const databasePart = (database: number): string => (database === 0 ? '' : `${database}:`)
+const channel = (queue: string, database: number, name: string) =>
+  prefixOf(queue) + databasePart(database) + name
+export const doneChannel = (queue: string, database: number, id: string): string =>
+  channel(queue, database, `done:${id}`)
+export const cancelChannel = (queue: string, database: number, worker: string): string =>
+  channel(queue, database, `cancel:${worker}`)
+export const stirredChannel = (queue: string, database: number): string => channel(queue, database, 'stirred')
 
 /** The slot of a Cluster in which a key lies: CRC-16/XMODEM of what stands in the first braces, of 16,384 (Redis Cluster specification). */
 export function slotOf(key: string): number {

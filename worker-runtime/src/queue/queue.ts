@@ -112,12 +112,15 @@ const REAP_WITHIN_MS = 5_000
 const MAX_JOBS_A_CALL = 1_000
 const MAX_BYTES_A_CALL = 1_000_000
 
-let productionScripts: Scripts | undefined
+/** By the database. */
+const productionScripts = new Map<number, Scripts>()
 
 /** Opens the queue with this name in Redis (`queueName(namespace, name)`). Costs nothing; nothing is created. */
 export function openQueue(redis: Connection, name: string, scripts?: Scripts): Queue {
-  productionScripts ??= loadScripts()
-  return new Queue(redis, checkedQueueName(name), scripts ?? productionScripts)
+  const { database } = redis
+  const known = scripts ?? productionScripts.get(database) ?? loadScripts({ database })
+  if (!scripts) productionScripts.set(database, known)
+  return new Queue(redis, checkedQueueName(name), known)
 }
 
 export class Queue {
@@ -411,9 +414,11 @@ export class Queue {
   /** Before anything is written: whether this server can promise that at all, and this user may ask for it. */
   async #checkDurability(durability: Confirmed): Promise<void> {
     const ask = (command: Command) =>
-      this.redis.callThen(CONFIRM_MS, ['EXISTS', `${this.#prefix}config`], command).catch((error) => {
-        throw notDurable(error, durability, this.name)
-      })
+      this.redis
+        .callThen(this.redis.deadlineMs, ['EXISTS', `${this.#prefix}config`], command)
+        .catch((error) => {
+          throw notDurable(error, durability, this.name)
+        })
     if (durability === 'fsync') {
       await ask(confirmation(durability, 1))
       return

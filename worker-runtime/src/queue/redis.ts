@@ -12,7 +12,8 @@ import { primaryOf, SentinelNews } from './sentinels.ts'
 import { RedisSocket } from './socket.ts'
 
 interface Pending {
-  untilMs: number
+  /** Of its deadline; only time in which an answer could be read counts. */
+  leftMs: number
   fail(error: RedisUnavailable): void
 }
 
@@ -20,7 +21,7 @@ const FIRST_RETRY_MS = 50
 const LAST_RETRY_MS = 1_000
 /** For a server that says what no Redis says: it may be a proxy whose Redis is away, and then soon it is well again. */
 const LAST_RETRY_OF_BAD_MS = 5_000
-const WATCH_MS = 250
+const WATCH_MS = 100
 const SWITCH_AGAIN_MS = 1_000
 /** For one server to let us in: something between may take the connection and then say nothing, for ever. */
 const LET_IN_MS = 4_000
@@ -51,7 +52,7 @@ export function connectRedis(access: string | RedisAccess, options: ConnectionOp
 export class ReplacingConnection implements Connection {
   readonly #address: RedisAddress
   readonly #options: ConnectionOptions
-  readonly #deadlineMs: number
+  readonly deadlineMs: number
   readonly #pending = new Set<Pending>()
   readonly #waiting = new Set<Pending & { go(socket: RedisSocket): void }>()
   readonly #listeners = new Map<string, Set<(message: string) => void>>()
@@ -64,7 +65,7 @@ export class ReplacingConnection implements Connection {
   #lastError: Error | undefined
   #wasRefused = false
   #retryTimer: NodeJS.Timeout | undefined
-  #isWatching = false
+  #watchedSinceMs: number | undefined
   #switchedAtMs = Number.NEGATIVE_INFINITY
   #stopLettingIn = () => {}
   readonly #news: SentinelNews | undefined
@@ -72,7 +73,7 @@ export class ReplacingConnection implements Connection {
   constructor(address: RedisAddress, options: ConnectionOptions) {
     this.#address = address
     this.#options = options
-    this.#deadlineMs = options.deadlineMs ?? 5_000
+    this.deadlineMs = options.deadlineMs ?? 5_000
     this.#socket = this.#connect()
     if (address.form === 'sentinel')
       this.#news = new SentinelNews({
@@ -95,24 +96,27 @@ export class ReplacingConnection implements Connection {
     return this.#address.form
   }
 
+  get database(): number {
+    return this.#address.db
+  }
+
   get isReady(): boolean {
     return this.#isReady
   }
 
   async ready(): Promise<void> {
-    await this.#readySocket(this.#deadlineMs)
+    await this.#readySocket(this.deadlineMs)
   }
 
   call(command: string, ...args: (string | number)[]): Promise<unknown> {
-    return this.callWithin(this.#deadlineMs, command, ...args)
+    return this.callWithin(this.deadlineMs, command, ...args)
   }
 
   async callWithin(deadlineMs: number, command: string, ...args: (string | number)[]): Promise<unknown> {
     const socket = this.#isReady ? this.#socket : await this.#readySocket(deadlineMs)
     return new Promise((resolve, reject) => {
-      const pending: Pending = { untilMs: performance.now() + deadlineMs, fail: reject }
+      const pending: Pending = { leftMs: deadlineMs + this.#watch(), fail: reject }
       this.#pending.add(pending)
-      this.#watch()
       socket.send([command, ...args]).then(
         (answer) => {
           this.#pending.delete(pending)
@@ -261,7 +265,7 @@ export class ReplacingConnection implements Connection {
         this.#waiting.delete(waiter)
       }
       const waiter = {
-        untilMs: 0,
+        leftMs: 0,
         go(socket: RedisSocket) {
           settle()
           resolve(socket)
@@ -278,20 +282,25 @@ export class ReplacingConnection implements Connection {
     })
   }
 
-  /** A socket that owes an answer past its deadline is replaced: it may be dead without a word. */
-  #watch(): void {
-    if (this.#isWatching) return
-    this.#isWatching = true
+  /**
+   * A socket that owes an answer past its deadline is replaced: it may be dead without a word. Answers how long the present look has lasted, which
+   * is not to be charged to a call that begins now.
+   */
+  #watch(): number {
+    const nowMs = performance.now()
+    if (this.#watchedSinceMs !== undefined) return Math.min(WATCH_MS, nowMs - this.#watchedSinceMs)
+    this.#watchedSinceMs = nowMs
     startDeadline(WATCH_MS, () => {
-      this.#isWatching = false
-      const now = performance.now()
+      this.#watchedSinceMs = undefined
+      let isOver = false
       for (const pending of this.#pending) {
-        if (pending.untilMs > now) continue
-        this.#leave('Redis did not answer in time')
-        break
+        pending.leftMs -= WATCH_MS
+        isOver ||= pending.leftMs <= 0
       }
+      if (isOver) this.#leave('Redis did not answer in time')
       if (this.#pending.size > 0) this.#watch()
     })
+    return 0
   }
 
   #leave(why: string): void {

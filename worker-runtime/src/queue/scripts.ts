@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { Command, Connection } from './connection.ts'
+import { databasePart } from './keys.ts'
 import { defaultSettings, LAYOUT, LEASE_MS, RENEW_MS } from './settings.ts'
 
 const VERBS = [
@@ -40,9 +41,9 @@ export type Scripts = Readonly<Record<Verb, Script>>
  * Reads the scripts. `clock` is the Lua expression that gives the time as {seconds, microseconds}: the server's clock, and in
  * tests of the state machine a key that they can turn.
  */
-export function loadScripts(clock = "redis.call('TIME')"): Scripts {
+export function loadScripts({ clock = "redis.call('TIME')", database = 0 } = {}): Scripts {
   const shared = read('shared').replace("redis.call('TIME')", clock).replace('ALL_DEFAULTS', luaFields())
-  const constants = `local LAYOUT, LEASE_MS, RENEW_MS = ${LAYOUT}, ${LEASE_MS}, ${RENEW_MS}\n`
+  const constants = `local LAYOUT, LEASE_MS, RENEW_MS, DATABASE = ${LAYOUT}, ${LEASE_MS}, ${RENEW_MS}, '${databasePart(database)}'\n`
   const script = (verb: Verb): Script => {
     const text = guarded(read(verb))
     const named = /\bsettings\(('[^)]*)\)/.exec(text)?.[1] ?? ''

@@ -86,7 +86,7 @@ enqueued = enqueued + vanish('enqueued', ARGV[#ARGV] - (enqueued - jobs + #known
 wake(now, set, next(ready) or next(is_open))
 -- An idle worker sleeps until the next due time that it knows of; wake one when there is an earlier one.
 if is_earlier and not set.suspended and not set.paused then redis.call('ZADD', Q .. 'wake', 0, 'work') end
-if is_earlier or next(ready) and not next(is_open) then redis.call('PUBLISH', Q .. 'stirred', '') end
+if is_earlier or next(ready) and not next(is_open) then redis.call('PUBLISH', C .. 'stirred', '') end
 local answer = { enqueued }
 for _, i in ipairs(known) do
   answer[#answer + 1] = (i - 1) / 3

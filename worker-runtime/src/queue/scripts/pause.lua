@@ -6,5 +6,5 @@
 even_when_full()
 redis.call('HSET', Q .. 'config', 'paused', ARGV[1])
 wake(now_ms(), settings())
-redis.call('PUBLISH', Q .. 'stirred', '')
+redis.call('PUBLISH', C .. 'stirred', '')
 return 1

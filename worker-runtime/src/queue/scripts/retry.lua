@@ -18,5 +18,5 @@ for n, id in ipairs(ARGV) do
   end
 end
 wake(now, set)
-redis.call('PUBLISH', Q .. 'stirred', '')
+redis.call('PUBLISH', C .. 'stirred', '')
 return answers

@@ -7,6 +7,7 @@
 --
 -- An id is in exactly one of these. Only the script that takes it out of one puts it into the next.
 local Q = KEYS[1]
+local C = Q .. DATABASE -- of channels, which know no database: '' is 0, '1:' is 1
 local WEIGHT = { urgent = 8, high = 4, normal = 2, low = 1 }
 local MAX_HEADER = 400 -- a task name has at most 100 bytes, options at most 100
 local KEPT_ATTEMPTS = 5
@@ -108,7 +109,7 @@ local function even_when_full() redis.call('DEL', Q .. 'nothing') end
 
 -- ending: the outcome overwrites the envelope in place; for its time to live it is the result, and the proof that this id is done.
 local function finish(id, outcome, remembered, set)
-  redis.call('PUBLISH', Q .. 'done:' .. id, outcome)
+  redis.call('PUBLISH', C .. 'done:' .. id, outcome)
   if set.completedMaxAgeMs == 0 or set.completedMaxCount == 0 then return forget({ id }) end
   set.age_text = set.age_text or string.format('%d', set.completedMaxAgeMs)
   redis.call('SET', Q .. 'job:' .. id, outcome, 'PX', set.age_text)
@@ -146,7 +147,7 @@ end
 
 local function bury(id, now, set)
   redis.call('ZADD', Q .. 'buried', now, id)
-  redis.call('PUBLISH', Q .. 'done:' .. id, '')
+  redis.call('PUBLISH', C .. 'done:' .. id, '')
   count('buried', 1)
   local excess = redis.call('ZCARD', Q .. 'buried') - set.buriedMaxCount
   if excess > 0 then
