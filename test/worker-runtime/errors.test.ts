@@ -8,6 +8,7 @@ import {
   reasonOf,
 } from '../../worker-runtime/src/errors.ts'
 import { createLog } from '../../worker-runtime/src/log.ts'
+import { TerminalError } from '../../worker-runtime/src/task.ts'
 import { freePort } from '../free-port.ts'
 
 const throwing = new Proxy(
@@ -23,6 +24,7 @@ revoked.revoke()
 
 class CardDeclined extends Error {}
 class OutOfStock extends RangeError {}
+class Refunded extends TerminalError {}
 class Named extends Error {
   override name = 'GivenName'
 }
@@ -54,6 +56,7 @@ test.each<[string, () => unknown, string]>([
   ['a message', () => new TypeError('top'), 'TypeError: top'],
   ['a class without a name', () => new CardDeclined('no'), 'CardDeclined: no'],
   ['a class of a class', () => new OutOfStock('gone'), 'OutOfStock: gone'],
+  ['a class of a TerminalError', () => new Refunded('twice'), 'Refunded: twice'],
   ['a class with a name', () => new Named('x'), 'GivenName: x'],
   ['a code', () => errored('no', { code: 'E_CARD' }), 'Error: no (E_CARD)'],
   ['a cause', () => new Error('x', { cause: new TypeError('why') }), 'Error: x; caused by: TypeError: why'],

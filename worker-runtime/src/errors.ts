@@ -44,7 +44,8 @@ const BRIEFLY: InspectOptions = {
   maxArrayLength: 10,
   maxStringLength: 500,
 }
-const BUILT_IN = /^(?:Aggregate|Eval|Range|Reference|Suppressed|Syntax|Type|URI)?Error$/
+/** Names that say nothing of a class that has them from another one. */
+const BUILT_IN = /^(?:Aggregate|Eval|Range|Reference|Suppressed|Syntax|Terminal|Type|URI)?Error$/
 
 /** Copies an error field by field; whatever was thrown, and whatever its getters do. */
 export function copyError(thrown: unknown): JobError {

@@ -50,6 +50,14 @@ const FILES = {
   'with-paths/tsconfig.json': '{ "compilerOptions": { "paths": { "lib2/*": ["./*"] } } }',
   'with-paths/tasks.ts': "\nimport { x } from 'lib2/x'\n",
   'view.tsx': 'export const a = <b />\n',
+  'imports-view.ts': "\nimport { a } from './view.tsx'\n",
+  'json-as-code.ts': "\nimport data from './data.json'\n",
+  'imports-json-as-code.ts': "import './json-as-code.ts'\n",
+  'no-builtin.mjs': "\n\nimport x from 'node:nothing'\n",
+  'imports-folder.ts': "\nimport './sub'\n",
+  'sub/index.ts': '',
+  'node_modules/closed/package.json': '{ "name": "closed", "exports": { ".": "./a.js" } }',
+  'imports-closed.ts': "\nimport x from 'closed/inside'\n",
 }
 for (const [name, text] of Object.entries(FILES)) {
   mkdirSync(dirname(join(folder, name)), { recursive: true })
@@ -120,6 +128,19 @@ const CASES: [keyof typeof FILES, string, RegExp | string][] = [
   ],
   ['with-paths/tasks.ts', "Cannot find package 'lib2'", /with-paths\/tasks\.ts:2\); paths of tsconfig\.json/],
   ['view.tsx', 'Unknown file extension ".tsx"', /view\.tsx; Node runs no JSX.*--import tsx/],
+  ['imports-view.ts', 'Unknown file extension ".tsx"', /imports-view\.ts:2\); Node runs no JSX/],
+  [
+    'imports-json-as-code.ts',
+    'needs an import attribute',
+    /json-as-code\.ts:2\); .*with \{ type: 'json' \}$/,
+  ],
+  ['no-builtin.mjs', 'No such built-in module: node:nothing', 'no-builtin.mjs:3'],
+  [
+    'imports-folder.ts',
+    'Directory import',
+    /imports-folder\.ts:2\); an import names the whole file: sub\/index\.ts/,
+  ],
+  ['imports-closed.ts', "Package subpath './inside' is not defined", 'imports-closed.ts:2'],
 ]
 
 const escaped = (text: string) => text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')
@@ -140,6 +161,6 @@ describe.each(['Fork', 'Spawn', 'Reuse'] as const)('with %s', (mode) => {
     const where =
       typeof place === 'string' ? new RegExp(`\\(${escaped(join(folder, place))}(?::\\d+)?\\)$`) : place
     expect(refused.message).toMatch(where)
-    expect(refused.message).not.toMatch(/node:|\n|worker-runtime/)
+    expect(refused.message).not.toMatch(/node:internal|\n|worker-runtime/)
   })
 })

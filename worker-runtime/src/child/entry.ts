@@ -165,7 +165,7 @@ async function loadModule(module: string): Promise<void> {
 }
 
 function failToLoad(what: string, thrown: unknown): Promise<never> {
-  const failure = failureOf(what, thrown)
+  const failure = failureOf(what, thrown, loading)
   loading = undefined
   mouth = CHANNEL
   sendNow({ kind: 'load-failed', ...failure })

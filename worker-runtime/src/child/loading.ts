@@ -13,6 +13,9 @@ const GUIDE = 'docs/writing-tasks.md'
 const WITH_TSX = "start it with NODE_OPTIONS='--import tsx' (npm install tsx)"
 const DIAGNOSIS_MS = 5_000
 const MAX_FRAMES = 100
+const MAX_FILES = 200
+const WANTED = /['"](?!\.\w+["'] for )([^'"]+)['"]|module: (\S+)$|" for (\/\S+)$/
+const NAMES_NO_IMPORTER = /No such built-in module|needs an import attribute|Unknown file extension/
 const MAX_SOURCE_BYTES = 2 ** 20
 
 /** Node's own frames come first, and are many. */
@@ -23,11 +26,11 @@ export async function withWholeStacks(load: () => Promise<void>): Promise<void> 
   if (Error.stackTraceLimit === MAX_FRAMES) Error.stackTraceLimit = stackTraceLimit
 }
 
-export function failureOf(what: string, thrown: unknown): LoadFailure {
+export function failureOf(what: string, thrown: unknown, module = ''): LoadFailure {
   const { name, code = '' } = copyError(thrown)
   const [first = '', ...causes] = reasonLines(thrown)
   const message = withoutOurs(first)
-  const place = placeOf(wholeStackOf(thrown), message)
+  const place = placeOf(wholeStackOf(thrown), message, module)
   const remedy = remedyFor(message, code, place)
   return {
     reason: oneLine(
@@ -77,12 +80,16 @@ function wholeStackOf(thrown: unknown): string {
   }
 }
 
-function placeOf(stack: string, message: string): string | undefined {
+function placeOf(stack: string, message: string, module: string): string | undefined {
   const head = /^(?:file:\/\/)?(\/[^\n]*:\d+)\n/.exec(stack)?.[1]
   if (head) return head
   const [topFrame = ''] = /^\s+at .*$/m.exec(stack) ?? []
   const isOfCompiler = /^SyntaxError: /.test(stack) && topFrame.includes('(node:internal/modules/')
-  return placeOfImport(message) ?? placeInJson(message) ?? (isOfCompiler ? undefined : placeInFrames(stack))
+  return (
+    placeOfImport(message, module) ??
+    placeInJson(message) ??
+    (isOfCompiler ? undefined : placeInFrames(stack))
+  )
 }
 
 /** The first frame in a file of the user; where there is none, in a package of theirs. */
@@ -94,14 +101,26 @@ function placeInFrames(stack: string): string | undefined {
   return places.find((place) => !place.includes('/node_modules/')) ?? places[0]
 }
 
-/** Node names the file that imports what there is not, but not the line. */
-function placeOfImport(message: string): string | undefined {
-  const [, wanted = '', file = ''] = /'([^']+)' imported from (\/[^\n]+)$/.exec(message) ?? []
-  if (!file) return
-  const name = wanted.startsWith('/') ? (wanted.split('/').at(-1) ?? '') : wanted
+/** Node names what cannot be imported, and mostly the file that imports it, but not the line. */
+function placeOfImport(message: string, module: string): string | undefined {
+  const importer = / imported from (\/[^\n]+)$/.exec(message)?.[1]
+  const wanted = WANTED.exec(message)?.slice(1).find(Boolean)
+  if (wanted === undefined || (!importer && !NAMES_NO_IMPORTER.test(message))) return
+  const name = /^[./]|^file:/.test(wanted) ? (wanted.split('/').at(-1) ?? '') : wanted
+  return lineWith(name, importer ?? module) ?? importer
+}
+
+/** Where the name stands in quotes: in the file, or in one that it imports. */
+function lineWith(name: string, start: string): string | undefined {
   const isIt = (text: string) => text === name || text.endsWith(`/${name}`) || text.startsWith(`${name}/`)
-  const at = linesOf(file).findIndex((line) => line.split(/['"`]/).some(isIt))
-  return at < 0 ? file : `${file}:${at + 1}`
+  const files = [start]
+  for (const file of files)
+    for (const [at, line] of linesOf(file).entries())
+      for (const text of line.split(/['"`]/)) {
+        if (isIt(text)) return `${file}:${at + 1}`
+        const path = /^\.\.?\//.test(text) ? join(dirname(file), text) : undefined
+        if (path && files.length < MAX_FILES && !files.includes(path)) files.push(path)
+      }
 }
 
 function placeInJson(message: string): string | undefined {
@@ -123,7 +142,9 @@ function remedyFor(message: string, code: string, place = ''): string | undefine
     return `Node runs no TypeScript of packages: build the package to .js, or ${WITH_TSX}; ${GUIDE}`
   const type = /does not provide an export named '([^']+)'/.exec(message)?.[1]
   if (type && isTypeScript) return `if ${type} is a type, write import type { ${type} }; ${GUIDE}`
-  if (code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND') return remedyForMissing(message, file)
+  if (code === 'ERR_IMPORT_ATTRIBUTE_MISSING') return "write import … from '….json' with { type: 'json' }"
+  if (/^(?:ERR_)?MODULE_NOT_FOUND$|^ERR_UNSUPPORTED_DIR_IMPORT$/.test(code))
+    return remedyForMissing(message, file)
 }
 
 function remedyForMissing(message: string, importer: string): string | undefined {
@@ -135,7 +156,7 @@ function remedyForMissing(message: string, importer: string): string | undefined
       ...['.ts', '.mts', '.cts', '.js', '.mjs', '/index.ts', '/index.js'].map((end) => bare + end),
       bare.replace(/\.([mc]?)js$/, '.$1ts'),
     ].find((candidate) => candidate !== bare && existsSync(candidate))
-    return there && `an import names the whole file: ${there.split('/').at(-1)}; ${GUIDE}`
+    return there && `an import names the whole file: ${there.slice(dirname(bare).length + 1)}; ${GUIDE}`
   }
   const name = wanted
     .split('/')
