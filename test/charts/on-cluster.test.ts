@@ -67,10 +67,13 @@ onCluster('the chart', () => {
   describe.each(Object.entries(helms))('installed by %s', (_, program) => {
     let namespace: string
     let shop: string
+    /** It is deleted while the release watches it. */
+    let short: string
 
     beforeAll(async () => {
       namespace = await cluster.newNamespace('millhand-chart')
       shop = await cluster.newNamespace('chart-shop')
+      short = await cluster.newNamespace('chart-short')
     })
     afterAll(async () => {
       await cluster.deleteNamespace(namespace)
@@ -78,7 +81,7 @@ onCluster('the chart', () => {
     })
 
     const helm = (command: string, ...args: string[]) =>
-      helmIn(namespace, valuesFor([namespace, shop]), command, ...args)
+      helmIn(namespace, valuesFor([namespace, shop, short]), command, ...args)
 
     /** The release is called as its namespace, and so is everything in it. */
     async function helmIn(
@@ -110,7 +113,7 @@ onCluster('the chart', () => {
         const notes = await helm('install', chart, '--values', '-', '--wait', '--timeout', '5m')
         expect(notes).toContain(`rollout status deployment/${namespace}`)
         expect(notes).toContain('crds.install is false')
-        expect(notes).toContain(`the Secret millhand-redis says where, in: ${namespace}, ${shop}`)
+        expect(notes).toContain(`the Secret millhand-redis says where, in: ${namespace}, ${shop}, ${short}`)
 
         expect(await get(`deployment/${namespace}`, '.status.readyReplicas')).toBe('2')
         const pods = await get('pods', '.items[*].metadata.name')
@@ -224,6 +227,30 @@ onCluster('the chart', () => {
         for (const release of releases) await cluster.deleteNamespace(release)
       },
       4 * MINUTE_MS,
+    )
+
+    test(
+      'a namespace that is deleted holds up none of the others, also when the operator starts',
+      async () => {
+        await cluster.kubectl(['delete', 'namespace', short, '--timeout=120s'])
+        const rollout = (command: string, ...flags: string[]) =>
+          cluster.kubectl(['rollout', command, `deployment/${namespace}`, '-n', namespace, ...flags])
+        await rollout('restart')
+        await rollout('status', '--timeout=240s')
+        await apply({
+          apiVersion: 'millhand.dev/v1alpha1',
+          kind: 'TaskQueue',
+          metadata: { name: 'late', namespace: shop },
+        })
+        await cluster.kubectl(['wait', '--for=condition=Ready', 'tq/late', '-n', shop, '--timeout=90s'])
+        const operators = 'app.kubernetes.io/component=operator'
+        const said = await cluster.kubectl(['logs', '-l', operators, '-n', namespace, '--tail=-1'])
+        expect(said.split('\n').filter((line) => line.includes('a namespace cannot be read'))[0]).toContain(
+          short,
+        )
+        await cluster.kubectl(['delete', 'tq', 'late', '-n', shop])
+      },
+      8 * MINUTE_MS,
     )
 
     test(
