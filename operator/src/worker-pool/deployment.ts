@@ -136,9 +136,10 @@ function workerContainer(container: Container, input: DeploymentInput): Containe
     // Red when the last answer of Redis is old although Redis is there: then, and when its loop hangs, a restart helps.
     livenessProbe: {
       httpGet: { path: '/livez', port: 'millhand' },
+      // On a node with far too much to do it answers late, and to end it would end its jobs.
       periodSeconds: 10,
-      timeoutSeconds: 5,
-      failureThreshold: 6,
+      timeoutSeconds: 10,
+      failureThreshold: 9,
     },
     ...rest,
     // A pod is ready when its worker has registered, and a rollout takes no working pod away before. Not a readiness probe: that could turn

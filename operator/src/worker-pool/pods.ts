@@ -1,4 +1,5 @@
 // What a Pod says of a worker: whether it counts, whether it is well, and, when its process has ended, which worker it was and why. Pure.
+import { cutText } from '../resources/bounds.ts'
 import { type ContainerState, type ContainerStatus, conditionOf, type Pod } from '../resources/cluster.ts'
 import { DELETION_COST, TEMPLATE_ANNOTATION } from './deployment.ts'
 
@@ -153,7 +154,7 @@ function howExited(exitCode: number): string {
 function whyEnded(pod: Pod): string | undefined {
   const { phase, reason, message = '' } = pod.status ?? {}
   if (phase === 'Failed' && reason) {
-    const said = message.trim().slice(0, MAX_MESSAGE)
+    const said = cutText(message.trim(), MAX_MESSAGE)
     return `the pod failed: ${reason}${said && `: ${said}`}`
   }
   const disruption = disruptionOf(pod)
@@ -244,7 +245,7 @@ function trouble(
   { name }: ContainerStatus,
   { what, message, isLasting }: { what: string; message: string; isLasting: boolean },
 ): Trouble {
-  const said = message ? `: ${message.slice(0, MAX_MESSAGE)}` : ''
+  const said = message ? `: ${cutText(message, MAX_MESSAGE)}` : ''
   return { reason, message: `container ${name} of pod ${pod.metadata.name}: ${what}${said}`, isLasting }
 }
 
