@@ -31,7 +31,7 @@ afterEach(async () => {
   end = () => {}
   await eventually(() => !existsSync(join(folder, '.millhand/up.json')), { what: 'the end of up' })
   rmSync(folder, { recursive: true, force: true })
-}, PATIENCE_MS)
+}, 2 * PATIENCE_MS)
 
 const environment = () => ({
   ...process.env,
@@ -90,7 +90,7 @@ test(
     await eventually(() => !isAlive(up), { what: 'the end of up', withinMs: 30_000 })
     expect(await job()).toMatchObject({ state: 'ready', attempts: 0, failures: [] })
   },
-  PATIENCE_MS,
+  2 * PATIENCE_MS,
 )
 
 test.each([
@@ -103,7 +103,7 @@ test.each([
     at.pressCtrlC()
     await endsWell(up)
   },
-  PATIENCE_MS,
+  2 * PATIENCE_MS,
 )
 
 test(
@@ -114,7 +114,7 @@ test(
     await at.ended
     await endsWell(up)
   },
-  PATIENCE_MS,
+  2 * PATIENCE_MS,
 )
 
 test(
@@ -123,7 +123,7 @@ test(
     const up = spawn(process.execPath, [MILLHAND, 'up'], {
       cwd: folder,
       env: environment(),
-      stdio: ['ignore', 'pipe', 'inherit'],
+      stdio: ['ignore', 'pipe', 'ignore'],
     })
     end = () => up.kill('SIGKILL')
     await eventually(() => upEntry().redisUrl, { what: 'up is ready', withinMs: 30_000 })

@@ -78,7 +78,7 @@ async function declare(
     const former = metadata.annotations?.[ADOPT_FROM]
     if (former && !isThere(former)) await seen.toWrite.release(former)
     const uid = metadata.uid ?? ''
-    const answer = await seen.toWrite.configure(queueSettings(queue, uid))
+    const answer = await seen.toWrite.configure(queueSettings(queue, uid, ownerName(queue)))
     if (answer === 'name-taken') return { kind: 'taken' }
     return { kind: 'open', view: await seen.look(), server: await seen.examineServer() }
   } catch (error) {
@@ -87,6 +87,11 @@ async function declare(
     if (found.reason === 'RedisRefused') servers.forgetSecret(place)
     return examined(found, seen)
   }
+}
+
+/** For a person who is refused the queue elsewhere and asks `millhand doctor` whose it is. */
+function ownerName({ metadata: { namespace, name } }: TaskQueue): string {
+  return `TaskQueue ${namespace}/${name} of a cluster`.slice(0, 200)
 }
 
 /** Who answers what is asked of servers is there, also where the call's own answer was lost. */
