@@ -52,7 +52,7 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
   {
     from: /^worker-runtime\/src\/child\/(spawn-entry|zygote-entry|zygote-first|caller|drawn|exit-listeners|left-open|descendants|entry|loading|probe|randomness|signals|usual|values|writes|zombies)\.ts$/,
     among: /^worker-runtime/,
-    only: /child\/(descendants|zygote-first|caller|drawn|exit-listeners|left-open|entry|loading|native|probe|protocol|randomness|signals|usual|values|writes|zombies)\.ts|src\/(errors|task)\.ts/,
+    only: /child\/(after-job|descendants|zygote-first|caller|drawn|exit-listeners|left-open|entry|loading|native|probe|protocol|randomness|signals|usual|values|writes|zombies)\.ts|src\/(errors|task)\.ts/,
     because: 'what runs in a child knows the protocol and the tasks',
   },
   {

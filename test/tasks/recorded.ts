@@ -1,6 +1,7 @@
 // Tasks that append to the history file what they do; the payload says what that is.
 import { spawn } from 'node:child_process'
 import { appendFileSync, readdirSync, readFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { type Job, task } from '../../worker-runtime/src/index.ts'
 
 interface Input {
@@ -56,6 +57,26 @@ function sessionOf(pid: string): string | undefined {
     return
   }
 }
+
+/** Returns before its work is done. */
+export const notesLater = task('notes-later', async (input: Input, job) => {
+  note('started', input, job)
+  setTimeout(() => note('ended', input, job), input.ms)
+})
+
+export const notesBeforeExit = task('notes-before-exit', async (input: Input, job) => {
+  note('started', input, job)
+  process.once('beforeExit', async () => {
+    await wait(input.ms ?? 0)
+    note('ended', input, job)
+  })
+})
+
+/** As an idle connection does. */
+export const leavesServerOpen = task('leaves-server-open', async (input: Input, job) => {
+  note('started', input, job)
+  await new Promise<void>((resolve) => createServer().listen(0, '127.0.0.1', resolve))
+})
 
 export const spins = task('spins', async (input: Input, job) => {
   note('started', input, job)

@@ -59,6 +59,8 @@ export class Child {
   /** What it said of itself, if it was asked to try itself out. */
   readonly probed: Promise<Record<string, unknown>>
   readonly closed: Promise<Ending>
+  /** What keeps it alive after its only job, if anything does. */
+  readonly lingers: Promise<string[]>
   /** Known once it has loaded. */
   tasks: string[] = []
   readonly runs = new Map<number, Occupant>()
@@ -81,6 +83,7 @@ export class Child {
   #loadFailure: LoadFailure | undefined
   #tellLoaded: (loaded: Loaded) => void = () => {}
   #tellProbed: (facts: Record<string, unknown>) => void = () => {}
+  #tellLingers: (resources: string[]) => void = () => {}
   #outbox: Buffer[] = []
 
   constructor(birth: Birth, { modules, once, jobsAtOnce, onEnded, onStray = () => {} }: ChildOptions) {
@@ -95,6 +98,9 @@ export class Child {
     })
     this.probed = new Promise((resolve) => {
       this.#tellProbed = resolve
+    })
+    this.lingers = new Promise((resolve) => {
+      this.#tellLingers = resolve
     })
     this.#channel.on('data', (chunk: Buffer) => this.#receive(chunk))
     this.#channel.on('error', () => {}) // the end of the process tells what happened
@@ -166,6 +172,10 @@ export class Child {
         break
       case 'accepted':
         for (const id of message.runs) this.runs.get(id)?.accepted()
+        break
+      case 'lingers':
+        this.sample = message.usage
+        this.#tellLingers(message.resources)
         break
       case 'spoiled':
         this.isSpent = true

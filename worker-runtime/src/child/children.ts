@@ -141,8 +141,8 @@ function usageOf({ mode, jobsAtOncePerChild = 1 }: Pick<ChildSettings, 'mode' | 
 }
 
 function poolFor(settings: ChildSettings, spares: Spares): Pool {
-  const { clock = wallClock } = settings
-  if (settings.mode !== 'Reuse') return new FreshChildren({ spares, clock })
+  const { clock = wallClock, slots, log } = settings
+  if (settings.mode !== 'Reuse') return new FreshChildren({ spares, clock, slots, log })
   return new ReusedChildren({
     spares,
     clock,

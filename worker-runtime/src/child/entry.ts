@@ -2,12 +2,13 @@
 // loaded, then runs the attempts that the worker sends over descriptor 3 and sends back how they went. Everything it says is written synchronously, so that nothing is lost when a task ends the process and a child
 // that says too much waits for its worker. It never outlives the worker: when the channel closes it ends its process group and all below it.
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { readFileSync, writeFileSync, writeSync } from 'node:fs'
+import { writeFileSync, writeSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { pathToFileURL } from 'node:url'
-import { format } from 'node:util'
+import { format, inspect } from 'node:util'
 import { copyError } from '../errors.ts'
 import { definedTasks, isTerminal, type Job } from '../task.ts'
+import { letLoopRunDry, peakRssBytes } from './after-job.ts'
 import { descendantsOf, killAll } from './descendants.ts'
 import { exitOf, failureOf, isPlaceOnStderr, withWholeStacks } from './loading.ts'
 import { PROBE_EXIT_CODE, probe } from './probe.ts'
@@ -59,6 +60,7 @@ const outbox: Buffer[] = []
 const pause = new Int32Array(new SharedArrayBuffer(4))
 let mode: Mode | undefined
 let isTerminating = false
+let hasHadJob = false
 let loading: string | undefined
 let channel: Socket | undefined
 let mouth = CHANNEL
@@ -195,6 +197,7 @@ function begin(order: Extract<ToChild, { kind: 'run' }>): Run {
     progress: { sentAtMs: Number.NEGATIVE_INFINITY, waiting: undefined, timer: undefined },
   }
   running.set(run.id, run)
+  hasHadJob = true
   return run
 }
 
@@ -232,7 +235,9 @@ function end(run: Run, message: FromChild): void {
   sendWaitingProgress(run)
   running.delete(run.id)
   sendSoon(message)
-  if (mode?.once || (isTerminating && running.size === 0)) process.exit(0)
+  const isSpoilt = message.kind === 'failed' && message.spoilsChild
+  if ((mode?.once && isSpoilt) || (isTerminating && running.size === 0)) process.exit(0)
+  if (mode?.once) letLoopRunDry(channel, sendNow)
 }
 
 function abort(id: number, reason: string): void {
@@ -258,8 +263,15 @@ function uncaught(thrown: unknown): void {
   const run = currentRun()
   const error = copyError(thrown)
   if (run && running.has(run.id)) fail(run, thrown, true)
+  else if (mode?.once && hasHadJob) failLate(thrown)
   else if (mode) sendNow({ kind: 'spoiled', error })
   else void failToLoad('the task modules raised an error while they loaded', thrown)
+}
+
+/** As Node does it; nobody waits for the job any more. */
+function failLate(thrown: unknown): never {
+  process.stderr.write(`${inspect(thrown)}\n`)
+  process.exit(1)
 }
 
 /** The run in whose context this code is called; where there is none, the only one. */
@@ -379,17 +391,6 @@ function usageOf(run: Run): Usage {
     cpuSystemMs: Math.round(cpu.system / 1000),
     ...(mode?.once ? { maxRssBytes: peakRssBytes() } : {}),
   }
-}
-
-/** getrusage counts the worker's own memory before exec as the child's peak; the kernel's high-water mark does not. */
-function peakRssBytes(): number {
-  try {
-    const kilobytes = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]
-    if (kilobytes !== undefined) return Number(kilobytes) * 1024
-  } catch {
-    // Not Linux.
-  }
-  return process.resourceUsage().maxRSS * 1024
 }
 
 export function beTheFirstToGoWhenMemoryIsShort(): void {

@@ -1,5 +1,7 @@
 // A fresh child for every attempt: taken from the spares, used once, and nothing of its process group survives the attempt.
+import type { Log } from '../log.ts'
 import type { Child, Failure } from './child.ts'
+import { Lingering } from './lingering.ts'
 import {
   type AttemptHooks,
   type AttemptToRun,
@@ -12,7 +14,6 @@ import {
 } from './outcome.ts'
 import { Run } from './run.ts'
 import type { Spares, Taking } from './spares.ts'
-import { endChild, letEnd } from './stop.ts'
 
 const ONLY_RUN = 1
 
@@ -23,19 +24,34 @@ export interface Pool {
   stop(): Promise<void>
 }
 
+export interface FreshOptions {
+  spares: Spares
+  clock: Clock
+  slots: number
+  log: Log
+}
+
 export class FreshChildren implements Pool {
   readonly #spares: Spares
   readonly #clock: Clock
+  readonly #slots: number
+  readonly #lingering: Lingering
   readonly #running = new Set<InFreshChild>()
 
-  constructor({ spares, clock }: { spares: Spares; clock: Clock }) {
+  constructor({ spares, clock, slots, log }: FreshOptions) {
     this.#spares = spares
     this.#clock = clock
+    this.#slots = slots
+    this.#lingering = new Lingering(log)
   }
 
   run(attempt: AttemptToRun, hooks: AttemptHooks): RunningAttempt {
-    const running = new InFreshChild(this.#spares.take(), this.#clock, (child) => {
-      return new Run(child, attempt, { id: ONLY_RUN, hooks, clock: this.#clock })
+    const most = Math.max(1, 2 * this.#slots - this.#running.size)
+    const taking = this.#lingering.takeWhenFewerThan(most, () => this.#spares.take())
+    const running = new InFreshChild(taking, {
+      clock: this.#clock,
+      startIn: (child) => new Run(child, attempt, { id: ONLY_RUN, hooks, clock: this.#clock }),
+      end: (child) => this.#lingering.end(child, attempt.task),
     })
     this.#running.add(running)
     void running.outcome.then(() => this.#running.delete(running))
@@ -46,10 +62,18 @@ export class FreshChildren implements Pool {
     const running = [...this.#running]
     for (const attempt of running) attempt.stop('handed-back')
     await Promise.all(running.map(({ outcome }) => outcome))
+    await this.#lingering.stop()
   }
 }
 
-/** An attempt that takes a child when there is one, and waits for the end of it. */
+export interface InFreshChildOptions {
+  clock: Clock
+  startIn: (child: Child) => Run
+  /** The attempt is over; its outcome is told afterwards. */
+  end: (child: Child) => Promise<void>
+}
+
+/** An attempt that takes a child of its own when there is one. */
 export class InFreshChild implements RunningAttempt {
   readonly outcome: Promise<Outcome>
   readonly #clock: Clock
@@ -57,10 +81,10 @@ export class InFreshChild implements RunningAttempt {
   #run: Run | undefined
   #stopped: StopReason | undefined
 
-  constructor(taking: Taking, clock: Clock, startIn: (child: Child) => Run) {
+  constructor(taking: Taking, { clock, startIn, end }: InFreshChildOptions) {
     this.#taking = taking
     this.#clock = clock
-    this.outcome = this.#perform(startIn)
+    this.outcome = this.#perform(startIn, end)
   }
 
   usage(): Usage {
@@ -76,7 +100,7 @@ export class InFreshChild implements RunningAttempt {
     }
   }
 
-  async #perform(startIn: (child: Child) => Run): Promise<Outcome> {
+  async #perform(startIn: InFreshChildOptions['startIn'], end: InFreshChildOptions['end']): Promise<Outcome> {
     const child: Child | Failure = await this.#taking.child
     if (this.#stopped) {
       if (!('failure' in child)) child.kill('SIGKILL')
@@ -85,7 +109,7 @@ export class InFreshChild implements RunningAttempt {
     if ('failure' in child) return notStarted('could-not-start', child.failure, this.#clock.nowMs())
     this.#run = startIn(child)
     await this.#run.over
-    await (child.once ? letEnd(child) : endChild(child))
+    await end(child)
     return this.#run.outcome()
   }
 }

@@ -48,6 +48,7 @@ export type FromChild =
   | { kind: 'succeeded'; run: number; usage: Usage; result: string }
   | { kind: 'failed'; run: number; usage: Usage; error: JobError; terminal: boolean; spoilsChild: boolean }
   | { kind: 'result-too-large'; run: number; usage: Usage; bytes: number }
+  | { kind: 'lingers'; resources: string[]; usage: Usage } // its only job has ended, and something keeps its event loop alive
   | { kind: 'exiting'; run: number } // the task called process.exit
   | { kind: 'spoiled'; error: JobError } // an error that no running job is known to have caused
   | { kind: 'probed'; facts: Record<string, unknown> }
@@ -84,6 +85,7 @@ const KINDS = {
   end: { code: 5, maxBytes: HEADER_ALLOWANCE_BYTES },
   probe: { code: 4, maxBytes: HEADER_ALLOWANCE_BYTES },
   probed: { code: 27, maxBytes: HEADER_ALLOWANCE_BYTES },
+  lingers: { code: 28, maxBytes: HEADER_ALLOWANCE_BYTES },
   forked: { code: 48, maxBytes: HEADER_ALLOWANCE_BYTES },
   ended: { code: 49, maxBytes: HEADER_ALLOWANCE_BYTES },
   unfit: { code: 50, maxBytes: 16 * 1024 },
@@ -236,6 +238,10 @@ function parseFromChild(kind: Kind, header: Record<string, unknown>, body: Buffe
   switch (kind) {
     case 'ready':
       return isListOf(header.tasks, 'string') ? { kind, tasks: header.tasks as string[] } : undefined
+    case 'lingers':
+      return isListOf(header.resources, 'string')
+        ? { kind, resources: header.resources as string[], usage: parseUsage(header.usage) }
+        : undefined
     case 'accepted':
       return isListOf(header.runs, 'number') ? { kind, runs: header.runs as number[] } : undefined
     case 'load-failed':

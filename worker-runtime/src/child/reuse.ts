@@ -149,10 +149,15 @@ export class ReusedChildren implements Pool {
 
   async #runAlone(pooled: PooledAttempt): Promise<void> {
     this.#alone += 1
-    const alone = new InFreshChild(this.#options.spares.take(), this.#options.clock, (child) => {
-      this.#lastRun += 1
-      const { attempt, hooks } = pooled
-      return new Run(child, attempt, { id: this.#lastRun, hooks, clock: this.#options.clock })
+    const { attempt, hooks } = pooled
+    const { spares, clock } = this.#options
+    const alone = new InFreshChild(spares.take(), {
+      clock,
+      startIn: (child) => {
+        this.#lastRun += 1
+        return new Run(child, attempt, { id: this.#lastRun, hooks, clock })
+      },
+      end: endChild,
     })
     pooled.running = alone
     this.#end(pooled, await alone.outcome)

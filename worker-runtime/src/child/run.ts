@@ -77,8 +77,7 @@ export class Run implements Occupant {
   }
 
   kill(cause: Cause): void {
-    if (this.isOver) return
-    this.cause ??= cause
+    if (!this.isOver) this.cause ??= cause
     this.#killChild()
   }
 
