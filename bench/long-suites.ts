@@ -24,10 +24,13 @@ const FORMS: Record<LongForm, Suites> = {
     }),
   },
   faults: {
-    paths: ['chaos', 'redis-away'].map((name) => `test/faults/${name}.test.ts`),
+    paths: ['faults/chaos', 'faults/redis-away', 'hostile-redis/hostile'].map(
+      (name) => `test/${name}.test.ts`,
+    ),
     variables: (minutes) => ({
       MILLHAND_CHAOS_JOBS: String(Math.ceil(minutes) * 250),
       MILLHAND_OUTAGE_SECONDS: '90',
+      MILLHAND_FUZZ_ANSWERS: '30',
     }),
   },
 }

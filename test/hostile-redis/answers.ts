@@ -58,6 +58,37 @@ export function randomAnswer(random: Random): string {
     : Array.from({ length: 1 + random() * 40 }, () => byte(random)).join('')
 }
 
+/** A well-formed one, with words, numbers and lists that scripts answer too, in places where they may not be. */
+export function randomReply(random: Random, depth = 0): string {
+  if (random() < (depth === 0 ? 0.85 : 0.35) && depth < 4)
+    return array(...Array.from({ length: Math.floor(random() * 10) }, () => randomReply(random, depth + 1)))
+  if (random() < 0.4)
+    return `:${oneOf(random, ['0', '1', '-1', '5', '1795366013184', '9007199254740993'])}\r\n`
+  return oneOf(random, ['$-1\r\n', '*-1\r\n', '*0\r\n', ...SCRIPT_WORDS.map(bulk)])
+}
+const SCRIPT_WORDS = [
+  ...['', 'alive', 'dead', 'ok', 'stale', 'closed', 'completed', 'buried', 'ready', 'unknown', 'held', 'x'],
+  ...[
+    '1:1:0',
+    '5:2:1+',
+    '12',
+    'NaN',
+    '1e400',
+    '-5',
+    'process',
+    'busy',
+    '#1',
+    '{"outcome":"failed","exitCode":"x"}',
+  ],
+  ...[
+    '1. normal 1795366013184 task -\n{}',
+    '=c 19f3a 1 5 task 1 2 3 4\nnull',
+    '{"outcome":5}',
+    '[]',
+    '__proto__',
+  ],
+]
+
 function randomValue(random: Random, depth: number): string {
   const kind = oneOf(random, [...'+-:$*', ...'_#,(=!%~>|'])
   const isMany = '*~>%|'.includes(kind)

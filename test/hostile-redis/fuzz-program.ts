@@ -1,7 +1,7 @@
 // A program of its own, so that what nobody catches is seen: says answers that are none to each command of a connection in each form, and
 // tells what came of it. Arguments: seed, how many random answers for each command.
-import { connectRedis, RedisUnavailable } from 'millhand/queue'
-import { ANSWERS, randomAnswer } from './answers.ts'
+import { connectRedis, defaultSettings, newJob, openQueue, RedisUnavailable } from 'millhand/queue'
+import { ANSWERS, randomAnswer, randomReply } from './answers.ts'
 import { randomFrom } from './random.ts'
 import { civil, FORMS, type Form, HostileServer } from './server.ts'
 
@@ -10,8 +10,8 @@ const COMMANDS = [
   ...['EVALSHA', 'EVAL', 'SUBSCRIBE', 'UNSUBSCRIBE', 'BZPOPMIN', 'PING', 'HELLO'],
 ]
 /** At once. */
-const LANES = 64
-const DEADLINE_MS = 400
+const LANES = 128
+const DEADLINE_MS = 1_000
 
 const [seed = 0, randoms = 0] = process.argv.slice(2).map(Number)
 const random = randomFrom(seed)
@@ -40,6 +40,7 @@ const cases: Case[] = FORMS.flatMap((form) =>
 const strange: string[] = []
 const told = new Map<string, number>()
 let done = 0
+let verbs = 0
 
 async function play({ form, command, answer }: Case): Promise<void> {
   const server = await HostileServer.start((asked) => (asked.command === command ? answer : civil(asked)))
@@ -74,6 +75,59 @@ async function play({ form, command, answer }: Case): Promise<void> {
   done += 1
 }
 
+/** Each verb of a queue with answers that are well formed, and none of its script's. */
+async function playVerbs(rounds: number): Promise<void> {
+  let answer = '+OK\r\n'
+  const server = await HostileServer.start((asked) =>
+    asked.command.startsWith('EVAL') ? answer : civil(asked),
+  )
+  const redis = connectRedis(server.urlFor('server'), { deadlineMs: 2_000 })
+  const jobs = openQueue(redis, 'fuzz.queue')
+  const settlement = { id: 'a', token: '1', verdict: 'completed', text: '{}' } as const
+  const entry = { worker: 'w', process: 'p', pod: 'p', podUid: 'u', poolUid: 'u', node: 'n' }
+  const registration = { ...entry, slots: 1, isolation: 'Fork', isolationNote: '', version: '1' }
+  const asks: Record<string, () => Promise<unknown>> = {
+    enqueue: () => jobs.enqueue([newJob('task', {})]),
+    register: () => jobs.register(registration),
+    renew: () => jobs.renew('w'),
+    deregister: () => jobs.deregister('w'),
+    resync: () => jobs.resync('w', 1),
+    settleAndClaim: () => jobs.settleAndClaim('w', 1, [settlement], 2),
+    reap: () => jobs.reap('w', 'sure', 'gone'),
+    report: () => jobs.report('w', [{ id: 'a', token: '1', json: '1' }]),
+    cancel: () => jobs.cancel('a'),
+    retry: () => jobs.retry(['a']),
+    delete: () => jobs.delete(['a']),
+    configure: () => jobs.configure(defaultSettings),
+    release: () => jobs.release('u'),
+    pause: () => jobs.pause(),
+    drain: () => jobs.drain(['u'], 1),
+    dismiss: () => jobs.dismiss('w'),
+    depth: () => jobs.depth(),
+    workers: () => jobs.workers(),
+    job: () => jobs.job('a'),
+    jobs: () => jobs.jobs('buried'),
+    witness: () => jobs.witness({ enqueued: 1, claimed: 1 }),
+  }
+  for (let round = 0; round < rounds; round++)
+    for (const [verb, ask] of Object.entries(asks)) {
+      answer = randomReply(random)
+      try {
+        const believed = JSON.stringify(await ask(), (_, value) =>
+          Number.isNaN(value) ? 'NOT A NUMBER' : value,
+        )
+        if (believed?.includes('NOT A NUMBER')) strange.push(`${verb} ${JSON.stringify(answer)}: ${believed}`)
+      } catch (error) {
+        const { name } = error as Error
+        if (!['RedisUnavailable', 'RedisDataInvalid', 'ReplyError', 'QueueRefused'].includes(name))
+          strange.push(`${verb} ${JSON.stringify(answer)}: ${(error as Error).stack}`)
+      }
+      verbs += 1
+    }
+  redis.close()
+  server.stop()
+}
+
 const queue = cases.values()
 const memoryBefore = process.memoryUsage().rss
 await Promise.all(
@@ -81,12 +135,14 @@ await Promise.all(
     for (const each of queue) await play(each)
   }),
 )
+await playVerbs(10 * randoms)
 // What is thrown on a next tick has been by then.
 await new Promise((resolve) => setTimeout(resolve, 500))
 console.log(
   JSON.stringify({
     cases: cases.length,
     done,
+    verbs,
     uncaught: uncaught.length,
     firstUncaught: uncaught.slice(0, 3),
     strange: strange.slice(0, 10),

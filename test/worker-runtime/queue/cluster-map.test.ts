@@ -2,6 +2,7 @@
 // forms.test.ts has the real ones.
 import { type Connection, connectRedis, RedisUnavailable } from 'millhand/queue'
 import { eventually } from '../../eventually.ts'
+import { array, bulk, civil, HostileServer, slots } from '../../hostile-redis/server.ts'
 import { type Answer, RespServer } from '../../resp-server.ts'
 
 const nodes: RespServer[] = []
@@ -104,7 +105,7 @@ test('nodes that send a call to each other: it cannot be served now, and is when
 
 test.each([
   ['once', 1],
-  ['many times', 100],
+  ['many times', 16],
 ])(
   'a replica has taken over, and the URL names %s the node that died, and no other',
   async (_what, times) => {
@@ -145,3 +146,71 @@ test('while a node is away and nobody asks for it, the map is read ever more rar
   hasTakenOver = true
   expect(await eventually(() => redis.call('GET', KEY))).toBe(String(replica?.port))
 }, 150_000)
+
+describe('a map that harms', () => {
+  const addresses = (count: number) =>
+    Array.from({ length: count }, (_, at) => ({ host: `127.8.${at >> 8}.${at & 255}`, port: 9 }))
+  const cluster = (map: string) =>
+    HostileServer.start((asked) => (asked.command === 'CLUSTER' ? map : civil(asked)))
+
+  test.each([
+    ['more than 1,000 nodes', slots(addresses(1_001)), 'DATA_INVALID'],
+    [
+      'a slot that is none',
+      array(array(':0\r\n', ':16384\r\n', array(bulk('127.0.0.1'), ':9\r\n'))),
+      'PROTOCOL',
+    ],
+    [
+      'the same slots again and again',
+      array(...Array<string>(100).fill(array(':0\r\n', ':16383\r\n', array(bulk('127.0.0.1'), ':9\r\n')))),
+      'PROTOCOL',
+    ],
+    ['a host that is none', slots([{ host: 'a b;c', port: 9 }]), 'PROTOCOL'],
+    ['a port that is none', slots([{ host: '127.0.0.1', port: 70_000 }]), 'PROTOCOL'],
+    ['no map at all', array(bulk('x'), ':1\r\n'), 'PROTOCOL'],
+  ])('with %s is not followed', async (_what, map, code) => {
+    const server = await cluster(map)
+    const redis = connectRedis(server.urlFor('cluster'), { deadlineMs: 500 })
+    await expect(redis.call('GET', KEY)).rejects.toMatchObject({ code })
+    redis.close()
+    server.stop()
+  })
+
+  test('with 1,000 nodes is followed three at a time, and nobody who is denied is connected to', async () => {
+    const server = await cluster(slots(addresses(1_000)))
+    const asked = new Set<string>()
+    const redis = connectRedis(server.urlFor('cluster'), {
+      isDenied: (address) => {
+        if (address.startsWith('127.8.')) asked.add(address)
+        return address.startsWith('127.8.')
+      },
+    })
+    let [now, most] = [0, 0]
+    const found = await redis
+      .atEachServer(async (node) => {
+        now += 1
+        most = Math.max(most, now)
+        const told = await node.call('INFO').catch((error) => error.message)
+        now -= 1
+        if (asked.size > 10) redis.close()
+        return told
+      })
+      .catch((error) => error)
+    expect(most).toBeLessThanOrEqual(3)
+    expect(asked.size).toBeGreaterThan(10)
+    expect(found).toBeInstanceOf(RedisUnavailable)
+    server.stop()
+  }, 30_000)
+
+  test('that sends from one node to the next without end is left after some', async () => {
+    const server = await HostileServer.start((asked) => {
+      if (asked.command !== 'GET') return civil(asked)
+      return `-MOVED 3300 localhost:${asked.server.port}\r\n`
+    })
+    const redis = connectRedis(server.urlFor('cluster'), { deadlineMs: 3_000 })
+    await expect(redis.call('GET', KEY)).rejects.toMatchObject({ code: 'NOT_SERVING' })
+    expect(server.heard.filter((command) => command === 'GET').length).toBeLessThan(10)
+    redis.close()
+    server.stop()
+  })
+})

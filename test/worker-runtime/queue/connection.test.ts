@@ -1,6 +1,8 @@
 // What a connection says of a server, and to it: which failures pass, what is told as their reason, who is spoken to and by which name.
 import { connectRedis, newJob, openQueue, RedisUnavailable } from 'millhand/queue'
 import { eventually } from '../../eventually.ts'
+import { endless, personas } from '../../hostile-redis/personas.ts'
+import { array, bulk, civil, HostileServer } from '../../hostile-redis/server.ts'
 import { redisUrl } from '../../redis.ts'
 import { TlsServer } from '../../redis-forms.ts'
 import { RedisServer } from '../../redis-server.ts'
@@ -46,6 +48,41 @@ test('messages come also from a server that knows only the old protocol', async 
   listening.close()
   redis.close()
   await server.remove()
+})
+
+test('messages without end are read as fast as they may come, and the rest stays with the server', async () => {
+  const server = await HostileServer.start((asked) => {
+    if (asked.command !== 'SUBSCRIBE') return civil(asked)
+    return endless(
+      array(bulk('message'), bulk('channel'), bulk('x')),
+      array(bulk('subscribe'), bulk('channel'), ':1\r\n'),
+    )
+  })
+  let count = 0
+  const redis = connectRedis(server.urlFor('server'), { maxMessagesPerSecond: 100 })
+  const startedAtMs = performance.now()
+  const listening = redis.subscribe('channel', () => {
+    count += 1
+  })
+  // What is behind the messages comes too late, or never.
+  listening.catch(() => {})
+  await eventually(() => performance.now() - startedAtMs > 3_000)
+  // One read of a socket brings at most 64 KiB, some 1,800 of them, and then there is quiet for as long as they may take.
+  expect(count).toBeGreaterThan(0)
+  expect(count).toBeLessThan(4_000)
+  redis.close()
+  server.stop()
+})
+
+test('a second try at one that breaks the protocol comes ever later, though it lets everybody in', async () => {
+  const server = await HostileServer.start(personas.garbage)
+  const redis = connectRedis(server.urlFor('server'))
+  const startedAtMs = performance.now()
+  while (performance.now() - startedAtMs < 3_000)
+    await expect(redis.call('GET', 'key')).rejects.toMatchObject({ code: 'PROTOCOL' })
+  expect(server.connections).toBeLessThan(15)
+  redis.close()
+  server.stop()
 })
 
 describe('what passes, and what does not', () => {

@@ -31,6 +31,10 @@ const ELEMENT_BYTES = 32
 /** An error is told to people. */
 const MAX_ERROR_LENGTH = 1_000
 
+/** So much is kept to hold the next bytes in. */
+const SPARE_BYTES = 65_536
+const NOTHING = Buffer.alloc(0)
+
 const CR = 13
 const LF = 10
 
@@ -53,7 +57,8 @@ export class ReplyReader {
   /** Of one reply; may be changed at any time. */
   maxBytes: number
   readonly #onReply: (reply: Reply) => void
-  #pieces: Buffer[] = []
+  /** What was not read yet is its first bytes. It grows with what comes, in one piece: pieces of a byte each would take a hundred times as much. */
+  #held = NOTHING
   #unread = 0
   /** So many unread bytes before it is worth looking again. */
   #needed = 1
@@ -68,13 +73,27 @@ export class ReplyReader {
 
   /** Throws BadReply; after that it may not be used. */
   read(piece: Buffer): void {
-    this.#pieces.push(piece)
-    this.#unread += piece.length
-    if (this.#unread < this.#needed) return
-    const bytes = this.#pieces.length === 1 ? piece : Buffer.concat(this.#pieces)
+    let bytes = piece
+    if (this.#unread > 0) {
+      this.#hold(piece)
+      if (this.#unread < this.#needed) return
+      bytes = this.#held.subarray(0, this.#unread)
+    }
     const rest = bytes.subarray(this.#readAll(bytes))
-    this.#pieces = rest.length > 0 ? [rest] : []
-    this.#unread = rest.length
+    this.#unread = 0
+    if (rest.length > 0) this.#hold(rest)
+    else if (this.#held.length > SPARE_BYTES) this.#held = NOTHING
+  }
+
+  #hold(piece: Buffer): void {
+    const size = this.#unread + piece.length
+    if (size > this.#held.length) {
+      const larger = Buffer.allocUnsafe(Math.max(size, 2 * this.#held.length))
+      this.#held.copy(larger, 0, 0, this.#unread)
+      this.#held = larger
+    }
+    piece.copy(this.#held, this.#unread)
+    this.#unread = size
   }
 
   /** Answers how many bytes were read; the others are part of something that has not come whole. */

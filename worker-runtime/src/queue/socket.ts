@@ -164,23 +164,30 @@ export class RedisSocket {
   }
 
   #pass(channel: string, message: string): void {
-    const { onMessage, options } = this.#is
     const nowMs = performance.now()
-    if (nowMs - this.#messages.sinceMs > MESSAGES_EVERY_MS) this.#messages = { sinceMs: nowMs, count: 0 }
+    if (!this.#resting && nowMs - this.#messages.sinceMs > MESSAGES_EVERY_MS)
+      this.#messages = { sinceMs: nowMs, count: 0 }
     this.#messages.count += 1
-    const { maxMessagesPerSecond = Number.POSITIVE_INFINITY } = options
-    if (this.#messages.count * 1000 > maxMessagesPerSecond * MESSAGES_EVERY_MS) this.#rest()
-    onMessage(channel, message)
+    if (this.#aheadMs(MESSAGES_EVERY_MS) > 0) this.#rest()
+    this.#is.onMessage(channel, message)
+  }
+
+  /** How much longer than so long their messages should have taken. */
+  #aheadMs(ms: number): number {
+    const { maxMessagesPerSecond = Number.POSITIVE_INFINITY } = this.#is.options
+    return (this.#messages.count / maxMessagesPerSecond) * 1_000 - ms
   }
 
   /** Reads nothing for a while: a server that says too much waits, and not those who are served beside it. */
   #rest(): void {
     if (this.#resting) return
     this.#stream?.pause()
-    this.#resting = setTimeout(() => {
-      this.#resting = undefined
-      this.#stream?.resume()
-    }, MESSAGES_EVERY_MS)
+    const restMore = () => {
+      const aheadMs = this.#aheadMs(performance.now() - this.#messages.sinceMs)
+      this.#resting = aheadMs > 0 ? setTimeout(restMore, aheadMs) : undefined
+      if (!this.#resting) this.#stream?.resume()
+    }
+    this.#resting = setTimeout(restMore, MESSAGES_EVERY_MS)
   }
 
   #end(why: Error): void {
