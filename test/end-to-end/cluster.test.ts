@@ -62,7 +62,7 @@ onTestbed('on a new cluster', () => {
     expect(commands.length).toBe(3)
     expect(await sh(install)).toContain('kubectl --namespace NAMESPACE apply -f -')
     await sh(apply)
-    const watching = watchUntil(watch, /^thumbnails .*\n[\s\S]*^thumbnails +[1-9]/m)
+    const watching = watchUntil(watch, /^thumbnails +(\S+ +)?[1-9]/m)
     await sh('kubectl wait --for=condition=complete job/enqueue-thumbnails --timeout=240s')
     const said = await sh('kubectl logs job/enqueue-thumbnails')
     const [, enqueued] = /enqueued (\d+) jobs/.exec(said) ?? []
