@@ -14,6 +14,8 @@ export interface WorkerOptions {
   slots?: number
   isolation?: 'Fork' | 'Spawn' | 'Reuse'
   env?: Record<string, string>
+  /** Who it runs as; default: whoever runs the tests. */
+  uid?: number | undefined
   /** Of another release; default: this one's, from its sources. */
   program?: string[]
 }
@@ -45,6 +47,7 @@ export class WorkerProcess {
         ...env,
       },
       stdio: ['ignore', 'pipe', 'pipe'],
+      ...(options.uid !== undefined && { uid: options.uid, gid: options.uid }),
     })
     let rest = ''
     this.child.stdout?.on('data', (chunk: Buffer) => {

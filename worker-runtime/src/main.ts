@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { checkModules, startChildren } from './child/children.ts'
+import { hideFromJobs } from './child/native.ts'
 import { endOrphans } from './child/orphans.ts'
 import type { Children } from './child/outcome.ts'
 import { type Config, ConfigError, type QueueEntry, readConfig, readModules } from './config.ts'
@@ -98,6 +99,7 @@ function refusal(error: ReplyError): string {
 }
 
 async function runWorker(config: Config): Promise<void> {
+  hideFromJobs()
   const log = logTo(process.stdout, { level: config.logLevel, fields: { pod: config.pod.name } })
   const stopping = stopSignals(log)
   const queues = namedInRedis(config)

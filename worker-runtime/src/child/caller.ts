@@ -13,7 +13,7 @@ export interface Caller {
   /** The name of a package, or the path of a file that belongs to none. */
   module: string
   isPackage: boolean
-  /** The line outside of this module that made it call. */
+  /** The line of the user's own that made it call; where there is none, that of another package. */
   place: string
 }
 
@@ -27,7 +27,8 @@ export function callerOfHook(): Caller | undefined {
   if (!first || first.file.startsWith(OWN_FOLDER)) return
   const module = moduleOf(first.file)
   if (module === OWN_PACKAGE) return
-  const { file, line } = frames.find((frame) => moduleOf(frame.file) !== module) ?? first
+  const ofUser = frames.find((frame) => moduleOf(frame.file) === frame.file)
+  const { file, line } = ofUser ?? frames.find((frame) => moduleOf(frame.file) !== module) ?? first
   return { module, isPackage: module !== first.file, place: `${file}:${line}` }
 }
 

@@ -111,7 +111,7 @@ export class Forks {
 async function startZygote(options: ZygoteOptions): Promise<Zygote | Failure | Unfit> {
   for (let tries = 1; ; tries += 1) {
     const zygote = await tryZygote(options)
-    if ('unfit' in zygote && tries === 1) continue
+    if ('unfit' in zygote && !zygote.isFinal && tries === 1) continue
     if (!('accident' in zygote)) return zygote
     if (tries === MOST_TRIES) return { unfit: `${zygote.accident}, ${MOST_TRIES} times` }
     options.log.warn('the self-test of a zygote had an accident; it is tried again', {
@@ -133,7 +133,7 @@ async function tryZygote(options: ZygoteOptions): Promise<Zygote | Failure | Unf
   const verdict = 'tasks' in loaded ? await whyUnusable(zygote) : loaded
   if (verdict) {
     await zygote.stop()
-    return verdict
+    return 'unfit' in verdict && 'tasks' in loaded ? { ...verdict, isFinal: true } : verdict
   }
   const rssBytes = readUsage(zygote.pid)?.rssBytes
   options.log.info('zygote ready', { pid: zygote.pid, forkMs: zygote.forkMicros / 1000, rssBytes })

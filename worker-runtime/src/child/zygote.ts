@@ -47,7 +47,7 @@ export interface ZygoteOptions {
 }
 
 /** A process that has loaded the modules but cannot be forked, and why. */
-export type Unfit = { unfit: string }
+export type Unfit = { unfit: string; isFinal?: true }
 
 type Forked = Pick<Birth, 'pid' | 'ended'>
 
