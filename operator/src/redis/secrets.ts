@@ -1,5 +1,6 @@
 // From a Secret to the address of a Redis: reads only the Secrets that the operator may read, and refuses addresses that are none of
 // Redis's.
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { type HostPort, parseAddress, type RedisAccess } from 'millhand/queue'
 import { isDenied, KubeError } from '../kube/errors.ts'
 import { type Denials, denying, type IsDenied } from './denied.ts'
@@ -26,6 +27,8 @@ const PROBLEM_AGE_MS = 5_000
 interface Known {
   address: Address
   readAtMs: number
+  /** Redis refused what it says. */
+  isRefused?: boolean
 }
 
 export class Secrets {
@@ -52,7 +55,8 @@ export class Secrets {
       )
     const key = keyOf(place)
     const known = this.#known.get(key)
-    const maxAgeMs = known?.address.kind === 'address' ? AGE_MS : PROBLEM_AGE_MS
+    const isGood = known?.address.kind === 'address' && !known.isRefused
+    const maxAgeMs = isGood ? AGE_MS : PROBLEM_AGE_MS
     if (known && nowMs() - known.readAtMs < maxAgeMs) return known.address
     const reading = this.#reading.get(key) ?? this.#readOnce(key, place, known?.address)
     return reading
@@ -68,9 +72,10 @@ export class Secrets {
     return this.#lookups.addressesOf(namespace, host)
   }
 
-  /** It is read again the next time: what was refused may have been replaced. */
+  /** It is read again soon: what was refused may have been replaced. Not at once: each of many queues of a server that refuses says so. */
   forget(place: Place): void {
-    this.#known.delete(keyOf(place))
+    const known = this.#known.get(keyOf(place))
+    if (known) known.isRefused = true
   }
 
   #readOnce(key: string, place: Place, before: Address | undefined): Promise<Address> {
@@ -105,6 +110,9 @@ export class Secrets {
       cert: data['tls.crt'],
       key: data['tls.key'],
     }
+    const wrongKey = whyNoCertificates(access)
+    if (wrongKey)
+      return problem('RedisSecretInvalid', `in the Secret ${secretName} ${wrongKey}: write PEM texts`)
     try {
       const { hosts } = parseAddress(access)
       return (await this.#wrongPlace(hosts, place)) ?? { kind: 'address', access }
@@ -147,6 +155,22 @@ const keyOf = ({ namespace, secretName }: Place) => `${namespace}/${secretName}`
 function errorOfKube(error: unknown): { error: KubeError } {
   if (error instanceof KubeError) return { error }
   throw error
+}
+
+/** Each connection would fail with words that name no key of the Secret. */
+function whyNoCertificates({ ca, cert, key }: RedisAccess): string | undefined {
+  if (ca && !holds(() => new X509Certificate(ca))) return 'the key ca.crt is no certificate'
+  if (cert && key && !holds(() => new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))))
+    return 'the keys tls.crt and tls.key are no certificate and its key'
+  return undefined
+}
+
+function holds(parse: () => unknown): boolean {
+  try {
+    return Boolean(parse())
+  } catch {
+    return false
+  }
 }
 
 /** Not the tenant's fault, mostly: a missing right, an API server that cannot decrypt. */

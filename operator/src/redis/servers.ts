@@ -75,7 +75,7 @@ export class Servers {
     if (server) this.#leave(server, key)
   }
 
-  /** Its Secret is read again the next time. */
+  /** Its Secret is read again soon. */
   forgetSecret(place: Place): void {
     this.#options.secrets.forget(place)
   }

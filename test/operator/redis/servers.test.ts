@@ -25,7 +25,7 @@ function serversFor(url: { now: string }) {
     readSecret: async () => ({ url: url.now }),
     secretNames: ['millhand-redis'],
     denials: { servers: [], networks: ['127.0.0.0/8'] },
-    nowMs: () => performance.now(),
+    nowMs: () => performance.now() + clock.skippedMs,
   })
   const servers = new Servers({
     secrets,
@@ -61,6 +61,7 @@ test('after a Secret leads to another server, the old one is left', async () => 
     await (await open('shop.moved')).look()
     url.now = second.url
     servers.forgetSecret(place)
+    clock.skippedMs += 5_001
     await (await open('shop.moved')).look()
     const there = connectRedis(first.url)
     await eventually(async () => !String(await there.call('CLIENT', 'LIST')).includes('millhand-operator'))
