@@ -14,6 +14,9 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 const FILES = {
   'syntax.mjs': 'const a = 1\nexport const b = {\n  foo bar\n}\n',
   'syntax.cjs': '\nfoo bar\n',
+  'my tasks/syntax.mjs': '\nfoo bar\n',
+  'my tasks/throws.mjs': "\nthrow new Error('x')\n",
+  'throws-syntax-error.mjs': "throw Object.assign(new SyntaxError('mine'), { stack: '' })\n",
   'syntax.ts': 'const a: number = 1\nconst b = {\n  foo bar\n}\n',
   'imports-syntax.ts': "import './syntax.mjs'\n",
   'imports-syntax-late.mjs': "\nawait import('./syntax.mjs')\n",
@@ -71,6 +74,9 @@ const CASES: [keyof typeof FILES, string, RegExp | string][] = [
   ['imports-syntax.ts', "SyntaxError: Unexpected identifier 'bar'", 'syntax.mjs:3'],
   ['imports-syntax-late.mjs', "SyntaxError: Unexpected identifier 'bar'", 'syntax.mjs:3'],
   ['requires-syntax.cjs', "SyntaxError: Unexpected identifier 'bar'", 'syntax.cjs:2'],
+  ['my tasks/syntax.mjs', "SyntaxError: Unexpected identifier 'bar'", 'my tasks/syntax.mjs:2'],
+  ['my tasks/throws.mjs', 'throws.mjs: x', 'my tasks/throws.mjs:2'],
+  ['throws-syntax-error.mjs', 'SyntaxError: mine', /mine$/],
   ['imports-json.ts', 'Expected double-quoted property name in JSON', 'data.json:2'],
   ['requires-json.cjs', 'Expected double-quoted property name in JSON', 'data.json:2'],
   [

@@ -1,7 +1,10 @@
 // What the worker says of a process that ended before it had loaded the modules: what it told itself (loading.ts), and what Node wrote on
 // its stderr. For spawned children (child.ts) and for zygotes (zygote.ts).
+import { fileURLToPath } from 'node:url'
 import { describeEnding, type Ending } from './outcome.ts'
-import type { LoadFailure } from './protocol.ts'
+import { type LoadFailure, withoutScheme } from './protocol.ts'
+
+const OURS = fileURLToPath(new URL('..', import.meta.url))
 
 /** What Node adds to an error that nobody caught. */
 const OF_NODE = /^\s+at .*\bnode:|^Node\.js v/
@@ -30,6 +33,7 @@ export function whyNotLoaded(
 }
 
 /** As Node prints it before an error that nobody caught. */
-function placeOf(line: string): string | undefined {
-  return /^(?:file:\/\/)?(\/.*:\d+)$/.exec(line)?.[1]
+function placeOf(line: string): string {
+  const place = withoutScheme(/^((?:file:\/\/)?\/.*:\d+)$/.exec(line)?.[1] ?? '')
+  return place.startsWith(OURS) ? '' : place
 }

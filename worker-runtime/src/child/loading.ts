@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { copyError, oneLine, reasonLines } from '../errors.ts'
-import type { LoadFailure } from './protocol.ts'
+import { type LoadFailure, withoutScheme } from './protocol.ts'
 
 const OURS = fileURLToPath(new URL('..', import.meta.url))
 const TYPESCRIPT = /\.[mc]?tsx?$/
@@ -68,8 +68,9 @@ function unsettled(module: string): LoadFailure {
     timeout: DIAGNOSIS_MS,
     killSignal: 'SIGKILL',
   })
-  const place = /unsettled top-level await at (?:file:\/\/)?(\/.*:\d+)/.exec(stderr ?? '')?.[1]
-  return { reason: `cannot load ${module}: an await at the top level never ends`, ...(place && { place }) }
+  const place = /unsettled top-level await at ((?:file:\/\/)?\/.*:\d+)/.exec(stderr ?? '')?.[1]
+  const reason = `cannot load ${module}: an await at the top level never ends`
+  return { reason, ...(place && { place: withoutScheme(place) }) }
 }
 
 function wholeStackOf(thrown: unknown): string {
@@ -81,8 +82,8 @@ function wholeStackOf(thrown: unknown): string {
 }
 
 function placeOf(stack: string, message: string, module: string): string | undefined {
-  const head = /^(?:file:\/\/)?(\/[^\n]*:\d+)\n/.exec(stack)?.[1]
-  if (head) return head
+  const head = /^((?:file:\/\/)?\/[^\n]*:\d+)\n/.exec(stack)?.[1]
+  if (head) return withoutScheme(head)
   const [topFrame = ''] = /^\s+at .*$/m.exec(stack) ?? []
   const isOfCompiler = /^SyntaxError: /.test(stack) && topFrame.includes('(node:internal/modules/')
   return (
@@ -95,7 +96,8 @@ function placeOf(stack: string, message: string, module: string): string | undef
 /** The first frame in a file of the user; where there is none, in a package of theirs. */
 function placeInFrames(stack: string): string | undefined {
   const places = stack.split('\n').flatMap((line) => {
-    const place = /^\s+at (?:.*\()?(?:file:\/\/)?(\/[^()]*:\d+:\d+)\)?$/.exec(line)?.[1]
+    const found = /^\s+at (?:.*\()?((?:file:\/\/)?\/[^()]*:\d+:\d+)\)?$/.exec(line)?.[1]
+    const place = found && withoutScheme(found)
     return place && !place.startsWith(OURS) ? [place] : []
   })
   return places.find((place) => !place.includes('/node_modules/')) ?? places[0]

@@ -22,6 +22,17 @@ export interface LoadFailure {
   remedy?: string
 }
 
+/** Of a place as Node writes it: `file:///a%20b.ts:1` is `/a b.ts:1`. */
+export function withoutScheme(place: string): string {
+  if (!place.startsWith('file://')) return place
+  const path = place.slice('file://'.length)
+  try {
+    return decodeURIComponent(path)
+  } catch {
+    return path // not as Node writes it
+  }
+}
+
 export type ToChild =
   | { kind: 'load'; modules: string[]; once: boolean; jobsAtOnce: number; forkShares?: readonly string[] }
   | {
