@@ -201,8 +201,12 @@ async function examineQueue(queue: Queue, server: Server, { nowMs }: Context): P
 
 async function layoutOf({ redis, name }: Queue): Promise<number | undefined> {
   const layout = await redis.call('HGET', `${prefixOf(name)}config`, 'layout')
-  return layout === null ? undefined : Number(layout)
+  return wholeNumber(layout)
 }
+
+/** Nothing where Redis holds none. */
+const wholeNumber = (value: unknown): number | undefined =>
+  typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : undefined
 
 async function factsOf(queue: Queue, server: Server, nowMs: number): Promise<QueueFacts> {
   const { namespace, name } = partsOf(queue.name)
@@ -213,6 +217,7 @@ async function factsOf(queue: Queue, server: Server, nowMs: number): Promise<Que
     server.redis.call('HGET', `${prefixOf(queue.name)}config`, 'maxLength'),
     queue.jobs('buried', { limit: 1 }),
   ])
+  const most = wholeNumber(maxLength)
   const buriedAtMs = lastBuried?.buriedAtMs
   return {
     name,
@@ -221,7 +226,7 @@ async function factsOf(queue: Queue, server: Server, nowMs: number): Promise<Que
     depth,
     workers,
     ...(owner !== undefined && { owner }),
-    ...(maxLength !== null && { maxLength: Number(maxLength) }),
+    ...(most !== undefined && { maxLength: most }),
     ...(buriedAtMs !== undefined && { lastBuriedMs: Math.max(0, nowMs - buriedAtMs) }),
     ...(depth.vanishedAtMs !== undefined && { lastVanishedMs: Math.max(0, nowMs - depth.vanishedAtMs) }),
   }

@@ -1,8 +1,10 @@
 // What a real server tells of itself, to whom it tells it, and what becomes of what it does not tell.
+
 import { type Connection, connectRedis, examineServer, type ServerFinding } from 'millhand/queue'
 import { factsOf } from '../../../worker-runtime/src/queue/server.ts'
 import { judgeServers } from '../../../worker-runtime/src/queue/server-findings.ts'
 import { eventually } from '../../eventually.ts'
+import { array, bulk, civil, HostileServer } from '../../hostile-redis/server.ts'
 import { RedisCluster } from '../../redis-forms.ts'
 import { RedisServer } from '../../redis-server.ts'
 
@@ -182,4 +184,25 @@ test('nothing that a server says goes further than numbers and words that we kno
   const findings = judgeServers([facts], { form: 'cluster' })
   expect(findings.length).toBeGreaterThan(5)
   expect(JSON.stringify([facts, findings])).not.toContain('evil')
+})
+
+test('what a server says of itself that is no number, or a word that nobody knows, is not known', async () => {
+  const info = `redis_version:${'9'.repeat(500)}\r\nused_memory:${'9'.repeat(400)}\r\nconnected_clients:-1\r\nmaxmemory_policy:rm -rf\r\n`
+  const server = await HostileServer.start((asked) => {
+    if (asked.command === 'INFO') return bulk(info)
+    return asked.command === 'TIME' ? array(bulk('NaN'), bulk('1e400')) : civil(asked)
+  })
+  const redis = connectRedis(server.urlFor('server'))
+  const { servers } = await examineServer(redis, { nowMs: () => Date.now() })
+  expect(servers).toEqual([
+    expect.objectContaining({
+      version: undefined,
+      usedBytes: undefined,
+      clients: undefined,
+      evictionPolicy: undefined,
+      clock: undefined,
+    }),
+  ])
+  redis.close()
+  server.stop()
 })

@@ -53,7 +53,7 @@ async function readFacts(server: Connection, name: string, nowMs: () => number):
   const facts = factsOf({
     name,
     isAway: false,
-    info: info === undefined ? undefined : String(info),
+    info: typeof info === 'string' ? info : undefined,
     clock,
     ...(fsync !== undefined && { fsync }),
     ...(save !== undefined && { save }),
@@ -61,7 +61,7 @@ async function readFacts(server: Connection, name: string, nowMs: () => number):
   })
   if (!facts.isCluster) return facts
   const cluster = await told(server, 'CLUSTER', 'INFO')
-  return cluster === undefined ? facts : { ...facts, cluster: clusterOf(String(cluster)) }
+  return typeof cluster === 'string' ? { ...facts, cluster: clusterOf(cluster) } : facts
 }
 
 interface Told {
@@ -109,8 +109,11 @@ export function factsOf({ name, isAway, info, clock, fsync, save, least }: Told)
   }
 }
 
+const MOST_REPLICAS = 1_000
+
 function replicasOf(info: string): ReplicaFacts[] {
-  return [...info.matchAll(/^slave\d+:(.*?)\r?$/gm)].map(([, text = '']) => {
+  const lines = [...info.matchAll(/^slave\d+:(.*?)\r?$/gm)].slice(0, MOST_REPLICAS)
+  return lines.map(([, text = '']) => {
     const part = (name: string) => new RegExp(`(?:^|,)${name}=([^,]*)`).exec(text)?.[1]
     return { isOnline: part('state') === 'online', lagS: numberOf(part('lag')) }
   })
@@ -134,7 +137,9 @@ async function clockOf(server: Connection, nowMs: () => number): Promise<ServerF
   const answer = await told(server, 'TIME')
   const answeredAtMs = nowMs()
   if (!Array.isArray(answer)) return undefined
-  const theirsMs = Number(answer[0]) * 1000 + Number(answer[1]) / 1000
+  const [seconds, micros] = answer.map((part) => numberOf(typeof part === 'string' ? part : undefined))
+  if (seconds === undefined || micros === undefined) return undefined
+  const theirsMs = seconds * 1000 + micros / 1000
   if (!Number.isFinite(theirsMs)) return undefined
   const uncertainMs = (answeredAtMs - askedAtMs) / 2
   return { aheadMs: theirsMs - (askedAtMs + uncertainMs), uncertainMs: Math.abs(uncertainMs) }
@@ -142,7 +147,8 @@ async function clockOf(server: Connection, nowMs: () => number): Promise<ServerF
 
 async function setting(server: Connection, name: string): Promise<string | undefined> {
   const answer = await told(server, 'CONFIG', 'GET', name)
-  return Array.isArray(answer) && answer.length === 2 ? String(answer[1]) : undefined
+  const value: unknown = Array.isArray(answer) && answer.length === 2 ? answer[1] : undefined
+  return typeof value === 'string' ? value : undefined
 }
 
 /** undefined: it refuses to tell. */
