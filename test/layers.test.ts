@@ -58,7 +58,7 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
   {
     from: /^worker-runtime\/src\/(errors|job|settlement|log|config|task)\.ts$/,
     among: /^worker-runtime/,
-    only: /src\/(errors|job|options|child\/outcome|queue\/(queue|address)|config|log)\.ts/,
+    only: /src\/(errors|job|options|child\/outcome|queue\/(queue|address|settings)|config|log)\.ts/,
     because: 'what decides is pure',
   },
   {

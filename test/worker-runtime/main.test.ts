@@ -170,7 +170,9 @@ test.each([
   [{ MILLHAND_QUEUES: '[{"name":1}]' }, 'has the entry {"name":1}'],
   [{ MILLHAND_QUEUES: '[{"name":"a"},{"name":"a"}]' }, 'names the queue a twice'],
   [{ MILLHAND_QUEUES: '[{"name":"a","queueName":7}]' }, 'has the queueName 7; it is the name in Redis'],
-  [{ MILLHAND_SLOTS: '0' }, 'MILLHAND_SLOTS is "0"; it is a whole number of at least 1'],
+  [{ MILLHAND_SLOTS: '0' }, 'MILLHAND_SLOTS is "0"; it is a whole number from 1 to 1000'],
+  [{ MILLHAND_SLOTS: '5000' }, 'MILLHAND_SLOTS is "5000"; it is a whole number from 1 to 1000'],
+  [{ MILLHAND_JOBS_AT_ONCE_PER_CHILD: '1001' }, 'is "1001"; it is a whole number from 1 to 1000'],
   [{ MILLHAND_SLOTS: 'many' }, 'MILLHAND_SLOTS is "many"'],
 ])('the environment %j is refused with the name, the value and the remedy', (env, message) => {
   expect(() => readConfig([tasks('tiny')], { ...base, ...env })).toThrow(message)

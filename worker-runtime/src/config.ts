@@ -6,6 +6,7 @@ import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import { LEVELS, type Level } from './log.ts'
 import { accessFrom, parseAddress, type RedisAccess } from './queue/address.ts'
+import { MOST_SLOTS } from './queue/settings.ts'
 
 /** What is wrong with how the worker was started, in one sentence, with the remedy. */
 export class ConfigError extends Error {
@@ -61,7 +62,7 @@ const MODES: readonly IsolationMode[] = ['Fork', 'Spawn', 'Reuse']
 export function readConfig(files: readonly string[], env: Environment = process.env): Config {
   const mode = oneOf(env, 'MILLHAND_ISOLATION', MODES, 'Fork')
   const jobsPerChild = wholeNumber(env, 'MILLHAND_JOBS_PER_CHILD', 1)
-  const jobsAtOncePerChild = wholeNumber(env, 'MILLHAND_JOBS_AT_ONCE_PER_CHILD', 1)
+  const jobsAtOncePerChild = wholeNumber(env, 'MILLHAND_JOBS_AT_ONCE_PER_CHILD', 1, MOST_SLOTS)
   const maxMemoryBytes = wholeNumber(env, 'MILLHAND_MAX_MEMORY_BYTES', 1)
   const forkShares = env.MILLHAND_FORK_SHARES?.split(',').map((name) => name.trim())
   const uid = env.MILLHAND_POD_UID || randomUUID()
@@ -70,7 +71,7 @@ export function readConfig(files: readonly string[], env: Environment = process.
     namespace: env.MILLHAND_NAMESPACE || 'default',
     queues: queuesOf(env),
     modules: modulesOf(files),
-    slots: wholeNumber(env, 'MILLHAND_SLOTS', 1) ?? 1,
+    slots: wholeNumber(env, 'MILLHAND_SLOTS', 1, MOST_SLOTS) ?? 1,
     isolation: {
       mode,
       ...(jobsPerChild !== undefined && { jobsPerChild }),

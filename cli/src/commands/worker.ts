@@ -1,7 +1,7 @@
 // millhand worker: becomes the worker process, the one that a pod runs, with the settings of the command line in its environment.
 import { fileURLToPath } from 'node:url'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { accessVariables } from 'millhand/queue'
+import { accessVariables, MOST_SLOTS } from 'millhand/queue'
 import type { Context } from '../context.ts'
 import { addressOf, examples, type ServerOptions, wholeNumberOption, withServerOptions } from '../server.ts'
 
@@ -27,7 +27,7 @@ export function workerCommand(parent: Command, context: Context): void {
     )
     .argument('<file...>', 'the files that define tasks')
     .requiredOption('--queue <name[:weight]>', 'a queue to work on; again for more', weightedQueue, [])
-    .option('--slots <number>', 'how many jobs at once; default: 1', wholeNumberOption(1))
+    .option('--slots <number>', 'how many jobs at once; default: 1', wholeNumberOption(1, MOST_SLOTS))
     .addOption(new Option('--isolation <mode>', 'default: Fork').choices(['Fork', 'Spawn', 'Reuse']))
   withServerOptions(command)
     .addHelpText(

@@ -1,5 +1,5 @@
 // What the code says of a resource a second time is compared here with crds/*.yaml, its single source of truth.
-import { defaultSettings, queueName } from 'millhand/queue'
+import { defaultSettings, MAX_PAYLOAD_BYTES, MOST_SLOTS, queueName } from 'millhand/queue'
 import { checkRules, type Rule } from '../../../operator/src/resources/rules.ts'
 import type { Schema } from '../../../operator/src/resources/schema.ts'
 import {
@@ -213,4 +213,14 @@ describe('a WorkerPool', () => {
     )
     expect(problems.map(({ message }) => message)).toEqual(messages)
   })
+})
+
+test('what a worker and a client refuse is what the CRDs refuse: slots, jobs at once in a child, bytes of a payload', () => {
+  const most = (kind: keyof typeof crds, field: string) =>
+    [...nodesOf(crds[kind])].find(({ path }) => path[0] === 'spec' && path.at(-1) === field)?.schema.maximum
+  expect([
+    most('WorkerPool', 'slots'),
+    most('WorkerPool', 'jobsAtOncePerChild'),
+    most('TaskQueue', 'maxPayloadBytes'),
+  ]).toEqual([MOST_SLOTS, MOST_SLOTS, MAX_PAYLOAD_BYTES])
 })

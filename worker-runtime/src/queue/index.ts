@@ -1,6 +1,15 @@
 // The export `millhand/queue`: what the worker, the CLI and the operator share. The only way to the layout in Redis.
 export { copyError, errorLines, failureText, type JobError, reasonLines, reasonOf } from '../errors.ts'
-export { isJobId, type JobOptions, LANES, type NewJob, newJob, newJobId, type Priority } from '../job.ts'
+export {
+  isJobId,
+  type JobOptions,
+  LANES,
+  MAX_PAYLOAD_BYTES,
+  type NewJob,
+  newJob,
+  newJobId,
+  type Priority,
+} from '../job.ts'
 export { createLog, type Facts, LEVELS, type Level, type Log, logTo, silent } from '../log.ts'
 export {
   accessFrom,
@@ -41,5 +50,5 @@ export {
   serverText,
   worstFirst,
 } from './server-findings.ts'
-export { defaultSettings, LAYOUT, LEASE_MS, type QueueSettings, RENEW_MS } from './settings.ts'
+export { defaultSettings, LAYOUT, LEASE_MS, MOST_SLOTS, type QueueSettings, RENEW_MS } from './settings.ts'
 export { tryOut } from './trials.ts'

@@ -39,6 +39,9 @@ export const defaultSettings: QueueSettings = {
 /** The layout of the keys. A program that meets a newer one refuses to touch the queue. */
 export const LAYOUT = 1
 
+/** The most jobs that one worker, or one child, may run at once; also in the CRD of WorkerPools. */
+export const MOST_SLOTS = 1_000
+
 /** A worker is alive for this long after it last said so, and says so this often. */
 export const LEASE_MS = 7_000
 export const RENEW_MS = 2_000
