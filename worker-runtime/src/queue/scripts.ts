@@ -1,8 +1,8 @@
 // The verbs: one Lua script each, behind what all of them share (scripts/shared.lua). Called by queue.ts alone.
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import type { Command, Connection } from './connection.ts'
 import { databasePart } from './keys.ts'
+import { luaOf } from './lua.ts'
 import { defaultSettings, LAYOUT, LEASE_MS, RENEW_MS } from './settings.ts'
 
 const VERBS = [
@@ -42,10 +42,10 @@ export type Scripts = Readonly<Record<Verb, Script>>
  * tests of the state machine a key that they can turn.
  */
 export function loadScripts({ clock = "redis.call('TIME')", database = 0 } = {}): Scripts {
-  const shared = read('shared').replace("redis.call('TIME')", clock).replace('ALL_DEFAULTS', luaFields())
+  const shared = luaOf('shared').replace("redis.call('TIME')", clock).replace('ALL_DEFAULTS', luaFields())
   const constants = `local LAYOUT, LEASE_MS, RENEW_MS, DATABASE = ${LAYOUT}, ${LEASE_MS}, ${RENEW_MS}, '${databasePart(database)}'\n`
   const script = (verb: Verb): Script => {
-    const text = guarded(read(verb))
+    const text = guarded(luaOf(verb))
     const named = /\bsettings\(('[^)]*)\)/.exec(text)?.[1] ?? ''
     const defaults = `local DEFAULTS = { ${luaFields((field) => named.includes(`'${field}'`))} }\n`
     const source = defaults + constants + withWhatItUses(text, shared)
@@ -92,10 +92,6 @@ async function evaluated<T>(
     if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error
     return send(['EVAL', source, ...rest])
   }
-}
-
-function read(name: string): string {
-  return readFileSync(new URL(`./scripts/${name}.lua`, import.meta.url), 'utf8')
 }
 
 /** Verbs that read the settings anyway look at the layout there; the others ask for it. */
