@@ -63,7 +63,7 @@ test('only buried jobs are retried or deleted; the others are named, with their 
   )
   expect(await run('delete', 'acted', 'waits')).toMatchObject({
     code: 1,
-    stderr: expect.stringContaining('job waits is delayed; only buried jobs'),
+    stderr: expect.stringContaining('job waits is delayed; only buried and ended jobs'),
   })
 })
 

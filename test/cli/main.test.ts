@@ -123,7 +123,7 @@ test('the stack of a failure is shown to whoever sets MILLHAND_DEBUG, and to nob
   ])
   expect(plain).toMatchObject({
     code: 1,
-    stderr: expect.stringMatching(/^millhand: "default.No Queue" is no name of a queue.*\n$/),
+    stderr: expect.stringMatching(/^millhand: .*No Queue".*\n$/),
   })
   expect(debug.stderr).toMatch(/\n +at /)
 })
