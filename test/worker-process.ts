@@ -16,6 +16,8 @@ export interface WorkerOptions {
   env?: Record<string, string>
   /** Who it runs as; default: whoever runs the tests. */
   uid?: number | undefined
+  /** Of its process, as prlimit takes them. */
+  limits?: string[]
   /** Of another release; default: this one's, from its sources. */
   program?: string[]
 }
@@ -35,7 +37,9 @@ export class WorkerProcess {
   constructor(options: WorkerOptions) {
     const { redisUrl, queues, namespace = 'test', modules, slots = 2, isolation = 'Fork', env = {} } = options
     const { program = ['--conditions=millhand-source', MAIN] } = options
-    this.child = spawn(process.execPath, [...program, ...modules], {
+    const node = [process.execPath, ...program, ...modules]
+    const [command = '', ...args] = options.limits ? ['prlimit', ...options.limits, ...node] : node
+    this.child = spawn(command, args, {
       env: {
         PATH: process.env.PATH,
         MILLHAND_REDIS_URL: redisUrl,

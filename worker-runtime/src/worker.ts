@@ -9,6 +9,7 @@ import type { Membership } from './membership.ts'
 import type { Recorder } from './metrics.ts'
 import type { Claim } from './queue/queue.ts'
 import { handedBack, settlementOf, unreadable } from './settlement.ts'
+import { Starts } from './starts.ts'
 import type { Waker } from './waker.ts'
 
 export interface WorkerOptions {
@@ -31,23 +32,21 @@ export class Worker {
   readonly #members: readonly Membership[]
   readonly #children: Children
   readonly #wakers: readonly Waker[]
-  readonly #slots: number
   readonly #log: Log
   readonly #recorder: Recorder | undefined
   readonly #progress = new Map<Membership, Map<string, { id: string; token: string; json: string }>>()
+  readonly #starts: Starts
   #looping = Promise.resolve()
   #running = 0
   #isStopping = false
   #ring = () => {}
   #rung = new Promise<void>(() => {})
-  #failedStarts = 0
-  #noClaimsBeforeMs = 0
 
   constructor(options: WorkerOptions) {
     this.#members = options.members
     this.#children = options.children
     this.#wakers = options.wakers
-    this.#slots = options.slots
+    this.#starts = new Starts({ slots: options.slots, log: options.log, onMore: () => this.#lookAgain() })
     this.#log = options.log
     this.#recorder = options.recorder
     this.#armBell()
@@ -108,9 +107,13 @@ export class Worker {
     callOff()
   }
 
+  #lookAgain(): void {
+    for (const member of this.#members) member.mayHaveWork = true
+    this.ring()
+  }
+
   #freeSlots(): number {
-    if (this.#isStopping || performance.now() < this.#noClaimsBeforeMs) return 0
-    return this.#slots - this.#running
+    return this.#isStopping ? 0 : Math.max(0, this.#starts.most() - this.#running)
   }
 
   /** Those with something to settle or perhaps to claim; the least served for its weight comes first and gets the free slots. */
@@ -152,7 +155,7 @@ export class Worker {
     void running.outcome.then((outcome) => {
       this.#running -= 1
       this.#progress.get(member)?.delete(claim.id)
-      this.#watchStarts(outcome)
+      this.#starts.ended(outcome, this.#running)
       this.#recorder?.ended(member.queue.name, envelope.task, outcome)
       this.#logEnd(member, claim, envelope.task, outcome)
       const settlement = settlementOf(claim, envelope, outcome, name)
@@ -185,22 +188,6 @@ export class Worker {
     this.#progress.get(member)?.clear()
     if (waiting.length === 0) return
     await member.report(waiting).catch((error) => this.#log.debug('could not report progress', { error }))
-  }
-
-  /** Children that do not even start are the worker's trouble, not the jobs': claim nothing for a while, longer each time. */
-  #watchStarts(outcome: Outcome): void {
-    if (outcome.kind !== 'could-not-start') {
-      this.#failedStarts = 0
-      return
-    }
-    const waitMs = Math.min(30_000, 500 * 2 ** Math.min(this.#failedStarts, 6))
-    this.#failedStarts += 1
-    this.#noClaimsBeforeMs = performance.now() + waitMs
-    this.#log.error('a child could not start; claiming pauses', { why: outcome.message, waitMs })
-    setTimeout(() => {
-      for (const member of this.#members) member.mayHaveWork = true
-      this.ring()
-    }, waitMs + 1)
   }
 
   #logEnd(member: Membership, claim: Claim, task: string, outcome: Outcome): void {

@@ -6,6 +6,7 @@ import { type Birth, Child, type Failure } from './child.ts'
 import { startForks } from './forks.ts'
 import { FreshChildren, type Pool } from './fresh.ts'
 import { Guard } from './guard.ts'
+import { mostChildren, withLimit } from './limits.ts'
 import { type Container, defaultMaxMemoryBytes, findContainer, MemoryWatch } from './memory.ts'
 import type { Children, Clock } from './outcome.ts'
 import { ReusedChildren } from './reuse.ts'
@@ -161,6 +162,7 @@ class Nursery {
   readonly #settings: ChildSettings
   readonly #living = new Set<Child>()
   readonly #starting = new Set<Promise<unknown>>()
+  readonly #mostChildren = mostChildren()
   readonly #guard: Guard
   readonly #memory: MemoryWatch
   readonly #source: Source
@@ -183,6 +185,8 @@ class Nursery {
 
   async #start(): Promise<Child | Failure> {
     if (this.#isStopped) return { failure: 'the worker is stopping' }
+    if (this.#living.size + this.#starting.size >= this.#mostChildren)
+      return { failure: withLimit('EMFILE'), isAccident: true }
     const { modules, log } = this.#settings
     const birth = await this.#source.birth()
     if ('failure' in birth) return birth

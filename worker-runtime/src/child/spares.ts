@@ -3,6 +3,7 @@
 import { startDeadline } from '../deadline.ts'
 import type { Log } from '../log.ts'
 import type { Child, Failure } from './child.ts'
+import { isForWantOfResources, withLimit } from './limits.ts'
 import { loadTimedOut } from './load-failure.ts'
 import { killChild } from './stop.ts'
 
@@ -28,6 +29,8 @@ export interface Taking {
 
 const FIRST_BACKOFF_MS = 100
 const LONGEST_BACKOFF_MS = 10_000
+/** Where children meet a limit, what there is is for jobs. */
+const NONE_AHEAD_MS = 30_000
 
 export class Spares {
   readonly #options: SparesOptions
@@ -36,6 +39,7 @@ export class Spares {
   #starting = 0
   #failures = 0
   #backoff: NodeJS.Timeout | undefined
+  #noneAheadBeforeMs = 0
   #isStopped = false
 
   constructor(options: SparesOptions) {
@@ -68,7 +72,8 @@ export class Spares {
 
   #refill(): void {
     if (this.#isStopped || this.#backoff) return
-    const missing = this.#options.ahead + this.#waiting.size - this.#ready.size - this.#starting
+    const ahead = performance.now() < this.#noneAheadBeforeMs ? 0 : this.#options.ahead
+    const missing = ahead + this.#waiting.size - this.#ready.size - this.#starting
     const room = Math.max(this.#options.width, 1) - this.#ready.size - this.#starting
     for (let count = Math.min(missing, room); count > 0; count -= 1) void this.#startOne()
   }
@@ -111,8 +116,10 @@ export class Spares {
   }
 
   /** Nobody waits for more children than are on their way; the next start waits. */
-  #failed({ failure }: Failure): void {
+  #failed({ failure: reason }: Failure): void {
     if (this.#isStopped) return
+    const failure = withLimit(reason)
+    if (isForWantOfResources(failure)) this.#noneAheadBeforeMs = performance.now() + NONE_AHEAD_MS
     const delayMs = Math.min(FIRST_BACKOFF_MS * 2 ** this.#failures, LONGEST_BACKOFF_MS)
     this.#failures += 1
     this.#options.log.warn('a child could not be started', { reason: failure, nextStartInMs: delayMs })
