@@ -156,7 +156,10 @@ test('who looks and who declares may be of either', async () => {
   await oldQueue.pause()
   const depth = await scene.queue.depth()
   expect(depth).toMatchObject({ paused: true, delayed: 2 })
-  expect(depth).toMatchObject({ ...(await oldQueue.depth()), nextMs: expect.any(Number) })
+  // The one before counted the entries of cancelled jobs; the present one has a key of their own for them.
+  const before = await oldQueue.depth()
+  const { tombstones: _, ...counts } = before.counts as Record<string, number>
+  expect(depth).toMatchObject({ ...before, counts, nextMs: expect.any(Number) })
   const workers = await scene.queue.workers()
   expect(workers).toHaveLength(2)
   expect(workers).toMatchObject(await oldQueue.workers())
