@@ -18,6 +18,7 @@ import { FaultProxy } from '../fault-proxy.ts'
 import { freePort } from '../free-port.ts'
 import { redisUrl } from '../redis.ts'
 import { RedisServer } from '../redis-server.ts'
+import { valkey } from '../redis-versions.ts'
 import type { hasDefault, succeeds, throws } from '../tasks/tiny.ts'
 import { startWorker, type WorkerProcess } from '../worker-process.ts'
 
@@ -301,7 +302,7 @@ describe('a client whose Redis or network fails for a while', () => {
   let server: RedisServer
   const opened: { close(): void }[] = []
   beforeAll(async () => {
-    server = await RedisServer.start()
+    server = await RedisServer.start({ binary: await valkey() }) // fsync needs Redis 7.2 or Valkey
   }, 30_000)
   afterEach(() => {
     for (const each of opened.splice(0)) each.close()
