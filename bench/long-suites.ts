@@ -24,13 +24,15 @@ const FORMS: Record<LongForm, Suites> = {
     }),
   },
   faults: {
-    paths: ['faults/chaos', 'faults/redis-away', 'hostile-redis/hostile'].map(
-      (name) => `test/${name}.test.ts`,
-    ),
+    paths: [
+      ...['faults/chaos', 'faults/redis-away', 'hostile-redis/hostile'],
+      'worker-runtime/queue/state-machine',
+    ].map((name) => `test/${name}.test.ts`),
     variables: (minutes) => ({
       MILLHAND_CHAOS_JOBS: String(Math.ceil(minutes) * 250),
       MILLHAND_OUTAGE_SECONDS: '90',
       MILLHAND_FUZZ_ANSWERS: '30',
+      MILLHAND_MODEL_RUNS: '1000',
     }),
   },
 }

@@ -1,6 +1,6 @@
 // What a dead worker held is ready again as soon as the kubelet has told of its death, and the attempt says what it died of.
 import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { newJob } from 'millhand/queue'
 import { onCluster } from '../../cluster/suites.ts'
@@ -25,9 +25,9 @@ task('sleep', ({ ms }) => new Promise((resolve) => setTimeout(() => resolve(ms),
 task('blow', () => {
   for (const kept = []; ; ) kept.push(Buffer.alloc(2 ** 30, 1))
 })
-// The kernel prefers children: this one makes it prefer the worker, and waits until that is stopped and looks at nobody.
+// The kernel prefers children: this one is not preferred, and waits until the worker is stopped and looks at nobody.
 task('blow-worker', async () => {
-  for (const [process, score] of [['self', '0'], ['1', '1000']]) writeFileSync('/proc/' + process + '/oom_score_adj', score)
+  writeFileSync('/proc/self/oom_score_adj', '0')
   await new Promise((resolve) => setTimeout(resolve, 6_000))
   for (const kept = []; ; ) kept.push(Buffer.alloc(2 ** 30, 1))
 })
@@ -49,6 +49,13 @@ function workerProcessOf(podUid: string): number {
   if (!container) throw new Error(`no worker runs in the pod ${podUid}`)
   return container.first
 }
+
+/** In the container of a worker: a signal upon which it ends by its own decision. */
+const ENDS_ITSELF = {
+  name: 'NODE_OPTIONS',
+  value: "--import=data:text/javascript,process.pid===1&&process.on('SIGUSR2',()=>process.exit(70))",
+}
+const endItself = (pod: KubeJson) => sendSignal(workerProcessOf(pod.metadata.uid), 'SIGUSR2')
 
 interface SeenEnd {
   atMs: number
@@ -103,18 +110,6 @@ onCluster('when a worker dies', () => {
     const [pod] = await podsOf(name)
     return { id, pod }
   }
-  /** What no Redis of Millhand's answers: a worker of this queue cannot go on. */
-  function brokenTick(queue: string) {
-    const prefix = `mh:{${scene.namespace}.${queue}}:`
-    return {
-      begin: async () => {
-        const redis = await scene.redis()
-        await redis.call('RPUSH', `${prefix}wrong`, 'not a tick')
-        await redis.call('RENAME', `${prefix}wrong`, `${prefix}tick`)
-      },
-      end: async () => (await scene.redis()).call('DEL', `${prefix}tick`),
-    }
-  }
   /** What is known of a job after the worker of its pod was ended; it must be back 2 s after the kubelet's report. */
   async function recovered(queue: string, id: string, pod: KubeJson, endIt: () => unknown) {
     const reported = endOf(scene, pod)
@@ -152,16 +147,14 @@ onCluster('when a worker dies', () => {
   }, 120_000)
 
   test('by its own decision, the attempt names the exit code', async () => {
-    const { id, pod } = await oneBusy('broken', OUTLASTING)
-    const tick = brokenTick('broken')
-    const { failure } = await recovered('broken', id, pod, tick.begin)
+    const { id, pod } = await oneBusy('broken', OUTLASTING, {}, { env: [ENDS_ITSELF] })
+    const { failure } = await recovered('broken', id, pod, () => endItself(pod))
     expect(failure).toMatchObject({ outcome: 'worker-lost', message: 'the container ended: exit code 70' })
-    await tick.end()
     await eventually(inState('broken', id, 'completed'), MINUTE)
   }, 120_000)
 
   describe('or a child, of memory,', () => {
-    const MEMORY = { resources: { limits: { memory: '400Mi' } } }
+    const MEMORY = { resources: { limits: { memory: '400Mi' } }, env: [ENDS_ITSELF] }
     const isolation = { mode: 'Fork', maxMemory: '1Gi' }
     const two = { slots: 2, isolation, scaling: { minReplicas: 1, maxReplicas: 1 } }
     async function withNeighbour(name: string, task: string) {
@@ -198,10 +191,8 @@ onCluster('when a worker dies', () => {
         // containerd calls whatever ends this container later OOMKilled.
         const [later = ''] = await scene.enqueue('child-oom', 'sleep', [{ ms: OUTLASTING }])
         await eventually(inState('child-oom', later, 'held'), MINUTE)
-        const tick = brokenTick('child-oom')
-        const ended = await recovered('child-oom', later, pod, tick.begin)
+        const ended = await recovered('child-oom', later, pod, () => endItself(pod))
         expect(ended.failure).toMatchObject({ message: 'the container ended: exit code 70' })
-        await tick.end()
       },
       120_000,
     )
@@ -212,7 +203,11 @@ onCluster('when a worker dies', () => {
       await eventually(inState('container-oom', blow.id, 'held'), MINUTE)
       // Its child begins meanwhile.
       await new Promise((resolve) => setTimeout(resolve, 3_000))
-      const stopped = () => sendSignal(workerProcessOf(pod.metadata.uid), 'SIGSTOP')
+      const stopped = () => {
+        const worker = workerProcessOf(pod.metadata.uid)
+        writeFileSync(`/proc/${worker}/oom_score_adj`, '1000')
+        sendSignal(worker, 'SIGSTOP')
+      }
       const { end, failure } = await recovered('container-oom', neighbour, pod, stopped)
       expect(end).toMatchObject({ reason: 'OOMKilled', exitCode: 137 })
       expect(failure).toMatchObject({ outcome: 'worker-lost', message: 'the container ended: OOMKilled' })
@@ -391,7 +386,12 @@ onCluster('when a worker dies', () => {
     try {
       const force = ['delete', 'pod', holder?.pod ?? '', '--grace-period=0', '--force']
       await scene.cluster.kubectl(['-n', scene.namespace, ...force])
-      const found = await eventually(() => crashedOnce('away', long), MINUTE)
+      // Its worker was told to stop before it was killed, so that this is no crash.
+      const found = await eventually(async () => {
+        const seen = await job('away', long)
+        return seen?.failures.length === 1 ? seen : undefined
+      }, MINUTE)
+      expect(found).toMatchObject({ crashes: 0, failures: [{ outcome: 'worker-lost' }] })
       const backMs = Math.round(performance.now() - stoppedAt)
       say(`away: without an operator the job was back after ${backMs} ms: ${found.failures.at(-1)?.message}`)
       expect(backMs).toBeLessThan(20_000)

@@ -499,6 +499,9 @@ const BEGINNING: Step[] = [
   new Exchange('p:1', 2, [], 'none'),
 ]
 
+/** The long form: npm run soak -- --faults. */
+const RUNS = Number(process.env.MILLHAND_MODEL_RUNS ?? 75)
+
 describe('the scripts and the model of a job', () => {
   let redis: Connection
   beforeAll(async () => {
@@ -507,37 +510,41 @@ describe('the scripts and the model of a job', () => {
   })
   afterAll(() => redis.close())
 
-  test('agree after every step of random histories with lost replies and clock jumps', async () => {
-    let histories = 0
-    await fc.assert(
-      fc.asyncProperty(fc.boolean(), commands, async (keepsNothing, steps) => {
-        histories += 1
-        const queue = openQueue(redis, `model.${process.pid}-${histories}`, scripts)
-        const model = new Model()
-        model.keepsNothing = keepsNothing
-        await redis.call('SET', `${prefixOf(queue.name)}clock`, model.nowMs)
-        const owner = {
-          ownerUid: 'model',
-          maxAttempts: MAX_ATTEMPTS,
-          maxCrashes: MAX_CRASHES,
-          backoffMs: 2_000,
-          maxBackoffMs: 4_000,
-          timeoutMs: 60_000,
-        }
-        const limits = {
-          maxLength: 100,
-          maxPayloadBytes: 1_000,
-          completedMaxAgeMs: keepsNothing ? 0 : 3_600_000,
-          completedMaxCount: 100,
-          buriedMaxAgeMs: 86_400_000_000,
-          buriedMaxCount: 100,
-        }
-        await queue.configure({ ...owner, ...limits, suspended: false })
-        const real = { queue, redis }
-        for (const step of BEGINNING) await step.run(model, real)
-        await fc.asyncModelRun(() => ({ model, real }), steps)
-      }),
-      { numRuns: Number(process.env.MILLHAND_MODEL_RUNS ?? 150) },
-    )
-  }, 300_000)
+  test(
+    'agree after every step of random histories with lost replies and clock jumps',
+    async () => {
+      let histories = 0
+      await fc.assert(
+        fc.asyncProperty(fc.boolean(), commands, async (keepsNothing, steps) => {
+          histories += 1
+          const queue = openQueue(redis, `model.${process.pid}-${histories}`, scripts)
+          const model = new Model()
+          model.keepsNothing = keepsNothing
+          await redis.call('SET', `${prefixOf(queue.name)}clock`, model.nowMs)
+          const owner = {
+            ownerUid: 'model',
+            maxAttempts: MAX_ATTEMPTS,
+            maxCrashes: MAX_CRASHES,
+            backoffMs: 2_000,
+            maxBackoffMs: 4_000,
+            timeoutMs: 60_000,
+          }
+          const limits = {
+            maxLength: 100,
+            maxPayloadBytes: 1_000,
+            completedMaxAgeMs: keepsNothing ? 0 : 3_600_000,
+            completedMaxCount: 100,
+            buriedMaxAgeMs: 86_400_000_000,
+            buriedMaxCount: 100,
+          }
+          await queue.configure({ ...owner, ...limits, suspended: false })
+          const real = { queue, redis }
+          for (const step of BEGINNING) await step.run(model, real)
+          await fc.asyncModelRun(() => ({ model, real }), steps)
+        }),
+        { numRuns: RUNS },
+      )
+    },
+    RUNS * 4_000,
+  )
 })

@@ -18,8 +18,9 @@ end
 
 local pod, node, lines, stopping = unpack(redis.call('HMGET', Q .. 'worker:' .. worker, 'pod', 'node', 'used', 'stopping'))
 record.pod, record.node = pod ~= '' and pod or nil, node ~= '' and node or nil
--- Whoever told it to stop did not wait until its jobs had ended: no fault of theirs.
-if stopping then
+-- Whoever told it to stop did not wait until its jobs had ended: no fault of theirs. Who knows how the process ended has judged that itself: a pod
+-- that is evicted because of what its job wrote is told to stop too.
+if stopping and not sure then
   crashed, record.message = 'uncounted', (record.message or '') .. '; it had been told to stop, so that this does not count'
 end
 local used = {}
