@@ -110,8 +110,8 @@ describe('hostile input', () => {
   test.each(['../../x', 'a\nb', '\u001b[31m', 'x y', '', 'a'.repeat(200), '{x}'])(
     'as the name of a task or the id of a job is refused: %j (F28)',
     (name) => {
-      expect(() => newJob(name, {})).toThrow(/is no name of a task/)
-      if (name !== '') expect(() => newJob('task', {}, { id: name })).toThrow(/is no job id/)
+      expect(() => newJob(name, {})).toThrow(/invalid task name/)
+      if (name !== '') expect(() => newJob('task', {}, { id: name })).toThrow(/^id is .*; it is a text of 1 to 128 /)
       expect(isJobId(name)).toBe(false)
     },
   )
