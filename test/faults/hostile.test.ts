@@ -111,7 +111,8 @@ describe('hostile input', () => {
     'as the name of a task or the id of a job is refused: %j (F28)',
     (name) => {
       expect(() => newJob(name, {})).toThrow(/invalid task name/)
-      if (name !== '') expect(() => newJob('task', {}, { id: name })).toThrow(/^id is .*; it is a text of 1 to 128 /)
+      if (name !== '')
+        expect(() => newJob('task', {}, { id: name })).toThrow(/^id is .*; it is a text of 1 to 128 /)
       expect(isJobId(name)).toBe(false)
     },
   )

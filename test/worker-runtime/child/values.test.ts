@@ -12,9 +12,13 @@ test.each([
   expect(parsePayload(payload)).toEqual(JSON.parse(payload))
 })
 
+test('an empty payload is no input', () => {
+  expect(parsePayload('')).toBe(undefined)
+})
+
 test.each([
-  ['', /not JSON/],
   ['{', /not JSON/],
+  [' ', /not JSON/],
   ['{"a":{"__proto__":{"polluted":true}}}', /__proto__/],
   ['[{"\\u005f_proto_\\u005F":{"polluted":true}}]', /__proto__/],
   ['{"__p\\u0072oto__":1}', /__proto__/],
