@@ -10,7 +10,8 @@ hasPrlimit.each(['Fork', 'Spawn'] as const)(
   (isolation) =>
     scene(
       async (scene) => {
-        const handles = await scene.enqueue(60, 'naps', { ms: 200 })
+        // Long enough that more are wanted at once than fit, however slowly children start.
+        const handles = await scene.enqueue(40, 'naps', { ms: isolation === 'Spawn' ? 2_000 : 200 })
         const worker = await scene.worker({ slots: 40, limits: ['--nofile=64'] })
         await scene.idle()
         for (const handle of handles)

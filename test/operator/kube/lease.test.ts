@@ -152,7 +152,8 @@ function startOther(kubeconfig: string, namespace: string) {
     })
     setInterval(() => process.stdout.write(candidate.isLeader ? 'leads\\n' : 'leads not\\n'), 10)
     candidate.run(new AbortController().signal)`
-  const args = ['--disable-warning=ExperimentalWarning', '--input-type=module-typescript', '--eval', program]
+  const node = ['--conditions=millhand-source', '--disable-warning=ExperimentalWarning']
+  const args = [...node, '--input-type=module-typescript', '--eval', program]
   const process: ChildProcess = spawn(globalThis.process.execPath, args, {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
