@@ -38,10 +38,22 @@ const runtime = 'worker-runtime/src'
 /** A file whose path matches `from` may import of the paths that match `among` only those that match `only`. */
 const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = [
   {
-    from: /^worker-runtime\/src\/queue\//,
+    from: /^worker-runtime\/src\/redis\//,
     among: /^worker-runtime/,
-    only: /src\/(queue\/|job\.ts|log\.ts|deadline\.ts|errors\.ts|options\.ts)/,
+    only: /src\/(redis\/|(deadline|errors|options)\.ts)/,
+    because: 'redis/ knows no queue',
+  },
+  {
+    from: /^worker-runtime\/src\/queue\/(?!index\.ts$)/,
+    among: /^worker-runtime/,
+    only: /src\/(queue\/|redis\/|(job|log|deadline|errors|options)\.ts)/,
     because: 'queue/ knows jobs and Redis, nothing else',
+  },
+  {
+    from: /^worker-runtime\/src\/doctor\//,
+    among: /^worker-runtime/,
+    only: /src\/(doctor\/|redis\/|queue\/|(errors|options)\.ts)/,
+    because: 'doctor/ looks at Redis, and is on the path of no job',
   },
   {
     from: /^worker-runtime\/src\/child\//,
@@ -50,21 +62,21 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
     because: 'child/ knows processes, nothing else',
   },
   {
-    from: /^worker-runtime\/src\/child\/(spawn-entry|zygote-entry|zygote-first|caller|drawn|exit-listeners|left-open|descendants|entry|loading|probe|randomness|signals|usual|values|writes|zombies)\.ts$/,
+    from: /^worker-runtime\/src\/child\/(inside\/|descendants|source\/(spawn-entry|fork\/(zygote-entry|zygote-first|caller|drawn|exit-listeners|left-open|probe|randomness)))/,
     among: /^worker-runtime/,
-    only: /child\/(after-job|descendants|zygote-first|caller|drawn|exit-listeners|left-open|entry|loading|native|probe|protocol|randomness|signals|usual|values|writes|zombies)\.ts|src\/(errors|task)\.ts/,
+    only: /child\/(inside\/|(descendants|protocol)\.ts|source\/fork\/(zygote-first|caller|drawn|exit-listeners|left-open|native|probe|randomness)\.ts)|src\/(errors|task)\.ts/,
     because: 'what runs in a child knows the protocol and the tasks',
   },
   {
-    from: /^worker-runtime\/src\/(errors|job|settlement|log|config|task)\.ts$/,
+    from: /^worker-runtime\/src\/(errors|job|log|config|task|worker\/settlement)\.ts$/,
     among: /^worker-runtime/,
-    only: /src\/(errors|job|options|child\/outcome|queue\/(queue|address|settings)|config|log)\.ts/,
+    only: /src\/(errors|job|options|child\/outcome|queue\/(queue|settings)|redis\/address|config|log)\.ts/,
     because: 'what decides is pure',
   },
   {
-    from: /^worker-runtime\/src\/(client|result|line|index)\.ts$/,
+    from: /^worker-runtime\/src\/(client\/|index\.ts)/,
     among: /^worker-runtime/,
-    only: /src\/(queue\/|(job|line|result|options|task|config|deadline|errors)\.ts)/,
+    only: /src\/(client\/|queue\/|redis\/|(job|options|task|config|deadline|errors)\.ts)/,
     because: 'the client starts no processes',
   },
   {
@@ -121,27 +133,27 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
 const reserved: { word: RegExp; only: RegExp; because: string }[] = [
   {
     word: /process\.env/,
-    only: /(^|\/)config\.ts$|child\/zygote-first\.ts$|local\/outside\.ts$|cli\/src\//,
+    only: /(^|\/)config\.ts$|fork\/zygote-first\.ts$|local\/outside\.ts$|cli\/src\//,
     because: 'the environment is read once',
   },
   {
     word: /process\.exit\b/,
-    only: /(runtime|operator)\/src\/main\.ts$|child\/entry\.ts$|cli\/src\//,
+    only: /(runtime|operator)\/src\/main\.ts$|inside\/entry\.ts$|cli\/src\//,
     because: 'a process ends in one place',
   },
   {
     word: /process\.on\('SIG/,
-    only: /(runtime|operator)\/src\/main\.ts$|child\/entry\.ts$|cli\/src\//,
+    only: /(runtime|operator)\/src\/main\.ts$|inside\/entry\.ts$|cli\/src\//,
     because: 'signals are for whoever owns the process',
   },
   {
-    word: /from '\.\/native\.ts'/,
-    only: /child\/(forks|zygote|zygote-entry|spawn-entry|orphans|zombies)\.ts$/,
+    word: /from '[./a-z]*\/native\.ts'/,
+    only: /child\/source\/(spawn-entry|fork\/(forks|zygote|zygote-entry))\.ts$|child\/orphans\.ts$|inside\/zombies\.ts$|src\/main\.ts$/,
     because: 'the compiled part is for the two ends of a fork, and for what a fork leaves',
   },
   {
     word: /from '(ioredis|node:tls)'/,
-    only: /queue\/socket\.ts$|cli\/src\/reaching\.ts$/,
+    only: /redis\/socket\.ts$|cli\/src\/reaching\.ts$/,
     because: 'one file speaks to Redis, and one asks why it cannot be spoken to',
   },
   {
@@ -161,7 +173,7 @@ const reserved: { word: RegExp; only: RegExp; because: string }[] = [
   },
   {
     word: /console\./,
-    only: /cli\/src\/|child\/usual\.ts$/,
+    only: /cli\/src\/|inside\/usual\.ts$/,
     because: 'the console belongs to the command line',
   },
 ]
@@ -201,14 +213,14 @@ describe('the layers', () => {
 
   test('the way of one job is at most eight files of TypeScript, and short', () => {
     const way = [
-      'client.ts',
+      'client/client.ts',
       'job.ts',
       'queue/queue.ts',
-      'worker.ts',
-      'membership.ts',
-      'child/run.ts',
-      'child/entry.ts',
-      'settlement.ts',
+      'worker/worker.ts',
+      'worker/membership.ts',
+      'child/attempt.ts',
+      'child/inside/entry.ts',
+      'worker/settlement.ts',
     ]
     const lines = way.map(
       (name) =>

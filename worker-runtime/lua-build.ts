@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const [dist = 'dist'] = process.argv.slice(2)
-const folder = fileURLToPath(new URL('src/queue/scripts/', import.meta.url))
+const folder = fileURLToPath(new URL('src/queue/lua/', import.meta.url))
 const texts = Object.fromEntries(
   readdirSync(folder).map((name) => [name.replace(/\.lua$/, ''), readFileSync(join(folder, name), 'utf8')]),
 )

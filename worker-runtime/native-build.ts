@@ -1,4 +1,4 @@
-// npm run native: compiles src/native/*.c into prebuilt/, for every platform that has a compiler here. The files are committed and
+// npm run native: compiles src/child/source/fork/*.c into prebuilt/, for every platform that has a compiler here. The files are committed and
 // carry the hash of their sources, which a test compares. Debian: apt-get install gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross.
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -8,8 +8,10 @@ import { fileURLToPath } from 'node:url'
 
 const COMPILERS = { x64: 'x86_64-linux-gnu-gcc', arm64: 'aarch64-linux-gnu-gcc' }
 const pathOf = (relative: string) => fileURLToPath(new URL(relative, import.meta.url))
-const folder = pathOf('./src/native')
-const sources = readdirSync(folder).sort()
+const folder = pathOf('./src/child/source/fork')
+const sources = readdirSync(folder)
+  .filter((file) => /\.[ch]$/.test(file))
+  .sort()
 const hash = createHash('sha256')
 for (const file of sources) hash.update(readFileSync(join(folder, file)))
 const sourceHash = hash.digest('hex')

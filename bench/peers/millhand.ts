@@ -43,8 +43,8 @@ function build(target: string): void {
   const tsc = join(ROOT, 'node_modules/typescript/bin/tsc')
   const project = join(RUNTIME, 'tsconfig.build.json')
   execFileSync(process.execPath, [tsc, '-p', project, '--outDir', join(target, 'dist')], { stdio: 'pipe' })
-  const scripts = join(RUNTIME, 'src/queue/scripts')
-  cpSync(scripts, join(target, 'dist/queue/scripts'), { recursive: true })
+  const scripts = join(RUNTIME, 'src/queue/lua')
+  cpSync(scripts, join(target, 'dist/queue/lua'), { recursive: true })
   for (const part of ['package.json', 'bin', 'prebuilt'])
     cpSync(join(RUNTIME, part), join(target, part), { recursive: true })
 }

@@ -1,5 +1,5 @@
 // A task that enqueues. Its module has asked for an id when it loaded, too.
-import { connect } from '../../worker-runtime/src/client.ts'
+import { connect } from '../../worker-runtime/src/client/client.ts'
 import { task } from '../../worker-runtime/src/index.ts'
 import { newJobId } from '../../worker-runtime/src/job.ts'
 

@@ -1,5 +1,5 @@
 // Text from Redis and options from users, at the border.
-import { parsePayload } from '../../worker-runtime/src/child/values.ts'
+import { parsePayload } from '../../worker-runtime/src/child/inside/values.ts'
 import { completedText, newJob, newJobId, parseEnded, parseEnvelope } from '../../worker-runtime/src/job.ts'
 
 test('generated ids are short, ordered by time and do not repeat', () => {

@@ -1,7 +1,7 @@
 // What Prometheus reads from a worker: that it is right, well-formed, bounded, and that it costs the children nothing.
 import { fileURLToPath } from 'node:url'
 import type { Outcome } from '../../worker-runtime/src/child/outcome.ts'
-import { connect } from '../../worker-runtime/src/client.ts'
+import { connect } from '../../worker-runtime/src/client/client.ts'
 import { createMetrics } from '../../worker-runtime/src/metrics.ts'
 import { run } from '../cluster/run.ts'
 import { promtool } from '../cluster/tools.ts'

@@ -1,7 +1,7 @@
 // A job runs as the user that its worker runs as, and has none of its secrets all the same.
 import { fileURLToPath } from 'node:url'
 import { jest } from '@jest/globals'
-import { connect } from '../../worker-runtime/src/client.ts'
+import { connect } from '../../worker-runtime/src/client/client.ts'
 import { redisUrl } from '../redis.ts'
 import { startWorker } from '../worker-process.ts'
 

@@ -5,8 +5,8 @@ import { existsSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import { LEVELS, type Level } from './log.ts'
-import { accessFrom, parseAddress, type RedisAccess } from './queue/address.ts'
 import { MOST_SLOTS } from './queue/settings.ts'
+import { accessFrom, parseAddress, type RedisAccess } from './redis/address.ts'
 
 /** What is wrong with how the worker was started, in one sentence, with the remedy. */
 export class ConfigError extends Error {

@@ -2,9 +2,9 @@
 // answers while the task modules load; nothing of it runs in a child.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { ConfigError } from './config.ts'
-import type { RedisAccess } from './queue/address.ts'
-import { RedisUnavailable } from './queue/connection.ts'
-import { connectRedis } from './queue/redis.ts'
+import type { RedisAccess } from './redis/address.ts'
+import { RedisUnavailable } from './redis/connection.ts'
+import { connectRedis } from './redis/replacing.ts'
 
 export interface Page {
   readonly status: number

@@ -4,9 +4,9 @@ import { openSync, writeSync } from 'node:fs'
 import type { ClientRequest } from 'node:http'
 import https, { type RequestOptions } from 'node:https'
 import { syncBuiltinESMExports } from 'node:module'
-import { ReplacingConnection } from '../../../worker-runtime/src/queue/redis.ts'
-import { loadScripts } from '../../../worker-runtime/src/queue/scripts.ts'
-import { RedisSocket } from '../../../worker-runtime/src/queue/socket.ts'
+import { loadScripts } from '../../../worker-runtime/src/queue/verbs.ts'
+import { ReplacingConnection } from '../../../worker-runtime/src/redis/replacing.ts'
+import { RedisSocket } from '../../../worker-runtime/src/redis/socket.ts'
 
 const { MILLHAND_TEST_NOTES = '', MILLHAND_TEST_STRIKE = '' } = process.env
 const notes = openSync(MILLHAND_TEST_NOTES, 'a')

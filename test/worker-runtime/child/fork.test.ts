@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { jest } from '@jest/globals'
-import { loadNative, pathOfNative, whyNoFork } from '../../../worker-runtime/src/child/native.ts'
+import { loadNative, pathOfNative, whyNoFork } from '../../../worker-runtime/src/child/source/fork/native.ts'
 import { eventually } from '../../eventually.ts'
 import { childrenOf, isAlive } from '../../processes.ts'
 import { allGone, pidFile, resultOf, startTiny, type Tiny, theZygoteOf, zygoteOf } from './tiny-children.ts'
@@ -15,14 +15,16 @@ jest.setTimeout(120_000) // real processes, on a machine that may be busy
 
 const taskFile = (name: string) => fileURLToPath(new URL(`../../tasks/${name}.ts`, import.meta.url))
 const FORKED = taskFile('forked')
-const SOURCES = fileURLToPath(new URL('../../../worker-runtime/src/native', import.meta.url))
+const SOURCES = fileURLToPath(new URL('../../../worker-runtime/src/child/source/fork', import.meta.url))
 const WORKER = fileURLToPath(new URL('./worker-to-be-killed.ts', import.meta.url))
 const descriptors = () => readdirSync('/proc/self/fd').length
 /** Of a worker with four slots. */
 const SPARES = 4
 
 describe('the compiled files', () => {
-  const sources = readdirSync(SOURCES).sort()
+  const sources = readdirSync(SOURCES)
+    .filter((file) => /\.[ch]$/.test(file))
+    .sort()
   const hash = sources
     .reduce((sum, file) => sum.update(readFileSync(join(SOURCES, file))), createHash('sha256'))
     .digest('hex')

@@ -2,14 +2,14 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { jest } from '@jest/globals'
+import { Run } from '../../../worker-runtime/src/child/attempt.ts'
 import { Child } from '../../../worker-runtime/src/child/child.ts'
 import {
   defaultMaxMemoryBytes,
   findContainer,
   MemoryWatch,
 } from '../../../worker-runtime/src/child/memory.ts'
-import { Run } from '../../../worker-runtime/src/child/run.ts'
-import { spawnChild } from '../../../worker-runtime/src/child/spawn.ts'
+import { spawnChild } from '../../../worker-runtime/src/child/source/spawn.ts'
 import { silent } from '../../../worker-runtime/src/log.ts'
 import { eventually } from '../../eventually.ts'
 import { resultOf, startTiny, TINY } from './tiny-children.ts'

@@ -1,4 +1,4 @@
-import { encodeResult, encodeValue, parsePayload } from '../../../worker-runtime/src/child/values.ts'
+import { encodeResult, encodeValue, parsePayload } from '../../../worker-runtime/src/child/inside/values.ts'
 import { copyError } from '../../../worker-runtime/src/errors.ts'
 
 test.each([

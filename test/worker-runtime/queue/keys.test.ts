@@ -15,8 +15,8 @@ test('the table of keys in the README is the one in keys.ts', () => {
 test('the scripts use no other keys than these, and all of these', () => {
   const known = new Set(keys.map(({ name }) => name.replace(/<.*/, '')))
   const used = new Set<string>()
-  for (const name of readdirSync(at('src/queue/scripts')))
-    for (const [, key = ''] of readFileSync(at(`src/queue/scripts/${name}`), 'utf8').matchAll(
+  for (const name of readdirSync(at('src/queue/lua')))
+    for (const [, key = ''] of readFileSync(at(`src/queue/lua/${name}`), 'utf8').matchAll(
       /[QC] \.\. '([^']+)'/g,
     ))
       used.add(key)

@@ -2,7 +2,7 @@
 // step. The scripts' clock is a key, so that time can stand still, run and jump.
 import fc from 'fast-check'
 import { type Connection, connectRedis, newJob, openQueue, prefixOf, type Queue } from 'millhand/queue'
-import { loadScripts } from '../../../worker-runtime/src/queue/scripts.ts'
+import { loadScripts } from '../../../worker-runtime/src/queue/verbs.ts'
 import { census } from '../../census.ts'
 import { redisUrl } from '../../redis.ts'
 import { MAX_ATTEMPTS, MAX_CRASHES, Model, type ModelState } from './model.ts'

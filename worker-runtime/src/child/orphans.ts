@@ -3,7 +3,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { childrenOf, isZombie, killAll } from './descendants.ts'
 import { read } from './memory.ts'
-import { loadNative, type Native } from './native.ts'
+import { loadNative, type Native } from './source/fork/native.ts'
 
 const EVERY_MS = 1_000
 /** The container's variable, which jobs do not have and those have that a person starts in the container. */

@@ -1,4 +1,16 @@
 // The export `millhand/queue`: what the worker, the CLI and the operator share. The only way to the layout in Redis.
+
+export { type Examination, examineServer } from '../doctor/facts.ts'
+export {
+  type Check,
+  isAtLeast,
+  type ServerFacts,
+  type ServerFinding,
+  type Severity,
+  serverText,
+  worstFirst,
+} from '../doctor/findings.ts'
+export { tryOut } from '../doctor/trials.ts'
 export { copyError, errorLines, failureText, type JobError, reasonLines, reasonOf } from '../errors.ts'
 export {
   isJobId,
@@ -21,11 +33,13 @@ export {
   parseAddress,
   type RedisAccess,
   type RedisAddress,
-} from './address.ts'
+} from '../redis/address.ts'
+export { type Connection, type ConnectionOptions, RedisUnavailable } from '../redis/connection.ts'
+export { connectRedis } from '../redis/replacing.ts'
+export { slotOf } from '../redis/slot.ts'
 export { RedisDataInvalid } from './answers.ts'
-export { type Connection, type ConnectionOptions, RedisUnavailable } from './connection.ts'
 export type { AttemptRecord, Depth, JobDetails, JobState, JobSummary, WorkerEntry } from './depth.ts'
-export { doneChannel, keys, prefixOf, queueName, slotOf, stirredChannel } from './keys.ts'
+export { doneChannel, keys, prefixOf, queueName, stirredChannel } from './keys.ts'
 export {
   DURABILITIES,
   type Durability,
@@ -39,16 +53,4 @@ export {
   QueueRefused,
   type Seen,
 } from './queue.ts'
-export { connectRedis } from './redis.ts'
-export { type Examination, examineServer } from './server.ts'
-export {
-  type Check,
-  isAtLeast,
-  type ServerFacts,
-  type ServerFinding,
-  type Severity,
-  serverText,
-  worstFirst,
-} from './server-findings.ts'
 export { defaultSettings, LAYOUT, LEASE_MS, MOST_SLOTS, type QueueSettings, RENEW_MS } from './settings.ts'
-export { tryOut } from './trials.ts'

@@ -2,4 +2,4 @@
 import { readFileSync } from 'node:fs'
 
 export const luaOf = (name: string): string =>
-  readFileSync(new URL(`./scripts/${name}.lua`, import.meta.url), 'utf8')
+  readFileSync(new URL(`./lua/${name}.lua`, import.meta.url), 'utf8')

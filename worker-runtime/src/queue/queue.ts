@@ -1,8 +1,8 @@
 // One queue in Redis: its verbs, with their arguments and answers typed. Used by the client, the worker, the CLI and the operator.
 import { randomInt } from 'node:crypto'
 import type { NewJob } from '../job.ts'
+import { type Command, type Connection, neverSent, RedisUnavailable } from '../redis/connection.ts'
 import { amountOf, listOf, MAX_TEXT, numberOf, oneOf, RedisDataInvalid, textOf } from './answers.ts'
-import { type Command, type Connection, neverSent, RedisUnavailable } from './connection.ts'
 import {
   COUNT_FIELDS,
   type Depth,
@@ -20,8 +20,8 @@ import {
   workersOf,
 } from './depth.ts'
 import { checkedQueueName, prefixOf } from './keys.ts'
-import { loadScripts, run, runThen, type Scripts, type Verb } from './scripts.ts'
 import { LAYOUT, type QueueSettings } from './settings.ts'
+import { loadScripts, run, runThen, type Scripts, type Verb } from './verbs.ts'
 import {
   countersOf,
   type Enqueued,

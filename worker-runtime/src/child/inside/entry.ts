@@ -1,0 +1,416 @@
+// What every child does, spawned (spawn-entry.ts) or forked (zygote-entry.ts): it loads the user's task modules, or comes with them
+// loaded, then runs the attempts that the worker sends over descriptor 3 and sends back how they went. Everything it says is written synchronously, so that nothing is lost when a task ends the process and a child
+// that says too much waits for its worker. It never outlives the worker: when the channel closes it ends its process group and all below it.
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { writeFileSync, writeSync } from 'node:fs'
+import { Socket } from 'node:net'
+import { pathToFileURL } from 'node:url'
+import { format, inspect } from 'node:util'
+import { copyError } from '../../errors.ts'
+import { definedTasks, isTerminal, type Job } from '../../task.ts'
+import { descendantsOf, killAll } from '../descendants.ts'
+import {
+  encodeFromChild,
+  encodeToChild,
+  type FromChild,
+  MAX_OUTPUT_FRAME_BYTES,
+  MAX_PROGRESS_BYTES,
+  MAX_RESULT_BYTES,
+  readerInChild,
+  type Stream,
+  type ToChild,
+  type Usage,
+} from '../protocol.ts'
+import { PROBE_EXIT_CODE, probe } from '../source/fork/probe.ts'
+import { letLoopRunDry, peakRssBytes } from './after-job.ts'
+import { exitOf, failureOf, isPlaceOnStderr, withWholeStacks } from './loading.ts'
+import { hasListenerForEnd, ignoreSignalsOfOthers, tellListenersOfEnd } from './signals.ts'
+import { doWhatJobsDo } from './usual.ts'
+import { encodeResult, encodeValue, parsePayload } from './values.ts'
+import { takeDescriptors, takeStreams } from './writes.ts'
+
+const CHANNEL = 3
+const PROGRESS_EVERY_MS = 50
+const OOM_SCORE_ADJUSTMENT = 800
+const REHEARSALS = 60 // more gain nothing
+const EXIT_CODE_SIGTERM = 128 + 15
+
+export interface Mode {
+  once: boolean
+  jobsAtOnce: number
+  /** By whoever waits for the end of this process. */
+  usageIsCounted: boolean
+}
+
+type LoadOrder = Extract<ToChild, { kind: 'load' }>
+
+interface Run {
+  readonly id: number
+  readonly order: Extract<ToChild, { kind: 'run' }>
+  readonly startedWith: NodeJS.CpuUsage | undefined
+  abort: AbortController | undefined // made when the task first looks at job.signal
+  abortReason: string | undefined
+  progress: { sentAtMs: number; waiting: string | undefined; timer: NodeJS.Timeout | undefined }
+}
+
+const running = new Map<number, Run>()
+const current = new AsyncLocalStorage<Run>()
+const reader = readerInChild()
+const outbox: Buffer[] = []
+const pause = new Int32Array(new SharedArrayBuffer(4))
+let mode: Mode | undefined
+let isTerminating = false
+let hasHadJob = false
+let loading: string | undefined
+let channel: Socket | undefined
+let mouth = CHANNEL
+
+/** Before any code of the user: whatever happens to it is told. */
+export function sayHowItEnds(): void {
+  ignoreSignalsOfOthers()
+  process.on('exit', sayWhoExits)
+  process.on('uncaughtException', uncaught)
+  process.on('unhandledRejection', uncaught)
+}
+
+export function listenToWorker(): void {
+  channel = new Socket({ fd: CHANNEL, readable: true, writable: true })
+    .on('data', receive)
+    .on('error', () => {})
+    .on('close', endWithWorker)
+}
+
+/**
+ * For a forked child: every way out ends at once, with its right code. `emit` is where Node itself comes by when the loop has run dry,
+ * after all listeners, those of the user too.
+ */
+export function endWithoutTearDown(exit: (code: number) => never): void {
+  const emit = process.emit as (...event: unknown[]) => boolean
+  const emitAndExit = (...event: unknown[]) => {
+    const had = Reflect.apply(emit, process, event)
+    if (event[0] === 'exit') exit(Number(process.exitCode ?? event[1] ?? 0))
+    return had
+  }
+  Object.assign(process, { emit: emitAndExit, reallyExit: exit })
+}
+
+/**
+ * Runs a job that does nothing, a few times, and nobody hears of it: what V8 compiles on the way is then there before the fork, and
+ * not compiled anew in every child.
+ */
+export async function rehearse([ours, theirs]: [number, number], silence: number): Promise<void> {
+  const name = 'millhand:rehearsal'
+  let ran = 0
+  const countRun = async () => {
+    await doWhatJobsDo()
+    ran += 1
+  }
+  definedTasks().set(name, { name, run: countRun })
+  mouth = silence
+  const socket = new Socket({ fd: ours, readable: true, writable: true }).on('data', receive)
+  for (let run = 1; run <= REHEARSALS; run += 1) {
+    const order = { queue: name, jobId: name, task: name, attempt: 1, enqueuedAtMs: 0, payload: '{"a":[1]}' }
+    writeSync(theirs, encodeToChild({ kind: 'run', run, ...order }))
+    while (ran < run || running.has(run)) await new Promise((next) => setImmediate(next))
+  }
+  sayWhoExits()
+  await new Promise((closed) => socket.once('close', closed).destroy())
+  mouth = CHANNEL
+  definedTasks().delete(name)
+}
+
+/** With the modules loaded; from now on an uncaught error is no longer that of a module. */
+export function beReady(wanted: Mode): void {
+  mode = wanted
+}
+
+/** Ends the process with one sentence for the worker if a module cannot be loaded. */
+export async function loadModules({ modules, once }: Pick<LoadOrder, 'modules' | 'once'>): Promise<void> {
+  takeStreams(takeOutput)
+  if (!once) takeDescriptors(takeOutput)
+  await withWholeStacks(async () => {
+    for (loading of modules) await loadModule(loading)
+  })
+  loading = undefined
+}
+
+function receive(chunk: Buffer): void {
+  const orders: Extract<ToChild, { kind: 'run' }>[] = []
+  for (const message of reader.push(chunk)) {
+    if (message.kind === 'load') void load(message)
+    else if (message.kind === 'run') orders.push(message)
+    else if (message.kind === 'abort') abort(message.run, message.reason)
+    else if (message.kind === 'end') endWhenTold()
+    else if (message.kind === 'probe') void tryOut()
+    else throw new Error('the worker sent a message that cannot be read')
+  }
+  if (orders.length === 0) return
+  const runs = orders.map(begin)
+  sendNow({ kind: 'accepted', runs: runs.map(({ id }) => id) })
+  for (const run of runs) void current.run(run, perform, run)
+}
+
+async function load({ modules, once, jobsAtOnce }: LoadOrder): Promise<void> {
+  channel?.unref() // a module that waits for what never comes lets the loop run dry
+  await loadModules({ modules, once })
+  channel?.ref()
+  beReady({ once, jobsAtOnce, usageIsCounted: false })
+  sendNow({ kind: 'ready', tasks: [...definedTasks().keys()] })
+}
+
+async function loadModule(module: string): Promise<void> {
+  try {
+    await import(pathToFileURL(module).href)
+  } catch (thrown) {
+    await failToLoad(`cannot load ${module}`, thrown)
+  }
+}
+
+function failToLoad(what: string, thrown: unknown): Promise<never> {
+  const failure = failureOf(what, thrown, loading)
+  loading = undefined
+  mouth = CHANNEL
+  sendNow({ kind: 'load-failed', ...failure })
+  if (!isPlaceOnStderr(thrown, failure)) process.exit(1)
+  process.removeAllListeners('uncaughtException')
+  process.setUncaughtExceptionCaptureCallback(null)
+  setImmediate(() => {
+    throw thrown
+  })
+  return new Promise(() => {})
+}
+
+/** The facts go to the worker; then nothing keeps the loop from running dry. */
+async function tryOut(): Promise<void> {
+  sendNow({ kind: 'probed', facts: { ...(await probe()) } })
+  process.exitCode = PROBE_EXIT_CODE
+  channel?.unref()
+}
+
+function begin(order: Extract<ToChild, { kind: 'run' }>): Run {
+  const run: Run = {
+    id: order.run,
+    order,
+    startedWith: mode?.jobsAtOnce === 1 && !mode.usageIsCounted ? process.cpuUsage() : undefined,
+    abort: undefined,
+    abortReason: undefined,
+    progress: { sentAtMs: Number.NEGATIVE_INFINITY, waiting: undefined, timer: undefined },
+  }
+  running.set(run.id, run)
+  hasHadJob = true
+  return run
+}
+
+async function perform(run: Run): Promise<void> {
+  try {
+    const definition = definedTasks().get(run.order.task)
+    if (!definition) throw noSuchTask(run.order.task)
+    const output = await definition.run(parsePayload(run.order.payload), jobOf(run))
+    succeed(run, encodeResult(output))
+  } catch (error) {
+    fail(run, error)
+  }
+}
+
+function succeed(run: Run, result: string): void {
+  const bytes = Buffer.byteLength(result)
+  if (bytes > MAX_RESULT_BYTES)
+    end(run, { kind: 'result-too-large', run: run.id, usage: usageOf(run), bytes })
+  else end(run, { kind: 'succeeded', run: run.id, usage: usageOf(run), result })
+}
+
+function fail(run: Run, thrown: unknown, spoilsChild = false): void {
+  end(run, {
+    kind: 'failed',
+    run: run.id,
+    usage: usageOf(run),
+    error: copyError(thrown),
+    terminal: isTerminal(thrown),
+    spoilsChild,
+  })
+}
+
+function end(run: Run, message: FromChild): void {
+  if (!running.has(run.id)) return
+  sendWaitingProgress(run)
+  running.delete(run.id)
+  sendSoon(message)
+  const isSpoilt = message.kind === 'failed' && message.spoilsChild
+  if ((mode?.once && isSpoilt) || (isTerminating && running.size === 0)) process.exit(0)
+  if (mode?.once) letLoopRunDry(channel, sendNow)
+}
+
+function abort(id: number, reason: string): void {
+  sendNow({ kind: 'aborting', run: id })
+  const run = running.get(id)
+  if (!run) return
+  run.abortReason ??= reason
+  run.abort?.abort(abortError(run.abortReason))
+}
+
+/** At once, unless somebody in here listens; the worker kills this process at the end of the grace. */
+function endWhenTold(): void {
+  isTerminating = true
+  const runs = [...running.values()]
+  const hasListener = hasListenerForEnd() || runs.some((run) => run.abort)
+  if (runs.length === 0 || !hasListener) process.exit(EXIT_CODE_SIGTERM)
+  tellListenersOfEnd()
+  for (const run of runs) abort(run.id, 'the worker ends this child')
+}
+
+/** An error that nobody caught fails the run in whose context it came up. The child is not used again. */
+function uncaught(thrown: unknown): void {
+  const run = currentRun()
+  const error = copyError(thrown)
+  if (run && running.has(run.id)) fail(run, thrown, true)
+  else if (mode?.once && hasHadJob) failLate(thrown)
+  else if (mode) sendNow({ kind: 'spoiled', error })
+  else void failToLoad('the task modules raised an error while they loaded', thrown)
+}
+
+/** As Node does it; nobody waits for the job any more. */
+function failLate(thrown: unknown): never {
+  process.stderr.write(`${inspect(thrown)}\n`)
+  process.exit(1)
+}
+
+/** The run in whose context this code is called; where there is none, the only one. */
+function currentRun(): Run | undefined {
+  const run = current.getStore()
+  if (run || running.size !== 1) return run
+  return running.values().next().value
+}
+
+function sayWhoExits(): void {
+  const run = current.getStore()
+  if (run && running.has(run.id)) sendNow({ kind: 'exiting', run: run.id })
+  else if (loading !== undefined) sendNow({ kind: 'load-failed', ...exitOf(loading) })
+  else flush()
+}
+
+function jobOf(run: Run): Job {
+  const { jobId, queue, task, attempt, enqueuedAtMs } = run.order
+  return {
+    id: jobId,
+    queue,
+    task,
+    attempt,
+    enqueuedAtMs,
+    get signal() {
+      run.abort ??= new AbortController()
+      if (run.abortReason !== undefined) run.abort.abort(abortError(run.abortReason))
+      return run.abort.signal
+    },
+    progress: async (value) => report(run, value),
+    log: (...parts) => sendOutput(run, 'stdout', Buffer.from(`${format(...parts)}\n`)),
+  }
+}
+
+function report(run: Run, value: unknown): void {
+  const text = encodeValue(value, 'progress')
+  if (Buffer.byteLength(text) > MAX_PROGRESS_BYTES)
+    throw new RangeError(
+      `progress of ${Buffer.byteLength(text)} bytes; at most ${MAX_PROGRESS_BYTES} are taken`,
+    )
+  const { progress } = run
+  progress.waiting = text
+  const waitMs = progress.sentAtMs + PROGRESS_EVERY_MS - performance.now()
+  if (waitMs <= 0) sendWaitingProgress(run)
+  else progress.timer ??= setTimeout(sendWaitingProgress, waitMs, run)
+}
+
+function sendWaitingProgress(run: Run): void {
+  const { progress } = run
+  clearTimeout(progress.timer)
+  progress.timer = undefined
+  if (progress.waiting === undefined || !running.has(run.id)) return
+  sendNow({ kind: 'progress', run: run.id, progress: progress.waiting })
+  progress.waiting = undefined
+  progress.sentAtMs = performance.now()
+}
+
+/**
+ * Output belongs to the job in whose context it is written, even after its end; the worker knows what to do with that. Without a context it is
+ * the job's that is alone in a child of its own, and nobody's in a child that others have used.
+ */
+function takeOutput(stream: Stream, output: Buffer): boolean {
+  const run = current.getStore() ?? (mode?.once ? currentRun() : undefined)
+  if (run) sendOutput(run, stream, output)
+  return run !== undefined
+}
+
+function sendOutput(run: Run, stream: Stream, output: Buffer): void {
+  for (let at = 0; at < output.length; at += MAX_OUTPUT_FRAME_BYTES)
+    sendNow({ kind: 'output', run: run.id, stream, output: output.subarray(at, at + MAX_OUTPUT_FRAME_BYTES) })
+}
+
+/** Results of one turn of the event loop leave in one write. */
+function sendSoon(message: FromChild): void {
+  if (outbox.length === 0) process.nextTick(flush)
+  outbox.push(encodeFromChild(message))
+}
+
+export function sendNow(message: Parameters<typeof encodeFromChild>[0]): void {
+  outbox.push(encodeFromChild(message))
+  flush()
+}
+
+function flush(): void {
+  if (outbox.length === 0) return
+  const bytes = outbox.length === 1 && outbox[0] ? outbox[0] : Buffer.concat(outbox)
+  outbox.length = 0
+  let sent = 0
+  while (sent < bytes.length) sent += writeSome(bytes, sent)
+}
+
+function writeSome(bytes: Buffer, from: number): number {
+  try {
+    return writeSync(mouth, bytes, from)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') endWithWorker()
+    Atomics.wait(pause, 0, 0, 1)
+    return 0
+  }
+}
+
+function endWithWorker(): void {
+  killAll(descendantsOf(process.pid))
+  try {
+    process.kill(-process.pid, 'SIGKILL')
+  } catch {
+    // Not the leader of a group; there is only this process to end.
+  }
+  process.exit(1)
+}
+
+function usageOf(run: Run): Usage {
+  if (!run.startedWith) return {}
+  const cpu = process.cpuUsage(run.startedWith)
+  return {
+    cpuUserMs: Math.round(cpu.user / 1000),
+    cpuSystemMs: Math.round(cpu.system / 1000),
+    ...(mode?.once ? { maxRssBytes: peakRssBytes() } : {}),
+  }
+}
+
+export function beTheFirstToGoWhenMemoryIsShort(): void {
+  try {
+    writeFileSync('/proc/self/oom_score_adj', String(OOM_SCORE_ADJUSTMENT))
+  } catch {
+    // Not Linux, or not allowed.
+  }
+}
+
+function noSuchTask(name: string): Error {
+  const known = [...definedTasks().keys()]
+  const error = new Error(
+    `no task "${name}" in the modules of this worker; it has: ${known.join(', ') || 'none'}`,
+  )
+  error.name = 'UnknownTask'
+  delete error.stack
+  return error
+}
+
+function abortError(reason: string): Error {
+  return Object.assign(new Error(reason), { name: 'AbortError' })
+}

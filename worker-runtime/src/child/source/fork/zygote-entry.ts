@@ -1,0 +1,136 @@
+// The program of the zygote (zygote.ts starts it): loads the user's modules once, looks whether a fork of this process can be right,
+// then forks when the worker orders it (native/fork.c). From then on only its children run JavaScript: each is a child as entry.ts
+// has it, used once. Loading → unfit, or serving until the worker ends.
+import { closeSync, openSync, readSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { definedTasks } from '../../../task.ts'
+import {
+  beReady,
+  endWithoutTearDown,
+  listenToWorker,
+  loadModules,
+  rehearse,
+  sayHowItEnds,
+  sendNow,
+} from '../../inside/entry.ts'
+import { reapZombies } from '../../inside/zombies.ts'
+import { readerInChild, type ToChild } from '../../protocol.ts'
+import { drawAgain, drawnAtLoad, share, stopNoticing } from './drawn.ts'
+import { takeExitListeners } from './exit-listeners.ts'
+import { leftOpen } from './left-open.ts'
+import { loadNative, ZYGOTE_OPTIONS } from './native.ts'
+import { renewRandomness } from './randomness.ts'
+import { before, bePid } from './zygote-first.ts'
+
+const CONTROL = 3
+const NEEDS_NO_WORKERS_MAJOR = 26 // from V8 14 on, a collection in a child waits for a thread that is not there
+const MOST_NAMED = 3
+const PATIENCE_MS = 500
+const TIMES_CLEAN = 2 // a server that is about to listen shows up a turn of the loop later
+const LOOK_EVERY_MS = 5
+
+const native = loadNative()
+const hasToldV8 = native.beZygote()
+process.execArgv = process.execArgv.filter((option) => !ZYGOTE_OPTIONS.includes(option))
+const { modules, once, jobsAtOnce, forkShares = [] } = readOrder()
+share(forkShares)
+const earlier = process.rawListeners('exit')
+sayHowItEnds()
+const [sayHow] = process.rawListeners('exit').filter((listener) => !earlier.includes(listener))
+await loadModules({ modules, once })
+const reason = await whyUnfit()
+stopNoticing()
+if (reason === undefined) {
+  const exitListeners = takeExitListeners(sayHow)
+  await rehearseOnce()
+  serve(exitListeners)
+} else {
+  sendNow({ kind: 'unfit', reason })
+  leave()
+}
+
+async function rehearseOnce(): Promise<void> {
+  const pair = native.pair()
+  if (typeof pair === 'number') throw new Error('cannot make a socket')
+  const silence = openSync('/dev/null', 'w')
+  await rehearse(pair, silence)
+  closeSync(pair[1])
+  closeSync(silence)
+}
+
+/** What a child does before its job and after it. */
+function rehearseTheRest(): void {
+  renewRandomness()
+  process.emit('rehearsal' as 'exit', 0)
+}
+
+/** Runs from start to end in one turn of the loop: what was made ready is first used in a child. */
+function serve(exitListeners: ReturnType<typeof takeExitListeners>): void {
+  sendNow({ kind: 'ready', tasks: [...definedTasks().keys()], exitListeners: exitListeners.modules })
+  setImmediate(() => {
+    listenToWorker() // after the fork, the same descriptor is the child's own channel
+    beReady({ once, jobsAtOnce, usageIsCounted: once })
+    endWithoutTearDown(native.exit)
+    rehearseTheRest()
+    const pid = native.serve()
+    if (pid === 0) {
+      exitListeners.putBack()
+      leave()
+    }
+    // From here on this is a child.
+    bePid(pid)
+    renewRandomness()
+    drawAgain()
+    if (!once) reapZombies(native)
+  })
+}
+
+/** As a process ends that nobody forked: with its exit listeners. */
+function leave(): void {
+  try {
+    process.emit('exit', 0)
+  } finally {
+    native.exit(0)
+  }
+}
+
+/** The first message of the worker, before there is a loop that would read. */
+function readOrder(): Extract<ToChild, { kind: 'load' }> {
+  const reader = readerInChild()
+  const chunk = Buffer.alloc(64 * 1024)
+  for (;;) {
+    const bytes = readSync(CONTROL, chunk)
+    for (const message of reader.push(Buffer.from(chunk.subarray(0, bytes))))
+      if (message.kind === 'load') return message
+    if (bytes === 0) throw new Error('the worker is gone')
+  }
+}
+
+/** What the modules did that copies of this process cannot share; where that may end by itself, it is waited for. */
+async function whyUnfit(): Promise<string | undefined> {
+  if (!hasToldV8 && Number.parseInt(process.versions.node, 10) >= NEEDS_NO_WORKERS_MAJOR)
+    return 'this build of Node does not let itself be told to do without helper threads'
+  const left = await stillOpen()
+  const drawn = drawnAtLoad()
+  const reasons = [
+    left.length > 0 && `when the modules were loaded, they had left open: ${named(left)}`,
+    drawn.length > 0 &&
+      `when they were loaded, these drew random values, or read the pid, and all forks would have the same: ${named(drawn)} (draw them in a task; docs/what-a-fork-shares.md)`,
+  ].filter((each) => each !== false)
+  return reasons.length > 0 ? reasons.join('; and ') : undefined
+}
+
+function named(all: string[]): string {
+  const more = all.length - MOST_NAMED
+  return more > 0 ? `${all.slice(0, MOST_NAMED).join(', ')} and ${more} more` : all.join(', ')
+}
+
+async function stillOpen(): Promise<string[]> {
+  let timesClean = 0
+  for (let waitedMs = 0; ; waitedMs += LOOK_EVERY_MS) {
+    await sleep(LOOK_EVERY_MS)
+    const left = leftOpen(before, forkShares)
+    timesClean = left.length === 0 ? timesClean + 1 : 0
+    if (timesClean === TIMES_CLEAN || waitedMs >= PATIENCE_MS) return left
+  }
+}

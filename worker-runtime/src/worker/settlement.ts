@@ -1,0 +1,80 @@
+// How an attempt's outcome is told to Redis (pure). Whether a failed job is tried again is decided there, by the one rule that also
+// serves the jobs of dead workers (queue/lua/shared.lua, try_again).
+import type { Outcome } from '../child/outcome.ts'
+import { type AttemptFacts, completedText, type Envelope } from '../job.ts'
+import type { Claim, Settlement } from '../queue/queue.ts'
+
+const MAX_RECORD_TEXT = 4_096
+
+/** undefined: the worker no longer holds the job; there is nothing to say. */
+export function settlementOf(
+  claim: Claim,
+  envelope: Envelope,
+  outcome: Outcome,
+  worker: string,
+): Settlement | undefined {
+  const { id, token } = claim
+  switch (outcome.kind) {
+    case 'succeeded':
+      return {
+        id,
+        token,
+        verdict: 'completed',
+        text: completedText(envelope, outcome.facts, outcome.result, outcome.facts.output),
+      }
+    case 'failed':
+      return failed(claim, outcome, worker)
+    case 'cancelled':
+      return { id, token, verdict: 'cancelled', text: '' }
+    case 'handed-back':
+    case 'could-not-start':
+      return { id, token, verdict: 'handed-back', text: '' }
+    case 'lost-hold':
+      return undefined
+    default:
+      return failed(claim, outcome, worker)
+  }
+}
+
+/** A claim whose envelope this release cannot read fails, so that a person sees it. */
+export function unreadable(claim: Claim, worker: string): Settlement {
+  const record = {
+    outcome: 'failed',
+    message: 'the envelope of this job cannot be read by this release of Millhand',
+    worker,
+  }
+  return { id: claim.id, token: claim.token, verdict: 'failed', text: JSON.stringify(record) }
+}
+
+export const handedBack = ({ id, token }: { id: string; token: string }): Settlement => ({
+  id,
+  token,
+  verdict: 'handed-back',
+  text: '',
+})
+
+function failed({ id, token }: Claim, outcome: Failure, worker: string): Settlement {
+  return { id, token, verdict: outcome.terminal ? 'terminal' : 'failed', text: recordOf(outcome, worker) }
+}
+
+type Failure = Exclude<Outcome, { kind: 'succeeded' }>
+
+function recordOf(outcome: Failure, worker: string): string {
+  const { output, ...facts } = outcome.facts
+  const { cpuSystemMs, cpuUserMs, ...rest } = facts
+  const rounded: AttemptFacts = {
+    ...(cpuUserMs !== undefined && { cpuUserMs: Math.round(cpuUserMs) }),
+    ...(cpuSystemMs !== undefined && { cpuSystemMs: Math.round(cpuSystemMs) }),
+  }
+  const why = outcome.kind === 'failed' ? { error: outcome.error } : { message: outcome.message }
+  return JSON.stringify({
+    outcome: outcome.kind,
+    ...why,
+    ...rest,
+    ...rounded,
+    durationMs: Math.round(facts.durationMs),
+    endedAtMs: Math.round(facts.startedAtMs + facts.durationMs),
+    ...(output && { output: output.slice(-MAX_RECORD_TEXT) }),
+    worker,
+  })
+}

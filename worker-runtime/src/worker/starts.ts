@@ -1,0 +1,64 @@
+// How many jobs may run at once: as many as there are slots, fewer where the machine has no room for a child in each, none for a while
+// where children do not start at all. worker.ts asks it before each claim.
+import { isForWantOfResources } from '../child/limits.ts'
+import type { Outcome } from '../child/outcome.ts'
+import type { Log } from '../log.ts'
+
+const MORE_AFTER_MS = 5_000
+
+export interface StartsOptions {
+  readonly slots: number
+  readonly log: Log
+  /** More jobs may run than a moment ago. */
+  readonly onMore: () => void
+}
+
+export class Starts {
+  readonly #options: StartsOptions
+  #failures = 0
+  #pauseEndsAtMs = 0
+  #mostAtOnce: number
+  #growing: NodeJS.Timeout | undefined
+
+  constructor(options: StartsOptions) {
+    this.#options = options
+    this.#mostAtOnce = options.slots
+  }
+
+  most(): number {
+    return performance.now() < this.#pauseEndsAtMs ? 0 : this.#mostAtOnce
+  }
+
+  /** Children that do not even start are the worker's trouble, not the jobs'. `running` is how many others run. */
+  ended(outcome: Outcome, running: number): void {
+    if (outcome.kind !== 'could-not-start') this.#failures = 0
+    else if (running > 0 && isForWantOfResources(outcome.message)) this.#runFewer(outcome.message, running)
+    else if (performance.now() >= this.#pauseEndsAtMs) this.#pause(outcome.message) // one for all that failed together
+  }
+
+  /** Longer each time. */
+  #pause(why: string): void {
+    const waitMs = Math.min(30_000, 500 * 2 ** Math.min(this.#failures, 6))
+    this.#failures += 1
+    this.#pauseEndsAtMs = performance.now() + waitMs
+    this.#options.log.error('a child could not start; claiming pauses', { why, waitMs })
+    setTimeout(this.#options.onMore, waitMs + 1)
+  }
+
+  /** As many as there is room for; now and then it is tried whether there is more. */
+  #runFewer(why: string, running: number): void {
+    const { log, slots } = this.#options
+    const facts = { why, atOnce: running, slots }
+    if (!this.#growing) log.warn('no room for a child in every slot; running fewer jobs at once', facts)
+    this.#mostAtOnce = Math.min(this.#mostAtOnce, running)
+    clearTimeout(this.#growing)
+    this.#growing = setTimeout(() => this.#runMore(), MORE_AFTER_MS)
+  }
+
+  #runMore(): void {
+    const { slots, onMore } = this.#options
+    this.#mostAtOnce = Math.min(slots, Math.ceil(this.#mostAtOnce * 1.25))
+    this.#growing = this.#mostAtOnce < slots ? setTimeout(() => this.#runMore(), MORE_AFTER_MS) : undefined
+    onMore()
+  }
+}
