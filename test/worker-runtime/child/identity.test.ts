@@ -98,7 +98,7 @@ const DRAWS: Record<string, string> = {
 
 test('every way to draw a random number, a key or the pid at load is noticed, with the package that did', () => {
   const child = (name: string) =>
-    fileURLToPath(new URL(`../../../worker-runtime/src/child/${name}.ts`, import.meta.url))
+    fileURLToPath(new URL(`../../../worker-runtime/src/child/source/fork/${name}.ts`, import.meta.url))
   const packages = Object.keys(DRAWS)
   const main = written({
     'main.mjs': `import '${child('zygote-first')}'
