@@ -64,8 +64,8 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
   {
     from: /^worker-runtime\/src\/child\/(inside\/|descendants|source\/(spawn-entry|fork\/(zygote-entry|zygote-first|caller|drawn|exit-listeners|left-open|probe|randomness)))/,
     among: /^worker-runtime/,
-    only: /child\/(inside\/|(descendants|protocol)\.ts|source\/fork\/(zygote-first|caller|drawn|exit-listeners|left-open|native|probe|randomness)\.ts)|src\/(errors|task)\.ts/,
-    because: 'what runs in a child knows the protocol and the tasks',
+    only: /child\/(inside\/|(descendants|frames|messages)\.ts|source\/fork\/(zygote-first|caller|drawn|exit-listeners|left-open|native|probe|randomness)\.ts)|src\/(errors|task)\.ts/,
+    because: 'what runs in a child knows the messages and the tasks',
   },
   {
     from: /^worker-runtime\/src\/(errors|job|log|config|task|worker\/settlement)\.ts$/,

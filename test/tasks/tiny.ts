@@ -231,10 +231,10 @@ const RAW = {
   garbage: () => writeSync(3, Buffer.alloc(64, 0xff)),
   'unknown-kind': () => writeSync(3, frame(99, '{}\n')),
   'not-json': () => writeSync(3, frame(22, 'not json\n')),
-  'no-line': () => writeSync(3, frame(22, '{"run":1}')),
-  'no-run': () => writeSync(3, frame(22, '{}\n')),
+  'no-line': () => writeSync(3, frame(22, '{"id":1}')),
+  'no-id': () => writeSync(3, frame(22, '{}\n')),
   'an-array': () => writeSync(3, frame(19, '[1]\n')),
-  'kind-of-the-worker': () => writeSync(3, frame(2, '{"run":1}\n{}')),
+  'kind-of-the-worker': () => writeSync(3, frame(2, '{"id":1}\n{}')),
   'too-long': () => {
     const head = Buffer.alloc(5)
     head.writeUInt32BE(100 * 2 ** 20)
@@ -244,8 +244,8 @@ const RAW = {
     for (let count = 0; count < 100; count += 1) writeAll(megabyte)
   },
   'progress-flood': () => {
-    const many = Buffer.concat(Array(500).fill(frame(19, '{"run":1}\n1')))
-    const large = Buffer.concat(Array(20).fill(frame(19, `{"run":1}\n"${'p'.repeat(4000)}"`)))
+    const many = Buffer.concat(Array(500).fill(frame(19, '{"id":1}\n1')))
+    const large = Buffer.concat(Array(20).fill(frame(19, `{"id":1}\n"${'p'.repeat(4000)}"`)))
     for (;;) {
       writeAll(many)
       writeAll(large)

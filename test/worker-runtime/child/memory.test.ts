@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { jest } from '@jest/globals'
-import { Run } from '../../../worker-runtime/src/child/attempt.ts'
+import { Attempt } from '../../../worker-runtime/src/child/attempt.ts'
 import { Child } from '../../../worker-runtime/src/child/child.ts'
 import {
   defaultMaxMemoryBytes,
@@ -81,7 +81,7 @@ test('when the container is nearly full, the biggest child is ended and the othe
       enqueuedAtMs: 0,
     }
     const hooks = { onProgress() {}, onOutput() {} }
-    return new Run(child, attempt, { id: 1, hooks, clock: { nowMs: () => performance.now() } })
+    return new Attempt(child, attempt, { id: 1, hooks })
   }
   const small = await begin('sleeps', { ms: 2_000 })
   const big = await begin('eats-memory', { megabytes: 100 })

@@ -1,10 +1,10 @@
 import { judge, type Seen } from '../../../worker-runtime/src/child/outcome.ts'
 
 const seen: Seen = { accepted: true, lastWords: '', startedAtMs: 1_000, endedAtMs: 1_250, usage: {} }
-const succeeded = { kind: 'succeeded', run: 1, usage: { cpuUserMs: 7 }, result: '42' } as const
+const succeeded = { kind: 'succeeded', id: 1, usage: { cpuUserMs: 7 }, result: '42' } as const
 const failed = {
   kind: 'failed',
-  run: 1,
+  id: 1,
   usage: {},
   error: { name: 'E', message: 'm' },
   terminal: true,
@@ -17,7 +17,7 @@ test.each<[string, Partial<Seen>, object]>([
   ['an error', { result: failed }, { kind: 'failed', error: failed.error, terminal: true }],
   [
     'a result that is too large',
-    { result: { kind: 'result-too-large', run: 1, usage: {}, bytes: 9 } },
+    { result: { kind: 'result-too-large', id: 1, usage: {}, bytes: 9 } },
     { kind: 'output-limit', message: expect.stringContaining('9 bytes') },
   ],
   [

@@ -311,7 +311,7 @@ describe.each(['Spawn', 'Fork'] as const)('with %s', (mode) => {
     expect(peak - before).toBeLessThan(ALLOWED_GROWTH_BYTES)
   })
 
-  test.each(['garbage', 'unknown-kind', 'not-json', 'no-line', 'no-run', 'an-array', 'kind-of-the-worker'])(
+  test.each(['garbage', 'unknown-kind', 'not-json', 'no-line', 'no-id', 'an-array', 'kind-of-the-worker'])(
     'a child that sends a broken message (%s) fails, and the next job runs',
     async (raw) => {
       const outcome = await tiny.perform('sends-raw', { raw })

@@ -3,14 +3,14 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type ChildSettings, startChildren } from '../../../worker-runtime/src/child/children.ts'
-import type {
-  AttemptHooks,
-  AttemptToRun,
-  Children,
-  Outcome,
-  RunningAttempt,
-} from '../../../worker-runtime/src/child/outcome.ts'
+import type { AttemptHooks, AttemptSpec } from '../../../worker-runtime/src/child/attempt.ts'
+import {
+  type Children,
+  type ChildSettings,
+  startChildren,
+} from '../../../worker-runtime/src/child/children.ts'
+import type { Outcome } from '../../../worker-runtime/src/child/outcome.ts'
+import type { PendingAttempt } from '../../../worker-runtime/src/child/pool.ts'
 import { silent } from '../../../worker-runtime/src/log.ts'
 import { eventually } from '../../eventually.ts'
 import { childrenOf, isAlive, procText } from '../../processes.ts'
@@ -18,15 +18,11 @@ import { childrenOf, isAlive, procText } from '../../processes.ts'
 export const TINY = fileURLToPath(new URL('../../tasks/tiny.ts', import.meta.url))
 
 export interface Tiny extends Children {
-  begin(
-    task: string,
-    input?: unknown,
-    options?: Partial<AttemptToRun> & Partial<AttemptHooks>,
-  ): RunningAttempt
+  begin(task: string, input?: unknown, options?: Partial<AttemptSpec> & Partial<AttemptHooks>): PendingAttempt
   perform(
     task: string,
     input?: unknown,
-    options?: Partial<AttemptToRun> & Partial<AttemptHooks>,
+    options?: Partial<AttemptSpec> & Partial<AttemptHooks>,
   ): Promise<Outcome>
 }
 

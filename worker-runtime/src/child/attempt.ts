@@ -1,21 +1,12 @@
 // One attempt in one child, judged from outside: sends it, ends it when its time, its output or the worker's patience is over, and
-// keeps what was seen of it. fresh.ts and reuse.ts decide what that means for the child.
+// keeps what was seen of it. pool.ts and shared-child.ts decide what that means for the child.
 // sent → accepted → over (a result, or the child is gone); a stop on the way: abort, an end with SIGTERM if alone, SIGKILL after the grace.
 import { startDeadline } from '../deadline.ts'
-import type { Child, Occupant } from './child.ts'
-import type {
-  AttemptHooks,
-  AttemptToRun,
-  Cause,
-  Clock,
-  Outcome,
-  ResultMessage,
-  Seen,
-  StopReason,
-} from './outcome.ts'
+import type { AttemptListener, Child } from './child.ts'
+import type { Stream, Usage } from './messages.ts'
+import type { Cause, Outcome, ResultMessage, Seen, StopReason } from './outcome.ts'
 import { judge } from './outcome.ts'
 import { Lines, Tail } from './output.ts'
-import type { Stream, Usage } from './protocol.ts'
 import { GRACE_MS } from './stop.ts'
 
 const TAIL_BYTES = 16 * 1024
@@ -27,9 +18,28 @@ const WHY: Record<StopReason, string> = {
   'handed-back': 'the worker gives the job back',
 }
 
-export class Run implements Occupant {
+/** What worker.ts asks for. */
+export interface AttemptSpec {
+  queue: string
+  jobId: string
+  task: string
+  attempt: number
+  payload: string // JSON text
+  timeoutMs: number
+  enqueuedAtMs: number
+}
+
+export interface AttemptHooks {
+  onProgress(progress: string /* JSON text */): void
+  onOutput(stream: Stream, line: string): void
+}
+
+/** Of the wall clock, and never going back. */
+export const nowMs = (): number => Math.round(performance.timeOrigin + performance.now())
+
+export class Attempt implements AttemptListener {
   readonly id: number
-  readonly attempt: AttemptToRun
+  readonly spec: AttemptSpec
   /** Resolves when the attempt is over: there is a result, or the child is gone. */
   readonly over: Promise<void>
   isAccepted = false
@@ -38,7 +48,6 @@ export class Run implements Occupant {
   result: ResultMessage | undefined
   readonly #child: Child
   readonly #hooks: AttemptHooks
-  readonly #clock: Clock
   readonly #startedAtMs: number
   #endedAtMs = 0
   #callOffTimeout: () => void
@@ -51,20 +60,19 @@ export class Run implements Occupant {
   #progressBytes = 0
   #tellOver: () => void = () => {}
 
-  constructor(child: Child, attempt: AttemptToRun, { id, hooks, clock }: RunOptions) {
+  constructor(child: Child, spec: AttemptSpec, { id, hooks }: { id: number; hooks: AttemptHooks }) {
     this.id = id
-    this.attempt = attempt
+    this.spec = spec
     this.#child = child
     this.#hooks = hooks
-    this.#clock = clock
-    this.#startedAtMs = clock.nowMs()
+    this.#startedAtMs = nowMs()
     this.over = new Promise((resolve) => {
       this.#tellOver = resolve
     })
     this.#callOffTimeout = this.#timeOutLater()
-    child.runs.set(id, this)
-    const { jobId, queue, task, enqueuedAtMs, payload } = attempt
-    child.send({ kind: 'run', run: id, jobId, queue, task, attempt: attempt.attempt, enqueuedAtMs, payload })
+    child.attempts.add(this)
+    const { timeoutMs, ...rest } = spec
+    child.send({ kind: 'attempt', id, ...rest })
   }
 
   get isStopping(): boolean {
@@ -101,7 +109,7 @@ export class Run implements Occupant {
 
   progress(text: string): void {
     this.#progressBytes += text.length
-    const allowedBytes = MAX_OUTPUT_BYTES + (this.#clock.nowMs() - this.#startedAtMs) * PROGRESS_BYTES_PER_MS
+    const allowedBytes = MAX_OUTPUT_BYTES + (nowMs() - this.#startedAtMs) * PROGRESS_BYTES_PER_MS
     if (this.#progressBytes > allowedBytes)
       this.kill({ kind: 'output-limit', message: 'the job reported progress without end' })
     else if (!this.cause) this.#hooks.onProgress(text)
@@ -129,12 +137,11 @@ export class Run implements Occupant {
   }
 
   broken(message: string, tooLong: boolean): void {
-    // Of several attempts nobody knows which one broke it; each is tried again alone (reuse.ts).
-    if (this.#child.runs.size === 1) this.cause ??= { kind: tooLong ? 'output-limit' : 'broken', message }
+    if (this.#child.attempts.isAlone) this.cause ??= { kind: tooLong ? 'output-limit' : 'broken', message }
   }
 
   childClosed(): void {
-    this.#child.runs.delete(this.id)
+    this.#child.attempts.delete(this)
     this.#finish()
   }
 
@@ -146,9 +153,9 @@ export class Run implements Occupant {
 
   #askToEnd(cause: Cause, graceMs: number): void {
     this.#child.abort(this, cause.message)
-    if (this.#child.runs.size === 1) this.#child.end()
+    if (this.#child.attempts.isAlone) this.#child.end()
     // A second reason to stop may shorten the grace, never prolong it.
-    const endsAtMs = this.#clock.nowMs() + graceMs
+    const endsAtMs = nowMs() + graceMs
     if (endsAtMs >= this.#graceEndsAtMs) return
     this.#graceEndsAtMs = endsAtMs
     this.#callOffGrace?.()
@@ -156,26 +163,25 @@ export class Run implements Occupant {
   }
 
   #timeOutLater(): () => void {
-    return startDeadline(this.attempt.timeoutMs, () => this.#timeOut())
+    return startDeadline(this.spec.timeoutMs, () => this.#timeOut())
   }
 
   #timeOut(): void {
     // An attempt that waits in a child which another one blocks has not begun. The other one's time ends that.
-    if (!this.isAccepted && this.#child.runs.size > 1) this.#callOffTimeout = this.#timeOutLater()
+    if (!this.isAccepted && !this.#child.attempts.isAlone) this.#callOffTimeout = this.#timeOutLater()
     else
       this.#stop(
-        { kind: 'timed-out', message: `the job ran longer than its ${this.attempt.timeoutMs} ms` },
+        { kind: 'timed-out', message: `the job ran longer than its ${this.spec.timeoutMs} ms` },
         GRACE_MS,
       )
   }
 
   /**
    * A child that does not even answer has a blocked event loop. With several attempts in it nobody can tell whose fault that is, so
-   * time is no longer held against this one: each is tried again alone (reuse.ts).
+   * time is no longer held against this one.
    */
   #graceIsOver(): void {
-    const accepted = [...this.#child.runs.values()].filter((run) => run.isAccepted)
-    if (this.cause?.kind === 'timed-out' && !this.#isAborting && accepted.length > 1) {
+    if (this.cause?.kind === 'timed-out' && !this.#isAborting && this.#child.attempts.areSeveral) {
       this.cause = undefined
       this.#child.isSpent = true
       this.#child.kill('SIGKILL')
@@ -184,14 +190,14 @@ export class Run implements Occupant {
 
   #killChild(): void {
     this.#child.isSpent = true
-    this.#child.culprit ??= this
+    this.#child.attempts.blame(this)
     this.#child.kill('SIGKILL')
   }
 
   #finish(): void {
     if (this.isOver) return
     this.isOver = true
-    this.#endedAtMs = this.#clock.nowMs()
+    this.#endedAtMs = nowMs()
     this.#callOffTimeout()
     this.#callOffGrace?.()
     this.#callOffGrace = undefined
@@ -214,10 +220,4 @@ export class Run implements Occupant {
       ...(this.#tail ? { output: this.#tail.text(), outputBytes: this.#outputBytes } : {}),
     }
   }
-}
-
-export interface RunOptions {
-  id: number
-  hooks: AttemptHooks
-  clock: Clock
 }

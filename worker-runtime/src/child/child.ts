@@ -4,8 +4,6 @@ import type { Duplex, Readable } from 'node:stream'
 import { startDeadline } from '../deadline.ts'
 import { descendantsOf, killAll } from './descendants.ts'
 import { whyNotLoaded } from './load-failure.ts'
-import type { Cause, Ending, ResultMessage } from './outcome.ts'
-import { type Stray, Strays, Tail } from './output.ts'
 import {
   encodeToChild,
   type FromChild,
@@ -14,7 +12,10 @@ import {
   type Stream,
   type ToChild,
   type Usage,
-} from './protocol.ts'
+} from './messages.ts'
+import { type Neighbour, Neighbours } from './neighbours.ts'
+import type { Cause, Ending, ResultMessage } from './outcome.ts'
+import { type Stray, Strays, Tail } from './output.ts'
 
 /** What a source of children hands out: a process that leads its own group, a message channel, its output. */
 export interface Birth {
@@ -30,11 +31,9 @@ export interface Birth {
 export type Failure = { failure: string; isAccident?: true }
 export type Loaded = { tasks: string[] } | Failure
 
-/** One attempt in a child (run.ts). */
-export interface Occupant {
-  readonly id: number
-  readonly attempt: { readonly queue: string; readonly jobId: string }
-  readonly isAccepted: boolean
+/** Hears what the child says of an attempt that is in it (attempt.ts). */
+export interface AttemptListener extends Neighbour {
+  readonly spec: { readonly queue: string; readonly jobId: string }
   readonly isStopping: boolean
   accepted(): void
   aborting(): void
@@ -63,15 +62,11 @@ export class Child {
   readonly lingers: Promise<string[]>
   /** Known once it has loaded. */
   tasks: string[] = []
-  readonly runs = new Map<number, Occupant>()
+  readonly attempts = new Neighbours<AttemptListener>()
   /** No new attempt may go into it. */
   isSpent = false
-  /** Whose fault it is that this child ends, where that is known. */
-  culprit: Occupant | undefined
   sample: Usage = {}
   ending: Ending | undefined
-  /** How many attempts had begun and were not over when it ended. */
-  diedUnder = 0
   wasKilledByKernel = false
   readonly #channel: Duplex
   readonly #outputs: Birth['outputs']
@@ -120,8 +115,8 @@ export class Child {
   }
 
   /** Leaves at once, so that the child can read the reason before a signal that follows. */
-  abort(run: Occupant, reason: string): void {
-    this.send({ kind: 'abort', run: run.id, reason })
+  abort({ id }: AttemptListener, reason: string): void {
+    this.send({ kind: 'abort', id, reason })
     this.#flush()
   }
 
@@ -171,7 +166,7 @@ export class Child {
         this.#loadFailure = message
         break
       case 'accepted':
-        for (const id of message.runs) this.runs.get(id)?.accepted()
+        for (const id of message.ids) this.attempts.get(id)?.accepted()
         break
       case 'lingers':
         this.sample = message.usage
@@ -181,9 +176,9 @@ export class Child {
         this.isSpent = true
         break
       default: {
-        const run = this.runs.get(message.run)
-        if (run) this.#takeFor(run, message)
-        else if (message.kind === 'output') this.#strays.appendOf(message.run, message.stream, message.output)
+        const attempt = this.attempts.get(message.id)
+        if (attempt) this.#takeFor(attempt, message)
+        else if (message.kind === 'output') this.#strays.appendOf(message.id, message.stream, message.output)
       }
     }
   }
@@ -193,34 +188,34 @@ export class Child {
     this.#tellLoaded({ tasks })
   }
 
-  #takeFor(run: Occupant, message: Extract<FromChild, { run: number }>): void {
+  #takeFor(attempt: AttemptListener, message: Extract<FromChild, { id: number }>): void {
     switch (message.kind) {
       case 'progress':
-        run.progress(message.progress)
+        attempt.progress(message.progress)
         break
       case 'output':
-        run.output(message.stream, message.output)
+        attempt.output(message.stream, message.output)
         break
       case 'aborting':
-        run.aborting()
+        attempt.aborting()
         break
       case 'exiting':
         this.isSpent = true
-        this.culprit ??= run
+        this.attempts.blame(attempt)
         break
       default:
         // An attempt keeps a child of its own to the end: its output may come after its result.
         if (!this.once) {
-          this.runs.delete(run.id)
-          this.#strays.hasEnded(run.id, run.attempt)
+          this.attempts.delete(attempt)
+          this.#strays.hasEnded(attempt.id, attempt.spec)
         }
-        run.ended(message)
+        attempt.ended(message)
     }
   }
 
   #breakOff(message: string, tooLong: boolean): void {
     this.isSpent = true
-    for (const run of [...this.runs.values()]) run.broken(message, tooLong)
+    for (const attempt of this.attempts.all()) attempt.broken(message, tooLong)
     this.#tellLoaded({ failure: message })
     this.kill('SIGKILL')
   }
@@ -228,7 +223,7 @@ export class Child {
   /** What comes by the pipes is the attempt's in a child of its own. In one that others have used it may be of any: it is nobody's. */
   #read(stream: Stream, chunk: Buffer): void {
     if (stream === 'stderr') this.#stderr.append(chunk)
-    if (this.once) for (const run of this.runs.values()) run.output(stream, chunk)
+    if (this.once) for (const attempt of this.attempts.all()) attempt.output(stream, chunk)
     else this.#strays.append(stream, chunk)
   }
 
@@ -244,9 +239,8 @@ export class Child {
       ...(ending.signal !== undefined && { isAccident: true }),
     })
     this.#strays.end()
-    const runs = [...this.runs.values()]
-    this.diedUnder = runs.filter((run) => run.isAccepted).length
-    for (const run of runs) run.childClosed()
+    this.attempts.childEnded()
+    for (const attempt of this.attempts.all()) attempt.childClosed()
     return ending
   }
 

@@ -6,9 +6,8 @@ import { type Birth, Child, type Failure } from './child.ts'
 import { Guard } from './guard.ts'
 import { mostChildren, withLimit } from './limits.ts'
 import { type Container, defaultMaxMemoryBytes, findContainer, MemoryWatch } from './memory.ts'
-import type { Children, Clock } from './outcome.ts'
 import { FreshChildren, type Pool } from './pool.ts'
-import { ReusedChildren } from './shared-child.ts'
+import { SharedChildren } from './shared-child.ts'
 import { startForks } from './source/fork/forks.ts'
 import { spawnChild } from './source/spawn.ts'
 import { Spares, startLoaded } from './spares.ts'
@@ -28,13 +27,24 @@ export interface ChildSettings {
   forkShares?: readonly string[] | undefined
   env: Record<string, string | undefined>
   log: Log
-  clock?: Clock
   /** Told how long each fork took. */
   onForked?: ((micros: number) => void) | undefined
 }
 
 const MOST_SPARES = 4
-const wallClock: Clock = { nowMs: () => Math.round(performance.timeOrigin + performance.now()) }
+
+/** What the worker asks of its children. */
+export interface Children {
+  readonly mode: IsolationMode
+  /** Why this is not the mode that was asked for; else empty. */
+  readonly note: string
+  readonly tasks: string[]
+  /** Memory of the zygote now; nothing where there is none. */
+  zygoteRssBytes(): number | undefined
+  run: Pool['run']
+  /** Hands back what still runs. Resolves when every child and all it started is gone. */
+  stop(): Promise<void>
+}
 
 /** Resolves when a first child has loaded the modules. A ConfigError says in one sentence why none can; another Error, why this one did not. */
 export async function startChildren(settings: ChildSettings): Promise<Children> {
@@ -69,7 +79,7 @@ export async function startChildren(settings: ChildSettings): Promise<Children> 
     note,
     tasks: first.tasks,
     zygoteRssBytes: () => source.zygoteRssBytes(),
-    run: (attempt, hooks) => pool.run(attempt, hooks),
+    run: (spec, hooks) => pool.run(spec, hooks),
     async stop() {
       await pool.stop()
       await spares.stop()
@@ -142,11 +152,10 @@ function usageOf({ mode, jobsAtOncePerChild = 1 }: Pick<ChildSettings, 'mode' | 
 }
 
 function poolFor(settings: ChildSettings, spares: Spares): Pool {
-  const { clock = wallClock, slots, log } = settings
-  if (settings.mode !== 'Reuse') return new FreshChildren({ spares, clock, slots, log })
-  return new ReusedChildren({
+  const { slots, log } = settings
+  if (settings.mode !== 'Reuse') return new FreshChildren({ spares, slots, log })
+  return new SharedChildren({
     spares,
-    clock,
     children: childrenOf(settings),
     jobsAtOncePerChild: settings.jobsAtOncePerChild ?? 1,
     jobsPerChild: settings.jobsPerChild ?? Number.POSITIVE_INFINITY,

@@ -1,8 +1,8 @@
 // What the worker says of a process that ended before it had loaded the modules: what it told itself (loading.ts), and what Node wrote on
 // its stderr. For spawned children (child.ts) and for zygotes (zygote.ts).
 import { fileURLToPath } from 'node:url'
+import { type LoadFailure, withoutScheme } from './messages.ts'
 import { describeEnding, type Ending } from './outcome.ts'
-import { type LoadFailure, withoutScheme } from './protocol.ts'
 
 const OURS = fileURLToPath(new URL('..', import.meta.url))
 

@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path'
 import type { Log } from '../log.ts'
 import type { Child } from './child.ts'
 import { descendantsOf } from './descendants.ts'
-import type { Usage } from './protocol.ts'
+import type { Usage } from './messages.ts'
 
 const EVERY_MS = 500
 const NEAR_LIMIT = 0.88
@@ -59,7 +59,7 @@ export class MemoryWatch {
 
   #look(): void {
     this.#oomKills = [this.#countOomKills(), this.#oomKills[0]]
-    const busy = [...this.#options.children].filter((child) => child.runs.size > 0 && !child.ending)
+    const busy = [...this.#options.children].filter((child) => child.attempts.size > 0 && !child.ending)
     for (const child of busy) this.#lookAt(child)
     this.#lookAtContainer(busy)
   }
@@ -167,9 +167,9 @@ function containerAt(folder: string, names: Names): Container | undefined {
 function endForMemory(child: Child, message: string): void {
   // A result that has arrived by now is read first.
   setImmediate(() => {
-    // Of several attempts nobody knows which one needs the memory; each is tried again alone (reuse.ts).
-    if (child.runs.size > 1) child.kill('SIGKILL')
-    else for (const run of child.runs.values()) run.kill({ kind: 'out-of-memory', message })
+    // Of several attempts nobody knows which one needs the memory (neighbours.ts).
+    if (child.attempts.size > 1) child.kill('SIGKILL')
+    else for (const attempt of child.attempts.all()) attempt.kill({ kind: 'out-of-memory', message })
   })
 }
 

@@ -1,51 +1,9 @@
-// What the worker asks of its children, and how an attempt ended, as a value. `judge` is pure: everything that was seen of an attempt
-// goes in, one Outcome comes out.
-import type { IsolationMode } from '../config.ts'
+// How an attempt ended, as a value. `judge` is pure: everything that was seen of an attempt goes in, one Outcome comes out.
 import type { JobError } from '../errors.ts'
-import { type FromChild, MAX_RESULT_BYTES, type Stream, type Usage } from './protocol.ts'
+import { type FromChild, MAX_RESULT_BYTES, type Usage } from './messages.ts'
 
 export type { JobError } from '../errors.ts'
-export type { Usage } from './protocol.ts'
-
-export interface Children {
-  readonly mode: IsolationMode
-  /** Why this is not the mode that was asked for; else empty. */
-  readonly note: string
-  readonly tasks: string[]
-  /** Memory of the zygote now; nothing where there is none. */
-  zygoteRssBytes(): number | undefined
-  run(attempt: AttemptToRun, hooks: AttemptHooks): RunningAttempt
-  /** Hands back what still runs. Resolves when every child and all it started is gone. */
-  stop(): Promise<void>
-}
-
-/** What worker.ts asks for. */
-export interface AttemptToRun {
-  queue: string
-  jobId: string
-  task: string
-  attempt: number
-  payload: string // JSON text
-  timeoutMs: number
-  enqueuedAtMs: number
-}
-
-export interface AttemptHooks {
-  onProgress(progress: string /* JSON text */): void
-  onOutput(stream: Stream, line: string): void
-}
-
-export interface RunningAttempt {
-  /** Never rejects. */
-  readonly outcome: Promise<Outcome>
-  /** As last seen from outside; empty before that. */
-  usage(): Usage
-  stop(reason: StopReason, graceMs?: number): void
-}
-
-export interface Clock {
-  nowMs(): number
-}
+export type { Usage } from './messages.ts'
 
 export type Outcome = { facts: Facts } & (
   | { kind: 'succeeded'; result: string /* JSON text, as the child sent it */ }

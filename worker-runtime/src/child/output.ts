@@ -1,5 +1,5 @@
 // What an attempt writes: its last bytes are kept for the record, its lines go to the log. Bounded, whatever is written.
-import type { Stream } from './protocol.ts'
+import type { Stream } from './messages.ts'
 
 const MAX_LINE_BYTES = 8 * 1024
 const MAX_ENDED = 100

@@ -1,115 +1,128 @@
 // A fresh child for every attempt: taken from the spares, used once, and nothing of its process group survives the attempt.
 import type { Log } from '../log.ts'
-import { Run } from './attempt.ts'
-import type { Child, Failure } from './child.ts'
+import { Attempt, type AttemptHooks, type AttemptSpec, nowMs } from './attempt.ts'
+import type { Child } from './child.ts'
 import { Lingering } from './lingering.ts'
-import {
-  type AttemptHooks,
-  type AttemptToRun,
-  type Clock,
-  notStarted,
-  type Outcome,
-  type RunningAttempt,
-  type StopReason,
-  type Usage,
-} from './outcome.ts'
+import type { Usage } from './messages.ts'
+import { notStarted, type Outcome, type StopReason } from './outcome.ts'
 import type { Spares, Taking } from './spares.ts'
 
-const ONLY_RUN = 1
+const ONLY_ATTEMPT = 1
 
 /** The way a worker runs attempts in one mode. */
 export interface Pool {
-  run(attempt: AttemptToRun, hooks: AttemptHooks): RunningAttempt
+  run(spec: AttemptSpec, hooks: AttemptHooks): PendingAttempt
   /** Resolves when no attempt runs any more; those that do are handed back. */
   stop(): Promise<void>
 }
 
+/** An attempt from the moment that the worker asks for it: it waits for a child, is in one, and has an outcome. */
+export class PendingAttempt {
+  readonly spec: AttemptSpec
+  readonly hooks: AttemptHooks
+  /** Never rejects. */
+  readonly outcome: Promise<Outcome>
+  /** Nothing while it waits. */
+  inChild: Attempt | undefined
+  /** What is done when it is told to stop while it waits. */
+  stopWaiting: (reason: StopReason) => void = () => {}
+  #tell: (outcome: Outcome) => void = () => {}
+
+  constructor(spec: AttemptSpec, hooks: AttemptHooks) {
+    this.spec = spec
+    this.hooks = hooks
+    this.outcome = new Promise((resolve) => {
+      this.#tell = resolve
+    })
+  }
+
+  /** As last seen from outside; empty before that. */
+  usage(): Usage {
+    return this.inChild?.usage() ?? {}
+  }
+
+  stop(reason: StopReason, graceMs?: number): void {
+    if (this.inChild) this.inChild.stop(reason, graceMs)
+    else this.stopWaiting(reason)
+  }
+
+  start(child: Child, id: number): Attempt {
+    this.inChild = new Attempt(child, this.spec, { id, hooks: this.hooks })
+    return this.inChild
+  }
+
+  end(outcome: Outcome): void {
+    this.#tell(outcome)
+  }
+}
+
 export interface FreshOptions {
   spares: Spares
-  clock: Clock
   slots: number
   log: Log
 }
 
 export class FreshChildren implements Pool {
   readonly #spares: Spares
-  readonly #clock: Clock
   readonly #slots: number
   readonly #lingering: Lingering
-  readonly #running = new Set<InFreshChild>()
+  readonly #pending = new Set<PendingAttempt>()
 
-  constructor({ spares, clock, slots, log }: FreshOptions) {
+  constructor({ spares, slots, log }: FreshOptions) {
     this.#spares = spares
-    this.#clock = clock
     this.#slots = slots
     this.#lingering = new Lingering(log)
   }
 
-  run(attempt: AttemptToRun, hooks: AttemptHooks): RunningAttempt {
-    const most = Math.max(1, 2 * this.#slots - this.#running.size)
+  run(spec: AttemptSpec, hooks: AttemptHooks): PendingAttempt {
+    const most = Math.max(1, 2 * this.#slots - this.#pending.size)
     const taking = this.#lingering.takeWhenFewerThan(most, () => this.#spares.take())
-    const running = new InFreshChild(taking, {
-      clock: this.#clock,
-      startIn: (child) => new Run(child, attempt, { id: ONLY_RUN, hooks, clock: this.#clock }),
-      end: (child) => this.#lingering.end(child, attempt.task),
+    const pending = new PendingAttempt(spec, hooks)
+    void performAlone(pending, taking, {
+      id: ONLY_ATTEMPT,
+      end: (child) => this.#lingering.end(child, spec.task),
     })
-    this.#running.add(running)
-    void running.outcome.then(() => this.#running.delete(running))
-    return running
+    this.#pending.add(pending)
+    void pending.outcome.then(() => this.#pending.delete(pending))
+    return pending
   }
 
   async stop(): Promise<void> {
-    const running = [...this.#running]
-    for (const attempt of running) attempt.stop('handed-back')
-    await Promise.all(running.map(({ outcome }) => outcome))
+    const all = [...this.#pending]
+    for (const pending of all) pending.stop('handed-back')
+    await Promise.all(all.map(({ outcome }) => outcome))
     await this.#lingering.stop()
   }
 }
 
-export interface InFreshChildOptions {
-  clock: Clock
-  startIn: (child: Child) => Run
+export interface AloneOptions {
+  /** Of the attempt in its child. */
+  id: number
   /** The attempt is over; its outcome is told afterwards. */
   end: (child: Child) => Promise<void>
 }
 
-/** An attempt that takes a child of its own when there is one. */
-export class InFreshChild implements RunningAttempt {
-  readonly outcome: Promise<Outcome>
-  readonly #clock: Clock
-  readonly #taking: Taking
-  #run: Run | undefined
-  #stopped: StopReason | undefined
-
-  constructor(taking: Taking, { clock, startIn, end }: InFreshChildOptions) {
-    this.#taking = taking
-    this.#clock = clock
-    this.outcome = this.#perform(startIn, end)
+/** Runs an attempt in a child of its own when there is one. Resolves when its outcome is told. */
+export async function performAlone(
+  pending: PendingAttempt,
+  taking: Taking,
+  { id, end }: AloneOptions,
+): Promise<void> {
+  let stopped: StopReason | undefined
+  pending.stopWaiting = (reason) => {
+    stopped ??= reason
+    taking.cancel()
   }
-
-  usage(): Usage {
-    return this.#run?.usage() ?? {}
-  }
-
-  stop(reason: StopReason, graceMs?: number): void {
-    if (this.#run) {
-      this.#run.stop(reason, graceMs)
-    } else {
-      this.#stopped ??= reason
-      this.#taking.cancel()
-    }
-  }
-
-  async #perform(startIn: InFreshChildOptions['startIn'], end: InFreshChildOptions['end']): Promise<Outcome> {
-    const child: Child | Failure = await this.#taking.child
-    if (this.#stopped) {
-      if (!('failure' in child)) child.kill('SIGKILL')
-      return notStarted(this.#stopped, 'the job was stopped before it had begun', this.#clock.nowMs())
-    }
-    if ('failure' in child) return notStarted('could-not-start', child.failure, this.#clock.nowMs())
-    this.#run = startIn(child)
-    await this.#run.over
+  const child = await taking.child
+  if (stopped) {
+    if (!('failure' in child)) child.kill('SIGKILL')
+    pending.end(notStarted(stopped, 'the job was stopped before it had begun', nowMs()))
+  } else if ('failure' in child) {
+    pending.end(notStarted('could-not-start', child.failure, nowMs()))
+  } else {
+    const attempt = pending.start(child, id)
+    await attempt.over
     await end(child)
-    return this.#run.outcome()
+    pending.end(attempt.outcome())
   }
 }

@@ -1,4 +1,4 @@
-// Children started ahead of time, with the user's modules already loaded, for fresh.ts and reuse.ts to take. Starts are limited: at
+// Children started ahead of time, with the user's modules already loaded, for pool.ts and shared-child.ts to take. Starts are limited: at
 // most `width` children are ready or on their way, and after a failure the next start waits, longer each time.
 import { startDeadline } from '../deadline.ts'
 import type { Log } from '../log.ts'
@@ -7,12 +7,12 @@ import { isForWantOfResources, withLimit } from './limits.ts'
 import { loadTimedOut } from './load-failure.ts'
 import { killChild } from './stop.ts'
 
-export interface StartOptions {
+export interface LoadOptions {
   start: () => Promise<Child | Failure>
   loadTimeoutMs: number
 }
 
-export interface SparesOptions extends StartOptions {
+export interface SparesOptions extends LoadOptions {
   /** How many to keep ready; 0 starts one when it is asked for. */
   ahead: number
   /** How many may be on their way at once. */
@@ -137,7 +137,7 @@ export class Spares {
 }
 
 /** A child that is ready for attempts. One that cannot load the modules, or takes too long over it, is ended. */
-export async function startLoaded({ start, loadTimeoutMs }: StartOptions): Promise<Child | Failure> {
+export async function startLoaded({ start, loadTimeoutMs }: LoadOptions): Promise<Child | Failure> {
   const child = await start()
   if ('failure' in child) return child
   const { promise: tooLate, resolve } = Promise.withResolvers<Failure>()

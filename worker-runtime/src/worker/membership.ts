@@ -5,7 +5,7 @@
 //   sure, unsure ──"dead"──→ unsure, its children ended, under a new name ──registered──→ sure
 //
 // While unsure nothing is claimed or settled. The sequence number voids claims that are still on their way.
-import type { RunningAttempt } from '../child/outcome.ts'
+import type { PendingAttempt } from '../child/pool.ts'
 import type { Log } from '../log.ts'
 import { cancelChannel, DISMISSED } from '../queue/keys.ts'
 import {
@@ -41,7 +41,7 @@ const SPREAD_MS = 100
 
 interface Held {
   readonly token: string
-  running: RunningAttempt | undefined
+  running: PendingAttempt | undefined
 }
 
 export class Membership {
@@ -159,7 +159,7 @@ export class Membership {
   }
 
   /** The attempt of a claim has begun. */
-  started(claim: Claim, running: RunningAttempt): void {
+  started(claim: Claim, running: PendingAttempt): void {
     const held = this.#held.get(claim.id)
     if (held?.token === claim.token) held.running = running
     else running.stop('lost-hold')

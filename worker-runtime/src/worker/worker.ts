@@ -1,6 +1,8 @@
 // The loop: one call settles what has ended and claims for the slots that are free; each claim runs in a child; its outcome is
 // settled with the next call. Started by main.ts; Redis is behind membership.ts, processes behind child/.
-import type { AttemptHooks, Children, Outcome } from '../child/outcome.ts'
+import type { AttemptHooks } from '../child/attempt.ts'
+import type { Children } from '../child/children.ts'
+import type { Outcome } from '../child/outcome.ts'
 import { startDeadline } from '../deadline.ts'
 import { errorText } from '../errors.ts'
 import { parseEnvelope } from '../job.ts'

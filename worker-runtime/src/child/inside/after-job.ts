@@ -2,7 +2,7 @@
 // (lingering.ts). entry.ts calls this.
 import { readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
-import type { FromChild } from '../protocol.ts'
+import type { FromChild } from '../messages.ts'
 
 /** Most jobs leave nothing: they are told as ended with what the kernel counted. */
 const LINGERS_AFTER_MS = 10

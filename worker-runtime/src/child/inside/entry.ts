@@ -20,7 +20,7 @@ import {
   type Stream,
   type ToChild,
   type Usage,
-} from '../protocol.ts'
+} from '../messages.ts'
 import { PROBE_EXIT_CODE, probe } from '../source/fork/probe.ts'
 import { letLoopRunDry, peakRssBytes } from './after-job.ts'
 import { exitOf, failureOf, isPlaceOnStderr, withWholeStacks } from './loading.ts'
@@ -43,18 +43,19 @@ export interface Mode {
 }
 
 type LoadOrder = Extract<ToChild, { kind: 'load' }>
+type Order = Extract<ToChild, { kind: 'attempt' }>
 
-interface Run {
+interface Attempt {
   readonly id: number
-  readonly order: Extract<ToChild, { kind: 'run' }>
+  readonly order: Order
   readonly startedWith: NodeJS.CpuUsage | undefined
   abort: AbortController | undefined // made when the task first looks at job.signal
   abortReason: string | undefined
   progress: { sentAtMs: number; waiting: string | undefined; timer: NodeJS.Timeout | undefined }
 }
 
-const running = new Map<number, Run>()
-const current = new AsyncLocalStorage<Run>()
+const running = new Map<number, Attempt>()
+const current = new AsyncLocalStorage<Attempt>()
 const reader = readerInChild()
 const outbox: Buffer[] = []
 const pause = new Int32Array(new SharedArrayBuffer(4))
@@ -108,10 +109,10 @@ export async function rehearse([ours, theirs]: [number, number], silence: number
   definedTasks().set(name, { name, run: countRun })
   mouth = silence
   const socket = new Socket({ fd: ours, readable: true, writable: true }).on('data', receive)
-  for (let run = 1; run <= REHEARSALS; run += 1) {
+  for (let id = 1; id <= REHEARSALS; id += 1) {
     const order = { queue: name, jobId: name, task: name, attempt: 1, enqueuedAtMs: 0, payload: '{"a":[1]}' }
-    writeSync(theirs, encodeToChild({ kind: 'run', run, ...order }))
-    while (ran < run || running.has(run)) await new Promise((next) => setImmediate(next))
+    writeSync(theirs, encodeToChild({ kind: 'attempt', id, ...order }))
+    while (ran < id || running.has(id)) await new Promise((next) => setImmediate(next))
   }
   sayWhoExits()
   await new Promise((closed) => socket.once('close', closed).destroy())
@@ -135,19 +136,19 @@ export async function loadModules({ modules, once }: Pick<LoadOrder, 'modules' |
 }
 
 function receive(chunk: Buffer): void {
-  const orders: Extract<ToChild, { kind: 'run' }>[] = []
+  const orders: Order[] = []
   for (const message of reader.push(chunk)) {
     if (message.kind === 'load') void load(message)
-    else if (message.kind === 'run') orders.push(message)
-    else if (message.kind === 'abort') abort(message.run, message.reason)
+    else if (message.kind === 'attempt') orders.push(message)
+    else if (message.kind === 'abort') abort(message.id, message.reason)
     else if (message.kind === 'end') endWhenTold()
     else if (message.kind === 'probe') void tryOut()
     else throw new Error('the worker sent a message that cannot be read')
   }
   if (orders.length === 0) return
-  const runs = orders.map(begin)
-  sendNow({ kind: 'accepted', runs: runs.map(({ id }) => id) })
-  for (const run of runs) void current.run(run, perform, run)
+  const attempts = orders.map(begin)
+  sendNow({ kind: 'accepted', ids: attempts.map(({ id }) => id) })
+  for (const attempt of attempts) void current.run(attempt, perform, attempt)
 }
 
 async function load({ modules, once, jobsAtOnce }: LoadOrder): Promise<void> {
@@ -187,53 +188,53 @@ async function tryOut(): Promise<void> {
   channel?.unref()
 }
 
-function begin(order: Extract<ToChild, { kind: 'run' }>): Run {
-  const run: Run = {
-    id: order.run,
+function begin(order: Order): Attempt {
+  const attempt: Attempt = {
+    id: order.id,
     order,
     startedWith: mode?.jobsAtOnce === 1 && !mode.usageIsCounted ? process.cpuUsage() : undefined,
     abort: undefined,
     abortReason: undefined,
     progress: { sentAtMs: Number.NEGATIVE_INFINITY, waiting: undefined, timer: undefined },
   }
-  running.set(run.id, run)
+  running.set(attempt.id, attempt)
   hasHadJob = true
-  return run
+  return attempt
 }
 
-async function perform(run: Run): Promise<void> {
+async function perform(attempt: Attempt): Promise<void> {
   try {
-    const definition = definedTasks().get(run.order.task)
-    if (!definition) throw noSuchTask(run.order.task)
-    const output = await definition.run(parsePayload(run.order.payload), jobOf(run))
-    succeed(run, encodeResult(output))
+    const definition = definedTasks().get(attempt.order.task)
+    if (!definition) throw noSuchTask(attempt.order.task)
+    const output = await definition.run(parsePayload(attempt.order.payload), jobOf(attempt))
+    succeed(attempt, encodeResult(output))
   } catch (error) {
-    fail(run, error)
+    fail(attempt, error)
   }
 }
 
-function succeed(run: Run, result: string): void {
+function succeed(attempt: Attempt, result: string): void {
   const bytes = Buffer.byteLength(result)
   if (bytes > MAX_RESULT_BYTES)
-    end(run, { kind: 'result-too-large', run: run.id, usage: usageOf(run), bytes })
-  else end(run, { kind: 'succeeded', run: run.id, usage: usageOf(run), result })
+    end(attempt, { kind: 'result-too-large', id: attempt.id, usage: usageOf(attempt), bytes })
+  else end(attempt, { kind: 'succeeded', id: attempt.id, usage: usageOf(attempt), result })
 }
 
-function fail(run: Run, thrown: unknown, spoilsChild = false): void {
-  end(run, {
+function fail(attempt: Attempt, thrown: unknown, spoilsChild = false): void {
+  end(attempt, {
     kind: 'failed',
-    run: run.id,
-    usage: usageOf(run),
+    id: attempt.id,
+    usage: usageOf(attempt),
     error: copyError(thrown),
     terminal: isTerminal(thrown),
     spoilsChild,
   })
 }
 
-function end(run: Run, message: FromChild): void {
-  if (!running.has(run.id)) return
-  sendWaitingProgress(run)
-  running.delete(run.id)
+function end(attempt: Attempt, message: FromChild): void {
+  if (!running.has(attempt.id)) return
+  sendWaitingProgress(attempt)
+  running.delete(attempt.id)
   sendSoon(message)
   const isSpoilt = message.kind === 'failed' && message.spoilsChild
   if ((mode?.once && isSpoilt) || (isTerminating && running.size === 0)) process.exit(0)
@@ -241,28 +242,28 @@ function end(run: Run, message: FromChild): void {
 }
 
 function abort(id: number, reason: string): void {
-  sendNow({ kind: 'aborting', run: id })
-  const run = running.get(id)
-  if (!run) return
-  run.abortReason ??= reason
-  run.abort?.abort(abortError(run.abortReason))
+  sendNow({ kind: 'aborting', id })
+  const attempt = running.get(id)
+  if (!attempt) return
+  attempt.abortReason ??= reason
+  attempt.abort?.abort(abortError(attempt.abortReason))
 }
 
 /** At once, unless somebody in here listens; the worker kills this process at the end of the grace. */
 function endWhenTold(): void {
   isTerminating = true
-  const runs = [...running.values()]
-  const hasListener = hasListenerForEnd() || runs.some((run) => run.abort)
-  if (runs.length === 0 || !hasListener) process.exit(EXIT_CODE_SIGTERM)
+  const attempts = [...running.values()]
+  const hasListener = hasListenerForEnd() || attempts.some((attempt) => attempt.abort)
+  if (attempts.length === 0 || !hasListener) process.exit(EXIT_CODE_SIGTERM)
   tellListenersOfEnd()
-  for (const run of runs) abort(run.id, 'the worker ends this child')
+  for (const attempt of attempts) abort(attempt.id, 'the worker ends this child')
 }
 
-/** An error that nobody caught fails the run in whose context it came up. The child is not used again. */
+/** An error that nobody caught fails the attempt in whose context it came up. The child is not used again. */
 function uncaught(thrown: unknown): void {
-  const run = currentRun()
+  const attempt = currentAttempt()
   const error = copyError(thrown)
-  if (run && running.has(run.id)) fail(run, thrown, true)
+  if (attempt && running.has(attempt.id)) fail(attempt, thrown, true)
   else if (mode?.once && hasHadJob) failLate(thrown)
   else if (mode) sendNow({ kind: 'spoiled', error })
   else void failToLoad('the task modules raised an error while they loaded', thrown)
@@ -274,57 +275,57 @@ function failLate(thrown: unknown): never {
   process.exit(1)
 }
 
-/** The run in whose context this code is called; where there is none, the only one. */
-function currentRun(): Run | undefined {
-  const run = current.getStore()
-  if (run || running.size !== 1) return run
+/** The attempt in whose context this code is called; where there is none, the only one. */
+function currentAttempt(): Attempt | undefined {
+  const attempt = current.getStore()
+  if (attempt || running.size !== 1) return attempt
   return running.values().next().value
 }
 
 function sayWhoExits(): void {
-  const run = current.getStore()
-  if (run && running.has(run.id)) sendNow({ kind: 'exiting', run: run.id })
+  const attempt = current.getStore()
+  if (attempt && running.has(attempt.id)) sendNow({ kind: 'exiting', id: attempt.id })
   else if (loading !== undefined) sendNow({ kind: 'load-failed', ...exitOf(loading) })
   else flush()
 }
 
-function jobOf(run: Run): Job {
-  const { jobId, queue, task, attempt, enqueuedAtMs } = run.order
+function jobOf(attempt: Attempt): Job {
+  const { jobId, queue, task, enqueuedAtMs, attempt: number } = attempt.order
   return {
     id: jobId,
     queue,
     task,
-    attempt,
+    attempt: number,
     enqueuedAtMs,
     get signal() {
-      run.abort ??= new AbortController()
-      if (run.abortReason !== undefined) run.abort.abort(abortError(run.abortReason))
-      return run.abort.signal
+      attempt.abort ??= new AbortController()
+      if (attempt.abortReason !== undefined) attempt.abort.abort(abortError(attempt.abortReason))
+      return attempt.abort.signal
     },
-    progress: async (value) => report(run, value),
-    log: (...parts) => sendOutput(run, 'stdout', Buffer.from(`${format(...parts)}\n`)),
+    progress: async (value) => report(attempt, value),
+    log: (...parts) => sendOutput(attempt, 'stdout', Buffer.from(`${format(...parts)}\n`)),
   }
 }
 
-function report(run: Run, value: unknown): void {
+function report(attempt: Attempt, value: unknown): void {
   const text = encodeValue(value, 'progress')
   if (Buffer.byteLength(text) > MAX_PROGRESS_BYTES)
     throw new RangeError(
       `progress of ${Buffer.byteLength(text)} bytes; at most ${MAX_PROGRESS_BYTES} are taken`,
     )
-  const { progress } = run
+  const { progress } = attempt
   progress.waiting = text
   const waitMs = progress.sentAtMs + PROGRESS_EVERY_MS - performance.now()
-  if (waitMs <= 0) sendWaitingProgress(run)
-  else progress.timer ??= setTimeout(sendWaitingProgress, waitMs, run)
+  if (waitMs <= 0) sendWaitingProgress(attempt)
+  else progress.timer ??= setTimeout(sendWaitingProgress, waitMs, attempt)
 }
 
-function sendWaitingProgress(run: Run): void {
-  const { progress } = run
+function sendWaitingProgress(attempt: Attempt): void {
+  const { progress } = attempt
   clearTimeout(progress.timer)
   progress.timer = undefined
-  if (progress.waiting === undefined || !running.has(run.id)) return
-  sendNow({ kind: 'progress', run: run.id, progress: progress.waiting })
+  if (progress.waiting === undefined || !running.has(attempt.id)) return
+  sendNow({ kind: 'progress', id: attempt.id, progress: progress.waiting })
   progress.waiting = undefined
   progress.sentAtMs = performance.now()
 }
@@ -334,14 +335,19 @@ function sendWaitingProgress(run: Run): void {
  * the job's that is alone in a child of its own, and nobody's in a child that others have used.
  */
 function takeOutput(stream: Stream, output: Buffer): boolean {
-  const run = current.getStore() ?? (mode?.once ? currentRun() : undefined)
-  if (run) sendOutput(run, stream, output)
-  return run !== undefined
+  const attempt = current.getStore() ?? (mode?.once ? currentAttempt() : undefined)
+  if (attempt) sendOutput(attempt, stream, output)
+  return attempt !== undefined
 }
 
-function sendOutput(run: Run, stream: Stream, output: Buffer): void {
+function sendOutput(attempt: Attempt, stream: Stream, output: Buffer): void {
   for (let at = 0; at < output.length; at += MAX_OUTPUT_FRAME_BYTES)
-    sendNow({ kind: 'output', run: run.id, stream, output: output.subarray(at, at + MAX_OUTPUT_FRAME_BYTES) })
+    sendNow({
+      kind: 'output',
+      id: attempt.id,
+      stream,
+      output: output.subarray(at, at + MAX_OUTPUT_FRAME_BYTES),
+    })
 }
 
 /** Results of one turn of the event loop leave in one write. */
@@ -383,9 +389,9 @@ function endWithWorker(): void {
   process.exit(1)
 }
 
-function usageOf(run: Run): Usage {
-  if (!run.startedWith) return {}
-  const cpu = process.cpuUsage(run.startedWith)
+function usageOf(attempt: Attempt): Usage {
+  if (!attempt.startedWith) return {}
+  const cpu = process.cpuUsage(attempt.startedWith)
   return {
     cpuUserMs: Math.round(cpu.user / 1000),
     cpuSystemMs: Math.round(cpu.system / 1000),

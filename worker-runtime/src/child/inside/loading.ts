@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { copyError, oneLine, reasonLines } from '../../errors.ts'
-import { type LoadFailure, withoutScheme } from '../protocol.ts'
+import { type LoadFailure, withoutScheme } from '../messages.ts'
 
 const OURS = fileURLToPath(new URL('../..', import.meta.url))
 const TYPESCRIPT = /\.[mc]?tsx?$/

@@ -2,7 +2,7 @@
 // written without JavaScript (native code, processes that inherit the pipes) takes the pipes.
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
-import type { Stream } from '../protocol.ts'
+import type { Stream } from '../messages.ts'
 
 /** Answers whether it has taken the output; else that goes into the pipe. */
 export type Take = (stream: Stream, output: Buffer) => boolean

@@ -14,7 +14,7 @@ import {
   sendNow,
 } from '../../inside/entry.ts'
 import { reapZombies } from '../../inside/zombies.ts'
-import { readerInChild, type ToChild } from '../../protocol.ts'
+import { readerInChild, type ToChild } from '../../messages.ts'
 import { drawAgain, drawnAtLoad, share, stopNoticing } from './drawn.ts'
 import { takeExitListeners } from './exit-listeners.ts'
 import { leftOpen } from './left-open.ts'

@@ -4,26 +4,26 @@ import {
   type FromChild,
   readerInChild,
   readerInWorker,
-} from '../../../worker-runtime/src/child/protocol.ts'
+} from '../../../worker-runtime/src/child/messages.ts'
 import { frame } from '../../tasks/frame.ts'
 
 const messages: FromChild[] = [
   { kind: 'ready', tasks: ['a', 'b'] },
-  { kind: 'accepted', runs: [1, 2, 3] },
-  { kind: 'progress', run: 1, progress: '{"half":0.5}' },
-  { kind: 'output', run: 2, stream: 'stderr', output: Buffer.from('line\n') },
-  { kind: 'aborting', run: 2 },
-  { kind: 'succeeded', run: 1, usage: { cpuUserMs: 3 }, result: '{"ünï":"☃\\n"}' },
+  { kind: 'accepted', ids: [1, 2, 3] },
+  { kind: 'progress', id: 1, progress: '{"half":0.5}' },
+  { kind: 'output', id: 2, stream: 'stderr', output: Buffer.from('line\n') },
+  { kind: 'aborting', id: 2 },
+  { kind: 'succeeded', id: 1, usage: { cpuUserMs: 3 }, result: '{"ünï":"☃\\n"}' },
   {
     kind: 'failed',
-    run: 3,
+    id: 3,
     usage: {},
     error: { name: 'E', message: 'm\nn', stack: 's', code: 'c' },
     terminal: true,
     spoilsChild: false,
   },
-  { kind: 'result-too-large', run: 3, usage: {}, bytes: 5 },
-  { kind: 'exiting', run: 3 },
+  { kind: 'result-too-large', id: 3, usage: {}, bytes: 5 },
+  { kind: 'exiting', id: 3 },
   { kind: 'spoiled', error: { name: 'E', message: 'm' } },
 ]
 const stream = Buffer.concat(messages.map(encodeFromChild))
@@ -37,9 +37,9 @@ test.each([1, 2, 3, 7, 64, 100_000])('messages survive being cut into pieces of 
 
 test('a payload passes to the child as the text it is', () => {
   const payload = '{"__proto__":{"x":1},  "n":12345678901234567890, "s":"\\u0000\\r\\n"}'
-  const run = {
-    kind: 'run',
-    run: 7,
+  const attempt = {
+    kind: 'attempt',
+    id: 7,
     jobId: 'j',
     queue: 'q',
     task: 't',
@@ -47,19 +47,19 @@ test('a payload passes to the child as the text it is', () => {
     enqueuedAtMs: 5,
     payload,
   } as const
-  expect([...readerInChild().push(encodeToChild(run))]).toEqual([run])
+  expect([...readerInChild().push(encodeToChild(attempt))]).toEqual([attempt])
 })
 
 test.each([
   ['an unknown kind', frame(99, '{}\n'), /unknown kind/],
-  ['a kind that only the worker may send', frame(2, '{"run":1}\n{}'), /unknown kind/],
+  ['a kind that only the worker may send', frame(2, '{"id":1}\n{}'), /unknown kind/],
   ['a header that is not JSON', frame(22, 'no\n'), /cannot be read/],
   ['a header that is no object', frame(22, '[1]\n'), /cannot be read/],
   ['a header that is null', frame(22, 'null\n'), /cannot be read/],
-  ['no header line', frame(22, '{"run":1}'), /cannot be read/],
-  ['no run', frame(22, '{}\n'), /cannot be read/],
-  ['a run that is no number', frame(22, '{"run":"1"}\n'), /cannot be read/],
-  ['an error that is no error', frame(23, '{"run":1,"error":{"name":1}}\n'), /cannot be read/],
+  ['no header line', frame(22, '{"id":1}'), /cannot be read/],
+  ['no id', frame(22, '{}\n'), /cannot be read/],
+  ['an id that is no number', frame(22, '{"id":"1"}\n'), /cannot be read/],
+  ['an error that is no error', frame(23, '{"id":1,"error":{"name":1}}\n'), /cannot be read/],
   ['tasks that are no names', frame(16, '{"tasks":[1]}\n'), /cannot be read/],
   ['nothing in it', frame(22, ''), /cannot be read/],
 ])('a message with %s is an error value, and nothing is read after it', (_what, bytes, message) => {
@@ -78,7 +78,7 @@ test('a message over the limit of its kind is refused by its length, before its 
 })
 
 test('a progress message has a smaller limit than a result', () => {
-  const large = `{"run":1}\n${'x'.repeat(8_000)}`
+  const large = `{"id":1}\n${'x'.repeat(8_000)}`
   expect([...readerInWorker().push(frame(22, large))]).toMatchObject([{ kind: 'succeeded' }])
   expect([...readerInWorker().push(frame(19, large))]).toMatchObject([{ kind: 'broken', tooLong: true }])
 })
@@ -92,10 +92,10 @@ test('errors and usage from a child are cut and checked', () => {
     causes: ['c', 1],
   }
   const usage = { maxRssBytes: 'many', cpuUserMs: -1, cpuSystemMs: 4 }
-  const [message] = [...readerInWorker().push(frame(23, `${JSON.stringify({ run: 1, error, usage })}\n`))]
+  const [message] = [...readerInWorker().push(frame(23, `${JSON.stringify({ id: 1, error, usage })}\n`))]
   expect(message).toEqual({
     kind: 'failed',
-    run: 1,
+    id: 1,
     usage: { cpuSystemMs: 4 },
     error: {
       name: `${'n'.repeat(199)}…`,

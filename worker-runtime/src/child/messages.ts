@@ -1,0 +1,278 @@
+// What the worker, its children and its zygote tell each other: every message as a type, its frame (frames.ts), and the one parser of each
+// direction. The first line of a frame's content is JSON; payloads, results, progress and values of calls follow it raw, as the JSON text they
+// already are. What comes from a child is never trusted. PROTOCOL.md is the same for programs in other languages.
+import { type JobError, oneLine, parseError } from '../errors.ts'
+import { type Broken, type Format, FrameReader, frameOf } from './frames.ts'
+
+export const MAX_RESULT_BYTES = 1024 * 1024
+export const MAX_PROGRESS_BYTES = 4 * 1024
+export const MAX_OUTPUT_FRAME_BYTES = 64 * 1024
+
+export interface Usage {
+  maxRssBytes?: number
+  cpuUserMs?: number
+  cpuSystemMs?: number
+}
+
+export type Stream = 'stdout' | 'stderr'
+
+/** Why the modules did not load, where, and what helps; without a reason, where they ended the process. */
+export interface LoadFailure {
+  reason?: string
+  place?: string
+  remedy?: string
+}
+
+/** Of a place as Node writes it: `file:///a%20b.ts:1` is `/a b.ts:1`. */
+export function withoutScheme(place: string): string {
+  if (!place.startsWith('file://')) return place
+  const path = place.slice('file://'.length)
+  try {
+    return decodeURIComponent(path)
+  } catch {
+    return path // not as Node writes it
+  }
+}
+
+export type ToChild =
+  | { kind: 'load'; modules: string[]; once: boolean; jobsAtOnce: number; forkShares?: readonly string[] }
+  | {
+      kind: 'attempt'
+      id: number // of the attempt, as worker and child call it
+      jobId: string
+      queue: string
+      task: string
+      attempt: number // 1 for the job's first
+      enqueuedAtMs: number
+      payload: string
+    }
+  | { kind: 'abort'; id: number; reason: string }
+  | { kind: 'end' } // SIGTERM follows, for what the child has started
+  | { kind: 'probe' } // part of the self-test of a zygote
+
+export type FromChild =
+  | { kind: 'ready'; tasks: string[] }
+  | ({ kind: 'load-failed' } & LoadFailure)
+  | { kind: 'accepted'; ids: number[] } // sent before the first line of the task runs
+  | { kind: 'progress'; id: number; progress: string }
+  | { kind: 'output'; id: number; stream: Stream; output: Buffer }
+  | { kind: 'aborting'; id: number } // the child has seen `abort`, so its event loop turns
+  | { kind: 'succeeded'; id: number; usage: Usage; result: string }
+  | { kind: 'failed'; id: number; usage: Usage; error: JobError; terminal: boolean; spoilsChild: boolean }
+  | { kind: 'result-too-large'; id: number; usage: Usage; bytes: number }
+  | { kind: 'lingers'; resources: string[]; usage: Usage } // its only job has ended, and something keeps its event loop alive
+  | { kind: 'exiting'; id: number } // the task called process.exit
+  | { kind: 'spoiled'; error: JobError } // an error that no running attempt is known to have caused
+  | { kind: 'probed'; facts: Record<string, unknown> }
+
+/** `forked` and `ended` are written by fork.c. */
+export type FromZygote =
+  | { kind: 'ready'; tasks: string[]; exitListeners: string[] } // the modules that want something done at the end
+  | ({ kind: 'load-failed' } & LoadFailure)
+  | { kind: 'unfit'; reason: string } // it has loaded the modules, but must not be forked
+  | { kind: 'forked'; order: number; pid: number; errno: number; forkMicros: number } // pid is -1 when it failed
+  | { kind: 'ended'; pid: number; exitCode?: number; signal?: number; usage: Usage }
+
+const LINE_BYTES = 1024
+const ERROR_FRAME_BYTES = 96 * 1024
+
+/** Kinds below 16 are the worker's, those from 48 on the zygote's. */
+export const FORMATS = {
+  load: { code: 1, maxBytes: 1024 * 1024 },
+  attempt: { code: 2, maxBytes: 256 * 1024 * 1024 },
+  abort: { code: 3, maxBytes: LINE_BYTES },
+  probe: { code: 4, maxBytes: LINE_BYTES },
+  end: { code: 5, maxBytes: LINE_BYTES },
+  ready: { code: 16, maxBytes: 1024 * 1024 },
+  'load-failed': { code: 17, maxBytes: ERROR_FRAME_BYTES },
+  accepted: { code: 18, maxBytes: 64 * 1024 },
+  progress: { code: 19, maxBytes: MAX_PROGRESS_BYTES + LINE_BYTES },
+  output: { code: 20, maxBytes: MAX_OUTPUT_FRAME_BYTES + LINE_BYTES },
+  aborting: { code: 21, maxBytes: LINE_BYTES },
+  succeeded: { code: 22, maxBytes: MAX_RESULT_BYTES + LINE_BYTES },
+  failed: { code: 23, maxBytes: ERROR_FRAME_BYTES },
+  'result-too-large': { code: 24, maxBytes: LINE_BYTES },
+  exiting: { code: 25, maxBytes: LINE_BYTES },
+  spoiled: { code: 26, maxBytes: ERROR_FRAME_BYTES },
+  probed: { code: 27, maxBytes: LINE_BYTES },
+  lingers: { code: 28, maxBytes: LINE_BYTES },
+  forked: { code: 48, maxBytes: LINE_BYTES },
+  ended: { code: 49, maxBytes: LINE_BYTES },
+  unfit: { code: 50, maxBytes: 16 * 1024 },
+} as const satisfies Record<string, Format>
+type Kind = keyof typeof FORMATS
+type Fields = Record<string, unknown>
+type Parse<Message> = (kind: Kind, fields: Fields, body: Buffer) => Message | undefined
+
+export function encodeToChild(message: ToChild): Buffer {
+  if (message.kind !== 'attempt') return encode(message.kind, { ...message, kind: undefined })
+  const { kind, payload, ...fields } = message
+  return encode(kind, fields, payload)
+}
+
+export function encodeFromChild(
+  message: FromChild | Extract<FromZygote, { kind: 'ready' | 'unfit' }>,
+): Buffer {
+  switch (message.kind) {
+    case 'succeeded':
+      return encode('succeeded', { id: message.id, usage: message.usage }, message.result)
+    case 'progress':
+      return encode('progress', { id: message.id }, message.progress)
+    case 'output':
+      return encode('output', { id: message.id, stream: message.stream }, message.output)
+    default:
+      return encode(message.kind, { ...message, kind: undefined })
+  }
+}
+
+function encode(kind: Kind, fields: object, body?: string | Uint8Array): Buffer {
+  return frameOf(FORMATS[kind].code, JSON.stringify(fields), body)
+}
+
+/** Frames → messages, in one of the three directions. */
+export class MessageReader<Message> {
+  readonly #frames: FrameReader<Kind>
+  readonly #parse: Parse<Message>
+
+  constructor(codes: [from: number, below: number], parse: Parse<Message>) {
+    const all = Object.entries(FORMATS) as [Kind, Format][]
+    this.#frames = new FrameReader(all.filter(([, { code }]) => code >= codes[0] && code < codes[1]))
+    this.#parse = parse
+  }
+
+  *push(chunk: Buffer): Generator<Message | Broken> {
+    for (const frame of this.#frames.push(chunk)) {
+      if (frame.kind === 'broken') yield frame
+      else
+        yield this.#message(frame.kind, frame.content) ??
+          this.#frames.break(`a message "${frame.kind}" that cannot be read`)
+    }
+  }
+
+  #message(kind: Kind, content: Buffer): Message | undefined {
+    const lineEnd = content.indexOf(10)
+    if (lineEnd < 0) return
+    const fields = parseObject(content.toString('utf8', 0, lineEnd))
+    return fields && this.#parse(kind, fields, content.subarray(lineEnd + 1))
+  }
+}
+
+export function readerInChild(): MessageReader<ToChild> {
+  return new MessageReader([0, 16], (kind, fields, body) => {
+    // The worker is trusted: its fields are the message without the body.
+    if (kind === 'attempt') return { ...fields, kind, payload: body.toString('utf8') } as ToChild
+    return { ...fields, kind } as ToChild
+  })
+}
+
+export function readerInWorker(): MessageReader<FromChild> {
+  return new MessageReader([16, 48], parseFromChild)
+}
+
+export function readerOfZygote(): MessageReader<FromZygote> {
+  return new MessageReader([16, 256], parseFromZygote)
+}
+
+function parseFromZygote(kind: Kind, fields: Fields): FromZygote | undefined {
+  const { pid, order, errno, forkMicros, exitCode, signal, reason } = fields
+  switch (kind) {
+    case 'ready':
+      if (!isListOf(fields.tasks, 'string') || !isListOf(fields.exitListeners, 'string')) return
+      return { kind, tasks: fields.tasks as string[], exitListeners: fields.exitListeners as string[] }
+    case 'load-failed':
+      return { kind, ...parseLoadFailure(fields) }
+    case 'unfit':
+      return { kind, reason: String(reason) }
+    case 'forked':
+      if (typeof pid !== 'number' || typeof order !== 'number') return
+      return { kind, pid, order, errno: Number(errno), forkMicros: Number(forkMicros) }
+    case 'ended':
+      if (typeof pid !== 'number') return
+      return {
+        kind,
+        pid,
+        ...(isAmount(exitCode) ? { exitCode } : {}),
+        ...(isAmount(signal) ? { signal } : {}),
+        usage: parseUsage(fields.usage),
+      }
+  }
+}
+
+function parseFromChild(kind: Kind, fields: Fields, body: Buffer): FromChild | undefined {
+  switch (kind) {
+    case 'ready':
+      return isListOf(fields.tasks, 'string') ? { kind, tasks: fields.tasks as string[] } : undefined
+    case 'lingers':
+      return isListOf(fields.resources, 'string')
+        ? { kind, resources: fields.resources as string[], usage: parseUsage(fields.usage) }
+        : undefined
+    case 'accepted':
+      return isListOf(fields.ids, 'number') ? { kind, ids: fields.ids as number[] } : undefined
+    case 'load-failed':
+      return { kind, ...parseLoadFailure(fields) }
+    case 'spoiled': {
+      const error = parseError(fields.error)
+      return error && { kind, error }
+    }
+    case 'probed':
+      return { kind, facts: fields.facts as Record<string, unknown> }
+  }
+  const { id } = fields
+  if (typeof id !== 'number') return
+  switch (kind) {
+    case 'progress':
+      return { kind, id, progress: body.toString('utf8') }
+    case 'output':
+      return { kind, id, stream: fields.stream === 'stderr' ? 'stderr' : 'stdout', output: body }
+    case 'aborting':
+    case 'exiting':
+      return { kind, id }
+    case 'succeeded':
+      return { kind, id, usage: parseUsage(fields.usage), result: body.toString('utf8') }
+    case 'result-too-large':
+      return { kind, id, usage: parseUsage(fields.usage), bytes: Number(fields.bytes) }
+    case 'failed': {
+      const error = parseError(fields.error)
+      const terminal = fields.terminal === true
+      const spoilsChild = fields.spoilsChild === true
+      return error && { kind, id, usage: parseUsage(fields.usage), error, terminal, spoilsChild }
+    }
+  }
+}
+
+function parseObject(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function parseLoadFailure({ reason, place, remedy }: Record<string, unknown>): LoadFailure {
+  return {
+    ...(typeof reason === 'string' && { reason: oneLine(reason) }),
+    ...(typeof place === 'string' && { place: oneLine(place) }),
+    ...(typeof remedy === 'string' && { remedy: oneLine(remedy) }),
+  }
+}
+
+function parseUsage(value: unknown): Usage {
+  if (typeof value !== 'object' || value === null) return {}
+  const { maxRssBytes, cpuUserMs, cpuSystemMs } = value as Record<string, unknown>
+  return {
+    ...(isAmount(maxRssBytes) ? { maxRssBytes } : {}),
+    ...(isAmount(cpuUserMs) ? { cpuUserMs } : {}),
+    ...(isAmount(cpuSystemMs) ? { cpuSystemMs } : {}),
+  }
+}
+
+function isAmount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isFinite(value) && value >= 0
+}
+
+function isListOf(value: unknown, type: 'string' | 'number'): boolean {
+  return Array.isArray(value) && value.every((item) => typeof item === type)
+}

@@ -1,0 +1,67 @@
+// The attempts in one child, and whose fault its end is. Alone in a child, as always but for Reuse with several jobs at once, an attempt is
+// answerable for all that the child does. Of several nobody may know which one it was: then each is tried again alone (shared-child.ts).
+export interface Neighbour {
+  readonly id: number
+  /** It has begun. */
+  readonly isAccepted: boolean
+}
+
+export class Neighbours<Attempt extends Neighbour> {
+  readonly #attempts = new Map<number, Attempt>()
+  #culprit: Attempt | undefined
+  #diedUnder = 0
+
+  get size(): number {
+    return this.#attempts.size
+  }
+
+  get isAlone(): boolean {
+    return this.#attempts.size === 1
+  }
+
+  /** More than one has begun. */
+  get areSeveral(): boolean {
+    return this.#begun().length > 1
+  }
+
+  /** The child ended, and not for an attempt of its own only. */
+  get wasEndedByOthers(): boolean {
+    return this.#culprit !== undefined || this.#diedUnder > 0
+  }
+
+  add(attempt: Attempt): void {
+    this.#attempts.set(attempt.id, attempt)
+  }
+
+  get(id: number): Attempt | undefined {
+    return this.#attempts.get(id)
+  }
+
+  delete(attempt: Attempt): void {
+    this.#attempts.delete(attempt.id)
+  }
+
+  all(): Attempt[] {
+    return [...this.#attempts.values()]
+  }
+
+  /** It is why the child ends; the first one counts. */
+  blame(attempt: Attempt): void {
+    this.#culprit ??= attempt
+  }
+
+  childEnded(): void {
+    this.#diedUnder = this.#begun().length
+  }
+
+  /** What an attempt has coming that has no result, when the child is gone. */
+  fateOf(attempt: Attempt): 'ended' | 'elsewhere' | 'suspect' {
+    if (!attempt.isAccepted) return 'elsewhere'
+    if (this.#culprit) return this.#culprit === attempt ? 'ended' : 'elsewhere'
+    return this.#diedUnder > 1 ? 'suspect' : 'ended'
+  }
+
+  #begun(): Attempt[] {
+    return this.all().filter(({ isAccepted }) => isAccepted)
+  }
+}
