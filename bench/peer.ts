@@ -20,13 +20,19 @@ export interface Peer {
   /** A program that works until SIGTERM; it consumes when it prints {"ready":true}. Absent where the peer cannot play a scenario. */
   startWorker(place: Place, options: WorkerOptions): ChildProcess
   /** Jobs that are waiting or held; 0 when every one is settled. Undefined where the peer keeps no trace of held jobs: then starts are counted. */
-  unsettled: ((redis: Redis) => Promise<number>) | undefined
+  unsettled: ((redis: Redis, place: Place) => Promise<number>) | undefined
+  /** Where `unsettled` is undefined: jobs that wait, so that an enqueue can be checked. */
+  waiting?: (redis: Redis) => Promise<number>
+  /** A server of the peer's own instead of Redis, on a port of 127.0.0.1. The columns of Redis are empty for such a peer. */
+  startServer?(port: number): ChildProcess
 }
 
 export interface Place {
   cache: string
   /** redis://127.0.0.1:<port>/0 of a server of this round's own, empty at its start. */
   redisUrl: string
+  /** Where the peer's own server listens, if it has one. */
+  serverPort?: number
   /** A folder of this round's own. Each process that runs jobs appends "<n> <started at, µs since 1970>\n" for each job, to a file of its own in it. */
   records: string
 }
@@ -49,8 +55,22 @@ export type Order =
   | { do: 'paced'; from: number; payload: string; schedule: string }
   /** Enqueue one, await its result, then the next. */
   | { do: 'round-trips'; from: number; count: number; payload: string }
+  /** One at a time with a pause between them, so that every process sleeps when the next one comes. */
+  | {
+      do: 'spaced'
+      from: number
+      count: number
+      payload: string
+      gapMs: number
+      awaits: 'enqueue' | 'result'
+    }
   /** All due at one time, in ms since 1970. */
   | { do: 'delayed'; from: number; count: number; payload: string; dueAtMs: number; batch: number }
 
-/** `startedAtMicros`: since 1970. `latenciesMs`: of round-trips alone. `unsupported`: the peer has no such call. */
-export type Answer = { ms: number; startedAtMicros: number; latenciesMs?: number[] } | { unsupported: string }
+/**
+ * Micros are since 1970. `latenciesMs`: of round-trips and spaced, one a job; `calledAtMicros`: of spaced, when each call began.
+ * `unsupported`: the peer has no such call.
+ */
+export type Answer =
+  | { ms: number; startedAtMicros: number; latenciesMs?: number[]; calledAtMicros?: number[] }
+  | { unsupported: string }

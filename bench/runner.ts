@@ -1,6 +1,7 @@
 // Runs one scenario: all contenders in turn, round after round, each round on a server, in a folder and with processes of its own.
 // Called by run.ts; what a round does is the scenario's.
 import { mkdirSync } from 'node:fs'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import type { Peer, Place } from './peer.ts'
 import { Program, removeFolder, temporaryFolder } from './processes.ts'
@@ -15,7 +16,8 @@ import {
   type Scenario,
   type Spread,
 } from './scenario.ts'
-import { Server } from './server.ts'
+import { freePort, Server } from './server.ts'
+import { until } from './steps.ts'
 
 /** A peer in a variant of the scenario: a row of its table. */
 export interface Contender {
@@ -128,6 +130,11 @@ async function runRound({
       keep(await Server.start(scenario.settings?.(variant), await scenario.program?.()))
     const server = await startServer()
     const place: Place = { cache: plan.cache, redisUrl: server.url, records: folder('records') }
+    if (peer.startServer) {
+      place.serverPort = await freePort()
+      const own = keep(new Program(peer.startServer(place.serverPort), `server of ${peer.name}`))
+      await untilListening(own, place.serverPort)
+    }
     figures = await scenario.round({
       peer,
       variant,
@@ -158,6 +165,18 @@ async function runRound({
   for (const thing of started.reverse()) await thing.stop()
   removeFolder(root)
   return { figures, problems }
+}
+
+async function untilListening(server: Program, port: number): Promise<void> {
+  const isListening = () => {
+    server.mustLive()
+    return new Promise<boolean>((resolve) => {
+      const socket = connect(port, '127.0.0.1')
+      socket.once('connect', () => resolve(true)).once('error', () => resolve(false))
+      socket.once('connect', () => socket.end())
+    })
+  }
+  await until(isListening, 10_000, 'it listens')
 }
 
 const exactRounds = ({ rounds }: Contender) => rounds.filter(({ problems }) => problems.length === 0)

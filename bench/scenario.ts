@@ -151,12 +151,28 @@ export function times(
   const spread = results.ratio(peer, to, name, variants)
   return {
     text: `${labelOf(peer, variants[0])}: at least ${least} times ${labelOf(to, variants[1])}`,
-    measured: spread
-      ? `${numberText(spread.median)} (${numberText(spread.min)} to ${numberText(spread.max)})`
-      : 'not measured',
+    measured: ratioText(spread),
     held: spread && spread.median >= least,
   }
 }
+
+/** The same for a figure of which less is better. */
+export function atMostTimes(
+  results: Results,
+  { peer, to, figure, most }: { peer: string; to: string; figure: Figure; most: number },
+): Criterion {
+  const spread = results.ratio(peer, to, figure.name)
+  return {
+    text: `${peer}: ${figure.title} at most ${most} times that of ${to}`,
+    measured: ratioText(spread),
+    held: spread && spread.median <= most,
+  }
+}
+
+const ratioText = (spread: Spread | undefined): string =>
+  spread
+    ? `${numberText(spread.median)} (${numberText(spread.min)} to ${numberText(spread.max)})`
+    : 'not measured'
 
 export const labelOf = (peer: string, variant: string): string => (variant ? `${peer}, ${variant}` : peer)
 

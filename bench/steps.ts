@@ -19,12 +19,22 @@ async function look(server: Server, pid: number, polls: number): Promise<Look> {
   return { cpuMicros: treeUse(pid).cpuMicros, doings: await server.doings(), polls }
 }
 
-function between(before: Look, after: Look, jobs: number, poll: Doings, who: 'producer' | 'worker'): Figures {
+interface Spent {
+  before: Look
+  after: Look
+  jobs: number
+  poll: Doings
+  who: 'producer' | 'worker'
+}
+
+function costs({ peer }: Round, { before, after, jobs, poll, who }: Spent): Figures {
   const polls = after.polls - before.polls
   const used = (of: (doings: Doings) => number, own: number) =>
     Math.max(0, of(after.doings) - of(before.doings) - polls * of(poll) - own) / jobs
+  const own = { [`${who}Micros`]: (after.cpuMicros - before.cpuMicros) / jobs }
+  if (peer.startServer) return own
   return {
-    [`${who}Micros`]: (after.cpuMicros - before.cpuMicros) / jobs,
+    ...own,
     redisMicros: used((doings) => doings.cpuMicros, 0),
     // One INFO lies between the two looks: the first one's counts come before it is counted itself.
     commands: used((doings) => doings.commands, 1),
@@ -33,13 +43,13 @@ function between(before: Look, after: Look, jobs: number, poll: Doings, who: 'pr
 }
 
 /** What one question to the server for what is left costs it, measured while nobody else talks to it. */
-async function costOfPoll({ peer, server }: Round): Promise<Doings> {
+async function costOfPoll({ peer, server, place }: Round): Promise<Doings> {
   const none = { commands: 0, reads: 0, cpuMicros: 0 }
   if (!peer.unsettled) return none
   const times = 50
-  await peer.unsettled(server.redis)
+  await peer.unsettled(server.redis, place)
   const before = await server.doings()
-  for (let i = 0; i < times; i += 1) await peer.unsettled(server.redis)
+  for (let i = 0; i < times; i += 1) await peer.unsettled(server.redis, place)
   const after = await server.doings()
   return {
     commands: (after.commands - before.commands - 1) / times,
@@ -67,19 +77,23 @@ export async function enqueue(
   }
   const jobs = 'count' in order ? order.count : round.count
   await expectWaiting(round, jobs)
-  const bytes = weigh ? { bytes: ((await server.settledMemoryBytes()) - bytesBefore) / jobs } : {}
+  const bytes =
+    weigh && !round.peer.startServer
+      ? { bytes: ((await server.settledMemoryBytes()) - bytesBefore) / jobs }
+      : {}
   const poll = { commands: 0, reads: 0, cpuMicros: 0 }
   return {
     jobs,
     jobsPerSecond: (jobs / answer.ms) * 1_000,
-    ...between(before, after, jobs, poll, 'producer'),
+    ...costs(round, { before, after, jobs, poll, who: 'producer' }),
     ...bytes,
   }
 }
 
-async function expectWaiting({ peer, server, fail, note }: Round, count: number): Promise<void> {
-  if (!peer.unsettled) return note('its waiting jobs cannot be counted')
-  const waiting = await peer.unsettled(server.redis)
+async function expectWaiting({ peer, server, place, fail, note }: Round, count: number): Promise<void> {
+  const countOf = peer.unsettled ?? peer.waiting
+  if (!countOf) return note('its waiting jobs cannot be counted')
+  const waiting = await countOf(server.redis, place)
   if (waiting !== count) fail(`${count} jobs were enqueued, but ${waiting} wait`)
 }
 
@@ -138,13 +152,14 @@ async function untilSettled(
   let begun: { look: Look; left: number } | undefined
   const giveUpAtMs = performance.now() + DRAIN_PATIENCE_MS
   for (let polls = 1; ; polls += 1) {
-    const left = await leftOf(round)
+    const left = await leftOf(round, count)
     if (left === 0) {
       const settledAtMicros = nowMicros()
       const after = await look(server, worker.pid, polls)
       if (!begun) throw new Error('all jobs were settled before the first look: the round is too short')
       await readiness
-      return { settledAtMicros, figures: between(begun.look, after, begun.left, poll, 'worker') }
+      const spent = { before: begun.look, after, jobs: begun.left, poll, who: 'worker' } as const
+      return { settledAtMicros, figures: costs(round, spent) }
     }
     if (left < count && !begun) begun = { look: await look(server, worker.pid, polls), left }
     worker.mustLive()
@@ -153,9 +168,14 @@ async function untilSettled(
   }
 }
 
+/** Resolves when so many jobs, all that were enqueued so far, are settled. */
+export function untilDone(round: Round, count: number, withinMs = 60_000): Promise<void> {
+  return until(async () => (await leftOf(round, count)) === 0, withinMs, 'all jobs settled')
+}
+
 /** Where a peer keeps no trace of jobs that run, their starts are counted. */
-async function leftOf({ peer, server, count, place }: Round): Promise<number> {
-  if (peer.unsettled) return peer.unsettled(server.redis)
+async function leftOf({ peer, server, place }: Round, count: number): Promise<number> {
+  if (peer.unsettled) return peer.unsettled(server.redis, place)
   return Math.max(0, count - new Set(readStarts(place.records).numbers).size)
 }
 

@@ -22,5 +22,6 @@ export const hueyPeers: Peer[] = [
         BENCH_CONCURRENCY: String(atOnce(options)),
       }),
     unsettled: undefined,
+    waiting: (redis) => redis.llen('huey.redis.bench'),
   },
 ]

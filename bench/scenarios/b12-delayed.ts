@@ -2,7 +2,7 @@
 import { connectRedis, defaultSettings, openQueue, queueName } from 'millhand/queue'
 import { judgeDelivery, percentile, readStarts } from '../records.ts'
 import { type Figures, JOBS, type Round, type Scenario, within } from '../scenario.ts'
-import { pause, until } from '../steps.ts'
+import { pause, untilDone } from '../steps.ts'
 import { slotsOf } from './slots.ts'
 
 const [TOGETHER, FAR] = ['due together', '1M due in a month']
@@ -15,7 +15,7 @@ export const b12: Scenario = {
   title: 'Delayed jobs',
   about:
     '100,000 jobs come due at one moment, ms from then to the start; and a million wait for a month: what an idle worker asks for more.',
-  peers: ['millhand-reuse', 'bullmq', 'asynq', 'asynq-eager'],
+  peers: ['millhand-reuse', 'bullmq', 'asynq', 'asynq-eager', 'sidekiq'],
   variants: [TOGETHER, FAR],
   plays: (peer, variant) => variant === TOGETHER || peer === 'millhand-reuse',
   jobs: { warmUp: 0, most: 100_000 },
@@ -31,7 +31,7 @@ export const b12: Scenario = {
 }
 
 async function together(round: Round): Promise<Figures> {
-  const { count, payload, peer, place, server } = round
+  const { count, payload, peer, place } = round
   const producer = await round.startProducer()
   const dueAtMs = Date.now() + 4_000 + count / 8
   const answer = await producer.ask({ do: 'delayed', from: 0, count, payload, dueAtMs, batch: 100 })
@@ -43,7 +43,7 @@ async function together(round: Round): Promise<Figures> {
   if (Date.now() > dueAtMs - 1_500)
     throw new Error('enqueueing took so long that jobs were due before its end')
   const worker = await round.startWorker({ slots: slotsOf(peer.name), task: 'no-op' }).ready()
-  await until(async () => (await peer.unsettled?.(server.redis)) === 0, 180_000, 'all settled')
+  await untilDone(round, count, 180_000)
   await worker.stop()
   const starts = readStarts(place.records)
   for (const problem of judgeDelivery(starts, count)) round.fail(problem)
@@ -68,7 +68,7 @@ async function farAway(round: Round): Promise<Figures> {
   const dueAtMs = Date.now() + 30 * 86_400_000
   await producer.ask({ do: 'delayed', from: 0, count, payload, dueAtMs, batch: 100 })
   await producer.stop()
-  const waiting = await peer.unsettled?.(server.redis)
+  const waiting = await peer.unsettled?.(server.redis, place)
   if (waiting !== count) round.fail(`${count} jobs were enqueued, but ${waiting} wait`)
   const promotion = (await idleCommands(round)) - without
   const slow = Number(await server.redis.slowlog('LEN'))

@@ -85,7 +85,7 @@ async function retries(round: Round): Promise<Figures> {
   }
   const isDone = async () => {
     await look()
-    return (await peer.unsettled?.(server.redis)) === 0
+    return (await peer.unsettled?.(server.redis, place)) === 0
   }
   await until(isDone, 30_000, 'all settled')
   await worker.stop()

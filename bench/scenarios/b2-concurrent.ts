@@ -7,7 +7,17 @@ export const b2: Scenario = {
   title: 'Enqueue 1,000 at once, each awaited',
   about:
     '1,000 calls for one job each are started in one tick, and again when all are acknowledged; acknowledged jobs a second.',
-  peers: ['millhand-fork', 'bullmq', 'asynq', 'celery-prefork', 'rq', 'huey', 'dramatiq'],
+  peers: [
+    'millhand-fork',
+    'bullmq',
+    'asynq',
+    'sidekiq',
+    'gearman',
+    'celery-prefork',
+    'rq',
+    'huey',
+    'dramatiq',
+  ],
   jobs: { warmUp: 3_000, most: 400_000, step: 1_000 },
   isOfProducers: true,
   figures: ENQUEUE_FIGURES,

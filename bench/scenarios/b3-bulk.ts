@@ -6,7 +6,7 @@ export const b3: Scenario = {
   id: 'B3',
   title: 'Enqueue in bulk, 100 a call',
   about: "The peer's own call for many jobs, 100 at a time, each call awaited; acknowledged jobs a second.",
-  peers: ['millhand-fork', 'bullmq', 'asynq', 'celery-prefork', 'rq', 'huey', 'dramatiq'],
+  peers: ['millhand-fork', 'bullmq', 'asynq', 'sidekiq', 'celery-prefork', 'rq', 'huey', 'dramatiq'],
   jobs: { warmUp: 5_000, most: 600_000 },
   isOfProducers: true,
   figures: ENQUEUE_FIGURES,

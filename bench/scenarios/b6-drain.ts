@@ -15,6 +15,8 @@ export const b6: Scenario = {
     'bullmq-1',
     'bullmq-sandboxed',
     'asynq',
+    'sidekiq',
+    'gearman',
     'celery-prefork',
     'rq-simple',
     'huey',
@@ -29,6 +31,7 @@ export const b6: Scenario = {
   criteria: (results) => [
     within(results, 'millhand-reuse', RATE.name, { least: 20_000, unit: 'jobs/s' }),
     times(results, 'millhand-reuse', 'bullmq', 2),
+    times(results, 'millhand-reuse', 'asynq', 1.5),
     times(results, 'millhand-reuse', 'bullmq-sandboxed', 5),
     times(results, 'millhand-reuse', 'huey', 4),
     times(results, 'millhand-reuse', 'celery-prefork', 20),

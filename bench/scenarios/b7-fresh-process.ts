@@ -34,7 +34,7 @@ export const b7: Scenario = {
   },
   criteria: (results) => [
     within(results, 'millhand-fork', RATE.name, { least: 400, unit: 'jobs/s' }),
-    times(results, 'millhand-fork', 'rq', 4),
+    times(results, 'millhand-fork', 'rq', 6),
     times(results, 'millhand-fork', 'rq-pool', 2.5),
     times(results, 'millhand-fork', 'child-process-fork', 9),
     times(results, 'millhand-fork', 'child-process-fork', 9, { variants: [HEAVY, HEAVY] }),

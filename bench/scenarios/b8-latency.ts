@@ -5,24 +5,26 @@ import { join } from 'node:path'
 import { judgeDelivery, percentile, readStarts } from '../records.ts'
 import type { Figures, Round, Scenario } from '../scenario.ts'
 import { numberText, RATE, within } from '../scenario.ts'
-import { until } from '../steps.ts'
-import { slotsOf } from './slots.ts'
+import { untilDone } from '../steps.ts'
+import { hasProcesses, slotsOf } from './slots.ts'
 
 const SHARES: Record<string, number> = { 'at 10 %': 0.1, 'at 50 %': 0.5, 'at 80 %': 0.8 }
 const EQUAL = "at BullMQ's 50 %"
 const SECONDS = { quick: 3, normal: 6, full: 20 }
 const CAPACITY = 'capacity'
 const WARMING = 10_000
+/** Where each job costs a process, so many are as long. */
+const WARMING_PROCESSES = 500
 
 export const b8: Scenario = {
   id: 'B8',
   title: 'From enqueue to start, at a rate',
   about:
     'Jobs come at random (Poisson), at a share of what the peer can enqueue and settle at once; ms from the planned enqueue to the start.',
-  peers: ['millhand-reuse', 'bullmq', 'asynq', 'asynq-eager'],
+  peers: ['millhand-reuse', 'millhand-fork', 'bullmq', 'asynq', 'asynq-eager', 'sidekiq', 'gearman'],
   variants: [...Object.keys(SHARES), EQUAL],
   plays: (peer, variant) => variant !== EQUAL || peer === 'millhand-reuse',
-  jobs: { warmUp: 10_000, most: 0 },
+  jobs: { warmUp: 0, most: 0 },
   figures: [
     { name: 'p50Ms', title: 'p50 ms', better: 'less' },
     { name: 'p99Ms', title: 'p99 ms', better: 'less' },
@@ -54,12 +56,13 @@ export const b8: Scenario = {
 
 /** Producer and worker share the machine here, so that the capacity is less than either has alone. */
 async function measureCapacity(round: Round): Promise<Figures> {
-  const { count, payload, peer, server } = round
+  const { payload, peer } = round
+  const count = warmingOf(peer.name)
   const worker = await round.startWorker({ slots: slotsOf(peer.name), task: 'no-op' }).ready()
   const producer = await round.startProducer()
   const before = performance.now()
   await producer.ask({ do: 'concurrent', from: 0, count, payload, width: 100 })
-  await until(async () => (await peer.unsettled?.(server.redis)) === 0, 60_000, 'all settled')
+  await untilDone(round, count)
   const seconds = (performance.now() - before) / 1_000
   await worker.stop()
   return { [CAPACITY]: count / seconds }
@@ -79,16 +82,16 @@ async function measureLatency(round: Round): Promise<Figures> {
   const worker = await round.startWorker({ slots: slotsOf(peer.name), task: 'no-op' }).ready()
   const producer = await round.startProducer()
   // Programs that have just started are slow for a while; that is no part of the latency of a system that runs.
-  const from = planned.length
-  await producer.ask({ do: 'concurrent', from, count: WARMING, payload, width: 100 })
-  await until(async () => (await peer.unsettled?.(round.server.redis)) === 0, 60_000, 'all settled')
+  const [from, warming] = [planned.length, warmingOf(peer.name)]
+  await producer.ask({ do: 'concurrent', from, count: warming, payload, width: 100 })
+  await untilDone(round, warming)
   const answer = await producer.ask({ do: 'paced', from: 0, payload, schedule })
   if ('unsupported' in answer) throw new Error(answer.unsupported)
-  await until(async () => (await peer.unsettled?.(round.server.redis)) === 0, 60_000, 'all settled')
+  await untilDone(round, planned.length + warming)
   await worker.stop()
 
   const starts = readStarts(place.records)
-  for (const problem of judgeDelivery(starts, planned.length + WARMING)) round.fail(problem)
+  for (const problem of judgeDelivery(starts, planned.length + warming)) round.fail(problem)
   const waits = starts.numbers.flatMap((n, i) => {
     const plannedAt = planned[n]
     return plannedAt === undefined
@@ -104,6 +107,8 @@ async function measureLatency(round: Round): Promise<Figures> {
     [RATE.name]: offered,
   }
 }
+
+const warmingOf = (peer: string): number => (hasProcesses(peer) ? WARMING_PROCESSES : WARMING)
 
 /** Times in µs; the same ones in every run, so that all peers get the same bursts. Begins late enough for the producer to be awake. */
 function poisson(aSecond: number, seconds: number): number[] {

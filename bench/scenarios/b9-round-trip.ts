@@ -12,6 +12,7 @@ export const b9: Scenario = {
     'millhand-fork',
     'bullmq',
     'bullmq-sandboxed',
+    'gearman',
     'celery-prefork',
     'huey',
     'dramatiq',

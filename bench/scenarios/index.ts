@@ -17,6 +17,7 @@ import { b14 } from './b14-backlog.ts'
 import { b15 } from './b15-idle.ts'
 import { b17 } from './b17-killed-worker.ts'
 import { b19 } from './b19-durability.ts'
+import { b20 } from './b20-idle-latency.ts'
 
 export const scenarios: Scenario[] = [
   b1,
@@ -36,4 +37,5 @@ export const scenarios: Scenario[] = [
   b15,
   b17,
   b19,
+  b20,
 ]

@@ -34,6 +34,7 @@ def serve(enqueue, bulk=None, call=None, delay=None):
         'bulk': lambda order: _bulk(order, bulk),
         'paced': lambda order: _paced(order, enqueue, threads),
         'round-trips': lambda order: _round_trips(order, call),
+        'spaced': lambda order: _spaced(order, enqueue if order['awaits'] == 'enqueue' else call),
         'delayed': lambda order: _delayed(order, delay),
     }
     record.say_ready()
@@ -103,6 +104,20 @@ def _round_trips(order, call):
             call(n, order['payload'])
             latencies.append((time.perf_counter() - began) * 1e3)
     return {**watch.answer, 'latenciesMs': latencies}
+
+
+def _spaced(order, call):
+    if call is None:
+        raise Unsupported('no call that waits for a result')
+    latencies, called = [], []
+    with _Watch() as watch:
+        for n in _numbers(order):
+            time.sleep(order['gapMs'] / 1e3)
+            called.append(time.time_ns() // 1000)
+            began = time.perf_counter()
+            call(n, order['payload'])
+            latencies.append((time.perf_counter() - began) * 1e3)
+    return {**watch.answer, 'latenciesMs': latencies, 'calledAtMicros': called}
 
 
 def _delayed(order, delay):

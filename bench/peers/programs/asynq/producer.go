@@ -22,12 +22,19 @@ type order struct {
 	Width    int    `json:"width"`
 	Schedule string `json:"schedule"`
 	DueAtMs  int64  `json:"dueAtMs"`
+	GapMs    int64  `json:"gapMs"`
+	Awaits   string `json:"awaits"`
 }
 
 type answer struct {
 	Ms              float64 `json:"ms"`
 	StartedAtMicros int64   `json:"startedAtMicros"`
+
+	LatenciesMs    []float64 `json:"latenciesMs,omitempty"`
+	CalledAtMicros []int64   `json:"calledAtMicros,omitempty"`
 }
+
+var noResult = map[string]string{"unsupported": "no call that waits for a result"}
 
 func produce(redis asynq.RedisConnOpt) {
 	client := asynq.NewClient(redis)
@@ -56,8 +63,13 @@ func carryOut(client *asynq.Client, told order) any {
 	case "delayed":
 		at := asynq.ProcessAt(time.UnixMilli(told.DueAtMs))
 		return timed(func(time.Time) { oneByOne(client, told, at) })
+	case "spaced":
+		if told.Awaits == "result" {
+			return noResult
+		}
+		return spaced(client, told)
 	case "round-trips":
-		return map[string]string{"unsupported": "no call that waits for a result"}
+		return noResult
 	}
 	return map[string]string{"unsupported": "no call for many jobs"}
 }
@@ -79,6 +91,22 @@ func oneByOne(client *asynq.Client, told order, options ...asynq.Option) {
 	for n := told.From; n < told.From+told.Count; n++ {
 		enqueue(client, n, told.Payload, options...)
 	}
+}
+
+func spaced(client *asynq.Client, told order) answer {
+	var latencies []float64
+	var called []int64
+	reply := timed(func(time.Time) {
+		for n := told.From; n < told.From+told.Count; n++ {
+			time.Sleep(time.Duration(told.GapMs) * time.Millisecond)
+			began := time.Now()
+			enqueue(client, n, told.Payload)
+			latencies = append(latencies, float64(time.Since(began).Microseconds())/1e3)
+			called = append(called, began.UnixMicro())
+		}
+	})
+	reply.LatenciesMs, reply.CalledAtMicros = latencies, called
+	return reply
 }
 
 func concurrent(client *asynq.Client, told order) {

@@ -8,13 +8,13 @@ export interface Data {
   payload: string
 }
 
-/** The peer's own calls; each resolves when the server has the job. */
+/** The peer's own calls; each resolves when the server has the job. A peer leaves out the calls that it does not have. */
 export interface Calls {
   add(data: Data): Promise<unknown>
-  addMany(many: Data[]): Promise<unknown>
-  addDelayed(many: Data[], dueAtMs: number): Promise<unknown>
+  addMany?(many: Data[]): Promise<unknown>
+  addDelayed?(many: Data[], dueAtMs: number): Promise<unknown>
   /** Enqueues one and resolves when its result is here. */
-  roundTrip(data: Data): Promise<unknown>
+  roundTrip?(data: Data): Promise<unknown>
 }
 
 export async function produce(calls: Calls): Promise<void> {
@@ -31,11 +31,7 @@ async function carryOut(order: Order, calls: Calls): Promise<Answer> {
     order.do === 'paced' ? readFileSync(order.schedule, 'utf8').split('\n').filter(Boolean).map(Number) : []
   const startedAtMicros = nowMicros()
   const start = performance.now()
-  const answer = (latenciesMs?: number[]) => ({
-    ms: performance.now() - start,
-    startedAtMicros,
-    ...(latenciesMs && { latenciesMs }),
-  })
+  const answer = (more = {}) => ({ ms: performance.now() - start, startedAtMicros, ...more })
   if (order.do === 'paced') {
     await paced(order.from, schedule, start, (n) => calls.add({ n, payload: order.payload }))
     return answer()
@@ -52,22 +48,34 @@ async function carryOut(order: Order, calls: Calls): Promise<Answer> {
         await Promise.all(datas(n, order.width).map((data) => calls.add(data)))
       return answer()
     case 'bulk':
+      if (!calls.addMany) return { unsupported: 'no call for many jobs' }
       for (let n = from; n < from + count; n += order.batch) await calls.addMany(datas(n, order.batch))
       return answer()
     case 'delayed':
+      if (!calls.addDelayed) return { unsupported: 'no delayed jobs' }
       for (let n = from; n < from + count; n += order.batch)
         await calls.addDelayed(datas(n, order.batch), order.dueAtMs)
       return answer()
-    case 'round-trips': {
-      const latenciesMs: number[] = []
-      for (let n = from; n < from + count; n += 1) {
-        const before = performance.now()
-        await calls.roundTrip({ n, payload })
-        latenciesMs.push(performance.now() - before)
-      }
-      return answer(latenciesMs)
+    case 'round-trips':
+    case 'spaced': {
+      const call = order.do === 'spaced' && order.awaits === 'enqueue' ? calls.add : calls.roundTrip
+      if (!call) return { unsupported: 'no call that waits for a result' }
+      const gapMs = order.do === 'spaced' ? order.gapMs : 0
+      return answer(await oneAfterTheOther(datas(from, count), call, gapMs))
     }
   }
+}
+
+async function oneAfterTheOther(datas: Data[], call: (data: Data) => Promise<unknown>, gapMs: number) {
+  const [latenciesMs, calledAtMicros]: [number[], number[]] = [[], []]
+  for (const data of datas) {
+    if (gapMs > 0) await new Promise((resolve) => setTimeout(resolve, gapMs))
+    calledAtMicros.push(nowMicros())
+    const before = performance.now()
+    await call(data)
+    latenciesMs.push(performance.now() - before)
+  }
+  return gapMs > 0 ? { latenciesMs, calledAtMicros } : { latenciesMs }
 }
 
 const sleeper = new Int32Array(new SharedArrayBuffer(4))
