@@ -75,17 +75,23 @@ export interface RealWorkerOptions extends Omit<WorkerOptions, 'task'> {
   queue?: string
   /** A module that is loaded besides the tasks. */
   module?: string
+  /** A program of programs/millhand/ that is loaded before the worker's own code. */
+  preload?: string
   env?: Record<string, string>
 }
 
 /** The worker that users run, with all its defaults but what is asked for. */
 export function startRealWorker(place: Place, options: RealWorkerOptions): ChildProcess {
-  const { mode, slots, task, children = slots, queue = 'bench', module, env } = options
+  const { mode, slots, task, children = slots, queue = 'bench', module, preload, env } = options
   const folder = folderOf(place.cache)
-  const preload = `--import=${join(folder, 'millhand/end-with-stdin.js')}`
+  const preloads = ['end-with-stdin', ...(preload ? [preload] : [])]
   const modules = [...(module ? [module] : []), join(folder, 'millhand/tasks.js')]
   const worker = startNode(
-    [preload, join(folder, 'node_modules/millhand/bin/millhand-worker.js'), ...modules],
+    [
+      ...preloads.map((name) => `--import=${join(folder, `millhand/${name}.js`)}`),
+      join(folder, 'node_modules/millhand/bin/millhand-worker.js'),
+      ...modules,
+    ],
     {
       MILLHAND_REDIS_URL: place.redisUrl,
       MILLHAND_QUEUES: JSON.stringify([{ name: queue }]),

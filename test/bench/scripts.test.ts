@@ -26,20 +26,26 @@ test('no script is forgotten here', () => {
 
 test.each(Object.entries(short))(
   'npm run %s',
-  async (_, [script, says]) => {
-    // The bench asks for a redis-server on the PATH.
-    const { path } = await findRedisServer(theOutside(), () => {})
-    const server = join(folder, 'redis-server')
-    rmSync(server, { force: true })
-    symlinkSync(path, server)
-    const env = { ...process.env, PATH: `${folder}:${process.env.PATH}` }
-    const said = execFileSync('sh', ['-ec', `npm run ${script}`], {
-      cwd: root,
-      env,
-      encoding: 'utf8',
-      stdio: 'pipe',
-    })
-    expect(said).toMatch(says)
-  },
+  async (_, [script, says]) => expect(await run(`npm run ${script}`)).toMatch(says),
   180_000,
 )
+
+test('the hops of a job are told in their order, in Reuse and in Fork', async () => {
+  const said = await run(`'${process.execPath}' --conditions=millhand-source bench/hops.ts --jobs 5`)
+  for (const mode of ['Reuse', 'Fork'])
+    expect(said).toMatch(
+      new RegExp(
+        `${mode}, 5 jobs[^]*client sends the job\n[^]*worker sends it to a child\n[^]*task runs its first line\n[^]*client has the result\n`,
+      ),
+    )
+}, 60_000)
+
+async function run(command: string): Promise<string> {
+  // The bench asks for a redis-server on the PATH.
+  const { path } = await findRedisServer(theOutside(), () => {})
+  const server = join(folder, 'redis-server')
+  rmSync(server, { force: true })
+  symlinkSync(path, server)
+  const env = { ...process.env, PATH: `${folder}:${process.env.PATH}` }
+  return execFileSync('sh', ['-ec', command], { cwd: root, env, encoding: 'utf8', stdio: 'pipe' })
+}
