@@ -12,7 +12,7 @@ import { findRedisServer } from '../operator/src/local/redis-server.ts'
 import { playLongSuites } from './long-suites.ts'
 import { millhandPeers, startRealWorker } from './peers/millhand.ts'
 import { Program, stopEverything, temporaryFolder, treeOf, treeUse } from './processes.ts'
-import { readStarts } from './records.ts'
+import { percentile, readStarts } from './records.ts'
 import { numberText } from './scenario.ts'
 import { Server } from './server.ts'
 import { pause } from './steps.ts'
@@ -36,6 +36,8 @@ const SLOTS = 8
 /** Growth is judged after this, when every part has been used and heaps have found their size. */
 const WARM_MINUTES = 3
 const FEWEST_SAMPLES = 12
+/** Where memory is to level off; of the zygote with Fork. */
+const MEMORY_GOALS_MIB = { workerMiB: 100, zygoteMiB: 70 }
 
 /** What is looked at; what may not grow has the most that it may gain over the run. */
 interface Sample {
@@ -145,7 +147,7 @@ async function soak(minutes: number, rate: number): Promise<string[]> {
     ...(last.buried > 0 ? [`${last.buried} jobs are buried; none should be`] : []),
     ...(end.held > 0 ? [`${end.held} jobs are held at the end`] : []),
     ...deliveryOf(records, n, mode),
-    ...growthOf(samples),
+    ...growthOf(samples, mode),
   ]
 }
 
@@ -220,13 +222,14 @@ function deliveryOf(records: string, count: number, mode: string): string[] {
 }
 
 /** The straight line through the samples after a while. */
-function growthOf(samples: Sample[]): string[] {
+function growthOf(samples: Sample[], mode: string): string[] {
   const last = samples.at(-1)?.minutes ?? 0
   const settled = samples.filter(({ minutes }) => minutes > Math.max(WARM_MINUTES, last / 5))
   if (settled.length < FEWEST_SAMPLES) {
     console.log('The run is too short to judge growth: five minutes are the least.')
     return []
   }
+  tellMemory(settled, mode)
   const limits: [keyof Sample, number, string][] = [
     ['workerMiB', 8, 'MiB'],
     ['zygoteMiB', 8, 'MiB'],
@@ -244,6 +247,18 @@ function growthOf(samples: Sample[]): string[] {
     )
     return gained > most ? [`${name} grew by ${numberText(gained)} ${unit}`] : []
   })
+}
+
+function tellMemory(settled: Sample[], mode: string): void {
+  for (const [name, goal] of Object.entries(MEMORY_GOALS_MIB) as ['workerMiB' | 'zygoteMiB', number][]) {
+    if (name === 'zygoteMiB' && mode !== 'Fork') continue
+    const of = settled.map((sample) => sample[name])
+    const [median, most] = [percentile(of, 0.5), percentile(of, 1)]
+    const verdict = median <= goal ? '[held]' : '[NOT HELD]'
+    console.log(
+      `${verdict} ${name}: levels off at ${numberText(median)} MiB, ${numberText(most)} at most; at most ${goal} wanted`,
+    )
+  }
 }
 
 function slope(points: [number, number][]): number {

@@ -5,7 +5,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from
 import { join } from 'node:path'
 import { Transform } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import { prefixOf, queueName } from 'millhand/queue'
+import { connectRedis, openQueue, type Queue, queueName } from 'millhand/queue'
 import type { Peer, Place, WorkerOptions } from '../peer.ts'
 import { installPackages, installPrograms, startNode } from './node-package.ts'
 
@@ -54,16 +54,16 @@ const producerWith =
   ({ cache, redisUrl }: Place) =>
     startNode([join(folderOf(cache), 'millhand/producer.js'), redisUrl], env)
 
-/** The keys of a queue of the bench that say what is not settled; nothing here is of another priority. */
-async function unsettled(redis: Parameters<NonNullable<Peer['unsettled']>>[0]): Promise<number> {
-  const prefix = prefixOf(queueName('default', 'bench'))
-  const answers = await redis
-    .multi()
-    .llen(`${prefix}ready:normal`)
-    .zcard(`${prefix}delayed`)
-    .hget(`${prefix}counts`, 'busy')
-    .exec()
-  return (answers ?? []).reduce((sum, [, answer]) => sum + Number(answer ?? 0), 0)
+/** The queue that was asked last: rounds come one after the other, each with a server of its own. */
+let asked: { url: string; queue: Queue } | undefined
+
+const unsettled: NonNullable<Peer['unsettled']> = async (_redis, { redisUrl }) => {
+  if (asked?.url !== redisUrl) {
+    asked?.queue.redis.close()
+    asked = { url: redisUrl, queue: openQueue(connectRedis(redisUrl), queueName('default', 'bench')) }
+  }
+  const { ready, delayed, busy } = await asked.queue.depth()
+  return ready + delayed + busy
 }
 
 export interface RealWorkerOptions extends Omit<WorkerOptions, 'task'> {
