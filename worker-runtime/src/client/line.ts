@@ -1,25 +1,37 @@
-// Jobs on their way to Redis: those of one tick go together, again and again until they are there or their deadline is over. One line for each
-// durability of a queue.
+// Sends enqueued jobs to Redis. All jobs of one tick share calls of up to 1,000 jobs; a call is answered as a whole or repeated as a whole, until
+// the deadline of its requests. Each queue has one line for each durability. Used by client.ts.
 import { startDeadline } from '../deadline.ts'
 import type { NewJob } from '../job.ts'
 import { callsOf, type Durability, type Enqueued, type Queue, QueueRefused } from '../queue/queue.ts'
 import { neverSent, RedisUnavailable } from '../redis/connection.ts'
 
-interface Waiting {
+/** One call of `send`. */
+interface Request {
   readonly jobs: readonly NewJob[]
+  /** In the order of the jobs; complete when all pieces were answered. */
+  readonly answers: Enqueued[]
+  /** Redis has, or may have, some of the jobs. */
   maybeDone: boolean
-  /** Its deadline is over: no try begins any more. */
+  isSettled: boolean
+  /** The deadline is over: no further try begins. */
   isOver: boolean
   stopDeadline: (() => void) | undefined
   resolve(answers: Enqueued[]): void
   reject(error: unknown): void
 }
 
+/** The jobs of one request that are in one call to Redis. */
+interface Piece {
+  readonly request: Request
+  readonly jobs: readonly NewJob[]
+}
+type Call = readonly Piece[]
+
 interface LineOptions {
   queue: Queue
   durability: Durability
   deadlineMs: number
-  /** Whether the connection was closed for good. */
+  /** Whether the client was closed. */
   isClosed: () => boolean
 }
 
@@ -28,8 +40,8 @@ export class Line {
   readonly #durability: Durability
   readonly #deadlineMs: number
   readonly #isClosed: () => boolean
-  #waiting: Waiting[] = []
-  /** A server that waits for its disk answers nothing else on the connection: what comes up meanwhile goes together. */
+  #waiting: Request[] = []
+  /** A server that waits for its disk answers nothing else on the connection: requests that come up meanwhile go together. */
   #confirming = Promise.resolve()
 
   constructor({ queue, durability, deadlineMs, isClosed }: LineOptions) {
@@ -43,159 +55,143 @@ export class Line {
     if (jobs.length === 0) return Promise.resolve([])
     if (this.#waiting.length === 0) this.#flushSoon()
     return new Promise((resolve, reject) => {
-      const waiting: Waiting = {
-        jobs,
-        maybeDone: false,
-        isOver: false,
+      const request: Request = {
+        ...{ jobs, answers: [], maybeDone: false, isSettled: false, isOver: false, resolve, reject },
         stopDeadline: undefined,
-        resolve(answers) {
-          waiting.stopDeadline?.()
-          resolve(answers)
-        },
-        reject(error) {
-          waiting.stopDeadline?.()
-          reject(error)
-        },
       }
-      if (this.#durability !== 'fast') startDeadlineOf(waiting, this.#deadlineMs)
-      this.#waiting.push(waiting)
+      if (this.#durability !== 'fast') startDeadlineOf(request, this.#deadlineMs)
+      this.#waiting.push(request)
     })
   }
 
   #flushSoon(): void {
-    if (this.#durability === 'fast') setImmediate(() => void this.#untilDone(this.#takeAll()))
-    else
-      this.#confirming = this.#confirming
-        .then(nextTick)
-        .then(() => this.#untilDone(this.#inTime(this.#takeAll())))
+    if (this.#durability === 'fast') setImmediate(() => void this.#flush())
+    else this.#confirming = this.#confirming.then(nextTick).then(() => this.#flush())
   }
 
-  #takeAll(): Waiting[] {
+  #flush(): Promise<void> {
     const waiting = this.#waiting
     this.#waiting = []
-    return waiting
+    return this.#untilDone([...callsFor(waiting)])
   }
 
-  /** Those before may have taken all the time that there was. */
-  #inTime(waiting: readonly Waiting[]): Waiting[] {
-    const error = new RedisUnavailable('those before it took until its deadline', { maybeDone: false })
-    return this.#keep(waiting, ({ isOver }) => !isOver, error)
-  }
-
-  /**
-   * Enqueueing is safe to repeat where an answer was lost, because a known id is left alone. So it is, until the deadline. What Redis has answered
-   * is not sent again: it may have ended and be forgotten by then, and would run twice. `answers` are those of the first jobs.
-   */
-  async #untilDone(waiting: readonly Waiting[], answers: Enqueued[] = []): Promise<void> {
-    for (let left = waiting; left.length > 0; ) {
-      const beganAtMs = performance.now()
-      const failure = await this.#sendTheRest(left, answers)
-      left = resolveAnswered(left, answers)
-      const [first] = left
-      if (!first || !failure) return
-      const { error, asked } = failure
-      // Most jobs are there after one try, and need no timer. However late a process that stood still learns of a failure: its try is charged
-      // with no more than a try may take.
-      const leftMs = this.#deadlineMs - Math.min(performance.now() - beganAtMs, this.#queue.redis.deadlineMs)
-      for (const each of left) if (!each.stopDeadline) startDeadlineOf(each, leftMs)
-      if (answers.length > 0) first.maybeDone = true
-      if (!(error instanceof RedisUnavailable)) return this.#refuse(left, answers, error)
-      const tried = ofTheFirst(left, answers.length + asked)
-      for (const each of tried) each.maybeDone ||= error.maybeDone
-      left = this.#leftAfter(error, tried, left.slice(tried.length))
-      if (left[0] !== first) answers.length = 0
-      if (left.length > 0) await new Promise((resolve) => setTimeout(resolve, 25 + Math.random() * 50))
+  /** One call after the other, so that the jobs are in Redis in the order in which they were enqueued. */
+  async #untilDone(calls: readonly Call[]): Promise<void> {
+    const tooLate = new RedisUnavailable('the calls before it took until its deadline', { maybeDone: false })
+    let why = tooLate
+    for (const [at, call] of calls.entries()) {
+      for (let left = this.#inTime(call, why); left.length > 0; left = this.#inTime(left, why)) {
+        const error = await this.#tryOnce(left, calls.slice(at).flat())
+        if (!error) break
+        why = error.code === 'NOT_CONFIRMED' ? tooLate : error
+        if (this.#isHopeless(error)) return this.#give(calls.slice(at).flat(), error)
+        // Unconfirmed jobs are in Redis already: not sent again, because they may have ended and been forgotten, and would run twice.
+        if (error.code === 'NOT_CONFIRMED') this.#give(left, error)
+        else await new Promise((resolve) => setTimeout(resolve, 25 + Math.random() * 50))
+      }
     }
   }
 
-  /** `asked`: for how many jobs, behind those that were answered, the call that failed was. */
-  async #sendTheRest(
-    waiting: readonly Waiting[],
-    answers: Enqueued[],
-  ): Promise<{ error: unknown; asked: number } | undefined> {
+  /**
+   * Answers why the call must be tried again; undefined when all its requests were answered or refused. To repeat a call whose answer was lost is
+   * safe, because Redis leaves a known id alone. `waiting`: all that wait for this call, its own pieces too.
+   */
+  async #tryOnce(call: Call, waiting: Call): Promise<RedisUnavailable | undefined> {
     const { redis } = this.#queue
-    let asked = 0
+    const beganAtMs = performance.now()
     try {
       if (!redis.isReady) await redis.ready().catch((error) => Promise.reject(neverSent(error)))
-      for (const part of callsOf(waiting.flatMap(({ jobs }) => jobs).slice(answers.length))) {
-        asked = part.length
-        answers.push(...(await this.#queue.enqueueAtOnce(part, this.#durability)))
-      }
+      const jobs = call.length === 1 && call[0] ? call[0].jobs : call.flatMap((piece) => piece.jobs)
+      answer(call, await this.#queue.enqueueAtOnce(jobs, this.#durability))
+      return undefined
     } catch (error) {
-      return { error, asked }
+      // Most jobs are there after one try and need no timer. A process that was held up learns late of a failure: its try is charged with no more
+      // than a try may take.
+      const leftMs = this.#deadlineMs - Math.min(performance.now() - beganAtMs, redis.deadlineMs)
+      for (const { request } of waiting) if (!request.stopDeadline) startDeadlineOf(request, leftMs)
+      if (!(error instanceof RedisUnavailable)) return void (await this.#refuse(call, error))
+      for (const { request } of call) request.maybeDone ||= error.maybeDone
+      return error
     }
   }
 
-  /** What nobody confirmed is done and not asked again; who was behind it was not asked for yet. */
-  #leftAfter(error: RedisUnavailable, tried: readonly Waiting[], untried: readonly Waiting[]): Waiting[] {
-    if (error.code === 'NOT_CONFIRMED') {
-      this.#keep(tried, () => false, error)
-      return this.#inTime(untried)
-    }
-    const mayHelp = error.code !== 'REDIS_REFUSED' && !this.#isClosed()
-    const isKept = ({ isOver }: Waiting) => mayHelp && !isOver
-    return this.#keep([...tried, ...untried], isKept, error)
+  #isHopeless(error: RedisUnavailable): boolean {
+    return error.code === 'REDIS_REFUSED' || this.#isClosed()
   }
 
-  /**
-   * One job over a limit must not take down those that were only enqueued in the same tick. That durability cannot be had any more says nothing
-   * of what was sent before.
-   */
-  async #refuse(waiting: readonly Waiting[], answers: Enqueued[], error: unknown): Promise<void> {
-    const [first, ...others] = waiting
+  /** One job over a limit must not take down jobs that were only enqueued in the same tick: each request is asked for alone. */
+  async #refuse(call: Call, error: unknown): Promise<void> {
+    const [first] = call
+    if (call.length > 1) return this.#untilDone(call.map((piece) => [piece]))
     if (!first) return
-    if (others.length > 0) {
-      await this.#untilDone([first], answers)
-      for (const each of others) await this.#untilDone([each])
-    } else if (first.maybeDone && error instanceof QueueRefused && error.code === 'NOT_DURABLE')
-      first.reject(unavailable(error, first, this.#queue.name))
-    else first.reject(error)
+    // That durability cannot be had any more says nothing of what was sent before.
+    const isAboutThisTry = error instanceof QueueRefused && error.code === 'NOT_DURABLE'
+    if (first.request.maybeDone && isAboutThisTry) this.#give(call, error)
+    else settle(first.request, () => first.request.reject(error))
   }
 
-  /** The others are told the error. */
-  #keep(waiting: readonly Waiting[], isKept: (each: Waiting) => boolean, error: RedisUnavailable): Waiting[] {
-    return waiting.filter((each) => {
-      if (isKept(each)) return true
-      each.reject(unavailable(error, each, this.#queue.name))
-      return false
-    })
+  /** Requests whose deadline is over are told why; pieces of requests that have failed are not sent. */
+  #inTime(call: Call, why: RedisUnavailable): Call {
+    this.#give(
+      call.filter(({ request }) => request.isOver),
+      why,
+    )
+    return call.filter(({ request }) => !request.isSettled)
+  }
+
+  #give(call: Call, error: Error): void {
+    for (const { request } of call)
+      settle(request, () => request.reject(unavailable(error, request, this.#queue.name)))
   }
 }
 
-function startDeadlineOf(waiting: Waiting, ms: number): void {
-  waiting.stopDeadline = startDeadline(ms, () => {
-    waiting.isOver = true
-  })
+/** The jobs of all requests, in calls; a request may be in several calls, and a call may have many requests. */
+function* callsFor(requests: readonly Request[]): Generator<Call> {
+  const left = requests.values()
+  let request = left.next().value
+  let from = 0
+  for (const jobs of callsOf(requests.flatMap((each) => each.jobs))) {
+    const call: Piece[] = []
+    for (let room = jobs.length; room > 0 && request; ) {
+      const piece = request.jobs.slice(from, from + room)
+      call.push({ request, jobs: piece })
+      room -= piece.length
+      from += piece.length
+      if (from < request.jobs.length) continue
+      request = left.next().value
+      from = 0
+    }
+    yield call
+  }
 }
 
-/** Takes from `answers` what it gives away, and answers who waits still. */
-function resolveAnswered(waiting: readonly Waiting[], answers: Enqueued[]): readonly Waiting[] {
-  let done = 0
+function answer(call: Call, answers: readonly Enqueued[]): void {
   let at = 0
-  for (const { jobs, resolve } of waiting) {
-    if (at + jobs.length > answers.length) break
-    resolve(answers.slice(at, at + jobs.length))
+  for (const { request, jobs } of call) {
+    request.answers.push(...answers.slice(at, at + jobs.length))
+    request.maybeDone = true
     at += jobs.length
-    done += 1
+    if (request.answers.length === request.jobs.length)
+      settle(request, () => request.resolve(request.answers))
   }
-  answers.splice(0, at)
-  return waiting.slice(done)
 }
 
-/** Those that have any of so many jobs, the first ones. */
-function ofTheFirst(waiting: readonly Waiting[], jobs: number): readonly Waiting[] {
-  let at = 0
-  const end = waiting.findIndex((each) => {
-    const isBehind = at >= jobs
-    at += each.jobs.length
-    return isBehind
+function settle(request: Request, tell: () => void): void {
+  if (request.isSettled) return
+  request.isSettled = true
+  request.stopDeadline?.()
+  tell()
+}
+
+function startDeadlineOf(request: Request, ms: number): void {
+  request.stopDeadline = startDeadline(ms, () => {
+    request.isOver = true
   })
-  return end < 0 ? waiting : waiting.slice(0, end)
 }
 
 const nextTick = () => new Promise<void>((resolve) => setImmediate(resolve))
 
-function unavailable(error: Error, { jobs, maybeDone }: Waiting, queue: string): RedisUnavailable {
+function unavailable(error: Error, { jobs, maybeDone }: Request, queue: string): RedisUnavailable {
   const which = jobs.length === 1 ? `job ${jobs[0]?.id}` : `${jobs.length} jobs`
   const hint = maybeDone
     ? 'it may or may not be there; enqueueing again with the same id (jobIds) is safe'
