@@ -77,13 +77,12 @@ export class Line {
 
   /** One call after the other, so that the jobs are in Redis in the order in which they were enqueued. */
   async #untilDone(calls: readonly Call[]): Promise<void> {
-    const tooLate = new RedisUnavailable('the calls before it took until its deadline', { maybeDone: false })
-    let why = tooLate
+    let why: Error | undefined
     for (const [at, call] of calls.entries()) {
       for (let left = this.#inTime(call, why); left.length > 0; left = this.#inTime(left, why)) {
         const error = await this.#tryOnce(left, calls.slice(at).flat())
         if (!error) break
-        why = error.code === 'NOT_CONFIRMED' ? tooLate : error
+        why = error.code === 'NOT_CONFIRMED' ? undefined : error
         if (this.#isHopeless(error)) return this.#give(calls.slice(at).flat(), error)
         // Unconfirmed jobs are in Redis already: not sent again, because they may have ended and been forgotten, and would run twice.
         if (error.code === 'NOT_CONFIRMED') this.#give(left, error)
@@ -131,11 +130,9 @@ export class Line {
   }
 
   /** Requests whose deadline is over are told why; pieces of requests that have failed are not sent. */
-  #inTime(call: Call, why: RedisUnavailable): Call {
-    this.#give(
-      call.filter(({ request }) => request.isOver),
-      why,
-    )
+  #inTime(call: Call, why: Error = tooLate): Call {
+    const late = call.filter(({ request }) => request.isOver)
+    if (late.length > 0) this.#give(late, why)
     return call.filter(({ request }) => !request.isSettled)
   }
 
@@ -188,6 +185,8 @@ function startDeadlineOf(request: Request, ms: number): void {
     request.isOver = true
   })
 }
+
+const tooLate = new Error('the calls before it took until its deadline')
 
 const nextTick = () => new Promise<void>((resolve) => setImmediate(resolve))
 
