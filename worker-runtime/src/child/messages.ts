@@ -48,6 +48,7 @@ export type ToChild =
     }
   | { kind: 'abort'; id: number; reason: string }
   | { kind: 'end' } // SIGTERM follows, for what the child has started
+  | { kind: 'rehearse' } // to a child that waits: play the way of an attempt once, and say nothing of it
   | { kind: 'probe' } // part of the self-test of a zygote
 
 export type FromChild =
@@ -83,6 +84,7 @@ export const FORMATS = {
   abort: { code: 3, maxBytes: LINE_BYTES },
   probe: { code: 4, maxBytes: LINE_BYTES },
   end: { code: 5, maxBytes: LINE_BYTES },
+  rehearse: { code: 6, maxBytes: LINE_BYTES },
   ready: { code: 16, maxBytes: 1024 * 1024 },
   'load-failed': { code: 17, maxBytes: ERROR_FRAME_BYTES },
   accepted: { code: 18, maxBytes: 64 * 1024 },

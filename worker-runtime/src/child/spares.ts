@@ -27,6 +27,7 @@ export interface Taking {
   cancel(): void
 }
 
+const REHEARSE_AFTER_MS = 5
 const FIRST_BACKOFF_MS = 100
 const LONGEST_BACKOFF_MS = 10_000
 /** Where children meet a limit, what there is is for jobs. */
@@ -64,10 +65,19 @@ export class Spares {
   add(child: Child): void {
     this.#failures = 0
     this.#ready.add(child)
+    this.#rehearseSoon(child)
     void child.closed.then(() => {
       if (this.#ready.delete(child)) this.#failed({ failure: 'a child ended while it waited for a job' })
     })
     this.#serve()
+  }
+
+  /** A child that is taken at once has its job to do; one that waits can prepare for it meanwhile. */
+  #rehearseSoon(child: Child): void {
+    const rehearse = () => {
+      if (this.#ready.has(child)) child.send({ kind: 'rehearse' })
+    }
+    setTimeout(rehearse, REHEARSE_AFTER_MS).unref()
   }
 
   #refill(): void {
