@@ -1,4 +1,4 @@
-// The README's program that enqueues, bundled into one file as services are that run without node_modules.
+// The program of docs/getting-started.md that enqueues, bundled into one file as services are that run without node_modules.
 import { execFile } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -15,11 +15,13 @@ const GREET = `import { task } from '${join(runtime, 'src/index.ts')}'
 export const greet = task('greet', ({ name }) => 'Hello, ' + name)
 `
 const program =
-  /```ts\n(\/\/ enqueue\.ts[\s\S]*?)```/.exec(readFileSync(join(root, 'README.md'), 'utf8'))?.[1] ?? ''
+  /```ts\n(\/\/ enqueue\.ts[\s\S]*?)```/.exec(
+    readFileSync(join(root, 'docs/getting-started.md'), 'utf8'),
+  )?.[1] ?? ''
 /** A module of CommonJS has no await outside of functions. */
 const asFunction = program.replace(/\n\n([\s\S]*)$/, '\n\nasync function main() {\n$1}\nmain()\n')
 
-describe('the program of the README, bundled', () => {
+describe('the program of the first page, bundled', () => {
   let folder: string
   let elsewhere: string
   let server: RedisServer

@@ -1,4 +1,4 @@
-// The README's way on Kubernetes, command by command, on a cluster that has never seen Millhand: the chart is installed, the example is
+// The way of docs/getting-started.md on Kubernetes, command by command, on a cluster that has never seen Millhand: the chart is installed, the example is
 // applied, its photos are enqueued from a pod, worker pods make the thumbnails and go.
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
@@ -15,8 +15,8 @@ import { eventually } from '../eventually.ts'
 const MINUTE = { withinMs: 120_000, everyMs: 250 }
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const readme = readFileSync(join(root, 'README.md'), 'utf8')
-const commands = /```sh\n(helm install[\s\S]*?)```/.exec(readme)?.[1]?.trim().split('\n') ?? []
+const page = readFileSync(join(root, 'docs/getting-started.md'), 'utf8')
+const commands = /```sh\n(helm install[\s\S]*?)```/.exec(page)?.[1]?.trim().split('\n') ?? []
 
 onTestbed('on a new cluster', () => {
   const home = mkdtempSync(join(tmpdir(), 'millhand-test-'))

@@ -45,7 +45,8 @@ const LEAST = {
 }
 
 export const good: { shows: string; manifest: Manifest }[] = [
-  ...inText('the README', (/```yaml\n([\s\S]*?)```/.exec(read('../../../README.md')) ?? ['', ''])[1] ?? ''),
+  ...inText('the README', yamlIn('../../../README.md')),
+  ...inText('docs/isolation-modes.md', yamlIn('../../../docs/isolation-modes.md')),
   ...inText('examples/thumbnails', read('../../../examples/thumbnails/thumbnails.yaml')),
   ...(parse(read('manifests/good.yaml')) as GoodRow[]).map(({ shows, kind, spec }) => ({
     shows,
@@ -105,6 +106,10 @@ function changed(whole: Manifest, path: string, value: unknown): Manifest {
 
 function manifest(kind: Manifest['kind'], name: string, spec: object | undefined): Manifest {
   return { apiVersion: 'millhand.dev/v1alpha1', kind, metadata: { name }, ...(spec && { spec }) }
+}
+
+function yamlIn(path: string): string {
+  return /```yaml\n([\s\S]*?)```/.exec(read(path))?.[1] ?? ''
 }
 
 function inText(what: string, text: string): typeof good {
