@@ -1,5 +1,5 @@
 // Tiny tasks, each named for what it does. Tests load this file into real children.
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, write, writeFileSync, writeSync } from 'node:fs'
 import { TerminalError, task } from '../../worker-runtime/src/index.ts'
 import { frame } from './frame.ts'
@@ -200,6 +200,34 @@ const WAYS = {
   write: (text: string) => write(2, Buffer.from(`__${text}`), 2, () => {}),
   process: (text: string) => spawn('echo', [text.trimEnd()], { stdio: 'inherit' }),
 }
+/** Returns, and then does something in the next turn of the loop, before the process can end. */
+export const goesOn = task('goes-on', ({ how, file }: { how: keyof typeof LATER; file?: string }) => {
+  setImmediate(() => LATER[how](file))
+  return { pid: process.pid, isFileThere: file !== undefined && existsSync(file) }
+})
+const LATER = {
+  nothing: (_file: string | undefined) => {},
+  'blocks-and-tells': (file: string | undefined) => {
+    for (const untilMs = performance.now() + 400; performance.now() < untilMs; );
+    tell(file, 'done')
+  },
+  'blocks-for-ever': busyLoop,
+  writes: () => process.stdout.write('one\ntwo'),
+  exits: () => process.exit(3),
+  throws: () => {
+    throw new Error('after the result')
+  },
+  'kills-itself': () => process.kill(process.pid, 'SIGKILL'),
+  'eats-memory': () => void eatsMemory.run({ megabytes: 400 }, {} as never),
+  'breaks-the-protocol': () => RAW.garbage(),
+}
+export const burns = task('burns', ({ cpuMs }: { cpuMs: number }) => {
+  const before = process.cpuUsage()
+  while (process.cpuUsage(before).user < cpuMs * 1000);
+})
+export const runsEcho = task('runs-echo', ({ text }: { text: string }) => {
+  spawnSync('echo', [text], { stdio: 'inherit' })
+})
 export const logs = task('logs', async ({ text }: { text: string }, job) => job.log(text, { a: 1 }))
 export const floodsStdout = task('floods-stdout', async () => {
   const line = `${'y'.repeat(1023)}\n`

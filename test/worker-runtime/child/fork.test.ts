@@ -144,8 +144,10 @@ describe('a forked child', () => {
   })
 
   test('lets exit listeners of the job speak before it ends', async () => {
-    const outcome = await tiny.perform('leaves-by-listener')
-    expect(outcome).toMatchObject({ kind: 'succeeded', facts: { exitCode: 0, output: 'last words\n' } })
+    const lines: string[] = []
+    const onOutput = (_: unknown, line: string) => void lines.push(line)
+    expect(await tiny.perform('leaves-by-listener', null, { onOutput })).toMatchObject({ kind: 'succeeded' })
+    await eventually(() => lines.includes('last words'))
   })
 
   test.each([

@@ -137,11 +137,13 @@ export class Attempt implements AttemptListener {
   }
 
   broken(message: string, tooLong: boolean): void {
-    if (this.#child.attempts.isAlone) this.cause ??= { kind: tooLong ? 'output-limit' : 'broken', message }
+    if (!this.isOver && this.#child.attempts.isAlone)
+      this.cause ??= { kind: tooLong ? 'output-limit' : 'broken', message }
   }
 
   childClosed(): void {
     this.#child.attempts.delete(this)
+    this.#lines?.end()
     this.#finish()
   }
 

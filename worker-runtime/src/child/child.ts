@@ -169,7 +169,6 @@ export class Child {
         for (const id of message.ids) this.attempts.get(id)?.accepted()
         break
       case 'lingers':
-        this.sample = message.usage
         this.#tellLingers(message.resources)
         break
       case 'spoiled':

@@ -61,7 +61,7 @@ export type FromChild =
   | { kind: 'succeeded'; id: number; usage: Usage; result: string }
   | { kind: 'failed'; id: number; usage: Usage; error: JobError; terminal: boolean; spoilsChild: boolean }
   | { kind: 'result-too-large'; id: number; usage: Usage; bytes: number }
-  | { kind: 'lingers'; resources: string[]; usage: Usage } // its only job has ended, and something keeps its event loop alive
+  | { kind: 'lingers'; resources: string[] } // its only job has ended, and something keeps its event loop alive
   | { kind: 'exiting'; id: number } // the task called process.exit
   | { kind: 'spoiled'; error: JobError } // an error that no running attempt is known to have caused
   | { kind: 'probed'; facts: Record<string, unknown> }
@@ -206,7 +206,7 @@ function parseFromChild(kind: Kind, fields: Fields, body: Buffer): FromChild | u
       return isListOf(fields.tasks, 'string') ? { kind, tasks: fields.tasks as string[] } : undefined
     case 'lingers':
       return isListOf(fields.resources, 'string')
-        ? { kind, resources: fields.resources as string[], usage: parseUsage(fields.usage) }
+        ? { kind, resources: fields.resources as string[] }
         : undefined
     case 'accepted':
       return isListOf(fields.ids, 'number') ? { kind, ids: fields.ids as number[] } : undefined

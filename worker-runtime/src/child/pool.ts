@@ -1,10 +1,11 @@
-// A fresh child for every attempt: taken from the spares, used once, and nothing of its process group survives the attempt.
+// A fresh child for every attempt: taken from the spares, used once, and nothing of its process group survives it. The outcome is told when
+// the child has said its result; the slot is free when the child has gone (slots.ts).
 import type { Log } from '../log.ts'
 import { Attempt, type AttemptHooks, type AttemptSpec, nowMs } from './attempt.ts'
 import type { Child } from './child.ts'
-import { Lingering } from './lingering.ts'
 import type { Usage } from './messages.ts'
 import { notStarted, type Outcome, type StopReason } from './outcome.ts'
+import { Slots } from './slots.ts'
 import type { Spares, Taking } from './spares.ts'
 
 const ONLY_ATTEMPT = 1
@@ -12,7 +13,7 @@ const ONLY_ATTEMPT = 1
 /** The way a worker runs attempts in one mode. */
 export interface Pool {
   run(spec: AttemptSpec, hooks: AttemptHooks): PendingAttempt
-  /** Resolves when no attempt runs any more; those that do are handed back. */
+  /** Those that run are handed back. Resolves when no attempt runs and no child that had one is left. */
   stop(): Promise<void>
 }
 
@@ -64,24 +65,21 @@ export interface FreshOptions {
 
 export class FreshChildren implements Pool {
   readonly #spares: Spares
-  readonly #slots: number
-  readonly #lingering: Lingering
+  readonly #slots: Slots
   readonly #pending = new Set<PendingAttempt>()
 
   constructor({ spares, slots, log }: FreshOptions) {
     this.#spares = spares
-    this.#slots = slots
-    this.#lingering = new Lingering(log)
+    this.#slots = new Slots(slots, log)
   }
 
   run(spec: AttemptSpec, hooks: AttemptHooks): PendingAttempt {
-    const most = Math.max(1, 2 * this.#slots - this.#pending.size)
-    const taking = this.#lingering.takeWhenFewerThan(most, () => this.#spares.take())
     const pending = new PendingAttempt(spec, hooks)
+    const taking = this.#slots.take(() => this.#spares.take())
     void performAlone(pending, taking, {
       id: ONLY_ATTEMPT,
-      end: (child) => this.#lingering.end(child, spec.task),
-    })
+      end: (child) => this.#slots.leave(child, spec.task),
+    }).then(taking.free)
     this.#pending.add(pending)
     void pending.outcome.then(() => this.#pending.delete(pending))
     return pending
@@ -91,18 +89,18 @@ export class FreshChildren implements Pool {
     const all = [...this.#pending]
     for (const pending of all) pending.stop('handed-back')
     await Promise.all(all.map(({ outcome }) => outcome))
-    await this.#lingering.stop()
+    await this.#slots.stop()
   }
 }
 
 export interface AloneOptions {
   /** Of the attempt in its child. */
   id: number
-  /** The attempt is over; its outcome is told afterwards. */
+  /** Called when the outcome is told. */
   end: (child: Child) => Promise<void>
 }
 
-/** Runs an attempt in a child of its own when there is one. Resolves when its outcome is told. */
+/** Runs an attempt in a child of its own when there is one. Resolves after `end`, when the outcome has long been told. */
 export async function performAlone(
   pending: PendingAttempt,
   taking: Taking,
@@ -122,7 +120,9 @@ export async function performAlone(
   } else {
     const attempt = pending.start(child, id)
     await attempt.over
-    await end(child)
+    // What was written before the result is in the pipes: it is read in this turn of the loop.
+    if (attempt.result) await new Promise(setImmediate)
     pending.end(attempt.outcome())
+    await end(child)
   }
 }

@@ -22,9 +22,10 @@ import {
   type Usage,
 } from '../messages.ts'
 import { PROBE_EXIT_CODE, probe } from '../source/fork/probe.ts'
-import { letLoopRunDry, peakRssBytes } from './after-job.ts'
+import { letLoopRunDry } from './after-job.ts'
 import { exitOf, failureOf, isPlaceOnStderr, withWholeStacks } from './loading.ts'
 import { hasListenerForEnd, ignoreSignalsOfOthers, tellListenersOfEnd } from './signals.ts'
+import { peakRssBytes, usageOfProcess } from './usage.ts'
 import { doWhatJobsDo } from './usual.ts'
 import { encodeResult, encodeValue, parsePayload } from './values.ts'
 import { takeDescriptors, takeStreams } from './writes.ts'
@@ -40,8 +41,8 @@ const EXIT_CODE_SIGTERM = 128 + 15
 export interface Mode {
   once: boolean
   jobsAtOnce: number
-  /** By whoever waits for the end of this process. */
-  usageIsCounted: boolean
+  /** The process began for its job, so that all it has used is the job's. */
+  isForked: boolean
 }
 
 type LoadOrder = Extract<ToChild, { kind: 'load' }>
@@ -197,7 +198,7 @@ async function load({ modules, once, jobsAtOnce }: LoadOrder): Promise<void> {
   channel?.unref() // a module that waits for what never comes lets the loop run dry
   await loadModules({ modules, once })
   channel?.ref()
-  beReady({ once, jobsAtOnce, usageIsCounted: false })
+  beReady({ once, jobsAtOnce, isForked: false })
   sendNow({ kind: 'ready', tasks: [...definedTasks().keys()] })
 }
 
@@ -234,7 +235,7 @@ function begin(order: Order): Attempt {
   const attempt: Attempt = {
     id: order.id,
     order,
-    startedWith: mode?.jobsAtOnce === 1 && !mode.usageIsCounted ? process.cpuUsage() : undefined,
+    startedWith: mode?.jobsAtOnce === 1 && !(mode.once && mode.isForked) ? process.cpuUsage() : undefined,
     abort: undefined,
     abortReason: undefined,
     progress: { sentAtMs: Number.NEGATIVE_INFINITY, waiting: undefined, timer: undefined },
@@ -433,6 +434,7 @@ function endWithWorker(): void {
 }
 
 function usageOf(attempt: Attempt): Usage {
+  if (mode?.once && mode.isForked) return usageOfProcess()
   if (!attempt.startedWith) return {}
   const cpu = process.cpuUsage(attempt.startedWith)
   return {

@@ -69,7 +69,7 @@ function serve(exitListeners: ReturnType<typeof takeExitListeners>): void {
   sendNow({ kind: 'ready', tasks: [...definedTasks().keys()], exitListeners: exitListeners.modules })
   setImmediate(() => {
     listenToWorker() // after the fork, the same descriptor is the child's own channel
-    beReady({ once, jobsAtOnce, usageIsCounted: once })
+    beReady({ once, jobsAtOnce, isForked: true })
     endWithoutTearDown(native.exit)
     rehearseTheRest()
     const pid = native.serve()
