@@ -34,6 +34,10 @@ export class Model {
   keepsNothing = false
   readonly jobs = new Map<string, ModelJob>()
   readonly workers = new Map<string, ModelWorker>()
+  /** The most jobs that may be held at once. */
+  maxBusy = Number.POSITIVE_INFINITY
+  /** What the queue counts, beside `busy`. */
+  readonly counts = { enqueued: 0, claimed: 0, completed: 0, retried: 0, buried: 0, lost: 0, cancelled: 0 }
   lastToken = 0
   #lastTickMs: number | undefined
   #quietUntilMs = 0
@@ -41,6 +45,7 @@ export class Model {
   enqueue(id: string, delayMs: number): string {
     const known = this.jobs.get(id)
     if (known) return known.state
+    this.counts.enqueued += 1
     this.jobs.set(id, {
       state: delayMs > 0 ? 'delayed' : 'ready',
       attempts: 0,
@@ -76,9 +81,19 @@ export class Model {
     return found
   }
 
-  /** What ended, or was deleted, is forgotten; its id is free. */
-  ended(id: string, state: ModelState): void {
-    if (this.keepsNothing && (state === 'completed' || state === 'cancelled')) this.jobs.delete(id)
+  inState(state: ModelState): number {
+    return [...this.jobs.values()].filter((job) => job.state === state).length
+  }
+
+  /** How many of so many wanted jobs a claim answers. */
+  takes(wanted: number): number {
+    return Math.max(0, Math.min(wanted, this.claimable().size, this.maxBusy - this.inState('held')))
+  }
+
+  /** A job has ended, and with a retention of 0 its id is free. */
+  ended(id: string, state: 'completed' | 'cancelled' | 'buried'): void {
+    this.counts[state] += 1
+    if (this.keepsNothing && state !== 'buried') this.jobs.delete(id)
     else this.#job(id).state = state
   }
 
@@ -97,6 +112,7 @@ export class Model {
   claimed(id: string, worker: string, token: string): void {
     const job = this.#job(id)
     Object.assign(job, { state: 'held', worker, token })
+    this.counts.claimed += 1
     this.lastToken = Number(token)
   }
 

@@ -1,7 +1,17 @@
 // Random histories of one queue with three workers, run against the real scripts in a real Redis and against the model, step by
 // step. The scripts' clock is a key, so that time can stand still, run and jump.
 import fc from 'fast-check'
-import { type Connection, connectRedis, newJob, openQueue, prefixOf, type Queue } from 'millhand/queue'
+import {
+  type Connection,
+  connectRedis,
+  newJob,
+  openQueue,
+  PURGEABLE,
+  type Purgeable,
+  prefixOf,
+  type Queue,
+  type QueueSettings,
+} from 'millhand/queue'
 import { loadScripts } from '../../../worker-runtime/src/queue/verbs.ts'
 import { census } from '../../census.ts'
 import { redisUrl } from '../../redis.ts'
@@ -184,7 +194,7 @@ class Exchange extends Step {
     if (status !== 'ok') expect(answer.claims).toEqual([])
     else {
       const claimable = model.claimable()
-      expect(answer.claims).toHaveLength(Math.min(this.wanted, claimable.size))
+      expect(answer.claims).toHaveLength(model.takes(this.wanted))
       for (const claim of answer.claims) {
         expect(claimable.delete(claim.id)).toBe(true)
         expect(Number(claim.token)).toBeGreaterThan(model.lastToken)
@@ -258,6 +268,7 @@ class Reap extends Step {
       const record = (await real.queue.job(id))?.failures.at(-1)
       expect(record).toMatchObject({ outcome: 'worker-lost', worker: this.worker, pod: 'pod' })
     }
+    model.counts.lost += held.length
     model.workers.delete(this.worker)
   }
   toString() {
@@ -365,6 +376,39 @@ class Pause extends Step {
   }
 }
 
+class Purge extends Step {
+  readonly states: readonly Purgeable[]
+  constructor(states: readonly Purgeable[]) {
+    super()
+    this.states = states
+  }
+  async step(model: Model, { queue }: Real) {
+    const gone = [...model.jobs].filter(([, { state }]) => this.states.some((each) => each === state))
+    expect(await queue.purge(this.states)).toEqual({ deleted: gone.length, isMore: false })
+    for (const [id] of gone) model.jobs.delete(id)
+  }
+  toString() {
+    return `purge ${this.states}`
+  }
+}
+
+/** The owner limits how many jobs may be held at once; 0 takes the limit off. */
+class Limit extends Step {
+  readonly maxBusy: number
+  constructor(maxBusy: number) {
+    super()
+    this.maxBusy = maxBusy
+  }
+  async step(model: Model, { queue }: Real) {
+    const settings = settingsOf(model)
+    await queue.configure({ ...settings, ...(this.maxBusy > 0 && { maxBusy: this.maxBusy }) })
+    model.maxBusy = this.maxBusy || Number.POSITIVE_INFINITY
+  }
+  toString() {
+    return `limit to ${this.maxBusy}`
+  }
+}
+
 class Clock extends Step {
   readonly byMs: number
   constructor(byMs: number) {
@@ -392,14 +436,19 @@ async function ended(
   const job = model.jobs.get(id)
   if (!job) throw new Error('unknown to the model')
   job.readySinceMs = model.nowMs
+  const isRetried = allowed.includes('delayed') || (verdict === 'crashed' && allowed.includes('ready'))
+  if (isRetried) model.counts.retried += 1
   if (isClaimedAgain) {
     expect(allowed).toContain('ready')
     job.state = 'ready'
     return
   }
   const details = await queue.job(id)
-  if (model.keepsNothing && !details) return model.ended(id, allowed[0] ?? 'held')
-  expect(allowed as string[]).toContain(details?.state === 'held' ? 'ready' : details?.state)
+  const [state] = allowed
+  const hasEnded = state === 'completed' || state === 'cancelled' || state === 'buried'
+  if (!(hasEnded && model.keepsNothing && !details))
+    expect(allowed as string[]).toContain(details?.state === 'held' ? 'ready' : details?.state)
+  if (hasEnded) return model.ended(id, state)
   job.state = details?.state as ModelState
   if (details?.dueAtMs !== undefined) {
     expect(details.dueAtMs).toBeGreaterThan(model.nowMs)
@@ -416,7 +465,8 @@ async function compare(model: Model, { queue, redis }: Real) {
     Object.fromEntries([...model.jobs].map(([id, { state }]) => [id, state])),
   )
   const depth = await queue.depth()
-  const inState = (state: ModelState) => [...model.jobs.values()].filter((job) => job.state === state).length
+  const inState = (state: ModelState) => model.inState(state)
+  expect(depth.counts).toMatchObject({ ...model.counts, busy: inState('held'), vanished: 0 })
   const claimable = model.claimable()
   expect(depth).toMatchObject({
     ready: claimable.size,
@@ -431,7 +481,7 @@ async function compare(model: Model, { queue, redis }: Real) {
   expect(listed.sort()).toEqual(ready.sort())
   const isWoken = (await redis.call('EXISTS', `${prefixOf(queue.name)}wake`)) === 1
   if (model.isPaused) expect(isWoken).toBe(false)
-  else if (inState('ready') > 0) expect(isWoken).toBe(true)
+  else if (inState('ready') > 0 && inState('held') < model.maxBusy) expect(isWoken).toBe(true)
 }
 
 const worker = fc.constantFrom(...WORKERS)
@@ -484,6 +534,8 @@ const commands = fc.commands(
     job.map((id) => new Retry(id)),
     job.map((id) => new Delete(id)),
     job.map((id) => new RunOut(id)),
+    fc.subarray([...PURGEABLE], { minLength: 1 }).map((states) => new Purge(states)),
+    fc.constantFrom(0, 0, 2, 3).map((maxBusy) => new Limit(maxBusy)),
     fc.constantFrom(true, false, false).map((isPaused) => new Pause(isPaused)),
     fc.constantFrom(500, 1_500, 1_500, 3_000, 8_000, 300_000, -300_000).map((byMs) => new Clock(byMs)),
   ],
@@ -498,6 +550,14 @@ const BEGINNING: Step[] = [
   ...JOBS.slice(0, 4).map((id) => new Enqueue(id, 0, 'normal', false)),
   new Exchange('p:1', 2, [], 'none'),
 ]
+
+const settingsOf = ({ keepsNothing }: Model): QueueSettings => ({
+  ...{ ownerUid: 'model', timeoutMs: 60_000, suspended: false },
+  ...{ maxAttempts: MAX_ATTEMPTS, maxCrashes: MAX_CRASHES, backoffMs: 2_000, maxBackoffMs: 4_000 },
+  ...{ maxLength: 100, maxPayloadBytes: 1_000 },
+  ...{ completedMaxAgeMs: keepsNothing ? 0 : 3_600_000, completedMaxCount: 100 },
+  ...{ buriedMaxAgeMs: 86_400_000_000, buriedMaxCount: 100 },
+})
 
 /** The long form: npm run soak -- --faults. */
 const RUNS = Number(process.env.MILLHAND_MODEL_RUNS ?? 75)
@@ -521,23 +581,7 @@ describe('the scripts and the model of a job', () => {
           const model = new Model()
           model.keepsNothing = keepsNothing
           await redis.call('SET', `${prefixOf(queue.name)}clock`, model.nowMs)
-          const owner = {
-            ownerUid: 'model',
-            maxAttempts: MAX_ATTEMPTS,
-            maxCrashes: MAX_CRASHES,
-            backoffMs: 2_000,
-            maxBackoffMs: 4_000,
-            timeoutMs: 60_000,
-          }
-          const limits = {
-            maxLength: 100,
-            maxPayloadBytes: 1_000,
-            completedMaxAgeMs: keepsNothing ? 0 : 3_600_000,
-            completedMaxCount: 100,
-            buriedMaxAgeMs: 86_400_000_000,
-            buriedMaxCount: 100,
-          }
-          await queue.configure({ ...owner, ...limits, suspended: false })
+          await queue.configure(settingsOf(model))
           const real = { queue, redis }
           for (const step of BEGINNING) await step.run(model, real)
           await fc.asyncModelRun(() => ({ model, real }), steps)
