@@ -64,7 +64,7 @@ async function drain(queue: Queue, jobs: number, atOnce: number): Promise<void> 
   for (let done = 0; done < jobs; done += ended.length) {
     const { claims } = await queue.settleAndClaim('p:1', 0, ended, atOnce)
     ended = claims.map(({ id, token, envelope }) => {
-      const [, , enqueuedAtMs, task] = envelope.split(' ', 4)
+      const [, , enqueuedAtMs, task] = envelope.split(/[ \n]/, 4)
       return { id, token, verdict: 'completed', text: `${enqueuedAtMs} ${task} 1\nnull` }
     })
   }

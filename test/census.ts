@@ -50,7 +50,7 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
     const text = String(await redis.call('GET', prefix + name))
     const ttl = Number(await redis.call('PTTL', prefix + name))
     const where = places.get(id) ?? []
-    if (text.startsWith('=')) {
+    if (!text.startsWith('2')) {
       const isTombstone = where.length === 1 && where[0] === 'ready' && id in tombstones
       if (where.length > 0 && !isTombstone) problems.push(`${id} has ended but is in ${where}`)
       if (ttl < 0) problems.push(`${id} has ended but has no time to live`)
@@ -71,6 +71,13 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
 
   if (Number(counts.busy ?? 0) !== held)
     problems.push(`counts.busy is ${counts.busy ?? 0}, a recount gives ${held}`)
+  let inLanes = 0
+  for (const name of names)
+    if (name.startsWith('ready:')) inLanes += Number(await redis.call('LLEN', prefix + name))
+  const ready = inLanes - Object.keys(tombstones).length
+  if (Number(counts.ready ?? 0) !== ready)
+    problems.push(`counts.ready is ${counts.ready ?? 0}, a recount gives ${ready}`)
+  if (Number(counts.blocked ?? 0) !== 0) problems.push(`counts.blocked is ${counts.blocked}`)
   const hasTombstones = (await redis.call('HGET', `${prefix}config`, 'tombstones')) === '1'
   if (!hasTombstones && Object.keys(tombstones).length > 0)
     problems.push(`config knows of no tombstones, and there are ${JSON.stringify(tombstones)}`)

@@ -150,7 +150,7 @@ describe('a Redis', () => {
   }, 30_000)
 
   test.each([
-    ['settle and claim', 'settle-and-claim' as const],
+    ['settle and claim', 'exchange' as const],
     ['renew', 'renew' as const],
   ])(
     'whose answers to %s are lost again and again loses no job and runs none in vain (F15)',

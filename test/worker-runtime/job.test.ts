@@ -48,7 +48,7 @@ test.each([undefined, null, '', 5, {}, () => {}, ['task'], 'a b'])('%p is no nam
 
 test('an option that is undefined is absent', () => {
   const { id, ...rest } = newJob('task', null, { id: undefined, delayMs: undefined, at: undefined } as never)
-  expect(rest).toEqual({ lane: 'normal', when: '', call: 'task -', payload: 'null' })
+  expect(rest).toEqual({ lane: 'normal', when: '', call: 'task', payload: 'null' })
   expect(id).toHaveLength(20)
 })
 
@@ -65,10 +65,10 @@ test('a payload is written as JSON.stringify writes it, numbers that were kept a
   expect(newJob('task', input).payload).toBe('{"id":9007199254740993,"e":1e400}')
 })
 
-test('no input is told from null, and read as null by the release before', () => {
+test('no input is told from null', () => {
   const read = (input: unknown, options = {}) => {
     const { lane, call, payload } = newJob('task', input, options)
-    return { payload, read: parseEnvelope(`1. ${lane} 1795366013184 ${call}\n${payload}`)?.payload }
+    return { payload, read: parseEnvelope(`20 ${lane} 1795366013184 ${call}\n${payload}`)?.payload }
   }
   expect(read(undefined)).toEqual({ payload: 'null', read: '' })
   expect(read(undefined, { maxAttempts: 2, timeoutMs: 5 })).toEqual({ payload: 'null', read: '' })
@@ -82,15 +82,17 @@ test('an envelope is read as it was written; anything else is not guessed at', (
     { a: 'b\nc' },
     { timeoutMs: 5_000, maxAttempts: 2, priority: 'high' },
   )
-  expect(parseEnvelope(`1. ${lane} 1795366013184 ${call}\n${payload}`)).toEqual({
+  expect(parseEnvelope(`20 ${lane} 1795366013184 ${call}\n${payload}`)).toEqual({
     lane: 'high',
     enqueuedAtMs: 1795366013184,
     task: 'resize',
     timeoutMs: 5_000,
     payload: '{"a":"b\\nc"}',
   })
-  for (const text of ['', '1. high', '2. high 1 a -\n{}', '1. nolane 1 a -\n{}', '=c 1 1 1 a\nnull'])
+  for (const text of ['', '20 high', '1. high 1 a -\n{}', '20 nolane 1 a\n{}', '=c 1 1 1 a\nnull'])
     expect(parseEnvelope(text)).toBeUndefined()
+  const later = parseEnvelope('25 high/a-key 1 a k=b i=01 t=7 z=x\n{}')
+  expect(later).toEqual({ lane: 'high/a-key', enqueuedAtMs: 1, task: 'a', timeoutMs: 7, payload: '{}' })
 })
 
 test('an outcome keeps facts, result and output', () => {

@@ -30,14 +30,15 @@ export interface NewJob {
   readonly lane: Priority
   /** '' at once, '+<ms>' from now by the server's clock, '@<ms>' on the wall clock. */
   readonly when: string
-  /** `<task> <options>`, the part of the header that the client decides. */
+  /** `<task>` and the named fields ` <name>=<value>`: the part of the header that the client decides. */
   readonly call: string
   /** JSON text. */
   readonly payload: string
 }
 
 export interface Envelope {
-  readonly lane: Priority
+  /** `<priority>` or `<priority>/<key>`. */
+  readonly lane: string
   readonly enqueuedAtMs: number
   readonly task: string
   readonly timeoutMs: number | undefined
@@ -68,7 +69,7 @@ export interface AttemptFacts {
 
 const TASK_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/
 const JOB_ID = /^[A-Za-z0-9:._-]{1,128}$/
-const HEADER = /^1[.+] (urgent|high|normal|low) (\d{1,15}) (\S{1,100}) (\S{1,100})\n/
+const HEADER = /^2\S ((?:urgent|high|normal|low)(?:\/\S{1,150})?) (\d{1,15}) (\S{1,100})([^\n]{0,600})\n/
 const ENDED = /^=(c|x) ([0-9a-f]+) ([0-9a-f]+)(?:\+([0-9a-f]+))? ([0-9a-f]+) (\S+)([^\n]*)\n/
 
 /** The most that any queue may allow (spec.maxPayloadBytes of a TaskQueue). */
@@ -103,7 +104,7 @@ export function newJob(
     id,
     lane: priority,
     when: whenOf(options),
-    call: `${task} ${optionsText(options, payload === undefined)}`,
+    call: task + fieldsText(options, payload === undefined),
     payload: jsonOf(payload, task),
   }
 }
@@ -112,23 +113,24 @@ export function isJobId(value: unknown): value is string {
   return typeof value === 'string' && JOB_ID.test(value)
 }
 
-const LETTERS = [
-  ['a', 'maxAttempts'],
-  ['b', 'backoffMs'],
-  ['m', 'maxBackoffMs'],
-  ['c', 'maxCrashes'],
-  ['t', 'timeoutMs'],
+/** The names of the fields of a header that a client writes; scripts read them too (queue/lua/text.lua). */
+const FIELDS = [
+  [' a=', 'maxAttempts'],
+  [' b=', 'backoffMs'],
+  [' m=', 'maxBackoffMs'],
+  [' c=', 'maxCrashes'],
+  [' t=', 'timeoutMs'],
 ] as const
 /** Of a job whose input is undefined, which JSON does not know. */
-const NO_INPUT = 'u'
+const NO_INPUT = ' i=0'
 
-function optionsText(options: JobOptions, hasNoInput: boolean): string {
-  const parts: string[] = hasNoInput ? [NO_INPUT] : []
-  for (const [letter, field] of LETTERS) {
-    const value = options[field]
-    if (value !== undefined) parts.push(letter + value)
+function fieldsText(options: JobOptions, hasNoInput: boolean): string {
+  let text = hasNoInput ? NO_INPUT : ''
+  for (const [name, option] of FIELDS) {
+    const value = options[option]
+    if (value !== undefined) text += name + value
   }
-  return parts.join(',') || '-'
+  return text
 }
 
 function whenOf({ delayMs, at }: JobOptions): string {
@@ -182,14 +184,14 @@ function beThisProcess(): void {
 export function parseEnvelope(text: string): Envelope | undefined {
   const match = HEADER.exec(text)
   if (!match) return undefined
-  const [header, lane = '', enqueued, task = '', options = ''] = match
-  const timeout = /(?:^|,)t(\d+)/.exec(options)?.[1]
+  const [header, lane = '', enqueued, task = '', fields = ''] = match
+  const timeout = / t=(\d+)/.exec(fields)?.[1]
   return {
-    lane: lane as Priority,
+    lane,
     enqueuedAtMs: Number(enqueued),
     task,
     timeoutMs: timeout === undefined ? undefined : Number(timeout),
-    payload: options.split(',').includes(NO_INPUT) ? '' : text.slice(header.length),
+    payload: `${fields} `.includes(`${NO_INPUT} `) ? '' : text.slice(header.length),
   }
 }
 

@@ -36,7 +36,7 @@ const [lines, [replicated, fsync, atSentinel]] = [all.slice(0, -3), all.slice(-3
 type Role = 'producer' | 'worker' | 'operator' | 'viewer'
 const verbsOf: Record<Role, readonly Verb[]> = {
   producer: ['enqueue', 'job', 'cancel', 'delete'],
-  worker: ['register', 'renew', 'deregister', 'resync', 'settle-and-claim', 'reap', 'report'],
+  worker: ['register', 'renew', 'deregister', 'resync', 'exchange', 'reap', 'report'],
   operator: ['configure', 'release', 'depth', 'workers', 'drain', 'reap', 'witness'],
   viewer: ['depth', 'jobs', 'job', 'workers'],
 }
@@ -60,7 +60,7 @@ function commandsOf(verbs: readonly Verb[]): string[] {
       command.toLowerCase(),
     )
     // Two scripts choose between two commands.
-    if (source.includes('redis.call(side')) named.push('lpush', 'rpush')
+    if (source.includes('redis.call(push')) named.push('lpush', 'rpush')
     if (source.includes('redis.call(order')) named.push('zrange', 'zrevrange')
     return named
   })

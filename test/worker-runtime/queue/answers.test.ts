@@ -56,42 +56,48 @@ test('counters grow for as long as the queue lives, and foreign counts are not e
   expect((await queue.depth()).counts).not.toHaveProperty('another')
 })
 
-const fine = [1, 0, 0, 0, -1, -1, 0, 0, -1, COUNT_FIELDS.map(() => null)]
+const fine = {
+  ...{ ready: 1, due: 0, delayed: 0, buried: 0, nextMs: 1, oldestMs: 1, maxBusy: 1 },
+  counts: COUNT_FIELDS.map(() => null),
+}
+const flat = (fields: object) => Object.entries(fields).flat()
 test.each<[string, unknown]>([
   ['nothing', null],
   ['OK', 'OK'],
   ['an empty list', []],
   ['an error', new Error('ERR no')],
-  ['texts', fine.map(() => 'x')],
-  ['no counts', fine.slice(0, 9)],
-  ...[0, 1, 2, 3, 4, 5, 8].flatMap((at) =>
+  ['texts', Array(20).fill('x')],
+  ['no counts', flat({ ...fine, counts: [] }).slice(0, -2)],
+  ...['ready', 'due', 'delayed', 'buried', 'nextMs', 'oldestMs', 'maxBusy'].flatMap((name) =>
     [null, 'x', [], Number.NaN, Number.POSITIVE_INFINITY, 0.5, 2 ** 60, true].map(
-      (value): [string, unknown] => [`${value} at ${at}`, fine.map((was, i) => (i === at ? value : was))],
+      (value): [string, unknown] => [`${value} for ${name}`, flat({ ...fine, [name]: value })],
     ),
   ),
-  ['a job older than computers', [1, 0, 0, 0, -1, 2 ** 45, 0, 0, -1, fine[9]]],
+  ['a job older than computers', flat({ ...fine, oldestMs: 2 ** 45 })],
 ])('as the depth of a queue %s is refused', (_what, answer) => {
-  expect(depthOf(fine)).toMatchObject({ ready: 1, busy: 0 })
+  expect(depthOf(flat(fine))).toMatchObject({ ready: 1, busy: 0, nextMs: 1, oldestReadyMs: 1, maxBusy: 1 })
   expect(() => depthOf(answer)).toThrow(RedisDataInvalid)
 })
 
-const worker = ['w', 1, 0, ['draining', '0', 'podUid', 'u']]
+const worker = { name: 'w', alive: 1, held: 0, draining: 0, podUid: 'u' }
+const page = (fields: object) => [1, [flat({ ...worker, ...fields })], []]
 test.each<[string, unknown]>([
   ['nothing', null],
   ['OK', 'OK'],
   ['an empty list', []],
   ['more than there may be', [MOST_WORKERS + 1, [], []]],
-  ['a page without end', [1, Array(4_000).fill('x'), []]],
+  ['a page without end', [1, Array(4_000).fill(flat(worker)), []]],
   ['names without end', [1, [], Array(MOST_WORKERS + 1).fill('x')]],
   ['a name that is a number', [1, [], [7]]],
-  ['a long name', [1, ['x'.repeat(300), 1, 0, []], []]],
-  ['a long text', [1, ['w', 1, 0, ['isolation', 'x'.repeat(300)]], []]],
-  ['a text that is a list', [1, ['w', 1, 0, ['isolation', ['Fork']]], []]],
-  ['many fields', [1, ['w', 1, 0, Array(60).fill('x')], []]],
-  ['less than nothing held', [1, ['w', 1, -1, []], []]],
-  ['slots that are no number', [1, ['w', 1, 0, ['slots', 'NaN']], []]],
+  ['a worker that is a text', [1, ['w'], []]],
+  ['a long name', page({ name: 'x'.repeat(300) })],
+  ['a long text', page({ isolation: 'x'.repeat(300) })],
+  ['a text that is a list', page({ isolation: ['Fork'] })],
+  ['many fields', [1, [Array(200).fill('x')], []]],
+  ['less than nothing held', page({ held: -1 })],
+  ['slots that are no number', page({ slots: 'NaN' })],
 ])('as the workers of a queue %s is refused', (_what, answer) => {
-  expect(workersOf([1, worker, []]).workers).toMatchObject([{ name: 'w', podUid: 'u', slots: 0, held: 0 }])
+  expect(workersOf(page({})).workers).toMatchObject([{ name: 'w', podUid: 'u', slots: 0, held: 0 }])
   expect(() => workersOf(answer)).toThrow(RedisDataInvalid)
 })
 

@@ -87,7 +87,7 @@ describe('a job costs', () => {
       await queue.enqueue(Array.from({ length: 2_000 }, () => newJob('noop', null)))
       await eventually(isEmpty, { withinMs: 40_000 })
       const { sent } = await monitor.take()
-      const perJob = sent.filter((verb) => verb === 'settle-and-claim').length / 2_000
+      const perJob = sent.filter((verb) => verb === 'exchange').length / 2_000
       console.log(`${slots} slots: ${perJob.toFixed(3)} round trips a job`)
       expect(perJob).toBeLessThanOrEqual(most)
       await worker.stop()

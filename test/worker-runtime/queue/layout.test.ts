@@ -46,7 +46,7 @@ test.each(Object.keys(scripts) as Verb[])('%s refuses a newer layout and changes
     renew: ['p:1', 0, 0, ''],
     witness: [0, 0],
     register: ['p:2', 'u', 'pod', ''],
-    'settle-and-claim': ['p:1', 0, 1, 1],
+    exchange: ['p:1', 0, 1, 1],
     configure: ['me', 'maxLength', 1],
     reap: ['p:1', 'sure', 'counted', '{}', 1, 500],
     resync: ['p:1', 1],

@@ -480,8 +480,9 @@ async function compare(model: Model, { queue, redis }: Real) {
   const ready = [...model.jobs].filter(([, { state }]) => state === 'ready').map(([id]) => id)
   expect(listed.sort()).toEqual(ready.sort())
   const isWoken = (await redis.call('EXISTS', `${prefixOf(queue.name)}wake`)) === 1
-  if (model.isPaused) expect(isWoken).toBe(false)
+  if (model.isPaused || inState('ready') + inState('delayed') === 0) expect(isWoken).toBe(false)
   else if (inState('ready') > 0 && inState('held') < model.maxBusy) expect(isWoken).toBe(true)
+  else if (inState('delayed') === 0) expect(isWoken).toBe(false)
 }
 
 const worker = fc.constantFrom(...WORKERS)

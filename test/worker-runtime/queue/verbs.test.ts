@@ -92,7 +92,7 @@ describe('a claim', () => {
     await enqueue(1)
     await enqueue(1, { priority: 'urgent' })
     await register('p:1')
-    expect((await claim('p:1', 1))[0]?.envelope).toMatch(/^1\. urgent /)
+    expect((await claim('p:1', 1))[0]?.envelope).toMatch(/^20 urgent /)
   })
 
   test('carries at most 4 MB, but always one job', async () => {

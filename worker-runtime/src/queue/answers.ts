@@ -29,14 +29,13 @@ export function counterOf(value: unknown, field: string): number {
   return value === null ? 0 : numberOf(value, field, { least: 0, most: Number.MAX_SAFE_INTEGER })
 }
 
-/** Undefined below zero, by which scripts say that there is none. */
+/** Undefined where the answer does not have it. */
 export function optionalOf(
   value: unknown,
   field: string,
   most: number = Number.MAX_SAFE_INTEGER,
 ): number | undefined {
-  const found = numberOf(value, field, { least: -most, most })
-  return found < 0 ? undefined : found
+  return value === undefined ? undefined : numberOf(value, field, { least: 0, most })
 }
 
 export function numberOf(

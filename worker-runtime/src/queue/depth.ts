@@ -118,22 +118,18 @@ const MOST_AGE_MS = 2 ** 41
 
 /** Throws RedisDataInvalid. */
 export function depthOf(answer: unknown): Depth {
-  const [waiting, dueNow, notDue, buried, next, oldest, suspended, paused, most, values] = listOf(
-    answer,
-    'the depth of a queue',
-  )
-  const found = listOf(values, 'the counts of a queue')
+  const { ready, due, delayed, buried, suspended, paused, ...said } = fieldsOf(answer, 'the depth of a queue')
+  const found = listOf(said.counts, 'the counts of a queue')
   const count = (name: string) => counterOf(found[COUNT_FIELDS.indexOf(name)] ?? null, `counts.${name}`)
   const counts = Object.fromEntries(COUNTS.map((name) => [name, count(name)])) as Depth['counts']
-  const ready = amountOf(waiting, 'ready')
-  const nextMs = optionalOf(next, 'the time of the next delayed job')
-  const oldestReadyMs = optionalOf(oldest, 'the age of the oldest job', MOST_AGE_MS)
-  const maxBusy = optionalOf(most, 'config.maxBusy')
+  const nextMs = optionalOf(said.nextMs, 'the time of the next delayed job')
+  const oldestReadyMs = optionalOf(said.oldestMs, 'the age of the oldest job', MOST_AGE_MS)
+  const maxBusy = optionalOf(said.maxBusy, 'config.maxBusy')
   const vanishedAtMs = count('vanishedAtMs')
   return {
-    ready,
-    due: numberOf(dueNow, 'due', { least: 0, most: Number.MAX_SAFE_INTEGER }),
-    delayed: amountOf(notDue, 'delayed'),
+    ready: amountOf(ready, 'ready'),
+    due: amountOf(due, 'due'),
+    delayed: amountOf(delayed, 'delayed'),
     busy: amountOf(counts.busy, 'counts.busy'),
     buried: amountOf(buried, 'buried'),
     ...(nextMs !== undefined && { nextMs }),
@@ -160,20 +156,17 @@ export interface WorkersPage {
 export function workersOf(answer: unknown): WorkersPage {
   const [total, page, others] = listOf(answer, 'the list of workers')
   numberOf(total, 'the number of workers of a queue', { least: 0, most: MOST_WORKERS })
-  const flat = listOf(page, 'a page of workers', 4 * WORKERS_A_PAGE)
   const rest = listOf(others, 'the list of workers', MOST_WORKERS).map((name) => textOf(name, 'a worker'))
-  const workers: WorkerEntry[] = []
-  for (let i = 0; i + 3 < flat.length; i += 4) workers.push(workerOf(flat.slice(i, i + 4)))
-  return { workers, rest }
+  return { workers: listOf(page, 'a page of workers', WORKERS_A_PAGE).map(workerOf), rest }
 }
 
-function workerOf([name, alive, held, fields]: unknown[]): WorkerEntry {
-  const found = recordOf(listOf(fields, 'the entry of a worker', 40).map((part) => textOf(part, 'a worker')))
-  const text = (field: string) => found[field] ?? ''
+function workerOf(answer: unknown): WorkerEntry {
+  const found = fieldsOf(answer, 'the entry of a worker')
+  const text = (field: string) => textOf(found[field] ?? '', `${field} of a worker`)
   // Of a worker whose entry has gone nothing is known but that it is in the list.
   const number = (field: string) => counterOf(text(field) || '0', `${field} of a worker`)
   return {
-    name: textOf(name, 'the name of a worker'),
+    name: textOf(found.name, 'the name of a worker'),
     process: text('process'),
     pod: text('pod'),
     podUid: text('podUid'),
@@ -184,23 +177,23 @@ function workerOf([name, alive, held, fields]: unknown[]): WorkerEntry {
     ...(text('isolationNote') && { isolationNote: text('isolationNote') }),
     version: text('version'),
     startedAtMs: number('startedAtMs'),
-    held: amountOf(held, 'what a worker holds'),
-    alive: alive === 1,
-    draining: text('draining') === '1',
+    held: amountOf(found.held, 'what a worker holds'),
+    alive: found.alive === 1,
+    draining: found.draining === 1,
   }
 }
 
 /** Throws RedisDataInvalid. */
 export function jobOf(id: string, answer: unknown): JobDetails | undefined {
-  const [word, written, flat, holder, held, time] = listOf(answer, 'a job', 6)
-  const state = oneOf(word, 'the state of a job', JOB_STATES)
+  const found = fieldsOf(answer, 'a job')
+  const state = oneOf(found.state, 'the state of a job', JOB_STATES)
   if (state === 'unknown') return undefined
-  const text = longTextOf(written)
-  const worker = longTextOf(holder)
-  const known = recordOf(listOf(flat, 'the attempts of a job').map(longTextOf))
+  const text = longTextOf(found.text)
+  const worker = longTextOf(found.worker)
+  const known = recordOf(listOf(found.known, 'the attempts of a job').map(longTextOf))
   const ended = parseEnded(text)
   const envelope = parseEnvelope(text)
-  const [, heldAttempt, heldCrashes] = longTextOf(held).split(':')
+  const [, heldAttempt, heldCrashes] = longTextOf(found.entry).split(':')
   const crashes = heldCrashes === undefined ? undefined : Number.parseInt(heldCrashes, 10)
   return {
     id,
@@ -214,35 +207,37 @@ export function jobOf(id: string, answer: unknown): JobDetails | undefined {
     ...(known.progress && { progress: known.progress }),
     cancelling: known.cancel === '1',
     ...(worker && { worker }),
-    ...(state === 'delayed' && { dueAtMs: timeOf(time) }),
-    ...(state === 'buried' && { buriedAtMs: timeOf(time) }),
+    ...(state === 'delayed' && { dueAtMs: timeOf(found.at) }),
+    ...(state === 'buried' && { buriedAtMs: timeOf(found.at) }),
     failures: failuresOf(known),
   }
 }
 
 /** Throws RedisDataInvalid. */
 export function summariesOf(state: string, answer: unknown): JobSummary[] {
-  const flat = listOf(answer, 'a page of jobs', 4 * MOST_JOBS_A_PAGE).map(longTextOf)
-  const summaries: JobSummary[] = []
-  for (let i = 0; i < flat.length; i += 4) {
-    const [id = '', line = '', more = '', why = ''] = flat.slice(i, i + 4)
-    const ended = parseEnded(`${line}\n`)
-    const envelope = parseEnvelope(`${line}\n`)
-    if (state === 'completed' && !ended) continue
-    summaries.push({
-      id,
-      state: ended?.state ?? state,
-      task: ended?.task ?? envelope?.task ?? '',
-      enqueuedAtMs: ended?.enqueuedAtMs ?? envelope?.enqueuedAtMs ?? 0,
-      ...(state === 'ready' && { lane: more }),
-      ...(state === 'held' && { worker: more }),
-      ...(state === 'delayed' && { dueAtMs: timeOf(more) }),
-      ...(state === 'buried' && { buriedAtMs: timeOf(more) }),
-      ...(ended && { endedAtMs: ended.endedAtMs }),
-      ...(why && { why: failureText(parseRecord(why), MAX_WHY) }),
-    })
+  const summaries = listOf(answer, 'a page of jobs', MOST_JOBS_A_PAGE).map((each) => summaryOf(state, each))
+  // The outcome of a completed job may have run out since.
+  return summaries.filter((summary) => state !== 'completed' || summary.endedAtMs !== undefined)
+}
+
+function summaryOf(state: string, answer: unknown): JobSummary {
+  const found = fieldsOf(answer, 'a job')
+  const line = `${longTextOf(found.line)}\n`
+  const ended = parseEnded(line)
+  const envelope = parseEnvelope(line)
+  const why = longTextOf(found.why)
+  return {
+    id: longTextOf(found.id),
+    state: ended?.state ?? state,
+    task: ended?.task ?? envelope?.task ?? '',
+    enqueuedAtMs: ended?.enqueuedAtMs ?? envelope?.enqueuedAtMs ?? 0,
+    ...(state === 'ready' && { lane: longTextOf(found.lane) }),
+    ...(state === 'held' && { worker: longTextOf(found.worker) }),
+    ...(state === 'delayed' && { dueAtMs: timeOf(found.at) }),
+    ...(state === 'buried' && { buriedAtMs: timeOf(found.at) }),
+    ...(ended && { endedAtMs: ended.endedAtMs }),
+    ...(why && { why: failureText(parseRecord(why), MAX_WHY) }),
   }
-  return summaries
 }
 export const MOST_JOBS_A_PAGE = 1_000
 
@@ -271,7 +266,7 @@ const NUMBERS = [
 
 /** Fields that cannot be what they say are left out. */
 function parseRecord(json: string): AttemptRecord {
-  const found = fieldsOf(json)
+  const found = fieldsIn(json)
   if (typeof found.outcome !== 'string') return { outcome: 'unreadable' }
   for (const name of TEXTS) if (typeof found[name] !== 'string') delete found[name]
   for (const name of NUMBERS) if (!Number.isFinite(found[name])) delete found[name]
@@ -281,13 +276,21 @@ function parseRecord(json: string): AttemptRecord {
 }
 
 /** None where it is no JSON of an object: a record that nobody can read is still a failed attempt. */
-function fieldsOf(json: string): Record<string, unknown> {
+function fieldsIn(json: string): Record<string, unknown> {
   try {
     const found: unknown = JSON.parse(json)
     return typeof found === 'object' && found !== null ? { ...found } : {}
   } catch {
     return {}
   }
+}
+
+/** Name and value in turn. */
+function fieldsOf(answer: unknown, what: string): Record<string, unknown> {
+  const flat = listOf(answer, what, 100)
+  const fields: Record<string, unknown> = Object.create(null)
+  for (let i = 0; i + 1 < flat.length; i += 2) fields[textOf(flat[i], what)] = flat[i + 1]
+  return fields
 }
 
 function recordOf(flat: readonly string[]): Record<string, string> {

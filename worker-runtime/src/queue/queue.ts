@@ -37,7 +37,13 @@ import {
 
 /** Redis did what was asked of it, and the answer is no: `code` says which rule, the message how to go on. */
 export class QueueRefused extends Error {
-  readonly code: 'PAYLOAD_TOO_LARGE' | 'QUEUE_FULL' | 'NEWER_LAYOUT' | 'REDIS_FULL' | 'NOT_DURABLE'
+  readonly code:
+    | 'PAYLOAD_TOO_LARGE'
+    | 'QUEUE_FULL'
+    | 'NEWER_LAYOUT'
+    | 'OLDER_LAYOUT'
+    | 'REDIS_FULL'
+    | 'NOT_DURABLE'
   constructor(code: QueueRefused['code'], message: string) {
     super(message)
     this.name = 'QueueRefused'
@@ -211,7 +217,7 @@ export class Queue {
     const args: (string | number)[] = [worker, sequence, most, seed()]
     for (const { id, token, verdict, text } of settlements) args.push(id, token, verdict, text)
     const asked = { settled: settlements.length, wanted: Math.max(0, most) }
-    const answer = await this.#write('settle-and-claim', args, (said) => settledAndClaimedOf(said, asked))
+    const answer = await this.#write('exchange', args, (said) => settledAndClaimedOf(said, asked))
     const last = answer.claims.at(-1)
     if (last) this.#note({ claimed: Number(last.token) })
     return answer
@@ -513,6 +519,11 @@ function refusalOf(error: unknown, queue: string): unknown {
     return new QueueRefused(
       'QUEUE_FULL',
       `queue ${queue} has ${first} waiting jobs and takes at most ${second} (spec.maxLength): enqueue later, or add workers`,
+    )
+  if (code === 'OLDLAYOUT')
+    return new QueueRefused(
+      'OLDER_LAYOUT',
+      `queue ${queue} has jobs of an older Millhand (its layout is ${first}, this program knows ${LAYOUT}): let workers of that release finish them, and retry or delete what is buried`,
     )
   if (code === 'NEWLAYOUT')
     return new QueueRefused(

@@ -36,8 +36,8 @@ export const defaultSettings: QueueSettings = {
   suspended: false,
 }
 
-/** The layout of the keys. A program that meets a newer one refuses to touch the queue. */
-export const LAYOUT = 1
+/** The layout of the keys. A program that meets another one refuses to touch the queue. */
+export const LAYOUT = 2
 
 /** The most jobs that one worker, or one child, may run at once; also in the CRD of WorkerPools. */
 export const MOST_SLOTS = 1_000

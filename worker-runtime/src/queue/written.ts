@@ -135,13 +135,13 @@ function claimOf(id: unknown, entry: unknown, envelope: unknown): Claim {
   return { id: idOf(id), ...heldOf(entry), envelope: textOf(envelope, 'a job', Number.POSITIVE_INFINITY) }
 }
 
-/** <token>:<attempt>:<crashes>, and a sign behind them. */
+/** <token>:<attempt>:<crashes>, and flags and lane behind them. */
 function heldOf(entry: unknown): { token: string; attempt: number; crashes: number } {
   const [whole, token = '', attempt, crashes] = HELD.exec(textOf(entry, 'what a worker holds')) ?? []
   if (whole === undefined) throw new RedisDataInvalid('what a worker holds', entry)
   return { token, attempt: Number(attempt), crashes: Number(crashes) }
 }
-const HELD = /^(\d{1,16}):(\d{1,9}):(\d{1,9})\D{0,2}$/
+const HELD = /^(\d{1,16}):(\d{1,9}):(\d{1,9})(?::\S{1,200})?$/
 
 /** Another program may have put into a lane what is no id: the job ends with a reason, as any other. */
 const idOf = (value: unknown): string => textOf(value, 'the id of a job', MAX_NAME)

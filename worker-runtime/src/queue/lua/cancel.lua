@@ -5,13 +5,10 @@
 -- returns  cancelled, cancelling (it runs; its worker ends it), or the state that cannot be cancelled: unknown, completed, buried...
 -- Safe to run twice.
 local id = ARGV[1]
-even_when_full()
 local state = state_of(id)
-local now, set = now_ms(), settings()
 if state == 'held' then
-  local worker, value = holder_of(id)
-  remember(id, 'cancel', 1)
-  if not parse_held(value).remembered then redis.call('HSET', Q .. 'held:' .. worker, id, value .. '+') end
+  local worker, entry = holder_of(id)
+  remember_held(worker, id, parse_held(entry), 'cancel', 1)
   local waiting = redis.call('HGET', Q .. 'worker:' .. worker, 'cancel') or ''
   if not string.find(' ' .. waiting .. ' ', ' ' .. id .. ' ', 1, true) then
     redis.call('HSET', Q .. 'worker:' .. worker, 'cancel', waiting .. ' ' .. id)
@@ -21,8 +18,9 @@ if state == 'held' then
 end
 local header = (state == 'ready' or state == 'delayed') and header_of(id)
 if not header then return state end
-local attempts, crashes = unpack(redis.call('HMGET', Q .. 'attempt:' .. id, 'attempts', 'crashes'))
-if state == 'delayed' then redis.call('ZREM', Q .. 'delayed', id) else leave_tombstone(id, header.lane) end
-end_as_cancelled(id, header, tonumber(attempts) or 0, tonumber(crashes) or 0, now, set)
-wake(now, set)
+leave_waiting(id, state, header.lane)
+local tries = redis.call('HMGET', Q .. 'attempt:' .. id, 'attempts', 'crashes')
+cancelled(id, header, { attempt = tonumber(tries[1]) or 0, crashes = tonumber(tries[2]) or 0 })
+keep_outcomes()
+wake()
 return 'cancelled'

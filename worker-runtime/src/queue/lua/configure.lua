@@ -4,14 +4,12 @@
 -- returns  'configured' or 'name-taken'
 -- Safe to run twice.
 local config = Q .. 'config'
-even_when_full()
-local owner, layout = unpack(redis.call('HMGET', config, 'ownerUid', 'layout'))
-local newer = newer_layout(layout)
-if newer then return newer end
+local owner = redis.call('HGET', config, 'ownerUid')
 if owner and owner ~= ARGV[1] then return 'name-taken' end
 redis.call('HSET', config, 'ownerUid', ARGV[1], 'layout', LAYOUT)
 for i = 2, #ARGV, 2 do
   if ARGV[i + 1] == '' then redis.call('HDEL', config, ARGV[i]) else redis.call('HSET', config, ARGV[i], ARGV[i + 1]) end
+  set[ARGV[i]] = tonumber(ARGV[i + 1])
 end
-wake(now_ms(), settings())
+wake()
 return 'configured'

@@ -6,12 +6,8 @@
 local answers = {}
 for n, id in ipairs(ARGV) do
   local state = state_of(id)
-  if state == 'buried' or state == 'completed' or state == 'cancelled' then
-    redis.call('ZREM', Q .. 'buried', id)
-    forget({ id })
-    answers[n] = 'deleted'
-  else
-    answers[n] = state
-  end
+  if state == 'buried' then drop_buried({ id }) end
+  if state == 'completed' or state == 'cancelled' then forget(id) end
+  answers[n] = (state == 'buried' or state == 'completed' or state == 'cancelled') and 'deleted' or state
 end
 return answers

@@ -1,16 +1,14 @@
--- The numbers of a queue, all O(1). What is due counts as ready, whether a claim has put it into its lane or not.
+-- The numbers of a queue, none of which depends on how many jobs there are. What is due counts as ready, whether a claim has put it into
+-- its lane or not.
 -- KEYS  the queue
 -- ARGV  names of counts
--- returns  {ready, due of these, delayed, buried, ms until the next delayed job or -1, for how long the oldest ready job is ready in ms
---           or -1, suspended, paused, most busy or -1, the values of the counts}
+-- returns  name and value in turn: ready, due (of the ready ones), delayed, buried, nextMs (until the next delayed job is due), oldestMs
+--          (for how long the oldest job at the head of a lane is ready), suspended, paused, maxBusy where they are set, counts (the values)
 -- Reads only.
-local MAX_LOOKED_AT = 100
-local now, set = now_ms(), settings()
+local MAX_LANES, MAX_LOOKED_AT = 100, 100
 local due = redis.call('ZCOUNT', Q .. 'delayed', '-inf', now)
-local first_due = due > 0 and redis.call('ZRANGE', Q .. 'delayed', 0, 0, 'WITHSCORES')[2]
-local ready, oldest = due, tonumber(first_due)
-for lane in pairs(WEIGHT) do
-  ready = ready + redis.call('LLEN', Q .. 'ready:' .. lane)
+local oldest = due > 0 and tonumber(redis.call('ZRANGE', Q .. 'delayed', 0, 0, 'WITHSCORES')[2])
+for _, lane in ipairs(redis.call('ZRANGE', Q .. 'lanes', 0, MAX_LANES - 1)) do
   -- The first ones may be tombstones.
   for at = 0, MAX_LOOKED_AT - 1 do
     local id = redis.call('LINDEX', Q .. 'ready:' .. lane, at)
@@ -19,9 +17,17 @@ for lane in pairs(WEIGHT) do
     if header or not id then break end
   end
 end
--- As long as a number may be: somebody else may have written something else there.
+-- As long as a number may be: another program may have written something else there.
 local counts = redis.call('HMGET', Q .. 'counts', unpack(ARGV))
 for i = 1, #ARGV do counts[i] = counts[i] and string.sub(counts[i], 1, 20) end
-return { math.max(0, ready - tombstones()), due, redis.call('ZCARD', Q .. 'delayed') - due, redis.call('ZCARD', Q .. 'buried'),
-  next_ms(now), oldest and now - oldest or -1, set.suspended and 1 or 0, set.paused and 1 or 0, set.maxBusy or -1,
-  counts }
+local answer = { 'counts', counts, 'ready', math.max(0, count_of('ready')) + due, 'due', due,
+  'delayed', redis.call('ZCARD', Q .. 'delayed') - due, 'buried', redis.call('ZCARD', Q .. 'buried') }
+local function add(name, value)
+  if value then answer[#answer + 1], answer[#answer + 2] = name, value end
+end
+add('nextMs', next_ms() >= 0 and next_ms())
+add('oldestMs', oldest and now - oldest)
+add('suspended', set.suspended)
+add('paused', set.paused)
+add('maxBusy', set.maxBusy)
+return answer

@@ -3,11 +3,9 @@
 -- ARGV  for how many ms (0 takes the marks off), pod uids
 -- returns  1
 -- Safe to run twice.
-local now = now_ms()
-even_when_full()
 redis.call('ZREMRANGEBYSCORE', Q .. 'draining', '-inf', now)
 for i = 2, #ARGV do
   if ARGV[1] == '0' then redis.call('ZREM', Q .. 'draining', ARGV[i]) else redis.call('ZADD', Q .. 'draining', now + ARGV[1], ARGV[i]) end
 end
-wake(now, settings())
+wake()
 return 1

@@ -3,8 +3,8 @@
 -- ARGV  '1' to pause, '0' to resume
 -- returns  1
 -- Safe to run twice.
-even_when_full()
 redis.call('HSET', Q .. 'config', 'paused', ARGV[1])
-wake(now_ms(), settings())
+set.paused = tonumber(ARGV[1])
+wake()
 redis.call('PUBLISH', C .. 'stirred', '')
 return 1

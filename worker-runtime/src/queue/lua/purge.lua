@@ -3,35 +3,34 @@
 -- ARGV  the states: ready, delayed, buried
 -- returns  how many were deleted, and 1 where there may be more
 -- Safe to run twice: the second call deletes what is there then.
-local SLICE = 500
-even_when_full()
-local left, deleted = SLICE, 0
+local MOST = 500
+local left, deleted = MOST, 0
 
--- A cancelled id that lay in its lane may keep its outcome; whoever waits for one that is deleted is woken to find it gone.
-local function purge(ids)
+-- Of a cancelled id that lay in its lane the outcome may stay.
+local function purge(ids, state)
   left = left - #ids
-  local gone = {}
+  local live = {}
   for _, id in ipairs(ids) do
-    local was_cancelled = redis.call('HDEL', Q .. 'tombstones', id) == 1
-    if not was_cancelled and redis.call('GETRANGE', Q .. 'job:' .. id, 0, 0) == '1' then gone[#gone + 1] = id end
+    local was_cancelled = state == 'ready' and redis.call('HDEL', Q .. 'tombstones', id) == 1
+    if not was_cancelled then live[#live + 1] = id end
   end
-  forget(gone)
-  for _, id in ipairs(gone) do redis.call('PUBLISH', Q .. 'done:' .. id, '') end
-  deleted = deleted + #gone
+  drop(live)
+  if state == 'ready' then count('ready', -#live) end
+  deleted = deleted + #live
 end
 
 for _, state in ipairs(ARGV) do
   if state == 'ready' then
-    for _, lane in ipairs({ 'low', 'normal', 'high', 'urgent' }) do
+    for _, lane in ipairs(lanes()) do
       local ids = left > 0 and redis.call('LPOP', Q .. 'ready:' .. lane, left) or {}
-      purge(ids)
-      if redis.call('EXISTS', Q .. 'ready:' .. lane) == 0 then redis.call('ZREM', Q .. 'lanes', lane) end
+      purge(ids, state)
+      close_if_empty(lane)
     end
   elseif left > 0 then
     local ids = redis.call('ZRANGE', Q .. state, 0, left - 1)
     if #ids > 0 then redis.call('ZREM', Q .. state, unpack(ids)) end
-    purge(ids)
+    purge(ids, state)
   end
 end
-wake(now_ms(), settings())
+wake()
 return { deleted, left == 0 and 1 or 0 }

@@ -6,13 +6,11 @@
 -- Safe to run twice and to interrupt: the first slice marks it dead, its entries go only when it holds nothing any more.
 local worker, sure, crashed, record = ARGV[1], ARGV[2] == 'sure', ARGV[3], cjson.decode(ARGV[4])
 math.randomseed(tonumber(ARGV[5]))
-even_when_full()
-local now, set = now_ms(), settings()
 local alive_until = tonumber(redis.call('ZSCORE', Q .. 'workers', worker))
 if not alive_until then return { 0, 0 } end
 if alive_until ~= 0 then
   -- Where nobody is left to renew, whoever wants to reap writes the tick: after an outage of Redis all may renew first.
-  if not sure and (tick(now) or alive_until > now) then return { -1, 0 } end
+  if not sure and (tick() or alive_until > now) then return { -1, 0 } end
   redis.call('ZADD', Q .. 'workers', 0, worker)
 end
 
@@ -45,17 +43,17 @@ for i = 1, math.min(#entries, 2 * tonumber(ARGV[6])), 2 do
   if not held_as[id] then done[#done + 1] = id end
   held_as[id] = parse_held(entries[i + 1])
 end
-for first = 1, #done, SLICE do redis.call('HDEL', held_key, slice(done, first)) end
+leave_held(worker, done)
 for _, id in ipairs(done) do
   local held = held_as[id]
-  try_again(id, held, record_of(held.token), crashed, false, now, set)
+  try_again(id, held, { record = record_of(held.token), crashed = crashed })
 end
+keep_outcomes()
 count('lost', #done)
-count('busy', -#done)
 local left = redis.call('HLEN', held_key)
 if left == 0 then
   redis.call('ZREM', Q .. 'workers', worker)
   redis.call('DEL', Q .. 'worker:' .. worker)
 end
-wake(now, set)
+wake()
 return { #done, left }

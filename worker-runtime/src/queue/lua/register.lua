@@ -3,12 +3,7 @@
 -- ARGV  worker, pod uid, then field and value pairs for worker:<worker>
 -- returns  {timeout of an attempt in ms, names of workers to reap, the counters enqueued, claimed, vanished}
 -- Safe to run twice: writes the same entry again.
-local set = settings()
-local newer = newer_layout(set.layout)
-if newer then return newer end
 local me, uid = ARGV[1], ARGV[2]
-even_when_full()
-local now = now_ms()
 local dead = {}
 for _, other in ipairs(redis.call('ZRANGE', Q .. 'workers', 0, -1)) do
   if other ~= me and redis.call('HGET', Q .. 'worker:' .. other, 'podUid') == uid then
@@ -18,5 +13,5 @@ for _, other in ipairs(redis.call('ZRANGE', Q .. 'workers', 0, -1)) do
 end
 redis.call('HSET', Q .. 'worker:' .. me, 'podUid', uid, 'seq', 0, 'startedAtMs', now, unpack(ARGV, 3))
 redis.call('ZADD', Q .. 'workers', now + LEASE_MS, me)
-tick(now)
+tick()
 return { set.timeoutMs, dead, witness(0, 0) }

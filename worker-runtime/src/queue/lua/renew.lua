@@ -7,27 +7,20 @@
 --          the counters enqueued, claimed, vanished}
 -- Safe to run twice: cancellations are given again until the job has ended.
 local me = ARGV[1]
-even_when_full()
-local now = now_ms()
-local quiet = tick(now)
+local quiet = tick()
 local until_ms = tonumber(redis.call('ZSCORE', Q .. 'workers', me) or 0)
 if until_ms == 0 then return { 'dead' } end
 redis.call('ZADD', Q .. 'workers', now + LEASE_MS, me)
 
-local set = settings()
 -- After the clock went back, a heartbeat from before lies too far ahead to ever run out in time.
 for _, ahead in ipairs(redis.call('ZRANGEBYSCORE', Q .. 'workers', now + LEASE_MS + 1, '+inf', 'LIMIT', 0, 100)) do
   redis.call('ZADD', Q .. 'workers', now + LEASE_MS, ahead)
 end
-local old = redis.call('ZRANGEBYSCORE', Q .. 'buried', '-inf', now - set.buriedMaxAgeMs, 'LIMIT', 0, 100)
-for first = 1, #old, SLICE do redis.call('ZREM', Q .. 'buried', slice(old, first)) end
-forget(old)
-wake(now, set)
-if redis.call('EXISTS', Q .. 'lanes') == 0 then -- no tombstones either, whatever a release that does not know them has left
-  redis.call('UNLINK', Q .. 'tombstones')
-  redis.call('HDEL', Q .. 'config', 'tombstones')
-  redis.call('HDEL', Q .. 'counts', 'tombstones')
-end
+drop_buried(redis.call('ZRANGEBYSCORE', Q .. 'buried', '-inf', now - set.buriedMaxAgeMs, 'LIMIT', 0, 100))
+-- Without lanes no job is ready, whatever was deleted by hand.
+if redis.call('EXISTS', Q .. 'lanes') == 0 then count('ready', -count_of('ready')) end
+if set.tombstones and redis.call('EXISTS', Q .. 'tombstones') == 0 then redis.call('HDEL', Q .. 'config', 'tombstones') end
+wake()
 
 local cancelled = {}
 for id in string.gmatch(redis.call('HGET', Q .. 'worker:' .. me, 'cancel') or '', '%S+') do

@@ -5,7 +5,6 @@
 -- returns  {'dead'} or {'alive', what it holds as id and entry pairs}
 -- Safe to run twice.
 local me = ARGV[1]
-even_when_full()
 if tonumber(redis.call('ZSCORE', Q .. 'workers', me) or 0) == 0 then return { 'dead' } end
 redis.call('HSET', Q .. 'worker:' .. me, 'seq', ARGV[2])
 return { 'alive', redis.call('HGETALL', Q .. 'held:' .. me) }

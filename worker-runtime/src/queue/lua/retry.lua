@@ -3,20 +3,18 @@
 -- ARGV  1 to 500 ids
 -- returns  per id 'ready', or the state it is in when it is not buried
 -- Safe to run twice: the second time it is no longer buried.
-local now, set = now_ms(), settings()
-even_when_full()
 local answers = {}
 for n, id in ipairs(ARGV) do
   local header = redis.call('ZREM', Q .. 'buried', id) == 1 and header_of(id)
   if header then
     redis.call('HDEL', Q .. 'attempt:' .. id, 'attempts', 'crashes', 'cancel')
-    remember(id, 'readyAtMs', now)
-    put_ready(id, header.lane, 'RPUSH')
+    remember(id, header, 'readyAtMs', now)
+    enter({ [header.lane] = { id } }, {}, 'RPUSH')
     answers[n] = 'ready'
   else
     answers[n] = state_of(id)
   end
 end
-wake(now, set)
+wake()
 redis.call('PUBLISH', C .. 'stirred', '')
 return answers

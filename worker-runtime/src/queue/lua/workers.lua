@@ -2,10 +2,9 @@
 -- people and for reconciles, not for jobs.
 -- KEYS  the queue
 -- ARGV  workers of a page, the most workers, the longest text in bytes, then names
--- returns  {how many there are, per worker four: name, 1 alive or 0 dead or silent, how many jobs it holds, what its entry says of it, and
---          'draining' 1 or 0, as field and value pairs; names of those on no page yet}; of more than the most only how many
+-- returns  {how many there are, per worker a list of name and value in turn: name, alive (1, or 0 where it is dead or silent), held (how many
+--          jobs), draining 1 or 0, the fields of its entry; names of those on no page yet}; of more than the most only how many
 -- Reads only.
-local now = now_ms()
 local FIELDS =
   { 'process', 'pod', 'podUid', 'poolUid', 'node', 'slots', 'isolation', 'isolationNote', 'version', 'startedAtMs' }
 local page, most, longest = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -25,13 +24,12 @@ for _, name in ipairs(names) do
   if alive_until then
     local values = redis.call('HMGET', Q .. 'worker:' .. name, unpack(FIELDS))
     local draining = tonumber(redis.call('ZSCORE', Q .. 'draining', values[3] or '') or 0) > now
-    local entry = { 'draining', draining and '1' or '0' }
+    local entry = { 'name', name, 'alive', alive_until > now and 1 or 0, 'held', redis.call('HLEN', Q .. 'held:' .. name),
+      'draining', draining and 1 or 0 }
     for n, field in ipairs(FIELDS) do
-      entry[2 * n + 1], entry[2 * n + 2] = field, string.sub(values[n] or '', 1, longest)
+      entry[2 * n + 7], entry[2 * n + 8] = field, string.sub(values[n] or '', 1, longest)
     end
-    local at = #answer
-    answer[at + 1], answer[at + 2], answer[at + 3], answer[at + 4] =
-      name, alive_until > now and 1 or 0, redis.call('HLEN', Q .. 'held:' .. name), entry
+    answer[#answer + 1] = entry
   end
 end
 return { total, answer, rest }

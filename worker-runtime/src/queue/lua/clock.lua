@@ -1,0 +1,70 @@
+-- Time, counters and the marker that wakes idle workers.
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000) -- of the whole call
+
+-- Lua passes at most 8,000 values to a function, and a list may be longer: for first = 1, #list, SLICE do … slice(list, first). Even, for
+-- lists of pairs.
+local SLICE = 4000
+local function slice(list, first) return unpack(list, first, math.min(first + SLICE - 1, #list)) end
+
+-- The counters of a queue are written once a call, by its epilogue: `ready` (without tombstones), `blocked` and `busy` go up and down,
+-- the others only grow.
+local counted = {}
+local function count(what, by) counted[what] = (counted[what] or 0) + by end
+local function count_of(what) return tonumber(redis.call('HGET', Q .. 'counts', what) or 0) end
+
+-- When the next delayed job is due, in ms from now; -1 when there is none.
+local function next_ms()
+  local first = redis.call('ZRANGE', Q .. 'delayed', 0, 0, 'WITHSCORES')
+  return first[2] and math.max(0, first[2] - now) or -1
+end
+
+-- wake: the epilogue of every verb that changes anything writes what it counted, then the marker. The marker stands when a claim has
+-- something to take; idle workers block on it. The one that pops it claims, and the epilogue of that claim puts it back for the next
+-- one. It is set for one claim more when there is news: a due time sooner than the one until which idle workers sleep.
+local function wake(news)
+  local totals = {}
+  for what, by in pairs(counted) do
+    if by ~= 0 then totals[what] = redis.call('HINCRBY', Q .. 'counts', what, by) end
+  end
+  local is_open = set.suspended ~= 1 and set.paused ~= 1
+  local has_room = is_open and (not set.maxBusy or (totals.busy or count_of('busy')) < set.maxBusy)
+  if is_open and news or has_room and ((totals.ready or count_of('ready')) > 0 or next_ms() == 0) then
+    redis.call('ZADD', Q .. 'wake', 0, 'work')
+  else
+    redis.call('DEL', Q .. 'wake')
+  end
+end
+
+-- The counters enqueued and claimed only grow. Where somebody has seen a higher one (by > 0), this Redis went back to an earlier state:
+-- a replica that lagged took over, a restart lost the last writes. The counter goes on from where it was, so that no token is given
+-- twice and a lost enqueue is counted once, however many saw it. Answers by how much.
+local function vanish(what, by)
+  if by <= 0 then return 0 end
+  redis.call('HINCRBY', Q .. 'counts', what, by)
+  if what == 'enqueued' then
+    redis.call('HINCRBY', Q .. 'counts', 'vanished', by)
+    redis.call('HSET', Q .. 'counts', 'vanishedAtMs', string.format('%d', now))
+  end
+  return by
+end
+
+-- Compares both with what the caller saw last. Answers them, and how many enqueues vanished ever.
+local function witness(enqueued, claimed)
+  local counts = redis.call('HMGET', Q .. 'counts', 'enqueued', 'claimed', 'vanished')
+  for i = 1, 3 do counts[i] = tonumber(counts[i] or 0) end
+  local lost = vanish('enqueued', enqueued - counts[1])
+  return { counts[1] + lost, counts[2] + vanish('claimed', claimed - counts[2]), counts[3] + lost }
+end
+
+-- tick: every worker that renews writes it. When no worker did for two intervals, or the clock went back, then Redis was away or
+-- stopped or its clock jumped, and every heartbeat looks old: no worker may be taken for dead until all had the time to renew.
+local function tick()
+  local last, quiet_until = string.match(redis.call('GET', Q .. 'tick') or '', '^(%d+) (%d+)$')
+  quiet_until = tonumber(quiet_until) or 0
+  if last and (now - last > 2 * RENEW_MS or now < tonumber(last)) then quiet_until = now + 2 * RENEW_MS end
+  if quiet_until > now + 2 * RENEW_MS then quiet_until = now + 2 * RENEW_MS end
+  redis.call('SET', Q .. 'tick', string.format('%d %d', now, quiet_until))
+  return now < quiet_until
+end

@@ -1,0 +1,106 @@
+-- Lanes: where ready jobs wait. A lane is named <priority> or <priority>/<key>; its list has ids, next first, and `lanes` has the lanes
+-- that have a list, by virtual time: a claim serves the lowest, and adds what it took divided by the weight of the priority.
+local WEIGHT = { urgent = 8, high = 4, normal = 2, low = 1 }
+local function weight_of(lane) return WEIGHT[lane] or WEIGHT[string.match(lane, '^%a+')] or 1 end
+
+-- A lane that gets work again starts level with the lowest one: it has no credit from the time when it was empty. Of lanes that
+-- are level the more urgent one comes first.
+local function open_lane(lane)
+  local lowest = redis.call('ZRANGE', Q .. 'lanes', 0, 0, 'WITHSCORES')
+  local level = lowest[1] and lowest[2] - 0.001 / weight_of(lowest[1]) or 0
+  redis.call('ZADD', Q .. 'lanes', 'NX', level + 0.001 / weight_of(lane), lane)
+end
+
+local function close_if_empty(lane)
+  if redis.call('EXISTS', Q .. 'ready:' .. lane) == 0 then redis.call('ZREM', Q .. 'lanes', lane) end
+end
+
+-- RPUSH is the end of the lane, LPUSH its head.
+local function put(lane, ids, push)
+  for first = 1, #ids, SLICE do
+    local length = redis.call(push, Q .. 'ready:' .. lane, slice(ids, first))
+    if length == math.min(#ids, SLICE) then seldom().open_lane(lane) end -- it was empty
+  end
+  count('ready', #ids)
+end
+
+-- tombstones: taking a cancelled id out of the middle of its lane is O(n), so its entry stays there until a claim meets it. Its envelope
+-- is gone by then, or for the time of its retention an outcome. The flag in config says that there may be any.
+local function leave_tombstone(id, lane)
+  redis.call('HSET', Q .. 'tombstones', id, lane)
+  redis.call('HSET', Q .. 'config', 'tombstones', 1)
+  count('ready', -1)
+end
+
+-- The id of a cancelled job may be used anew before a claim has met its old entry, which would pass for the new one. O(n), but rare.
+local function remove_tombstone(id)
+  local lane = redis.call('HGET', Q .. 'tombstones', id)
+  if not lane or redis.call('EXISTS', Q .. 'job:' .. id) == 1 then return end
+  redis.call('LREM', Q .. 'ready:' .. lane, 1, id)
+  redis.call('HDEL', Q .. 'tombstones', id)
+  close_if_empty(lane)
+end
+
+-- All lanes that have work, the most urgent first.
+local function lanes()
+  local found = redis.call('ZRANGE', Q .. 'lanes', 0, -1)
+  table.sort(found, function(a, b)
+    local by = weight_of(a) - weight_of(b)
+    return by > 0 or by == 0 and a < b
+  end)
+  return found
+end
+
+-- A ready id: its envelope, and of its entry when it is held what comes behind the token; nil for a tombstone.
+local function look_at(id)
+  local envelope = redis.call('GET', Q .. 'job:' .. id)
+  if not envelope or string.byte(envelope) == 61 then -- '='
+    redis.call('HDEL', Q .. 'tombstones', id)
+    return nil
+  end
+  if string.byte(envelope, 2) == 48 then return envelope, '1:0' end -- no flag
+  local flags, lane = string.match(envelope, '^.(.) (%S+)')
+  local attempts, crashes = unpack(redis.call('HMGET', Q .. 'attempt:' .. id, 'attempts', 'crashes'))
+  return envelope, seldom().tries_of((attempts or 0) + 1, crashes or 0, string.byte(flags) - 48, lane)
+end
+
+-- take: as many jobs at a time of the lane with the lowest virtual time as its weight says; the last of several lanes takes the rest.
+-- Answers three for each job: id, its entry without the token, envelope; and how many jobs.
+local MAX_BYTES, MAX_LOOKED_AT = 4 * 1024 * 1024, 2000
+local function take(wanted)
+  local taken, jobs, bytes, looked_at = {}, 0, 0, 0
+  while jobs < wanted and looked_at < MAX_LOOKED_AT do
+    local lowest = redis.call('ZRANGE', Q .. 'lanes', 0, 1, 'WITHSCORES')
+    local lane = lowest[1]
+    if not lane then break end
+    local share = lowest[3] and math.min(weight_of(lane), wanted - jobs) or wanted - jobs
+    local ids = redis.call('LPOP', Q .. 'ready:' .. lane, share) or {}
+    looked_at = looked_at + #ids
+    local full = nil
+    for n = 1, #ids do
+      local id = ids[n]
+      local envelope, tries = look_at(id)
+      if envelope and bytes + #envelope > MAX_BYTES and jobs > 0 then
+        full = n
+        break
+      elseif envelope then
+        local at = 3 * jobs
+        taken[at + 1], taken[at + 2], taken[at + 3] = id, tries, envelope
+        jobs = jobs + 1
+        bytes = bytes + #envelope
+      end
+    end
+    if full then
+      for n = #ids, full, -1 do redis.call('LPUSH', Q .. 'ready:' .. lane, ids[n]) end
+      redis.call('ZINCRBY', Q .. 'lanes', (full - 1) / weight_of(lane), lane)
+      break
+    end
+    if #ids < share or redis.call('EXISTS', Q .. 'ready:' .. lane) == 0 then
+      redis.call('ZREM', Q .. 'lanes', lane)
+    else
+      redis.call('ZINCRBY', Q .. 'lanes', share / weight_of(lane), lane)
+    end
+  end
+  count('ready', -jobs)
+  return taken, jobs
+end

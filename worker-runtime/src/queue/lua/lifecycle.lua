@@ -1,0 +1,221 @@
+-- The life of a job. Every transition is one of these functions; verbs compose them and decide none themselves.
+--
+--   enqueue -> ready or delayed        delayed -> ready            (due)
+--   ready -> held -> completed         held -> delayed or ready    (failed or crashed, with tries left)
+--            held -> ready (handed back)       held -> buried      (no tries left)
+--   ready, delayed, held -> cancelled          buried -> ready     (by hand)
+--   ready, delayed, buried -> gone             (deleted by hand, or buried too long or among too many)
+--
+-- enter begins to wait, hold and leave_held are the gates of held, ended is the end. An id is in exactly one of these; only the call
+-- that takes it out of one puts it into the next.
+local KEPT_ATTEMPTS = 5
+
+-- enter: jobs begin to wait. `ready` has lists of ids by lane, for the end (RPUSH) or the head (LPUSH) of the lane; `delayed` has due
+-- times and ids in turn.
+local function enter(ready, delayed, push)
+  for lane, ids in pairs(ready) do put(lane, ids, push) end
+  for first = 1, #delayed, SLICE do redis.call('ZADD', Q .. 'delayed', slice(delayed, first)) end
+end
+
+local function promote(most)
+  local due, ready = redis.call('ZRANGEBYSCORE', Q .. 'delayed', '-inf', now, 'LIMIT', 0, most), {}
+  for first = 1, #due, SLICE do redis.call('ZREM', Q .. 'delayed', slice(due, first)) end
+  for _, id in ipairs(due) do
+    local header = header_of(id)
+    if header then
+      local ids = ready[header.lane] or {}
+      ids[#ids + 1] = id
+      ready[header.lane] = ids
+    end
+  end
+  enter(ready, {}, 'RPUSH')
+end
+
+-- hold: the one gate into held. What `take` answered belongs to the worker from now on, under tokens of its own: the second of each
+-- three becomes the whole entry.
+local function hold(worker, taken, jobs)
+  local token = redis.call('HINCRBY', Q .. 'counts', 'claimed', jobs) - jobs
+  local entries = {}
+  for n = 1, jobs do
+    local at, i = 3 * n - 2, 2 * n
+    local entry = string.format('%d:%s', token + n, taken[at + 1])
+    taken[at + 1] = entry
+    entries[i - 1], entries[i] = taken[at], entry
+  end
+  for first = 1, #entries, SLICE do redis.call('HSET', Q .. 'held:' .. worker, slice(entries, first)) end
+  count('busy', jobs)
+end
+
+-- leave_held: the one gate out of held. It frees memory: called before anything is written, it lets jobs end in a full Redis too.
+local function leave_held(worker, ids)
+  local left = 0
+  for first = 1, #ids, SLICE do left = left + redis.call('HDEL', Q .. 'held:' .. worker, slice(ids, first)) end
+  count('busy', -left)
+  return left
+end
+
+local function forget(id) redis.call('UNLINK', Q .. 'job:' .. id, Q .. 'attempt:' .. id) end
+
+-- ended: the one end of every job: completed or cancelled (the outcome overwrites the envelope; for its time to live it is the result, and
+-- the proof that this id is done), buried, or gone. What else has to happen when a job ends has its place here, behind a flag of the
+-- job where it is not for all of them.
+local kept = {} -- ids of this call whose outcome is kept
+local age_text = string.format('%d', set.completedMaxAgeMs)
+local function ended(id, how, flags, outcome)
+  redis.call('PUBLISH', C .. 'done:' .. id, outcome or '')
+  if outcome and set.completedMaxAgeMs > 0 and set.completedMaxCount > 0 then
+    redis.call('SET', Q .. 'job:' .. id, outcome, 'PX', age_text)
+    if flags ~= 0 then redis.call('PEXPIRE', Q .. 'attempt:' .. id, age_text) end
+    kept[#kept + 1] = id
+  elseif how == 'buried' then
+    redis.call('ZADD', Q .. 'buried', now, id)
+  else
+    seldom().forget(id)
+  end
+  if how ~= 'gone' then counted[how] = (counted[how] or 0) + 1 end
+end
+
+-- Behind all that ended in a call: the list of outcomes becomes as short as the settings say; an outcome that leaves it is gone.
+local function keep_outcomes()
+  local length = 0
+  for first = 1, #kept, SLICE do length = redis.call('LPUSH', Q .. 'completed', slice(kept, first)) end
+  if length <= set.completedMaxCount then return end
+  -- An id may be in use again: its first outcome ran out of time, and it was enqueued a second time. Only an outcome has a time to live.
+  for _, id in ipairs(redis.call('RPOP', Q .. 'completed', math.min(length - set.completedMaxCount, 1000 + #kept))) do
+    if redis.call('PTTL', Q .. 'job:' .. id) >= 0 then seldom().forget(id) end
+  end
+end
+
+-- Jobs that wait nowhere any more are deleted for good.
+local function drop(ids)
+  for _, id in ipairs(ids) do
+    local flag = redis.call('GETRANGE', Q .. 'job:' .. id, 1, 1)
+    ended(id, 'gone', flag == '' and 0 or flags_of(flag))
+  end
+end
+
+local function drop_buried(ids)
+  for first = 1, #ids, SLICE do redis.call('ZREM', Q .. 'buried', slice(ids, first)) end
+  drop(ids)
+end
+
+local function remember(id, header, ...)
+  header.flags = with_flag(header.flags, REMEMBERED)
+  redis.call('SETRANGE', Q .. 'job:' .. id, 1, letter_of(header.flags))
+  redis.call('HSET', Q .. 'attempt:' .. id, ...)
+end
+
+-- The same of a job while it is held: its entry says so too.
+local function remember_held(worker, id, held, ...)
+  if has_flag(held.flags, REMEMBERED) then return redis.call('HSET', Q .. 'attempt:' .. id, ...) end
+  local header = header_of(id)
+  if not header then return end
+  remember(id, header, ...)
+  redis.call('HSET', Q .. 'held:' .. worker, id, held.token .. ':' .. tries_of(held.attempt, held.crashes, header.flags, header.lane))
+end
+
+-- Out of what waits: a delayed job is taken out, of a ready one a tombstone stays.
+local function leave_waiting(id, state, lane)
+  if state == 'delayed' then return redis.call('ZREM', Q .. 'delayed', id) end
+  leave_tombstone(id, lane)
+end
+
+local function cancelled(id, header, tries)
+  ended(id, 'cancelled', header.flags, write_outcome('x', tries, header.enqueued, header.task .. '\nnull'))
+  return 'cancelled'
+end
+
+local function cancelled_held(id, held)
+  local header = header_of(id)
+  return header and cancelled(id, header, held) or 'unknown'
+end
+
+-- A person has cancelled it while it was held.
+local function is_cancelled(id, flags)
+  return has_flag(flags, REMEMBERED) and redis.call('HEXISTS', Q .. 'attempt:' .. id, 'cancel') == 1
+end
+
+local function ready_again(id, header)
+  remember(id, header, 'readyAtMs', now)
+  enter({ [header.lane] = { id } }, {}, 'LPUSH')
+  return 'ready'
+end
+
+local function hand_back(id, held)
+  local header = header_of(id)
+  if not header then return 'unknown' end
+  if is_cancelled(id, held.flags) then return cancelled(id, header, held) end
+  return ready_again(id, header)
+end
+
+-- The queue's rules for retries, which most calls need not ask for; those in the header of a job win.
+local DEFAULTS = { ALL_DEFAULTS }
+local rules = {}
+local function rule(setting)
+  rules[setting] = rules[setting] or tonumber(redis.call('HGET', Q .. 'config', setting)) or DEFAULTS[setting]
+  return rules[setting]
+end
+
+-- Full jitter: anything from nothing to the doubled base (aws.amazon.com/builders-library, timeouts and back-off).
+local function backoff_ms(nth, header)
+  local base, most = field(header, 'b') or rule('backoffMs'), field(header, 'm') or rule('maxBackoffMs')
+  return math.floor(math.random() * math.min(most, base * 2 ^ math.min(nth - 1, 40)))
+end
+
+local function bury(id, header)
+  ended(id, 'buried', header.flags)
+  local excess = redis.call('ZCARD', Q .. 'buried') - rule('buriedMaxCount')
+  if excess > 0 then drop_buried(redis.call('ZRANGE', Q .. 'buried', 0, math.min(excess, 100) - 1)) end
+  return 'buried'
+end
+
+-- An attempt ended without success, or its worker died: why.crashed is 'counted', or 'uncounted' where somebody else ended that.
+-- why.record is JSON for the people who look at it later. A first crash comes back at once: mostly it was not the job's fault. Answers
+-- what became of the job.
+local function try_again(id, held, why)
+  local header, crashed = header_of(id), why.crashed
+  if not header then return 'unknown' end
+  local crashes = held.crashes + (crashed == 'counted' and 1 or 0)
+  local attempts = held.attempt - (crashed and 1 or 0)
+  remember(id, header, 'attempts', attempts, 'crashes', crashes)
+  local nth = redis.call('HINCRBY', Q .. 'attempt:' .. id, 'tries', 1)
+  redis.call('HSET', Q .. 'attempt:' .. id, '#' .. nth, why.record)
+  redis.call('HDEL', Q .. 'attempt:' .. id, 'progress', '#' .. (nth - KEPT_ATTEMPTS))
+  if is_cancelled(id, held.flags) then return cancelled(id, header, { attempt = held.attempt, crashes = crashes }) end
+  if crashed == 'uncounted' then return ready_again(id, header) end
+  local exhausted = crashed and crashes >= (field(header, 'c') or rule('maxCrashes'))
+    or not crashed and attempts >= (field(header, 'a') or rule('maxAttempts'))
+  if why.terminal or exhausted then return bury(id, header) end
+  count('retried', 1)
+  local wait = crashed and (crashes > 1 and backoff_ms(crashes - 1, header) or 0) or not crashed and backoff_ms(attempts, header)
+  if wait == 0 then
+    ready_again(id, header)
+  else
+    redis.call('HSET', Q .. 'attempt:' .. id, 'readyAtMs', now + wait)
+    enter({}, { now + wait, id })
+  end
+  return 'delayed'
+end
+
+-- Since when a ready job is ready: since it was enqueued or due, or what was noted since.
+local function ready_since(id, header)
+  local noted = has_flag(header.flags, REMEMBERED) and redis.call('HGET', Q .. 'attempt:' .. id, 'readyAtMs')
+  return tonumber(noted) or field(header, 'd') or header.enqueued
+end
+
+-- Which worker holds the id, and its entry. O(workers): for people's questions, never on the path of a job.
+local function holder_of(id)
+  for _, worker in ipairs(redis.call('ZRANGE', Q .. 'workers', 0, -1)) do
+    local value = redis.call('HGET', Q .. 'held:' .. worker, id)
+    if value then return worker, value end
+  end
+end
+
+local function state_of(id)
+  local start = redis.call('GETRANGE', Q .. 'job:' .. id, 0, 1)
+  if start == '' then return 'unknown' end
+  if string.byte(start) == 61 then return start == '=c' and 'completed' or 'cancelled' end
+  if redis.call('ZSCORE', Q .. 'delayed', id) then return 'delayed' end
+  if redis.call('ZSCORE', Q .. 'buried', id) then return 'buried' end
+  return holder_of(id) and 'held' or 'ready'
+end

@@ -1,0 +1,42 @@
+-- The texts in Redis that scripts write and read, each format once: header of an envelope, entry of a held job, outcome.
+
+-- The flags of a job say what there is besides its envelope, as a sum in one character from '0' on. They stand in the header, and in
+-- the entry of the job when it is held: a job with no flag ends without a look at its header.
+local REMEMBERED = 1 -- attempt:<id> exists
+local function flags_of(letter) return string.byte(letter) - 48 end
+local function letter_of(flags) return string.char(48 + flags) end
+local function with_flag(flags, flag) return bit.bor(flags, flag) end
+local function has_flag(flags, flag) return bit.band(flags, flag) ~= 0 end
+
+-- header: 2<flags> <lane> <enqueued ms> <task>, then named fields ` <name>=<value>`; who does not know a name passes over it.
+-- a attempts, b and m back-off, c crashes, t timeout, d is when it is due, i=0 no input.
+local MAX_HEADER = 1000
+local function write_header(lane, enqueued, call) return string.format('20 %s %d %s\n', lane, enqueued, call) end
+
+local function header_of(id)
+  local line = redis.call('GETRANGE', Q .. 'job:' .. id, 0, MAX_HEADER)
+  local flags, lane, enqueued, task, fields = string.match(line, '^2(.) (%S+) (%d+) (%S+)([^\n]*)\n')
+  if not flags then return nil end
+  return { flags = flags_of(flags), lane = lane, enqueued = tonumber(enqueued), task = task, fields = fields }
+end
+
+local function field(header, name) return tonumber(string.match(header.fields, ' ' .. name .. '=(%d+)')) end
+
+-- entry of a held job: <token>:<attempt>:<crashes>, and :<flags>:<lane> where it has a flag.
+local function parse_held(entry)
+  local first = string.match(entry, '^(%d+):1:0$') -- most are
+  if first then return { token = first, attempt = 1, crashes = 0, flags = 0 } end
+  local token, attempt, crashes, flags, lane = string.match(entry, '^(%d+):(%d+):(%d+):?(.?):?(.*)$')
+  return { token = token, attempt = tonumber(attempt), crashes = tonumber(crashes), flags = (string.byte(flags) or 48) - 48, lane = lane }
+end
+
+local function tries_of(attempt, crashes, flags, lane)
+  return string.format('%d:%d:%s:%s', attempt, crashes, letter_of(flags), lane)
+end
+
+-- outcome: =<c completed, x cancelled> <ended ms> <attempts>[+<crashes>] <ms since it was enqueued> <task> <facts>, a newline, the
+-- result. Numbers are hexadecimal and nothing is said twice: up to 44 bytes Redis keeps a value in one piece with its object.
+local function write_outcome(letter, held, enqueued, rest)
+  local tries = held.crashes > 0 and string.format('%x+%x', held.attempt, held.crashes) or string.format('%x', held.attempt)
+  return string.format('=%s %x %s %x %s', letter, now, tries, math.max(0, now - enqueued), rest)
+end
