@@ -217,7 +217,7 @@ describe('the layers', () => {
       'job.ts',
       'queue/queue.ts',
       'worker/worker.ts',
-      'worker/membership.ts',
+      'worker/consumer.ts',
       'child/attempt.ts',
       'child/inside/entry.ts',
       'worker/settlement.ts',

@@ -28,7 +28,7 @@ import type { Connection } from './redis/connection.ts'
 import { connectRedis } from './redis/replacing.ts'
 import { ReplyError } from './redis/resp.ts'
 import { stopRequests } from './stop-requests.ts'
-import { Membership } from './worker/membership.ts'
+import { Consumer } from './worker/consumer.ts'
 import { Waker } from './worker/waker.ts'
 import { Worker } from './worker/worker.ts'
 
@@ -102,11 +102,11 @@ async function runWorker(config: Config): Promise<void> {
   const log = logTo(process.stdout, { level: config.logLevel, fields: { pod: config.pod.name } })
   const stopping = stopSignals(log)
   const queues = namedInRedis(config)
-  let members: Membership[] = []
+  let consumers: Consumer[] = []
   let phase: Health['phase'] = 'starting'
   const health = () => ({
     phase,
-    queues: members.map(({ queue, silentMs }) => ({ name: queue.name, silentMs })),
+    queues: consumers.map(({ queue, silentMs }) => ({ name: queue.name, silentMs })),
   })
   let isRegistered = false
   const http = await answerHttp(config, queues, { health, isRegistered: () => isRegistered })
@@ -119,9 +119,9 @@ async function runWorker(config: Config): Promise<void> {
   let ring = () => {}
   const onChange = () => ring()
   const broken = Promise.withResolvers<never>()
-  members = queues.map(
+  consumers = queues.map(
     ({ inRedis, weight }) =>
-      new Membership({
+      new Consumer({
         queue: openQueue(redis.commands, inRedis),
         weight,
         entry: { ...registrationOf(config, children), process: processName },
@@ -130,36 +130,44 @@ async function runWorker(config: Config): Promise<void> {
         onChange,
         onDismissed: stopping.dismiss,
         onBroken: broken.reject,
+        onRefused: http?.metrics.refused,
       }),
   )
-  const wakers = wakersFor(config, members, log, onChange)
-  const worker = new Worker({ members, children, wakers, slots: config.slots, log, recorder: http?.metrics })
+  const wakers = wakersFor(config, consumers, log, onChange)
+  const worker = new Worker({
+    consumers,
+    children,
+    wakers,
+    slots: config.slots,
+    log,
+    recorder: http?.metrics,
+  })
   http?.metrics.watch({
     busySlots: () => worker.running,
-    isRedisUp: () => members.every((member) => member.isSure),
+    isRedisUp: () => consumers.every(({ isSure }) => isSure),
     zygoteRssBytes: () => children.zygoteRssBytes(),
   })
   ring = worker.ring
 
-  const joined = Promise.all(members.map((member) => member.join()))
+  const joined = Promise.all(consumers.map((consumer) => consumer.join()))
   await Promise.race([joined, stopping.asked, broken.promise])
   isRegistered = !stopping.isAsked()
   if (!stopping.isAsked()) {
     await sayWhichServer(redis.commands, log)
     log.info('worker ready', {
       process: processName,
-      queues: members.map(({ queue }) => queue.name),
+      queues: consumers.map(({ queue }) => queue.name),
       slots: config.slots,
       isolation: children.mode,
       tasks: children.tasks,
     })
     phase = 'working'
-    const working = worker.work()
-    await Promise.race([stopping.asked, working, broken.promise])
+    worker.work()
+    await Promise.race([stopping.asked, broken.promise])
   }
   phase = 'stopping'
   log.info('worker stopping', { running: worker.running, drainTimeoutMs: config.drainTimeoutMs })
-  await worker.stop(config.drainTimeoutMs, stopping.askedTwice)
+  await Promise.race([worker.stop(config.drainTimeoutMs, stopping.askedTwice), broken.promise])
   await children.stop()
   stopEndingOrphans()
   for (const connection of Object.values(redis)) connection.close()
@@ -196,9 +204,9 @@ function connectAll({ redis }: Config) {
 }
 
 /** One for all queues; in a Cluster one for each. */
-function wakersFor({ redis }: Config, members: readonly Membership[], log: Log, onWake: () => void): Waker[] {
-  const groups = parseAddress(redis).form === 'cluster' ? members.map((member) => [member]) : [members]
-  return groups.map((group) => new Waker(connectTo(redis, 'wake'), group, log, onWake))
+function wakersFor({ redis }: Config, consumers: readonly Consumer[], log: Log, onWake: () => void): Waker[] {
+  const groups = parseAddress(redis).form === 'cluster' ? consumers.map((each) => [each]) : [consumers]
+  return groups.map((queues) => new Waker({ redis: connectTo(redis, 'wake'), queues, log, onWake }))
 }
 
 function registrationOf({ pod, slots }: Config, { mode, note }: Children) {

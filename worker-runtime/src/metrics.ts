@@ -13,6 +13,8 @@ export interface Recorder {
 
 export interface Metrics extends Recorder {
   forked(micros: number): void
+  /** Redis refused to settle an attempt. */
+  refused(queue: string): void
   /** Once the worker has its parts. */
   watch(parts: WatchedParts): void
   page(): Promise<Page>
@@ -75,6 +77,12 @@ export function createMetrics({ slots, queues, nowMs }: MetricsOptions): Metrics
     buckets: WAIT_AND_DURATION_SECONDS,
     registers,
   })
+  const refusals = new Counter({
+    name: 'millhand_refused_settlements_total',
+    help: 'Attempts that Redis refused to settle, because it had given their jobs to other workers or lost them: the log says which',
+    labelNames: ['queue'],
+    registers,
+  })
   const forks = new Histogram({
     name: 'millhand_fork_seconds',
     help: 'How long the system call took that made a child of the zygote',
@@ -98,6 +106,7 @@ export function createMetrics({ slots, queues, nowMs }: MetricsOptions): Metrics
       if (facts.cpuUserMs !== undefined)
         cpu.inc({ queue, task }, (facts.cpuUserMs + (facts.cpuSystemMs ?? 0)) / 1000)
     },
+    refused: (queue) => refusals.inc({ queue: queueOf(queue) }),
     forked: (micros) => forks.observe(micros / 1e6),
     watch: (parts) => watchParts(registry, parts),
     page: async () => ({ status: 200, type: registry.contentType, text: await registry.metrics() }),

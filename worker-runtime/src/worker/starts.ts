@@ -1,19 +1,22 @@
-// How many jobs may run at once: as many as there are slots, fewer where the machine has no room for a child in each, none for a while
+// How many jobs may run at once: as many as there are slots; fewer where the machine has no room for a child in each; none for a while
 // where children do not start at all. worker.ts asks it before each claim.
 import { isForWantOfResources } from '../child/limits.ts'
 import type { Outcome } from '../child/outcome.ts'
 import type { Log } from '../log.ts'
+import type { ClaimedJob, Observer } from './observers.ts'
 
 const MORE_AFTER_MS = 5_000
 
 export interface StartsOptions {
   readonly slots: number
   readonly log: Log
+  /** How many attempts run now. */
+  readonly others: () => number
   /** More jobs may run than a moment ago. */
   readonly onMore: () => void
 }
 
-export class Starts {
+export class Starts implements Observer {
   readonly #options: StartsOptions
   #failures = 0
   #pauseEndsAtMs = 0
@@ -29,11 +32,12 @@ export class Starts {
     return performance.now() < this.#pauseEndsAtMs ? 0 : this.#mostAtOnce
   }
 
-  /** Children that do not even start are the worker's trouble, not the jobs'. `running` is how many others run. */
-  ended(outcome: Outcome, running: number): void {
+  /** A child that does not start is no fault of the job: the worker claims less. */
+  ended(_job: ClaimedJob, outcome: Outcome): void {
+    const running = this.#options.others()
     if (outcome.kind !== 'could-not-start') this.#failures = 0
     else if (running > 0 && isForWantOfResources(outcome.message)) this.#runFewer(outcome.message, running)
-    else if (performance.now() >= this.#pauseEndsAtMs) this.#pause(outcome.message) // one for all that failed together
+    else if (performance.now() >= this.#pauseEndsAtMs) this.#pause(outcome.message) // once for all that failed together
   }
 
   /** Longer each time. */
@@ -45,7 +49,7 @@ export class Starts {
     setTimeout(this.#options.onMore, waitMs + 1)
   }
 
-  /** As many as there is room for; now and then it is tried whether there is more. */
+  /** As many as run now; after a while it tries more. */
   #runFewer(why: string, running: number): void {
     const { log, slots } = this.#options
     const facts = { why, atOnce: running, slots }

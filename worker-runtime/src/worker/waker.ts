@@ -1,68 +1,87 @@
-// Sleeps on the wake markers of the queues, on a connection of its own, while the worker has free slots. In a Cluster
-// each queue has a waker: one call cannot wait for keys of different slots. A marker that was popped
-// must be followed by a claim, even for nothing, because only that puts it back for the next idle worker.
+// Sleeps on the wake markers of queues, on a connection of its own, while the worker has free slots. In a Cluster each queue has a waker,
+// because one call cannot wait for keys of different slots. A claim must follow each popped marker, even for nothing: only that
+// puts the marker back for the next idle worker.
 import type { Log } from '../log.ts'
 import { wakeKey } from '../queue/keys.ts'
 import type { Connection } from '../redis/connection.ts'
-import type { Membership } from './membership.ts'
+
+/** A queue that is slept on. */
+export interface Sleeper {
+  readonly queue: { readonly name: string }
+  /** Its pod drains: it must leave the marker to others. */
+  readonly isDraining: boolean
+  readonly turn: {
+    readonly isUnderWay: boolean
+    /** Its marker was popped. */
+    woken(): void
+    /** There may be work. */
+    work(): void
+  }
+}
+
+export interface WakerOptions {
+  readonly redis: Connection
+  readonly queues: readonly Sleeper[]
+  readonly log: Log
+  readonly onWake: () => void
+}
 
 /** No block is longer, so that a dead connection is noticed and delayed jobs that nobody announced are found. */
 const LONGEST_BLOCK_S = 5
+const ALL_DRAIN_MS = 1_000
+const AFTER_ERROR_MS = 500
 
 export class Waker {
-  readonly #redis: Connection
-  readonly #members: readonly Membership[]
-  readonly #log: Log
-  readonly #onWake: () => void
+  readonly #options: WakerOptions
   #isBlocking = false
   #isStopped = false
 
-  constructor(redis: Connection, members: readonly Membership[], log: Log, onWake: () => void) {
-    this.#redis = redis
-    this.#members = members
-    this.#log = log
-    this.#onWake = onWake
+  constructor(options: WakerOptions) {
+    this.#options = options
   }
 
-  /** Blocks in the background unless it already does; afterwards the memberships know that they may have work. */
+  /** Blocks in the background unless it already does; afterwards the turns know that there may be work. */
   sleep(): void {
     if (this.#isBlocking || this.#isStopped) return
+    // An exchange tells more than a marker, and the worker looks again when it has its answer.
+    if (this.#options.queues.every(({ turn }) => turn.isUnderWay)) return
     this.#isBlocking = true
     void this.#block().finally(() => {
       this.#isBlocking = false
-      if (!this.#isStopped) this.#onWake()
+      if (!this.#isStopped) this.#options.onWake()
     })
   }
 
   /** From now on no marker is popped here. */
   stop(): void {
     this.#isStopped = true
-    this.#redis.close()
+    this.#options.redis.close()
   }
 
   async #block(): Promise<void> {
-    const awake = this.#members.filter((member) => !member.isDraining)
-    const byKey = new Map(awake.map((member) => [wakeKey(member.queue.name), member]))
-    if (byKey.size === 0) return this.#pause(1_000)
+    const { redis, queues, log } = this.#options
+    const awake = queues.filter(({ isDraining }) => !isDraining)
+    const byKey = new Map(awake.map((sleeper) => [wakeKey(sleeper.queue.name), sleeper]))
+    if (byKey.size === 0) return this.#pause(ALL_DRAIN_MS)
+    const deadlineMs = (LONGEST_BLOCK_S + 3) * 1000
     try {
-      const popped = await this.#redis.callWithin(
-        (LONGEST_BLOCK_S + 3) * 1000,
-        'BZPOPMIN',
-        ...byKey.keys(),
-        LONGEST_BLOCK_S,
-      )
+      const popped = await redis.callWithin(deadlineMs, 'BZPOPMIN', ...byKey.keys(), LONGEST_BLOCK_S)
       const woken = Array.isArray(popped) ? byKey.get(String(popped[0])) : undefined
-      if (woken) woken.owesClaim = true
-      for (const member of woken ? [woken] : this.#members) member.mayHaveWork = true
+      if (woken) woken.turn.woken()
+      else this.#lookEverywhere()
     } catch (error) {
       // Whatever it is: the claim that follows will meet it too, and say so.
-      this.#log.debug('could not wait for work', { error })
-      await this.#pause(500)
+      log.debug('could not wait for work', { error })
+      await this.#pause(AFTER_ERROR_MS)
     }
   }
 
   async #pause(forMs: number): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, forMs))
-    for (const member of this.#members) member.mayHaveWork = true
+    this.#lookEverywhere()
+  }
+
+  #lookEverywhere(): void {
+    for (const { turn } of this.#options.queues) turn.work()
   }
 }

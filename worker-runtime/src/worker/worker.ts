@@ -1,21 +1,24 @@
-// The loop: one call settles what has ended and claims for the slots that are free; each claim runs in a child; its outcome is
-// settled with the next call. Started by main.ts; Redis is behind membership.ts, processes behind child/.
-import type { AttemptHooks } from '../child/attempt.ts'
+// A worker: for each of its queues one call settles what has ended and claims jobs for free slots; each claim runs in a child; its outcome is
+// settled by the next call. main.ts starts it. Redis is behind consumer.ts, one for each queue; processes are behind child/.
+import type { AttemptHooks, AttemptSpec } from '../child/attempt.ts'
 import type { Children } from '../child/children.ts'
 import type { Outcome } from '../child/outcome.ts'
 import { startDeadline } from '../deadline.ts'
-import { errorText } from '../errors.ts'
 import { parseEnvelope } from '../job.ts'
 import type { Log } from '../log.ts'
 import type { Recorder } from '../metrics.ts'
 import type { Claim } from '../queue/queue.ts'
-import type { Membership } from './membership.ts'
+import type { Consumer } from './consumer.ts'
+import { type ClaimedJob, logEnds, type Observer, record } from './observers.ts'
+import { Progress } from './progress.ts'
 import { handedBack, settlementOf, unreadable } from './settlement.ts'
 import { Starts } from './starts.ts'
+import { nextTurns } from './turns.ts'
 import type { Waker } from './waker.ts'
 
 export interface WorkerOptions {
-  readonly members: readonly Membership[]
+  /** One for each queue. */
+  readonly consumers: readonly Consumer[]
   readonly children: Children
   readonly wakers: readonly Waker[]
   readonly slots: number
@@ -24,200 +27,183 @@ export interface WorkerOptions {
   readonly recorder?: Recorder | undefined
 }
 
-/** How often the progress of an attempt is told to Redis at most. */
-const PROGRESS_EVERY_MS = 250
+const HAND_BACK_GRACE_MS = 2_000
 const SETTLE_PATIENCE_MS = 5_000
-/** How long work in one queue may go unnoticed while another one keeps the worker busy. */
-const LOOK_EVERYWHERE_EVERY_MS = 500
+/** So long the slots that one queue asked for are kept from the others. */
+const RESERVED_FOR_MS = 500
 
 export class Worker {
-  readonly #members: readonly Membership[]
+  readonly #consumers: readonly Consumer[]
   readonly #children: Children
   readonly #wakers: readonly Waker[]
   readonly #log: Log
-  readonly #recorder: Recorder | undefined
-  readonly #progress = new Map<Membership, Map<string, { id: string; token: string; json: string }>>()
   readonly #starts: Starts
-  #looping = Promise.resolve()
+  readonly #progress: Progress
+  readonly #observers: readonly Observer[]
+  #phase: 'waiting' | 'working' | 'stopping' | 'over' = 'waiting'
   #running = 0
-  #isStopping = false
-  #ring = () => {}
-  #rung = new Promise<void>(() => {})
+  #isLookDue = false
+  /** Called after each look; stop() waits for something there. */
+  #onLooked = () => {}
 
-  constructor(options: WorkerOptions) {
-    this.#members = options.members
-    this.#children = options.children
-    this.#wakers = options.wakers
-    this.#starts = new Starts({ slots: options.slots, log: options.log, onMore: () => this.#lookAgain() })
-    this.#log = options.log
-    this.#recorder = options.recorder
-    this.#armBell()
+  constructor({ consumers, children, wakers, slots, log, recorder }: WorkerOptions) {
+    this.#consumers = consumers
+    this.#children = children
+    this.#wakers = wakers
+    this.#log = log
+    this.#starts = new Starts({
+      slots,
+      log,
+      others: () => this.#running,
+      onMore: () => this.#lookEverywhere(),
+    })
+    this.#progress = new Progress(log)
+    this.#observers = [this.#progress, this.#starts, ...(recorder ? [record(recorder)] : []), logEnds(log)]
   }
-
-  /** Something happened that the loop should look at: an attempt ended, a marker was popped, Redis is back, the worker must stop. */
-  readonly ring = (): void => this.#ring()
 
   get running(): number {
     return this.#running
   }
 
   /** Claims and runs until stop(). */
-  async work(): Promise<void> {
-    this.#looping = this.#loop()
-    await this.#looping
+  work(): void {
+    this.#phase = 'working'
+    this.#look()
   }
 
-  async #loop(): Promise<void> {
-    while (!this.#isStopping) {
-      for (const member of this.#nextMembers()) {
-        const isUseless = this.#freeSlots() === 0 && !member.hasEnded && !member.owesClaim
-        if (!isUseless) for (const claim of await member.exchange(this.#freeSlots())) this.#run(member, claim)
-      }
-      if (this.#isStopping || this.#nextMembers().length > 0) continue
-      if (this.#freeSlots() > 0) for (const waker of this.#wakers) waker.sleep()
-      await this.#rungBell()
-    }
+  /** Something happened: an attempt ended, a marker was popped, Redis is back. All that happens in one turn of Node's loop is one look. */
+  readonly ring = (): void => {
+    if (this.#isLookDue) return
+    this.#isLookDue = true
+    queueMicrotask(() => this.#look())
   }
 
-  /** Claims no more; running attempts have until the deadline, then they are handed back uncounted. */
+  /**
+   * Claims nothing more; attempts may go on until the deadline, then they are handed back, uncounted. Queues do not wait for each other. In each
+   * the order holds: the claim that a popped marker is owed, the ends of attempts, the goodbye. What does not get through within the patience
+   * is put back by other workers when the heartbeat runs out: the job runs twice, and is not lost.
+   */
   async stop(drainTimeoutMs: number, hurry: Promise<void>): Promise<void> {
-    this.#isStopping = true
-    for (const member of this.#members) member.stopping()
+    this.#phase = 'stopping'
+    for (const consumer of this.#consumers) consumer.stopping()
     for (const waker of this.#wakers) waker.stop()
-    this.ring()
-    await this.#looping
-    for (const member of this.#members) if (member.owesClaim) await member.exchange(0)
-    await this.#settleWhile(() => this.#running > 0, drainTimeoutMs, hurry)
-    for (const member of this.#members) member.handBackAll(2_000)
-    const isHolding = () => this.#members.some((member) => member.holds > 0)
-    await this.#settleWhile(isHolding, SETTLE_PATIENCE_MS)
-    for (const member of this.#members) await member.leave()
+    const isRunning = () => this.#running > 0 || this.#consumers.some(owesSomething)
+    await this.#while(isRunning, drainTimeoutMs, hurry)
+    for (const consumer of this.#consumers) consumer.handBackAll(HAND_BACK_GRACE_MS)
+    // An exchange that is under way may still bring jobs; they are handed back (#start).
+    const isHolding = () => this.#consumers.some((each) => each.holds > 0 || owesSomething(each))
+    await this.#while(isHolding, SETTLE_PATIENCE_MS)
+    this.#phase = 'over'
+    await Promise.all(this.#consumers.map((consumer) => consumer.leave()))
   }
 
-  async #settleWhile(isBusy: () => boolean, withinMs: number, hurry?: Promise<void>): Promise<void> {
-    let isOver = false
-    const giveUp = () => {
-      isOver = true
+  /** Goes on settling while `isBusy`, until it is time or somebody is in a hurry. */
+  #while(isBusy: () => boolean, withinMs: number, hurry?: Promise<void>): Promise<void> {
+    return new Promise((resolve) => {
+      const end = () => {
+        callOff()
+        if (this.#onLooked === check) this.#onLooked = () => {}
+        resolve()
+      }
+      const check = () => {
+        if (!isBusy()) end()
+      }
+      const callOff = startDeadline(withinMs, end)
+      void hurry?.then(end)
+      this.#onLooked = check
+      this.#look()
+    })
+  }
+
+  /** Begins the exchanges whose turn it is. Sleeps on the wake markers where there is none and a slot is free. */
+  #look(): void {
+    this.#isLookDue = false
+    if (this.#phase === 'waiting' || this.#phase === 'over') return
+    const free = this.#freeSlots()
+    const turns = nextTurns(this.#consumers, { free, nowMs: performance.now() })
+    for (const { queue, wanted } of turns) void this.#exchange(queue, wanted)
+    if (turns.length === 0 && free > 0) for (const waker of this.#wakers) waker.sleep()
+    this.#onLooked()
+  }
+
+  async #exchange(consumer: Consumer, wanted: number): Promise<void> {
+    const { turn } = consumer
+    turn.begin(wanted, performance.now())
+    const lapsing = this.#consumers.length > 1 && wanted > 0 ? this.#lapseLater(consumer) : undefined
+    const claims = await consumer.exchange(wanted)
+    clearTimeout(lapsing)
+    turn.end({ wanted, claimed: claims.length, nowMs: performance.now() })
+    for (const claim of claims) this.#start(consumer, claim)
+    this.#look()
+  }
+
+  #lapseLater({ turn }: Consumer): NodeJS.Timeout {
+    return setTimeout(() => {
+      turn.lapse()
       this.ring()
-    }
-    const callOff = startDeadline(withinMs, giveUp)
-    void hurry?.then(giveUp)
-    while (isBusy() && !isOver) {
-      for (const member of this.#members) if (member.hasEnded) await member.exchange(0)
-      if (isBusy() && !isOver && !this.#members.some((member) => member.hasEnded)) await this.#rungBell()
-    }
-    callOff()
+    }, RESERVED_FOR_MS)
   }
 
-  #lookAgain(): void {
-    for (const member of this.#members) member.mayHaveWork = true
+  #lookEverywhere(): void {
+    for (const { turn } of this.#consumers) turn.work()
     this.ring()
   }
 
+  #room(): number {
+    return this.#phase === 'working' ? Math.max(0, this.#starts.most() - this.#running) : 0
+  }
+
+  /** Without those that an exchange under way has asked for. */
   #freeSlots(): number {
-    return this.#isStopping ? 0 : Math.max(0, this.#starts.most() - this.#running)
+    const reserved = this.#consumers.reduce((sum, { turn }) => sum + turn.reserved, 0)
+    return Math.max(0, this.#room() - reserved)
   }
 
-  /** Those with something to settle or perhaps to claim; the least served for its weight comes first and gets the free slots. */
-  #nextMembers(): Membership[] {
-    const isRoom = this.#freeSlots() > 0
-    const longAgoMs = performance.now() - LOOK_EVERYWHERE_EVERY_MS
-    // With one queue the wake marker tells; with several it is not waited for while one of them keeps the worker busy.
-    const hasOthers = this.#members.length > 1
-    const isWorthALook = (member: Membership) =>
-      member.mayHaveWork || (hasOthers && member.lastExchangeAtMs < longAgoMs)
-    return this.#members
-      .filter((member) => member.hasEnded || member.owesClaim || (isRoom && isWorthALook(member)))
-      .sort((a, b) => a.served - b.served)
-  }
-
-  #run(member: Membership, claim: Claim): void {
+  /** Every claim enters here. The worker may have been told to stop, and the slot may have been given away, while it was on its way. */
+  #start(consumer: Consumer, claim: Claim): void {
     const envelope = parseEnvelope(claim.envelope)
-    if (this.#isStopping || !envelope) {
-      member.settle(this.#isStopping ? handedBack(claim) : unreadable(claim, member.name))
+    if (this.#room() === 0 || !envelope) {
+      consumer.settle(envelope ? handedBack(claim) : unreadable(claim, consumer.name))
       return
     }
+    const job = { consumer, claim, envelope, worker: consumer.name }
     this.#running += 1
-    const name = member.name
-    const isFirst = claim.attempt === 1 && claim.crashes === 0
-    if (isFirst) this.#recorder?.claimed(member.queue.name, envelope.enqueuedAtMs)
-    const running = this.#children.run(
-      {
-        queue: member.queue.name,
-        jobId: claim.id,
-        task: envelope.task,
-        attempt: claim.attempt,
-        payload: envelope.payload,
-        timeoutMs: Math.min(envelope.timeoutMs ?? Number.POSITIVE_INFINITY, member.timeoutMs),
-        enqueuedAtMs: envelope.enqueuedAtMs,
-      },
-      this.#hooks(member, claim),
-    )
-    member.started(claim, running)
-    void running.outcome.then((outcome) => {
-      this.#running -= 1
-      this.#progress.get(member)?.delete(claim.id)
-      this.#starts.ended(outcome, this.#running)
-      this.#recorder?.ended(member.queue.name, envelope.task, outcome)
-      this.#logEnd(member, claim, envelope.task, outcome)
-      const settlement = settlementOf(claim, envelope, outcome, name)
-      if (settlement) member.settle(settlement)
-      this.ring()
-    })
+    for (const observer of this.#observers) observer.claimed?.(job)
+    const attempt = this.#children.run(specOf(job), this.#hooksOf(job))
+    consumer.started(claim, attempt)
+    void attempt.outcome.then((outcome) => this.#ended(job, outcome))
   }
 
-  #hooks(member: Membership, claim: Claim): AttemptHooks {
+  #ended(job: ClaimedJob, outcome: Outcome): void {
+    this.#running -= 1
+    for (const observer of this.#observers) observer.ended(job, outcome)
+    const settlement = settlementOf(job.claim, job.envelope, outcome, job.worker)
+    if (settlement) job.consumer.settle(settlement)
+    this.ring()
+  }
+
+  #hooksOf(job: ClaimedJob): AttemptHooks {
+    const facts = { queue: job.consumer.queue.name, job: job.claim.id }
     return {
-      onProgress: (json) => this.#noteProgress(member, claim, json),
-      onOutput: (stream, line) =>
-        this.#log.info('output', { queue: member.queue.name, job: claim.id, stream, line }),
+      onProgress: (json) => this.#progress.note(job, json),
+      onOutput: (stream, line) => this.#log.info('output', { ...facts, stream, line }),
     }
-  }
-
-  /** The last value wins; one call tells all that came up meanwhile. */
-  #noteProgress(member: Membership, { id, token }: Claim, json: string): void {
-    let waiting = this.#progress.get(member)
-    if (!waiting) {
-      waiting = new Map()
-      this.#progress.set(member, waiting)
-    }
-    if (waiting.size === 0) setTimeout(() => void this.#tellProgress(member), PROGRESS_EVERY_MS)
-    waiting.set(id, { id, token, json })
-  }
-
-  async #tellProgress(member: Membership): Promise<void> {
-    const waiting = [...(this.#progress.get(member)?.values() ?? [])]
-    this.#progress.get(member)?.clear()
-    if (waiting.length === 0) return
-    await member.report(waiting).catch((error) => this.#log.debug('could not report progress', { error }))
-  }
-
-  #logEnd(member: Membership, claim: Claim, task: string, outcome: Outcome): void {
-    const facts = {
-      queue: member.queue.name,
-      job: claim.id,
-      task,
-      attempt: claim.attempt,
-      outcome: outcome.kind,
-    }
-    if (outcome.kind === 'succeeded')
-      this.#log.debug('attempt ended', { ...facts, durationMs: outcome.facts.durationMs })
-    else
-      this.#log.warn('attempt ended', { ...facts, durationMs: outcome.facts.durationMs, why: whyOf(outcome) })
-  }
-
-  async #rungBell(): Promise<void> {
-    await this.#rung
-    this.#armBell()
-  }
-
-  #armBell(): void {
-    this.#rung = new Promise((resolve) => {
-      this.#ring = resolve
-    })
   }
 }
 
-function whyOf(outcome: Exclude<Outcome, { kind: 'succeeded' }>): string {
-  return outcome.kind === 'failed' ? errorText(outcome.error) : outcome.message
+/** Its exchange is under way, or its marker was popped and no claim has followed. */
+function owesSomething({ turn, isSure }: Consumer): boolean {
+  return turn.isUnderWay || (turn.owesClaim && isSure)
+}
+
+function specOf({ consumer, claim, envelope }: ClaimedJob): AttemptSpec {
+  return {
+    queue: consumer.queue.name,
+    jobId: claim.id,
+    task: envelope.task,
+    attempt: claim.attempt,
+    payload: envelope.payload,
+    timeoutMs: Math.min(envelope.timeoutMs ?? Number.POSITIVE_INFINITY, consumer.timeoutMs),
+    enqueuedAtMs: envelope.enqueuedAtMs,
+  }
 }

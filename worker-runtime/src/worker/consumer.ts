@@ -1,0 +1,243 @@
+// One queue of a worker: settles and claims in one call, and keeps what is held there. Its parts are the registration (standing.ts), the
+// heartbeat (heartbeat.ts), what is held (holdings.ts) and its turn among the worker's queues (turns.ts).
+import type { PendingAttempt } from '../child/pool.ts'
+import type { Log } from '../log.ts'
+import { cancelChannel, DISMISSED } from '../queue/keys.ts'
+import type { Claim, Queue, Registration, SettledAndClaimed, Settlement } from '../queue/queue.ts'
+import type { Connection } from '../redis/connection.ts'
+import { Heartbeat } from './heartbeat.ts'
+import { Holdings } from './holdings.ts'
+import { Standing } from './standing.ts'
+import { Turn } from './turns.ts'
+
+export interface ConsumerOptions {
+  readonly queue: Queue
+  readonly weight: number
+  readonly entry: Omit<Registration, 'worker'>
+  /** A connection for messages: cancellations and the dismissal arrive on it. */
+  readonly messages: Connection
+  readonly log: Log
+  /** There may be something to exchange. */
+  readonly onChange: () => void
+  /** Its pod has no time left: the worker is to end now. */
+  readonly onDismissed: () => void
+  /** Redis answered what no Redis should: a bug or a newer layout. The worker cannot go on. */
+  readonly onBroken: (error: unknown) => void
+  /** Redis refused to settle an attempt. */
+  readonly onRefused?: ((queue: string) => void) | undefined
+}
+
+/** A delayed job that is due later is found by the waker, which looks more often. */
+const LONGEST_LOOK_AHEAD_MS = 5_000
+const WHY_REFUSED = {
+  'not-yours':
+    'it is not held under this token: the worker was taken for dead, or Redis went back to an earlier state',
+  unknown: 'it is not in Redis any more: somebody deleted its keys, or Redis lost them',
+}
+
+export class Consumer {
+  readonly queue: Queue
+  readonly turn: Turn
+  readonly #options: ConsumerOptions
+  readonly #holdings = new Holdings<PendingAttempt>()
+  readonly #standing: Standing
+  readonly #heartbeat: Heartbeat
+  #isDraining = false
+  #isLeaving = false
+  #exchanges = 0
+  #due: NodeJS.Timeout | undefined
+  #stopListening = () => {}
+
+  constructor(options: ConsumerOptions) {
+    const holdings = this.#holdings
+    this.queue = options.queue
+    this.turn = new Turn({ weight: options.weight, nowMs: performance.now() })
+    this.#options = options
+    this.#standing = new Standing({
+      ...options,
+      holdings,
+      onRegistered: (name) => this.#listen(name),
+      onSure: () => this.#look(),
+    })
+    this.#heartbeat = new Heartbeat({
+      ...options,
+      holdings,
+      standing: this.#standing,
+      exchanges: () => this.#exchanges,
+    })
+  }
+
+  /** The worker's name in this queue, until it is taken for dead. */
+  get name(): string {
+    return this.#standing.name
+  }
+
+  get isSure(): boolean {
+    return this.#standing.isSure
+  }
+
+  /** How long Redis has not answered, ms. */
+  get silentMs(): number {
+    return this.#standing.silentMs
+  }
+
+  /** By the queue; one attempt runs no longer, ms. */
+  get timeoutMs(): number {
+    return this.#standing.timeoutMs
+  }
+
+  /** Attempts have ended and are not settled yet. */
+  get hasEnded(): boolean {
+    return this.#holdings.hasEnded
+  }
+
+  get holds(): number {
+    return this.#holdings.size
+  }
+
+  /** Its pod drains: the wake marker is for other workers. */
+  get isDraining(): boolean {
+    return this.#isDraining
+  }
+
+  /** Registers, however long Redis is away, and keeps the heartbeat from then on. */
+  async join(): Promise<void> {
+    await this.#standing.join()
+    this.#heartbeat.start()
+  }
+
+  /** One round trip: settles what has ended and claims up to `wanted` jobs. Never rejects; answers nothing while Redis is away. */
+  async exchange(wanted: number): Promise<readonly Claim[]> {
+    const { name, sequence, isSure } = this.#standing
+    if (!isSure) return []
+    const settling = this.#holdings.takeEnded()
+    this.#exchanges += 1
+    try {
+      const answer = await this.queue.settleAndClaim(name, sequence, settling, wanted)
+      this.#standing.heard()
+      // The heartbeat was told "dead" meanwhile: others have these jobs, and the attempts that this call settled were forgotten.
+      if (this.#standing.name !== name) return []
+      return this.#answered(answer, settling, sequence)
+    } catch (error) {
+      if (!this.#standing.maySoonBeWell(error)) this.#options.onBroken(error)
+      else if (this.#standing.name === name) this.#lost(error, settling)
+      return []
+    }
+  }
+
+  /** Jobs that Redis gave to this worker: they are held from now on, until they are settled. */
+  claimed(claims: readonly Claim[]): void {
+    for (const claim of claims) this.#holdings.claimed(claim)
+  }
+
+  /** The attempt of a claim has begun. */
+  started(claim: Claim, running: PendingAttempt): void {
+    if (!this.#holdings.started(claim, running)) running.stop('lost-hold')
+  }
+
+  /** An attempt ended: it is settled by the next exchange. Where the hold is over, another worker has the job, and there is nothing to say. */
+  settle(settlement: Settlement): void {
+    if (this.#holdings.ended(settlement)) this.#options.onChange()
+  }
+
+  async report(progress: readonly { id: string; token: string; json: string }[]): Promise<void> {
+    if (this.isSure) await this.queue.report(this.name, progress)
+  }
+
+  /** Redis is told at once that this worker was told to stop: when it is killed before its jobs have ended, that is no fault of theirs. */
+  stopping(): void {
+    this.#standing.stopping()
+    this.#heartbeat.soon()
+  }
+
+  /** All attempts are ended, and their jobs go back to the queue, uncounted. */
+  handBackAll(graceMs: number): void {
+    for (const running of this.#holdings.running()) running.stop('handed-back', graceMs)
+  }
+
+  async leave(): Promise<void> {
+    this.#isLeaving = true
+    this.#heartbeat.stop()
+    clearTimeout(this.#due)
+    this.#stopListening()
+    await this.#standing.leave()
+  }
+
+  #answered(answer: SettledAndClaimed, settling: readonly Settlement[], sequence: number): readonly Claim[] {
+    const { status, became, nextMs } = answer
+    if (status === 'dead') {
+      this.#standing.takenForDead()
+      return []
+    }
+    for (const [at, settlement] of settling.entries()) this.#sayIfRefused(settlement, became[at])
+    this.#holdings.settled(settling)
+    this.#isDraining = status === 'draining'
+    if (status === 'stale') void this.#standing.regain()
+    else this.#standing.proved()
+    // Where nothing may be claimed nothing is promoted either, and looking again soon would find the same.
+    this.#lookAgainIn(status === 'ok' ? nextMs : undefined)
+    // A resync went by while this call was under way: it has found these jobs, which nobody ran yet, and hands them back.
+    if (this.#standing.sequence !== sequence) return []
+    this.claimed(answer.claims)
+    return answer.claims
+  }
+
+  /** Nobody knows whether Redis did what it was asked: it is asked again, after it was read what is held there now. */
+  #lost(error: unknown, settling: readonly Settlement[]): void {
+    this.#options.log.warn('the answer of Redis was lost', { queue: this.queue.name, error })
+    this.#holdings.unsettled(settling)
+    void this.#standing.regain()
+  }
+
+  #sayIfRefused(settlement: Settlement, became: SettledAndClaimed['became'][number] | undefined): void {
+    if (became !== 'not-yours' && became !== 'unknown') return
+    const { id, verdict } = settlement
+    this.#options.log.warn('Redis refused to settle an attempt', {
+      queue: this.queue.name,
+      job: id,
+      attempt: this.#holdings.attemptOf(settlement),
+      verdict,
+      refusal: became,
+      why: WHY_REFUSED[became],
+    })
+    this.#options.onRefused?.(this.queue.name)
+  }
+
+  #listen(name: string): void {
+    this.#stopListening()
+    this.#stopListening = () => {}
+    const { messages } = this.#options
+    const channel = cancelChannel(this.queue.name, this.queue.redis.database, name)
+    const listening = messages.subscribe(channel, (what) => {
+      if (what === DISMISSED) this.#dismissed()
+      else this.#holdings.runningOf(what)?.stop('cancelled')
+    })
+    // Without it cancellations arrive a heartbeat later; no reason not to work.
+    listening.then(
+      (stop) => {
+        // It may have got another name meanwhile, or have left.
+        if (this.name === name && !this.#isLeaving) this.#stopListening = stop
+        else stop()
+      },
+      () => {},
+    )
+  }
+
+  #dismissed(): void {
+    const facts = { queue: this.queue.name, held: this.holds }
+    this.#options.log.warn('dismissed: its pod has no time left', facts)
+    this.handBackAll(0)
+    this.#options.onDismissed()
+  }
+
+  #look(): void {
+    this.turn.work()
+    this.#options.onChange()
+  }
+
+  #lookAgainIn(nextMs: number | undefined): void {
+    clearTimeout(this.#due)
+    if (nextMs === undefined || nextMs > LONGEST_LOOK_AHEAD_MS || this.#isLeaving) return
+    this.#due = setTimeout(() => this.#look(), nextMs + 1)
+  }
+}

@@ -1,0 +1,135 @@
+// The heartbeat of a worker in one queue: renews every 2 s, and does what the answer says. It stops cancelled attempts, puts back the jobs
+// of workers that are silent, says when Redis lost enqueues, and compares what is held.
+import type { PendingAttempt } from '../child/pool.ts'
+import type { Log } from '../log.ts'
+import type { Queue } from '../queue/queue.ts'
+import { RENEW_MS } from '../queue/settings.ts'
+import type { Holdings } from './holdings.ts'
+import type { Standing } from './standing.ts'
+
+export interface HeartbeatOptions {
+  readonly queue: Queue
+  readonly standing: Standing
+  readonly holdings: Holdings<PendingAttempt>
+  /** How many exchanges have begun: without a new one, what is held cannot have changed. */
+  readonly exchanges: () => number
+  readonly log: Log
+  readonly onBroken: (error: unknown) => void
+}
+
+/** Many workers may know the moment when another one's heartbeat runs out. */
+const SPREAD_MS = 100
+
+export class Heartbeat {
+  readonly #options: HeartbeatOptions
+  readonly #queue: Queue
+  readonly #standing: Standing
+  readonly #holdings: Holdings<PendingAttempt>
+  readonly #log: Log
+  #interval: NodeJS.Timeout | undefined
+  #isBeating = false
+  #isBeatDue = false
+  #vanished = 0
+  #doubt: { held: number; exchanges: number } | undefined
+  #isStopped = false
+
+  constructor(options: HeartbeatOptions) {
+    this.#options = options
+    this.#queue = options.queue
+    this.#standing = options.standing
+    this.#holdings = options.holdings
+    this.#log = options.log
+  }
+
+  /** Once the worker has registered. */
+  start(): void {
+    this.#vanished = this.#standing.vanishedAtStart
+    if (this.#isStopped) return
+    this.#interval = setInterval(() => {
+      this.#standing.beat()
+      void this.#beat()
+    }, RENEW_MS)
+  }
+
+  stop(): void {
+    this.#isStopped = true
+    clearInterval(this.#interval)
+  }
+
+  /** Now, or as soon as the beat that is under way has its answer: that one was sent before there was something new to say. */
+  soon(): void {
+    this.#isBeatDue = this.#isBeating
+    void this.#beat()
+  }
+
+  async #beat(): Promise<void> {
+    // While it is unsure, standing.ts renews.
+    if (this.#isBeating || !this.#standing.isSure) return
+    this.#isBeating = true
+    const { name } = this.#standing
+    try {
+      const answer = await this.#standing.renew()
+      if (!answer) return
+      this.#noteVanished(answer.counters.vanished)
+      for (const id of answer.cancelled) this.#holdings.runningOf(id)?.stop('cancelled')
+      this.#compare(answer.held)
+      for (const each of answer.overdue) this.#reapLater(each)
+      for (const worker of answer.silent) await this.#reap(worker)
+    } catch (error) {
+      if (!this.#standing.maySoonBeWell(error)) return this.#options.onBroken(error)
+      this.#log.warn('could not renew', { queue: this.#queue.name, error })
+      // An exchange may have found out meanwhile that the worker was taken for dead: it registers anew already.
+      if (this.#standing.name === name) void this.#standing.regain()
+    } finally {
+      this.#isBeating = false
+      if (this.#isBeatDue) {
+        this.#isBeatDue = false
+        void this.#beat()
+      }
+    }
+  }
+
+  /** Redis went back to an earlier state: a replica that lagged became primary, or a restart lost its last writes. */
+  #noteVanished(vanished: number): void {
+    const atLeast = vanished - this.#vanished
+    this.#vanished = vanished
+    if (atLeast > 0)
+      this.#log.error('Redis lost enqueues that it had acknowledged', { queue: this.#queue.name, atLeast })
+  }
+
+  /**
+   * Before the next heartbeat. Other workers set the same timer: the reap looks again, so that only one of them puts the jobs back, and
+   * none where the silent worker has renewed meanwhile.
+   */
+  #reapLater({ worker, leftMs }: { worker: string; leftMs: number }): void {
+    const reap = () => {
+      if (this.#standing.isSure && !this.#isStopped) void this.#reap(worker).catch(() => {}) // or the next heartbeat does
+    }
+    setTimeout(reap, leftMs + 1 + Math.random() * SPREAD_MS).unref()
+  }
+
+  async #reap(worker: string): Promise<void> {
+    const why = 'its heartbeat ran out: the worker was killed, stopped or cut off'
+    const jobs = await this.#queue.reap(worker, 'silent', why)
+    if (jobs > 0)
+      this.#log.warn('put back the jobs of a dead worker', { queue: this.#queue.name, worker, jobs })
+  }
+
+  /**
+   * Two heartbeats with no exchange between them that count another number than here: a failover to a replica that lagged looks like this. One
+   * is not enough: an exchange under way may have changed what is held, in Redis or here, and not yet at the other end.
+   */
+  #compare(held: number): void {
+    const exchanges = this.#options.exchanges()
+    if (held === this.#holdings.size) {
+      this.#doubt = undefined
+    } else if (this.#doubt?.held === held && this.#doubt.exchanges === exchanges) {
+      this.#doubt = undefined
+      const facts = { queue: this.#queue.name, held, here: this.#holdings.size }
+      this.#log.warn('Redis disagrees about what is held here', facts)
+      void this.#standing.regain()
+    } else {
+      this.#doubt = { held, exchanges }
+    }
+  }
+}

@@ -1,0 +1,123 @@
+// What a worker holds in one queue, as plain data: which jobs Redis gave it, which attempts run for them, and which have ended and
+// are not settled yet. Pure: it calls nobody. consumer.ts moves what Redis answers into it and tells attempts what it says.
+//
+//   claimed ──started──→ running ──ended──→ to be settled ──settled──→ forgotten
+//
+// A job is held under a token. What comes with another token (a late end, an old claim) is about a hold that is over, and is dropped.
+import type { Settlement } from '../queue/queue.ts'
+import { handedBack } from './settlement.ts'
+
+export interface Hold {
+  readonly id: string
+  /** The proof of ownership that the claim gave. */
+  readonly token: string
+  /** Its number, where it is known: Redis says only the token of what was claimed by a lost answer. */
+  readonly attempt?: number
+}
+
+interface Held<Running> {
+  readonly token: string
+  readonly attempt: number | undefined
+  running: Running | undefined
+}
+
+export class Holdings<Running> {
+  readonly #held = new Map<string, Held<Running>>()
+  #ended: Settlement[] = []
+
+  get size(): number {
+    return this.#held.size
+  }
+
+  get hasEnded(): boolean {
+    return this.#ended.length > 0
+  }
+
+  claimed({ id, token, attempt }: Hold): void {
+    this.#held.set(id, { token, attempt, running: undefined })
+  }
+
+  /** Answers false where the hold is over: the attempt has to stop. */
+  started(hold: Hold, running: Running): boolean {
+    const held = this.#heldAs(hold)
+    if (held) held.running = running
+    return held !== undefined
+  }
+
+  /** Answers false where the hold is over: there is nothing to settle. */
+  ended(settlement: Settlement): boolean {
+    if (!this.#heldAs(settlement)) return false
+    this.#ended.push(settlement)
+    return true
+  }
+
+  /** What is to be settled, for one call. Until `settled` or `unsettled` is told, the jobs are still held. */
+  takeEnded(): Settlement[] {
+    const taken = this.#ended
+    this.#ended = []
+    return taken
+  }
+
+  /** Redis has answered for them. */
+  settled(settlements: readonly Settlement[]): void {
+    for (const settlement of settlements) if (this.#heldAs(settlement)) this.#held.delete(settlement.id)
+  }
+
+  /** The answer was lost: they are to be settled again, before what has ended since. */
+  unsettled(settlements: readonly Settlement[]): void {
+    this.#ended = [...settlements, ...this.#ended]
+  }
+
+  /**
+   * Takes over what Redis says is held. What runs here but is not held there belongs to another worker: it is forgotten, and the attempts are
+   * answered, to be stopped. What is held there but unknown here was claimed by a call whose answer was lost: it is handed back.
+   */
+  adopt(inRedis: readonly Hold[]): Running[] {
+    const tokens = new Map(inRedis.map(({ id, token }) => [id, token]))
+    const lost: Running[] = []
+    for (const [id, { token, running }] of this.#held) {
+      if (tokens.get(id) === token) continue
+      if (running !== undefined) lost.push(running)
+      this.#held.delete(id)
+    }
+    this.#ended = this.#ended.filter(({ id, token }) => tokens.get(id) === token)
+    for (const stranger of inRedis) {
+      if (this.#held.has(stranger.id)) continue
+      this.claimed(stranger)
+      this.#ended.push(handedBack(stranger))
+    }
+    return lost
+  }
+
+  /** Nothing is held any more. Answers the attempts that ran, to be stopped. */
+  drop(): Running[] {
+    const running = this.running()
+    this.#held.clear()
+    this.#ended = []
+    return running
+  }
+
+  running(): Running[] {
+    return [...this.#held.values()].flatMap(({ running }) => (running === undefined ? [] : [running]))
+  }
+
+  runningOf(id: string): Running | undefined {
+    return this.#held.get(id)?.running
+  }
+
+  attemptOf(hold: Hold): number | undefined {
+    return this.#heldAs(hold)?.attempt
+  }
+
+  /** Token and attempt of all that run. */
+  tokens(): { token: string; running: Running }[] {
+    return [...this.#held.values()].flatMap(({ token, running }) =>
+      running === undefined ? [] : [{ token, running }],
+    )
+  }
+
+  #heldAs({ id, token }: Hold): Held<Running> | undefined {
+    const held = this.#held.get(id)
+    return held?.token === token ? held : undefined
+  }
+}
