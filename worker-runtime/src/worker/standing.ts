@@ -207,7 +207,8 @@ export class Standing {
     this.#timeoutMs = timeoutMs
     this.#vanishedAtStart ??= vanished
     this.#options.onRegistered(this.#name)
-    for (const worker of dead) await this.#queue.reap(worker, 'sure', 'another worker started in its pod')
+    // Redis knows that they are dead, and whether they were told to stop: 'sure' is for a caller that saw how the process ended.
+    for (const worker of dead) await this.#queue.reap(worker, 'silent', 'another worker started in its pod')
   }
 
   /** Kept in Redis for the record of these attempts, in case this worker dies. */
