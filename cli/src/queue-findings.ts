@@ -1,14 +1,6 @@
 // What keeps a queue from its work, judged from its numbers and its workers. Pure; millhand doctor reads them.
-import {
-  type Depth,
-  defaultSettings,
-  LAYOUT,
-  type Owner,
-  ownerText,
-  type Severity,
-  type WorkerEntry,
-} from 'millhand/queue'
-import { type Finding, finding } from './findings.ts'
+import type { Finding, Severity } from 'millhand/doctor'
+import { type Depth, defaultSettings, LAYOUT, type Owner, ownerText, type WorkerEntry } from 'millhand/queue'
 import { counted, durationText } from './units.ts'
 
 export interface QueueFacts {
@@ -19,9 +11,9 @@ export interface QueueFacts {
   option: string
   depth: Depth
   workers: readonly WorkerEntry[]
-  /** As the queue has it; absent where nobody declared it. */
+  /** As the queue has it; absent where it was never declared. */
   maxLength?: number
-  /** Who declared it; absent where nobody did. */
+  /** Its owner; absent where it was never declared. */
   owner?: Owner
   /** How long ago the last job was buried. */
   lastBuriedMs?: number
@@ -35,16 +27,17 @@ const LONG_MS = 600_000
 const LATELY_MS = 3_600_000
 const DAY_MS = 24 * LATELY_MS
 
-/** Nothing else can be read then. */
+/** Of a queue with a newer layout nothing else can be read. */
 export function newerLayout(layout: number | undefined): Finding[] | undefined {
   if (layout === undefined || layout <= LAYOUT) return undefined
   return [
-    finding(
-      'Layout',
-      'problem',
-      `the queue was written by a newer Millhand (its layout is ${layout}, this one knows ${LAYOUT}): older programs refuse it`,
-      'upgrade this millhand, and clients, workers or an operator that are as old (README of worker-runtime, "Upgrading")',
-    ),
+    {
+      check: 'Layout',
+      severity: 'problem',
+      message: `the queue was written by a newer Millhand (its layout is ${layout}, this one knows ${LAYOUT}): older programs refuse it`,
+      remedy:
+        'upgrade this millhand, and clients, workers or an operator that are as old (README of worker-runtime, "Upgrading")',
+    },
   ]
 }
 
@@ -64,20 +57,26 @@ export function queueFindings(facts: QueueFacts): Finding[] {
 
 function paused({ depth, name, option }: QueueFacts): Finding | undefined {
   if (!depth.paused) return undefined
-  return finding('Paused', ...stopped(depth, 'a person paused the queue'), `millhand resume ${name}${option}`)
+  return {
+    check: 'Paused',
+    ...stopped(depth, 'a person paused the queue'),
+    remedy: `millhand resume ${name}${option}`,
+  }
 }
 
 function suspended({ depth, name, namespace }: QueueFacts): Finding | undefined {
   if (!depth.suspended) return undefined
-  return finding(
-    'Suspended',
+  return {
+    check: 'Suspended',
     ...stopped(depth, 'spec.suspend of the TaskQueue is true'),
-    `kubectl -n ${namespace} patch taskqueue ${name} --type merge -p '{"spec":{"suspend":false}}'; or where it is declared`,
-  )
+    remedy: `kubectl -n ${namespace} patch taskqueue ${name} --type merge -p '{"spec":{"suspend":false}}'; or where it is declared`,
+  }
 }
 
-function stopped(depth: Depth, why: string): [Severity, string] {
-  return depth.ready > 0 ? ['warning', `${why}, and ${jobsWait(depth)}`] : ['note', why]
+function stopped(depth: Depth, why: string): { severity: Severity; message: string } {
+  return depth.ready > 0
+    ? { severity: 'warning', message: `${why}, and ${jobsWait(depth)}` }
+    : { severity: 'note', message: why }
 }
 
 function waiting(facts: QueueFacts): Finding | undefined {
@@ -87,34 +86,34 @@ function waiting(facts: QueueFacts): Finding | undefined {
   const live = workers.filter(({ alive }) => alive)
   const why = `kubectl -n ${namespace} describe workerpools`
   if (live.length === 0)
-    return finding(
-      'Workers',
-      waitedMs < STARTING_MS ? 'note' : 'problem',
-      `${jobsWait(depth)}, and no worker is there`,
-      `in Kubernetes, ${why} says why; elsewhere start one: millhand worker FILE --queue ${name}${option}`,
-    )
+    return {
+      check: 'Workers',
+      severity: waitedMs < STARTING_MS ? 'note' : 'problem',
+      message: `${jobsWait(depth)}, and no worker runs`,
+      remedy: `in Kubernetes, ${why} says why; elsewhere start one: millhand worker FILE --queue ${name}${option}`,
+    }
   if (live.every(({ draining }) => draining))
-    return finding(
-      'Workers',
-      'warning',
-      `${jobsWait(depth)}, and every worker that is there (${live.length}) is about to stop`,
-      `others should start soon; if not, ${why} says why`,
-    )
+    return {
+      check: 'Workers',
+      severity: 'warning',
+      message: `${jobsWait(depth)}, and every worker (${live.length}) is stopping`,
+      remedy: `others should start soon; if not, ${why} says why`,
+    }
   if (waitedMs < LONG_MS) return undefined
   if (maxBusy !== undefined && busy >= maxBusy)
-    return finding(
-      'Waiting',
-      'warning',
-      `${jobsWait(depth)}, because limits.maxBusy of the TaskQueue lets no more than ${maxBusy} run at once`,
-      `if more may run: kubectl -n ${namespace} edit taskqueue ${name}`,
-    )
+    return {
+      check: 'Waiting',
+      severity: 'warning',
+      message: `${jobsWait(depth)}, because limits.maxBusy of the TaskQueue lets no more than ${maxBusy} run at once`,
+      remedy: `if more may run: kubectl -n ${namespace} edit taskqueue ${name}`,
+    }
   const slots = live.reduce((sum, worker) => sum + worker.slots, 0)
-  return finding(
-    'Waiting',
-    'warning',
-    `${jobsWait(depth)}; ${counted(live.length, 'worker')} with ${counted(slots, 'slot')} run ${busy} of this queue`,
-    `what they do: millhand jobs ${name} --state held${option}; for more workers, spec.scaling.maxReplicas: ${why}`,
-  )
+  return {
+    check: 'Waiting',
+    severity: 'warning',
+    message: `${jobsWait(depth)}; ${counted(live.length, 'worker')} with ${counted(slots, 'slot')} run ${busy} of this queue`,
+    remedy: `what they do: millhand jobs ${name} --state held${option}; for more workers, spec.scaling.maxReplicas: ${why}`,
+  }
 }
 
 function silent({ workers, name, option }: QueueFacts): Finding | undefined {
@@ -128,18 +127,18 @@ function silent({ workers, name, option }: QueueFacts): Finding | undefined {
   const names = gone.length > 3 ? `${who} and ${gone.length - 3} more` : who
   const text = `${counted(gone.length, 'worker')} ended or hang (${names}), with ${counted(held, 'job')}`
   if (gone.length < workers.length)
-    return finding(
-      'Silent',
-      held > 0 ? 'warning' : 'note',
-      `${text}; the others take this over within seconds`,
-      `look again in a moment: millhand workers ${name}${option}`,
-    )
-  return finding(
-    'Silent',
-    held > 0 ? 'problem' : 'note',
-    `${text}, and nobody is there to take over`,
-    `any worker of this queue does, so start one: millhand worker FILE --queue ${name}${option}`,
-  )
+    return {
+      check: 'Silent',
+      severity: held > 0 ? 'warning' : 'note',
+      message: `${text}; the others take this over within seconds`,
+      remedy: `look again in a moment: millhand workers ${name}${option}`,
+    }
+  return {
+    check: 'Silent',
+    severity: held > 0 ? 'problem' : 'note',
+    message: `${text}, and no other worker is there to take over`,
+    remedy: `any worker of this queue does, so start one: millhand worker FILE --queue ${name}${option}`,
+  }
 }
 
 function full({
@@ -151,41 +150,42 @@ function full({
   const jobs = depth.ready + depth.delayed
   if (jobs < 0.8 * maxLength) return undefined
   const isNear = jobs < 0.95 * maxLength
-  return finding(
-    'Length',
-    isNear ? 'warning' : 'problem',
-    `${counted(jobs, 'job')} wait, and at ${maxLength} no more can be enqueued`,
-    `add workers, or allow more: kubectl -n ${namespace} edit taskqueue ${name} (spec.maxLength)`,
-  )
+  return {
+    check: 'Length',
+    severity: isNear ? 'warning' : 'problem',
+    message: `${counted(jobs, 'job')} wait, and at ${maxLength} no more can be enqueued`,
+    remedy: `add workers, or allow more: kubectl -n ${namespace} edit taskqueue ${name} (spec.maxLength)`,
+  }
 }
 
 function buried({ depth, lastBuriedMs, name, option }: QueueFacts): Finding | undefined {
   if (depth.buried === 0) return undefined
   const last = lastBuriedMs === undefined ? '' : `, the last of them ${durationText(lastBuriedMs)} ago`
-  return finding(
-    'Buried',
-    lastBuriedMs !== undefined && lastBuriedMs < LATELY_MS ? 'warning' : 'note',
-    `${counted(depth.buried, 'job')} failed for good and ${depth.buried === 1 ? 'is' : 'are'} kept (buried)${last}`,
-    `see why: millhand jobs ${name} --state buried${option}, millhand job ${name} ID${option}; when that is mended: millhand retry ${name} --all${option}`,
-  )
+  return {
+    check: 'Buried',
+    severity: lastBuriedMs !== undefined && lastBuriedMs < LATELY_MS ? 'warning' : 'note',
+    message: `${counted(depth.buried, 'job')} failed for good and ${depth.buried === 1 ? 'is' : 'are'} kept (buried)${last}`,
+    remedy: `see why: millhand jobs ${name} --state buried${option}, millhand job ${name} ID${option}; once that is fixed: millhand retry ${name} --all${option}`,
+  }
 }
 
-/** Weeks later it is still in the counters, and no news. */
+/** The counters keep it for ever; after a day it is no news. */
 function vanished({ depth, lastVanishedMs = Number.POSITIVE_INFINITY }: QueueFacts): Finding | undefined {
   const { vanished: lost } = depth.counts
   if (lost === 0) return undefined
   const when = Number.isFinite(lastVanishedMs) ? `, found ${durationText(lastVanishedMs)} ago` : ''
-  return finding(
-    'Lost',
-    lastVanishedMs < DAY_MS ? 'problem' : 'note',
-    `this Redis went back to an earlier state and lost at least ${counted(lost, 'enqueue')} that it had acknowledged${when}`,
-    'enqueue again what was enqueued then: an id that is known is not enqueued twice; so that it is refused instead of lost: durability replicated (or fsync) on enqueue',
-  )
+  return {
+    check: 'Lost',
+    severity: lastVanishedMs < DAY_MS ? 'problem' : 'note',
+    message: `this Redis went back to an earlier state and lost at least ${counted(lost, 'enqueue')} that it had acknowledged${when}`,
+    remedy:
+      'enqueue again what was enqueued then: an id that is known is not enqueued twice; so that it is refused instead of lost: durability replicated (or fsync) on enqueue',
+  }
 }
 
-/** Who is refused the queue looks here for the reason. */
+/** An owner that was refused the queue finds the reason here. */
 function owned({ owner }: QueueFacts): Finding | undefined {
-  return owner && finding('Owner', 'ok', `declared by ${ownerText(owner)}`)
+  return owner && { check: 'Owner', severity: 'ok', message: `declared by ${ownerText(owner)}` }
 }
 
 function jobsWait({ ready, oldestReadyMs }: Depth): string {

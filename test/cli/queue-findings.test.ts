@@ -62,14 +62,14 @@ const rows: Record<string, Row> = {
   'no worker, for long': {
     facts: { depth: waiting(2), workers: [] },
     finds: ['Workers problem'],
-    says: /3 jobs wait, the oldest for 2m, and no worker is there/,
+    says: /3 jobs wait, the oldest for 2m, and no worker runs/,
     remedy: /kubectl -n shop describe workerpools .* millhand worker FILE --queue mail --namespace shop/,
   },
   'no worker, since a moment': { facts: { depth: waiting(0.5), workers: [] }, finds: ['Workers note'] },
   'only workers that stop': {
     facts: { depth: waiting(2), workers: [{ ...worker, draining: true }] },
     finds: ['Workers warning'],
-    says: /every worker that is there \(1\) is about to stop/,
+    says: /every worker \(1\) is stopping/,
   },
   'some wait, and workers work': { facts: { depth: waiting(9) }, finds: [] },
   'the oldest waits for long': {
@@ -113,7 +113,7 @@ const rows: Record<string, Row> = {
       workers: [1, 2, 3, 4, 5].map((at) => ({ ...worker, pod: '', name: `p:${at}`, alive: false, held: 1 })),
     },
     finds: ['Silent problem'],
-    says: /5 workers ended or hang \(p:1, p:2, p:3 and 2 more\), with 5 jobs, and nobody is there to take over/,
+    says: /5 workers ended or hang \(p:1, p:2, p:3 and 2 more\), with 5 jobs, and no other worker is there to take over/,
     remedy: /millhand worker FILE --queue mail --namespace shop/,
   },
   'nearly full, delayed ones counted': {

@@ -1,6 +1,7 @@
 // docs/redis.md: a server with its settings suits a queue, and its addresses are addresses.
 import { readFileSync } from 'node:fs'
-import { connectRedis, examineServer } from 'millhand/queue'
+import { examineServer } from 'millhand/doctor'
+import { connectRedis } from 'millhand/queue'
 import { parseAddress } from '../../worker-runtime/src/redis/address.ts'
 import { RedisServer } from '../redis-server.ts'
 

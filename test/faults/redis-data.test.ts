@@ -1,5 +1,6 @@
 // F12, F19, F21: Redis is killed and loses what was not on its disk, is full, or is to drop what it has; and very many held jobs come back at once.
-import { examineServer, newJob } from 'millhand/queue'
+import { examineServer } from 'millhand/doctor'
+import { newJob } from 'millhand/queue'
 import { eventually } from '../eventually.ts'
 import { RedisServer } from '../redis-server.ts'
 import { Scene } from './scene.ts'

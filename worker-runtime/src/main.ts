@@ -8,7 +8,8 @@ import { endOrphans } from './child/orphans.ts'
 import { hideFromJobs } from './child/source/fork/native.ts'
 import { type Config, ConfigError, type QueueEntry, readConfig, readModules } from './config.ts'
 import { examineServer } from './doctor/facts.ts'
-import { isAtLeast, serverText } from './doctor/findings.ts'
+import { isAtLeast } from './doctor/finding.ts'
+import { serverText } from './doctor/findings.ts'
 import { copyError, reasonOf } from './errors.ts'
 import {
   answersAnybody,

@@ -1,23 +1,25 @@
-// millhand doctor: what is wrong with the Redis and with the queues in it, and what to do about it.
+// millhand doctor: finds what is wrong with the Redis and its queues, and says what to do.
 import type { Command } from 'commander'
+import {
+  examineServer,
+  type Finding,
+  isAtLeast,
+  type ServerFacts,
+  serverText,
+  tryOut,
+  worstFirst,
+} from 'millhand/doctor'
 import {
   addressText,
   connectRedis,
-  examineServer,
-  isAtLeast,
   parseAddress,
   prefixOf,
   type Queue,
   queueName,
   type RedisAddress,
   RedisUnavailable,
-  type ServerFacts,
-  serverText,
-  tryOut,
-  worstFirst,
 } from 'millhand/queue'
 import { CommandFailed, type Context, type Paint } from '../context.ts'
-import { type Finding, finding } from '../findings.ts'
 import { jsonDocument, oneLine } from '../printable.ts'
 import { newerLayout, type QueueFacts, queueFindings } from '../queue-findings.ts'
 import { isNew, partsOf, queuesThere } from '../queues-there.ts'
@@ -47,22 +49,22 @@ interface Report {
   servers: ServerFacts[]
   redis: Finding[]
   areQueuesNamed: boolean
-  /** Absent where nobody could look for them. */
+  /** Absent where the user may not look for queues. */
   queues?: { queue: string; findings: Finding[] }[]
 }
 
 export function doctorCommand(parent: Command, context: Context): void {
   const command = parent
     .command('doctor')
-    .summary('what is wrong with Redis and the queues, and what to do')
+    .summary('find what is wrong with Redis and the queues, and what to do')
     .description(
-      `Looks for what keeps jobs from being enqueued, run or kept: whether Redis can be reached and why not, how it is set and how full it is, and in each queue whether jobs wait that nobody runs. Says what to do about each, the worst first. It changes nothing.
+      `Finds what keeps jobs from being enqueued, run or kept: whether Redis can be reached and why not, its settings, how full it is, and in each queue whether jobs wait that no worker runs. Says what to do about each finding, the worst first. Changes nothing.
 Without names it looks for queues through all keys of the Redis (SCAN), as millhand queues does.
 
-A problem keeps jobs from running, or loses them; a warning is to be mended; a note is worth knowing.
+A problem keeps jobs from running, or loses them; a warning asks for a repair; a note is worth knowing.
 Exit code: 0 nothing worse than a note, 1 warnings or problems (or no Redis could be reached), 2 wrong use.`,
     )
-    .argument('[queue...]', 'names of TaskQueues; default: all that there are')
+    .argument('[queue...]', 'names of TaskQueues; default: all')
   withJsonOption(withServerOptions(command))
     .addHelpText(
       'after',
@@ -98,7 +100,7 @@ async function examine(names: readonly string[], options: Options, context: Cont
       const { servers, findings } = await examineServer(server.redis, { nowMs: context.nowMs })
       // The other hosts of the address are enough for now.
       const partly = unreachable.map((each): Finding => ({ ...each, severity: 'warning' }))
-      // One server of a Cluster sends away who asks for what lies in another.
+      // One server of a Cluster refuses (MOVED) what lies on another one.
       const isWhole = server.redis.form === 'cluster' || !servers.some(({ isCluster }) => isCluster)
       const { found = [], ...queues } = isWhole ? await examineQueues(names, server, context) : {}
       const trials = isWhole ? await tryItOut(names, address, server) : []
@@ -116,7 +118,7 @@ async function examine(names: readonly string[], options: Options, context: Cont
   }
 }
 
-/** Where a server is a replica, full or loading, it refuses for that reason, and that is told already. */
+/** A server that is a replica, full or loading refuses the trials for that reason, which is a finding already. */
 async function tryItOut(
   names: readonly string[],
   { redis, namespace }: Address,
@@ -155,13 +157,15 @@ async function examineQueues(
     return { queues: await Promise.all(examined) }
   } catch (error) {
     if (error instanceof RedisUnavailable) {
-      const message = 'while a server does not answer, queues cannot be looked for'
-      const remedy = 'look again, or give the names of those that matter: millhand doctor mail thumbnails'
-      return { found: [finding('Queues', 'warning', message, remedy)] }
+      const message = 'the search for queues failed: a server does not answer'
+      const remedy = 'try again, or name the queues that matter: millhand doctor mail thumbnails'
+      return { found: [{ check: 'Queues', severity: 'warning', message, remedy }] }
     }
     if (!isRefusal(error)) throw error
-    const remedy = 'give their names: millhand doctor mail thumbnails; or allow SCAN to this user'
-    return { found: [finding('Rights', 'note', 'this user may not look for queues', remedy)] }
+    const remedy = 'name the queues: millhand doctor mail thumbnails; or allow SCAN to this user'
+    return {
+      found: [{ check: 'Rights', severity: 'note', message: 'this user may not look for queues', remedy }],
+    }
   }
 }
 
@@ -169,32 +173,32 @@ async function examineQueue(queue: Queue, server: Server, { nowMs }: Context): P
   try {
     if (await isNew(queue))
       return [
-        finding(
-          'Name',
-          'warning',
-          'nothing is known of a queue of this name',
-          'is it right? millhand queues',
-        ),
+        {
+          check: 'Name',
+          severity: 'warning',
+          message: 'there is no queue of this name',
+          remedy: 'check the name: millhand queues',
+        },
       ]
     return newerLayout(await layoutOf(queue)) ?? queueFindings(await factsOf(queue, server, nowMs()))
   } catch (error) {
     if (error instanceof RedisUnavailable)
       return [
-        finding(
-          'Connection',
-          'problem',
-          'the server that has this queue does not serve it now',
-          'see above why',
-        ),
+        {
+          check: 'Connection',
+          severity: 'problem',
+          message: 'the server that has this queue does not serve it now',
+          remedy: 'the findings about its server say why',
+        },
       ]
     if (!isRefusal(error)) throw error
     return [
-      finding(
-        'Rights',
-        'note',
-        'this user may not look at the queue',
-        `allow it the keys ~${prefixOf(queue.name)}* and the commands of a viewer (README of worker-runtime)`,
-      ),
+      {
+        check: 'Rights',
+        severity: 'note',
+        message: 'this user may not look at the queue',
+        remedy: `allow it the keys ~${prefixOf(queue.name)}* and the commands of a viewer (README of worker-runtime)`,
+      },
     ]
   }
 }
@@ -204,7 +208,7 @@ async function layoutOf({ redis, name }: Queue): Promise<number | undefined> {
   return wholeNumber(layout)
 }
 
-/** Nothing where Redis holds none. */
+/** undefined where Redis holds no number. */
 const wholeNumber = (value: unknown): number | undefined =>
   typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : undefined
 
@@ -232,7 +236,7 @@ async function factsOf(queue: Queue, server: Server, nowMs: number): Promise<Que
   }
 }
 
-/** Also what a script is not allowed to do, which Redis says in words of its own. */
+/** The last two are of a script that runs a forbidden command. */
 function isRefusal(error: unknown): boolean {
   return (
     error instanceof Error &&
@@ -240,7 +244,7 @@ function isRefusal(error: unknown): boolean {
   )
 }
 
-/** Who is to log in stands in the address and is not repeated. */
+/** Without the login of the address, which may be secret. */
 function redisCliText({ form, hosts, tls, primaryName }: RedisAddress): string {
   const of = ({ host, port }: { host: string; port: number | string }) =>
     `redis-cli -h ${host} -p ${port}${tls ? ' --tls --cacert ca.crt' : ''} --user USER --askpass`
@@ -281,7 +285,7 @@ function pages(report: Report, paint: Paint): string {
       ? [oneLine(`redis-cli here means ${redisCli}`)]
       : []),
     ...bad.map(({ queue, findings }) => page(`Queue ${queue}`, findings, paint)),
-    ...(fine.length > 0 ? [`${counted(fine.length, 'queue')} with nothing to mend: ${few(fine)}`] : []),
+    ...(fine.length > 0 ? [`${counted(fine.length, 'queue')} without findings: ${few(fine)}`] : []),
     ...(report.queues?.length === 0 ? ['There is no queue.'] : []),
   ].join('\n\n')
 }
@@ -309,7 +313,7 @@ function page(title: string, findings: readonly Finding[], paint: Paint): string
   return [paint('bold', oneLine(title)), ...lines, ...goodLines].join('\n')
 }
 
-/** What is the same of several servers is said once, with their names. */
+/** The same finding about several servers is one line, with their names. */
 function alike(findings: readonly Finding[]): Map<Finding, string[]> {
   const found = new Map<Finding, string[]>()
   for (const finding of findings) {

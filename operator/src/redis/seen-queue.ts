@@ -1,12 +1,6 @@
 // A queue and what was last seen of it. Two controllers and several pools ask; Redis is asked once.
-import {
-  type Connection,
-  type Queue,
-  RedisUnavailable,
-  type Seen,
-  type ServerFinding,
-  stirredChannel,
-} from 'millhand/queue'
+import type { ServerFinding } from 'millhand/doctor'
+import { type Connection, type Queue, RedisUnavailable, type Seen, stirredChannel } from 'millhand/queue'
 import type { Place, QueuePlace } from './problems.ts'
 import { lookAt, type QueueView } from './view.ts'
 

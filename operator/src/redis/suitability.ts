@@ -1,5 +1,6 @@
 // What of a server suits a queue and what does not: examined when it is connected and now and then, once for all its queues.
-import { type Connection, examineServer, RedisUnavailable, type ServerFinding } from 'millhand/queue'
+import { examineServer, type ServerFinding } from 'millhand/doctor'
+import { type Connection, RedisUnavailable } from 'millhand/queue'
 
 export interface SuitabilityOptions {
   /** For the examination alone: calls that a server answers with "not here" end the connection that they use. */

@@ -1,5 +1,5 @@
 // Everything that a TaskQueue's reconcile decides from, read once: the resource, the way to Redis, what Redis says.
-import type { ServerFinding } from 'millhand/queue'
+import type { ServerFinding } from 'millhand/doctor'
 import { notServing, problemOf, type RedisProblem } from '../redis/problems.ts'
 import type { SeenQueue } from '../redis/seen-queue.ts'
 import type { Servers } from '../redis/servers.ts'

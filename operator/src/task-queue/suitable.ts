@@ -1,5 +1,5 @@
 // The condition RedisSuitable: what a person should mend about the Redis of a queue. Pure.
-import { type Check, isAtLeast, type ServerFinding } from 'millhand/queue'
+import { type Check, isAtLeast, type ServerFinding } from 'millhand/doctor'
 import type { Finding } from '../resources/conditions.ts'
 
 /** The reason that the worst finding gives, by what was checked. */

@@ -1,5 +1,5 @@
 // RedisSuitable of a TaskQueue: what a person should mend about its Redis, in words that are all ours.
-import type { Check, ServerFinding, Severity } from 'millhand/queue'
+import type { Check, ServerFinding, Severity } from 'millhand/doctor'
 import type { ObservedTaskQueue } from '../../../operator/src/task-queue/observe.ts'
 import { planTaskQueue } from '../../../operator/src/task-queue/plan.ts'
 import { REASONS, redisSuitable } from '../../../operator/src/task-queue/suitable.ts'

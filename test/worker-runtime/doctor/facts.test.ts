@@ -1,6 +1,7 @@
 // What a real server tells of itself, to whom it tells it, and what becomes of what it does not tell.
 
-import { type Connection, connectRedis, examineServer, type ServerFinding } from 'millhand/queue'
+import { examineServer, type ServerFinding } from 'millhand/doctor'
+import { type Connection, connectRedis } from 'millhand/queue'
 import { factsOf } from '../../../worker-runtime/src/doctor/facts.ts'
 import { judgeServers } from '../../../worker-runtime/src/doctor/findings.ts'
 import { eventually } from '../../eventually.ts'

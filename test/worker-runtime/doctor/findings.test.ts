@@ -1,10 +1,10 @@
 // What suits a queue and what does not: a row a rule.
+import type { Severity } from 'millhand/doctor'
 import {
   type Check,
   judgeServers,
   type ServerFacts,
   type ServerFinding,
-  type Severity,
 } from '../../../worker-runtime/src/doctor/findings.ts'
 
 const MIB = 2 ** 20

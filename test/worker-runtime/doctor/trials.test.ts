@@ -1,6 +1,7 @@
 // Servers that are nearly a Redis: what they lack is found by trying it, and said with a remedy, by millhand doctor and by a worker.
 import { fileURLToPath } from 'node:url'
-import { connectRedis, tryOut } from 'millhand/queue'
+import { tryOut } from 'millhand/doctor'
+import { connectRedis } from 'millhand/queue'
 import { millhand } from '../../cli/millhand.ts'
 import { RedisServer } from '../../redis-server.ts'
 import { redis62 } from '../../redis-versions.ts'

@@ -2,11 +2,11 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { connect } from 'millhand/client'
+import { examineServer } from 'millhand/doctor'
 import {
   type Connection,
   connectRedis,
   defaultSettings,
-  examineServer,
   newJob,
   openQueue,
   prefixOf,

@@ -1,5 +1,6 @@
 // What of a server suits a queue and what does not, judged from its facts. Pure; server.ts asks for the facts. Everything said here is
 // our own words and numbers, never a server's text: it is shown in conditions, logs and terminals.
+import { type Finding, isAtLeast, type Severity, worstFirst } from './finding.ts'
 
 /** What is not known is undefined: nobody guesses. */
 export interface ServerFacts {
@@ -74,20 +75,7 @@ export type Check =
   | 'Clients'
   | 'Clock'
 
-/** In rising order. A note is worth knowing, a warning is to be mended, a problem keeps queues from working or loses jobs. */
-export const SEVERITIES = ['ok', 'note', 'warning', 'problem'] as const
-export type Severity = (typeof SEVERITIES)[number]
-
-export interface ServerFinding {
-  readonly check: Check
-  readonly severity: Severity
-  /** What is. */
-  readonly message: string
-  /** What to do; absent where there is nothing to do. */
-  readonly remedy?: string
-  /** host:port, where there are several. */
-  readonly server?: string
-}
+export type ServerFinding = Finding<Check>
 
 export interface JudgedBy {
   /** What the address says that there is. */
@@ -128,13 +116,6 @@ export function judgeServers(
   })
   return worstFirst([...findings, ...clocksBetween(servers)])
 }
-
-export function worstFirst<T extends { readonly severity: Severity }>(findings: readonly T[]): T[] {
-  return [...findings].sort((a, b) => SEVERITIES.indexOf(b.severity) - SEVERITIES.indexOf(a.severity))
-}
-
-export const isAtLeast = (severity: Severity, least: Severity): boolean =>
-  SEVERITIES.indexOf(severity) >= SEVERITIES.indexOf(least)
 
 /** `Redis 7.0.15`. */
 export const serverText = ({ product, version }: ServerFacts): string =>

@@ -1,16 +1,5 @@
 // The export `millhand/queue`: what the worker, the CLI and the operator share. The only way to the layout in Redis.
 
-export { type Examination, examineServer } from '../doctor/facts.ts'
-export {
-  type Check,
-  isAtLeast,
-  type ServerFacts,
-  type ServerFinding,
-  type Severity,
-  serverText,
-  worstFirst,
-} from '../doctor/findings.ts'
-export { tryOut } from '../doctor/trials.ts'
 export { copyError, errorLines, failureText, type JobError, reasonLines, reasonOf } from '../errors.ts'
 export {
   isJobId,
