@@ -1,6 +1,13 @@
 // What keeps a queue from its work, judged from its numbers and its workers. Pure; millhand doctor reads them.
 import type { Finding, Severity } from 'millhand/doctor'
-import { type Depth, defaultSettings, LAYOUT, type Owner, ownerText, type WorkerEntry } from 'millhand/queue'
+import {
+  type Depth,
+  defaultSettings,
+  type Owner,
+  ownerText,
+  type QueueRefused,
+  type WorkerEntry,
+} from 'millhand/queue'
 import { counted, durationText } from './units.ts'
 
 export interface QueueFacts {
@@ -27,18 +34,13 @@ const LONG_MS = 600_000
 const LATELY_MS = 3_600_000
 const DAY_MS = 24 * LATELY_MS
 
-/** Of a queue with a newer layout nothing else can be read. */
-export function newerLayout(layout: number | undefined): Finding[] | undefined {
-  if (layout === undefined || layout <= LAYOUT) return undefined
-  return [
-    {
-      check: 'Layout',
-      severity: 'problem',
-      message: `the queue was written by a newer Millhand (its layout is ${layout}, this one knows ${LAYOUT}): older programs refuse it`,
-      remedy:
-        'upgrade this millhand, and clients, workers or an operator that are as old (README of worker-runtime, "Upgrading")',
-    },
-  ]
+/** Of a queue with another layout nothing else can be read. */
+export function layoutFinding({ code, message }: QueueRefused): Finding {
+  const remedy =
+    code === 'NEWER_LAYOUT'
+      ? 'upgrade this millhand, and clients, workers or an operator that are as old (README of worker-runtime, "Upgrading")'
+      : 'keep workers of the older release until the queue is empty (README of worker-runtime, "Upgrading")'
+  return { check: 'Layout', severity: 'problem', message, remedy }
 }
 
 export function queueFindings(facts: QueueFacts): Finding[] {

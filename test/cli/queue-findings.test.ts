@@ -1,6 +1,6 @@
 // What keeps a queue from its work: a row a rule.
-import { type Depth, LAYOUT, type WorkerEntry } from 'millhand/queue'
-import { newerLayout, type QueueFacts, queueFindings } from '../../cli/src/queue-findings.ts'
+import { type Depth, QueueRefused, type WorkerEntry } from 'millhand/queue'
+import { layoutFinding, type QueueFacts, queueFindings } from '../../cli/src/queue-findings.ts'
 
 const counts = {
   enqueued: 0,
@@ -164,17 +164,11 @@ test('commands need no namespace where it is the usual one', () => {
   expect(found?.remedy).toBe('millhand resume mail')
 })
 
-test('a newer layout is a problem, our own and none are not', () => {
-  expect(newerLayout(LAYOUT + 1)).toMatchObject([
-    {
-      check: 'Layout',
-      severity: 'problem',
-      message: expect.stringContaining(
-        `newer Millhand (its layout is ${LAYOUT + 1}, this one knows ${LAYOUT})`,
-      ),
-      remedy: expect.stringMatching(/^upgrade/),
-    },
-  ])
-  expect(newerLayout(LAYOUT)).toBeUndefined()
-  expect(newerLayout(undefined)).toBeUndefined()
+test.each([
+  ['NEWER_LAYOUT', /^upgrade/],
+  ['OLDER_LAYOUT', /^keep workers of the older release/],
+] as const)('a queue of another layout is a problem: %s', (code, remedy) => {
+  const found = layoutFinding(new QueueRefused(code, 'its layout is another one'))
+  expect(found).toMatchObject({ check: 'Layout', severity: 'problem', message: 'its layout is another one' })
+  expect(found.remedy).toMatch(remedy)
 })

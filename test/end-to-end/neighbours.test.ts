@@ -1,13 +1,19 @@
-// Two neighbouring releases on one queue, as during every upgrade: the one before, from its package, and this one. Whoever enqueues, works,
-// dies or looks may be of either.
+// Two neighbouring releases whose layouts in Redis differ: the one before, from its package, and this one. Each refuses a queue of the
+// other in words that say what to do, and leaves it as it is.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Client, JobHandle } from 'millhand/client'
-import { type Connection, LAYOUT, newJob, prefixOf, type Queue } from 'millhand/queue'
+import type { Client } from 'millhand/client'
+import { type Connection, LAYOUT, prefixOf, type Queue } from 'millhand/queue'
+import { census } from '../census.ts'
 import { Scene } from '../faults/scene.ts'
 import { expectedVersion, installPreviousRelease, type PreviousRelease } from '../previous-release.ts'
 import { redisUrl } from '../redis.ts'
 import { WorkerProcess } from '../worker-process.ts'
+
+const NEWER =
+  /was written by a newer Millhand \(its layout is 2, this program knows 1\): upgrade this program/
+const OLDER =
+  /has jobs of an older Millhand \(its layout is 1, this program knows 2\): let workers of that release finish them, and retry or delete what is buried/
 
 let previous: PreviousRelease
 let oldTasks: string
@@ -35,162 +41,98 @@ afterEach(async () => {
   await scene.end()
 })
 
-const releases = ['previous', 'present'] as const
-type Release = (typeof releases)[number]
-const other = (release: Release): Release => (release === 'present' ? 'previous' : 'present')
-const clientOf = (release: Release) => (release === 'present' ? scene.client : oldClient).queue('jobs')
-const queueOf = (release: Release) => (release === 'present' ? scene.queue : oldQueue)
-const startWorkerOf = (release: Release, env: Record<string, string> = {}): Promise<WorkerProcess> =>
-  scene.worker(release === 'present' ? { env } : { env, program: [previous.worker], modules: [oldTasks] })
+const oldJobs = () => oldClient.queue('jobs')
+const ofOld = () => ({ program: [previous.worker], modules: [oldTasks] })
+const input = () => ({ ms: 0, history: scene.history.file })
 
-async function enqueueBy(
-  release: Release,
-  {
-    count = 1,
-    task = 'naps',
-    ms = 0,
-    options = {},
-  }: { count?: number; task?: string; ms?: number; options?: object },
-): Promise<JobHandle[]> {
-  const request = { task, input: { ms, history: scene.history.file }, options }
-  const jobs = await clientOf(release).enqueueMany(Array(count).fill(request))
-  for (const { id } of jobs) scene.history.add({ what: 'acknowledged', job: id })
-  return jobs
+/** A worker that is refused when it starts: it ends with one sentence. */
+async function refusedWorker(options: { program?: string[]; modules: string[] }): Promise<string> {
+  const worker = new WorkerProcess({
+    ...{ redisUrl: redisUrl(), namespace: scene.namespace, queues: ['jobs'], ...options },
+  })
+  scene.workers.push(worker)
+  expect((await worker.ended).code).toBe(70)
+  return worker.stderr
 }
+
+/** Every key with its value, as Redis would write them down. */
+async function everything(): Promise<unknown> {
+  const keys = ((await scene.redis.call('KEYS', `${prefixOf(scene.queue.name)}*`)) as string[]).sort()
+  const dumps = await Promise.all(keys.map((key) => scene.redis.call('DUMP', key)))
+  return keys.map((key, i) => [key, dumps[i]])
+}
+
+const refused = async (call: Promise<unknown>, code: string, message: RegExp) =>
+  expect(await call.catch((error) => error)).toMatchObject({ code, message: expect.stringMatching(message) })
 
 test('the one before is the newest that the changelog calls released', () => {
   expect(previous.version).toBe(expectedVersion())
+  expect([previous.queue.LAYOUT, LAYOUT]).toEqual([1, 2])
 })
 
-describe.each(releases)('a worker of the %s release', (release) => {
-  test('runs the jobs of both, and each reads the results of what the other has enqueued', async () => {
-    await startWorkerOf(release)
-    const enqueued = await Promise.all(
-      releases.map(
-        async (by) =>
-          [
-            by,
-            [
-              ...(await enqueueBy(by, { count: 5 })),
-              ...(await enqueueBy(by, { options: { priority: 'urgent', delayMs: 50 } })),
-              ...(await enqueueBy(by, { task: 'fails-once', options: { backoffMs: 1 } })),
-            ],
-          ] as const,
-      ),
-    )
-    for (const [by, jobs] of enqueued) {
-      const reader = clientOf(other(by))
-      for (const { id } of jobs) {
-        expect(await reader.job(id).result({ timeoutMs: 30_000 })).toBeGreaterThan(0)
-        // What both can tell of a job is the same.
-        expect(await scene.queue.job(id)).toMatchObject((await oldQueue.job(id)) ?? {})
-      }
-    }
-    await scene.judge({ faults: 1 })
-  }, 60_000)
-
-  test('is killed: one of the other release puts its jobs back and runs them', async () => {
-    const victim = await startWorkerOf(release)
-    const jobs = [
-      ...(await enqueueBy('previous', { ms: 4_000 })),
-      ...(await enqueueBy('present', { ms: 4_000 })),
-    ]
-    for (const { id } of jobs) await scene.started(id)
-    victim.kill('SIGKILL')
-    scene.fault('worker killed')
-    await startWorkerOf(other(release))
-    for (const { id } of jobs) {
-      await clientOf(release).job(id).result({ timeoutMs: 60_000 })
-      expect(await queueOf(other(release)).job(id)).toMatchObject({ crashes: 1, state: 'completed' })
-    }
-    await scene.judge({ faults: 1 })
-  }, 120_000)
-
-  test('stops for one of the other: what it runs is handed back, uncounted, and runs there', async () => {
-    const leaving = await startWorkerOf(release, { MILLHAND_DRAIN_TIMEOUT_SECONDS: '0' })
-    const [job] = await enqueueBy(release, { ms: 2_000 })
-    await scene.started(job?.id ?? '')
-    await startWorkerOf(other(release))
-    expect((await leaving.stop()).code).toBe(0)
-    scene.fault('worker stopped')
-    await job?.result({ timeoutMs: 60_000 })
-    expect(await job?.details()).toMatchObject({ attempts: 1, crashes: 0, failures: [] })
-    await scene.judge({ faults: 1 })
-  }, 60_000)
-})
-
-test('workers of both share a backlog of both, and each job runs as often as it must', async () => {
-  await scene.settings({ maxBusy: 3 })
-  const workers = [await startWorkerOf('previous'), await startWorkerOf('present')]
-  const once: JobHandle[] = []
-  const twice: JobHandle[] = []
-  for (const by of releases) {
-    once.push(...(await enqueueBy(by, { count: 60, ms: 20 })))
-    const options = { priority: 'low', backoffMs: 10 }
-    twice.push(...(await enqueueBy(by, { count: 10, task: 'fails-once', options })))
-  }
-  await scene.idle()
-  const starts = (jobs: JobHandle[]) => jobs.map(({ id }) => scene.history.of('started', id).length)
-  expect(new Set(starts(once))).toEqual(new Set([1]))
-  expect(new Set(starts(twice))).toEqual(new Set([2]))
-  for (const { lines } of workers) {
-    expect(lines.filter(({ level }) => level === 'error')).toEqual([])
-    const succeeded = lines.filter(
-      ({ message, outcome }) => message === 'attempt ended' && outcome === 'succeeded',
-    )
-    expect(succeeded.length).toBeGreaterThan(0)
-  }
-  await scene.judge({ faults: 1 })
+test('the one before refuses a queue of the present one, and touches nothing', async () => {
+  const job = await scene.jobs.enqueue('naps', input(), { delayMs: 60_000 })
+  await scene.jobs.enqueue('naps', input())
+  const before = await everything()
+  await refused(oldJobs().enqueue('naps', {}), 'NEWER_LAYOUT', NEWER)
+  await refused(oldJobs().job(job.id).cancel(), 'NEWER_LAYOUT', NEWER)
+  await refused(oldQueue.depth(), 'NEWER_LAYOUT', NEWER)
+  const settings = { ...previous.queue.defaultSettings, ownerUid: 'me' }
+  await refused(oldQueue.configure(settings), 'NEWER_LAYOUT', NEWER)
+  expect(await refusedWorker(ofOld())).toMatch(NEWER)
+  expect(await everything()).toEqual(before)
 }, 60_000)
 
-test('who looks and who declares may be of either', async () => {
-  const [job] = await enqueueBy('present', { options: { delayMs: 60_000 } })
-  await oldQueue.configure({ ...previous.queue.defaultSettings, ownerUid: 'me', maxLength: 2 })
-  await enqueueBy('previous', { options: { delayMs: 60_000 } })
-  await expect(scene.queue.enqueue([newJob('naps', {})])).rejects.toMatchObject({ code: 'QUEUE_FULL' })
-  expect(await scene.queue.configure({ ...previous.queue.defaultSettings, ownerUid: 'me' })).toBe(
-    'configured',
-  )
-  await startWorkerOf('previous')
-  await startWorkerOf('present')
-  await oldQueue.pause()
-  const depth = await scene.queue.depth()
-  expect(depth).toMatchObject({ paused: true, delayed: 2 })
-  // The one before counted the entries of cancelled jobs; the present one has a key of their own for them.
-  const before = await oldQueue.depth()
-  const { tombstones: _, ...counts } = before.counts as Record<string, number>
-  expect(depth).toMatchObject({ ...before, counts, nextMs: expect.any(Number) })
-  const workers = await scene.queue.workers()
-  expect(workers).toHaveLength(2)
-  expect(workers).toMatchObject(await oldQueue.workers())
-  expect(await scene.queue.jobs('delayed')).toMatchObject(await oldQueue.jobs('delayed'))
-  expect(
-    await clientOf('previous')
-      .job(job?.id ?? '')
-      .cancel(),
-  ).toBe('cancelled')
-  expect(
-    await clientOf('present')
-      .job(job?.id ?? '')
-      .state(),
-  ).toBe('cancelled')
-}, 90_000)
+test.each([
+  ['is ready', async () => void (await oldJobs().enqueue('naps', input()))],
+  ['is delayed', async () => void (await oldJobs().enqueue('naps', input(), { delayMs: 60_000 }))],
+  [
+    'is buried',
+    async () => {
+      const worker = await scene.worker(ofOld())
+      const job = await oldJobs().enqueue('no-such-task', {})
+      await expect(job.result({ timeoutMs: 30_000 })).rejects.toMatchObject({ code: 'JOB_BURIED' })
+      await worker.stop()
+    },
+  ],
+])(
+  'the present one refuses a queue in which a job of the one before %s, and touches nothing',
+  async (_where, bring) => {
+    await bring()
+    const before = await everything()
+    await refused(scene.jobs.enqueue('naps', {}), 'OLDER_LAYOUT', OLDER)
+    await refused(scene.jobs.job('some-id').state(), 'OLDER_LAYOUT', OLDER)
+    await refused(scene.queue.depth(), 'OLDER_LAYOUT', OLDER)
+    expect(await refusedWorker({ modules: [scene.recorded] })).toMatch(OLDER)
+    expect(await everything()).toEqual(before)
+  },
+  60_000,
+)
 
-test('the one before refuses a layout that it does not know', async () => {
-  await enqueueBy('previous', { options: { delayMs: 60_000 } })
-  // Before there was a second layout it was not exported.
-  const known = previous.queue.LAYOUT ?? 1
-  expect(known).toBeGreaterThanOrEqual(LAYOUT - 1)
-  await scene.redis.call('HSET', `${prefixOf(scene.queue.name)}config`, 'layout', known + 1)
-  await expect(clientOf('previous').enqueue('naps', {})).rejects.toMatchObject({ code: 'NEWER_LAYOUT' })
-  const worker = new WorkerProcess({
-    redisUrl: redisUrl(),
-    namespace: scene.namespace,
-    queues: ['jobs'],
-    modules: [oldTasks],
-    program: [previous.worker],
-  })
-  scene.workers.push(worker)
-  expect((await worker.ended).code).not.toBe(0)
-  expect(worker.stderr).toMatch(/newer Millhand/)
+test('a job that a worker of the one before holds is not taken from it', async () => {
+  const worker = await scene.worker(ofOld())
+  const job = await oldJobs().enqueue('naps', { ...input(), ms: 3_000 })
+  scene.history.add({ what: 'acknowledged', job: job.id })
+  await scene.started(job.id)
+  await refused(scene.jobs.enqueue('naps', {}), 'OLDER_LAYOUT', OLDER)
+  expect(await job.result({ timeoutMs: 30_000 })).toBeGreaterThan(0)
+  expect((await worker.stop()).code).toBe(0)
+}, 60_000)
+
+test('when its last job has ended the present one takes the queue over: settings, counters and results stay', async () => {
+  await oldQueue.configure({ ...previous.queue.defaultSettings, ownerUid: 'me', maxLength: 1 })
+  const worker = await scene.worker(ofOld())
+  const done = await oldJobs().enqueue('naps', input())
+  const result = await done.result({ timeoutMs: 30_000 })
+  expect(await scene.queue.depth()).toMatchObject({ ready: 0, counts: { enqueued: 1, completed: 1 } })
+
+  const job = await scene.jobs.enqueue('naps', input())
+  await refused(scene.jobs.enqueue('naps', input()), 'QUEUE_FULL', /takes at most 1/)
+  expect((await worker.ended).code).toBe(70)
+  expect(worker.stderr).toMatch(NEWER)
+  await scene.worker()
+  expect(await job.result({ timeoutMs: 30_000 })).toBeGreaterThan(0)
+  expect(await scene.jobs.job(done.id).result({ timeoutMs: 30_000 })).toBe(result)
+  expect(await scene.queue.depth()).toMatchObject({ ready: 0, counts: { enqueued: 2, completed: 2 } })
+  expect((await census(scene.redis, scene.queue.name)).problems).toEqual([])
 }, 60_000)

@@ -15,13 +15,14 @@ import {
   parseAddress,
   prefixOf,
   type Queue,
+  QueueRefused,
   queueName,
   type RedisAddress,
   RedisUnavailable,
 } from 'millhand/queue'
 import { CommandFailed, type Context, type Paint } from '../context.ts'
 import { jsonDocument, oneLine } from '../printable.ts'
-import { newerLayout, type QueueFacts, queueFindings } from '../queue-findings.ts'
+import { layoutFinding, type QueueFacts, queueFindings } from '../queue-findings.ts'
 import { isNew, partsOf, queuesThere } from '../queues-there.ts'
 import { connectionLost, whyNotLetIn, whyUnreachable } from '../reaching.ts'
 import {
@@ -180,8 +181,9 @@ async function examineQueue(queue: Queue, server: Server, { nowMs }: Context): P
           remedy: 'check the name: millhand queues',
         },
       ]
-    return newerLayout(await layoutOf(queue)) ?? queueFindings(await factsOf(queue, server, nowMs()))
+    return queueFindings(await factsOf(queue, server, nowMs()))
   } catch (error) {
+    if (error instanceof QueueRefused) return [layoutFinding(error)]
     if (error instanceof RedisUnavailable)
       return [
         {
@@ -201,11 +203,6 @@ async function examineQueue(queue: Queue, server: Server, { nowMs }: Context): P
       },
     ]
   }
-}
-
-async function layoutOf({ redis, name }: Queue): Promise<number | undefined> {
-  const layout = await redis.call('HGET', `${prefixOf(name)}config`, 'layout')
-  return wholeNumber(layout)
 }
 
 /** undefined where Redis holds no number. */

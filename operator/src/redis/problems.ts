@@ -29,6 +29,7 @@ export interface RedisProblem {
     | 'RedisProtocolError'
     | 'RedisDataInvalid'
     | 'NewerLayout'
+    | 'OlderLayout'
   message: string
   /** For the log, where the message does not say enough: what the server said, cut. */
   cause?: string
@@ -113,5 +114,10 @@ function unfit(error: Error, secretName: string): RedisProblem | undefined {
 function refusal({ code }: QueueRefused, secretName: string): RedisProblem {
   if (code === 'NEWER_LAYOUT')
     return problem('NewerLayout', 'the queue was written by a newer Millhand: upgrade this operator')
+  if (code === 'OLDER_LAYOUT')
+    return problem(
+      'OlderLayout',
+      'the queue has jobs of an older Millhand: let workers of that release finish them, and retry or delete what is buried',
+    )
   return problem('RedisFull', `the Redis of the Secret ${secretName} is out of memory and refuses to write`)
 }

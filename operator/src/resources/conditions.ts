@@ -42,6 +42,7 @@ export const REDIS_ANSWERS: readonly string[] = [
   'RedisFull',
   'RedisDataInvalid',
   'NewerLayout',
+  'OlderLayout',
 ]
 
 /** The conditions to write: a transition time changes only with the status. */

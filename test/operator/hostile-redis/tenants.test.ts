@@ -26,7 +26,15 @@ const KNOWN = [
     'RedisNotServing',
     'RedisRefused',
   ],
-  ...['RedisScriptsFail', 'RedisIsCluster', 'RedisAddressDenied', 'NameTaken', 'NewerLayout', 'RedisFull'],
+  ...[
+    'RedisScriptsFail',
+    'RedisIsCluster',
+    'RedisAddressDenied',
+    'NameTaken',
+    'NewerLayout',
+    'OlderLayout',
+    'RedisFull',
+  ],
 ]
 
 const servers: HostileServer[] = []

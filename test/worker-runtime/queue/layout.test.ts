@@ -29,7 +29,14 @@ const worker = {
 }
 
 const scripts = loadScripts()
-test.each(Object.keys(scripts) as Verb[])('%s refuses a newer layout and changes nothing', async (verb) => {
+const others = [
+  { layout: LAYOUT + 1, error: 'NEWLAYOUT' },
+  { layout: LAYOUT - 1, error: 'OLDLAYOUT' },
+]
+const refusals = (Object.keys(scripts) as Verb[]).flatMap((verb) =>
+  others.map((other) => ({ verb, ...other })),
+)
+test.each(refusals)('$verb refuses layout $layout and changes nothing', async ({ verb, layout, error }) => {
   const queue = openQueue(redis, name)
   await queue.enqueue([1, 2, 3].map((input) => newJob('task', input, { id: `job-${input}`, maxAttempts: 1 })))
   await queue.register(worker)
@@ -38,7 +45,7 @@ test.each(Object.keys(scripts) as Verb[])('%s refuses a newer layout and changes
     .slice(0, 1)
     .map((claim) => ({ ...claim, verdict: 'terminal' as const, text: '{}' }))
   await queue.settleAndClaim('p:1', 0, settlements, 0)
-  await becomes(LAYOUT + 1)
+  await becomes(layout)
   const before = await everything()
   expect(before.length).toBeGreaterThan(5)
   const args: Partial<Record<Verb, (string | number)[]>> = {
@@ -61,7 +68,7 @@ test.each(Object.keys(scripts) as Verb[])('%s refuses a newer layout and changes
     workers: [10, 100, 64],
   }
   const answer = run(redis, scripts[verb], prefixOf(name), args[verb] ?? ['p:1'])
-  await expect(answer).rejects.toThrow(`NEWLAYOUT ${LAYOUT + 1}`)
+  await expect(answer).rejects.toThrow(`${error} ${layout}`)
   expect(await everything()).toEqual(before)
   // With the layout that it knows the same call is served.
   await becomes(LAYOUT)
@@ -84,12 +91,4 @@ test('a queue that nobody declared has the layout of its first job', async () =>
   expect(await layoutOf()).toBeNull()
   await queue.enqueue([newJob('task', 1)])
   expect(await layoutOf()).toBe(String(LAYOUT))
-})
-
-test('a queue from before there were numbers is of the first layout', async () => {
-  const queue = openQueue(redis, name)
-  await queue.enqueue([newJob('task', 1)])
-  await redis.call('HDEL', `${prefixOf(name)}config`, 'layout')
-  await queue.register(worker)
-  expect((await queue.settleAndClaim('p:1', 0, [], 1)).claims).toHaveLength(1)
 })

@@ -28,7 +28,7 @@ export { connectRedis } from '../redis/replacing.ts'
 export { slotOf } from '../redis/slot.ts'
 export { RedisDataInvalid } from './answers.ts'
 export type { AttemptRecord, Depth, JobDetails, JobState, JobSummary, WorkerEntry } from './depth.ts'
-export { doneChannel, keys, prefixOf, queueName, stirredChannel } from './keys.ts'
+export { doneChannel, prefixOf, queueName, stirredChannel } from './keys.ts'
 export {
   DURABILITIES,
   type Durability,
