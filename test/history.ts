@@ -10,7 +10,7 @@ import { census } from './census.ts'
 
 export interface HistoryEvent {
   /** acknowledged: the await of the enqueue returned. started, ended: the task's own words. fault: something was killed. */
-  what: 'acknowledged' | 'started' | 'detached' | 'ended' | 'fault'
+  what: 'acknowledged' | 'started' | 'detached' | 'progressed' | 'refused' | 'ended' | 'fault'
   job: string
   attempt?: number
   pid?: number

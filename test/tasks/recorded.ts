@@ -97,3 +97,27 @@ export const failsOnce = task('fails-once', async (input: Input, job) => {
   note('ended', input, job)
   return job.attempt
 })
+
+export const awaitsProgress = task('awaits-progress', async (input: Input & { values: number }, job) => {
+  note('started', input, job)
+  for (let value = 1; value <= input.values; value += 1) {
+    job.log(`before ${value}`)
+    await job.progress(value)
+    note('progressed', input, job, String(value))
+    job.log(`after ${value}`)
+    await wait(input.ms ?? 0)
+  }
+})
+
+export const learnsByProgress = task('learns-by-progress', async (input: Input, job) => {
+  note('started', input, job)
+  for (let value = 1; ; value += 1) {
+    try {
+      await job.progress(value)
+      note('progressed', input, job, String(value))
+    } catch (error) {
+      note('refused', input, job, String((error as { code?: unknown }).code))
+      return
+    }
+  }
+})

@@ -234,8 +234,16 @@ export const floodsStdout = task('floods-stdout', async () => {
   for (;;) process.stdout.write(line)
 })
 export const progresses = task('progresses', async ({ steps }: { steps: number }, job) => {
-  for (let step = 1; step <= steps; step += 1) await job.progress(step / steps)
+  for (let step = 1; step <= steps; step += 1) void job.progress(step / steps)
   return 'done'
+})
+export const awaitsProgress = task('awaits-progress', async ({ values }: { values: number }, job) => {
+  await Promise.all(Array.from({ length: values }, (_, at) => job.progress(at + 1)))
+  await job.progress('last')
+  return 'all were told'
+})
+export const awaitsProgressTooLate = task('awaits-progress-too-late', (_: unknown, job) => {
+  job.progress(1).catch(({ code }) => process.stdout.write(`${code}\n`))
 })
 export const progressTooLarge = task('progress-too-large', async (_: unknown, job) => {
   await job.progress('x'.repeat(5_000))

@@ -130,7 +130,12 @@ export interface Job {
    * by itself; one that does not is ended at once.
    */
   readonly signal: AbortSignal
-  /** Any JSON value of at most 4 KiB. Of values that follow each other faster than 20 a second, the last one is sent. */
+  /**
+   * Any JSON value of at most 4 KiB. Of values that follow each other faster than 20 a second, the last one is sent. Not to await it costs
+   * nothing; awaited, it resolves when this value, or a newer one, is in Redis, a quarter of a second later at most while Redis is there.
+   * Rejects with an error of the code `NOT_HELD` when this attempt no longer holds its job (its worker was taken for dead, and another
+   * attempt may run), and with a RangeError or TypeError for a value that is too large or is no JSON.
+   */
   progress(value: unknown): Promise<void>
   /** A line of the job's own log: text, and values as `console.log` would write them. */
   log(...parts: unknown[]): void

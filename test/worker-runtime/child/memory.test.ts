@@ -80,7 +80,7 @@ test('when the container is nearly full, the biggest child is ended and the othe
       timeoutMs: 20_000,
       enqueuedAtMs: 0,
     }
-    const hooks = { onProgress() {}, onOutput() {} }
+    const hooks = { onProgress() {}, onOutput() {}, onCall: async () => 'null' }
     return new Attempt(child, attempt, { id: 1, hooks })
   }
   const small = await begin('sleeps', { ms: 2_000 })

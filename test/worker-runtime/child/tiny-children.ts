@@ -40,7 +40,7 @@ export async function startTiny(
     ...settings,
   })
   const begin: Tiny['begin'] = (task, input = null, options = {}) => {
-    const { onProgress = () => {}, onOutput = () => {}, ...rest } = options
+    const { onProgress = () => {}, onOutput = () => {}, onCall = async () => 'null', ...rest } = options
     return children.run(
       {
         queue: 'default.tiny',
@@ -52,7 +52,7 @@ export async function startTiny(
         enqueuedAtMs: 1_000,
         ...rest,
       },
-      { onProgress, onOutput },
+      { onProgress, onOutput, onCall },
     )
   }
   return { ...children, begin, perform: (...call) => begin(...call).outcome }

@@ -2,8 +2,9 @@
 // keeps what was seen of it. pool.ts and shared-child.ts decide what that means for the child.
 // sent → accepted → over (a result, or the child is gone); a stop on the way: abort, an end with SIGTERM if alone, SIGKILL after the grace.
 import { startDeadline } from '../deadline.ts'
+import { type Call, Calls, refuseEnded } from './calls.ts'
 import type { AttemptListener, Child } from './child.ts'
-import type { Stream, Usage } from './messages.ts'
+import type { FromChild, Stream, Usage } from './messages.ts'
 import type { Cause, Outcome, ResultMessage, Seen, StopReason } from './outcome.ts'
 import { judge } from './outcome.ts'
 import { Lines, Tail } from './output.ts'
@@ -32,6 +33,8 @@ export interface AttemptSpec {
 export interface AttemptHooks {
   onProgress(progress: string /* JSON text */): void
   onOutput(stream: Stream, line: string): void
+  /** The answer is JSON text; an error goes to the task. */
+  onCall(call: Call): Promise<string>
 }
 
 /** Of the wall clock, and never going back. */
@@ -54,6 +57,7 @@ export class Attempt implements AttemptListener {
   #callOffGrace: (() => void) | undefined
   #graceEndsAtMs = Number.POSITIVE_INFINITY
   #isAborting = false
+  #calls: Calls | undefined
   #tail: Tail | undefined
   #lines: Lines | undefined
   #outputBytes = 0
@@ -113,6 +117,12 @@ export class Attempt implements AttemptListener {
     if (this.#progressBytes > allowedBytes)
       this.kill({ kind: 'output-limit', message: 'the job reported progress without end' })
     else if (!this.cause) this.#hooks.onProgress(text)
+  }
+
+  call(message: Extract<FromChild, { kind: 'call' }>): void {
+    this.#calls ??= new Calls(this.#child, this.#hooks.onCall)
+    if (this.isOver) refuseEnded(this.#child, message)
+    else void this.#calls.take(message)
   }
 
   output(stream: Stream, chunk: Buffer): void {
@@ -201,6 +211,7 @@ export class Attempt implements AttemptListener {
     this.isOver = true
     this.#endedAtMs = nowMs()
     this.#callOffTimeout()
+    this.#calls?.end()
     this.#callOffGrace?.()
     this.#callOffGrace = undefined
     this.#tellOver()

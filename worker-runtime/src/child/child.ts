@@ -2,6 +2,7 @@
 // starting → ready → ended; `closed` resolves when the process is gone, its group is gone, and all it has sent was read.
 import type { Duplex, Readable } from 'node:stream'
 import { startDeadline } from '../deadline.ts'
+import { refuseEnded } from './calls.ts'
 import { descendantsOf, killAll } from './descendants.ts'
 import { whyNotLoaded } from './load-failure.ts'
 import {
@@ -39,6 +40,7 @@ export interface AttemptListener extends Neighbour {
   aborting(): void
   progress(text: string): void
   output(stream: Stream, chunk: Buffer): void
+  call(message: Extract<FromChild, { kind: 'call' }>): void
   ended(result: ResultMessage): void
   /** The child has broken the protocol while this was in it. */
   broken(message: string, tooLong: boolean): void
@@ -178,6 +180,7 @@ export class Child {
         const attempt = this.attempts.get(message.id)
         if (attempt) this.#takeFor(attempt, message)
         else if (message.kind === 'output') this.#strays.appendOf(message.id, message.stream, message.output)
+        else if (message.kind === 'call') refuseEnded(this, message)
       }
     }
   }
@@ -194,6 +197,9 @@ export class Child {
         break
       case 'output':
         attempt.output(message.stream, message.output)
+        break
+      case 'call':
+        attempt.call(message)
         break
       case 'aborting':
         attempt.aborting()

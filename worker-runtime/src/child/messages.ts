@@ -7,6 +7,7 @@ import { type Broken, type Format, FrameReader, frameOf } from './frames.ts'
 export const MAX_RESULT_BYTES = 1024 * 1024
 export const MAX_PROGRESS_BYTES = 4 * 1024
 export const MAX_OUTPUT_FRAME_BYTES = 64 * 1024
+export const MAX_CALL_BYTES = 1024 * 1024
 
 export interface Usage {
   maxRssBytes?: number
@@ -47,6 +48,7 @@ export type ToChild =
       payload: string
     }
   | { kind: 'abort'; id: number; reason: string }
+  | { kind: 'answer'; id: number; call: number; error?: CallError; value: string }
   | { kind: 'end' } // SIGTERM follows, for what the child has started
   | { kind: 'rehearse' } // to a child that waits: play the way of an attempt once, and say nothing of it
   | { kind: 'probe' } // part of the self-test of a zygote
@@ -57,6 +59,7 @@ export type FromChild =
   | { kind: 'accepted'; ids: number[] } // sent before the first line of the task runs
   | { kind: 'progress'; id: number; progress: string }
   | { kind: 'output'; id: number; stream: Stream; output: Buffer }
+  | { kind: 'call'; id: number; call: number; verb: string; body: string } // each is answered
   | { kind: 'aborting'; id: number } // the child has seen `abort`, so its event loop turns
   | { kind: 'succeeded'; id: number; usage: Usage; result: string }
   | { kind: 'failed'; id: number; usage: Usage; error: JobError; terminal: boolean; spoilsChild: boolean }
@@ -74,6 +77,13 @@ export type FromZygote =
   | { kind: 'forked'; order: number; pid: number; errno: number; forkMicros: number } // pid is -1 when it failed
   | { kind: 'ended'; pid: number; exitCode?: number; signal?: number; usage: Usage }
 
+/** Why a call was refused or failed. */
+export interface CallError {
+  name: string
+  message: string
+  code?: string | number
+}
+
 const LINE_BYTES = 1024
 const ERROR_FRAME_BYTES = 96 * 1024
 
@@ -85,6 +95,7 @@ export const FORMATS = {
   probe: { code: 4, maxBytes: LINE_BYTES },
   end: { code: 5, maxBytes: LINE_BYTES },
   rehearse: { code: 6, maxBytes: LINE_BYTES },
+  answer: { code: 7, maxBytes: MAX_CALL_BYTES + ERROR_FRAME_BYTES },
   ready: { code: 16, maxBytes: 1024 * 1024 },
   'load-failed': { code: 17, maxBytes: ERROR_FRAME_BYTES },
   accepted: { code: 18, maxBytes: 64 * 1024 },
@@ -98,6 +109,7 @@ export const FORMATS = {
   spoiled: { code: 26, maxBytes: ERROR_FRAME_BYTES },
   probed: { code: 27, maxBytes: LINE_BYTES },
   lingers: { code: 28, maxBytes: LINE_BYTES },
+  call: { code: 29, maxBytes: MAX_CALL_BYTES + LINE_BYTES },
   forked: { code: 48, maxBytes: LINE_BYTES },
   ended: { code: 49, maxBytes: LINE_BYTES },
   unfit: { code: 50, maxBytes: 16 * 1024 },
@@ -107,9 +119,18 @@ type Fields = Record<string, unknown>
 type Parse<Message> = (kind: Kind, fields: Fields, body: Buffer) => Message | undefined
 
 export function encodeToChild(message: ToChild): Buffer {
-  if (message.kind !== 'attempt') return encode(message.kind, { ...message, kind: undefined })
-  const { kind, payload, ...fields } = message
-  return encode(kind, fields, payload)
+  switch (message.kind) {
+    case 'attempt': {
+      const { kind, payload, ...fields } = message
+      return encode(kind, fields, payload)
+    }
+    case 'answer': {
+      const { kind, value, ...fields } = message
+      return encode(kind, fields, value)
+    }
+    default:
+      return encode(message.kind, { ...message, kind: undefined })
+  }
 }
 
 export function encodeFromChild(
@@ -120,6 +141,8 @@ export function encodeFromChild(
       return encode('succeeded', { id: message.id, usage: message.usage }, message.result)
     case 'progress':
       return encode('progress', { id: message.id }, message.progress)
+    case 'call':
+      return encode('call', { id: message.id, call: message.call, verb: message.verb }, message.body)
     case 'output':
       return encode('output', { id: message.id, stream: message.stream }, message.output)
     default:
@@ -163,6 +186,7 @@ export function readerInChild(): MessageReader<ToChild> {
   return new MessageReader([0, 16], (kind, fields, body) => {
     // The worker is trusted: its fields are the message without the body.
     if (kind === 'attempt') return { ...fields, kind, payload: body.toString('utf8') } as ToChild
+    if (kind === 'answer') return { ...fields, kind, value: body.toString('utf8') } as ToChild
     return { ...fields, kind } as ToChild
   })
 }
@@ -224,6 +248,9 @@ function parseFromChild(kind: Kind, fields: Fields, body: Buffer): FromChild | u
   switch (kind) {
     case 'progress':
       return { kind, id, progress: body.toString('utf8') }
+    case 'call':
+      if (typeof fields.call !== 'number' || typeof fields.verb !== 'string') return
+      return { kind, id, call: fields.call, verb: fields.verb, body: body.toString('utf8') }
     case 'output':
       return { kind, id, stream: fields.stream === 'stderr' ? 'stderr' : 'stdout', output: body }
     case 'aborting':

@@ -265,9 +265,11 @@ export class Queue {
   async report(
     worker: string,
     progress: readonly { id: string; token: string; json: string }[],
-  ): Promise<void> {
+  ): Promise<boolean[]> {
     const args = [worker, ...progress.flatMap(({ id, token, json }) => [id, token, json])]
-    await this.#write('report', args, (answer) => listOf(answer, 'the answer to a report'))
+    return this.#write('report', args, (answer) =>
+      listOf(answer, 'the answer to a report').map((isHeld) => isHeld === 1),
+    )
   }
 
   /** 'cancelling': it runs, and its worker ends it. Another state: it cannot be cancelled in it. */

@@ -140,8 +140,10 @@ export class Consumer {
     if (this.#holdings.ended(settlement)) this.#options.onChange()
   }
 
-  async report(progress: readonly { id: string; token: string; json: string }[]): Promise<void> {
-    if (this.isSure) await this.queue.report(this.name, progress)
+  /** Answers of each whether it is held. Rejects while Redis is away. */
+  async report(progress: readonly { id: string; token: string; json: string }[]): Promise<boolean[]> {
+    if (!this.isSure) throw new Error('an answer of Redis is owed')
+    return this.queue.report(this.name, progress)
   }
 
   /** Redis is told at once that this worker was told to stop: when it is killed before its jobs have ended, that is no fault of theirs. */

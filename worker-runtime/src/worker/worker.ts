@@ -8,6 +8,7 @@ import { parseEnvelope } from '../job.ts'
 import type { Log } from '../log.ts'
 import type { Recorder } from '../metrics.ts'
 import type { Claim } from '../queue/queue.ts'
+import { answersFor } from './calls.ts'
 import type { Consumer } from './consumer.ts'
 import { type ClaimedJob, logEnds, type Observer, record } from './observers.ts'
 import { Progress } from './progress.ts'
@@ -187,6 +188,7 @@ export class Worker {
     return {
       onProgress: (json) => this.#progress.note(job, json),
       onOutput: (stream, line) => this.#log.info('output', { ...facts, stream, line }),
+      onCall: answersFor(job, { progress: this.#progress }),
     }
   }
 }

@@ -14,7 +14,6 @@ import {
   encodeToChild,
   type FromChild,
   MAX_OUTPUT_FRAME_BYTES,
-  MAX_PROGRESS_BYTES,
   MAX_RESULT_BYTES,
   readerInChild,
   type Stream,
@@ -23,15 +22,16 @@ import {
 } from '../messages.ts'
 import { PROBE_EXIT_CODE, probe } from '../source/fork/probe.ts'
 import { letLoopRunDry } from './after-job.ts'
+import { Calls } from './calls.ts'
 import { exitOf, failureOf, isPlaceOnStderr, withWholeStacks } from './loading.ts'
+import { Progress } from './progress.ts'
 import { hasListenerForEnd, ignoreSignalsOfOthers, tellListenersOfEnd } from './signals.ts'
 import { peakRssBytes, usageOfProcess } from './usage.ts'
 import { doWhatJobsDo } from './usual.ts'
-import { encodeResult, encodeValue, parsePayload } from './values.ts'
+import { encodeResult, parsePayload } from './values.ts'
 import { takeDescriptors, takeStreams } from './writes.ts'
 
 const CHANNEL = 3
-const PROGRESS_EVERY_MS = 50
 const OOM_SCORE_ADJUSTMENT = 800
 const REHEARSALS = 60 // more gain nothing
 const REHEARSAL = 'millhand:rehearsal'
@@ -54,12 +54,13 @@ interface Attempt {
   readonly startedWith: NodeJS.CpuUsage | undefined
   abort: AbortController | undefined // made when the task first looks at job.signal
   abortReason: string | undefined
-  progress: { sentAtMs: number; waiting: string | undefined; timer: NodeJS.Timeout | undefined }
+  progress: Progress | undefined // made when the task first reports some
 }
 
 const running = new Map<number, Attempt>()
 const current = new AsyncLocalStorage<Attempt>()
 const reader = readerInChild()
+const calls = new Calls(sendNow)
 const outbox: Buffer[] = []
 const pause = new Int32Array(new SharedArrayBuffer(4))
 let mode: Mode | undefined
@@ -182,6 +183,7 @@ function receive(chunk: Buffer): void {
     if (message.kind === 'load') void load(message)
     else if (message.kind === 'attempt') orders.push(message)
     else if (message.kind === 'abort') abort(message.id, message.reason)
+    else if (message.kind === 'answer') calls.answered(message)
     else if (message.kind === 'end') endWhenTold()
     else if (message.kind === 'probe') void tryOut()
     else if (message.kind === 'rehearse') isToRehearse = true
@@ -238,7 +240,7 @@ function begin(order: Order): Attempt {
     startedWith: mode?.jobsAtOnce === 1 && !(mode.once && mode.isForked) ? process.cpuUsage() : undefined,
     abort: undefined,
     abortReason: undefined,
-    progress: { sentAtMs: Number.NEGATIVE_INFINITY, waiting: undefined, timer: undefined },
+    progress: undefined,
   }
   running.set(attempt.id, attempt)
   hasHadJob = true
@@ -276,7 +278,7 @@ function fail(attempt: Attempt, thrown: unknown, spoilsChild = false): void {
 
 function end(attempt: Attempt, message: FromChild): void {
   if (!running.has(attempt.id)) return
-  sendWaitingProgress(attempt)
+  attempt.progress?.flush()
   running.delete(attempt.id)
   sendSoon(message)
   const isSpoilt = message.kind === 'failed' && message.spoilsChild
@@ -346,32 +348,22 @@ function jobOf(attempt: Attempt): Job {
       if (attempt.abortReason !== undefined) attempt.abort.abort(abortError(attempt.abortReason))
       return attempt.abort.signal
     },
-    progress: async (value) => report(attempt, value),
+    progress: (value) => report(attempt, value),
     log: (...parts) => sendOutput(attempt, 'stdout', Buffer.from(`${format(...parts)}\n`)),
   }
 }
 
-function report(attempt: Attempt, value: unknown): void {
-  const text = encodeValue(value, 'progress')
-  if (Buffer.byteLength(text) > MAX_PROGRESS_BYTES)
-    throw new RangeError(
-      `progress of ${Buffer.byteLength(text)} bytes; at most ${MAX_PROGRESS_BYTES} are taken`,
-    )
-  const { progress } = attempt
-  progress.waiting = text
-  const waitMs = progress.sentAtMs + PROGRESS_EVERY_MS - performance.now()
-  if (waitMs <= 0) sendWaitingProgress(attempt)
-  else progress.timer ??= setTimeout(sendWaitingProgress, waitMs, attempt)
-}
-
-function sendWaitingProgress(attempt: Attempt): void {
-  const { progress } = attempt
-  clearTimeout(progress.timer)
-  progress.timer = undefined
-  if (progress.waiting === undefined || !running.has(attempt.id)) return
-  sendNow({ kind: 'progress', id: attempt.id, progress: progress.waiting })
-  progress.waiting = undefined
-  progress.sentAtMs = performance.now()
+function report(attempt: Attempt, value: unknown): Promise<void> {
+  const { id } = attempt
+  attempt.progress ??= new Progress({
+    send: (progress) => running.has(id) && sendNow({ kind: 'progress', id, progress }),
+    isInRedis: () => calls.ask(id, 'progress'),
+  })
+  try {
+    return attempt.progress.report(value)
+  } catch (error) {
+    return Promise.reject(error)
+  }
 }
 
 /**

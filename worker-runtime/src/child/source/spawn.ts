@@ -1,4 +1,5 @@
-// Starts a child as a fresh Node process: leader of a process group of its own, messages on descriptor 3.
+// Starts a child as a fresh process, Node with our entry or any program (PROTOCOL.md): leader of a process group of its own, messages on
+// descriptor 3.
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Duplex, Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
@@ -16,13 +17,16 @@ const V8_SHARE_OF_MEMORY = 0.8 // the rest of a process: code, buffers, stacks
 export interface SpawnOptions {
   env: Record<string, string | undefined>
   maxMemoryBytes?: number | undefined
+  /** The program of the child and its arguments; ours in Node when absent. */
+  command?: readonly [string, ...string[]]
 }
 
-export async function spawnChild({ env, maxMemoryBytes }: SpawnOptions): Promise<Birth | Failure> {
-  let node: ChildProcess
+export async function spawnChild({ env, maxMemoryBytes, command }: SpawnOptions): Promise<Birth | Failure> {
+  const [program, ...args] = command ?? [process.execPath, ...nodeOptions(maxMemoryBytes), ENTRY]
+  let child: ChildProcess
   try {
-    node = isOurs(
-      spawn(process.execPath, [...nodeOptions(maxMemoryBytes), ENTRY], {
+    child = isOurs(
+      spawn(program, args, {
         detached: true,
         stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
         env,
@@ -32,14 +36,14 @@ export async function spawnChild({ env, maxMemoryBytes }: SpawnOptions): Promise
     return { failure: `cannot start a child process: ${reasonOf(error)}`, isAccident: true }
   }
   const ended = new Promise<Ending>((resolve) => {
-    node.once('exit', (exitCode, signal) => resolve(signal ? { signal } : { exitCode: exitCode ?? 0 }))
+    child.once('exit', (exitCode, signal) => resolve(signal ? { signal } : { exitCode: exitCode ?? 0 }))
   })
   const error = await new Promise<unknown>((resolve) => {
-    node.once('spawn', () => resolve(undefined))
-    node.on('error', resolve)
+    child.once('spawn', () => resolve(undefined))
+    child.on('error', resolve)
   })
-  const { pid, stdout, stderr } = node
-  const channel = node.stdio[3] as Duplex | null | undefined
+  const { pid, stdout, stderr } = child
+  const channel = child.stdio[3] as Duplex | null | undefined
   if (error !== undefined || pid === undefined || !stdout || !stderr || !channel) {
     for (const stream of [stdout, stderr, channel]) stream?.destroy()
     return { failure: `cannot start a child process: ${reasonOf(error)}`, isAccident: true }

@@ -1,0 +1,77 @@
+// job.progress of one attempt. Of values that follow each other fast the last one is sent. Whether one is in Redis is asked only by a task
+// that awaits it, so that progress that nobody awaits costs no answer.
+import { MAX_PROGRESS_BYTES } from '../messages.ts'
+import { encodeValue } from './values.ts'
+
+const EVERY_MS = 50
+
+export interface Ways {
+  send(json: string): unknown
+  /** Resolves when what was sent before is in Redis. */
+  isInRedis(): Promise<unknown>
+}
+
+export class Progress {
+  readonly #ways: Ways
+  #sentAtMs = Number.NEGATIVE_INFINITY
+  #waiting: string | undefined
+  #timer: NodeJS.Timeout | undefined
+  /** Of the value that waits, and the answer for the value that was sent last. */
+  #sent: PromiseWithResolvers<void> | undefined
+  #asked: Promise<unknown> | undefined
+
+  constructor(ways: Ways) {
+    this.#ways = ways
+  }
+
+  /** The promise resolves when this value, or a newer one, is in Redis. */
+  report(value: unknown): Promise<void> {
+    const json = encodeValue(value, 'progress')
+    const bytes = Buffer.byteLength(json)
+    if (bytes > MAX_PROGRESS_BYTES)
+      throw new RangeError(`progress of ${bytes} bytes; at most ${MAX_PROGRESS_BYTES} are taken`)
+    this.#waiting = json
+    const waitMs = this.#sentAtMs + EVERY_MS - performance.now()
+    if (waitMs <= 0) this.flush()
+    else this.#timer ??= setTimeout(() => this.flush(), waitMs)
+    return whenAwaited(() => this.#isInRedis())
+  }
+
+  /** Sends what waits. */
+  flush(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    if (this.#waiting === undefined) return
+    this.#ways.send(this.#waiting)
+    this.#waiting = undefined
+    this.#sentAtMs = performance.now()
+    this.#asked = undefined
+    this.#sent?.resolve()
+    this.#sent = undefined
+  }
+
+  async #isInRedis(): Promise<void> {
+    if (this.#waiting !== undefined) {
+      this.#sent ??= Promise.withResolvers<void>()
+      await this.#sent.promise
+    }
+    this.#asked ??= this.#ways.isInRedis()
+    await this.#asked
+  }
+}
+
+/** A promise that begins when somebody waits for it. */
+function whenAwaited(begin: () => Promise<void>): Promise<void> {
+  let begun: Promise<void> | undefined
+  const promise = () => {
+    begun ??= begin()
+    return begun
+  }
+  return {
+    // biome-ignore lint/suspicious/noThenProperty: `await` is how it is known that somebody waits
+    then: (onDone, onFailed) => promise().then(onDone, onFailed),
+    catch: (onFailed) => promise().catch(onFailed),
+    finally: (onOver) => promise().finally(onOver),
+    [Symbol.toStringTag]: 'Promise',
+  }
+}
