@@ -30,6 +30,8 @@ export interface Taking {
 const REHEARSE_AFTER_MS = 5
 const FIRST_BACKOFF_MS = 100
 const LONGEST_BACKOFF_MS = 10_000
+/** The start of a child, a fork of milliseconds above all, would take the processor from the job that has just got a ready one. */
+const REFILL_AFTER_MS = 4
 /** Where children meet a limit, what there is is for jobs. */
 const NONE_AHEAD_MS = 30_000
 
@@ -41,6 +43,8 @@ export class Spares {
   #failures = 0
   #backoff: NodeJS.Timeout | undefined
   #noneAheadBeforeMs = 0
+  /** A replacement is due soon. */
+  #refilling: NodeJS.Timeout | undefined
   #isStopped = false
 
   constructor(options: SparesOptions) {
@@ -81,6 +85,8 @@ export class Spares {
   }
 
   #refill(): void {
+    clearTimeout(this.#refilling)
+    this.#refilling = undefined
     if (this.#isStopped || this.#backoff) return
     const ahead = performance.now() < this.#noneAheadBeforeMs ? 0 : this.#options.ahead
     const missing = ahead + this.#waiting.size - this.#ready.size - this.#starting
@@ -91,6 +97,7 @@ export class Spares {
   async stop(): Promise<void> {
     this.#isStopped = true
     clearTimeout(this.#backoff)
+    clearTimeout(this.#refilling)
     for (const settle of this.#waiting) settle({ failure: 'the worker is stopping' })
     this.#waiting.clear()
     const ready = [...this.#ready]
@@ -99,13 +106,15 @@ export class Spares {
   }
 
   #serve(): void {
+    const isEnough = this.#waiting.size <= this.#ready.size
     for (const settle of this.#waiting) {
       const child = this.#takeReady()
       if (!child) break
       this.#waiting.delete(settle)
       settle(child)
     }
-    this.#refill()
+    if (isEnough) this.#refilling ??= setTimeout(() => this.#refill(), REFILL_AFTER_MS)
+    else this.#refill()
   }
 
   #takeReady(): Child | undefined {
