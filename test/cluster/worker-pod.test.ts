@@ -84,16 +84,6 @@ onCluster('a worker in a pod', () => {
     expect(text).toMatch(/^millhand_zygote_rss_bytes [1-9]/m)
   })
 
-  test('its zygote does not inherit the limits of its own heap', async () => {
-    const lines = await inContainer(`
-      const command = (pid) => fs.readFileSync('/proc/' + pid + '/cmdline', 'utf8').replaceAll('\\0', ' ')
-      answer = [command(1), command(zygote())]`)
-    expect(lines).toEqual([
-      expect.stringContaining('--max-semi-space-size'),
-      expect.not.stringContaining('--max-semi-space-size'),
-    ])
-  })
-
   test(
     'its zygote is killed, and jobs go on with another one',
     async () => {

@@ -16,7 +16,7 @@ const MAIN = fileURLToPath(new URL('../../worker-runtime/src/main.ts', import.me
 const CHILDREN = 10_000
 const RANDOMS = 7 // of a job of the task randoms
 const SPARES = 4
-// With a small young generation, what the process has grown by is what it has kept.
+// With a small young generation, what the zygote has grown by is what it has kept; the worker has one anyway.
 const NODE_OPTIONS = '--max-semi-space-size=1'
 const GROWTH_BYTES = 24 * 2 ** 20
 
