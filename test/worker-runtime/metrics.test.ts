@@ -30,9 +30,11 @@ test('an attempt is counted by the name of its TaskQueue, its task and how it en
     message: '',
     facts: { startedAtMs: 0, durationMs: 0 },
   })
+  metrics.refused('test.mail')
   const page = await metrics.page()
   const seen = valuesOf(page.text)
   expect(seen).toMatchObject({
+    'millhand_refused_settlements_total{queue="mail"}': 1,
     'millhand_jobs_total{queue="mail",task="send",outcome="completed"}': 1,
     'millhand_jobs_total{queue="mail",task="send",outcome="timed-out"}': 1,
     'millhand_jobs_total{queue="mail",task="send",outcome="could-not-start"}': 1,

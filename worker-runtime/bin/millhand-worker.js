@@ -1,7 +1,9 @@
 #!/usr/bin/env node
-// Stops on a Node that is too old with a sentence instead of a stack trace; in the repository it runs the sources.
+// Starts the worker, src/main.ts, wherever it runs: in a pod, by `millhand up`, by hand. Says so where Node is too old, keeps the heap small,
+// and listens for signals from the first moment on. In the repository it runs the sources.
 import { existsSync } from 'node:fs'
 import * as nodeModule from 'node:module'
+import { setFlagsFromString } from 'node:v8'
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
 if (major < 22 || (major === 22 && minor < 19)) {
@@ -10,6 +12,9 @@ if (major < 22 || (major === 22 && minor < 19)) {
   )
   process.exit(1)
 }
+// A worker makes much garbage that lives for milliseconds. V8 doubles its young generation for it again and again, and keeps the pages; here it
+// stays as small as it starts, so this must come before anything is loaded. Zygote and children do not inherit it.
+setFlagsFromString('--semi-space-growth-factor=1')
 // As PID 1 a process never hears of a SIGTERM that it has no listener for, and would be killed when its grace is over. Nothing has
 // begun yet; main takes over from here (stopSignals).
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.once(signal, () => process.exit(0))

@@ -1,6 +1,5 @@
 // The worker process, PID 1 of its container: wires the parts, starts, waits for SIGTERM, stops. The only process.exit but for
 // a child's.
-import './heap.ts'
 import { randomBytes } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'

@@ -17,6 +17,8 @@ export interface Place {
 export interface GivenWorker {
   readonly lines: LogLine[]
   readonly consumers: readonly Consumer[]
+  /** Queues that refused to settle an attempt, in turn. */
+  readonly refused: string[]
   stop(drainTimeoutMs?: number): Promise<void>
 }
 
@@ -42,6 +44,7 @@ export async function givenWorker({
     log,
   })
   const broken: unknown[] = []
+  const refused: string[] = []
   let ring = () => {}
   const parts = places.map(({ url, queue }, at) => {
     const [commands, messages, wake] = ['commands', 'messages', 'wake'].map((name) =>
@@ -66,6 +69,7 @@ export async function givenWorker({
       onChange: () => ring(),
       onDismissed: () => {},
       onBroken: (error) => broken.push(error),
+      onRefused: (name) => refused.push(name),
     })
     const waker = new Waker({ redis: wake, queues: [consumer], log, onWake: () => ring() })
     return { consumer, waker, connections: [commands, messages, wake] }
@@ -78,6 +82,7 @@ export async function givenWorker({
   return {
     lines,
     consumers,
+    refused,
     async stop(drainTimeoutMs = 30_000) {
       await worker.stop(drainTimeoutMs, new Promise(() => {}))
       await children.stop()
