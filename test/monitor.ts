@@ -1,7 +1,7 @@
 // Watches a Redis from outside with MONITOR: which commands clients send, and which the scripts run.
 import { connect, type Socket } from 'node:net'
 import { connectRedis } from 'millhand/queue'
-import { loadScripts } from '../worker-runtime/src/queue/verbs.ts'
+import { loadScripts } from '../worker-runtime/src/queue/scripts.ts'
 
 /** A script is sent by its hash. */
 const VERBS = new Map(Object.entries(loadScripts()).map(([verb, { sha }]) => [sha, verb]))

@@ -1,6 +1,6 @@
 // Which queues there are. Redis keeps no list of them, so without names the whole key space is looked through, a page at a time.
 import { nearest } from '@millhand/operator/local'
-import { type Connection, openQueue, prefixOf, type Queue, QueueRefused } from 'millhand/queue'
+import { type Connection, listQueues, openQueue, type Queue, QueueRefused } from 'millhand/queue'
 import { CommandFailed } from './context.ts'
 import type { Server } from './server.ts'
 
@@ -51,19 +51,12 @@ export function partsOf(queue: string): { namespace: string; name: string } {
     : { namespace: queue.slice(0, dot), name: queue.slice(dot + 1) }
 }
 
-/** Nobody declared it, enqueued into it or works on it: most likely its name is misspelt. */
-export async function isNew(queue: Queue): Promise<boolean> {
-  const keys = ['counts', 'config', 'workers'].map((key) => prefixOf(queue.name) + key)
-  return (await queue.redis.call('EXISTS', ...keys)) === 0
-}
-
 /** Whether no TaskQueue declares it and no worker serves it now; the most similar name that there is, where there is one. */
 export async function unserved(
   queue: Queue,
   { redis }: Server,
 ): Promise<{ isUnserved: boolean; near?: string | undefined }> {
-  const isServed = (await redis.call('EXISTS', `${prefixOf(queue.name)}workers`)) === 1
-  if (isServed || (await queue.owner())) return { isUnserved: false }
+  if ((await queue.hasWorkers()) || (await queue.owner())) return { isUnserved: false }
   const { namespace, name } = partsOf(queue.name)
   const others = (await namesOfQueues(redis))
     .map(partsOf)
@@ -77,36 +70,16 @@ export async function unserved(
   }
 }
 
-/** Every queue that was declared has `config`, every one that had a job has `counts`. What looks alike, but has no queue's name, is not ours. */
 async function namesOfQueues(redis: Connection): Promise<string[]> {
-  const names = new Set<string>()
   const untilMs = performance.now() + LOOKING_MS
-  await redis.atEachServer(async (server) => {
-    let cursor = '0'
-    do {
-      const page = ['MATCH', `${prefixOf('*')}co*`, 'COUNT', 2_000, 'TYPE', 'hash'] as const
-      const found = pageOf(await server.call('SCAN', cursor, ...page))
-      cursor = found.cursor
-      for (const key of found.keys) {
-        const [, name] = /^mh:\{([a-z0-9][a-z0-9._-]{0,126})\}:(?:counts|config)$/.exec(key) ?? []
-        if (name !== undefined) names.add(name)
-      }
-      if (names.size > MOST_QUEUES)
-        throw new CommandFailed(`there are more than ${MOST_QUEUES} queues: ${GIVE_NAMES}`)
-      if (performance.now() > untilMs)
-        throw new CommandFailed(`Redis still lists keys (SCAN) after ${LOOKING_MS / 1000} s: ${GIVE_NAMES}`)
-    } while (cursor !== '0')
+  return listQueues(redis, (found) => {
+    if (found > MOST_QUEUES)
+      throw new CommandFailed(`there are more than ${MOST_QUEUES} queues: ${GIVE_NAMES}`)
+    if (performance.now() > untilMs)
+      throw new CommandFailed(`Redis still lists keys (SCAN) after ${LOOKING_MS / 1000} s: ${GIVE_NAMES}`)
   })
-  return [...names].sort()
 }
 
 const LOOKING_MS = 20_000
 const MOST_QUEUES = 10_000
 const GIVE_NAMES = 'give the names of those that matter, like millhand queues mail thumbnails'
-
-function pageOf(answer: unknown): { cursor: string; keys: string[] } {
-  const [cursor, keys] = Array.isArray(answer) ? answer : []
-  const isPage = /^\d{1,20}$/.test(String(cursor)) && Array.isArray(keys)
-  if (isPage && keys.every((key) => typeof key === 'string')) return { cursor: String(cursor), keys }
-  throw new CommandFailed('what answers to SCAN is no list of keys: is this a Redis?')
-}

@@ -1,7 +1,7 @@
 // F11, F13, F14, F15, F16, F18: Redis goes away, comes back, stands still, forgets its scripts, or its answers get lost.
 import { RedisUnavailable } from 'millhand/client'
 import { openQueue } from 'millhand/queue'
-import { loadScripts } from '../../worker-runtime/src/queue/verbs.ts'
+import { loadScripts } from '../../worker-runtime/src/queue/scripts.ts'
 import { eventually } from '../eventually.ts'
 import { FaultProxy } from '../fault-proxy.ts'
 import { RedisServer } from '../redis-server.ts'

@@ -23,7 +23,7 @@ import {
 import { CommandFailed, type Context, type Paint } from '../context.ts'
 import { jsonDocument, oneLine } from '../printable.ts'
 import { layoutFinding, type QueueFacts, queueFindings } from '../queue-findings.ts'
-import { isNew, partsOf, queuesThere } from '../queues-there.ts'
+import { partsOf, queuesThere } from '../queues-there.ts'
 import { connectionLost, whyNotLetIn, whyUnreachable } from '../reaching.ts'
 import {
   type Address,
@@ -172,7 +172,7 @@ async function examineQueues(
 
 async function examineQueue(queue: Queue, server: Server, { nowMs }: Context): Promise<Finding[]> {
   try {
-    if (await isNew(queue))
+    if (!(await queue.exists()))
       return [
         {
           check: 'Name',
@@ -205,20 +205,15 @@ async function examineQueue(queue: Queue, server: Server, { nowMs }: Context): P
   }
 }
 
-/** undefined where Redis holds no number. */
-const wholeNumber = (value: unknown): number | undefined =>
-  typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : undefined
-
 async function factsOf(queue: Queue, server: Server, nowMs: number): Promise<QueueFacts> {
   const { namespace, name } = partsOf(queue.name)
   const [depth, workers, owner, maxLength, [lastBuried]] = await Promise.all([
     queue.depth(),
     queue.workers(),
     queue.owner(),
-    server.redis.call('HGET', `${prefixOf(queue.name)}config`, 'maxLength'),
+    queue.maxLength(),
     queue.jobs('buried', { limit: 1 }),
   ])
-  const most = wholeNumber(maxLength)
   const buriedAtMs = lastBuried?.buriedAtMs
   return {
     name,
@@ -227,7 +222,7 @@ async function factsOf(queue: Queue, server: Server, nowMs: number): Promise<Que
     depth,
     workers,
     ...(owner !== undefined && { owner }),
-    ...(most !== undefined && { maxLength: most }),
+    ...(maxLength !== undefined && { maxLength }),
     ...(buriedAtMs !== undefined && { lastBuriedMs: Math.max(0, nowMs - buriedAtMs) }),
     ...(depth.vanishedAtMs !== undefined && { lastVanishedMs: Math.max(0, nowMs - depth.vanishedAtMs) }),
   }

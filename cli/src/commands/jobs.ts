@@ -3,7 +3,6 @@ import { type Command, Option } from 'commander'
 import type { Depth, JobSummary, Queue } from 'millhand/queue'
 import type { Context } from '../context.ts'
 import { jsonDocument, shortened } from '../printable.ts'
-import { isNew } from '../queues-there.ts'
 import {
   examples,
   type ServerOptions,
@@ -65,7 +64,7 @@ export function jobsCommand(parent: Command, context: Context): void {
         if (options.json) return context.print(jsonDocument({ queue: queue.name, ...listing }))
         context.print(headline(queue, listing.depth))
         if (listing.jobs.length > 0) context.print(`\n${tableOf(listing.jobs, context)}`)
-        if (await isNew(queue))
+        if (!(await queue.exists()))
           context.note(`note: nothing is known of a queue ${queue.name}; is its name right?`)
       }),
     )

@@ -2,7 +2,6 @@
 import type { Command } from 'commander'
 import type { Context } from '../context.ts'
 import { jsonDocument } from '../printable.ts'
-import { isNew } from '../queues-there.ts'
 import { examples, type ServerOptions, withJsonOption, withServer, withServerOptions } from '../server.ts'
 
 interface Options extends ServerOptions {
@@ -22,7 +21,7 @@ export function pauseCommand(parent: Command, context: Context): void {
     .action((name: string, options: Options) =>
       withServer(options, context, async ({ queue: open }) => {
         const queue = open(name)
-        const isUnheardOf = await isNew(queue)
+        const isUnheardOf = !(await queue.exists())
         await queue.pause()
         const { busy } = await queue.depth()
         if (options.json) context.print(jsonDocument({ queue: queue.name, paused: true, busy }))

@@ -3,7 +3,6 @@ import { type Command, Option } from 'commander'
 import { PURGEABLE, type Purgeable, type Queue } from 'millhand/queue'
 import { CommandFailed, type Context } from '../context.ts'
 import { jsonDocument } from '../printable.ts'
-import { isNew } from '../queues-there.ts'
 import { examples, type ServerOptions, withJsonOption, withServer, withServerOptions } from '../server.ts'
 import { counted } from '../units.ts'
 
@@ -37,7 +36,7 @@ export function purgeCommand(parent: Command, context: Context): void {
     .action((name: string, { state: states = [...PURGEABLE], ...options }: Options) =>
       withServer(options, context, async (server) => {
         const queue = server.queue(name)
-        if (await isNew(queue))
+        if (!(await queue.exists()))
           throw new CommandFailed(
             `nothing is known of a queue ${queue.name}; is its name right? millhand queues`,
           )

@@ -4,7 +4,7 @@ import { openSync, writeSync } from 'node:fs'
 import type { ClientRequest } from 'node:http'
 import https, { type RequestOptions } from 'node:https'
 import { syncBuiltinESMExports } from 'node:module'
-import { loadScripts } from '../../../worker-runtime/src/queue/verbs.ts'
+import { loadScripts } from '../../../worker-runtime/src/queue/scripts.ts'
 import { ReplacingConnection } from '../../../worker-runtime/src/redis/replacing.ts'
 import { RedisSocket } from '../../../worker-runtime/src/redis/socket.ts'
 

@@ -14,7 +14,7 @@ import {
   slotOf,
   stirredChannel,
 } from 'millhand/queue'
-import { loadScripts, type Verb } from '../../../worker-runtime/src/queue/verbs.ts'
+import { loadScripts, type Verb } from '../../../worker-runtime/src/queue/scripts.ts'
 import { eventually } from '../../eventually.ts'
 import { ask, RedisCluster } from '../../redis-forms.ts'
 import { RedisServer } from '../../redis-server.ts'

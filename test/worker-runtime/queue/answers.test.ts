@@ -2,7 +2,7 @@
 // told as such, whatever field it is in, and never becomes a number, a long text or a list without end.
 import { type Connection, connectRedis, newJob, openQueue, prefixOf, type Queue } from 'millhand/queue'
 import { RedisDataInvalid } from '../../../worker-runtime/src/queue/answers.ts'
-import { COUNT_FIELDS, depthOf, MOST_WORKERS, workersOf } from '../../../worker-runtime/src/queue/depth.ts'
+import { COUNT_FIELDS, depthOf, MOST_WORKERS, workersOf } from '../../../worker-runtime/src/queue/reads.ts'
 import { redisUrl } from '../../redis.ts'
 
 let redis: Connection

@@ -1,6 +1,7 @@
 // The number of a queue's layout in Redis: every queue with jobs has one, and no verb touches a queue whose number is higher than its own.
 import { type Connection, connectRedis, LAYOUT, newJob, openQueue, prefixOf } from 'millhand/queue'
-import { loadScripts, run, type Verb } from '../../../worker-runtime/src/queue/verbs.ts'
+import { loadScripts, type Verb } from '../../../worker-runtime/src/queue/scripts.ts'
+import { run } from '../../../worker-runtime/src/queue/verbs.ts'
 import { redisUrl } from '../../redis.ts'
 
 let redis: Connection

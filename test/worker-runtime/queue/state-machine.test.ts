@@ -12,7 +12,7 @@ import {
   type Queue,
   type QueueSettings,
 } from 'millhand/queue'
-import { loadScripts } from '../../../worker-runtime/src/queue/verbs.ts'
+import { loadScripts } from '../../../worker-runtime/src/queue/scripts.ts'
 import { census } from '../../census.ts'
 import { redisUrl } from '../../redis.ts'
 import { MAX_ATTEMPTS, MAX_CRASHES, Model, type ModelState } from './model.ts'

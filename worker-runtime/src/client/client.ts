@@ -4,16 +4,12 @@ import { fromEnvironment } from '../config.ts'
 import { startDeadline } from '../deadline.ts'
 import { isJobId, JOB_OPTIONS, type JobOptions, MAX_PAYLOAD_BYTES, type NewJob, newJob } from '../job.ts'
 import { anything, checkOptions, oneOf, type Rules, shown, wholeNumber } from '../options.ts'
-import type { JobDetails, JobState } from '../queue/depth.ts'
+import { DURABILITIES, type Durability } from '../queue/durability.ts'
+import type { Enqueued } from '../queue/enqueue.ts'
 import { queueName } from '../queue/keys.ts'
-import {
-  DURABILITIES,
-  type Durability,
-  type Enqueued,
-  openQueue,
-  type Queue,
-  QueueRefused,
-} from '../queue/queue.ts'
+import { openQueue, type Queue } from '../queue/queue.ts'
+import type { JobDetails, JobState } from '../queue/reads.ts'
+import { QueueRefused } from '../queue/verbs.ts'
 import { parseAddress, type RedisAccess } from '../redis/address.ts'
 import type { Connection } from '../redis/connection.ts'
 import { connectRedis } from '../redis/replacing.ts'
@@ -22,8 +18,9 @@ import { Line } from './line.ts'
 import { mayPass, resultOf } from './result.ts'
 
 export type { JobOptions, Priority } from '../job.ts'
-export type { AttemptRecord, JobDetails, JobState } from '../queue/depth.ts'
-export { type Durability, QueueRefused } from '../queue/queue.ts'
+export type { Durability } from '../queue/durability.ts'
+export type { AttemptRecord, JobDetails, JobState } from '../queue/reads.ts'
+export { QueueRefused } from '../queue/verbs.ts'
 export type { RedisAccess } from '../redis/address.ts'
 export { RedisUnavailable } from '../redis/connection.ts'
 export { JobBuried, JobCancelled, JobNotFound, ResultTimeout } from './result.ts'

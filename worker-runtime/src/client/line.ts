@@ -2,7 +2,10 @@
 // the deadline of its requests. Each queue has one line for each durability. Used by client.ts.
 import { startDeadline } from '../deadline.ts'
 import type { NewJob } from '../job.ts'
-import { callsOf, type Durability, type Enqueued, type Queue, QueueRefused } from '../queue/queue.ts'
+import type { Durability } from '../queue/durability.ts'
+import { callsOf, type Enqueued } from '../queue/enqueue.ts'
+import type { Queue } from '../queue/queue.ts'
+import { QueueRefused } from '../queue/verbs.ts'
 import { neverSent, RedisUnavailable } from '../redis/connection.ts'
 
 /** One call of `send`. */

@@ -2,9 +2,9 @@
 import { startDeadline } from '../deadline.ts'
 import { failureText } from '../errors.ts'
 import { type EndedJob, parseEnded } from '../job.ts'
-import type { AttemptRecord, JobDetails } from '../queue/depth.ts'
 import { doneChannel } from '../queue/keys.ts'
 import type { Queue } from '../queue/queue.ts'
+import type { AttemptRecord, JobDetails } from '../queue/reads.ts'
 import { type Connection, RedisUnavailable } from '../redis/connection.ts'
 
 interface WaitOptions {

@@ -65,6 +65,18 @@ export function listOf(value: unknown, field: string, most: number = MOST_OF_ANY
   throw new RedisDataInvalid(field, value)
 }
 
+/** Every second one belongs to the one before it. */
+export function pairsOf(value: unknown): [unknown, unknown][] {
+  const flat = listOf(value, 'a list of pairs')
+  return Array.from({ length: Math.ceil(flat.length / 2) }, (_, i) => [flat[2 * i], flat[2 * i + 1]])
+}
+
+/** A counter that is not written yet is null; one that was not answered is no counter. */
+export const presentIn = (value: unknown): unknown => (value === null ? undefined : value)
+
+export const isDone = (answer: unknown): number =>
+  numberOf(answer, 'the answer to a write', { least: 1, most: 1 })
+
 function shown(value: unknown): string {
   if (value === undefined || value === null) return 'nothing'
   if (Array.isArray(value)) return `a list of ${value.length}`

@@ -27,19 +27,13 @@ export { type Connection, type ConnectionOptions, RedisUnavailable } from '../re
 export { connectRedis } from '../redis/replacing.ts'
 export { slotOf } from '../redis/slot.ts'
 export { RedisDataInvalid } from './answers.ts'
-export type { AttemptRecord, Depth, JobDetails, JobState, JobSummary, WorkerEntry } from './depth.ts'
+export { DURABILITIES, type Durability } from './durability.ts'
+export type { Enqueued } from './enqueue.ts'
 export { doneChannel, prefixOf, queueName, stirredChannel } from './keys.ts'
-export {
-  DURABILITIES,
-  type Durability,
-  type Enqueued,
-  type Owner,
-  openQueue,
-  ownerText,
-  PURGEABLE,
-  type Purgeable,
-  Queue,
-  QueueRefused,
-  type Seen,
-} from './queue.ts'
+export { listQueues } from './list-queues.ts'
+export { type Owner, ownerText } from './owner.ts'
+export { PURGEABLE, type Purgeable } from './people.ts'
+export { openQueue, type Queue } from './queue.ts'
+export type { AttemptRecord, Depth, JobDetails, JobState, JobSummary, WorkerEntry } from './reads.ts'
 export { defaultSettings, LAYOUT, LEASE_MS, MOST_SLOTS, type QueueSettings, RENEW_MS } from './settings.ts'
+export { QueueRefused, type Seen } from './verbs.ts'

@@ -1,91 +1,91 @@
-// The verbs: one Lua script each, composed of lua/<verb>.lua and of what it uses of the parts. Called by queue.ts alone.
-import { createHash } from 'node:crypto'
-import type { Command, Connection } from '../redis/connection.ts'
-import { databasePart } from './keys.ts'
-import { luaOf } from './lua.ts'
-import { defaultSettings, LAYOUT, LEASE_MS, RENEW_MS } from './settings.ts'
+// The verbs of one queue: each runs its script in Redis, and a refusal becomes an error that says what to do. Below enqueue.ts, hold.ts,
+// people.ts and owner.ts, which say what the verbs mean to whom.
+import { type Command, type Connection, RedisUnavailable } from '../redis/connection.ts'
+import { RedisDataInvalid } from './answers.ts'
+import { prefixOf } from './keys.ts'
+import { loadScripts, type Script, type Scripts, type Verb } from './scripts.ts'
+import { LAYOUT } from './settings.ts'
 
-/** adds: refused by a Redis that is full. changes: lets jobs end and people act even there. reads: writes nothing. */
-const VERBS = {
-  enqueue: 'adds',
-  register: 'changes',
-  renew: 'changes',
-  deregister: 'changes',
-  resync: 'changes',
-  exchange: 'changes',
-  reap: 'changes',
-  report: 'changes',
-  cancel: 'changes',
-  retry: 'changes',
-  delete: 'changes',
-  purge: 'changes',
-  configure: 'changes',
-  release: 'changes',
-  pause: 'changes',
-  drain: 'changes',
-  dismiss: 'reads',
-  depth: 'reads',
-  workers: 'reads',
-  job: 'reads',
-  jobs: 'reads',
-  witness: 'changes',
-} as const
-
-export type Verb = keyof typeof VERBS
-export interface Script {
-  readonly source: string
-  readonly sha: string
-}
-export type Scripts = Readonly<Record<Verb, Script>>
-
-/** What verbs are made of; a file uses only those before it. */
-const PARTS = ['clock', 'text', 'lanes', 'lifecycle']
-
-/**
- * Reads the scripts. `clock` is the Lua expression that gives the time as {seconds, microseconds}: the server's clock, and in
- * tests of the state machine a key that they can turn.
- */
-export function loadScripts({ clock = "redis.call('TIME')", database = 0 } = {}): Scripts {
-  const parts = PARTS.map(partOf)
-    .join('')
-    .replace("redis.call('TIME')", clock)
-    .replace(
-      'ALL_DEFAULTS',
-      Object.entries(DEFAULTS)
-        .map((pair) => pair.join(' = '))
-        .join(', '),
-    )
-    .split(/^(?=local )/m)
-  const constants = `local LAYOUT, LEASE_MS, RENEW_MS, DATABASE = ${LAYOUT}, ${LEASE_MS}, ${RENEW_MS}, '${databasePart(database)}'\n`
-  const script = (verb: Verb): Script => {
-    const body = withWhatItUses(partOf(verb), parts)
-    const source = constants + prologueOf(verb, body) + body
-    return { source, sha: createHash('sha1').update(source).digest('hex') }
+/** Redis did what was asked of it, and the answer is no: `code` says which rule, the message how to go on. */
+export class QueueRefused extends Error {
+  readonly code:
+    | 'PAYLOAD_TOO_LARGE'
+    | 'QUEUE_FULL'
+    | 'NEWER_LAYOUT'
+    | 'OLDER_LAYOUT'
+    | 'REDIS_FULL'
+    | 'NOT_DURABLE'
+  constructor(code: QueueRefused['code'], message: string) {
+    super(message)
+    this.name = 'QueueRefused'
+    this.code = code
   }
-  const verbs = Object.keys(VERBS) as Verb[]
-  return Object.fromEntries(verbs.map((verb) => [verb, script(verb)])) as unknown as Scripts
 }
 
-/** Without comments: a word of one is no use of a function. */
-const partOf = (name: string): string => luaOf(name).replaceAll(/^ *--.*\n| +--.*$/gm, '')
+/** Counters of a queue that only ever grow, unless Redis goes back to an earlier state. */
+export interface Seen {
+  readonly enqueued: number
+  readonly claimed: number
+}
 
-const DEFAULTS: Readonly<Record<string, number>> = Object.fromEntries(
-  Object.entries(defaultSettings).filter(([, value]) => typeof value === 'number'),
-)
+export type Arguments = readonly (string | number)[]
 
-/**
- * Every verb asks first for the settings that it names, and refuses a queue of another layout. Redis over maxmemory refuses a script whose first
- * write may need memory: what must work even then frees something first.
- */
-function prologueOf(verb: Verb, body: string): string {
-  const named = [...body.matchAll(/\bset\.(\w+)/g)].map(([, field = '']) => field)
-  const fields = [...new Set(['layout', ...named])]
-  const orDefault = (field: string) => (field in DEFAULTS ? ` or ${DEFAULTS[field]}` : '')
-  const settings = fields.map((field, i) => `${field} = tonumber(values[${i + 1}]${orDefault(field)})`)
-  const text = partOf('prologue')
-    .replace('FIELDS', fields.map((field) => `'${field}'`).join(', '))
-    .replace('SETTINGS', settings.join(', '))
-  return VERBS[verb] === 'changes' ? `${text}redis.call('DEL', Q .. 'nothing')\n` : text
+/** By the database. */
+const production = new Map<number, Scripts>()
+
+export class Verbs {
+  readonly name: string
+  readonly redis: Connection
+  readonly #scripts: Scripts
+  /** The highest that Redis answered here: it is told so, and notices when it went back to an earlier state. */
+  #seen: Seen = { enqueued: 0, claimed: 0 }
+
+  /** `name` is checked; tests give scripts of their own. */
+  constructor({ name, redis, scripts }: { name: string; redis: Connection; scripts?: Scripts | undefined }) {
+    this.name = name
+    this.redis = redis
+    this.#scripts = scripts ?? production.get(redis.database) ?? loadScripts({ database: redis.database })
+    if (!scripts) production.set(redis.database, this.#scripts)
+  }
+
+  get seen(): Seen {
+    return this.#seen
+  }
+
+  note({ enqueued = 0, claimed = 0 }: Partial<Seen>): void {
+    const seen = this.#seen
+    this.#seen = { enqueued: Math.max(enqueued, seen.enqueued), claimed: Math.max(claimed, seen.claimed) }
+  }
+
+  readonly key = (name: string): string => prefixOf(this.name) + name
+
+  run(verb: Verb, args: Arguments): Promise<unknown> {
+    return this.#explained(run(this.redis, this.#scripts[verb], prefixOf(this.name), args))
+  }
+
+  /** Runs a verb, and right behind it a command about what was written. */
+  runThen(
+    verb: Verb,
+    args: Arguments,
+    second: { command: Command; deadlineMs: number },
+  ): Promise<[unknown, unknown]> {
+    const send = (first: Command) => this.redis.callThen(second.deadlineMs, first, second.command)
+    return this.#explained(
+      evaluated(this.#scripts[verb], [2, prefixOf(this.name), this.key('config'), ...args], send),
+    )
+  }
+
+  async write<T>(verb: Verb, args: Arguments, parse: (answer: unknown) => T): Promise<T> {
+    return believed(await this.run(verb, args), parse)
+  }
+
+  async #explained<T>(answer: Promise<T>): Promise<T> {
+    try {
+      return await answer
+    } catch (error) {
+      throw error instanceof RedisUnavailable ? error : refusalOf(error, this.name)
+    }
+  }
 }
 
 /**
@@ -93,33 +93,17 @@ function prologueOf(verb: Verb, body: string): string {
  * Cluster moves a slot key by key, a script would find only some of a queue's keys, and a call with two keys of which one is missing is
  * refused as a whole (TRYAGAIN). The prefix itself is never a key.
  */
-export function run(
-  redis: Connection,
-  script: Script,
-  prefix: string,
-  args: readonly (string | number)[],
-): Promise<unknown> {
-  return evaluated(script, prefix, args, ([name, ...rest]) => redis.call(name, ...rest))
-}
-
-/** The same, and right behind it a command about what was written. */
-export function runThen(
-  redis: Connection,
-  script: Script,
-  prefix: string,
-  args: readonly (string | number)[],
-  { command, deadlineMs }: { command: Command; deadlineMs: number },
-): Promise<[unknown, unknown]> {
-  return evaluated(script, prefix, args, (first) => redis.callThen(deadlineMs, first, command))
+export function run(redis: Connection, script: Script, prefix: string, args: Arguments): Promise<unknown> {
+  return evaluated(script, [2, prefix, `${prefix}config`, ...args], ([name, ...rest]) =>
+    redis.call(name, ...rest),
+  )
 }
 
 async function evaluated<T>(
   { sha, source }: Script,
-  prefix: string,
-  args: readonly (string | number)[],
+  rest: Arguments,
   send: (command: Command) => Promise<T>,
 ): Promise<T> {
-  const rest = [2, prefix, `${prefix}config`, ...args] as const
   try {
     return await send(['EVALSHA', sha, ...rest])
   } catch (error) {
@@ -128,48 +112,43 @@ async function evaluated<T>(
   }
 }
 
-/**
- * Redis makes all functions of a script anew at each call, so a verb gets only what it names of the parts; and what is named as
- * seldom().<function> alone is made when it is first called.
- */
-function withWhatItUses(verb: string, parts: readonly string[]): string {
-  const always = usedBy(verb, parts)
-  const text = always.join('') + verb
-  const { seldom, later } = usedSeldomBy(
-    text,
-    parts.filter((part) => !always.includes(part)),
-  )
-  if (seldom.length === 0) return text
-  return `local seldom
-${always.join('')}local made
-seldom = function()
-if made then return made end
-${later.join('')}made = { ${seldom.map((name) => `${name} = ${name}`).join(', ')} }
-return made
-end
-${verb}`
-}
-
-/** What is used seldom may itself use another one seldom. */
-function usedSeldomBy(text: string, parts: readonly string[]): { seldom: string[]; later: string[] } {
-  let seldom: string[] = []
-  let later: string[] = []
-  for (;;) {
-    const found = (text + later.join('')).matchAll(/\bseldom\(\)\.(\w+)\(/g)
-    const named = [...new Set([...found].map(([, name = '']) => name))]
-    if (named.length === seldom.length) return { seldom, later }
-    seldom = named
-    later = usedBy(named.map((name) => `${name}()`).join(' '), parts)
+/** An answer to a write that no script gives: the other side is no Redis, and may have done anything. */
+export function believed<T>(answer: unknown, parse: (answer: unknown) => T): T {
+  try {
+    return parse(answer)
+  } catch (error) {
+    if (!(error instanceof RedisDataInvalid)) throw error
+    throw new RedisUnavailable(error.message, { maybeDone: true, code: 'PROTOCOL' })
   }
 }
 
-/** A part uses only those before it. */
-function usedBy(text: string, parts: readonly string[]): string[] {
-  const used: string[] = []
-  for (const part of parts.toReversed()) {
-    const [, word, names = ''] = /^local (function )?([\w, ]*\w)/.exec(part) ?? []
-    const use = `(?<!\\.)\\b(${names.replaceAll(', ', '|')})\\b${word ? '\\(' : ''}`
-    if (names !== '' && new RegExp(use).test(text + used.join(''))) used.unshift(part)
-  }
-  return used
+function refusalOf(error: unknown, queue: string): unknown {
+  if (!(error instanceof Error)) return error
+  const [code, first, second, id] = error.message.split(' ')
+  if (code === 'PAYLOADTOOLARGE')
+    return new QueueRefused(
+      'PAYLOAD_TOO_LARGE',
+      `the payload of job ${id} has ${first} bytes; queue ${queue} takes at most ${second} (spec.maxPayloadBytes): store the data elsewhere and enqueue where it is`,
+    )
+  if (code === 'QUEUEFULL')
+    return new QueueRefused(
+      'QUEUE_FULL',
+      `queue ${queue} has ${first} waiting jobs and takes at most ${second} (spec.maxLength): enqueue later, or add workers`,
+    )
+  if (code === 'OLDLAYOUT')
+    return new QueueRefused(
+      'OLDER_LAYOUT',
+      `queue ${queue} has jobs of an older Millhand (its layout is ${first}, this program knows ${LAYOUT}): let workers of that release finish them, and retry or delete what is buried`,
+    )
+  if (code === 'NEWLAYOUT')
+    return new QueueRefused(
+      'NEWER_LAYOUT',
+      `queue ${queue} was written by a newer Millhand (its layout is ${first}, this program knows ${LAYOUT}): upgrade this program`,
+    )
+  if (error.message.includes('OOM '))
+    return new QueueRefused(
+      'REDIS_FULL',
+      `Redis is out of memory and refuses to write for queue ${queue}: raise maxmemory, or let workers catch up`,
+    )
+  return error
 }

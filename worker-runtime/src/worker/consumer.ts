@@ -2,8 +2,9 @@
 // heartbeat (heartbeat.ts), what is held (holdings.ts) and its turn among the worker's queues (turns.ts).
 import type { PendingAttempt } from '../child/pool.ts'
 import type { Log } from '../log.ts'
+import type { Claim, Registration, SettledAndClaimed, Settlement } from '../queue/hold.ts'
 import { cancelChannel, DISMISSED } from '../queue/keys.ts'
-import type { Claim, Queue, Registration, SettledAndClaimed, Settlement } from '../queue/queue.ts'
+import type { Queue } from '../queue/queue.ts'
 import type { Connection } from '../redis/connection.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { Holdings } from './holdings.ts'

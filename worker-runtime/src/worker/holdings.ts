@@ -4,7 +4,7 @@
 //   claimed ──started──→ running ──ended──→ to be settled ──settled──→ forgotten
 //
 // A job is held under a token. What comes with another token (a late end, an old claim) is about a hold that is over, and is dropped.
-import type { Settlement } from '../queue/queue.ts'
+import type { Settlement } from '../queue/hold.ts'
 import { handedBack } from './settlement.ts'
 
 export interface Hold {

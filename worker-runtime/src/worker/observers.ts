@@ -5,7 +5,7 @@ import { errorText } from '../errors.ts'
 import type { Envelope } from '../job.ts'
 import type { Log } from '../log.ts'
 import type { Recorder } from '../metrics.ts'
-import type { Claim } from '../queue/queue.ts'
+import type { Claim } from '../queue/hold.ts'
 import type { Consumer } from './consumer.ts'
 
 /** A claim whose envelope was read. */

@@ -2,7 +2,7 @@
 // serves the jobs of dead workers (queue/lua/lifecycle.lua, try_again).
 import type { Outcome } from '../child/outcome.ts'
 import { type AttemptFacts, completedText, type Envelope } from '../job.ts'
-import type { Claim, Settlement } from '../queue/queue.ts'
+import type { Claim, Settlement } from '../queue/hold.ts'
 
 const MAX_RECORD_TEXT = 4_096
 

@@ -7,8 +7,10 @@
 // carries the old one and gets nothing.
 import type { PendingAttempt } from '../child/pool.ts'
 import type { Log } from '../log.ts'
-import { type Queue, QueueRefused, type Registration, type Renewed } from '../queue/queue.ts'
+import type { Registration, Renewed } from '../queue/hold.ts'
+import type { Queue } from '../queue/queue.ts'
 import { RENEW_MS } from '../queue/settings.ts'
+import { QueueRefused } from '../queue/verbs.ts'
 import { RedisUnavailable } from '../redis/connection.ts'
 import { ReplyError } from '../redis/resp.ts'
 import type { Holdings } from './holdings.ts'

@@ -1,5 +1,4 @@
-// What people and reconciles ask of a queue: its numbers, its workers, one job, a page of jobs. The answers of the reading verbs,
-// parsed.
+// The answers of the verbs that only read, parsed: the numbers of a queue, its workers, one job, a page of jobs.
 import { failureText, type JobError, parseError } from '../errors.ts'
 import { type AttemptFacts, type EndedJob, type Envelope, parseEnded, parseEnvelope } from '../job.ts'
 import { amountOf, counterOf, listOf, numberOf, oneOf, optionalOf, textOf } from './answers.ts'

@@ -1,0 +1,313 @@
+// The verbs of a worker: it says that it lives, settles and claims, and puts back what dead workers held.
+import { randomInt } from 'node:crypto'
+import {
+  amountOf,
+  counterOf,
+  listOf,
+  MAX_TEXT,
+  numberOf,
+  oneOf,
+  pairsOf,
+  presentIn,
+  RedisDataInvalid,
+  textOf,
+} from './answers.ts'
+import { workers } from './people.ts'
+import type { Verbs } from './verbs.ts'
+
+export interface Registration {
+  worker: string
+  process: string
+  pod: string
+  podUid: string
+  poolUid: string
+  node: string
+  slots: number
+  isolation: string
+  isolationNote: string
+  version: string
+}
+
+/** What a running attempt has used when it was last looked at. */
+export interface UsedSoFar {
+  readonly token: string
+  readonly maxRssBytes?: number
+  readonly cpuUserMs?: number
+  readonly cpuSystemMs?: number
+}
+
+/** An attempt that ended, as the worker tells it to Redis. */
+export interface Settlement {
+  readonly id: string
+  /** The proof of ownership that the claim gave. */
+  readonly token: string
+  readonly verdict: 'completed' | 'failed' | 'terminal' | 'cancelled' | 'handed-back'
+  readonly text: string
+}
+
+export interface Claim {
+  readonly id: string
+  readonly token: string
+  readonly attempt: number
+  readonly crashes: number
+  readonly envelope: string
+}
+
+export interface SettledAndClaimed {
+  readonly status: (typeof STATUSES)[number]
+  /** ms until the next delayed job is due. */
+  readonly nextMs: number | undefined
+  /** What became of each settled attempt, in order. */
+  readonly became: readonly (typeof BECAME)[number][]
+  readonly claims: readonly Claim[]
+}
+
+export type Renewed =
+  | { readonly kind: 'dead' }
+  | {
+      readonly kind: 'alive'
+      readonly held: number
+      readonly timeoutMs: number
+      readonly cancelled: readonly string[]
+      readonly silent: readonly string[]
+      /** They did not renew when they should have, and will be silent so soon. */
+      readonly overdue: readonly { worker: string; leftMs: number }[]
+      readonly counters: Counters
+    }
+
+export interface Counters {
+  readonly enqueued: number
+  readonly claimed: number
+  /** Enqueues that Redis is known to have lost, ever. */
+  readonly vanished: number
+}
+
+export type Resynced =
+  | { readonly kind: 'dead' }
+  | { readonly kind: 'alive'; readonly held: readonly { id: string; token: string }[] }
+
+const STATUSES = ['ok', 'dead', 'stale', 'draining', 'closed'] as const
+const BECAME = ['completed', 'delayed', 'buried', 'cancelled', 'ready', 'not-yours', 'unknown'] as const
+const MAX_TIMEOUT_MS = 2 ** 41
+const MAX_LEFT_MS = 2 ** 31 - 1
+/** Nothing that has a name is longer. */
+const MAX_NAME = 512
+
+/** To put back a job takes a dozen commands. */
+const REAP_SLICE = 100
+/** A server that answers again and again that more is left keeps nobody for longer. */
+const REAP_WITHIN_MS = 5_000
+const MAX_CLAIMS_A_CALL = 1_000
+
+/**
+ * Answers the queue's timeout of an attempt, the older workers of the same pod, which are dead for sure, and how many enqueues Redis is known
+ * to have lost so far.
+ */
+async function register(
+  verbs: Verbs,
+  entry: Registration,
+): Promise<{ timeoutMs: number; dead: string[]; vanished: number }> {
+  const { worker, podUid, ...fields } = entry
+  const pairs = Object.entries(fields).map(([field, value]) => [field, boundedText(value)])
+  const answer = await verbs.write('register', [worker, podUid, ...pairs.flat()], registeredOf)
+  const { timeoutMs, dead, counters } = answer
+  verbs.note(counters)
+  return { timeoutMs, dead, vanished: counters.vanished }
+}
+
+/** What its attempts use is kept until it renews again, for the record of a dead worker's attempts. */
+async function renew(
+  verbs: Verbs,
+  worker: string,
+  used: readonly UsedSoFar[] = [],
+  isStopping = false,
+): Promise<Renewed> {
+  const lines = used.map(({ token, maxRssBytes, cpuUserMs, cpuSystemMs }) =>
+    [token, ...[maxRssBytes, cpuUserMs, cpuSystemMs].map((amount) => amount ?? '-')].join(' '),
+  )
+  const { enqueued: lastEnqueued, claimed: lastClaimed } = verbs.seen
+  const stopping = isStopping ? ['stopping'] : []
+  const args = [worker, lastEnqueued, lastClaimed, lines.join('\n'), ...stopping]
+  const answer = await verbs.write('renew', args, renewedOf)
+  if (answer.kind === 'alive') verbs.note(answer.counters)
+  return answer
+}
+
+async function deregister(verbs: Verbs, worker: string): Promise<boolean> {
+  return verbs.write('deregister', [worker], (answer) => numberOf(answer, 'what a worker holds', BIT) === 1)
+}
+
+/** From now on only claims with this sequence number count; answers what the worker holds. */
+async function resync(verbs: Verbs, worker: string, sequence: number): Promise<Resynced> {
+  return verbs.write('resync', [worker, sequence], resyncedOf)
+}
+
+/** The one call on the path of every job. */
+async function settleAndClaim(
+  verbs: Verbs,
+  worker: string,
+  sequence: number,
+  settlements: readonly Settlement[],
+  wanted: number,
+): Promise<SettledAndClaimed> {
+  const most = Math.min(wanted, MAX_CLAIMS_A_CALL)
+  const args: (string | number)[] = [worker, sequence, most, seed()]
+  for (const { id, token, verdict, text } of settlements) args.push(id, token, verdict, text)
+  const asked = { settled: settlements.length, wanted: Math.max(0, most) }
+  const answer = await verbs.write('exchange', args, (said) => settledAndClaimedOf(said, asked))
+  const last = answer.claims.at(-1)
+  if (last) verbs.note({ claimed: Number(last.token) })
+  return answer
+}
+
+/**
+ * Puts back what a dead worker held, slice by slice; answers how many jobs. Of more than it can put back in 5 s the next call does more.
+ * 'silent': only if its heartbeat ran out.
+ */
+async function reap(
+  verbs: Verbs,
+  worker: string,
+  evidence: 'sure' | 'silent',
+  reason: string,
+  counting: 'counted' | 'uncounted' = 'counted',
+): Promise<number> {
+  // A reason that was cut may end in half a character, which Redis cannot read as JSON.
+  const message = reason.toWellFormed()
+  const record = JSON.stringify({ outcome: 'worker-lost', message, worker, endedAtMs: Date.now() })
+  let putBack = 0
+  const untilMs = performance.now() + REAP_WITHIN_MS
+  do {
+    const args = [worker, evidence, counting, record, seed(), REAP_SLICE]
+    const [done, left] = await verbs.write('reap', args, (answer) => listOf(answer, 'what was put back'))
+    if (done === -1) break
+    putBack += amountOf(done, 'what was put back')
+    if (amountOf(left, 'what is left to put back') === 0) break
+  } while (performance.now() < untilMs)
+  return putBack
+}
+
+/** All workers that this process registered are dead for sure. Answers how many jobs were put back. */
+async function reapProcess(
+  verbs: Verbs,
+  process: string,
+  reason: string,
+  counting: 'counted' | 'uncounted' = 'counted',
+): Promise<number> {
+  let putBack = 0
+  for (const worker of await workers(verbs))
+    if (worker.name.startsWith(`${process}:`))
+      putBack += await reap(verbs, worker.name, 'sure', reason, counting)
+  return putBack
+}
+
+/** Progress of running attempts, as JSON text; what is no longer held is ignored by the server. */
+async function report(
+  verbs: Verbs,
+  worker: string,
+  progress: readonly { id: string; token: string; json: string }[],
+): Promise<boolean[]> {
+  const args = [worker, ...progress.flatMap(({ id, token, json }) => [id, token, json])]
+  return verbs.write('report', args, (answer) =>
+    listOf(answer, 'the answer to a report').map((isHeld) => isHeld === 1),
+  )
+}
+
+export const holding = { register, renew, deregister, resync, settleAndClaim, report, reap, reapProcess }
+
+function boundedText(value: string | number): string | number {
+  return typeof value === 'string' ? value.slice(0, MAX_TEXT).toWellFormed() : value
+}
+
+const seed = (): number => randomInt(2 ** 31)
+
+const BIT = { least: 0, most: 1 }
+
+function registeredOf(answer: unknown): { timeoutMs: number; dead: string[]; counters: Counters } {
+  const [timeout, dead, counters] = listOf(answer, 'the answer to a registration')
+  return { timeoutMs: timeoutOf(timeout), dead: namesOf(dead), counters: countersOf(counters) }
+}
+
+function renewedOf(answer: unknown): Renewed {
+  const [word, held, timeout, cancelled, silent, overdue, counters] = listOf(
+    answer,
+    'the answer to a renewal',
+  )
+  const kind = oneOf(word, 'a worker', ['dead', 'alive'])
+  if (kind === 'dead') return { kind }
+  return {
+    kind,
+    held: amountOf(held, 'what a worker holds'),
+    timeoutMs: timeoutOf(timeout),
+    cancelled: idsOf(cancelled),
+    silent: namesOf(silent),
+    overdue: pairsOf(overdue).map(([worker, leftMs]) => ({
+      worker: textOf(worker, 'a worker', MAX_NAME),
+      leftMs: numberOf(leftMs, 'until when a worker may be silent', { least: 0, most: MAX_LEFT_MS }),
+    })),
+    counters: countersOf(counters),
+  }
+}
+
+function resyncedOf(answer: unknown): Resynced {
+  const [word, held] = listOf(answer, 'the answer to a resync')
+  const kind = oneOf(word, 'a worker', ['dead', 'alive'])
+  if (kind === 'dead') return { kind }
+  return { kind, held: pairsOf(held).map(([id, entry]) => ({ id: idOf(id), token: heldOf(entry).token })) }
+}
+
+/** Of a call that told of so many attempts and asked for so many jobs. */
+function settledAndClaimedOf(
+  answer: unknown,
+  { settled, wanted }: { settled: number; wanted: number },
+): SettledAndClaimed {
+  const [word, next, became, flat] = listOf(answer, 'the answer to a claim')
+  const status = oneOf(word, 'a worker', STATUSES)
+  const nextMs = numberOf(next, 'the time of the next delayed job', {
+    least: -1,
+    most: Number.MAX_SAFE_INTEGER,
+  })
+  const words = listOf(became, 'what became of attempts', settled)
+  if (status !== 'dead' && words.length !== settled)
+    throw new RedisDataInvalid('what became of attempts', words)
+  const parts = listOf(flat, 'what was claimed', 3 * wanted)
+  const claims: Claim[] = []
+  for (let i = 0; i < parts.length; i += 3) claims.push(claimOf(parts[i], parts[i + 1], parts[i + 2]))
+  return {
+    status,
+    nextMs: nextMs < 0 ? undefined : nextMs,
+    became: words.map((each) => oneOf(each, 'what became of an attempt', BECAME)),
+    claims,
+  }
+}
+
+export function countersOf(answer: unknown): Counters {
+  const [enqueued, claimed, vanished] = listOf(answer, 'the counters of a queue').map(presentIn)
+  return {
+    enqueued: counterOf(enqueued, 'counts.enqueued'),
+    claimed: counterOf(claimed, 'counts.claimed'),
+    vanished: counterOf(vanished, 'counts.vanished'),
+  }
+}
+
+function claimOf(id: unknown, entry: unknown, envelope: unknown): Claim {
+  return { id: idOf(id), ...heldOf(entry), envelope: textOf(envelope, 'a job', Number.POSITIVE_INFINITY) }
+}
+
+/** <token>:<attempt>:<crashes>, and flags and lane behind them. */
+function heldOf(entry: unknown): { token: string; attempt: number; crashes: number } {
+  const [whole, token = '', attempt, crashes] = HELD.exec(textOf(entry, 'what a worker holds')) ?? []
+  if (whole === undefined) throw new RedisDataInvalid('what a worker holds', entry)
+  return { token, attempt: Number(attempt), crashes: Number(crashes) }
+}
+const HELD = /^(\d{1,16}):(\d{1,9}):(\d{1,9})(?::\S{1,200})?$/
+
+/** Another program may have put into a lane what is no id: the job ends with a reason, as any other. */
+const idOf = (value: unknown): string => textOf(value, 'the id of a job', MAX_NAME)
+
+const idsOf = (value: unknown): string[] => listOf(value, 'a list of jobs').map(idOf)
+
+const namesOf = (value: unknown): string[] =>
+  listOf(value, 'a list of workers').map((name) => textOf(name, 'a worker', MAX_NAME))
+
+const timeoutOf = (value: unknown): number =>
+  numberOf(value, 'config.timeoutMs', { least: 0, most: MAX_TIMEOUT_MS })

@@ -1,0 +1,131 @@
+// The verbs of people and of programs that look: numbers, jobs, workers; cancel, retry, delete, purge, pause.
+import { amountOf, isDone, listOf, MAX_TEXT, oneOf } from './answers.ts'
+import {
+  COUNT_FIELDS,
+  type Depth,
+  depthOf,
+  JOB_STATES,
+  type JobDetails,
+  type JobState,
+  type JobSummary,
+  jobOf,
+  MOST_JOBS_A_PAGE,
+  MOST_WORKERS,
+  summariesOf,
+  WORKERS_A_PAGE,
+  type WorkerEntry,
+  workersOf,
+} from './reads.ts'
+import type { Verb } from './scripts.ts'
+import type { Verbs } from './verbs.ts'
+
+/** Held jobs are cancelled, and outcomes expire. */
+export const PURGEABLE = ['ready', 'delayed', 'buried'] as const
+export type Purgeable = (typeof PURGEABLE)[number]
+
+const SLICE = 500
+/** Of buried jobs a script reads the last record too, of up to 20 KB. */
+const RECORDS_PER_CALL = 100
+
+/** 'cancelling': it runs, and its worker ends it. Another state: it cannot be cancelled in it. */
+async function cancel(verbs: Verbs, id: string): Promise<'cancelling' | JobState> {
+  return verbs.write('cancel', [id], (answer) => oneOf(answer, 'a job', ['cancelling', ...JOB_STATES]))
+}
+
+/** Buried jobs get all their attempts again. Answers the state of each. */
+async function retry(verbs: Verbs, ids: readonly string[]): Promise<JobState[]> {
+  return inSlices(verbs, { verb: 'retry', ids }, JOB_STATES)
+}
+
+/** Buried and ended jobs are deleted for good; their ids are free. Answers 'deleted', or the state of those that are neither. */
+async function deleteJobs(verbs: Verbs, ids: readonly string[]): Promise<('deleted' | JobState)[]> {
+  return inSlices(verbs, { verb: 'delete', ids }, ['deleted', ...JOB_STATES])
+}
+
+/** Deletes at most 500 jobs in these states for good. Call it again while there may be more. */
+async function purge(
+  verbs: Verbs,
+  states: readonly Purgeable[],
+): Promise<{ deleted: number; isMore: boolean }> {
+  const [deleted, isMore] = await verbs.write('purge', states, (answer) => listOf(answer, 'what was deleted'))
+  return { deleted: amountOf(deleted, 'what was deleted'), isMore: amountOf(isMore, 'what is left') > 0 }
+}
+
+async function pause(verbs: Verbs): Promise<void> {
+  await verbs.write('pause', ['1'], isDone)
+}
+
+async function resume(verbs: Verbs): Promise<void> {
+  await verbs.write('pause', ['0'], isDone)
+}
+
+async function depth(verbs: Verbs): Promise<Depth> {
+  return depthOf(await verbs.run('depth', COUNT_FIELDS))
+}
+
+/** At most 10,000; throws RedisDataInvalid where there are more. Each worker's entry is of one moment, and not all of the same. */
+export async function workers(verbs: Verbs): Promise<WorkerEntry[]> {
+  const page = async (names: readonly string[]) =>
+    workersOf(await verbs.run('workers', [WORKERS_A_PAGE, MOST_WORKERS, MAX_TEXT, ...names]))
+  const { workers, rest } = await page([])
+  for (let i = 0; i < rest.length; i += WORKERS_A_PAGE)
+    workers.push(...(await page(rest.slice(i, i + WORKERS_A_PAGE))).workers)
+  return workers
+}
+
+async function job(verbs: Verbs, id: string): Promise<JobDetails | undefined> {
+  return jobOf(id, await verbs.run('job', [id]))
+}
+
+/** A page of the jobs in a state; `limit` at most 1,000. */
+async function jobs(
+  verbs: Verbs,
+  state: 'ready' | 'delayed' | 'held' | 'buried' | 'completed',
+  { offset = 0, limit = 50 } = {},
+): Promise<JobSummary[]> {
+  const most = Math.min(limit, MOST_JOBS_A_PAGE)
+  const page = state === 'buried' ? RECORDS_PER_CALL : most
+  const found: JobSummary[] = []
+  for (let at = 0; at < most; at += page) {
+    const wanted = Math.min(page, most - at)
+    const answer = summariesOf(state, await verbs.run('jobs', [state, offset + at, wanted]))
+    found.push(...answer)
+    if (answer.length < wanted) break
+  }
+  return found
+}
+
+async function inSlices<T extends string>(
+  verbs: Verbs,
+  { verb, ids }: { verb: Verb; ids: readonly string[] },
+  words: readonly T[],
+): Promise<T[]> {
+  const answers: T[] = []
+  for (let i = 0; i < ids.length; i += SLICE) {
+    const slice = ids.slice(i, i + SLICE)
+    const states = (answer: unknown) =>
+      listOf(answer, 'the states of jobs').map((each) => oneOf(each, 'a job', words))
+    answers.push(...(await verbs.write(verb, slice, states)))
+  }
+  return answers
+}
+
+/** Whether it was declared, has or had jobs, or has a worker; where none of that is so its name is most likely misspelt. */
+async function exists({ redis, key }: Verbs): Promise<boolean> {
+  return (await redis.call('EXISTS', ...['counts', 'config', 'workers'].map(key))) !== 0
+}
+
+async function hasWorkers({ redis, key }: Verbs): Promise<boolean> {
+  return (await redis.call('EXISTS', key('workers'))) === 1
+}
+
+/** The most jobs that may wait, where a TaskQueue declares it. */
+async function maxLength({ redis, key }: Verbs): Promise<number | undefined> {
+  const answer = await redis.call('HGET', key('config'), 'maxLength')
+  return answer === null ? undefined : amountOf(answer, 'config.maxLength')
+}
+
+export const looking = {
+  ...{ depth, workers, job, jobs, exists, hasWorkers, maxLength },
+  ...{ cancel, retry, delete: deleteJobs, purge, pause, resume },
+}
