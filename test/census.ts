@@ -82,7 +82,7 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
   if (!hasTombstones && Object.keys(tombstones).length > 0)
     problems.push(`config knows of no tombstones, and there are ${JSON.stringify(tombstones)}`)
   const known =
-    /^(job|ready|held|worker|attempt):|^(lanes|delayed|workers|draining|completed|buried|counts|wake|tick|config|tombstones|clock)$/
+    /^(job|ready|held|worker|attempt):|^(lanes|delayed|workers|draining|completed|buried|counts|wake|tick|config|tombstones|waiters|clock)$/
   for (const name of names) if (!known.test(name)) problems.push(`the key ${name} is not in the layout`)
   return { states, problems }
 }

@@ -35,7 +35,7 @@ const [lines, [replicated, fsync, atSentinel]] = [all.slice(0, -3), all.slice(-3
 
 type Role = 'producer' | 'worker' | 'operator' | 'viewer'
 const verbsOf: Record<Role, readonly Verb[]> = {
-  producer: ['enqueue', 'job', 'cancel', 'delete'],
+  producer: ['enqueue', 'wait', 'unwait', 'job', 'cancel', 'delete'],
   worker: ['register', 'renew', 'deregister', 'resync', 'exchange', 'reap', 'report'],
   operator: ['configure', 'release', 'depth', 'workers', 'drain', 'reap', 'witness'],
   viewer: ['depth', 'jobs', 'job', 'workers'],
@@ -56,7 +56,7 @@ function commandsOf(verbs: readonly Verb[]): string[] {
   const scripts = loadScripts()
   return verbs.flatMap((verb) => {
     const source = scripts[verb].source.replaceAll(/--.*$/gm, '')
-    const named = [...source.matchAll(/redis\.call\('(\w+)'/g)].map(([, command = '']) =>
+    const named = [...source.matchAll(/redis\.p?call\('(\w+)'/g)].map(([, command = '']) =>
       command.toLowerCase(),
     )
     // Two scripts choose between two commands.

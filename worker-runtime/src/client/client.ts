@@ -15,7 +15,7 @@ import type { Connection } from '../redis/connection.ts'
 import { connectRedis } from '../redis/replacing.ts'
 import type { AnyTask, InputArguments, InputField, Task, TaskName, TaskResult } from '../task.ts'
 import { Line } from './line.ts'
-import { mayPass, resultOf } from './result.ts'
+import { EndMessages, mayPass, resultOf } from './result.ts'
 
 export type { JobOptions, Priority } from '../job.ts'
 export type { Durability } from '../queue/durability.ts'
@@ -110,7 +110,7 @@ export class Client {
     const opened = new ClientQueue({
       queueFor: (durability) =>
         openQueue(durability === 'fast' ? this.#redis : this.#connect(durability), fullName),
-      messages,
+      messages: new EndMessages(fullName, messages),
       isClosed: () => this.#isClosed,
       onClose: (listener) => {
         this.#onClose.add(listener)
@@ -164,7 +164,7 @@ function accessOf({ redis }: ClientOptions): string | RedisAccess {
 interface ClientParts {
   /** What waits for a disk or a replica keeps its connection waiting: each line has one of its own, and nobody waits for another's. */
   queueFor: (durability: Durability) => Queue
-  messages: () => Connection
+  messages: EndMessages
   isClosed: () => boolean
   onClose: (listener: () => void) => () => void
   durability: Durability

@@ -1,14 +1,18 @@
-// Waiting for the result of a job: listens, looks, looks again, through outages of Redis and until the wait's own end. Used by client.ts.
+// Waits for the result of a job: asks once whether it has ended, hears of its end on the client's channel, and looks again where a message may
+// have been lost, also through outages of Redis. Used by client.ts.
+//
+//   listening → asked ─ noted → message, or 5 s later, or the subscription was renewed ↺ asked       ended, buried, unknown, timed out, closed
+import { randomBytes } from 'node:crypto'
 import { startDeadline } from '../deadline.ts'
 import { failureText } from '../errors.ts'
 import { type EndedJob, parseEnded } from '../job.ts'
-import { doneChannel } from '../queue/keys.ts'
+import { endedChannel } from '../queue/keys.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { AttemptRecord, JobDetails } from '../queue/reads.ts'
 import { type Connection, RedisUnavailable } from '../redis/connection.ts'
 
 interface WaitOptions {
-  messages: () => Connection
+  messages: EndMessages
   isClosed: () => boolean
   onClose: (listener: () => void) => () => void
   timeoutMs?: number
@@ -48,69 +52,109 @@ export class ResultTimeout extends Error {
   override name = 'ResultTimeout'
 }
 
-/** Redis may lose a message; the waiter reads again this often. */
-const READ_AGAIN_MS = 5_000
-/** The same, while Redis cannot be asked. */
+/** Redis may lose a message: a wait that Redis has noted looks again after so long. */
+const LOOK_AGAIN_MS = 5_000
+/** A wait that Redis could not note hears nothing. */
+const LOOK_AGAIN_UNNOTED_MS = 1_000
+/** Redis did not answer. */
 const ASK_AGAIN_MS = 250
-/** For how long a first look waits for the connection on which messages come, or for its own answer when its time is over already. */
-const FIRST_LOOK_MS = 1_000
+/** How long a first look waits for the subscription, and how long a wait that is over waits for its last answer. */
+const LAST_ANSWER_MS = 1_000
+
+/**
+ * The ends of jobs that one client waits for in one queue. They come on one channel of its own, subscribed to with the first wait and kept while
+ * the client lives.
+ */
+export class EndMessages {
+  /** The name of the channel, as `waiters` has it. */
+  readonly client = randomBytes(6).toString('base64url')
+  readonly #queue: string
+  readonly #connection: () => Connection
+  readonly #waits = new Map<string, Set<Wait>>()
+  #listening: Promise<void> | undefined
+  #isListening = false
+
+  constructor(queue: string, connection: () => Connection) {
+    this.#queue = queue
+    this.#connection = connection
+  }
+
+  get isListening(): boolean {
+    return this.#isListening
+  }
+
+  /** Resolves when messages come, or cannot come now. */
+  listen(): Promise<void> {
+    this.#listening ??= this.#subscribe().catch(() => {
+      this.#listening = undefined
+    })
+    return this.#listening
+  }
+
+  add(id: string, wait: Wait): void {
+    const waits = this.#waits.get(id)
+    if (waits) waits.add(wait)
+    else this.#waits.set(id, new Set([wait]))
+  }
+
+  /** Answers whether the client waits for this job no more. */
+  remove(id: string, wait: Wait): boolean {
+    const waits = this.#waits.get(id)
+    waits?.delete(wait)
+    if (waits?.size === 0) this.#waits.delete(id)
+    return !this.#waits.has(id)
+  }
+
+  async #subscribe(): Promise<void> {
+    const connection = this.#connection()
+    const channel = endedChannel(this.#queue, connection.database, this.client)
+    const lookAgain = () => {
+      for (const waits of this.#waits.values()) for (const wait of waits) wait.ring()
+    }
+    await connection.subscribe(channel, (message) => this.#hear(message), { onRenewed: lookAgain })
+    this.#isListening = true
+    lookAgain() // a job may have ended before
+  }
+
+  /** `<id> <outcome>`; without an outcome the job was buried or deleted. */
+  #hear(message: string): void {
+    const space = message.indexOf(' ')
+    const ended = parseEnded(message.slice(space + 1))
+    for (const wait of this.#waits.get(message.slice(0, space)) ?? [])
+      if (ended) wait.settle(ended)
+      else wait.ring()
+  }
+}
 
 /** JSON text. */
 export async function resultOf(id: string, queue: Queue, options: WaitOptions): Promise<string> {
   const wait = new Wait(id, queue, options)
-  const close = () => wait.giveUp(closedError(queue.name))
+  const close = () => wait.fail(closedError(queue.name))
   const stopHearing = options.onClose(close)
   if (options.isClosed()) close()
+  else void wait.begin()
   try {
-    const ended = await Promise.race([untilEnded(id, queue, wait), wait.givenUp])
+    const ended = await wait.ended
     if (ended.state === 'completed') return ended.result
     throw new JobCancelled(`job ${id} was cancelled`)
   } finally {
     stopHearing()
-    wait.end()
   }
 }
 
-async function untilEnded(id: string, queue: Queue, wait: Wait): Promise<EndedJob> {
-  await Promise.race([wait.listen(), wait.pause(FIRST_LOOK_MS)])
-  for (;;) {
-    const rung = wait.nextRing()
-    try {
-      const details = await queue.job(id)
-      const ended = wait.told ?? details?.ended
-      if (ended) return ended
-      if (!details) throw new JobNotFound(`job ${id} is not known in ${queue.name}`)
-      if (details.state === 'buried') throw new JobBuried(details)
-      wait.looked(details.state)
-      await Promise.race([rung, wait.pause(READ_AGAIN_MS)])
-    } catch (error) {
-      if (!mayPass(error)) throw error
-      wait.looked(wait.state, error)
-      await Promise.race([rung, wait.pause(ASK_AGAIN_MS)])
-    }
-    if (wait.told) return wait.told
-    if (wait.isOver) return wait.givenUp
-    if (!wait.isListening) void wait.listen()
-  }
-}
-
-/** One wait for a result: what was told of it, when to look again, and when to give up. */
+/** One wait for a result: looks until it is settled, has failed or has timed out. */
 class Wait {
-  told: EndedJob | undefined
-  isListening = false
-  isOver = false
-  /** As it was seen last. */
-  state: string = 'not known'
-  readonly #end = Promise.withResolvers<never>()
+  readonly #end = Promise.withResolvers<EndedJob>()
+  #isOver = false
+  #isTimedOut = false
   #hasLooked = false
-  #failure: unknown
-  #ring = () => {}
-  #stopListening = () => {}
+  #isRung = false
+  #failureOfLastLook: unknown
+  #wake = () => {}
   #stopDeadline = () => {}
-  readonly #timers = new Set<NodeJS.Timeout>()
   readonly #id: string
   readonly #queue: Queue
-  readonly #messages: () => Connection
+  readonly #messages: EndMessages
   readonly #timeoutMs: number
 
   constructor(id: string, queue: Queue, { messages, timeoutMs = Number.POSITIVE_INFINITY }: WaitOptions) {
@@ -118,88 +162,127 @@ class Wait {
     this.#queue = queue
     this.#messages = messages
     this.#timeoutMs = timeoutMs
-    this.givenUp.catch(() => {}) // it may be over before anybody waits for it
+    messages.add(id, this)
     if (timeoutMs < Number.POSITIVE_INFINITY)
       this.#stopDeadline = startDeadline(timeoutMs, () => this.#timeOut())
   }
 
-  /** Rejects when the wait is over. */
-  get givenUp(): Promise<never> {
+  get ended(): Promise<EndedJob> {
     return this.#end.promise
   }
 
-  giveUp(error: Error): void {
-    this.isOver = true
-    this.#end.reject(error)
-    this.#ring()
+  settle(ended: EndedJob): void {
+    if (this.#finish()) this.#end.resolve(ended)
   }
 
-  /** Afterwards messages come, or it is tried again with the next look. */
-  async listen(): Promise<void> {
-    this.isListening = true
-    const messages = this.#messages()
-    const channel = doneChannel(this.#queue.name, messages.database, this.#id)
+  fail(error: unknown): void {
+    if (this.#finish()) this.#end.reject(error)
+  }
+
+  /** There may be something new: looks again, also where a look is under way. */
+  ring(): void {
+    this.#isRung = true
+    this.#wake()
+  }
+
+  /** A job that ends between the subscription and the first look is seen by the look; one that ends after it is heard of. */
+  async begin(): Promise<void> {
+    if (!this.#messages.isListening) {
+      void this.#messages.listen().then(() => this.#wake())
+      await this.#sleep(LAST_ANSWER_MS)
+    }
+    do {
+      this.#isRung = false
+      const pauseMs = await this.#look()
+      const isFirst = !this.#hasLooked
+      this.#hasLooked = true
+      if (this.#isTimedOut && isFirst) await this.#lookLast()
+      if (!this.#isTimedOut && !this.#isOver) await this.#sleep(pauseMs)
+    } while (!this.#isTimedOut && !this.#isOver)
+  }
+
+  /** Answers after how long to look again; ms. */
+  async #look(): Promise<number> {
+    if (!this.#messages.isListening) void this.#messages.listen()
     try {
-      const stop = await messages.subscribe(channel, (message) => {
-        this.told = parseEnded(message)
-        this.#ring()
-      })
-      if (this.isOver) stop()
-      else this.#stopListening = stop
-      this.#ring() // it may have ended before
-    } catch {
-      this.isListening = false
+      const said = await this.#queue.wait(this.#id, this.#messages.client)
+      this.#failureOfLastLook = undefined
+      if (typeof said === 'object') this.settle(said)
+      if (said === 'unknown')
+        this.fail(new JobNotFound(`job ${this.#id} is not known in ${this.#queue.name}`))
+      if (said === 'buried') await this.#failAsBuried()
+      return said === 'noted' && this.#messages.isListening ? LOOK_AGAIN_MS : LOOK_AGAIN_UNNOTED_MS
+    } catch (error) {
+      this.#failureOfLastLook = error
+      if (!mayPass(error)) this.fail(error)
+      return ASK_AGAIN_MS
     }
   }
 
-  /** Resolves when there is something new to look at. */
-  nextRing(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#ring = resolve
-    })
+  async #failAsBuried(): Promise<void> {
+    const details = await this.#queue.job(this.#id)
+    if (details?.state === 'buried') this.fail(new JobBuried(details))
+    else this.ring() // somebody has deleted or retried it meanwhile
   }
 
-  looked(state: string, failure?: unknown): void {
-    this.state = state
-    this.#failure = failure
-    this.#hasLooked = true
-    if (this.isOver) this.giveUp(this.#timeout())
-  }
-
-  pause(ms: number): Promise<void> {
+  /** Resolves after so long, or when somebody rings. */
+  #sleep(ms: number): Promise<void> {
+    if (this.#isRung) return Promise.resolve()
     return new Promise((resolve) => {
-      const timer = setTimeout(() => {
-        this.#timers.delete(timer)
+      const timer = setTimeout(resolve, ms)
+      this.#wake = () => {
+        clearTimeout(timer)
         resolve()
-      }, ms)
-      this.#timers.add(timer)
+      }
     })
   }
 
-  end(): void {
-    this.isOver = true
-    this.#stopListening()
-    this.#stopDeadline()
-    for (const timer of this.#timers) clearTimeout(timer)
-  }
-
-  /** A first look is let come to its answer. */
+  /** A first look may still come to its answer. */
   #timeOut(): void {
-    this.isOver = true
-    if (this.#hasLooked) this.giveUp(this.#timeout())
-    else this.#stopDeadline = startDeadline(FIRST_LOOK_MS, () => this.giveUp(this.#timeout()))
+    this.#isTimedOut = true
+    if (this.#hasLooked) void this.#lookLast()
+    else this.#stopDeadline = startDeadline(LAST_ANSWER_MS, () => this.fail(this.#timeout()))
+    this.#wake()
   }
 
-  #timeout(): ResultTimeout {
-    const away = this.#failure instanceof Error ? `; Redis cannot be asked: ${this.#failure.message}` : ''
+  /** Takes the wait out of what Redis has noted; the job may have ended in this very moment. */
+  async #lookLast(): Promise<void> {
+    if (this.#isOver) return
+    const isLast = this.#messages.remove(this.#id, this)
+    if (!this.#queue.redis.isReady) return this.fail(this.#timeout())
+    this.#stopDeadline()
+    this.#stopDeadline = startDeadline(LAST_ANSWER_MS, () => this.fail(this.#timeout()))
+    try {
+      const said = await this.#queue.unwait(this.#id, isLast ? this.#messages.client : '')
+      if (typeof said === 'object') this.settle(said)
+      else this.fail(this.#timeout(said))
+    } catch (error) {
+      this.#failureOfLastLook ??= error
+      this.fail(this.#timeout())
+    }
+  }
+
+  /** Answers whether it was not over before. */
+  #finish(): boolean {
+    if (this.#isOver) return false
+    this.#isOver = true
+    this.#stopDeadline()
+    this.#messages.remove(this.#id, this)
+    this.#wake()
+    return true
+  }
+
+  #timeout(state = 'not known'): ResultTimeout {
+    const failure = this.#failureOfLastLook
+    const away = failure instanceof Error ? `; Redis cannot be asked: ${failure.message}` : ''
     return new ResultTimeout(
-      `job ${this.#id} has not ended within ${this.#timeoutMs} ms; it is ${this.state}${away}`,
-      { cause: this.#failure },
+      `job ${this.#id} has not ended within ${this.#timeoutMs} ms; its state is ${state}${away}`,
+      { cause: failure },
     )
   }
 }
 
-/** Redis cannot now; later it can. */
+/** Redis cannot answer now; it may later. */
 export const mayPass = (error: unknown): boolean =>
   error instanceof RedisUnavailable && error.code !== 'REDIS_REFUSED'
 

@@ -32,8 +32,8 @@ export const wakeKey = (queue: string): string => `${prefixOf(queue)}wake`
 export const databasePart = (database: number): string => (database === 0 ? '' : `${database}:`)
 const channel = (queue: string, database: number, name: string) =>
   prefixOf(queue) + databasePart(database) + name
-export const doneChannel = (queue: string, database: number, id: string): string =>
-  channel(queue, database, `done:${id}`)
+export const endedChannel = (queue: string, database: number, client: string): string =>
+  channel(queue, database, `ended:${client}`)
 export const cancelChannel = (queue: string, database: number, worker: string): string =>
   channel(queue, database, `cancel:${worker}`)
 export const stirredChannel = (queue: string, database: number): string => channel(queue, database, 'stirred')

@@ -1,4 +1,4 @@
-// One queue in Redis, with the verbs of everybody: the client (enqueue.ts), workers (hold.ts), people (people.ts), the owner (owner.ts).
+// One queue in Redis, with the verbs of everybody: the client (enqueue.ts, wait.ts), workers (hold.ts), people (people.ts), the owner (owner.ts).
 import type { Connection } from '../redis/connection.ts'
 import { enqueueing } from './enqueue.ts'
 import { holding } from './hold.ts'
@@ -7,8 +7,9 @@ import { owning } from './owner.ts'
 import { looking } from './people.ts'
 import type { Scripts } from './scripts.ts'
 import { Verbs } from './verbs.ts'
+import { waiting } from './wait.ts'
 
-const everything = { ...enqueueing, ...holding, ...looking, ...owning }
+const everything = { ...enqueueing, ...waiting, ...holding, ...looking, ...owning }
 
 /** Each function without its first argument, the queue. */
 type OfOneQueue<T> = {

@@ -4,7 +4,7 @@ import { databasePart } from './keys.ts'
 import { luaOf } from './lua.ts'
 import { defaultSettings, LAYOUT, LEASE_MS, RENEW_MS } from './settings.ts'
 
-/** adds: refused by a Redis that is full. changes: lets jobs end and people act even there. reads: writes nothing. */
+/** adds: refused by a Redis that is full. changes: lets jobs end and people act even there. reads: writes nothing that it needs. */
 const VERBS = {
   enqueue: 'adds',
   register: 'changes',
@@ -26,6 +26,8 @@ const VERBS = {
   depth: 'reads',
   workers: 'reads',
   job: 'reads',
+  wait: 'reads',
+  unwait: 'reads',
   jobs: 'reads',
   witness: 'changes',
 } as const

@@ -4,7 +4,13 @@
 //   call → owner of the slot → answer
 //             MOVED ↺ that node, from now on          ASK ↺ that node, this once          lost → who asked is told; the map is read again
 import { addressText, type HostPort, hostPortOf, hostPortText, type RedisAddress } from './address.ts'
-import { type Command, type Connection, type ConnectionOptions, RedisUnavailable } from './connection.ts'
+import {
+  type Command,
+  type Connection,
+  type ConnectionOptions,
+  RedisUnavailable,
+  type SubscribeOptions,
+} from './connection.ts'
 import { slotOf } from './slot.ts'
 
 type Connect = (address: RedisAddress, options: ConnectionOptions) => Connection
@@ -18,6 +24,7 @@ interface Node {
 interface Subscription {
   readonly channel: string
   readonly onMessage: (message: string) => void
+  readonly options: SubscribeOptions
   node: Node
   stop: () => void
 }
@@ -124,10 +131,14 @@ export class ClusterConnection implements Connection {
   }
 
   /** At the node that serves the slot of the channel's {queue}; when another one does, there. */
-  async subscribe(channel: string, onMessage: (message: string) => void): Promise<() => void> {
+  async subscribe(
+    channel: string,
+    onMessage: (message: string) => void,
+    options: SubscribeOptions = {},
+  ): Promise<() => void> {
     const node = await this.#nodeFor(channel, this.deadlineMs)
-    const stop = await node.connection.subscribe(channel, onMessage)
-    const subscription: Subscription = { channel, onMessage, node, stop }
+    const stop = await node.connection.subscribe(channel, onMessage, options)
+    const subscription: Subscription = { channel, onMessage, options, node, stop }
     this.#subscriptions.add(subscription)
     return () => {
       this.#subscriptions.delete(subscription)
@@ -303,10 +314,12 @@ export class ClusterConnection implements Connection {
       const owner = this.#owners[slotOf(subscription.channel)]
       if (!owner || this.#nodeAt(owner) === subscription.node) continue
       const node = this.#nodeAt(owner)
-      const stop = await node.connection.subscribe(subscription.channel, subscription.onMessage)
+      const { channel, onMessage, options } = subscription
+      const stop = await node.connection.subscribe(channel, onMessage, options)
       subscription.stop()
       if (this.#subscriptions.has(subscription)) Object.assign(subscription, { node, stop })
       else stop()
+      options.onRenewed?.()
     }
   }
 

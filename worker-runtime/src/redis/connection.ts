@@ -62,6 +62,11 @@ export interface ConnectionOptions {
 
 export type Command = readonly [name: string, ...args: (string | number)[]]
 
+export interface SubscribeOptions {
+  /** After a loss messages come again; those in between are lost. */
+  onRenewed?: () => void
+}
+
 export interface Connection {
   readonly form: RedisAddress['form']
   /** The number of the database that it uses. */
@@ -77,7 +82,11 @@ export interface Connection {
   /** Two calls on one connection to one server, with nothing in between: the second is about what the first one did. */
   callThen(deadlineMs: number, first: Command, then: Command): Promise<[unknown, unknown]>
   /** Resolves when the server has confirmed; subscribed again by itself after every loss. A connection either subscribes or calls. */
-  subscribe(channel: string, onMessage: (message: string) => void): Promise<() => void>
+  subscribe(
+    channel: string,
+    onMessage: (message: string) => void,
+    options?: SubscribeOptions,
+  ): Promise<() => void>
   /** Asks the one server, or each primary of a Cluster; `name` is its host:port. For what is about servers, not about keys. */
   atEachServer<T>(ask: (server: Connection, name: string) => Promise<T>): Promise<T[]>
   close(): void

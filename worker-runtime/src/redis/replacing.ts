@@ -6,7 +6,13 @@ import { startDeadline } from '../deadline.ts'
 import { reasonOf } from '../errors.ts'
 import { addressText, type HostPort, parseAddress, type RedisAccess, type RedisAddress } from './address.ts'
 import { ClusterConnection } from './cluster.ts'
-import { type Command, type Connection, type ConnectionOptions, RedisUnavailable } from './connection.ts'
+import {
+  type Command,
+  type Connection,
+  type ConnectionOptions,
+  RedisUnavailable,
+  type SubscribeOptions,
+} from './connection.ts'
 import { BadReply, ReplyError } from './resp.ts'
 import { primaryOf, SentinelNews } from './sentinels.ts'
 import { RedisSocket } from './socket.ts'
@@ -15,6 +21,10 @@ interface Pending {
   /** Of its deadline; only time in which an answer could be read counts. */
   leftMs: number
   fail(error: RedisUnavailable): void
+}
+
+interface Listener extends SubscribeOptions {
+  readonly onMessage: (message: string) => void
 }
 
 const FIRST_RETRY_MS = 50
@@ -55,7 +65,7 @@ export class ReplacingConnection implements Connection {
   readonly deadlineMs: number
   readonly #pending = new Set<Pending>()
   readonly #waiting = new Set<Pending & { go(socket: RedisSocket): void }>()
-  readonly #listeners = new Map<string, Set<(message: string) => void>>()
+  readonly #listeners = new Map<string, Set<Listener>>()
   #socket: RedisSocket
   #isReady = false
   #isClosed = false
@@ -134,12 +144,17 @@ export class ReplacingConnection implements Connection {
     return Promise.all([this.callWithin(deadlineMs, ...first), this.callWithin(deadlineMs, ...then)])
   }
 
-  async subscribe(channel: string, onMessage: (message: string) => void): Promise<() => void> {
+  async subscribe(
+    channel: string,
+    onMessage: (message: string) => void,
+    options: SubscribeOptions = {},
+  ): Promise<() => void> {
     const listeners = this.#listeners.get(channel) ?? new Set()
-    listeners.add(onMessage)
+    const listener: Listener = { onMessage }
+    listeners.add(listener)
     this.#listeners.set(channel, listeners)
     const stop = () => {
-      listeners.delete(onMessage)
+      listeners.delete(listener)
       if (listeners.size > 0 || this.#listeners.get(channel) !== listeners) return
       this.#listeners.delete(channel)
       if (this.#isReady) this.call('UNSUBSCRIBE', channel).catch(() => {})
@@ -150,6 +165,7 @@ export class ReplacingConnection implements Connection {
       stop()
       throw error
     }
+    Object.assign(listener, options)
     return stop
   }
 
@@ -180,7 +196,7 @@ export class ReplacingConnection implements Connection {
       options: this.#options,
       onReady: () => this.#becameReady(socket),
       onMessage: (channel, message) => {
-        for (const listener of this.#listeners.get(channel) ?? []) listener(message)
+        for (const { onMessage } of this.#listeners.get(channel) ?? []) onMessage(message)
       },
       onEnd: (why) => {
         if (socket !== this.#socket) return
@@ -197,9 +213,14 @@ export class ReplacingConnection implements Connection {
     this.#isReady = true
     this.#failures = 0
     this.#lastError = undefined
-    for (const channel of this.#listeners.keys()) this.call('SUBSCRIBE', channel).catch(() => {})
+    for (const [channel, listeners] of this.#listeners) this.#renew(channel, listeners).catch(() => {})
     for (const waiter of this.#waiting) waiter.go(socket)
     this.#options.onState?.('ready')
+  }
+
+  async #renew(channel: string, listeners: ReadonlySet<Listener>): Promise<void> {
+    await this.call('SUBSCRIBE', channel)
+    for (const { onRenewed } of listeners) onRenewed?.()
   }
 
   #lost(socket: RedisSocket): void {

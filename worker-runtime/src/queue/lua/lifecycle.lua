@@ -56,13 +56,23 @@ end
 
 local function forget(id) redis.call('UNLINK', Q .. 'job:' .. id, Q .. 'attempt:' .. id) end
 
+-- Tells the clients that wait for this job, and forgets them; without an outcome they look themselves.
+local function tell_waiters(id, outcome)
+  local clients = redis.call('HGET', Q .. 'waiters', id)
+  if not clients then return end
+  redis.call('HDEL', Q .. 'waiters', id)
+  for client in string.gmatch(clients, '%S+') do redis.call('PUBLISH', C .. 'ended:' .. client, id .. ' ' .. outcome) end
+end
+
 -- ended: the one end of every job: completed or cancelled (the outcome overwrites the envelope; for its time to live it is the result, and
 -- the proof that this id is done), buried, or gone. What else has to happen when a job ends has its place here, behind a flag of the
 -- job where it is not for all of them.
+local is_waited -- whether anybody waits for a job of this queue: asked once a call
 local kept = {} -- ids of this call whose outcome is kept
 local age_text = string.format('%d', set.completedMaxAgeMs)
 local function ended(id, how, flags, outcome)
-  redis.call('PUBLISH', C .. 'done:' .. id, outcome or '')
+  if is_waited == nil then is_waited = redis.call('EXISTS', Q .. 'waiters') == 1 end
+  if is_waited then seldom().tell_waiters(id, outcome or '') end
   if outcome and set.completedMaxAgeMs > 0 and set.completedMaxCount > 0 then
     redis.call('SET', Q .. 'job:' .. id, outcome, 'PX', age_text)
     if flags ~= 0 then redis.call('PEXPIRE', Q .. 'attempt:' .. id, age_text) end

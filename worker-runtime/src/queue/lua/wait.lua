@@ -1,0 +1,21 @@
+-- Asks how a job ended; where it has not, notes that a client waits for its end and hears of it on a channel of its own.
+-- KEYS  the queue
+-- ARGV  id, name of the client's channel
+-- returns  the outcome of an ended job; else buried, unknown, noted, or unnoted where the client must look again by itself: too many wait
+--          for this job, or Redis refuses to write (it is full, or this user may only read)
+-- Safe to run twice: a client is noted once.
+local MAX_WAITERS = 16
+local id, name = ARGV[1], ARGV[2]
+local start = redis.call('GETRANGE', Q .. 'job:' .. id, 0, 0)
+if start == '=' then return redis.call('GET', Q .. 'job:' .. id) end
+if start == '' then
+  redis.pcall('HDEL', Q .. 'waiters', id) -- of a job that another program deleted
+  return 'unknown'
+end
+if redis.call('ZSCORE', Q .. 'buried', id) then return 'buried' end
+local names = redis.call('HGET', Q .. 'waiters', id) or ''
+if string.find(names, ' ' .. name .. ' ', 1, true) then return 'noted' end
+local _, waiters = string.gsub(names, '%S+', '')
+if waiters >= MAX_WAITERS then return 'unnoted' end
+local noted = redis.pcall('HSET', Q .. 'waiters', id, (names == '' and ' ' or names) .. name .. ' ')
+return type(noted) == 'table' and 'unnoted' or 'noted'
