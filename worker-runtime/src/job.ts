@@ -4,23 +4,28 @@ import { reasonOf } from './errors.ts'
 import { checkOptions, oneOf, type Rules, shown, validDate, wholeNumber } from './options.ts'
 
 export const LANES = ['urgent', 'high', 'normal', 'low'] as const
+/** The lane of a job: workers take jobs of all lanes in the ratio 8 : 4 : 2 : 1. */
 export type Priority = (typeof LANES)[number]
 
+/** The options of one job. A number here wins over the queue's setting of the same name. */
 export interface JobOptions {
-  /** 1 to 128 of A-Z a-z 0-9 . : _ - ; a job with a known id is not enqueued again. Made up when absent. */
+  /** 1 to 128 of A-Z a-z 0-9 . : _ - ; a job with a known id is not enqueued again. Default: a new id. */
   id?: string
+  /** Default: normal. */
   priority?: Priority
-  /** Not before this many ms from now. */
+  /** The job does not start before this many ms from now. */
   delayMs?: number
-  /** Not before this time. */
+  /** The job does not start before this time. */
   at?: Date
-  /** Wins over the queue's `retry.maxAttempts`. */
+  /** Attempts that may fail before the job is buried (`retry.maxAttempts` of the queue). */
   maxAttempts?: number
-  /** Wins over the queue's `retry.backoffSeconds`; ms. */
+  /** The wait before the second attempt, doubled for each further one; ms (`retry.backoffSeconds`). */
   backoffMs?: number
+  /** The longest wait between two attempts; ms (`retry.maxBackoffSeconds`). */
   maxBackoffMs?: number
+  /** Workers that may die with the job before it is buried (`retry.maxCrashes`). */
   maxCrashes?: number
-  /** How long one attempt may run; never more than the queue allows; ms. */
+  /** How long one attempt may run; ms. Never more than the queue allows. */
   timeoutMs?: number
 }
 
@@ -36,6 +41,7 @@ export interface NewJob {
   readonly payload: string
 }
 
+/** A job that has not ended, as it lies in Redis. */
 export interface Envelope {
   /** `<priority>` or `<priority>/<key>`. */
   readonly lane: string
@@ -46,6 +52,7 @@ export interface Envelope {
   readonly payload: string
 }
 
+/** A job that has ended, as its outcome is kept. */
 export interface EndedJob {
   readonly state: 'completed' | 'cancelled'
   readonly endedAtMs: number
@@ -59,11 +66,13 @@ export interface EndedJob {
   readonly output: string | undefined
 }
 
-/** What is known of how an attempt went; what is not known is absent. */
+/** How an attempt went; a number that is not known is absent. */
 export interface AttemptFacts {
   readonly durationMs?: number
+  /** Processor time of its child, where the child ran no other job; ms. */
   readonly cpuUserMs?: number
   readonly cpuSystemMs?: number
+  /** Peak memory of its child. */
   readonly maxRssBytes?: number
 }
 

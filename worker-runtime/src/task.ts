@@ -10,11 +10,14 @@ export interface Task<Name extends string, Input, Output> {
   readonly [types]?: (input: Input) => Output
 }
 
+/** Any task, whatever its name, input and output. */
 export type AnyTask = Task<string, never, unknown>
+/** The name of a task, as `enqueue` takes it. */
 export type TaskName<T extends AnyTask> = T['name']
 /** What a task takes. Where it is not known (`AnyTask`), any value. */
 export type TaskInput<T extends AnyTask> =
   T extends Task<string, infer Input, unknown> ? ([Input] extends [never] ? unknown : Input) : never
+/** The value that the task returns, before it goes through JSON. */
 export type TaskOutput<T extends AnyTask> = T extends Task<string, never, infer Output> ? Output : never
 /** What `result()` gives: the output of the task, as it comes through JSON. */
 export type TaskResult<T extends AnyTask> = Received<TaskOutput<T>>

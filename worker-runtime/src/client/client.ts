@@ -1,57 +1,59 @@
-// The public face for those who enqueue and look up: connect, enqueue one or many, wait for a result, cancel. Awaits of one tick
-// become one call to Redis.
+// The client: connects and enqueues one or many jobs; their handles wait for results, look jobs up, cancel and delete them (job-handle.ts).
+// Enqueues of one tick become one call to Redis (line.ts).
 import { fromEnvironment } from '../config.ts'
-import { startDeadline } from '../deadline.ts'
 import { isJobId, JOB_OPTIONS, type JobOptions, MAX_PAYLOAD_BYTES, type NewJob, newJob } from '../job.ts'
 import { anything, checkOptions, oneOf, type Rules, shown, wholeNumber } from '../options.ts'
 import { DURABILITIES, type Durability } from '../queue/durability.ts'
 import type { Enqueued } from '../queue/enqueue.ts'
 import { queueName } from '../queue/keys.ts'
 import { openQueue, type Queue } from '../queue/queue.ts'
-import type { JobDetails, JobState } from '../queue/reads.ts'
 import { QueueRefused } from '../queue/verbs.ts'
 import { parseAddress, type RedisAccess } from '../redis/address.ts'
 import type { Connection } from '../redis/connection.ts'
 import { connectRedis } from '../redis/replacing.ts'
 import type { AnyTask, InputArguments, InputField, Task, TaskName, TaskResult } from '../task.ts'
+import { type HandleParts, JobHandle } from './job-handle.ts'
 import { Line } from './line.ts'
-import { EndMessages, mayPass, resultOf } from './result.ts'
+import { EndMessages } from './result.ts'
 
-export type { JobOptions, Priority } from '../job.ts'
+export type { AttemptFacts, EndedJob, Envelope, JobOptions, Priority } from '../job.ts'
 export type { Durability } from '../queue/durability.ts'
+export type { Enqueued } from '../queue/enqueue.ts'
 export type { AttemptRecord, JobDetails, JobState } from '../queue/reads.ts'
 export { QueueRefused } from '../queue/verbs.ts'
 export type { RedisAccess } from '../redis/address.ts'
 export { RedisUnavailable } from '../redis/connection.ts'
+export { JobHandle, type ResultOptions } from './job-handle.ts'
 export { JobBuried, JobCancelled, JobNotFound, ResultTimeout } from './result.ts'
 
+/** How `connect` reaches Redis, and what it promises. */
 export interface ClientOptions {
-  /** Like redis://user:password@host:6379, or with certificates; default: MILLHAND_REDIS_URL and what goes with it. */
+  /**
+   * A URL like redis://user:password@host:6379, or an object with the URL and certificates. Default: MILLHAND_REDIS_URL, with
+   * MILLHAND_REDIS_CA, MILLHAND_REDIS_CERT and MILLHAND_REDIS_KEY.
+   */
   redis?: string | RedisAccess | undefined
   /** The namespace of the queues; default: MILLHAND_NAMESPACE, else `default`. */
   namespace?: string | undefined
-  /** When an enqueue counts as done, unless the call says otherwise; default `fast`. The README says what each promises. */
+  /** When an enqueue counts as done, unless the call says otherwise; default `fast`. */
   durability?: Durability
-  /** How long a call may take while Redis is away before it fails with RedisUnavailable; ms, default 10,000. */
+  /** How long a call may take while Redis is away before it fails with RedisUnavailable; ms, default 10,000. `result()` has its own `timeoutMs`. */
   deadlineMs?: number
 }
 
-/** Without a task's type anything may be enqueued, and results are unknown. */
+/** Without the type of a task any input may be enqueued, and results are unknown. */
 type Untyped = Task<string, unknown, unknown>
 
+/** The options of one job, and when its enqueue counts as done. */
 export interface EnqueueOptions extends JobOptions {
-  /** When this one counts as done. */
+  /** When this enqueue counts as done; default: that of the client. */
   durability?: Durability
 }
 
+/** One job of `enqueueMany`: the name of its task, its input, its options. */
 export type EnqueueRequest<T extends AnyTask = Untyped> = InputField<T> & {
   task: TaskName<T>
   options?: JobOptions
-}
-
-export interface ResultOptions {
-  /** How long to wait; default: for ever. */
-  timeoutMs?: number
 }
 
 const DURABILITY = oneOf(DURABILITIES)
@@ -69,18 +71,16 @@ const ACCESS_OPTIONS: Rules = { url: A_TEXT, ca: A_TEXT, cert: A_TEXT, key: A_TE
 const ENQUEUE_OPTIONS: Rules = { ...JOB_OPTIONS, durability: DURABILITY }
 const MANY_OPTIONS: Rules = { durability: DURABILITY }
 const REQUEST_FIELDS: Rules = { task: anything, input: anything, options: anything }
-const RESULT_OPTIONS: Rules = {
-  timeoutMs: {
-    isValid: (value) => typeof value === 'number' && value >= 0,
-    is: 'a number of at least 0; without it the wait is endless',
-  },
-}
 
-/** Connects in the background; calls wait for the connection up to the deadline. Throws TypeError when there is no address. */
+/**
+ * Opens a client. It connects in the background; calls wait for the connection up to `deadlineMs`. Throws TypeError for an unknown option, a bad
+ * value, or when there is no address of Redis.
+ */
 export function connect(options: ClientOptions = {}): Client {
   return new Client(options)
 }
 
+/** A connection to Redis for any number of queues. It reconnects by itself. */
 export class Client {
   readonly #redis: Connection
   readonly #options: ClientOptions
@@ -98,7 +98,7 @@ export class Client {
     this.#redis = this.#connect('client')
   }
 
-  /** The queue of a TaskQueue by its name; the namespace is the client's. */
+  /** The queue with this name (metadata.name of its TaskQueue) in the client's namespace. Throws TypeError for an invalid name. */
   queue(name: string): ClientQueue {
     const known = this.#queues.get(name)
     if (known) return known
@@ -123,7 +123,7 @@ export class Client {
     return opened
   }
 
-  /** Ends the connections; calls that still wait are rejected. */
+  /** Closes the connections. Calls that still wait are rejected with RedisUnavailable. */
   close(): void {
     this.#isClosed = true
     for (const connection of this.#connections) connection.close()
@@ -131,7 +131,7 @@ export class Client {
   }
 
   #connect(what: string): Connection {
-    // A connection that was idle may be dead without a word, and is left after a try: half of the time is for another one.
+    // An idle connection may be dead without a word. It is dropped after one try, and half of the time is left for another connection.
     const deadlineMs = Math.min(5_000, this.#deadlineMs / 2)
     const connection = connectRedis(this.#access, { name: `millhand-${what}`, deadlineMs })
     this.#connections.push(connection)
@@ -160,17 +160,14 @@ function accessOf({ redis }: ClientOptions): string | RedisAccess {
   }
 }
 
-/** What a queue has of its client. */
-interface ClientParts {
-  /** What waits for a disk or a replica keeps its connection waiting: each line has one of its own, and nobody waits for another's. */
+/** The parts of a client that its queues use. */
+interface ClientParts extends HandleParts {
+  /** An enqueue that waits for a disk or a replica blocks its connection: each line of such enqueues has a connection of its own. */
   queueFor: (durability: Durability) => Queue
-  messages: EndMessages
-  isClosed: () => boolean
-  onClose: (listener: () => void) => () => void
   durability: Durability
-  deadlineMs: number
 }
 
+/** A queue, as a client sees it. */
 export class ClientQueue {
   readonly #queue: Queue
   readonly #client: ClientParts
@@ -181,17 +178,18 @@ export class ClientQueue {
     this.#client = client
   }
 
+  /** `<namespace>.<name>` */
   get name(): string {
     return this.#queue.name
   }
 
   /**
-   * Enqueues one job. After the await Redis has it. Name the task's type to have input and result checked:
-   * `enqueue<typeof resize>('resize', { file: 'cat.png', width: 200 })`.
+   * Enqueues one job. After the await Redis has it. Name the type of the task to have input and result checked:
+   * `enqueue<typeof resize>('resize', { file: 'cat.png', width: 200 })`. All enqueues of one tick are one call to Redis.
    *
-   * Throws TypeError for bad names and options, QueueRefused over a limit, RedisUnavailable when Redis was away for too long, or
-   * nobody confirmed what `durability` asks for (NOT_CONFIRMED): then the job may or may not be there (`maybeDone`), and enqueueing it again with
-   * the same id (`jobIds`) is safe.
+   * Throws TypeError for an invalid name, option or input, QueueRefused over a limit of the queue, and RedisUnavailable when Redis did not answer
+   * within `deadlineMs`, or no disk or replica confirmed the `durability` in time (NOT_CONFIRMED). Where the error says `maybeDone`, the job may be
+   * in Redis; to enqueue it again with the same id (`jobIds`) is safe.
    */
   async enqueue<T extends AnyTask = Untyped>(
     task: TaskName<T>,
@@ -202,7 +200,10 @@ export class ClientQueue {
     return this.#handle(job.id, answer)
   }
 
-  /** Enqueues many in calls of up to 1,000 jobs; each call is done whole or not at all. Handles in the order of the requests. */
+  /**
+   * Enqueues many jobs, in calls of up to 1,000 jobs or 1 MB. Each call is done as a whole or not at all. Answers handles in the order of the
+   * requests. Throws as `enqueue`; a TypeError names the request by its index.
+   */
   async enqueueMany<T extends AnyTask = Untyped>(
     requests: readonly EnqueueRequest<T>[],
     options: { durability?: Durability } = {},
@@ -217,7 +218,7 @@ export class ClientQueue {
     return jobs.map(({ id }, i) => this.#handle(id, answers[i]))
   }
 
-  /** A handle for a job enqueued earlier; asks nothing of Redis. */
+  /** The handle of a job that was enqueued earlier, by its id. Sends nothing to Redis. Throws TypeError for an invalid id. */
   job<R = unknown>(id: string): JobHandle<R> {
     if (!isJobId(id))
       throw new TypeError(`${shown(id)} is no job id: a text of 1 to 128 of A-Z a-z 0-9 . : _ -`)
@@ -249,7 +250,7 @@ function jobOfRequest(request: unknown, index: number): NewJob {
   }
 }
 
-/** What no queue takes is not sent, for others to wait behind it. */
+/** A payload that no queue takes is refused before it is sent, so that no other job waits behind it. */
 function checkedJob(task: string, input: unknown, options: EnqueueOptions | undefined, known: Rules): NewJob {
   const job = newJob(task, input, options, known)
   // A character has at most three bytes.
@@ -259,71 +260,4 @@ function checkedJob(task: string, input: unknown, options: EnqueueOptions | unde
     'PAYLOAD_TOO_LARGE',
     `the payload of ${task} has ${bytes} bytes; a queue takes at most ${MAX_PAYLOAD_BYTES}: store the data elsewhere and enqueue where it is`,
   )
-}
-
-export class JobHandle<R = unknown> {
-  readonly id: string
-  /** 'created', or the state in which this id was known already: then nothing was enqueued. undefined on a handle by id. */
-  readonly enqueued: Enqueued | undefined
-  readonly #queue: Queue
-  readonly #client: ClientParts
-
-  constructor(id: string, enqueued: Enqueued | undefined, queue: Queue, client: ClientParts) {
-    this.id = id
-    this.enqueued = enqueued
-    this.#queue = queue
-    this.#client = client
-  }
-
-  async state(): Promise<JobState> {
-    return (await this.details())?.state ?? 'unknown'
-  }
-
-  /** All that is known: attempts, failures with error and output, times, progress. undefined when nothing is. */
-  async details(): Promise<JobDetails | undefined> {
-    return this.#ask(() => this.#queue.job(this.id))
-  }
-
-  /** A waiting job ends now; a running one is ended by its worker within a moment ('cancelling'). */
-  async cancel(): Promise<'cancelling' | JobState> {
-    return this.#ask(() => this.#queue.cancel(this.id))
-  }
-
-  /** Forgets a job that has ended or is buried, so that its id is free; any other one stays, and its state is told. */
-  async delete(): Promise<'deleted' | JobState> {
-    const [answer = 'unknown'] = await this.#ask(() => this.#queue.delete([this.id]))
-    return answer
-  }
-
-  /**
-   * Waits for the result, also while Redis is away. Throws JobBuried, JobCancelled, JobNotFound, ResultTimeout after `timeoutMs` (without it:
-   * waits for ever), and RedisUnavailable when Redis refuses the credentials or the client is closed.
-   */
-  async result(options: ResultOptions = {}): Promise<R> {
-    checkOptions('option of result', options, RESULT_OPTIONS)
-    return JSON.parse(await resultOf(this.id, this.#queue, { ...this.#client, ...options }))
-  }
-
-  /** Asking again is safe: until the deadline, on another connection where this one is dead. */
-  async #ask<T>(ask: () => Promise<T>): Promise<T> {
-    let isOver = false
-    let stop: (() => void) | undefined
-    try {
-      for (;;) {
-        const beganAtMs = performance.now()
-        try {
-          return await ask()
-        } catch (error) {
-          if (isOver || this.#client.isClosed() || !mayPass(error)) throw error
-          const spentMs = Math.min(performance.now() - beganAtMs, this.#queue.redis.deadlineMs)
-          stop ??= startDeadline(this.#client.deadlineMs - spentMs, () => {
-            isOver = true
-          })
-          await new Promise((resolve) => setTimeout(resolve, 50))
-        }
-      }
-    } finally {
-      stop?.()
-    }
-  }
 }

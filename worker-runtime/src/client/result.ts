@@ -18,10 +18,11 @@ interface WaitOptions {
   timeoutMs?: number
 }
 
-/** The job has no attempts left. `failures` tells what happened, the last one last. */
+/** `result()`: the job failed and has no attempts left. */
 export class JobBuried extends Error {
   readonly code = 'JOB_BURIED'
   readonly jobId: string
+  /** Its last five failed attempts, oldest first. */
   readonly failures: readonly AttemptRecord[]
   constructor({ id, attempts, crashes, failures }: JobDetails) {
     const tries = attempts + crashes
@@ -35,18 +36,19 @@ export class JobBuried extends Error {
   }
 }
 
+/** `result()`: the job was cancelled, before or while it ran. */
 export class JobCancelled extends Error {
   readonly code = 'JOB_CANCELLED'
   override name = 'JobCancelled'
 }
 
-/** No job with this id is known: it never was, or its result is older than the queue keeps results. */
+/** `result()`: no job has this id. It was never enqueued or was deleted, or its result is older than the queue keeps results. */
 export class JobNotFound extends Error {
   readonly code = 'JOB_NOT_FOUND'
   override name = 'JobNotFound'
 }
 
-/** The job has not ended yet; waiting again is fine. */
+/** `result()`: the job has not ended within `timeoutMs`. It goes on; to wait again is fine. */
 export class ResultTimeout extends Error {
   readonly code = 'RESULT_TIMEOUT'
   override name = 'ResultTimeout'

@@ -6,6 +6,7 @@ import { checkDurability, type Durability, runConfirmed } from './durability.ts'
 import { JOB_STATES, type JobState } from './reads.ts'
 import { believed, type Verbs } from './verbs.ts'
 
+/** The answer to an enqueue: created, or the state of the job that has the id already. */
 export type Enqueued = 'created' | Exclude<JobState, 'unknown'>
 
 const MAX_JOBS_A_CALL = 1_000

@@ -56,6 +56,7 @@ export interface WorkerEntry {
 }
 
 export const JOB_STATES = ['ready', 'delayed', 'held', 'completed', 'cancelled', 'buried', 'unknown'] as const
+/** Where a job is: it is in exactly one of these. */
 export type JobState = (typeof JOB_STATES)[number]
 
 /** An attempt that ended without success, as it is kept with the job. */

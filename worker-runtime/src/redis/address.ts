@@ -1,4 +1,4 @@
-// Where a Redis is and how one gets in, from its URL. Pure; redis.ts and cluster.ts connect.
+// The address and the credentials of a Redis, parsed from its URL. Pure; replacing.ts and cluster.ts connect.
 //
 //   redis://user:password@host:6379/0                     one server
 //   redis+sentinel://user:password@host:26379,host/name   the primary that these Sentinels call by that name
@@ -6,17 +6,19 @@
 //
 // rediss at the beginning: over TLS.
 
-/** A URL, and for TLS what a private authority needs; PEM texts. */
+/** The URL of a Redis, and the certificates of a private authority. */
 export interface RedisAccess {
+  /** redis://, redis+sentinel:// or redis+cluster://; rediss for TLS. */
   readonly url: string
-  /** Who signed the server's certificate, where no public authority did. */
+  /** The certificate of the authority that signed the server's certificate; PEM. */
   readonly ca?: string | undefined
-  /** The client's own certificate and key, where the server asks for them. */
+  /** The client's own certificate, where the server asks for one; PEM. */
   readonly cert?: string | undefined
+  /** The key of the client's certificate; PEM. */
   readonly key?: string | undefined
 }
 
-/** The variables that tell a worker, a client and the command line. */
+/** The environment variables of a worker, a client and the command line. */
 const VARIABLES = {
   url: 'MILLHAND_REDIS_URL',
   ca: 'MILLHAND_REDIS_CA',
@@ -24,20 +26,20 @@ const VARIABLES = {
   key: 'MILLHAND_REDIS_KEY',
 } as const
 
-/** What an environment says of Redis; undefined where it says nothing. */
+/** Redis as an environment names it; undefined where it names none. */
 export function accessFrom(env: Readonly<Record<string, string | undefined>>): RedisAccess | undefined {
   const url = env[VARIABLES.url]
   return url ? { url, ...certificatesFrom(env) } : undefined
 }
 
-/** What goes with a URL that comes from elsewhere. */
+/** The certificates for a URL that comes from elsewhere. */
 export function certificatesFrom(
   env: Readonly<Record<string, string | undefined>>,
 ): Omit<RedisAccess, 'url'> {
   return { ca: env[VARIABLES.ca], cert: env[VARIABLES.cert], key: env[VARIABLES.key] }
 }
 
-/** The same, the other way round. */
+/** The environment variables of an access. */
 export function accessVariables(access: RedisAccess): Record<string, string | undefined> {
   const names = Object.entries(VARIABLES) as [keyof RedisAccess, string][]
   return Object.fromEntries(names.map(([field, name]) => [name, access[field]]))
@@ -68,7 +70,7 @@ const URL_PARTS =
 const EXAMPLES = 'redis://host:6379, redis+sentinel://host:26379,host/name or redis+cluster://host:6379,host'
 const QUERY_NAMES = ['sentinelUsername', 'sentinelPassword']
 
-/** Throws TypeError: what is wrong with the URL, to go behind its name; never any part of it that may be a secret. */
+/** Throws TypeError, whose message goes behind the name of the option: what is wrong with the URL, and no part of it that may be secret. */
 export function parseAddress(access: string | RedisAccess): RedisAddress {
   const { url, ca, cert, key } = typeof access === 'string' ? { url: access } : access
   const parts = URL_PARTS.exec(url.trim())
@@ -100,7 +102,7 @@ export const addressText = ({ hosts }: RedisAddress): string => hosts.map(hostPo
 export const hostPortText = ({ host, port }: HostPort): string =>
   host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 
-/** What a server says of another one; undefined where that is no address. */
+/** An address that a server named; undefined where it is invalid. */
 export function hostPortOf(host: unknown, port: unknown): HostPort | undefined {
   const number = Number(port)
   const isHost = typeof host === 'string' && /^[\w.:%-]{1,255}$/.test(host)

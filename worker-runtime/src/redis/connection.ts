@@ -1,11 +1,15 @@
-// What a connection to Redis promises, in whatever form Redis comes (redis.ts, cluster.ts).
+// The promise of a connection to Redis, whether Redis is a server, a primary behind Sentinels (replacing.ts) or a Cluster (cluster.ts).
 import type { RedisAddress } from './address.ts'
 
 /**
- * Redis did not do what was asked, or nobody knows whether it did (`maybeDone`): the answer was lost. REDIS_REFUSED: it is there, but
- * does not accept the credentials. NOT_SERVING: it answers, but not now or not here (it loads, is a replica, a slot has no node).
- * NOT_CONFIRMED: it did what was asked, but no disk or no replica said in time that it has it. PROTOCOL: what it
- * says is not what a Redis says. DATA_INVALID: it says more than it may, or numbers that cannot be.
+ * Redis did not execute a call, or its answer was lost (`maybeDone`). The codes:
+ *
+ * - REDIS_UNAVAILABLE: no connection, or no answer in time.
+ * - REDIS_REFUSED: Redis does not accept the credentials.
+ * - NOT_SERVING: Redis answers, but cannot execute the call now (it loads its data, is a replica, no node has the slot).
+ * - NOT_CONFIRMED: the call was executed, but no disk or no replica confirmed it in time.
+ * - PROTOCOL: the answer is not what a Redis answers.
+ * - DATA_INVALID: a reply is too large, or has numbers that cannot be.
  */
 export class RedisUnavailable extends Error {
   readonly code:
@@ -15,8 +19,9 @@ export class RedisUnavailable extends Error {
     | 'NOT_CONFIRMED'
     | 'PROTOCOL'
     | 'DATA_INVALID'
+  /** Whether Redis may have executed the call. */
   readonly maybeDone: boolean
-  /** The jobs that were, or perhaps were, not enqueued; enqueueing them again with these ids is safe. */
+  /** The ids of the jobs that are perhaps not in Redis; to enqueue them again with these ids is safe. */
   readonly jobIds: readonly string[]
   constructor(message: string, options: UnavailableOptions) {
     super(message, { cause: options.cause })
@@ -34,7 +39,7 @@ interface UnavailableOptions {
   jobIds?: readonly string[]
 }
 
-/** For what failed before anything was asked for, whatever else was lost with the connection. */
+/** The same error for a call that failed before it was sent, whatever else was lost with the connection. */
 export function neverSent(error: Error): Error {
   if (!(error instanceof RedisUnavailable && error.maybeDone)) return error
   return new RedisUnavailable(error.message, { maybeDone: false, code: error.code, cause: error.cause })
@@ -46,17 +51,17 @@ export interface ConnectionOptions {
   /** How long a call may take, waiting for a connection included; ms. */
   deadlineMs?: number
   /**
-   * Whether this address may not be connected to, whatever name, Sentinel or Cluster leads to it; asked before anything is sent there. For those
-   * who connect on behalf of others.
+   * Whether this address is forbidden, whatever name, Sentinel or Cluster leads to it; asked before anything is sent there. For programs that
+   * connect on behalf of others.
    */
   isDenied?: (address: string, port: number) => boolean
   /** The addresses of a name; default: as the system looks names up. */
   lookUp?: (host: string) => Promise<readonly string[]>
-  /** Of one reply; a longer one ends the connection. Default: 32 MiB. */
+  /** The largest reply; a larger one ends the connection. Default: 32 MiB. */
   maxReplyBytes?: number
-  /** More of them are left waiting in the server's buffers; default: no bound. */
+  /** Further messages wait in the buffers of the server; default: no bound. */
   maxMessagesPerSecond?: number
-  /** Away once more when whoever was away lets us in no more. */
+  /** 'away' comes a second time when Redis refuses the credentials after an outage. */
   onState?: (state: 'ready' | 'away', error?: Error) => void
 }
 
@@ -71,7 +76,7 @@ export interface Connection {
   readonly form: RedisAddress['form']
   /** The number of the database that it uses. */
   readonly database: number
-  /** Of a call that has none of its own; ms. */
+  /** The deadline of a call that has none of its own; ms. */
   readonly deadlineMs: number
   readonly isReady: boolean
   /** Resolves when connected; rejects with RedisUnavailable after the deadline. */
@@ -79,7 +84,7 @@ export interface Connection {
   call(command: string, ...args: (string | number)[]): Promise<unknown>
   /** As call, with a deadline of its own: for commands that block. */
   callWithin(deadlineMs: number, command: string, ...args: (string | number)[]): Promise<unknown>
-  /** Two calls on one connection to one server, with nothing in between: the second is about what the first one did. */
+  /** Two calls on one connection to one server, with nothing in between: the second one (WAIT, WAITAOF) is about the first. */
   callThen(deadlineMs: number, first: Command, then: Command): Promise<[unknown, unknown]>
   /** Resolves when the server has confirmed; subscribed again by itself after every loss. A connection either subscribes or calls. */
   subscribe(
@@ -87,7 +92,7 @@ export interface Connection {
     onMessage: (message: string) => void,
     options?: SubscribeOptions,
   ): Promise<() => void>
-  /** Asks the one server, or each primary of a Cluster; `name` is its host:port. For what is about servers, not about keys. */
+  /** Asks the one server, or each primary of a Cluster, about itself; `name` is its host:port. */
   atEachServer<T>(ask: (server: Connection, name: string) => Promise<T>): Promise<T[]>
   close(): void
 }
