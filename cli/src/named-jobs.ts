@@ -28,7 +28,7 @@ export function checkedIds(ids: readonly string[], all: boolean): readonly strin
     throw new CommandFailed('name the jobs by their ids, or give --all', { exitCode: 2 })
   for (const id of ids)
     if (!isJobId(id))
-      throw new CommandFailed(`"${id}" is no job id: 1 to 128 of A-Z a-z 0-9 . : _ -`, { exitCode: 2 })
+      throw new CommandFailed(`invalid job id "${id}": 1 to 128 of A-Z a-z 0-9 . : _ -`, { exitCode: 2 })
   return [...new Set(ids)]
 }
 

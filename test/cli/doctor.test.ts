@@ -452,7 +452,7 @@ describe('what cannot be reached', () => {
   test('no address at all, or one that is none, is said without a stack', async () => {
     const none = await doctor(['--redis', 'http://ann:secret@host'])
     expect(none).toMatchObject({ code: 1, stdout: '' })
-    expect(none.stderr).toMatch(/^millhand: the address of Redis is no URL of a Redis: .*\n$/)
+    expect(none.stderr).toMatch(/^millhand: the address of Redis is not a Redis URL: .*\n$/)
     expect(none.stderr).not.toMatch(/secret|ann/)
     expect((await doctor(['--nope'])).code).toBe(2)
   })

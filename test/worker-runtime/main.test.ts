@@ -165,7 +165,7 @@ test('--help and --version say what they should', async () => {
 
 test.each([
   [{ MILLHAND_REDIS_URL: '' }, 'MILLHAND_REDIS_URL is not set'],
-  [{ MILLHAND_REDIS_URL: 'http://x' }, 'is no URL of a Redis'],
+  [{ MILLHAND_REDIS_URL: 'http://x' }, 'is not a Redis URL'],
   [{ MILLHAND_QUEUES: '[]' }, 'MILLHAND_QUEUES is "[]"'],
   [{ MILLHAND_QUEUES: '[{"name":1}]' }, 'has the entry {"name":1}'],
   [{ MILLHAND_QUEUES: '[{"name":"a"},{"name":"a"}]' }, 'names the queue a twice'],

@@ -51,7 +51,7 @@ export function jobCommand(parent: Command, context: Context): void {
     .action((first: string, second: string | undefined, options: Options) => {
       const [name, id] = second === undefined ? [undefined, first] : [first, second]
       if (!isJobId(id))
-        throw new CommandFailed(`"${id}" is no job id: 1 to 128 of A-Z a-z 0-9 . : _ -`, { exitCode: 2 })
+        throw new CommandFailed(`invalid job id "${id}": 1 to 128 of A-Z a-z 0-9 . : _ -`, { exitCode: 2 })
       return withServer(options, context, async (server) => {
         const found = await find(id, name, server)
         context.print(options.json ? jsonDocument(plain(found)) : described(found, context))

@@ -174,7 +174,7 @@ describe('a client', () => {
   })
 
   test.each([
-    ['says which address is none', { redis: 'localhost:6379' }, /^the option redis is no URL of a Redis: /],
+    ['says which address is none', { redis: 'localhost:6379' }, /^the option redis is not a Redis URL: /],
     ['takes an address as text or object', { redis: 6379 }, /^redis is 6379; it is a URL, or an object/],
     ['knows the fields of an address', { redis: { URL: 'redis://x' } }, /did you mean url\?$/],
     [
@@ -207,7 +207,7 @@ describe('a client', () => {
     for (const name of ['', undefined, null, 5, 'A', '.x'])
       expect(() => client.queue(name as never)).toThrow(/is no name of a queue: use at most 127/)
     const queue = client.queue('refusing')
-    for (const id of ['', undefined, 'a b', 7]) expect(() => queue.job(id as never)).toThrow(/is no job id/)
+    for (const id of ['', undefined, 'a b', 7]) expect(() => queue.job(id as never)).toThrow(/invalid job id/)
     const fine = { task: 'succeeds', input: 1 }
     const refusals: [Promise<unknown>, string][] = [
       [queue.enqueue(undefined as never), 'invalid task name undefined'],

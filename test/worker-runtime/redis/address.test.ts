@@ -51,19 +51,19 @@ test.each([
 })
 
 test.each([
-  ['http://a', 'is no URL of a Redis'],
-  ['localhost:6379', 'is no URL of a Redis'],
+  ['http://a', 'is not a Redis URL'],
+  ['localhost:6379', 'is not a Redis URL'],
   ['redis://', 'names no host'],
   ['redis://u:hidden@', 'names no host'],
   ['redis://a,b', 'names several hosts'],
-  ['redis://a:99999', 'has the port 99999'],
-  ['redis://u:hidden@a b', 'names a host that is none'],
+  ['redis://a:99999', 'has the invalid port 99999'],
+  ['redis://u:hidden@a b', 'has an invalid host'],
   ['redis://u:50%hidden@a', 'has a user or password with a bare %'],
-  ['redis://a/first', 'has a path that is no number of a database'],
-  ['redis://u:hidden@a?path=/run/any.sock', 'has a query, which is not used'],
+  ['redis://a/first', 'has an invalid database number'],
+  ['redis://u:hidden@a?path=/run/any.sock', 'has a query, which is ignored'],
   ['redis+sentinel://a,b', 'names no primary'],
   ['redis+sentinel://a/jobs?password=hidden', 'has a query with something other than'],
-  ['redis+cluster://a/3', 'names a database'],
+  ['redis+cluster://a/3', 'has a database number'],
 ])('%s is refused', (url, why) => {
   expect(() => parseAddress(url)).toThrow(why)
   expect(() => parseAddress(url)).toThrow(/^(?!.*hidden)/)
@@ -72,7 +72,7 @@ test.each([
 test('certificates are for TLS, and one of a client needs its key', () => {
   expect(() => parseAddress({ url: 'redis://a', ca: 'x' })).toThrow('does not use TLS')
   expect(() => parseAddress({ url: 'rediss://a', cert: 'x' })).toThrow(
-    'goes with a client certificate or a key only',
+    'has a client certificate without its key',
   )
   expect(parseAddress({ url: 'rediss://a', ca: 'c', cert: 'x', key: 'k' }).tls).toEqual({
     ca: 'c',

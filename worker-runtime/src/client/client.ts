@@ -221,7 +221,7 @@ export class ClientQueue {
   /** The handle of a job that was enqueued earlier, by its id. Sends nothing to Redis. Throws TypeError for an invalid id. */
   job<R = unknown>(id: string): JobHandle<R> {
     if (!isJobId(id))
-      throw new TypeError(`${shown(id)} is no job id: a text of 1 to 128 of A-Z a-z 0-9 . : _ -`)
+      throw new TypeError(`invalid job id ${shown(id)}: it is a text of 1 to 128 of A-Z a-z 0-9 . : _ -`)
     return this.#handle(id, undefined)
   }
 

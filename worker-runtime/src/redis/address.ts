@@ -74,7 +74,7 @@ const QUERY_NAMES = ['sentinelUsername', 'sentinelPassword']
 export function parseAddress(access: string | RedisAccess): RedisAddress {
   const { url, ca, cert, key } = typeof access === 'string' ? { url: access } : access
   const parts = URL_PARTS.exec(url.trim())
-  if (!parts) throw new TypeError(`is no URL of a Redis: write it like ${EXAMPLES}, with rediss for TLS`)
+  if (!parts) throw new TypeError(`is not a Redis URL: write it like ${EXAMPLES}, with rediss for TLS`)
   const [, scheme, kind, login = '', hosts = '', path = '', query = ''] = parts
   const form = kind === 'sentinel' || kind === 'cluster' ? kind : 'server'
   const isTls = scheme === 'rediss'
@@ -83,7 +83,9 @@ export function parseAddress(access: string | RedisAccess): RedisAddress {
       'does not use TLS, but certificates are given: begin it with rediss, or leave them out',
     )
   if (Boolean(cert) !== Boolean(key))
-    throw new TypeError('goes with a client certificate or a key only: give both of them, or neither')
+    throw new TypeError(
+      'has a client certificate without its key, or a key without its certificate: give both, or neither',
+    )
   const { username, password } = loginOf(login)
   return {
     form,
@@ -126,7 +128,7 @@ function decoded(text: string): string {
   }
 }
 
-/** Each is looked up, and perhaps connected to. */
+/** Each host costs a look-up, and perhaps a connection. */
 const MAX_HOSTS = 16
 
 function hostsOf(text: string, form: RedisAddress['form']): HostPort[] {
@@ -134,7 +136,7 @@ function hostsOf(text: string, form: RedisAddress['form']): HostPort[] {
   const named = text.split(',', MAX_HOSTS + 1)
   if (named.length > MAX_HOSTS)
     throw new TypeError(
-      `names more than ${MAX_HOSTS} hosts: a few are enough, the others are learned from them`,
+      `names more than ${MAX_HOSTS} hosts: name a few, the client learns the others from them`,
     )
   const hosts = named.map((host) => hostOf(host, usual))
   if (form === 'server' && hosts.length > 1)
@@ -146,9 +148,9 @@ function hostOf(text: string, usualPort: number): HostPort {
   const [, bracketed, plain, port] = /^(?:\[([0-9a-fA-F:.]+)\]|([\w.-]+))(?::(\d{1,5}))?$/.exec(text) ?? []
   const host = bracketed ?? plain
   if (!host)
-    throw new TypeError(text === '' ? 'names no host' : 'names a host that is none: it is like name:6379')
+    throw new TypeError(text === '' ? 'names no host' : 'has an invalid host: write it like name:6379')
   const number = port === undefined ? usualPort : Number(port)
-  if (number < 1 || number > 65_535) throw new TypeError(`has the port ${number}, which is none`)
+  if (number < 1 || number > 65_535) throw new TypeError(`has the invalid port ${number}`)
   return { host, port: number }
 }
 
@@ -159,8 +161,9 @@ function placeOf(path: string, form: RedisAddress['form']): { db: number; primar
     throw new TypeError('names no primary: put what the Sentinels call it behind the hosts, like /mymaster')
   const [db = '0', ...more] = parts
   if (more.length > 0 || !/^\d{1,4}$/.test(db))
-    throw new TypeError(`has a path that is no number of a database, like /0`)
-  if (form === 'cluster' && db !== '0') throw new TypeError('names a database; a Cluster has only number 0')
+    throw new TypeError('has an invalid database number: write it like /0')
+  if (form === 'cluster' && db !== '0')
+    throw new TypeError('has a database number; a Cluster has only number 0')
   return { db: Number(db), ...(primaryName && { primaryName }) }
 }
 
@@ -171,7 +174,7 @@ function sentinelLoginOf(query: string, form: RedisAddress['form']) {
     throw new TypeError(
       form === 'sentinel'
         ? `has a query with something other than ${QUERY_NAMES.join(' and ')}: leave it out`
-        : 'has a query, which is not used: leave it out',
+        : 'has a query, which is ignored: leave it out',
     )
   const sentinelUsername = given.get('sentinelUsername')
   const sentinelPassword = given.get('sentinelPassword')

@@ -1,8 +1,8 @@
-// A Cluster, seen as one Connection: each call goes to the node that serves the slot of its key. Every node has a connection of its own
-// (redis.ts), so one that is away stops only the queues that live there. All keys of a queue are in one slot.
+// A Cluster as one Connection: each call goes to the node that serves the slot of its key. Each node has a connection of its own (replacing.ts), so
+// that a node that is away stops only the queues that live there. All keys of a queue are in one slot.
 //
 //   call → owner of the slot → answer
-//             MOVED ↺ that node, from now on          ASK ↺ that node, this once          lost → who asked is told; the map is read again
+//             MOVED ↺ that node, from now on          ASK ↺ that node, this once          lost → the call is rejected; the map is read again
 import { addressText, type HostPort, hostPortOf, hostPortText, type RedisAddress } from './address.ts'
 import {
   type Command,
@@ -35,10 +35,10 @@ const MAP_AGAIN_MS = 500
 const LAST_PAUSE_MS = 5_000
 const DEADLINE_MS = 5_000
 const ASKED_AT_ONCE = 3
-/** Redis itself recommends no more. */
+/** Redis recommends at most so many. */
 const MAX_NODES = 1_000
 const SLOTS = 16_384
-/** For all servers together to be asked about themselves. */
+/** How long it may take to ask all servers about themselves. */
 const ASK_EACH_MS = 30_000
 
 export class ClusterConnection implements Connection {
@@ -47,7 +47,7 @@ export class ClusterConnection implements Connection {
   readonly #address: RedisAddress
   readonly #options: ConnectionOptions
   readonly #connect: Connect
-  /** For one question each. */
+  /** Connections for one question each. */
   readonly #passing = new Set<Connection>()
   /** By host:port. */
   readonly #nodes = new Map<string, Node>()
@@ -130,7 +130,7 @@ export class ClusterConnection implements Connection {
     }
   }
 
-  /** At the node that serves the slot of the channel's {queue}; when another one does, there. */
+  /** Subscribes at the node that serves the slot of the channel's {queue}, and moves with the slot. */
   async subscribe(
     channel: string,
     onMessage: (message: string) => void,
@@ -146,7 +146,7 @@ export class ClusterConnection implements Connection {
     }
   }
 
-  /** On connections for this alone, a few at a time: most nodes may serve no queue of ours. */
+  /** Uses connections for this alone, a few at a time: most nodes may serve no queue of ours. */
   async atEachServer<T>(ask: (server: Connection, name: string) => Promise<T>): Promise<T[]> {
     await this.ready()
     const untilMs = performance.now() + ASK_EACH_MS
@@ -216,19 +216,19 @@ export class ClusterConnection implements Connection {
     }
   }
 
-  /** Something is not as the map says: a call failed or was sent elsewhere, or needs a node that is away. */
+  /** The map may be wrong: a call failed or was redirected, or its node is away. */
   #readMapSoon(): void {
     this.#pauseMs = MAP_AGAIN_MS
     this.#readMapLater()
   }
 
-  /** A Cluster that refuses us is asked ever more rarely, because wrong passwords may lock somebody out; so is one that speaks nonsense. */
+  /** A Cluster that refuses the credentials or breaks the protocol is asked ever more rarely: wrong passwords may lock a user out. */
   #readMapAfter(error: unknown): void {
     this.#pauseMs = isHopeless(error) ? Math.min(LAST_PAUSE_MS, this.#pauseMs * 2) : MAP_AGAIN_MS
     this.#readMapLater()
   }
 
-  /** After the pause, or earlier where an earlier one is due. */
+  /** Reads the map after the pause, or earlier where an earlier look is due. */
   #readMapLater(): void {
     const waitMs = this.#pauseMs * (0.5 + Math.random() / 2)
     const atMs = performance.now() + waitMs
@@ -248,7 +248,7 @@ export class ClusterConnection implements Connection {
     return this.#reading
   }
 
-  /** Of whichever node answers first, on connections for this alone: the others may be blocked, or away. */
+  /** Takes the map of the node that answers first, on connections for this alone: the others may be blocked, or away. */
   async #askForMap(): Promise<void> {
     const before = this.#owners
     const known = new Set([...before.filter(Boolean), ...this.#address.hosts.map(hostPortText)])
@@ -265,7 +265,7 @@ export class ClusterConnection implements Connection {
     this.#turned('ready')
     this.#leaveNodes()
     await this.#moveSubscriptions()
-    // While a node is away its replica may take over, and a connection that only listens has no call that would fail and ask again.
+    // While a node is away its replica may take over. A connection that only listens has no call that fails and makes it read the map.
     this.#pauseMs = isSame(before, this.#owners) ? Math.min(LAST_PAUSE_MS, this.#pauseMs * 2) : MAP_AGAIN_MS
     if ([...this.#nodes.values()].some(({ connection }) => !connection.isReady)) this.#readMapLater()
   }
@@ -299,7 +299,7 @@ export class ClusterConnection implements Connection {
     if (isNews) this.#options.onState?.(state, error)
   }
 
-  /** Nodes that serve nothing any more; their owed answers are told as lost. */
+  /** Closes the nodes that serve no slot any more, which rejects the calls that wait for them. */
   #leaveNodes(): void {
     const serving = new Set(this.#owners)
     for (const [text, { connection }] of this.#nodes) {
@@ -333,7 +333,7 @@ export class ClusterConnection implements Connection {
 
 const isRefused = (error: unknown) => error instanceof RedisUnavailable && error.code === 'REDIS_REFUSED'
 
-/** To ask again at once would bring the same. */
+/** To ask again at once would bring the same error. */
 const isHopeless = (error: unknown) =>
   isRefused(error) ||
   (error instanceof RedisUnavailable && (error.code === 'PROTOCOL' || error.code === 'DATA_INVALID'))
@@ -343,13 +343,13 @@ function hostPortIn(text: string): HostPort {
   return { host: text.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(text.slice(colon + 1)) }
 }
 
-/** Is on its way when this resolves; the command that follows in the same turn of the loop comes right behind it. */
+/** When it resolves, ASKING is written; the command that follows in the same turn of the loop comes right behind it. */
 async function askingAt({ connection }: Node): Promise<void> {
   await connection.ready()
   connection.call('ASKING').catch(() => {})
 }
 
-/** The key that routes a command: of a script its first one, else its first argument; none for what is about a server. */
+/** The key that routes a command: the first key of a script, else the first argument; undefined for commands about a server. */
 function keyOf([name, ...args]: Command): string | undefined {
   if (name === 'EVALSHA' || name === 'EVAL') return String(args[2])
   return KEYLESS.includes(name) ? undefined : String(args[0])
@@ -358,7 +358,7 @@ const KEYLESS = ['PING', 'INFO', 'CONFIG', 'CLUSTER', 'TIME', 'ROLE', 'ACL', 'CO
 
 type Redirection = HostPort & { kind: 'MOVED' | 'ASK'; slot: number }
 
-/** A node that does not know its own name leaves the host out: it is the one that was asked. */
+/** A node that does not know its own name leaves the host out: then it is the node that was asked. */
 function redirectionOf(error: unknown, { address }: Node): Redirection | undefined {
   const [, kind, slot, host, port] =
     /^(MOVED|ASK) (\d+) (.*):(\d+)$/.exec((error as Error).message ?? '') ?? []
@@ -399,7 +399,7 @@ const isSlot = (value: unknown): value is number =>
   typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < SLOTS
 
 const badMap = () =>
-  new RedisUnavailable('an answer to CLUSTER SLOTS that is none', { maybeDone: false, code: 'PROTOCOL' })
+  new RedisUnavailable('an invalid answer to CLUSTER SLOTS', { maybeDone: false, code: 'PROTOCOL' })
 
 function isSame(before: readonly string[], now: readonly string[]): boolean {
   return before.length === now.length && now.every((owner, slot) => owner === before[slot])

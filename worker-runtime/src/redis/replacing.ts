@@ -1,5 +1,5 @@
-// A Connection to a server, or to the primary behind Sentinels. It outlives the sockets it uses: one that is lost, owes an answer for too long or
-// says what no Redis says is thrown away and replaced, never revived, and every call that waited on it is told so.
+// A Connection to a server, or to the primary behind Sentinels. It outlives its sockets: a socket that is lost, owes an answer for too long or breaks
+// the protocol is replaced, never revived, and the calls that waited on it are rejected.
 //
 //   connecting → ready → away → connecting → …      closed (from any, by close())
 import { startDeadline } from '../deadline.ts'
@@ -18,7 +18,7 @@ import { primaryOf, SentinelNews } from './sentinels.ts'
 import { RedisSocket } from './socket.ts'
 
 interface Pending {
-  /** Of its deadline; only time in which an answer could be read counts. */
+  /** Time left until its deadline; only time in which an answer could be read counts. */
   leftMs: number
   fail(error: RedisUnavailable): void
 }
@@ -29,25 +29,25 @@ interface Listener extends SubscribeOptions {
 
 const FIRST_RETRY_MS = 50
 const LAST_RETRY_MS = 1_000
-/** For a server that says what no Redis says: it may be a proxy whose Redis is away, and then soon it is well again. */
+/** For a server that breaks the protocol: it may be a proxy whose Redis is away for a moment. */
 const LAST_RETRY_OF_BAD_MS = 5_000
 const WATCH_MS = 100
 const SWITCH_AGAIN_MS = 1_000
-/** For one server to let us in: something between may take the connection and then say nothing, for ever. */
-const LET_IN_MS = 4_000
+/** How long one server may take for the login: a proxy may accept the connection and then say nothing, for ever. */
+const LOGIN_MS = 4_000
 /**
- * Answers that mean "not now" or "not here": a server that loads its data, a primary that became a replica, a full disk. They begin so, or, in what
- * Redis 6.2 says of a script, after a colon; elsewhere such a word may be a job's id.
+ * Errors that mean "not now" or "not here": a server that loads its data, a primary that became a replica, a full disk. The word stands at the
+ * beginning, or behind a colon where Redis 6.2 quotes a script; elsewhere it may be the id of a job.
  */
 const WEATHER =
   /(?:^|: -?)(LOADING|MASTERDOWN|READONLY|UNBLOCKED|TRYAGAIN|CLUSTERDOWN|BUSY|MISCONF|NOREPLICAS|NOGOODSLAVE) |max number of clients/
-/** Of these, the ones after which another connection may reach another server. */
+/** Of these, the errors after which a new connection may reach another server. */
 const ELSEWHERE = /MASTERDOWN|READONLY|UNBLOCKED|CLUSTERDOWN|LOADING/
-/** A primary whose replicas have gone over to another one. */
+/** A primary whose replicas follow another primary now. */
 const DESERTED = /NOREPLICAS/
 const REFUSED = /^(WRONGPASS|NOAUTH|NOPERM|ERR AUTH|ERR invalid password)/
 
-/** Throws TypeError for an address that is none. */
+/** Throws TypeError for an invalid address. */
 export function connectRedis(access: string | RedisAccess, options: ConnectionOptions = {}): Connection {
   const address = parseAddress(access)
   if (address.form === 'cluster')
@@ -70,14 +70,14 @@ export class ReplacingConnection implements Connection {
   #isReady = false
   #isClosed = false
   #failures = 0
-  /** How often it said what no Redis says, and when it was let go for that last. */
+  /** How often the server broke the protocol, and when it did last. */
   #bad = { times: 0, atMs: 0 }
   #lastError: Error | undefined
   #wasRefused = false
   #retryTimer: NodeJS.Timeout | undefined
   #watchedSinceMs: number | undefined
   #switchedAtMs = Number.NEGATIVE_INFINITY
-  #stopLettingIn = () => {}
+  #stopLoginDeadline = () => {}
   readonly #news: SentinelNews | undefined
 
   constructor(address: RedisAddress, options: ConnectionOptions) {
@@ -93,7 +93,7 @@ export class ReplacingConnection implements Connection {
           const { peer } = this.#socket
           const isThereAlready = peer.host === host && peer.port === port
           if (isThereAlready) return
-          // A Sentinel that says so again and again does not keep us away from where we are.
+          // A Sentinel that repeats itself does not keep us from staying connected.
           const nowMs = performance.now()
           if (nowMs - this.#switchedAtMs < SWITCH_AGAIN_MS) return
           this.#switchedAtMs = nowMs
@@ -183,10 +183,10 @@ export class ReplacingConnection implements Connection {
   #connect(): RedisSocket {
     const address = this.#address
     const isBehindSentinels = address.form === 'sentinel'
-    // Sentinels are asked one after the other.
+    // The Sentinels are asked one after the other.
     const servers = isBehindSentinels ? address.hosts.length + 1 : 1
-    this.#stopLettingIn = startDeadline(LET_IN_MS * servers, () =>
-      this.#leave('Redis did not let us in in time'),
+    this.#stopLoginDeadline = startDeadline(LOGIN_MS * servers, () =>
+      this.#leave('Redis did not accept the login in time'),
     )
     const socket = new RedisSocket({
       find: async (signal) =>
@@ -209,7 +209,7 @@ export class ReplacingConnection implements Connection {
 
   #becameReady(socket: RedisSocket): void {
     if (socket !== this.#socket || this.#isClosed) return
-    this.#stopLettingIn()
+    this.#stopLoginDeadline()
     this.#isReady = true
     this.#failures = 0
     this.#lastError = undefined
@@ -231,7 +231,7 @@ export class ReplacingConnection implements Connection {
     const isRefused = REFUSED.test(this.#lastError?.message ?? '')
     const isBad = this.#lastError instanceof BadReply
     if (isRefused) this.#failWaiting('Redis refuses the credentials', 'REDIS_REFUSED')
-    if (isBad) this.#failWaiting('what answers is no Redis, or a broken one', this.#code)
+    if (isBad) this.#failWaiting('the server does not speak the Redis protocol', this.#code)
     const isNews = wasReady || this.#failures === 0 || (isRefused && !this.#wasRefused)
     this.#wasRefused = isRefused
     const waitMs = isBad
@@ -252,7 +252,7 @@ export class ReplacingConnection implements Connection {
       )
   }
 
-  /** Becoming ready proves nothing of such a server: it would be let in, believed and dropped, as fast as it can. */
+  /** A login that works proves nothing of such a server: without a pause it would be connected to and dropped as fast as possible. */
   #pauseAfterBad(): number {
     const nowMs = performance.now()
     const { times, atMs } = this.#bad
@@ -260,10 +260,10 @@ export class ReplacingConnection implements Connection {
     return Math.min(LAST_RETRY_OF_BAD_MS, FIRST_RETRY_MS * 2 ** Math.min(this.#bad.times, 20))
   }
 
-  /** Ends the socket and tells everybody who waits on it. */
+  /** Ends the socket and rejects the calls that wait on it. */
   #drop(why: string): void {
     this.#isReady = false
-    this.#stopLettingIn()
+    this.#stopLoginDeadline()
     const error = this.#unavailable(why, true)
     for (const pending of this.#pending) pending.fail(error)
     this.#pending.clear()
@@ -271,7 +271,7 @@ export class ReplacingConnection implements Connection {
     if (this.#isClosed) for (const waiter of this.#waiting) waiter.fail(error)
   }
 
-  /** Waiting does not help those who wait now. */
+  /** Rejects calls that would wait in vain. */
   #failWaiting(why: string, code: RedisUnavailable['code']): void {
     const error = this.#unavailable(why, false, code)
     for (const waiter of this.#waiting) waiter.fail(error)
@@ -304,8 +304,8 @@ export class ReplacingConnection implements Connection {
   }
 
   /**
-   * A socket that owes an answer past its deadline is replaced: it may be dead without a word. Answers how long the present look has lasted, which
-   * is not to be charged to a call that begins now.
+   * Replaces a socket that owes an answer past its deadline: it may be dead without a word. One timer for all calls. Answers how long it has run,
+   * which a call that begins now is not charged with.
    */
   #watch(): number {
     const nowMs = performance.now()
@@ -334,7 +334,7 @@ export class ReplacingConnection implements Connection {
     if (isReply && !WEATHER.test(`${error.message} `)) return error
     const isElsewhere =
       ELSEWHERE.test(error.message) || (this.form === 'sentinel' && DESERTED.test(error.message))
-    // What is no answer of the server is the socket's: it was lost, and has not said so yet.
+    // An error that is no reply comes from the socket: it was lost, and `onEnd` was not called yet.
     if (!isReply || isElsewhere) {
       this.#lastError = error
       this.#lost(socket)
@@ -362,7 +362,7 @@ export class ReplacingConnection implements Connection {
 
 const firstOf = ({ hosts: [first] }: RedisAddress): HostPort => first ?? { host: '', port: 0 }
 
-/** For the nodes and Sentinels that this connection leads to: what was said of the addresses and answers holds there too. */
+/** The options that hold for nodes and Sentinels too: allowed addresses and the size of answers. */
 function bounds({
   isDenied,
   lookUp,

@@ -1,10 +1,10 @@
-// The Redis protocol, version 2: commands as bytes, and bytes as replies. Pure; socket.ts reads and writes. Nothing that a server sends is
-// believed: every length is checked before memory is taken for it, and whatever is no reply ends the reading with a BadReply.
+// The Redis protocol, version 2 (RESP2): commands as text, and bytes as replies. Pure; socket.ts reads and writes. A server is not trusted: every
+// length is checked before memory is taken for it, and bytes that are not a reply end the reading with a BadReply.
 import type { Command } from './connection.ts'
 
 export type Reply = string | number | null | ReplyError | Reply[]
 
-/** What a server answers with a minus: it understood, and does not do it. */
+/** An error reply: the server understood the command and refused it. */
 export class ReplyError extends Error {
   constructor(message: string) {
     super(message)
@@ -12,7 +12,7 @@ export class ReplyError extends Error {
   }
 }
 
-/** What came is no reply, or no reply that belongs there (PROTOCOL), or one that is larger than it may be (DATA_INVALID). */
+/** The bytes are not a reply, or not the reply that is expected (PROTOCOL), or the reply is too large (DATA_INVALID). */
 export class BadReply extends Error {
   readonly kind: 'PROTOCOL' | 'DATA_INVALID'
   constructor(message: string, kind: BadReply['kind'] = 'PROTOCOL') {
@@ -22,16 +22,16 @@ export class BadReply extends Error {
   }
 }
 
-/** Lengths, numbers, states, errors: the longest that Redis says is the error of a script. */
+/** Lengths, numbers, states, errors. The longest line of Redis is the error of a script. */
 const MAX_LINE_BYTES = 16_384
 /** CLUSTER SLOTS has four levels. */
 const MAX_DEPTH = 16
-/** What an element of an array takes of the memory beside its text: a million empty ones are not for free. */
+/** The memory of an element of an array, beside its text: a million empty elements are not free. */
 const ELEMENT_BYTES = 32
-/** An error is told to people. */
+/** Errors are shown to people. */
 const MAX_ERROR_LENGTH = 1_000
 
-/** So much is kept to hold the next bytes in. */
+/** A larger buffer is not kept for the next bytes. */
 const SPARE_BYTES = 65_536
 const NOTHING = Buffer.alloc(0)
 
@@ -52,18 +52,18 @@ interface OpenArray {
   readonly size: number
 }
 
-/** The replies in a stream of bytes, in whatever pieces it comes. */
+/** Reads the replies out of a stream of bytes, in pieces of any size. */
 export class ReplyReader {
-  /** Of one reply; may be changed at any time. */
+  /** The largest reply; may be changed at any time. */
   maxBytes: number
   readonly #onReply: (reply: Reply) => void
-  /** What was not read yet is its first bytes. It grows with what comes, in one piece: pieces of a byte each would take a hundred times as much. */
+  /** Its first bytes are the unread ones. One buffer that grows: a list of pieces of a byte each would take a hundred times as much memory. */
   #held = NOTHING
   #unread = 0
-  /** So many unread bytes before it is worth looking again. */
+  /** The reader looks again when there are so many unread bytes. */
   #needed = 1
   #open: OpenArray[] = []
-  /** What the reply that is being read has taken so far. */
+  /** Bytes of the reply that is being read. */
   #taken = 0
 
   constructor(maxBytes: number, onReply: (reply: Reply) => void) {
@@ -71,7 +71,7 @@ export class ReplyReader {
     this.#onReply = onReply
   }
 
-  /** Throws BadReply; after that it may not be used. */
+  /** Throws BadReply; the reader may not be used after it. */
   read(piece: Buffer): void {
     let bytes = piece
     if (this.#unread > 0) {
@@ -96,7 +96,7 @@ export class ReplyReader {
     this.#unread = size
   }
 
-  /** Answers how many bytes were read; the others are part of something that has not come whole. */
+  /** Answers how many bytes were read; the others are the beginning of a reply that is not complete. */
   #readAll(bytes: Buffer): number {
     let at = 0
     for (;;) {
@@ -104,7 +104,7 @@ export class ReplyReader {
       const end = bytes.indexOf(CR, at)
       if ((end < 0 ? bytes.length : end) - at > MAX_LINE_BYTES) throw new BadReply('a line without end')
       if (end < 0 || end + 1 === bytes.length) return at
-      if (bytes[end + 1] !== LF) throw new BadReply('a line that does not end as a line does')
+      if (bytes[end + 1] !== LF) throw new BadReply('a line that does not end with CRLF')
       const text = bytes.toString('utf8', at + 1, end)
       const next = end + 2
       switch (bytes[at]) {
@@ -122,7 +122,7 @@ export class ReplyReader {
             return at
           } else {
             if (bytes[after - 2] !== CR || bytes[after - 1] !== LF)
-              throw new BadReply('a text that is longer than it says')
+              throw new BadReply('a text that is longer than its length says')
             this.#complete(bytes.toString('utf8', next, next + size))
             at = after
           }
@@ -147,7 +147,7 @@ export class ReplyReader {
           at = next
           break
         default:
-          throw new BadReply('bytes that are no reply')
+          throw new BadReply('bytes that are not a reply')
       }
     }
   }
@@ -180,11 +180,11 @@ export class ReplyReader {
 
 /** -1: null. */
 function sizeOf(text: string): number {
-  if (!/^(\d{1,10}|-1)$/.test(text)) throw new BadReply('a length that is none')
+  if (!/^(\d{1,10}|-1)$/.test(text)) throw new BadReply('an invalid length')
   return Number(text)
 }
 
 function numberOf(text: string): number {
-  if (!/^[+-]?\d{1,19}$/.test(text)) throw new BadReply('a number that is none')
+  if (!/^[+-]?\d{1,19}$/.test(text)) throw new BadReply('an invalid number')
   return Number(text)
 }

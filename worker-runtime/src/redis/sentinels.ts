@@ -1,5 +1,5 @@
-// Asks Sentinels where the primary is, and hears from one of them that another server is the primary now: the old one may live on and take
-// writes for ten seconds, until they make a replica of it, and all that is lost. When the one that is listened to is away, another one is.
+// Asks Sentinels for the address of the primary, and listens to one of them for a failover: the old primary may live on and take writes for ten
+// seconds, until the Sentinels make a replica of it, and those writes are lost. When that Sentinel is away, the next one is listened to.
 
 import { startDeadline } from '../deadline.ts'
 import { type HostPort, hostPortOf, type RedisAddress } from './address.ts'
@@ -7,10 +7,10 @@ import type { Connection, ConnectionOptions } from './connection.ts'
 import { BadReply } from './resp.ts'
 import { RedisSocket } from './socket.ts'
 
-/** For one Sentinel to let us in and answer. */
+/** How long one Sentinel may take for the login and the answer. */
 const ANSWER_MS = 2_000
 
-/** Asks one after the other; throws what went wrong with the last one. */
+/** Asks one after the other; throws the error of the last one. */
 export async function primaryOf(
   address: RedisAddress,
   options: ConnectionOptions,
@@ -61,7 +61,7 @@ function primaryIn(answer: unknown): HostPort {
   if (answer === null) throw new Error('the Sentinels know no primary by that name')
   const [host, port] = Array.isArray(answer) ? answer : []
   const primary = hostPortOf(host, port)
-  if (!primary) throw new BadReply('an address of the primary that is none')
+  if (!primary) throw new BadReply('an invalid address of the primary')
   return primary
 }
 
@@ -73,10 +73,10 @@ const loginAt = ({ sentinelUsername, sentinelPassword, tls }: RedisAddress) => (
 })
 
 export interface SentinelNewsOptions {
-  /** In the form sentinel. */
+  /** An address of the form sentinel. */
   address: RedisAddress
   connect: (address: RedisAddress, options: ConnectionOptions) => Connection
-  /** The new primary's address, as Sentinels call it. */
+  /** Called with the address of the new primary, as Sentinels name it. */
   onSwitch: (host: string, port: number) => void
 }
 
@@ -94,7 +94,7 @@ export class SentinelNews {
   }
 
   close(): void {
-    // First nobody's any more: closing it fails its SUBSCRIBE, and that must not bring the next one.
+    // Forgotten before it is closed: closing it rejects its SUBSCRIBE, which would else start the next one.
     const connection = this.#connection
     this.#connection = undefined
     clearTimeout(this.#next)

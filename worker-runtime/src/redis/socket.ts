@@ -1,7 +1,7 @@
-// One socket to one server: lets itself in, sends commands, gives each its answer, and passes messages on. It lives once; redis.ts replaces it. A
-// server that says what no Redis says loses it, with a BadReply as the reason, and nothing else happens.
+// One socket to one server: logs in, sends commands, gives each its answer, and passes messages on. It is never revived; replacing.ts replaces it. A
+// server that breaks the protocol ends the socket, with a BadReply as the reason.
 //
-//   connecting → letting in → ready → ended      ended from any, once, for one reason
+//   connecting → logging in → ready → ended      ended from any, once, for one reason
 import { lookup } from 'node:dns/promises'
 import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
@@ -10,15 +10,15 @@ import type { Command, ConnectionOptions } from './connection.ts'
 import { BadReply, encoded, type Reply, ReplyError, ReplyReader } from './resp.ts'
 
 export interface SocketOptions {
-  /** Where the server is; whoever must ask for that first, asks here, until it is told to stop. */
+  /** The address of the server; a search for it (of a primary, among Sentinels) ends with the signal. */
   find: (signal: AbortSignal) => Promise<HostPort>
   login: Pick<RedisAddress, 'username' | 'password' | 'db' | 'tls'>
-  /** Only the server that takes writes will do. */
+  /** A server that does not take writes is refused. */
   mustBePrimary: boolean
   options: ConnectionOptions
   onReady: () => void
   onMessage: (channel: string, message: string) => void
-  /** Those who wait for answers are told too, after this. */
+  /** Calls that wait for an answer are rejected after it. */
   onEnd: (why: Error) => void
 }
 
@@ -28,7 +28,7 @@ interface Owed {
   reject(error: Error): void
 }
 
-/** More than a claim carries: 4 MB, and a payload of 16 MiB that began before. */
+/** More than a claim carries: 4 MB, and one payload of 16 MiB. */
 const MAX_REPLY_BYTES = 32 * 1024 * 1024
 /** INFO of a large server has some 10 kB. */
 const MAX_GREETING_BYTES = 256 * 1024
@@ -40,7 +40,7 @@ export class RedisSocket {
   readonly #is: SocketOptions
   readonly #owed: Owed[] = []
   readonly #reader: ReplyReader
-  /** What was said last about each channel of which messages may come. */
+  /** The last SUBSCRIBE or UNSUBSCRIBE of each channel. */
   readonly #channels = new Map<string, Owed>()
   #stream: Socket | undefined
   #isEnded = false
@@ -56,7 +56,7 @@ export class RedisSocket {
       .catch((error) => this.#end(error))
   }
 
-  /** Who is at the other end. */
+  /** The address of the server. */
   get peer(): Partial<HostPort> {
     const { remoteAddress, remotePort } = this.#stream ?? {}
     return { ...(remoteAddress && { host: remoteAddress }), ...(remotePort && { port: remotePort }) }
@@ -73,7 +73,7 @@ export class RedisSocket {
     })
   }
 
-  /** For who knows why: onEnd is not called. */
+  /** Ends the socket without `onEnd`. */
   close(): void {
     this.#stop(new Error('the socket was closed'))
   }
@@ -87,26 +87,26 @@ export class RedisSocket {
     this.#stream = stream
     stream.setNoDelay(true)
     stream.setKeepAlive(true, KEEP_ALIVE_MS)
-    // A name may have come to another address than the one that was asked for.
+    // A name may lead to another address than the one that was asked for.
     stream.once('connect', () => {
       const { remoteAddress = '', remotePort = 0 } = stream
       if (options.isDenied?.(remoteAddress, remotePort)) this.#end(denied())
     })
-    stream.once(login.tls ? 'secureConnect' : 'connect', () => this.#letIn())
+    stream.once(login.tls ? 'secureConnect' : 'connect', () => this.#logIn())
     stream.on('data', (piece: Buffer) => this.#read(piece))
     stream.on('error', (error) => this.#end(error))
     stream.on('close', () => this.#end(new Error('the server ended the connection')))
   }
 
-  /** All at once: whoever is far away lets us in after one round trip. */
-  #letIn(): void {
+  /** All commands at once: a distant server takes one round trip. */
+  #logIn(): void {
     const { login, options, mustBePrimary } = this.#is
     const { username = 'default', password, db } = login
     const asked: Promise<unknown>[] = []
     if (password) asked.push(this.send(['AUTH', username, password]))
     if (db > 0) asked.push(this.send(['SELECT', db]))
     asked.push(this.send(['INFO']).then((info) => checkInfo(info, mustBePrimary), mayBeForbidden))
-    // A connection that may not have a name has none.
+    // A user may lack the right to set a name.
     if (options.name) this.send(['CLIENT', 'SETNAME', options.name]).catch(() => {})
     Promise.all(asked).then(
       () => this.#becameReady(),
@@ -120,7 +120,7 @@ export class RedisSocket {
     this.#is.onReady()
   }
 
-  /** Whatever goes wrong with what a server said ends here. */
+  /** The one place where a broken reply ends the socket. */
   #read(piece: Buffer): void {
     if (this.#isEnded) return
     try {
@@ -138,7 +138,7 @@ export class RedisSocket {
 
   #give(reply: Reply, owed: Owed | undefined): void {
     // Before it ends a connection, a server may say why.
-    if (!owed) throw reply instanceof ReplyError ? reply : new BadReply('an answer that nobody asked for')
+    if (!owed) throw reply instanceof ReplyError ? reply : new BadReply('a reply without a command')
     if (isAboutChannel(owed.command)) this.#giveAboutChannel(reply, owed)
     else if (reply instanceof ReplyError) owed.reject(reply)
     else owed.resolve(reply)
@@ -150,7 +150,7 @@ export class RedisSocket {
     if (isLast && (name === 'UNSUBSCRIBE' || reply instanceof ReplyError))
       this.#channels.delete(String(channel))
     const isIt = Array.isArray(reply) && reply[0] === name.toLowerCase() && reply[1] === channel
-    const error = reply instanceof ReplyError ? reply : new BadReply(`an answer to ${name} that is none`)
+    const error = reply instanceof ReplyError ? reply : new BadReply(`an invalid answer to ${name}`)
     if (isIt) owed.resolve(reply)
     else owed.reject(error)
     if (!isIt && error instanceof BadReply) throw error
@@ -172,13 +172,13 @@ export class RedisSocket {
     this.#is.onMessage(channel, message)
   }
 
-  /** How much longer than so long their messages should have taken. */
+  /** How many ms too early the messages came, measured over so many ms. */
   #aheadMs(ms: number): number {
     const { maxMessagesPerSecond = Number.POSITIVE_INFINITY } = this.#is.options
     return (this.#messages.count / maxMessagesPerSecond) * 1_000 - ms
   }
 
-  /** Reads nothing for a while: a server that says too much waits, and not those who are served beside it. */
+  /** Reads nothing for a while: a server that sends too many messages waits, and does not slow down the other servers. */
   #rest(): void {
     if (this.#resting) return
     this.#stream?.pause()
@@ -207,9 +207,9 @@ export class RedisSocket {
 
 const isAboutChannel = ([name]: Command) => name === 'SUBSCRIBE' || name === 'UNSUBSCRIBE'
 
-const denied = () => new Error('the address that it leads to may not be used')
+const denied = () => new Error('the address that it leads to is forbidden')
 
-/** Each address of a name is looked at before anything is sent to one of them. */
+/** All addresses of a name are checked before anything is sent to one of them. */
 function lookingUp(port: number, { isDenied, lookUp = addressesOf }: ConnectionOptions): LookupFunction {
   return (host, { all }, answer) => {
     lookUp(host).then(
@@ -230,14 +230,14 @@ async function addressesOf(host: string): Promise<string[]> {
   return (await lookup(host, { all: true })).map(({ address }) => address)
 }
 
-/** SNI is for names, not for addresses. */
+/** SNI: set for names, not for IP addresses. */
 function serverName({ host }: HostPort): { servername?: string } {
   return isIP(host) === 0 ? { servername: host } : {}
 }
 
-/** A server that loads its data, or is no primary any more, lets in and is of no use. */
+/** A server that loads its data or became a replica accepts the login, and is of no use. */
 function checkInfo(info: unknown, mustBePrimary: boolean): void {
-  if (typeof info !== 'string') throw new BadReply('an answer to INFO that is none')
+  if (typeof info !== 'string') throw new BadReply('an invalid answer to INFO')
   if (/^loading:[^0\r]/m.test(info)) throw new ReplyError('LOADING Redis is loading the dataset in memory')
   const role = /^role:(\w+)/m.exec(info)?.[1]
   if (mustBePrimary && role && role !== 'master')
