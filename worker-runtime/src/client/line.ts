@@ -75,7 +75,7 @@ export class Line {
   #flush(): Promise<void> {
     const waiting = this.#waiting
     this.#waiting = []
-    return this.#untilDone([...callsFor(waiting)])
+    return this.#untilDone(callsFor(waiting))
   }
 
   /** One call after the other, so that the jobs are in Redis in the order in which they were enqueued. */
@@ -83,10 +83,17 @@ export class Line {
     let why: Error | undefined
     for (const [at, call] of calls.entries()) {
       for (let left = this.#inTime(call, why); left.length > 0; left = this.#inTime(left, why)) {
-        const error = await this.#tryOnce(left, calls.slice(at).flat())
+        const beganAtMs = performance.now()
+        const error = await this.#tryOnce(left)
         if (!error) break
-        why = error.code === 'NOT_CONFIRMED' ? undefined : error
+        this.#startDeadlines(calls.slice(at).flat(), beganAtMs)
+        if (!(error instanceof RedisUnavailable)) {
+          await this.#refuse(left, error)
+          break
+        }
+        for (const { request } of left) request.maybeDone ||= error.maybeDone
         if (this.#isHopeless(error)) return this.#give(calls.slice(at).flat(), error)
+        why = error.code === 'NOT_CONFIRMED' ? undefined : error
         // Unconfirmed jobs are in Redis already: not sent again, because they may have ended and been forgotten, and would run twice.
         if (error.code === 'NOT_CONFIRMED') this.#give(left, error)
         else await new Promise((resolve) => setTimeout(resolve, 25 + Math.random() * 50))
@@ -94,27 +101,27 @@ export class Line {
     }
   }
 
-  /**
-   * Answers why the call must be tried again; undefined when all its requests were answered or refused. To repeat a call whose answer was lost is
-   * safe, because Redis leaves a known id alone. `waiting`: all that wait for this call, its own pieces too.
-   */
-  async #tryOnce(call: Call, waiting: Call): Promise<RedisUnavailable | undefined> {
+  /** Answers the error. To repeat a call whose answer was lost is safe, because Redis leaves a known id alone. */
+  async #tryOnce(call: Call): Promise<unknown> {
     const { redis } = this.#queue
-    const beganAtMs = performance.now()
     try {
       if (!redis.isReady) await redis.ready().catch((error) => Promise.reject(neverSent(error)))
       const jobs = call.length === 1 && call[0] ? call[0].jobs : call.flatMap((piece) => piece.jobs)
       answer(call, await this.#queue.enqueueAtOnce(jobs, this.#durability))
       return undefined
     } catch (error) {
-      // Most jobs are there after one try and need no timer. A process that was held up learns late of a failure: its try is charged with no more
-      // than a try may take.
-      const leftMs = this.#deadlineMs - Math.min(performance.now() - beganAtMs, redis.deadlineMs)
-      for (const { request } of waiting) if (!request.stopDeadline) startDeadlineOf(request, leftMs)
-      if (!(error instanceof RedisUnavailable)) return void (await this.#refuse(call, error))
-      for (const { request } of call) request.maybeDone ||= error.maybeDone
       return error
     }
+  }
+
+  /**
+   * Most jobs are there after one try and need no timer. A process that was held up learns late of a failure: its try is charged with no more than
+   * a try may take.
+   */
+  #startDeadlines(waiting: Call, beganAtMs: number): void {
+    const spentMs = Math.min(performance.now() - beganAtMs, this.#queue.redis.deadlineMs)
+    for (const { request } of waiting)
+      if (!request.stopDeadline) startDeadlineOf(request, this.#deadlineMs - spentMs)
   }
 
   #isHopeless(error: RedisUnavailable): boolean {
@@ -134,8 +141,11 @@ export class Line {
 
   /** Requests whose deadline is over are told why; pieces of requests that have failed are not sent. */
   #inTime(call: Call, why: Error = tooLate): Call {
-    const late = call.filter(({ request }) => request.isOver)
-    if (late.length > 0) this.#give(late, why)
+    if (call.every(({ request }) => !request.isOver && !request.isSettled)) return call
+    this.#give(
+      call.filter(({ request }) => request.isOver),
+      why,
+    )
     return call.filter(({ request }) => !request.isSettled)
   }
 
@@ -146,10 +156,13 @@ export class Line {
 }
 
 /** The jobs of all requests, in calls; a request may be in several calls, and a call may have many requests. */
-function* callsFor(requests: readonly Request[]): Generator<Call> {
+function callsFor(requests: readonly Request[]): Call[] {
+  const [only] = requests
+  if (requests.length === 1 && only?.jobs.length === 1) return [[{ request: only, jobs: only.jobs }]]
   const left = requests.values()
   let request = left.next().value
   let from = 0
+  const calls: Call[] = []
   for (const jobs of callsOf(requests.flatMap((each) => each.jobs))) {
     const call: Piece[] = []
     for (let room = jobs.length; room > 0 && request; ) {
@@ -161,14 +174,15 @@ function* callsFor(requests: readonly Request[]): Generator<Call> {
       request = left.next().value
       from = 0
     }
-    yield call
+    calls.push(call)
   }
+  return calls
 }
 
 function answer(call: Call, answers: readonly Enqueued[]): void {
   let at = 0
   for (const { request, jobs } of call) {
-    request.answers.push(...answers.slice(at, at + jobs.length))
+    request.answers.push(...(call.length === 1 ? answers : answers.slice(at, at + jobs.length)))
     request.maybeDone = true
     at += jobs.length
     if (request.answers.length === request.jobs.length)
