@@ -37,7 +37,7 @@ const FORMS: Record<LongForm, Suites> = {
   },
 }
 
-/** Resolves to the exit code of the suites, 2 when there is to be no cluster for those that need one. */
+/** Resolves to the exit code of the suites, 2 when suites need a cluster and there is to be none. */
 export async function playLongSuites(form: LongForm, minutes: number): Promise<number> {
   const leftOut = form === 'cluster' && clusterLeftOut()
   if (leftOut) {

@@ -1,4 +1,4 @@
-// What a figure depends on besides the programs: the machine, its kernel, Node and Redis. Shown with every result.
+// The surroundings that a figure depends on: the machine, its kernel, Node and Redis. Shown with every result.
 import { execFileSync } from 'node:child_process'
 import { cpus, release, totalmem, type } from 'node:os'
 
@@ -11,7 +11,7 @@ export interface Machine {
   redis: string
 }
 
-/** Throws with one sentence when there is no redis-server, or this is no Linux. */
+/** Throws with one sentence when there is no redis-server, or the system is not Linux. */
 export function describeMachine(): Machine {
   if (process.platform !== 'linux') throw new Error('the bench reads /proc: it runs on Linux only')
   return {

@@ -1,5 +1,5 @@
-// What a peer is to the bench: how it is installed, how its two programs are started, and how many of its jobs are not settled yet.
-// Each file in peers/ makes one or more of these; scenarios/ use nothing else of a peer.
+// A peer of the bench: how it is installed, how its two programs are started, and how many of its jobs are not settled yet.
+// Each file in peers/ makes one or more; scenarios/ use nothing else of a peer.
 import type { ChildProcess } from 'node:child_process'
 import type { Redis } from 'ioredis'
 
@@ -9,11 +9,11 @@ export interface Peer {
   name: string
   /** As in tables: `BullMQ, sandboxed`. */
   title: string
-  /** What becomes of a job whose worker is killed while it runs. */
+  /** How often a job runs whose worker is killed meanwhile. */
   delivery: 'at least once' | 'at most once'
-  /** What a reader must know before comparing: prefetch, threads, what it leaves out. One sentence. */
+  /** A reader must know this before comparing: prefetch, threads, missing features. One sentence. */
   remark: string
-  /** Puts exact versions into the cache folder, or finds them there. Returns the versions; throws with the reason when it cannot be had. */
+  /** Puts exact versions into the cache folder, or finds them there. Returns the versions; throws with the reason when it cannot be installed. */
   install(cache: string): Promise<Record<string, string>>
   /** A program that enqueues (Order → Answer, one JSON object a line on stdin and stdout); it has connected when it prints {"ready":true}. */
   startProducer(place: Place): ChildProcess
@@ -40,11 +40,11 @@ export interface Place {
 export interface WorkerOptions {
   /** Jobs at once in all. Peers with one job a process start so many processes. */
   slots: number
-  /** What a job does, apart from recording its start. */
+  /** The work of a job, besides recording its start. */
   task: 'no-op' | 'sleeps' | 'fails' | 'sleeps-long'
 }
 
-/** What a producer is told. `payload` is a string that each job carries beside its number `n`; numbers run from `from`. */
+/** An order to a producer. `payload` is a string that each job carries beside its number `n`; numbers run from `from`. */
 export type Order =
   | { do: 'one-by-one'; from: number; count: number; payload: string }
   /** `count` calls are started at once, again and again, each time all are awaited: `width` at a time. */

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Answer, Order } from './peer.ts'
 
-/** Whatever must be gone when the bench ends. */
+/** A thing that must be gone when the bench ends. */
 export interface Stoppable {
   stop(): Promise<void>
 }
@@ -160,7 +160,7 @@ interface Row {
 const MICROS_A_TICK = 10_000
 const PAGE_BYTES = 4_096
 
-/** Every process of the machine, from /proc: there is no cheaper way that also sees what threads have started. */
+/** Every process of the machine, from /proc: the cheapest way that also sees processes which threads have started. */
 function processTable(): Map<number, Row> {
   const table = new Map<number, Row>()
   for (const name of readdirSync('/proc')) {
@@ -183,7 +183,7 @@ function processTable(): Map<number, Row> {
   return table
 }
 
-/** The process and all below it, with when each started: a process id alone may be somebody else's later. */
+/** The process and all below it, with when each started: a process id alone may later belong to another process. */
 export function treeOf(pid: number, table = processTable()): Map<number, Row> {
   const found = new Map<number, Row>()
   const add = (each: number) => {
@@ -207,7 +207,7 @@ export interface TreeUse {
 
 /**
  * Processor time of a tree, children that have ended included: a parent that waits for a child inherits its time. Lost is only
- * what belonged to a child that nobody waited for.
+ * the time of a child that its parent did not wait for.
  */
 export function treeUse(pid: number): TreeUse {
   const rows = [...treeOf(pid)]
@@ -221,7 +221,7 @@ export function treeUse(pid: number): TreeUse {
   }
 }
 
-/** Those of the processes that still are the same ones are killed. */
+/** Kills the processes that are still the same ones. */
 export function endThose(family: Map<number, { startedAt: string }>): void {
   const table = processTable()
   for (const [pid, { startedAt }] of family) {

@@ -1,4 +1,4 @@
-// What the jobs themselves wrote down: reads the record files of a round and judges whether exactly the enqueued jobs ran.
+// Reads the records that jobs wrote in a round, and judges whether exactly the enqueued jobs ran.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
@@ -25,7 +25,7 @@ export function readStarts(folder: string): Starts {
   return starts
 }
 
-/** What is wrong, if anything: each of 0 … count-1 ran as often as it should. */
+/** The problems, if any: each of 0 … count-1 ran as often as it should. */
 export function judgeDelivery(starts: Starts, count: number, timesExpected = (_n: number) => 1): string[] {
   const times = new Uint32Array(count)
   const strange: number[] = []

@@ -122,7 +122,7 @@ function aligned(rows: string[][]): string[] {
   return [lineOf(head), rule, ...body.map(lineOf)]
 }
 
-/** What stands above and below the tables. */
+/** The text above and below the tables. */
 export function surroundings({ machine, versions, unavailable, scenarios }: Report): {
   above: string
   below: string

@@ -22,7 +22,7 @@ const HELP = `npm run bench -- [options]   measures Millhand beside its peers on
   --rounds N         rounds that count; default 5, with --quick 3
   --json FILE        writes everything that was measured
   --charts FOLDER    writes an SVG chart a scenario
-  --list             what there is
+  --list             lists scenarios and peers
 `
 /** Four rows a scenario. */
 const QUICK = {
@@ -122,9 +122,7 @@ function chooseScenarios(ids: string[] | undefined): Scenario[] {
   return ids.map((id) => {
     const found = scenarios.find((scenario) => scenario.id === id.toUpperCase())
     if (!found)
-      throw new UsageError(
-        `there is no scenario ${id}; there are ${scenarios.map((each) => each.id).join(', ')}`,
-      )
+      throw new UsageError(`unknown scenario ${id}; known are ${scenarios.map((each) => each.id).join(', ')}`)
     return found
   })
 }
@@ -135,10 +133,10 @@ function isOf(family: string): (name: string) => boolean {
 
 function checkPeer(name: string): void {
   if (!peers.some((peer) => isOf(name)(peer.name)))
-    throw new UsageError(`there is no peer ${name}; there are ${peers.map((peer) => peer.name).join(', ')}`)
+    throw new UsageError(`unknown peer ${name}; known are ${peers.map((peer) => peer.name).join(', ')}`)
 }
 
-/** Those of the scenario's peers that are named; a peer that no chosen scenario has of itself takes part in all of them. */
+/** The named peers of the scenario. A named peer that no chosen scenario has takes part in all of them. */
 function lineupOf(scenario: Scenario, chosen: Scenario[], names: string[]): Peer[] {
   const isUsual = (name: string) => chosen.some((each) => each.peers.some(isOf(name)))
   const usual = scenario.peers.filter((peer) => names.some((name) => isOf(name)(peer)))
@@ -153,10 +151,10 @@ function roundsFrom(text: string | undefined): number | undefined {
   if (text === undefined) return undefined
   const rounds = Number(text)
   if (Number.isInteger(rounds) && rounds > 0) return rounds
-  throw new UsageError(`--rounds is ${text}; it is a whole number of at least 1`)
+  throw new UsageError(`invalid --rounds ${text}: it is a whole number of at least 1`)
 }
 
-/** A peer that cannot be had is left out, and the report says why. */
+/** A peer that cannot be installed is left out, and the report says why. */
 async function install(some: Set<Peer>, cache: string, report: Report): Promise<void> {
   for (const peer of some) {
     say(`installing ${peer.name}`)
@@ -181,7 +179,7 @@ function stopWhenInterrupted(): () => boolean {
   return () => isStopping
 }
 
-/** Reckons what is left from how long rounds took so far. */
+/** Estimates the time left from the rounds so far. */
 function progressOf(
   races: { scenario: Scenario; contenders: Contender[] }[],
   rounds: number,

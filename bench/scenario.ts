@@ -1,4 +1,4 @@
-// What a scenario is to the bench: who takes part, what one round does, which figures it gives, and when it holds. Each file in
+// A scenario of the bench: who takes part, what one round does, which figures it gives, and when it holds. Each file in
 // scenarios/ makes one; runner.ts runs it, report.ts and charts.ts show it.
 import type { Peer, Place, WorkerOptions } from './peer.ts'
 import type { Program } from './processes.ts'
@@ -49,11 +49,11 @@ export type Figures = Record<string, number>
 export interface Criterion {
   readonly text: string
   readonly measured: string
-  /** undefined: what it needs was not measured in this run. */
+  /** undefined: this run did not measure it. */
   readonly held: boolean | undefined
 }
 
-/** What a scenario has at hand in one round. */
+/** The tools of a scenario in one round. */
 export interface Round {
   readonly peer: Peer
   readonly variant: string

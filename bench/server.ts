@@ -5,7 +5,7 @@ import { createServer } from 'node:net'
 import { Redis } from 'ioredis'
 import { forget, remember, removeFolder, type Stoppable, temporaryFolder } from './processes.ts'
 
-/** What a server has done since its start. */
+/** The work of a server since its start. */
 export interface Doings {
   readonly commands: number
   /** Reads of its sockets: a call counts once, a pipelined batch too, one longer than 16 kB several times. */
@@ -43,9 +43,7 @@ export class Server implements Stoppable {
     const args = Object.entries(all).flatMap(([name, value]) => [`--${name}`, String(value)])
     const server = new Server(spawn(program, args, { stdio: 'ignore' }), folder, port)
     const failed = new Promise<never>((_, reject) => {
-      server.#child.once('error', (error) =>
-        reject(new Error(`${program} is not on the PATH`, { cause: error })),
-      )
+      server.#child.once('error', (error) => reject(new Error(`no ${program} on the PATH`, { cause: error })))
       server.#child.once('exit', (code) => reject(new Error(`${program} ended with exit code ${code}`)))
     })
     failed.catch(() => {})

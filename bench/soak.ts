@@ -1,5 +1,5 @@
 // npm run soak (B18): a real worker under mixed load for half an hour: jobs that succeed, fail, crash, take long, come later. Looks every
-// ten seconds at what must not grow. Exit code 1 and a sentence for each finding. With --cluster: the suites that shrink pools and hurt a
+// ten seconds at memory, keys, descriptors and processes, which must not grow. Exit code 1 and a sentence for each finding. With --cluster: the suites that shrink pools and hurt a
 // cluster, in their long form (long-suites.ts).
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
@@ -17,7 +17,7 @@ import { numberText } from './scenario.ts'
 import { Server } from './server.ts'
 import { pause } from './steps.ts'
 
-const HELP = `npm run soak -- [options]   a real worker under mixed load; tells what grows
+const HELP = `npm run soak -- [options]   a real worker under mixed load; says what grows
 
   --minutes N     default 30; below 6 it says nothing of growth, 0.1 shows that it runs
   --mode MODE     Fork, Spawn or Reuse; default Fork
@@ -36,10 +36,10 @@ const SLOTS = 8
 /** Growth is judged after this, when every part has been used and heaps have found their size. */
 const WARM_MINUTES = 3
 const FEWEST_SAMPLES = 12
-/** Where memory is to level off; of the zygote with Fork. */
+/** Memory levels off at most here; the zygote's with Fork only. */
 const MEMORY_GOALS_MIB = { workerMiB: 100, zygoteMiB: 70 }
 
-/** What is looked at; what may not grow has the most that it may gain over the run. */
+/** One look. growthOf() says which of these may gain how much over the run. */
 interface Sample {
   minutes: number
   workerMiB: number
@@ -88,13 +88,13 @@ process.exit(findings.length === 0 ? 0 : 1)
 function numberOf(option: 'minutes' | 'rate'): number {
   const value = Number(values[option])
   if (value > 0) return value
-  console.error(`soak: --${option} is ${values[option]}; it is a number above 0`)
+  console.error(`soak: invalid --${option} ${values[option]}: it is a number above 0`)
   process.exit(2)
 }
 
 async function soak(minutes: number, rate: number): Promise<string[]> {
   const mode = MODES.find((each) => each === values.mode)
-  if (!mode) throw new Error(`--mode is ${values.mode}; it is one of ${MODES.join(', ')}`)
+  if (!mode) throw new Error(`invalid --mode ${values.mode}: it is one of ${MODES.join(', ')}`)
   const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'millhand/bench')
   mkdirSync(cache, { recursive: true })
   await millhandPeers[0]?.install(cache)

@@ -1,4 +1,4 @@
-// What scenarios are made of: enqueue so many jobs and say what it cost; let a worker settle them and say what that cost; wait.
+// The steps of scenarios: enqueue so many jobs and say what it cost; let a worker settle them and say what that cost; wait.
 import type { Order, Place, WorkerOptions } from './peer.ts'
 import { type Program, treeUse } from './processes.ts'
 import { judgeDelivery, readStarts, type Starts } from './records.ts'
@@ -8,7 +8,7 @@ import type { Doings, Server } from './server.ts'
 export const nowMicros = (): number => Math.round((performance.timeOrigin + performance.now()) * 1_000)
 export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
-/** What was used between two looks, a job; what the bench's own looks cost is taken out. */
+/** Totals at one look. The difference of two, without the bench's own looks, is the cost of the jobs between them. */
 interface Look {
   readonly doings: Doings
   readonly cpuMicros: number
@@ -42,7 +42,7 @@ function costs({ peer }: Round, { before, after, jobs, poll, who }: Spent): Figu
   }
 }
 
-/** What one question to the server for what is left costs it, measured while nobody else talks to it. */
+/** The cost of one question for the jobs that are left, measured while the server has no other client. */
 async function costOfPoll({ peer, server, place }: Round): Promise<Doings> {
   const none = { commands: 0, reads: 0, cpuMicros: 0 }
   if (!peer.unsettled) return none
@@ -173,7 +173,7 @@ export function untilDone(round: Round, count: number, withinMs = 60_000): Promi
   return until(async () => (await leftOf(round, count)) === 0, withinMs, 'all jobs settled')
 }
 
-/** Where a peer keeps no trace of jobs that run, their starts are counted. */
+/** Of a peer that keeps no trace of running jobs, the starts are counted. */
 async function leftOf({ peer, server, place }: Round, count: number): Promise<number> {
   if (peer.unsettled) return peer.unsettled(server.redis, place)
   return Math.max(0, count - new Set(readStarts(place.records).numbers).size)

@@ -41,7 +41,7 @@ export interface Pod {
   isDraining: boolean
   /** Has the lowest deletion cost. */
   isMarked: boolean
-  /** Where it stands among those that can claim; -1 where it does not. */
+  /** Its index among the pods that can claim; -1 where it cannot. */
   place: number
 }
 
@@ -58,14 +58,14 @@ export interface Outcome {
   firstStarts: Float64Array
   /** All pods' time from creation until they were gone. */
   podMs: number
-  /** Slots' time in runs that completed, and in those that were killed. */
+  /** Slots' time in runs that completed, and in runs that were killed. */
   usefulMs: number
   wastedMs: number
   podsCreated: number
   killedRuns: number
   /** What the policy wanted. */
   wanted: Change[]
-  /** What there was, those that terminate included. */
+  /** Pods over time, terminating ones included. */
   pods: Change[]
   /** Jobs that had not completed when patience ran out; their waits last until then. */
   unfinished: number
@@ -114,7 +114,7 @@ export class Cluster {
   readonly #completions: Uint16Array
   #live: Pod[] = []
   readonly #claiming: Pod[] = []
-  /** Those that are not gone. */
+  /** Pods that are not gone. */
   readonly #existing = new Set<Pod>()
   #enqueued = 0
   #claimed = 0
@@ -172,7 +172,7 @@ export class Cluster {
     return isStirred
   }
 
-  /** For the count of changes of direction: what is wanted, where that is not yet what the Deployment says. */
+  /** For the count of changes of direction: the wanted number, before the Deployment says it. */
   want(count: number): void {
     if (this.#wanted.at(-1)?.count !== count) this.#wanted.push({ atMs: this.nowMs, count })
   }
@@ -282,7 +282,7 @@ export class Cluster {
     this.#countPods()
   }
 
-  /** Idle slots take what waits at once, each a random one of those that can. */
+  /** Waiting jobs go at once to idle slots, each to a random pod that can claim. */
   #claim(): void {
     while (this.waiting > 0 && this.#claiming.length > 0) {
       const pod = this.#claiming[Math.floor(this.#random() * this.#claiming.length)]
@@ -321,7 +321,7 @@ export class Cluster {
     this.#claim()
   }
 
-  /** Puts it among those that can claim, or takes it out. */
+  /** Puts the pod among the pods that can claim, or takes it out. */
   #place(pod: Pod): void {
     const canClaim = pod.state === 'ready' && !pod.isDraining && pod.held.length < this.setting.slots
     if (canClaim === pod.place >= 0) return
@@ -376,7 +376,7 @@ interface Entry {
   act: () => void
 }
 
-/** What will happen, the earliest first; at the same time in the order of being put. */
+/** Events to come, the earliest first; at the same time in the order in which they were put. */
 class Agenda {
   readonly #heap: Entry[] = []
   #order = 0

@@ -17,7 +17,7 @@ export interface KedaSettings {
   graceMs: number
 }
 
-/** What a ScaledObject, a Redis list and a pod have where nothing is said. */
+/** The defaults of a ScaledObject, a Redis list scaler and a pod. */
 export const KEDA_DEFAULTS: KedaSettings = {
   pollingIntervalMs: 30_000,
   cooldownPeriodMs: 300_000,
@@ -26,7 +26,7 @@ export const KEDA_DEFAULTS: KedaSettings = {
   graceMs: 30_000,
 }
 
-/** What somebody sets who knows KEDA and the jobs. */
+/** The settings of a person who knows KEDA and the jobs. */
 export const kedaTuned = (slots: number): KedaSettings => ({
   pollingIntervalMs: 5_000,
   cooldownPeriodMs: 60_000,

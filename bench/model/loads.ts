@@ -104,7 +104,7 @@ export const loads: readonly Load[] = [
       times(isQuick ? 20 : 500, () => {
         const slots = 2 ** Math.floor(between(random, 0, 4))
         const medianMs = logNormal(random, 4 * SECOND, 1)
-        // 20 pods are enough: nobody's waits are about too small a maximum.
+        // 20 pods are enough: no wait is about a maximum that is too small.
         const perSecond = Math.min(logNormal(random, 0.05, 1.5), (2 * slots * SECOND) / medianMs)
         const isSteady = random() < 0.5
         const offsetMs = between(random, 0, 10 * MINUTE)

@@ -25,7 +25,7 @@ const STIR_TAKES_MS = 100
 /** The default of spec.scaling.behavior.scaleDown. */
 export const SCALE_DOWN_WINDOW_MS = 60_000
 
-/** What the decisions themselves took of a processor: a fact of this machine, not of the model. */
+/** Processor time of the decisions themselves: a fact of this machine, not of the model. */
 export interface DecisionTimes {
   count: number
   totalMs: number

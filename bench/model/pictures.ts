@@ -19,7 +19,7 @@ const COLORS: Record<PolicyName, string> = {
   'keda-tuned': '#3b6ea5',
   'keda-tuned-10-min': '#93b5d6',
 }
-/** Where they differ most: load → the last minute that is shown. */
+/** The loads with the largest differences: load → the last minute that is shown. */
 const OVER_TIME: Record<string, number> = { burst: 8, long: 150 }
 const PANEL = 270
 const TITLE = { left: 0, top: 0, textStyle: { fontSize: 15, color: INK }, subtextStyle: { color: INK } }

@@ -1,4 +1,4 @@
-// Who scales in the model, with which settings, and what a reader must know of them.
+// The policies of the model, with their settings and the remark that a reader must know.
 import type { Policy } from './cluster.ts'
 import { KEDA_DEFAULTS, Keda, kedaTuned } from './keda.ts'
 import { type DecisionTimes, Millhand } from './millhand.ts'

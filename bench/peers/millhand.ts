@@ -36,7 +36,7 @@ async function install(cache: string): Promise<Record<string, string>> {
   return { millhand: `${versionOf(RUNTIME)} (source ${stamped})` }
 }
 
-/** What `npm pack` would put into the package; not in the checkout, where somebody else may be building. */
+/** The files that `npm pack` would put into the package. Not in the checkout, where another build may run. */
 function build(target: string): void {
   rmSync(target, { recursive: true, force: true })
   mkdirSync(target, { recursive: true })
@@ -67,7 +67,7 @@ const unsettled: NonNullable<Peer['unsettled']> = async (_redis, { redisUrl }) =
 }
 
 export interface RealWorkerOptions extends Omit<WorkerOptions, 'task'> {
-  /** 'mixed': what a soak wants, a little of everything. */
+  /** 'mixed': a little of everything, for a soak. */
   task: WorkerOptions['task'] | 'mixed'
   mode: 'Fork' | 'Spawn' | 'Reuse'
   /** Reuse: over how many children the slots are spread. */

@@ -66,7 +66,7 @@ export function start(command: string, args: string[], env: Record<string, strin
   return spawn(command, args, { env: { ...process.env, ...env }, stdio: ['pipe', 'pipe', 'pipe'] })
 }
 
-/** What each program finds in its environment; see programs/record.py. */
+/** The environment of each program; see programs/record.py. */
 export function told(place: Place, options?: WorkerOptions): Record<string, string> {
   return {
     BENCH_REDIS_URL: place.redisUrl,
@@ -75,7 +75,7 @@ export function told(place: Place, options?: WorkerOptions): Record<string, stri
   }
 }
 
-/** Where each job at once costs a process or a contended thread: as many as processors, unless jobs mostly wait. */
+/** For peers of which each job at once costs a process or a contended thread: as many as processors, unless jobs mostly wait. */
 export function atOnce({ slots, task }: WorkerOptions): number {
   return task === 'sleeps' || task === 'sleeps-long' ? slots : Math.min(slots, availableParallelism())
 }

@@ -1,4 +1,4 @@
-// B1: what a program waits for that enqueues one job after the other.
+// B1: a program that enqueues one job after the other, each awaited.
 import { ENQUEUE_FIGURES, RATE, type Scenario, times, within } from '../scenario.ts'
 import { enqueue } from '../steps.ts'
 

@@ -8,7 +8,7 @@ import { slotsOf } from './slots.ts'
 const [GOOD, BAD, RETRIES] = ['all succeed', '10 % fail, 1 % crash', 'retries on time']
 const ERROR = { name: 'p99RetryMs', title: 'p99 retry late, ms', better: 'less' } as const
 const QUEUE = queueName('default', 'bench')
-/** So short where the rate is measured that what is left at the end is work, and no waiting for the last retry. */
+/** For the rate so short that a drain does not end with idle waiting for the last retry. */
 const BACKOFF_MS = { drain: 50, retries: 500 }
 
 export const b13: Scenario = {
@@ -44,7 +44,7 @@ async function setBackoff({ place }: Round, backoffMs: number): Promise<void> {
   redis.close()
 }
 
-/** Who shared a child with one that crashed runs again too. */
+/** Jobs that shared a child with a job that crashed run again too. */
 function judge({ numbers }: Starts, count: number, neighbours: number): string[] {
   const times = new Map<number, number>()
   for (const n of numbers) times.set(n, (times.get(n) ?? 0) + 1)

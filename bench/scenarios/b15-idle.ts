@@ -1,4 +1,4 @@
-// B15: what workers cost that have nothing to do.
+// B15: the cost of workers without work.
 import { startRealWorker } from '../peers/millhand.ts'
 import { Program, treeUse } from '../processes.ts'
 import { type Figures, type Round, type Scenario, within } from '../scenario.ts'

@@ -1,4 +1,5 @@
-// B19: what it costs to wait until a disk or a replica has a job. With one replica and an append-only file, also where nobody waits for them.
+// B19: the cost of waiting until a disk or a replica has a job. With one replica and an append-only file, also in the rows that wait for
+// neither.
 import { execFileSync } from 'node:child_process'
 import { valkey } from '../../test/redis-versions.ts'
 import type { Order } from '../peer.ts'

@@ -1,4 +1,4 @@
-// B2: what a web server does that enqueues from many requests at once.
+// B2: a web server that enqueues from many requests at once.
 import { ENQUEUE_FIGURES, RATE, type Scenario, times, within } from '../scenario.ts'
 import { enqueue } from '../steps.ts'
 

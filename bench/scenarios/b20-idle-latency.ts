@@ -1,5 +1,5 @@
-// B20: one job at a time on a system that sleeps between them: what a person or a web request waits for.
-// What counts is how many sleeping processes are woken one after the other.
+// B20: one job at a time on a system that sleeps between them, as a person or a web request waits for it.
+// The figures depend on how many sleeping processes are woken one after the other.
 import { judgeDelivery, percentile, readStarts } from '../records.ts'
 import { atMostTimes, type Figures, JOBS, type Round, type Scenario } from '../scenario.ts'
 import { pause, untilDone } from '../steps.ts'

@@ -1,4 +1,4 @@
-// B4: what the queue itself can do: claim, a function call, settle, in one process.
+// B4: the queue itself: claim, a function call, settle, in one process.
 import { DRAIN_FIGURES, RATE, type Scenario, times, within } from '../scenario.ts'
 import { drain, fill } from '../steps.ts'
 import { slotsOf } from './slots.ts'

@@ -61,7 +61,7 @@ function loaded(round: Round): Round {
   }
 }
 
-/** A job every 50 ms: what an idle worker takes from the enqueue to the first line of the task, the claim included. */
+/** A job every 50 ms: the time of an idle worker from the enqueue to the first line of the task, the claim included. */
 async function p99ToStart(round: Round): Promise<number> {
   const count = round.extent === 'quick' ? 100 : 200
   const schedule = join(round.folder('schedule'), 'even.txt')

@@ -13,7 +13,7 @@ const EQUAL = "at BullMQ's 50 %"
 const SECONDS = { quick: 3, normal: 6, full: 20 }
 const CAPACITY = 'capacity'
 const WARMING = 10_000
-/** Where each job costs a process, so many are as long. */
+/** For peers with a process for each job, which take as long for so many. */
 const WARMING_PROCESSES = 500
 
 export const b8: Scenario = {
@@ -81,7 +81,7 @@ async function measureLatency(round: Round): Promise<Figures> {
 
   const worker = await round.startWorker({ slots: slotsOf(peer.name), task: 'no-op' }).ready()
   const producer = await round.startProducer()
-  // Programs that have just started are slow for a while; that is no part of the latency of a system that runs.
+  // Programs that have just started are slow for a while. The latency of a running system has no part of that.
   const [from, warming] = [planned.length, warmingOf(peer.name)]
   await producer.ask({ do: 'concurrent', from, count: warming, payload, width: 100 })
   await untilDone(round, warming)

@@ -1,4 +1,4 @@
-// B9: somebody waits for the result of one job, and nothing else is going on.
+// B9: a program enqueues a job, waits for its result, and enqueues the next. Nothing else runs.
 import { judgeDelivery, percentile, readStarts } from '../records.ts'
 import { JOBS, RATE, type Scenario, within } from '../scenario.ts'
 import { slotsOf } from './slots.ts'

@@ -1,4 +1,4 @@
-// What a command is given by main.ts: the only way to the terminal, to signals and to the end of the process.
+// The context of a command, from main.ts: the only way to the terminal, to signals and to the end of the process.
 import type { styleText } from 'node:util'
 import type { Config } from './config.ts'
 
@@ -7,14 +7,14 @@ export interface Context {
   readonly workingFolder: string
   readonly paint: Paint
   nowMs(): number
-  /** A line, or several, on standard output: what was asked for. */
+  /** Prints the answer of a command, a line or several, on standard output. */
   print(text: string): void
-  /** A line of a log without end, on standard output. False when it was dropped: too much waits to be read. */
+  /** A line of an endless log, on standard output. False when it was dropped, because too much waits to be read. */
   log(text: string): boolean
-  /** On standard error: what a person should know besides. */
+  /** A remark for a person, on standard error. */
   note(text: string): void
   readInput(): Promise<string>
-  /** What a person answers in the terminal; undefined where none is there. */
+  /** The answer of a person in the terminal; undefined where there is no terminal. */
   ask(question: string): Promise<string | undefined>
   /** Called at SIGINT, SIGTERM and SIGHUP with 1, 2, …, instead of ending at once. Signals that come together are one. */
   onStop(asked: (times: number) => void): void
@@ -26,7 +26,7 @@ export interface Context {
 
 export type Paint = (style: Parameters<typeof styleText>[0], text: string) => string
 
-/** A command that did its work and has bad news: the message is for a person, `exitCode` for a script. */
+/** A command worked, and its answer is a failure: the message is for a person, `exitCode` for a script. */
 export class CommandFailed extends Error {
   readonly exitCode: number
   constructor(message: string, { exitCode = 1, cause }: { exitCode?: number; cause?: unknown } = {}) {

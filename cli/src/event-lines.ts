@@ -6,7 +6,7 @@ import { oneLine, withoutPasswords } from './printable.ts'
 import { counted, durationText, timeText } from './units.ts'
 
 interface Line {
-  /** Empty for what is said without time and name. */
+  /** Empty: the line has neither time nor name. */
   who: string
   what: string
   style?: Parameters<Paint>[0]
@@ -19,7 +19,7 @@ export type UpEvent =
 
 type WorkerOutput = Extract<LocalEvent, { kind: 'worker-output' }>
 
-/** What every line of a worker's log says, and the message that is shown anyway. */
+/** Fields of a worker's log that are the same in every line, and the message, which is shown anyway. */
 const NOT_SHOWN = new Set(['time', 'level', 'message', 'pod', 'queue'])
 
 /** A function that turns one event after the other into lines. */
@@ -34,103 +34,88 @@ export function eventLines({ paint, nowMs }: Pick<Context, 'paint' | 'nowMs'>): 
     })
 }
 
+type Say<Kind extends UpEvent['kind']> = (
+  event: Extract<UpEvent, { kind: Kind }>,
+  said: Set<string>,
+) => Line[]
+
+/** What is printed for each kind of event. */
+const SAY: { [Kind in UpEvent['kind']]: Say<Kind> } = {
+  ready({ queues, pools }) {
+    const [queue = 'QUEUE'] = queues.map((name) => name.slice(name.indexOf('.') + 1))
+    const what = `ready: ${counted(queues.length, 'queue')}, ${counted(pools.length, 'pool')}`
+    const next = `In another terminal, here:  millhand enqueue ${queue} TASK '{…}'`
+    return [{ who: '', what: `${what}; Ctrl-C stops. ${next}` }]
+  },
+  'lines-dropped': ({ lines }) => [
+    { who: 'up', what: `dropped ${counted(lines, 'line')}: the output is not read`, style: 'yellow' },
+  ],
+  warning: ({ message }) => message.split('\n').map((what) => ({ who: 'note', what, style: 'yellow' })),
+  'redis-fetching': ({ message }) => [{ who: 'redis', what: message }],
+  'redis-started'({ version, url, dataFolder }) {
+    const where = dataFolder ? `data in ${dataFolder}` : 'keeps nothing'
+    return [{ who: 'redis', what: `${version} on ${url}, ${where}` }]
+  },
+  'redis-exited': ({ output }) => [
+    {
+      who: 'redis',
+      what: `the server exited and is started again; its last words: ${lastLine(output)}`,
+      style: 'red',
+    },
+  ],
+  'redis-away': ({ message }) => [
+    { who: 'redis', what: `away: ${message}; workers go on when it is back`, style: 'red' },
+  ],
+  'redis-back': () => [{ who: 'redis', what: 'back' }],
+  'queue-configured': ({ queue }) => [{ who: queue, what: 'configured' }],
+  'pool-scaled': ({ pool, from, to, message }) => [
+    { who: pool, what: `${counted(to, 'worker')} wanted instead of ${from}: ${message}` },
+  ],
+  'worker-started': ({ worker, pid }) => [{ who: worker, what: `started (process ${pid})` }],
+  'worker-ready': ({ worker, startedWithinMs }) => [
+    { who: worker, what: `ready after ${durationText(startedWithinMs)}` },
+  ],
+  'worker-output': outputLines,
+  'worker-stopping': ({ worker, because }) => [
+    { who: worker, what: `finishes its jobs and ends (${WHY_STOPPING[because]})` },
+  ],
+  'worker-stopped': ({ worker }) => [{ who: worker, what: 'ended' }],
+  'worker-died'({ worker, reason, nextStartInMs }) {
+    const again = `the next one starts in ${durationText(nextStartInMs)}`
+    return [{ who: worker, what: `died: ${reason}; ${again}`, style: 'red' }]
+  },
+  'jobs-put-back': ({ worker, jobs, reason }) => [
+    { who: worker, what: `${counted(jobs, 'job')} that it held put back: ${reason}`, style: 'yellow' },
+  ],
+  'pool-misconfigured': ({ pool, message }) => [
+    ...message.split('\n').map((what): Line => ({ who: pool, what, style: 'red' })),
+    { who: pool, what: 'its workers are started again when a file changes' },
+  ],
+  watching: ({ folders }) => [
+    {
+      who: 'reload',
+      what: `watches ${folders.join(', ')}: saved code starts new workers; code elsewhere needs a restart of up`,
+    },
+  ],
+  'code-changed': ({ files, pools }) => [
+    { who: 'reload', what: `saved ${files.join(', ')}: new workers for ${pools.join(', ')}` },
+  ],
+  'manifests-changed': ({ files }) => [{ who: 'reload', what: `saved ${files.join(', ')}: read again` }],
+  'manifests-refused': ({ problems }) => [
+    ...problems.map((problem): Line => ({ who: 'reload', what: describeProblem(problem), style: 'red' })),
+    { who: 'reload', what: 'everything goes on as it was; correct the manifests and save them' },
+  ],
+  stopping: ({ workers }) => [{ who: 'up', what: `stopping ${counted(workers, 'worker')}` }],
+}
+
 function linesOf(event: UpEvent, said: Set<string>): Line[] {
-  switch (event.kind) {
-    case 'ready': {
-      const [queue = 'QUEUE'] = event.queues.map((name) => name.slice(name.indexOf('.') + 1))
-      const what = `ready: ${counted(event.queues.length, 'queue')}, ${counted(event.pools.length, 'pool')}`
-      const next = `In another terminal, here:  millhand enqueue ${queue} TASK '{…}'`
-      return [{ who: '', what: `${what}; Ctrl-C stops. ${next}` }]
-    }
-    case 'lines-dropped':
-      return [
-        { who: 'up', what: `${counted(event.lines, 'line')} dropped: nobody read them`, style: 'yellow' },
-      ]
-    case 'warning':
-      return event.message.split('\n').map((what) => ({ who: 'note', what, style: 'yellow' }))
-    case 'redis-fetching':
-      return [{ who: 'redis', what: event.message }]
-    case 'redis-started': {
-      const where = event.dataFolder ? `data in ${event.dataFolder}` : 'keeps nothing'
-      return [{ who: 'redis', what: `${event.version} on ${event.url}, ${where}` }]
-    }
-    case 'redis-exited':
-      return [
-        {
-          who: 'redis',
-          what: `the server ended by itself and is started again; it said: ${lastLine(event.output)}`,
-          style: 'red',
-        },
-      ]
-    case 'redis-away':
-      return [{ who: 'redis', what: `away: ${event.message}; workers go on when it is back`, style: 'red' }]
-    case 'redis-back':
-      return [{ who: 'redis', what: 'back' }]
-    case 'queue-configured':
-      return [{ who: event.queue, what: 'configured' }]
-    case 'pool-scaled':
-      return [
-        {
-          who: event.pool,
-          what: `${counted(event.to, 'worker')} wanted instead of ${event.from}: ${event.message}`,
-        },
-      ]
-    case 'worker-started':
-      return [{ who: event.worker, what: `started (process ${event.pid})` }]
-    case 'worker-ready':
-      return [{ who: event.worker, what: `ready after ${durationText(event.startedWithinMs)}` }]
-    case 'worker-output':
-      return outputLines(event, said)
-    case 'worker-stopping':
-      return [{ who: event.worker, what: `finishes what it runs and ends (${WHY_STOPPING[event.because]})` }]
-    case 'worker-stopped':
-      return [{ who: event.worker, what: 'ended' }]
-    case 'worker-died': {
-      const again = `the next one starts in ${durationText(event.nextStartInMs)}`
-      return [{ who: event.worker, what: `died: ${event.reason}; ${again}`, style: 'red' }]
-    }
-    case 'jobs-put-back':
-      return [
-        {
-          who: event.worker,
-          what: `${counted(event.jobs, 'job')} that it held put back: ${event.reason}`,
-          style: 'yellow',
-        },
-      ]
-    case 'pool-misconfigured': {
-      const hint = 'its workers are started again when a file changes'
-      return [
-        ...event.message.split('\n').map((what): Line => ({ who: event.pool, what, style: 'red' })),
-        { who: event.pool, what: hint },
-      ]
-    }
-    case 'watching': {
-      const what = `${event.folders.join(', ')}: saved code starts new workers; code elsewhere needs a restart of up`
-      return [{ who: 'reload', what: `watches ${what}` }]
-    }
-    case 'code-changed':
-      return [
-        { who: 'reload', what: `saved ${event.files.join(', ')}: new workers for ${event.pools.join(', ')}` },
-      ]
-    case 'manifests-changed':
-      return [{ who: 'reload', what: `saved ${event.files.join(', ')}: read again` }]
-    case 'manifests-refused': {
-      const problems = event.problems.map(
-        (problem): Line => ({ who: 'reload', what: describeProblem(problem), style: 'red' }),
-      )
-      return [
-        ...problems,
-        { who: 'reload', what: 'everything goes on as it was; correct the manifests and save them' },
-      ]
-    }
-    case 'stopping':
-      return [{ who: 'up', what: `stopping ${counted(event.workers, 'worker')}` }]
-  }
+  const say = SAY[event.kind] as (event: UpEvent, said: Set<string>) => Line[]
+  return say(event, said)
 }
 
 const WHY_STOPPING = {
-  idle: 'there is nothing to do',
-  replaced: 'there is newer code',
+  idle: 'no work',
+  replaced: 'newer code',
   stop: 'up stops',
 } as const
 

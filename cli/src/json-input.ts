@@ -1,4 +1,4 @@
-// The JSON that a person typed, parsed; when it is wrong, told where. And JSON from Redis, to be printed again as it is (pure).
+// Parses the JSON that a person typed, and says where it is wrong. Parses JSON from Redis so that it prints as it was (pure).
 
 /** The message has line and column. */
 export class BadJson extends Error {

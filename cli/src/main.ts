@@ -12,10 +12,9 @@ import { doctorCommand } from './commands/doctor.ts'
 import { enqueueCommand } from './commands/enqueue.ts'
 import { jobCommand } from './commands/job.ts'
 import { jobsCommand } from './commands/jobs.ts'
-import { pauseCommand } from './commands/pause.ts'
+import { pauseCommand, resumeCommand } from './commands/pause.ts'
 import { purgeCommand } from './commands/purge.ts'
 import { queuesCommand } from './commands/queues.ts'
-import { resumeCommand } from './commands/resume.ts'
 import { retryCommand } from './commands/retry.ts'
 import { upCommand } from './commands/up.ts'
 import { workerCommand } from './commands/worker.ts'
@@ -47,7 +46,7 @@ async function run(): Promise<number> {
     await program().parseAsync()
     return 0
   } catch (error) {
-    // Commander has said what it had to say.
+    // Commander has printed the message.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : BAD_USAGE
     complain(error)
     return error instanceof CommandFailed ? error.exitCode : 1
@@ -56,9 +55,7 @@ async function run(): Promise<number> {
 
 function program(): Command {
   const millhand = new Command('millhand')
-    .description(
-      'Runs queues and workers on a laptop, enqueues jobs, looks at them, retries, cancels, pauses.',
-    )
+    .description('Runs queues and workers on a laptop, enqueues jobs, shows them, retries and cancels them.')
     .version(version(), '--version', 'print the version')
     .helpOption('-h, --help', 'show help')
     .helpCommand('help [command]', 'show help for a command')
@@ -67,9 +64,9 @@ function program(): Command {
       examples(
         'millhand up -f examples/thumbnails      queues and workers on this machine, no cluster needed',
         'millhand enqueue mail send \'{"to":1}\'   in another terminal of the same folder',
-        'millhand queues                         what waits, runs, failed',
+        'millhand queues                         what waits, runs and failed',
         'millhand job 0mfd1k2x3y4z               why it failed',
-        'millhand retry mail --all               try again what is buried',
+        'millhand retry mail --all               try all buried jobs again',
         'millhand doctor                         what is wrong, and what to do',
       ),
     )

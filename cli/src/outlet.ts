@@ -1,5 +1,5 @@
-// Standard output or standard error. Its reader may end before us (`| head`, a tee that Ctrl-C ended, a closed terminal), read nothing
-// more, or be a full disk: that never ends the process. Used by main.ts.
+// Standard output or standard error. Its reader may end first (`| head`, a tee that Ctrl-C ended, a closed terminal), stop reading, or be
+// a full disk: none of this ends the process. Used by main.ts.
 import { setTimeout as after } from 'node:timers/promises'
 
 export interface Outlet {
@@ -7,9 +7,9 @@ export interface Outlet {
   print(text: string): void
   /** For a log without end: false when it was dropped, because too much waits to be read. */
   offer(text: string): boolean
-  /** Resolves when what was printed is written or cannot be. What was offered only gets a moment. */
+  /** Resolves when all that was printed is written or has failed. Offered text gets half a second. */
   written(): Promise<void>
-  /** Why something that was printed is not there; absent where its reader has ended, which is the reader's choice. */
+  /** Why printed text was not written; absent where its reader has ended, which is the reader's choice. */
   readonly failure: string | undefined
 }
 

@@ -1,11 +1,11 @@
-// Text from Redis and from tasks, made harmless for a terminal: whoever may enqueue must not be able to move the cursor, change
-// colours or reverse the text of whoever looks.
+// Makes text from Redis and from tasks harmless for a terminal: a program that may enqueue must not move the cursor, change colours or
+// reverse text in the terminal of a person who looks.
 
 // Control characters, the separators that some programs take for line ends, and the marks that change the direction of text.
 const UNSAFE = /[\p{Cc}\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/gu
 const SHORT: Record<string, string> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
 
-/** One line; whatever a terminal would obey is written as an escape. */
+/** One line; control characters are written as escapes. */
 export function oneLine(text: string): string {
   return text.replace(UNSAFE, (character) => SHORT[character] ?? escaped(character))
 }

@@ -1,10 +1,10 @@
-// Which queues there are. Redis keeps no list of them, so without names the whole key space is looked through, a page at a time.
+// Finds queues. Redis keeps no list of them, so without names the whole key space is scanned, a page at a time.
 import { nearest } from '@millhand/operator/local'
 import { type Connection, listQueues, openQueue, type Queue, QueueRefused } from 'millhand/queue'
 import { CommandFailed } from './context.ts'
 import type { Server } from './server.ts'
 
-/** The queues with these names in the command's namespace; without names, all that Redis has (of that namespace, when one is given). */
+/** The queues with these names in the command's namespace; without names, all of Redis (of that namespace, when one is given). */
 export async function queuesThere(server: Server, names: readonly string[]): Promise<Queue[]> {
   if (names.length > 0) return [...new Set(names)].map((name) => server.queue(name))
   const found = await namesOfQueues(server.redis)
@@ -15,7 +15,7 @@ export async function queuesThere(server: Server, names: readonly string[]): Pro
 
 export interface Asked<T> {
   answers: T[]
-  /** Why some queues could not be asked: a newer Millhand has written them. They hide none of the others. */
+  /** Why some queues could not be read: a newer Millhand has written them. The others are shown all the same. */
   refused: QueueRefused[]
 }
 
@@ -38,7 +38,7 @@ export async function askEach<T>(
   return { answers: answers.flat(1) as T[], refused }
 }
 
-/** After everything else was said. */
+/** Called after everything else is printed. */
 export function complainOf({ refused }: Asked<unknown>): void {
   if (refused.length > 0) throw new CommandFailed(refused.map(({ message }) => message).join('\n'))
 }
@@ -82,4 +82,4 @@ async function namesOfQueues(redis: Connection): Promise<string[]> {
 
 const LOOKING_MS = 20_000
 const MOST_QUEUES = 10_000
-const GIVE_NAMES = 'give the names of those that matter, like millhand queues mail thumbnails'
+const GIVE_NAMES = 'name the queues that matter, like millhand queues mail thumbnails'

@@ -22,7 +22,7 @@ export interface ServerOptions {
 export interface Address {
   readonly redis: RedisAccess
   readonly namespace: string
-  /** Whether somebody named it; the `default` that is left otherwise is no choice. */
+  /** false: it is `default` for want of a choice. */
   readonly isNamespaceGiven: boolean
 }
 
@@ -32,7 +32,7 @@ export interface Server extends Omit<Address, 'redis'> {
   queue(name: string): Queue
 }
 
-/** A person waits: much longer looks like a hang. */
+/** A person waits for the command: much longer looks like a hang. */
 export const DEADLINE_MS = 4_000
 
 export function withServerOptions(command: Command): Command {
@@ -55,7 +55,7 @@ export function examples(...lines: readonly string[]): string {
   return `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}`
 }
 
-/** Throws CommandFailed when nobody says where Redis is. */
+/** Throws CommandFailed when no address is given and no `up` runs here. */
 export function addressOf(options: ServerOptions, context: Context): Address {
   const running = findRunning(context.workingFolder)
   const redis = accessOf(options, context.config) ?? (running && { url: running.redisUrl })
@@ -92,7 +92,7 @@ export async function withServer<T>(
   }
 }
 
-/** What was said about Redis: certificates are always the environment's, and go with a URL that uses them. */
+/** Certificates always come from the environment, and go with a URL that uses TLS. */
 export function accessOf(
   { redis }: ServerOptions,
   { redis: known, certificates }: Context['config'],
@@ -101,7 +101,7 @@ export function accessOf(
   return redis.startsWith('rediss') ? { ...certificates, url: redis } : { url: redis }
 }
 
-/** The URL is not repeated in the complaint: it may hold a password. */
+/** The message does not repeat the URL: it may hold a password. */
 export function checkedAccess(access: RedisAccess): RedisAccess {
   try {
     parseAddress(access)

@@ -144,6 +144,6 @@ test('a queue that is declared and never had a job is known', async () => {
 test('pausing a queue that nobody knows says that its name may be wrong', async () => {
   expect(await run('pause', 'actde')).toMatchObject({
     code: 0,
-    stderr: expect.stringContaining('is its name right?'),
+    stderr: expect.stringContaining('check its name'),
   })
 })

@@ -59,7 +59,7 @@ test('a job carries its options', async () => {
 test('a known id is not enqueued again, and its state is said', async () => {
   await enqueue('waiting', 'send', '--id', 'once')
   const again = await enqueue('waiting', 'send', '--id', 'once')
-  expect(again).toMatchObject({ code: 0, stdout: expect.stringContaining('job once is known') })
+  expect(again).toMatchObject({ code: 0, stdout: expect.stringContaining('job once is already known') })
   expect(again.stdout).toContain('it is ready')
 })
 
@@ -75,12 +75,12 @@ test(
       result: { input: { x: 1 } },
     })
     expect(stderr).toMatch(
-      /^note: job done is known in \S+ already: it is completed: nothing was enqueued.*\n$/,
+      /^note: job done is already known in \S+: it is completed; nothing was enqueued.*\n$/,
     )
     expect(await known('--fail-if-known', '--wait=30s')).toEqual({
       code: 1,
       stdout: '',
-      stderr: expect.stringContaining('job done is known in'),
+      stderr: expect.stringContaining('job done is already known in'),
     })
     expect((await millhand(['delete', 'work', 'done'], { env })).code).toBe(0)
     expect(JSON.parse((await known('--fail-if-known', '--wait=30s')).stdout)).toMatchObject({

@@ -97,7 +97,7 @@ test('jobs of a queue that nobody knows says that its name may be wrong', async 
   const { code, stderr } = await millhand(['jobs', 'sene'], { env })
   expect({ code, stderr }).toEqual({
     code: 0,
-    stderr: expect.stringContaining(`nothing is known of a queue ${namespace}.sene`),
+    stderr: expect.stringContaining(`there is no queue ${namespace}.sene`),
   })
 })
 

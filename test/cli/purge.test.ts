@@ -76,7 +76,7 @@ test(
       code: 2,
       stdout: '',
       stderr: expect.stringMatching(
-        /has 1199 ready, 40 delayed, 1 buried; to delete them without being asked: --yes\n$/,
+        /has 1199 ready, 40 delayed, 1 buried; to delete them without a question: --yes\n$/,
       ),
     })
     const inTerminal = async (answer: string) => {
@@ -100,6 +100,6 @@ test(
 test('a queue that nobody knows is no empty queue', async () => {
   expect(await purge('unheard-of', '--yes')).toMatchObject({
     code: 1,
-    stderr: expect.stringContaining('is its name right?'),
+    stderr: expect.stringContaining('check its name'),
   })
 })

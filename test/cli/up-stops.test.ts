@@ -80,7 +80,7 @@ test(
   async () => {
     const { at, up } = await startWithJob('npx millhand up', { npm_config_script_shell: '/bin/bash' })
     at.pressCtrlC()
-    await at.says(/finishes what it runs/)
+    await at.says(/finishes its jobs/)
     expect(await job()).toMatchObject({ state: 'held' })
     expect(at.text()).not.toContain('stopping now')
     const pressed = () => {
@@ -138,7 +138,7 @@ test(
     up.stdout.on('data', (chunk) => (said += chunk))
     await eventually(() => said.length > 1_000_000)
     await millhand(['enqueue', 'tiny', 'writes', '{"out":"and on"}', '--wait=30s'], inFolder())
-    await eventually(() => /\d+ lines dropped: nobody read them\n.*/.test(said), { what: 'a count' })
+    await eventually(() => /dropped \d+ lines: the output is not read\n.*/.test(said), { what: 'a count' })
     up.stdout.pause()
     up.kill('SIGTERM')
     await eventually(() => up.exitCode !== null, { what: 'the end of up', withinMs: 30_000 })

@@ -105,7 +105,7 @@ test(
     await eventually(() => existsSync(begun) && readFileSync(begun, 'utf8').trim())
     running.process.kill('SIGINT')
     await running.says(/Ctrl-C again/)
-    await running.says(/finishes what it runs/)
+    await running.says(/finishes its jobs/)
     expect(isAlive(pidsIn(running.stdout())[0] ?? 0)).toBe(true)
     await stopAtOnce(running)
     expect((await running.ended).code).toBe(0)

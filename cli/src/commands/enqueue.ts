@@ -1,4 +1,4 @@
-// millhand enqueue: one job, and its result when somebody waits for it. Through millhand/client, as a program would.
+// millhand enqueue: enqueues one job, and prints its result with --wait. Through millhand/client, as a program would.
 import { Argument, type Command, Option } from 'commander'
 import { connect, type EnqueueOptions, type JobHandle, type Priority, ResultTimeout } from 'millhand/client'
 import { DURABILITIES, type Durability, failureText, LANES } from 'millhand/queue'
@@ -35,15 +35,32 @@ export function enqueueCommand(parent: Command, context: Context): void {
   const command = parent
     .command('enqueue')
     .summary('enqueue a job')
-    .description('Enqueues a job. Once the command has ended with 0, Redis has it.')
+    .description('Enqueues a job. When the command exits with 0, Redis has the job.')
     .argument('<queue>', 'the name of the TaskQueue')
     .argument('<task>', 'the name of the task')
     .addArgument(
       new Argument('[json]', 'the input of the task as JSON; - reads standard input').default('null'),
     )
+  withJsonOption(withServerOptions(withJobOptions(command)))
+    .addHelpText(
+      'after',
+      examples(
+        `millhand enqueue mail send '{"to":"ann@example.com"}'`,
+        `millhand enqueue thumbnails thumbnail '{"file":"cat.png","width":200,"out":"cat.webp"}' --wait=30s`,
+        'millhand enqueue reports build --delay 10m --id report-2026-11',
+        'jq -c .order order.json | millhand enqueue orders ship -',
+      ),
+    )
+    .action((queue: string, task: string, json: string, options: Options) =>
+      enqueue({ queue, task, json, options }, context),
+    )
+}
+
+function withJobOptions(command: Command): Command {
+  return command
     .option('--delay <duration>', 'not before so long from now, like 10s, 5m, 2h', durationOption)
     .option('--id <id>', 'an id of your own: a job with a known id is not enqueued again')
-    .option('--fail-if-known', 'exit with 1 when the id is known already: nothing was enqueued')
+    .option('--fail-if-known', 'exit with 1 when the id is already known')
     .addOption(new Option('--priority <priority>', 'which lane it waits in').choices(LANES))
     .option(
       '--max-attempts <number>',
@@ -65,19 +82,6 @@ export function enqueueCommand(parent: Command, context: Context): void {
       '--wait [duration]',
       'print the result as JSON when the job has ended, or fail with the reason; write --wait=30s, or --wait last',
       durationOption,
-    )
-  withJsonOption(withServerOptions(command))
-    .addHelpText(
-      'after',
-      examples(
-        `millhand enqueue mail send '{"to":"ann@example.com"}'`,
-        `millhand enqueue thumbnails thumbnail '{"file":"cat.png","width":200,"out":"cat.webp"}' --wait=30s`,
-        'millhand enqueue reports build --delay 10m --id report-2026-11',
-        'jq -c .order order.json | millhand enqueue orders ship -',
-      ),
-    )
-    .action((queue: string, task: string, json: string, options: Options) =>
-      enqueue({ queue, task, json, options }, context),
     )
 }
 
@@ -104,7 +108,7 @@ async function enqueue({ queue, task, json, options }: Request, context: Context
     if (options.wait === undefined) {
       sayEnqueued(job, clientQueue.name, options, context)
     } else if (known !== undefined) {
-      context.note(`note: ${known}: nothing was enqueued, and the result is that of the job that is there`)
+      context.note(`note: ${known}; nothing was enqueued, and this is the result of the known job`)
     }
     if (known === undefined) await noteUnserved(queue, options, context)
     if (options.wait === undefined) return
@@ -128,10 +132,10 @@ function jobOptions({ delay, id, priority, maxAttempts, timeout, durability }: O
 }
 
 function knownText({ id, enqueued }: JobHandle, queue: string): string {
-  return `job ${id} is known in ${queue} already: it is ${enqueued}`
+  return `job ${id} is already known in ${queue}: it is ${enqueued}`
 }
 
-/** A queue that is misspelt takes jobs like any other. Who may only enqueue is not told. */
+/** A misspelt queue takes jobs like any other. A user without the rights to look gets no note. */
 async function noteUnserved(name: string, options: Options, context: Context): Promise<void> {
   try {
     await withServer(options, context, async (server) => {
@@ -162,7 +166,7 @@ async function resultOf(job: JobHandle, wait: number | true): Promise<unknown> {
   }
 }
 
-/** Waiting was not enough; what went wrong so far may tell why. */
+/** The wait is over; the failures so far may tell why. */
 async function whereItIs(job: JobHandle, wait: number | true): Promise<string> {
   const details = await job.details()
   const patience = wait === true ? '' : ` within ${durationText(wait)}`

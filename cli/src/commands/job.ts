@@ -1,8 +1,9 @@
-// millhand job: all that is known of one job, above all why it failed.
+// millhand job: shows all that is known of one job, above all why it failed.
 import type { Command } from 'commander'
-import { type AttemptRecord, errorLines, isJobId, type JobDetails, type Queue } from 'millhand/queue'
+import { type AttemptRecord, errorLines, type JobDetails, type Queue } from 'millhand/queue'
 import { CommandFailed, type Context } from '../context.ts'
 import { reprinted } from '../json-input.ts'
+import { checkId } from '../named-jobs.ts'
 import { jsonDocument, manyLines } from '../printable.ts'
 import { askEach, complainOf, queuesThere } from '../queues-there.ts'
 import {
@@ -27,17 +28,17 @@ interface Found {
 
 const INDENT = '      '
 /** The file that calls tasks, in the repository and as published. */
-const RUNNER = /(worker-runtime\/src|millhand\/dist)\/child\/entry\.[jt]s/
+const RUNNER = /(worker-runtime\/src|millhand\/dist)\/child\/inside\/entry\.[jt]s/
 
 export function jobCommand(parent: Command, context: Context): void {
   const command = parent
     .command('job')
-    .summary('all that is known of one job')
+    .summary('show all that is known of one job')
     .description(
-      'Shows a job: its state, input, progress and result, and for each failed attempt the reason, the stack, the output, the exit code or signal, the largest memory and the CPU time. Of failed attempts the last five are kept.\nWithout a queue, it is looked for in all queues (as millhand queues finds them).',
+      'Shows a job: its state, input, progress and result, and for each failed attempt the reason, the stack, the output, the exit code or signal, the largest memory and the CPU time. The last five failed attempts are kept.\nWithout a queue, the command searches all queues (as millhand queues finds them).',
     )
     .usage('[options] [queue] <id>')
-    .argument('<queue-or-id>', 'the name of the TaskQueue, or at once the id')
+    .argument('<queue-or-id>', 'the name of the TaskQueue, or the id')
     .argument('[id]', 'the id of the job')
   withJsonOption(withServerOptions(command))
     .addHelpText(
@@ -50,8 +51,7 @@ export function jobCommand(parent: Command, context: Context): void {
     )
     .action((first: string, second: string | undefined, options: Options) => {
       const [name, id] = second === undefined ? [undefined, first] : [first, second]
-      if (!isJobId(id))
-        throw new CommandFailed(`invalid job id "${id}": 1 to 128 of A-Z a-z 0-9 . : _ -`, { exitCode: 2 })
+      checkId(id)
       return withServer(options, context, async (server) => {
         const found = await find(id, name, server)
         context.print(options.json ? jsonDocument(plain(found)) : described(found, context))
@@ -74,7 +74,7 @@ async function find(id: string, name: string | undefined, server: Server): Promi
   complainOf(asked)
   const where = name === undefined ? `any of ${counted(queues.length, 'queue')}` : queues[0]?.name
   throw new CommandFailed(
-    `job ${id} is not known in ${where}: it never was, or it ended longer ago than the queue remembers`,
+    `job ${id} is not known in ${where}: it was never enqueued, or its result has expired`,
   )
 }
 
@@ -167,7 +167,7 @@ function failureOf(record: AttemptRecord, { paint }: Context): string {
     .join('\n')
 }
 
-/** Of each stack its frames, but for the last ones, which are Millhand's and Node's own. Names and messages were said already. */
+/** The frames of each stack without the last ones, which are Millhand's and Node's own. Names and messages stand above. */
 function stackOf({ error }: AttemptRecord): string[] {
   const stacks = (error?.stack ?? '').split('\ncaused by: ').map(framesOf)
   const shown = stacks.flatMap((frames, at) =>

@@ -1,4 +1,4 @@
-// millhand jobs: the jobs of a queue, a few of each state or a page of one.
+// millhand jobs: lists the jobs of a queue, a few of each state or a page of one.
 import { type Command, Option } from 'commander'
 import type { Depth, JobSummary, Queue } from 'millhand/queue'
 import type { Context } from '../context.ts'
@@ -36,9 +36,9 @@ const PAGE = 50
 export function jobsCommand(parent: Command, context: Context): void {
   const command = parent
     .command('jobs')
-    .summary('the jobs of a queue')
+    .summary('list the jobs of a queue')
     .description(
-      `Lists jobs of a queue. Without --state: a few of those that run (held), that come next (ready, delayed), and that were buried last. Completed jobs are listed with --state completed, cancelled ones among them.`,
+      `Lists jobs of a queue. Without --state: a few running jobs (held), the next ones (ready, delayed), and the last buried ones. --state completed lists completed and cancelled jobs.`,
     )
     .argument('<queue>', 'the name of the TaskQueue')
     .addOption(new Option('--state <state>', 'a page of the jobs in this state').choices(STATES))
@@ -47,7 +47,7 @@ export function jobsCommand(parent: Command, context: Context): void {
       `how many, of each state; default: ${FEW}, with --state ${PAGE}`,
       wholeNumberOption(1, 1_000),
     )
-    .option('--offset <number>', 'how many to pass over', wholeNumberOption(0))
+    .option('--offset <number>', 'how many to skip', wholeNumberOption(0))
   withJsonOption(withServerOptions(command))
     .addHelpText(
       'after',
@@ -64,8 +64,7 @@ export function jobsCommand(parent: Command, context: Context): void {
         if (options.json) return context.print(jsonDocument({ queue: queue.name, ...listing }))
         context.print(headline(queue, listing.depth))
         if (listing.jobs.length > 0) context.print(`\n${tableOf(listing.jobs, context)}`)
-        if (!(await queue.exists()))
-          context.note(`note: nothing is known of a queue ${queue.name}; is its name right?`)
+        if (!(await queue.exists())) context.note(`note: there is no queue ${queue.name}; check its name`)
       }),
     )
 }

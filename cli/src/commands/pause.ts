@@ -1,5 +1,6 @@
-// millhand pause: a person stops the claims of a queue. The operator never undoes it; millhand resume does.
+// millhand pause and resume: a person stops the claims of a queue and starts them again. The operator undoes neither.
 import type { Command } from 'commander'
+import type { Queue } from 'millhand/queue'
 import type { Context } from '../context.ts'
 import { jsonDocument } from '../printable.ts'
 import { examples, type ServerOptions, withJsonOption, withServer, withServerOptions } from '../server.ts'
@@ -8,26 +9,60 @@ interface Options extends ServerOptions {
   json?: boolean
 }
 
+interface Said {
+  json: object
+  text: string
+}
+
 export function pauseCommand(parent: Command, context: Context): void {
   const command = parent
     .command('pause')
     .summary('let no worker claim jobs of a queue')
     .description(
-      'No worker claims jobs of the queue until millhand resume. Jobs that run go on to their end, and enqueueing goes on.',
+      'No worker claims jobs of the queue until millhand resume. Running jobs go on, and so does enqueueing.',
     )
-    .argument('<queue>', 'the name of the TaskQueue')
-  withJsonOption(withServerOptions(command))
     .addHelpText('after', examples('millhand pause mail', 'millhand pause mail --namespace shop'))
-    .action((name: string, options: Options) =>
-      withServer(options, context, async ({ queue: open }) => {
-        const queue = open(name)
-        const isUnheardOf = !(await queue.exists())
-        await queue.pause()
-        const { busy } = await queue.depth()
-        if (options.json) context.print(jsonDocument({ queue: queue.name, paused: true, busy }))
-        else context.print(`${queue.name} is paused${busy > 0 ? `; ${busy} of its jobs still run` : ''}`)
-        if (isUnheardOf)
-          context.note(`note: nothing else is known of a queue ${queue.name}; is its name right?`)
-      }),
+  toQueue(command, context, async (queue) => {
+    await queue.pause()
+    const { busy } = await queue.depth()
+    return {
+      json: { paused: true, busy },
+      text: `${queue.name} is paused${busy > 0 ? `; ${busy} of its jobs still run` : ''}`,
+    }
+  })
+}
+
+export function resumeCommand(parent: Command, context: Context): void {
+  const command = parent
+    .command('resume')
+    .summary('let workers claim jobs of a paused queue again')
+    .description(
+      'Workers claim jobs of the queue again, unless its TaskQueue suspends it (spec.suspend): then it stays suspended.',
     )
+    .addHelpText('after', examples('millhand resume mail', 'millhand resume mail --namespace shop'))
+  toQueue(command, context, async (queue) => {
+    // Read before: workers claim at once what was waiting.
+    const { ready, suspended } = await queue.depth()
+    await queue.resume()
+    return {
+      json: { paused: false, suspended, ready },
+      text: suspended
+        ? `${queue.name} is not paused; but its TaskQueue suspends it (spec.suspend)`
+        : `${queue.name} is not paused; ready jobs: ${ready}`,
+    }
+  })
+}
+
+/** Does it to the queue that is named, and warns where the name is most likely misspelt. */
+function toQueue(command: Command, context: Context, act: (queue: Queue) => Promise<Said>): void {
+  command.argument('<queue>', 'the name of the TaskQueue')
+  withJsonOption(withServerOptions(command)).action((name: string, options: Options) =>
+    withServer(options, context, async (server) => {
+      const queue = server.queue(name)
+      const isUnknown = !(await queue.exists())
+      const { json, text } = await act(queue)
+      context.print(options.json ? jsonDocument({ queue: queue.name, ...json }) : text)
+      if (isUnknown) context.note(`note: there was no queue ${queue.name} before; check its name`)
+    }),
+  )
 }

@@ -1,4 +1,4 @@
-// millhand purge: a queue is emptied, slice by slice.
+// millhand purge: empties a queue, slice by slice.
 import { type Command, Option } from 'commander'
 import { PURGEABLE, type Purgeable, type Queue } from 'millhand/queue'
 import { CommandFailed, type Context } from '../context.ts'
@@ -19,7 +19,7 @@ export function purgeCommand(parent: Command, context: Context): void {
     .command('purge')
     .summary('delete all jobs that wait or are buried')
     .description(
-      'Empties a queue: jobs that are ready, delayed or buried are deleted for good, with all that is known of them. Whoever waits for one is told that it is not known. Jobs that run are left to their workers (millhand cancel ends one), and results are kept as long as the queue keeps them. It asks for the name of the queue first; scripts give --yes. It deletes in small steps, so that workers and producers go on; jobs that are enqueued meanwhile go too: pause producers first.',
+      'Empties a queue: deletes ready, delayed and buried jobs for good, with all that is known of them. A program that waits for such a job gets JobNotFound. Running jobs go on (millhand cancel ends one), and results stay as long as the queue keeps them. The command asks for the name of the queue first; scripts give --yes. It deletes in small steps, so that workers and producers go on. Jobs that are enqueued meanwhile are deleted too: stop producers first.',
     )
     .argument('<queue>', 'the name of the TaskQueue')
     .addOption(new Option('--state <state...>', 'only jobs in these states').choices(PURGEABLE))
@@ -37,9 +37,7 @@ export function purgeCommand(parent: Command, context: Context): void {
       withServer(options, context, async (server) => {
         const queue = server.queue(name)
         if (!(await queue.exists()))
-          throw new CommandFailed(
-            `nothing is known of a queue ${queue.name}; is its name right? millhand queues`,
-          )
+          throw new CommandFailed(`there is no queue ${queue.name}; check its name: millhand queues`)
         if (!options.yes) await confirm(name, { queue, states }, context)
         const deleted = await purge({ queue, states }, context)
         const { busy } = await queue.depth()
@@ -62,7 +60,7 @@ async function confirm(name: string, { queue, states }: Request, context: Contex
   const question = `This deletes for good in ${queue.name}: ${what}. Type the name of the queue to go on: `
   const answer = await context.ask(question)
   if (answer === undefined)
-    throw new CommandFailed(`${queue.name} has ${what}; to delete them without being asked: --yes`, {
+    throw new CommandFailed(`${queue.name} has ${what}; to delete them without a question: --yes`, {
       exitCode: 2,
     })
   if (answer !== name && answer !== queue.name) throw new CommandFailed('nothing was deleted')

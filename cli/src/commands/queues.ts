@@ -1,4 +1,4 @@
-// millhand queues: the numbers of all queues, or of some.
+// millhand queues: shows the numbers of all queues, or of some.
 import type { Command } from 'commander'
 import type { Depth, Queue } from 'millhand/queue'
 import type { Context } from '../context.ts'
@@ -20,11 +20,11 @@ interface QueueDepth {
 export function queuesCommand(parent: Command, context: Context): void {
   const command = parent
     .command('queues')
-    .summary('what waits, runs and failed in each queue')
+    .summary('show what waits, runs and failed in each queue')
     .description(
-      'Shows the numbers of each queue: jobs that are ready, held by workers (busy), not due yet (delayed), out of attempts (buried), and completed since the queue began. Without names it looks for queues through all keys of the Redis (SCAN): with millions of jobs there that takes a moment, and names are faster.',
+      'Shows the numbers of each queue: jobs that are ready, held by workers (busy), not due yet (delayed), out of attempts (buried), and completed since the queue began. Without names it looks for queues through all keys of the Redis (SCAN), which takes a moment with millions of jobs.',
     )
-    .argument('[queue...]', 'names of TaskQueues; default: all that there are')
+    .argument('[queue...]', 'names of TaskQueues; default: all')
   withJsonOption(withServerOptions(command))
     .addHelpText(
       'after',

@@ -1,4 +1,4 @@
-// millhand up: the queues and worker pools of manifests on this machine, with a Redis of its own unless it is given one.
+// millhand up: runs the queues and worker pools of manifests on this machine, with a Redis of its own unless it is given one.
 import { type Local, type LocalOptions, startLocal } from '@millhand/operator/local'
 import type { Command } from 'commander'
 import { CommandFailed, type Context } from '../context.ts'
@@ -21,12 +21,15 @@ export function upCommand(parent: Command, context: Context): void {
     .command('up')
     .summary('run queues and workers on this machine')
     .description(
-      'Reads TaskQueues and WorkerPools and does on this machine what the operator does in a cluster: it configures the queues and starts and stops worker processes as the queues need them. It brings a Redis of its own (data in .millhand/redis of the current folder) unless it is given one, and starts new workers when code or manifests are saved. Other millhand commands, run in this folder or below it, find it by themselves. Ctrl-C lets the running jobs end; Ctrl-C again hands them back to the queue.',
+      'Reads TaskQueues and WorkerPools and does on this machine what the operator does in a cluster: it configures the queues and starts and stops worker processes as the queues need them. It starts a Redis of its own (data in .millhand/redis of the current folder) unless you give one, and starts new workers when code or manifests are saved. Other millhand commands in this folder or below find it by themselves. Ctrl-C lets the running jobs end; Ctrl-C again hands them back to the queue.',
     )
     .option('-f, --file <path...>', 'files, or folders with files, that hold the manifests', ['.'])
-    .option('--redis <url>', 'a Redis that runs already; default: MILLHAND_REDIS_URL, else one of its own')
+    .option('--redis <url>', 'a running Redis; default: MILLHAND_REDIS_URL, else one of its own')
     .option('--namespace <name>', 'for resources that name none; default: MILLHAND_NAMESPACE, else "default"')
-    .option('--take-over', 'take queues over that another owner has in this Redis: it must be gone for good')
+    .option(
+      '--take-over',
+      'take over queues that have another owner in this Redis: that owner must be gone for good',
+    )
     .option('--no-reload', 'keep the workers when files are saved')
   withJsonOption(command, 'one JSON object per event')
     .addHelpText(
@@ -84,7 +87,7 @@ function askToStop(times: number, local: Local, context: Context): void {
   void local.stop()
 }
 
-/** What was dropped because nobody read it is counted, and the count comes before the next line that is read. */
+/** Lines that do not fit into the buffer are dropped and counted; the count is printed before the next line that fits. */
 function eventLog({ json }: Options, context: Context): (event: UpEvent) => void {
   const linesOf = json ? jsonLines(context) : eventLines(context)
   let dropped = 0
@@ -95,7 +98,7 @@ function eventLog({ json }: Options, context: Context): (event: UpEvent) => void
     const lines = dropped
     dropped = 0
     if (lines > 0) log({ kind: 'lines-dropped', lines })
-    // Then that was dropped too.
+    // The line with the count was dropped too.
     if (dropped > 0) dropped = lines
     log(event)
   }

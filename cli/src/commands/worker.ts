@@ -1,4 +1,4 @@
-// millhand worker: becomes the worker process, the one that a pod runs, with the settings of the command line in its environment.
+// millhand worker: becomes the worker process that a pod runs, with the settings of the command line in its environment.
 import { fileURLToPath } from 'node:url'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { accessVariables, MOST_SLOTS } from 'millhand/queue'
@@ -23,10 +23,10 @@ export function workerCommand(parent: Command, context: Context): void {
     .command('worker')
     .summary('run one worker process')
     .description(
-      'Runs one worker, as in a pod: it claims jobs of the queues and runs the tasks that the files define. It writes its log as JSON lines. Ctrl-C or SIGTERM lets the running jobs end; a second one hands them back. Other settings of the worker come from the environment: MILLHAND_MAX_MEMORY_BYTES, MILLHAND_DRAIN_TIMEOUT_SECONDS, MILLHAND_LOG_LEVEL, … To have workers started and stopped as the queues need it, and again when files change: millhand up.',
+      'Runs one worker, as in a pod: it claims jobs of the queues and runs the tasks that the files define. It writes its log as JSON lines. Ctrl-C or SIGTERM lets the running jobs end; a second one hands them back. Other settings of the worker come from the environment: MILLHAND_MAX_MEMORY_BYTES, MILLHAND_DRAIN_TIMEOUT_SECONDS, MILLHAND_LOG_LEVEL, … millhand up starts and stops workers as the queues need them, and again when files change.',
     )
     .argument('<file...>', 'the files that define tasks')
-    .requiredOption('--queue <name[:weight]>', 'a queue to work on; again for more', weightedQueue, [])
+    .requiredOption('--queue <name[:weight]>', 'a queue to work on; repeat for more', weightedQueue, [])
     .option('--slots <number>', 'how many jobs at once; default: 1', wholeNumberOption(1, MOST_SLOTS))
     .addOption(new Option('--isolation <mode>', 'default: Fork').choices(['Fork', 'Spawn', 'Reuse']))
   withServerOptions(command)

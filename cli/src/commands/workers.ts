@@ -1,4 +1,4 @@
-// millhand workers: who works on the queues.
+// millhand workers: shows the workers of the queues.
 import type { Command } from 'commander'
 import type { Queue, WorkerEntry } from 'millhand/queue'
 import type { Context } from '../context.ts'
@@ -20,11 +20,11 @@ interface Found {
 export function workersCommand(parent: Command, context: Context): void {
   const command = parent
     .command('workers')
-    .summary('who works on the queues')
+    .summary('show the workers of the queues')
     .description(
       'Shows the workers of each queue: their pods, slots and held jobs, and how they isolate jobs. A worker that serves several queues is shown for each. Without names it looks for queues through all keys of the Redis (SCAN), as millhand queues does.',
     )
-    .argument('[queue...]', 'names of TaskQueues; default: all that there are')
+    .argument('[queue...]', 'names of TaskQueues; default: all')
   withJsonOption(withServerOptions(command))
     .addHelpText(
       'after',

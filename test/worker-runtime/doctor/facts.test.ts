@@ -108,7 +108,7 @@ describe('one server', () => {
       appendFsync: undefined,
       takesSnapshots: undefined,
     })
-    expect(of(unconfigured.findings, 'Persistence')?.message).toMatch(/not known/)
+    expect(of(unconfigured.findings, 'Persistence')?.message).toMatch(/unknown/)
     const uninformed = await as('uninformed')
     expect(uninformed.findings.map(({ check }) => check).sort()).toEqual(['Clock', 'Rights'])
   })

@@ -72,9 +72,9 @@ const rows: Row[] = [
     says: /^Valkey 7\.2\.5$/,
   },
   { facts: { product: 'Valkey', version: '7.1' }, check: 'Version', severity: 'problem', says: /too old/ },
-  { facts: { version: undefined }, check: 'Version', severity: 'note', says: /not known/ },
+  { facts: { version: undefined }, check: 'Version', severity: 'note', says: /unknown/ },
 
-  { facts: { isReplica: true }, check: 'Role', severity: 'problem', says: /replica: it refuses everything/ },
+  { facts: { isReplica: true }, check: 'Role', severity: 'problem', says: /replica: it refuses writes/ },
 
   { facts: { isCluster: true }, check: 'Cluster', severity: 'problem', says: /one server of a Cluster/ },
   {
@@ -89,7 +89,7 @@ const rows: Row[] = [
     form: 'cluster',
     check: 'Cluster',
     severity: 'problem',
-    says: /says that it does not serve/,
+    says: /the Cluster is down/,
   },
   {
     facts: { isCluster: true, cluster: { ...wholeCluster, assignedSlots: 16_000 } },
@@ -112,32 +112,32 @@ const rows: Row[] = [
     severity: 'warning',
     says: /5461 slots/,
   },
-  { facts: { isCluster: true }, form: 'cluster', check: 'Cluster', severity: 'note', says: /not known/ },
+  { facts: { isCluster: true }, form: 'cluster', check: 'Cluster', severity: 'note', says: /unknown/ },
 
-  { facts: { evictionPolicy: undefined }, check: 'Eviction', severity: 'note', says: /not known/ },
+  { facts: { evictionPolicy: undefined }, check: 'Eviction', severity: 'note', says: /unknown/ },
   {
     facts: { evictionPolicy: 'allkeys-lru', evictedKeys: 12 },
     check: 'Eviction',
     severity: 'problem',
-    says: /jobs are dropped; it has dropped 12 keys/,
+    says: /jobs are evicted; it has evicted 12 keys/,
   },
   {
     facts: { evictionPolicy: 'volatile-ttl' },
     check: 'Eviction',
     severity: 'warning',
-    says: /results are dropped before their time$/,
+    says: /results are evicted early$/,
   },
   {
     facts: { evictionPolicy: 'allkeys-lru', maxBytes: 0 },
     check: 'Eviction',
     severity: 'note',
-    says: /nothing is dropped now/,
+    says: /nothing is evicted now/,
   },
   {
     facts: { evictionPolicy: 'allkeys-lru', maxBytes: undefined },
     check: 'Eviction',
     severity: 'problem',
-    says: /jobs are dropped/,
+    says: /jobs are evicted/,
   },
 
   { facts: { usedBytes: 0.79 * GIB }, check: 'Memory', severity: 'ok', says: /79 % of maxmemory/ },
@@ -164,7 +164,7 @@ const rows: Row[] = [
     facts: { maxBytes: undefined, machineBytes: undefined },
     check: 'Memory',
     severity: 'note',
-    says: /not known/,
+    says: /unknown/,
   },
 
   {
@@ -195,7 +195,7 @@ const rows: Row[] = [
     says: severity === 'ok' ? /\(appendfsync everysec\)$/ : /durability fsync: .* confirms them too early$/,
   })),
   { facts: { appendFsync: 'no' }, check: 'Persistence', severity: 'warning', says: /half a minute/ },
-  { facts: { appendFsync: undefined }, check: 'Persistence', severity: 'ok', says: /not known/ },
+  { facts: { appendFsync: undefined }, check: 'Persistence', severity: 'ok', says: /unknown/ },
   {
     facts: { isAppendFileBroken: true },
     check: 'Persistence',
@@ -232,7 +232,7 @@ const rows: Row[] = [
     severity: 'note',
     says: /unless a replica takes over$/,
   },
-  { facts: { hasAppendFile: undefined }, check: 'Persistence', severity: 'note', says: /not known/ },
+  { facts: { hasAppendFile: undefined }, check: 'Persistence', severity: 'note', says: /unknown/ },
 
   { facts: { replicas: [online, online] }, check: 'Replicas', severity: 'ok', says: /^2 replicas, in step$/ },
   {
@@ -240,9 +240,9 @@ const rows: Row[] = [
     form: 'sentinel',
     check: 'Replicas',
     severity: 'warning',
-    says: /no replica that could take over/,
+    says: /no replica to take over/,
   },
-  { facts: { replicas: undefined }, check: 'Replicas', severity: 'note', says: /not known/ },
+  { facts: { replicas: undefined }, check: 'Replicas', severity: 'note', says: /unknown/ },
   {
     facts: { replicas: [online, { isOnline: true, lagS: 11 }] },
     check: 'Replicas',
@@ -259,12 +259,12 @@ const rows: Row[] = [
     facts: { replicas: [online], leastReplicas: 2 },
     check: 'Replicas',
     severity: 'problem',
-    says: /refuses everything that writes: 1 replica in step, and min-replicas-to-write asks for 2/,
+    says: /refuses writes: 1 replica in step, and min-replicas-to-write asks for 2/,
   },
 
   { facts: { clients: 8_000 }, check: 'Clients', severity: 'warning', says: /8000 of 10000 connections/ },
   { facts: { clients: 9_500 }, check: 'Clients', severity: 'problem', says: /9500 of 10000 connections/ },
-  { facts: { maxClients: undefined }, check: 'Clients', severity: 'ok', says: /not known/ },
+  { facts: { maxClients: undefined }, check: 'Clients', severity: 'ok', says: /unknown/ },
 
   {
     facts: { clock: { aheadMs: 3_200, uncertainMs: 100 } },

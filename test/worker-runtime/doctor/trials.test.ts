@@ -82,7 +82,7 @@ test(
     const { code, stdout } = await millhand(['doctor', '--redis', server.url])
     expect([code, stdout]).toEqual([
       1,
-      expect.stringMatching(/problem .*scripts \(EVAL\)\n.*→ use Redis 6\.2/),
+      expect.stringMatching(/problem .*scripts \(EVAL\), which a queue needs\n.*→ use Redis 6\.2/),
     ])
     const worker = new WorkerProcess({
       redisUrl: server.url,

@@ -1,5 +1,5 @@
-// Asks a server about itself: what it is, how it is set, how full it is. For the worker at its start, the operator now and then, and
-// millhand doctor. Managed services forbid CONFIG, and a user may lack rights: what cannot be asked stays unknown.
+// Asks a server for its version, its settings and how full it is. For the worker at its start, the operator now and then, and millhand
+// doctor. Managed services forbid CONFIG, and a user may lack rights: such facts stay unknown.
 import { type Connection, RedisUnavailable } from '../redis/connection.ts'
 import {
   type ClusterFacts,
@@ -11,7 +11,7 @@ import {
 } from './findings.ts'
 
 export interface Examination {
-  /** The one, or each primary of a Cluster. */
+  /** The server, or each primary of a Cluster. */
   servers: ServerFacts[]
   /** Worst first. */
   findings: ServerFinding[]
@@ -20,7 +20,7 @@ export interface Examination {
 export interface ExamineOptions {
   /** Of this machine's wall clock. */
   nowMs: () => number
-  /** What was found last time. */
+  /** The findings of the last look. */
   before?: readonly ServerFinding[]
 }
 
@@ -42,7 +42,7 @@ export async function examineServer(
 }
 
 async function readFacts(server: Connection, name: string, nowMs: () => number): Promise<ServerFacts> {
-  // The answer to a question that is already waited for behind others would say the wrong time.
+  // Asked alone: an answer that waits behind others would tell the wrong time.
   const clock = await clockOf(server, nowMs)
   const [info, fsync, save, least] = await Promise.all([
     told(server, 'INFO'),
@@ -75,7 +75,7 @@ interface Told {
   least?: string
 }
 
-/** The text of INFO and what goes with it, as facts. Nothing is taken over but numbers and words that we know. */
+/** Facts from the text of INFO and a few settings. Only numbers and known words are taken over. */
 export function factsOf({ name, isAway, info, clock, fsync, save, least }: Told): ServerFacts {
   const field = fieldsOf(info ?? '')
   const number = (text: string) => numberOf(field(text))
@@ -130,7 +130,7 @@ function clusterOf(text: string): ClusterFacts {
   }
 }
 
-/** Between the moments before and after the question the server's clock was at the answer: the middle is the best guess. */
+/** The server read its clock between our question and its answer: the middle is the best guess. */
 async function clockOf(server: Connection, nowMs: () => number): Promise<ServerFacts['clock']> {
   await server.ready()
   const askedAtMs = nowMs()
@@ -151,7 +151,7 @@ async function setting(server: Connection, name: string): Promise<string | undef
   return typeof value === 'string' ? value : undefined
 }
 
-/** undefined: it refuses to tell. */
+/** undefined: the server refuses. */
 async function told(server: Connection, command: string, ...args: string[]): Promise<unknown> {
   try {
     return await server.call(command, ...args)

@@ -1,14 +1,14 @@
-// What of a server suits a queue and what does not, judged from its facts. Pure; server.ts asks for the facts. Everything said here is
-// our own words and numbers, never a server's text: it is shown in conditions, logs and terminals.
+// Judges from its facts whether a server suits a queue. Pure; facts.ts asks the server. All texts are our own words and numbers, never a
+// server's: they are shown in conditions, logs and terminals.
 import { type Finding, isAtLeast, type Severity, worstFirst } from './finding.ts'
 
-/** What is not known is undefined: nobody guesses. */
+/** Unknown facts are undefined. */
 export interface ServerFacts {
   /** host:port, as it is connected to. */
   readonly name: string
   /** It did not answer; nothing else is known. */
   readonly isAway: boolean
-  /** It refuses to tell about itself. */
+  /** It refuses INFO. */
   readonly isSilent: boolean
   readonly product: 'Redis' | 'Valkey'
   readonly version: string | undefined
@@ -78,9 +78,9 @@ export type Check =
 export type ServerFinding = Finding<Check>
 
 export interface JudgedBy {
-  /** What the address says that there is. */
+  /** The form that the address names. */
   form: 'server' | 'sentinel' | 'cluster'
-  /** What was found last time: what is at the edge does not turn to and fro. */
+  /** The findings of the last look, for hysteresis: a value near a limit does not flap. */
   before?: readonly ServerFinding[]
 }
 
@@ -159,14 +159,14 @@ function away(): Judged {
 
 function silent(): Judged {
   return note(
-    'what the server is and how it is set is not known: it refuses INFO',
+    'version and settings of the server are unknown: it refuses INFO',
     'allow it to this user: redis-cli ACL SETUSER <user> +info',
   )
 }
 
 function version(facts: ServerFacts): Judged {
   const { product, version: known } = facts
-  if (known === undefined) return note(`which version of ${product} it is is not known`)
+  if (known === undefined) return note(`the version of ${product} is unknown`)
   const [major = 0, minor = 0] = known.split('.').map(Number)
   const [leastMajor, leastMinor] = product === 'Valkey' ? [7, 2] : [6, 2]
   if (major > leastMajor || (major === leastMajor && minor >= leastMinor)) return ok(serverText(facts))
@@ -179,8 +179,8 @@ function version(facts: ServerFacts): Judged {
 function role({ isReplica }: ServerFacts): Judged | undefined {
   if (!isReplica) return undefined
   return problem(
-    'this server is a replica: it refuses everything that writes',
-    'give the address of the primary, or that of the Sentinels, which know it: redis+sentinel://host:26379,host/name',
+    'this server is a replica: it refuses writes',
+    'give the address of the primary, or of the Sentinels: redis+sentinel://host:26379,host/name',
   )
 }
 
@@ -191,19 +191,19 @@ function cluster({ isCluster, cluster }: ServerFacts, { form }: Judging): Judged
       'this is one server of a Cluster, and queues of the others cannot be reached',
       'write the address like redis+cluster://host:6379,host; rediss+cluster where there is rediss now',
     )
-  if (!cluster) return note('whether the Cluster is whole is not known')
+  if (!cluster) return note('the state of the Cluster is unknown')
   const { isOk, assignedSlots, failedSlots, suspectSlots } = cluster
   const lost = Math.max(SLOTS - assignedSlots, failedSlots)
   if (!isOk || lost > 0)
     return problem(
       lost > 0
-        ? `${lost} of ${SLOTS} slots of the Cluster are served by nobody: queues in them stand still`
-        : 'the Cluster says that it does not serve',
+        ? `${lost} of ${SLOTS} slots of the Cluster are not served: queues in them stand still`
+        : 'the Cluster is down (cluster_state is not ok)',
       'see which server is missing: redis-cli CLUSTER NODES; where no server has the slots: redis-cli --cluster fix <host:port of a server>',
     )
   if (suspectSlots > 0)
     return warning(
-      `servers of ${suspectSlots} slots of the Cluster do not answer it`,
+      `the servers of ${suspectSlots} slots of the Cluster do not answer the others`,
       'see which: redis-cli CLUSTER NODES',
     )
   return ok('all slots of the Cluster are served')
@@ -211,21 +211,20 @@ function cluster({ isCluster, cluster }: ServerFacts, { form }: Judging): Judged
 
 function eviction({ evictionPolicy, maxBytes, evictedKeys = 0 }: ServerFacts): Judged {
   const remedy = `set it to noeviction: ${setting('maxmemory-policy', 'noeviction')}`
-  if (evictionPolicy === undefined)
-    return note('what the server drops when its memory is full is not known', remedy)
-  if (evictionPolicy === 'noeviction') return ok('maxmemory-policy is noeviction: nothing is dropped')
+  if (evictionPolicy === undefined) return note('maxmemory-policy is unknown', remedy)
+  if (evictionPolicy === 'noeviction') return ok('maxmemory-policy is noeviction: nothing is evicted')
   if (maxBytes === 0)
     return note(
-      `maxmemory-policy is ${evictionPolicy}, but maxmemory is not set: nothing is dropped now`,
+      `maxmemory-policy is ${evictionPolicy}, but maxmemory is not set: nothing is evicted now`,
       remedy,
     )
-  const so = evictedKeys > 0 ? `; it has dropped ${evictedKeys} keys since it started` : ''
+  const so = evictedKeys > 0 ? `; it has evicted ${evictedKeys} keys since it started` : ''
   if (evictionPolicy.startsWith('volatile'))
     return warning(
-      `maxmemory-policy is ${evictionPolicy}: when memory is full, results are dropped before their time${so}`,
+      `maxmemory-policy is ${evictionPolicy}: when memory is full, results are evicted early${so}`,
       remedy,
     )
-  return problem(`maxmemory-policy is ${evictionPolicy}: when memory is full, jobs are dropped${so}`, remedy)
+  return problem(`maxmemory-policy is ${evictionPolicy}: when memory is full, jobs are evicted${so}`, remedy)
 }
 
 function memory(facts: ServerFacts, { before }: Judging): Judged {
@@ -234,11 +233,11 @@ function memory(facts: ServerFacts, { before }: Judging): Judged {
   const used = isLimited ? usedBytes : residentBytes
   const whole = isLimited ? maxBytes : machineBytes
   if (used === undefined || !whole)
-    return note('how much memory is left is not known', 'watch it where the server is run')
+    return note('the memory in use is unknown', 'watch it where the server runs')
   const what = isLimited ? 'maxmemory' : 'the memory of its machine'
   const text = `${percent(used / whole)} of ${what} is used (${sizeText(used)} of ${sizeText(whole)})`
   const severity = severityOf(used / whole, before('Memory'))
-  const less = 'add workers so that jobs are done, or keep less (spec.retention of the TaskQueues)'
+  const less = 'add workers, or keep fewer results (spec.retention of the TaskQueues)'
   if (severity !== 'ok')
     return judged(
       severity,
@@ -249,7 +248,7 @@ function memory(facts: ServerFacts, { before }: Judging): Judged {
     )
   if (maxBytes === 0)
     return note(
-      `maxmemory is not set: without room the server is killed, where it could refuse jobs; ${text}`,
+      `maxmemory is not set: out of memory, the server is killed, where it could refuse jobs; ${text}`,
       `set maxmemory to three quarters of what its machine or container has, like ${setting('maxmemory', '3gb')}`,
     )
   return ok(text)
@@ -261,7 +260,7 @@ function fragmentation({ usedBytes, residentBytes }: ServerFacts): Judged | unde
   if (residentBytes < 3 * usedBytes || residentBytes - usedBytes < GIB) return undefined
   return warning(
     `the server takes ${sizeText(residentBytes)} of its machine for ${sizeText(usedBytes)} of data`,
-    `let it tidy up: ${setting('activedefrag', 'yes')}; or restart it`,
+    `let it defragment: ${setting('activedefrag', 'yes')}; or restart it`,
   )
 }
 
@@ -271,10 +270,10 @@ function persistence(facts: ServerFacts): Judged {
     return problem(
       isAppendFileBroken
         ? 'the server cannot write its append-only file, and refuses jobs or will lose them'
-        : 'the last snapshot failed; the server may refuse everything that writes until one succeeds',
+        : 'the last snapshot failed; the server may refuse writes until one succeeds',
       'see its log and whether its disk is full: df -h in its data folder; then redis-cli BGSAVE',
     )
-  if (hasAppendFile === undefined) return note('whether the server keeps its data on disk is not known')
+  if (hasAppendFile === undefined) return note('persistence of the server is unknown')
   return hasAppendFile ? appendFile(facts) : noAppendFile(facts)
 }
 
@@ -286,20 +285,20 @@ function appendFile(facts: ServerFacts): Judged {
     case 'everysec':
       if (!confirmsEarly(facts)) return ok(everySecond)
       return note(
-        `${everySecond}, also of those that were enqueued with durability fsync: ${serverText(facts)} confirms them too early`,
+        `${everySecond}, also jobs that were enqueued with durability fsync: ${serverText(facts)} confirms them too early`,
         `where jobs ask for fsync, set it to always: ${setting('appendfsync', 'always')}`,
       )
     case 'no':
       return warning(
-        'a machine that dies loses what its system has not yet written, often half a minute (appendfsync no)',
+        'a machine that dies loses the writes that its system still buffers, often half a minute (appendfsync no)',
         `set it to everysec: ${setting('appendfsync', 'everysec')}`,
       )
     case undefined:
-      return ok('appendonly is on; how often it reaches the disk is not known, because CONFIG GET is refused')
+      return ok('appendonly is on; appendfsync is unknown, because CONFIG GET is refused')
   }
 }
 
-/** With everysec WAITAOF does not wait for the disk: https://github.com/redis/redis/pull/13793, mended in Redis 8 and in no Valkey so far. */
+/** With everysec WAITAOF does not wait for the disk: https://github.com/redis/redis/pull/13793, fixed in Redis 8 and in no Valkey so far. */
 function confirmsEarly({ product, version: known = '' }: ServerFacts): boolean {
   return product === 'Valkey' ? !/^7\./.test(known) : /^7\.4(\.|$)/.test(known)
 }
@@ -322,18 +321,18 @@ function replicas(
   { form, before }: Judging,
 ): Judged | undefined {
   if (isReplica) return undefined
-  if (!known) return note('whether the server has replicas is not known')
+  if (!known) return note('the replicas of the server are unknown')
   const longest = before('Replicas') === 'ok' ? LONGEST_LAG_S : 0.8 * LONGEST_LAG_S
   const inStep = known.filter(({ isOnline, lagS }) => isOnline && (lagS ?? 0) <= longest)
   const numbers = inStepText(inStep.length, known.length)
   if (inStep.length < leastReplicas)
     return problem(
-      `the server refuses everything that writes: ${numbers}, and min-replicas-to-write asks for ${leastReplicas}`,
+      `the server refuses writes: ${numbers}, and min-replicas-to-write asks for ${leastReplicas}`,
       `bring replicas back (redis-cli INFO replication shows them); until then: ${setting('min-replicas-to-write', String(inStep.length))}`,
     )
   if (known.length === 0 && (form === 'sentinel' || isCluster))
     return warning(
-      'there is no replica that could take over',
+      'there is no replica to take over',
       'start one: redis-server --replicaof <host of this server> <port>',
     )
   if (known.length === 0) return ok('no replica: while the server is away, work waits')
@@ -341,7 +340,7 @@ function replicas(
   const slowest = Math.max(0, ...known.map(({ lagS }) => lagS ?? 0))
   const behind = slowest > longest ? ` (last heard from ${slowest} s ago)` : ''
   return warning(
-    `${numbers}${behind}: a failover may lose what the new primary has not yet got`,
+    `${numbers}${behind}: a failover may lose the last writes`,
     'see which and why: redis-cli INFO replication, then the log of that replica',
   )
 }
@@ -354,14 +353,14 @@ function inStepText(inStep: number, all: number): string {
 }
 
 function clients({ clients: connected, maxClients }: ServerFacts, { before }: Judging): Judged {
-  if (connected === undefined || !maxClients) return ok('how many connections are left is not known')
+  if (connected === undefined || !maxClients) return ok('the number of connections is unknown')
   const text = `${connected} of ${maxClients} connections are used`
   const severity = severityOf(connected / maxClients, before('Clients'))
   if (severity === 'ok') return ok(text)
   return judged(
     severity,
     `${text}; when all are, new workers and clients are refused (a worker takes three)`,
-    `see whose they are: redis-cli CLIENT LIST; or allow more: ${setting('maxclients', String(2 * maxClients))}`,
+    `see the clients: redis-cli CLIENT LIST; or allow more: ${setting('maxclients', String(2 * maxClients))}`,
   )
 }
 
@@ -398,7 +397,7 @@ const note = (message: string, remedy?: string) => judged('note', message, remed
 const warning = (message: string, remedy: string) => judged('warning', message, remedy)
 const problem = (message: string, remedy: string) => judged('problem', message, remedy)
 
-/** What was bad is good again only when it is so by a margin. */
+/** Hysteresis: a bad value is good again only below its limit by a margin. */
 function severityOf(share: number, before: Severity): Severity {
   const limit = (severity: Severity, at: number) => (isAtLeast(before, severity) ? at - 0.05 : at)
   if (share >= limit('problem', PROBLEM_SHARE)) return 'problem'

@@ -1,6 +1,5 @@
-// Tries what a queue needs of its Redis and what no setting tells: a script that asks for the time and writes, waiting for work, a message. For
-// millhand doctor. Of keys and channels it uses one that no queue has; nothing is left behind.
-
+// Tries what a queue needs of its Redis and no setting tells: a script that asks for the time and writes, waiting for work, a message. For
+// millhand doctor. Uses a key and a channel that no queue has, and leaves nothing behind.
 import { prefixOf } from '../queue/keys.ts'
 import type { Connection } from '../redis/connection.ts'
 import { RedisUnavailable } from '../redis/connection.ts'
@@ -30,7 +29,7 @@ export async function tryOut({ commands, messages, queue }: TrialOptions): Promi
 }
 
 interface Trial {
-  /** Both without the server's words: they are shown to people. */
+  /** In our own words: both are shown to people. */
   needed: string
   rights: string
 }
@@ -56,15 +55,15 @@ async function tried(trial: Trial, ask: () => Promise<unknown>): Promise<ServerF
 }
 
 function refused({ needed, rights }: Trial, said: string): ServerFinding[] {
-  // A user of another namespace, or one who only looks: that is no fault.
+  // The user of another namespace, or of a viewer: nothing is wrong with the server.
   if (/NOPERM.*(key|channel)|user executing the script can't|ACL failure in script/i.test(said)) return []
   if (/^NOPERM/.test(said))
     return [
       {
         check: 'Rights',
         severity: 'note',
-        message: `this user may not use ${needed}: it can look, but be no worker`,
-        remedy: `if it shall, allow it: redis-cli ACL SETUSER USER ${rights}; the README of worker-runtime has the whole line`,
+        message: `this user may not use ${needed}: it can look, but not work`,
+        remedy: `to let it work: redis-cli ACL SETUSER USER ${rights}; the README of worker-runtime has the whole line`,
       },
     ]
   if (/non deterministic commands/i.test(said))
@@ -72,7 +71,7 @@ function refused({ needed, rights }: Trial, said: string): ServerFinding[] {
       {
         check: 'Version',
         severity: 'problem',
-        message: 'scripts may not write once they have asked for the time (lua-replicate-commands no)',
+        message: 'scripts may not write after they asked for the time (lua-replicate-commands no)',
         remedy:
           'redis-cli CONFIG SET lua-replicate-commands yes, and the same in its file; or use Redis 7 or newer',
       },
@@ -84,13 +83,13 @@ function unfit({ needed }: Trial): ServerFinding {
   return {
     check: 'Version',
     severity: 'problem',
-    message: `the server does not do what a queue needs: ${needed}`,
+    message: `the server lacks ${needed}, which a queue needs`,
     remedy:
-      'use Redis 6.2, Valkey 7.2 or newer; one that is only compatible, or has commands renamed or switched off, needs all of these',
+      'use Redis 6.2, Valkey 7.2 or newer; a compatible server, or one with renamed or disabled commands, needs this too',
   }
 }
 
-/** How many messages came, which is one, or nothing where none did. */
+/** 1, or undefined when no message came. */
 async function heard(at: Omit<TrialOptions, 'queue'> & { channel: string }): Promise<number | undefined> {
   const { commands, messages, channel } = at
   const { promise, resolve } = Promise.withResolvers<number | undefined>()

@@ -1,4 +1,4 @@
-// What a sandboxed worker's processes run.
+// The processor file that a sandboxed worker's processes run.
 import type { Job } from 'bullmq'
 import type { Data } from '../node/producing.ts'
 import { perform, recordSoon } from '../node/recording.ts'

@@ -1,4 +1,4 @@
-// What producers on Node share: reads orders from stdin, carries them out with the peer's own calls, answers on stdout.
+// Shared by producers on Node: reads orders from stdin, carries them out with the peer's own calls, answers on stdout.
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import type { Answer, Order } from '../../../peer.ts'
@@ -83,7 +83,7 @@ const turn = () => new Promise((resolve) => setImmediate(resolve))
 
 /**
  * Timers are too coarse: the last two milliseconds are slept in the kernel, in pieces, so that answers are read meanwhile. A loop that
- * turned instead would take a whole core from those that are measured.
+ * turned instead would take a whole core from the programs that are measured.
  */
 async function paced(from: number, schedule: number[], start: number, add: (n: number) => Promise<unknown>) {
   const waiting: Promise<unknown>[] = []

@@ -1,4 +1,4 @@
-// What workers on Node share: writes down when each job started, and what jobs do besides.
+// Shared by workers on Node: writes down when each job started, and does the work of a job.
 import { appendFileSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { nowMicros } from './producing.ts'
@@ -39,14 +39,14 @@ function timesRecorded(n: number): number {
   return lines.filter((line) => line.startsWith(`${n} `)).length
 }
 
-/** What is left of a job when it has recorded its start. Every tenth one fails, one in a hundred ends its process. */
+/** The work of a job after it has recorded its start. With `fails`, one in ten fails and one in a hundred ends its process. */
 export async function perform(n: number, attempt: number): Promise<void> {
   switch (process.env.BENCH_TASK) {
     case 'sleeps':
       return new Promise((resolve) => setTimeout(resolve, 10))
     case 'sleeps-long':
       write()
-      // Its worker was killed, and here it is again: that is all the bench wants to see.
+      // Its worker was killed, and the job runs again: the bench waits for nothing more.
       if (timesRecorded(n) > 1) return
       return new Promise((resolve) => setTimeout(resolve, 600_000))
     case 'mixed':
@@ -66,7 +66,7 @@ function failSometimes(n: number, attempt: number): void {
   if (n % 10 === 0) throw new Error(`job ${n} fails once`)
 }
 
-/** A program ends when whoever started it has gone. */
+/** Ends the program when its parent has gone. */
 export function endWithStdin(): void {
   process.stdin.on('end', () => process.kill(process.pid, 'SIGTERM')).resume()
 }
