@@ -8,9 +8,10 @@
 -- Safe to run twice: what was settled is no longer held under its token ('not-yours'), and a claim whose answer was lost is
 -- found by resync.
 local MAX_PROMOTED, SOON_MS = 100, 5000
-local me, seq, want = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local args = ARGV -- a global is looked up by its name each time
+local me, seq, want = args[1], args[2], tonumber(args[3])
 if tonumber(redis.call('ZSCORE', Q .. 'workers', me) or 0) == 0 then return { 'dead', -1, {}, {} } end
-math.randomseed(tonumber(ARGV[4]))
+math.randomseed(tonumber(args[4]))
 
 -- The entries of those that the worker holds under the token that it names, by their place in the call.
 local function entries_of(ids)
@@ -20,7 +21,7 @@ local function entries_of(ids)
     for i = 1, #values do
       local n = first + i - 1
       local held = values[i] and parse_held(values[i])
-      if held and held.token == ARGV[2 + 4 * n] then
+      if held and held.token == args[2 + 4 * n] then
         entries[n] = held
         mine[#mine + 1] = ids[n]
       end
@@ -42,7 +43,7 @@ end
 
 local function settle()
   local ids, became = {}, {}
-  for i = 5, #ARGV, 4 do ids[#ids + 1] = ARGV[i] end
+  for i = 5, #args, 4 do ids[#ids + 1] = args[i] end
   if #ids == 0 then return became end
   local entries, mine = entries_of(ids)
   if leave_held(me, mine) < #mine then -- an id stands twice in this call: the second is refused
@@ -54,7 +55,7 @@ local function settle()
   end
   for n = 1, #ids do
     local held = entries[n]
-    became[n] = held and settle_one(ids[n], held, ARGV[3 + 4 * n], ARGV[4 + 4 * n]) or 'not-yours'
+    became[n] = held and settle_one(ids[n], held, args[3 + 4 * n], args[4 + 4 * n]) or 'not-yours'
   end
   keep_outcomes()
   return became
