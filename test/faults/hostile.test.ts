@@ -138,9 +138,9 @@ describe('hostile input', () => {
         await scene.redis.call('RPUSH', `${prefixOf(scene.queue.name)}ready:normal`, id)
         await scene.redis.call('ZADD', `${prefixOf(scene.queue.name)}lanes`, 0, 'normal')
       }
-      await write('deep', `1. normal 1795366013184 naps -\n${'['.repeat(100_000)}${']'.repeat(100_000)}`)
-      await write('broken-json', '1. normal 1795366013184 naps -\n{"a":')
-      await write('strange-task', '1. normal 1795366013184 ../../etc/passwd -\n{}')
+      await write('deep', `20 normal 1795366013184 naps\n${'['.repeat(100_000)}${']'.repeat(100_000)}`)
+      await write('broken-json', '20 normal 1795366013184 naps\n{"a":')
+      await write('strange-task', '20 normal 1795366013184 ../../etc/passwd\n{}')
       await write('no-envelope', 'hello')
       await scene.enqueue(1, 'naps')
       await eventually(

@@ -81,7 +81,7 @@ const SCRIPT_WORDS = [
     '{"outcome":"failed","exitCode":"x"}',
   ],
   ...[
-    '1. normal 1795366013184 task -\n{}',
+    '20 normal 1795366013184 task\n{}',
     '=c 19f3a 1 5 task 1 2 3 4\nnull',
     '{"outcome":5}',
     '[]',

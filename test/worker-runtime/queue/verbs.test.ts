@@ -512,6 +512,21 @@ describe('a reap', () => {
   })
 })
 
+test.each([
+  ['too low', 2, -5],
+  ['too high', 0, 7],
+])(
+  'a counter of ready jobs that a foreign write has made %s is right after the next renewal',
+  async (_how, jobs, ready) => {
+    await register('p:1')
+    if (jobs > 0) await enqueue(jobs)
+    await redis.call('HSET', `${prefixOf(queue.name)}counts`, 'ready', ready)
+    await queue.renew('p:1')
+    expect(await queue.depth()).toMatchObject({ ready: jobs })
+    expect(await redis.call('EXISTS', `${prefixOf(queue.name)}wake`)).toBe(jobs > 0 ? 1 : 0)
+  },
+)
+
 test('a retry by hand resets attempts and crashes and keeps what happened', async () => {
   await register('p:1')
   await queue.enqueue([newJob('task', null, { id: 'again', maxAttempts: 1 })])

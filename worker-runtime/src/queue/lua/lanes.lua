@@ -41,6 +41,13 @@ local function remove_tombstone(id)
   close_if_empty(lane)
 end
 
+-- What `ready` must be. O(lanes): only where the counter cannot be right, because keys were written or deleted by hand.
+local function ready_in_lanes()
+  local ready = -redis.call('HLEN', Q .. 'tombstones')
+  for _, lane in ipairs(redis.call('ZRANGE', Q .. 'lanes', 0, -1)) do ready = ready + redis.call('LLEN', Q .. 'ready:' .. lane) end
+  return math.max(0, ready)
+end
+
 -- All lanes that have work, the most urgent first.
 local function lanes()
   local found = redis.call('ZRANGE', Q .. 'lanes', 0, -1)
@@ -59,7 +66,8 @@ local function look_at(id)
     return nil
   end
   if string.byte(envelope, 2) == 48 then return envelope, '1:0' end -- no flag
-  local flags, lane = string.match(envelope, '^.(.) (%S+)')
+  local flags, lane = string.match(envelope, '^2(.) (%S+)')
+  if not flags then return envelope, '1:0' end -- no envelope at all: the worker says so
   local attempts, crashes = unpack(redis.call('HMGET', Q .. 'attempt:' .. id, 'attempts', 'crashes'))
   return envelope, seldom().tries_of((attempts or 0) + 1, crashes or 0, string.byte(flags) - 48, lane)
 end

@@ -17,8 +17,8 @@ for _, ahead in ipairs(redis.call('ZRANGEBYSCORE', Q .. 'workers', now + LEASE_M
   redis.call('ZADD', Q .. 'workers', now + LEASE_MS, ahead)
 end
 drop_buried(redis.call('ZRANGEBYSCORE', Q .. 'buried', '-inf', now - set.buriedMaxAgeMs, 'LIMIT', 0, 100))
--- Without lanes no job is ready, whatever was deleted by hand.
-if redis.call('EXISTS', Q .. 'lanes') == 0 then count('ready', -count_of('ready')) end
+local ready = count_of('ready')
+if ready < 0 or ready > 0 and redis.call('EXISTS', Q .. 'lanes') == 0 then count('ready', seldom().ready_in_lanes() - ready) end
 if set.tombstones and redis.call('EXISTS', Q .. 'tombstones') == 0 then redis.call('HDEL', Q .. 'config', 'tombstones') end
 wake()
 
