@@ -8,7 +8,7 @@ import { LEVELS, type Level } from './log.ts'
 import { MOST_SLOTS } from './queue/settings.ts'
 import { accessFrom, parseAddress, type RedisAccess } from './redis/address.ts'
 
-/** What is wrong with how the worker was started, in one sentence, with the remedy. */
+/** The worker was started with a wrong setting: one sentence that names it, and the remedy. */
 export class ConfigError extends Error {
   readonly code = 'CONFIG'
   override name = 'ConfigError'
@@ -50,7 +50,7 @@ export interface Config {
   /** Of /healthz and /metrics; none when absent. */
   readonly httpPort: number | undefined
   readonly logLevel: Level
-  /** What the children see of the environment: everything but what is Millhand's own, which holds the way to Redis. */
+  /** The environment of the children: without Millhand's own variables, which hold the address and credentials of Redis. */
   readonly childEnv: Readonly<Record<string, string | undefined>>
 }
 

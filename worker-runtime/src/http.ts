@@ -12,7 +12,7 @@ export interface Page {
   readonly text: string
 }
 
-/** Path → what is there now. */
+/** Path → the page as it is now. */
 export type Pages = Readonly<Record<string, () => Page | Promise<Page>>>
 
 export interface HttpServer {
@@ -47,7 +47,7 @@ export async function serveHttp(port: number, pages: Pages): Promise<HttpServer>
   }
 }
 
-/** A worker whose loop hangs says nothing, and that is told apart by whoever asks. */
+/** A worker whose event loop hangs does not answer at all: the probe's own timeout finds it. */
 export function healthPage({ phase, queues }: Health): Page {
   const [longest] = [...queues].sort((a, b) => b.silentMs - a.silentMs)
   if (phase !== 'working' || !longest || longest.silentMs < SILENT_TOO_LONG_MS)
@@ -61,7 +61,7 @@ export function healthPage({ phase, queues }: Health): Page {
 }
 
 /**
- * Whether a restart could help: not while Redis is away from everybody, however long, because a restart would end the jobs that run.
+ * For the liveness probe: 503 only where a restart could help. While no client reaches Redis it would only end the jobs that run.
  */
 export async function livePage(health: Health, isRedisThere: () => Promise<boolean>): Promise<Page> {
   const page = healthPage(health)
@@ -70,8 +70,8 @@ export async function livePage(health: Health, isRedisThere: () => Promise<boole
 }
 
 /**
- * Whether Redis answers, by a connection of its own. Where it refuses the credentials it does: they were changed, and a restart reads the Secret
- * as it is now.
+ * Whether Redis answers on a new connection. A refusal of the credentials counts as an answer: they were changed, and after a restart the worker
+ * has the Secret as it is then.
  */
 export async function answersAnybody(redis: RedisAccess): Promise<boolean> {
   const connection = connectRedis(redis, { name: 'millhand-probe', deadlineMs: 2_000 })

@@ -18,7 +18,7 @@ export interface LogOptions {
 
 type Output = NodeJS.WriteStream & { fd: number }
 
-/** Of a stream whose reader stands still, so much waits in memory. */
+/** The most that waits in memory for a reader that stands still. */
 const MOST_WAITING_BYTES = 1024 * 1024
 
 /** A log on stdout or stderr, be it a pipe without a reader, a terminal that is gone, or a file on a full disk. */
@@ -56,7 +56,7 @@ function putIntoStream(stream: Output): (line: string) => boolean {
   }
 }
 
-/** Not by way of the stream, which would be closed for good by the first error; a disk that is full may have room again. */
+/** Writes to the descriptor: the first error would close a stream for good, and a full disk may have room again. */
 function putIntoFile(fd: number): (line: string) => boolean {
   let isTorn = false
   return (line) => {

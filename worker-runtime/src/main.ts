@@ -78,7 +78,7 @@ try {
 } catch (error) {
   const isUsage =
     error instanceof ConfigError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS')
-  // What Redis refuses is said in words for people; where in the code that was helps nobody.
+  // A refusal is a sentence for people: its stack would help nobody.
   const isSaid = isUsage || error instanceof QueueRefused
   const words = isSaid ? reasonOf(error) : (copyError(error).stack ?? reasonOf(error))
   process.stderr.write(`millhand-worker: ${error instanceof ReplyError ? refusal(error) : words}\n`)
@@ -218,7 +218,7 @@ function registrationOf({ pod, slots }: Config, { mode, note }: Children) {
   return { pod: name, podUid, poolUid, node, slots, isolation: mode, isolationNote, version }
 }
 
-/** Answers from now on; what counts nothing where nobody can ask is not even loaded. */
+/** Answers from now on. prom-client is loaded only where there is a port. */
 async function answerHttp(
   { httpPort, slots, redis }: Config,
   queues: readonly NamedQueue[],
@@ -285,7 +285,7 @@ function stopSignals(log: Log) {
   }
 }
 
-/** Whoever sees this process end reads here which workers it was, without comparing clocks. */
+/** The operator reads here, after the process has ended, which workers it was: no clocks have to be compared. */
 function sayWhoWeAre(config: Config, processName: string, log: Log): void {
   if (!config.terminationLog) return
   try {

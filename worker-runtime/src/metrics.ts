@@ -1,5 +1,5 @@
-// What a worker counts for Prometheus. main.ts loads it only where MILLHAND_HTTP_PORT is set; else nothing is counted. Never loaded by a
-// zygote or a child: what they hold is copied for every job.
+// The metrics of a worker, for Prometheus. main.ts loads this file only where MILLHAND_HTTP_PORT is set. A zygote never loads it: each fork
+// would pay for its pages.
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Outcome } from './child/outcome.ts'
 import type { Page } from './http.ts'
@@ -127,7 +127,7 @@ function watchParts(registry: Registry, { busySlots, isRedisUp, zygoteRssBytes }
     )
 }
 
-/** What is not known now is left out: it is not zero. */
+/** An unknown value is left out: it is not zero. */
 function gauge(registry: Registry, name: string, help: string, read: () => number | undefined): void {
   new Gauge({
     name,
@@ -141,7 +141,7 @@ function gauge(registry: Registry, name: string, help: string, read: () => numbe
   })
 }
 
-/** Whoever may enqueue makes up names of tasks; only so many get a label of their own. */
+/** A producer may send any task name: only so many get a label of their own, because each is a time series. */
 function boundedNames(): (name: string) => string {
   const known = new Set<string>()
   return (name) => {
