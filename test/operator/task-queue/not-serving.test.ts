@@ -155,7 +155,7 @@ describe('a Cluster of which half of the slots are served by nobody', () => {
       const server = await half()
       const operator = operatorAt(server.url.replace('redis:', 'redis+cluster:'))
       const name = nameIn(isServed)
-      const lost = '8192 of 16384 slots of the Cluster are served by nobody: queues in them stand still'
+      const lost = '8192 of 16384 slots of the Cluster are not served: queues in them stand still'
       const status = await statusOf(operator, name)
       expect(conditionsOf(status)).toMatchObject({
         Ready: notServing(`${IS_SERVING_NOT}: ${lost}`),
