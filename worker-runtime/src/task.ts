@@ -1,5 +1,6 @@
-// What a user's module calls to say which tasks it has. The registry lies on globalThis, because the user's modules and the
-// program of the child may have loaded two copies of this package.
+// `task()`, by which a user's module defines its tasks, and the types around it. The registry is on
+// globalThis, because the user's modules and the program of the child may have loaded two copies of this
+// package.
 declare const types: unique symbol
 
 export interface Task<Name extends string, Input, Output> {
@@ -33,7 +34,10 @@ export type InputField<T extends AnyTask> =
     : { input: Sendable<TaskInput<T>> }
 
 declare const notJson: unique symbol
-/** No value has this type: what the task takes here cannot come through JSON. Let it take a text, a number, or a list. */
+/**
+ * No value has this type: what the task takes here cannot come through JSON. Let it take a text, a number, or
+ * a list.
+ */
 export interface NotJson<T> {
   readonly [notJson]: T
 }
@@ -50,7 +54,10 @@ type Opaque =
   | ArrayBuffer
 type Any<T> = 0 extends 1 & T ? true : false
 
-/** The values that a task that takes `T` may be enqueued with, so that they are what it takes when they have come through JSON. */
+/**
+ * The values that a task that takes `T` may be enqueued with, so that they are what it takes when they have
+ * come through JSON.
+ */
 export type Sendable<T> =
   Any<T> extends true
     ? T
@@ -129,15 +136,16 @@ export interface Job {
   readonly task: string
   readonly enqueuedAtMs: number
   /**
-   * Aborted when the job is cancelled, is out of time, or its worker drains. A task that looks at it is given a few seconds to end
-   * by itself; one that does not is ended at once.
+   * Aborted when the job is cancelled, is out of time, or its worker drains. A task that looks at it is given
+   * a few seconds to end by itself; one that does not is ended at once.
    */
   readonly signal: AbortSignal
   /**
-   * Any JSON value of at most 4 KiB. Of values that follow each other faster than 20 a second, the last one is sent. Not to await it costs
-   * nothing; awaited, it resolves when this value, or a newer one, is in Redis, a quarter of a second later at most while Redis is there.
-   * Rejects with an error of the code `NOT_HELD` when this attempt no longer holds its job (its worker was taken for dead, and another
-   * attempt may run), and with a RangeError or TypeError for a value that is too large or is no JSON.
+   * Any JSON value of at most 4 KiB. Of values that follow each other faster than 20 a second, the last one
+   * is sent. Not to await it costs nothing; awaited, it resolves when this value, or a newer one, is in
+   * Redis, a quarter of a second later at most while Redis is there. Rejects with an error of the code
+   * `NOT_HELD` when this attempt no longer holds its job (its worker was taken for dead, and another attempt
+   * may run), and with a RangeError or TypeError for a value that is too large or is not JSON.
    */
   progress(value: unknown): Promise<void>
   /** A line of the job's own log: text, and values as `console.log` would write them. */
@@ -163,8 +171,8 @@ const REGISTRY = Symbol.for('millhand.tasks')
 const TERMINAL = Symbol.for('millhand.terminal')
 
 /**
- * Defines a task: the function that workers run for the jobs enqueued under `name`. Input and output travel as JSON. Throw to have
- * the job tried again later; throw a TerminalError to have it buried at once.
+ * Defines a task: the function that workers run for the jobs enqueued under `name`. Input and output travel
+ * as JSON. Throw to have the job tried again later; throw a TerminalError to have it buried at once.
  */
 export function task<const Name extends string, Run extends AnyRun>(
   name: Name,

@@ -1,6 +1,8 @@
-// One attempt in one child, judged from outside: sends it, ends it when its time, its output or the worker's patience is over, and
-// keeps what was seen of it. pool.ts and shared-child.ts decide what that means for the child.
-// sent → accepted → over (a result, or the child is gone); a stop on the way: abort, an end with SIGTERM if alone, SIGKILL after the grace.
+// One attempt in one child, judged from outside: sends it, ends it when its time, its output or the worker's
+// patience is over, and keeps what was seen of it. pool.ts and shared-child.ts decide what that means for the
+// child.
+// sent → accepted → over (a result, or the child is gone); a stop on the way: abort, an end with SIGTERM if
+// alone, SIGKILL after the grace.
 import { startDeadline } from '../deadline.ts'
 import { type Call, Calls, refuseEnded } from './calls.ts'
 import type { AttemptListener, Child } from './child.ts'
@@ -83,7 +85,10 @@ export class Attempt implements AttemptListener {
     return this.#callOffGrace !== undefined
   }
 
-  /** The job may end by itself in the grace, if it listens; then its child is killed. A hold that is lost allows no grace. */
+  /**
+   * The job may end by itself in the grace, if it listens; then its child is killed. A hold that is lost
+   * allows no grace.
+   */
   stop(reason: StopReason, graceMs = reason === 'lost-hold' ? 0 : GRACE_MS): void {
     if (!this.isOver) this.#stop({ kind: reason, message: WHY[reason] }, graceMs)
   }
@@ -179,7 +184,8 @@ export class Attempt implements AttemptListener {
   }
 
   #timeOut(): void {
-    // An attempt that waits in a child which another one blocks has not begun. The other one's time ends that.
+    // An attempt that waits in a child which another one blocks has not begun. The other one's time ends
+    // that.
     if (!this.isAccepted && !this.#child.attempts.isAlone) this.#callOffTimeout = this.#timeOutLater()
     else
       this.#stop(
@@ -189,8 +195,8 @@ export class Attempt implements AttemptListener {
   }
 
   /**
-   * A child that does not even answer has a blocked event loop. With several attempts in it nobody can tell whose fault that is, so
-   * time is no longer held against this one.
+   * A child that does not answer has a blocked event loop. With several attempts in it the culprit is
+   * unknown, so this one is not timed out.
    */
   #graceIsOver(): void {
     if (this.cause?.kind === 'timed-out' && !this.#isAborting && this.#child.attempts.areSeveral) {

@@ -1,5 +1,5 @@
-// The calls of one attempt, seen by the worker: how many may be open, and what is answered when it has ended. What a call means is
-// decided in worker/calls.ts.
+// The calls of one attempt, seen by the worker: how many may be open, and what is answered when it has ended.
+// What a call means is decided in worker/calls.ts.
 import { copyError } from '../errors.ts'
 import type { FromChild, ToChild } from './messages.ts'
 

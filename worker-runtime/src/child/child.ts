@@ -1,5 +1,7 @@
-// One child as the worker sees it, wherever it came from (spawn.ts or zygote.ts): its channel, the attempts in it, its end.
-// starting → ready → ended; `closed` resolves when the process is gone, its group is gone, and all it has sent was read.
+// One child as the worker sees it, wherever it came from (spawn.ts or zygote.ts): its channel, the attempts
+// in it, its end.
+// starting → ready → ended; `closed` resolves when the process is gone, its group is gone, and all it has
+// sent was read.
 import type { Duplex, Readable } from 'node:stream'
 import { startDeadline } from '../deadline.ts'
 import { refuseEnded } from './calls.ts'
@@ -225,7 +227,10 @@ export class Child {
     this.kill('SIGKILL')
   }
 
-  /** What comes by the pipes is the attempt's in a child of its own. In one that others have used it may be of any: it is nobody's. */
+  /**
+   * Output from the pipes belongs to the attempt if the child is used once. In a shared child its owner is
+   * unknown: it is a stray line.
+   */
   #read(stream: Stream, chunk: Buffer): void {
     if (stream === 'stderr') this.#stderr.append(chunk)
     if (this.once) for (const attempt of this.attempts.all()) attempt.output(stream, chunk)
@@ -249,7 +254,10 @@ export class Child {
     return ending
   }
 
-  /** All that was sent before the end is read first. Not waited for without end: a process in a session of its own may hold a pipe. */
+  /**
+   * All that was sent before the end is read first. Not waited for without end: a process in a session of its
+   * own may hold a pipe.
+   */
   async #lastBytes(): Promise<void> {
     const streams = [this.#channel, ...this.#outputs.map(({ readable }) => readable)]
     const { promise: over, resolve } = Promise.withResolvers<void>()
@@ -274,7 +282,7 @@ function signalGroup(leader: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-leader, signal)
   } catch {
-    // Nobody is left in it.
+    // The group is empty.
   }
 }
 

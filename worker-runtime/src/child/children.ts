@@ -1,5 +1,5 @@
-// Where worker.ts gets its children from: wires a source of children, the spares, a way to run attempts, the memory watch and the
-// guard for one mode, and takes them apart again.
+// Where worker.ts gets its children from: wires a source of children, the spares, a way to run attempts, the
+// memory watch and the guard for one mode, and takes them apart again.
 import { ConfigError, type IsolationMode } from '../config.ts'
 import type { Log } from '../log.ts'
 import { type Birth, Child, type Failure } from './child.ts'
@@ -46,7 +46,10 @@ export interface Children {
   stop(): Promise<void>
 }
 
-/** Resolves when a first child has loaded the modules. A ConfigError says in one sentence why none can; another Error, why this one did not. */
+/**
+ * Resolves when a first child has loaded the modules. A ConfigError says in one sentence why none can;
+ * another Error, why this one did not.
+ */
 export async function startChildren(settings: ChildSettings): Promise<Children> {
   const container = findContainer()
   const maxMemoryBytes = settings.maxMemoryBytes ?? defaultMaxMemoryBytes(container, childrenOf(settings))

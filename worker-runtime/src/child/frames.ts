@@ -1,5 +1,7 @@
-// Bytes → frames: length of the rest (4 bytes, big-endian), kind (1 byte), content. A length over the limit of its kind is refused before
-// anything of the content is kept. Used by both ends of every channel (messages.ts says what the content means, PROTOCOL.md all of it).
+// Bytes → frames: length of the rest (4 bytes, big-endian), kind (1 byte), content. A length over the limit
+// of its kind is refused before
+// anything of the content is kept. Used by both ends of every channel (messages.ts says what the content
+// means, PROTOCOL.md all of it).
 export interface Frame<Kind extends string> {
   kind: Kind
   /** A view into what was read: copy it to keep it. */

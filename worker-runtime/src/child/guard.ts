@@ -1,6 +1,7 @@
-// Ends the children of a worker that was killed: a child that busy-loops cannot notice that its channel has closed. A tiny shell in a
-// session of its own reads "+<group>" and "-<group>" from a pipe; at its end the worker is dead, and the groups that remain are killed.
-// A signal that is meant for the worker does not end it.
+// Ends the children of a worker that was killed: a child that busy-loops cannot notice that its channel has
+// closed. A tiny shell in a session of its own reads "+<group>" and "-<group>" from a pipe; at its end the
+// worker is dead, and the groups that remain are killed. A signal that is meant for the worker does not end
+// it.
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Log } from '../log.ts'
 import { isOurs } from './orphans.ts'
@@ -66,7 +67,8 @@ export class Guard {
 
   #start(): void {
     this.#told = new Set(this.#groups)
-    // The first groups are arguments, not lines: there is no moment at which the shell lives and does not know them.
+    // The first groups are arguments, not lines: there is no moment at which the shell lives and does not
+    // know them.
     const shell = isOurs(
       spawn('sh', ['-c', SCRIPT, 'sh', ...[...this.#told].map(String)], {
         detached: true,

@@ -1,4 +1,5 @@
-// The limits of the machine that keep a worker from starting another child: said by name, and open files kept for the worker itself.
+// The limits of the machine that keep a worker from starting another child: said by name, and open files kept
+// for the worker itself.
 import { read } from './memory.ts'
 
 const FILES_OF_A_CHILD = 3

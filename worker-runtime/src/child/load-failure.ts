@@ -1,15 +1,15 @@
-// What the worker says of a process that ended before it had loaded the modules: what it told itself (loading.ts), and what Node wrote on
-// its stderr. For spawned children (child.ts) and for zygotes (zygote.ts).
+// The error for a process that ended before it had loaded the modules: its own words (loading.ts), and what
+// Node wrote to its stderr. For spawned children (child.ts) and for zygotes (zygote.ts).
 import { fileURLToPath } from 'node:url'
 import { type LoadFailure, withoutScheme } from './messages.ts'
 import { describeEnding, type Ending } from './outcome.ts'
 
 const OURS = fileURLToPath(new URL('..', import.meta.url))
 
-/** What Node adds to an error that nobody caught. */
+/** Lines that Node adds to an uncaught error. */
 const OF_NODE = /^\s+at .*\bnode:|^Node\.js v/
 
-/** What they wait for may be there at the next start. */
+/** An accident: another start may be faster. */
 export function loadTimedOut(afterMs: number) {
   const failure = `the modules did not load within ${afterMs / 1000} s; MILLHAND_LOAD_TIMEOUT_SECONDS gives them longer`
   return { failure, isAccident: true as const }
@@ -32,7 +32,7 @@ export function whyNotLoaded(
   return `${who} ${describeEnding(ending)} before it had loaded the modules${said && `: ${said}`}${place}`
 }
 
-/** As Node prints it before an error that nobody caught. */
+/** As Node prints it before an uncaught error. */
 function placeOf(line: string): string {
   const place = withoutScheme(/^((?:file:\/\/)?\/.*:\d+)$/.exec(line)?.[1] ?? '')
   return place.startsWith(OURS) ? '' : place

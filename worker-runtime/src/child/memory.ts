@@ -1,6 +1,6 @@
-// Watches the memory of busy children and of what they have started from outside, twice a second: each against its limit, and all together against the container's.
-// Linux only; elsewhere nothing is seen and nothing ended. With cgroup v2 the kernel may end the whole container for one child, so
-// the biggest child is ended before that.
+// Watches the memory of busy children and their descendants, twice a second: each against its limit, all
+// together against the container's. Linux only; elsewhere nothing is seen and nothing ended. With cgroup v2
+// the kernel may end the whole container for one child, so the biggest child is ended before that.
 import { readFileSync } from 'node:fs'
 import { totalmem } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -48,7 +48,10 @@ export class MemoryWatch {
     clearInterval(this.#timer)
   }
 
-  /** Whether the kernel has ended processes of the container in about the last second. Which ones it does not say. */
+  /**
+   * Whether the kernel has ended processes of the container in about the last second. Which ones it does not
+   * say.
+   */
   hasKernelKilled(): boolean {
     return this.#countOomKills() > this.#oomKills[1]
   }
@@ -95,7 +98,10 @@ export class MemoryWatch {
   }
 }
 
-/** The limit of one child where none is set: its share of the container, but never so little that Node has no room. */
+/**
+ * The limit of one child where none is set: its share of the container, but never so little that Node has no
+ * room.
+ */
 export function defaultMaxMemoryBytes(
   container: Container | undefined,
   children: number,
@@ -105,7 +111,9 @@ export function defaultMaxMemoryBytes(
   return Math.floor(Math.min(forChildren, Math.max(forChildren / children, SMALLEST_SHARE_BYTES)))
 }
 
-/** The tightest limit of the cgroups that this process is in; v2, else v1. Nothing where there is no limit. */
+/**
+ * The tightest limit of the cgroups that this process is in; v2, else v1. Nothing where there is no limit.
+ */
 export function findContainer({
   root = '/sys/fs/cgroup',
   self = '/proc/self/cgroup',
@@ -167,7 +175,7 @@ function containerAt(folder: string, names: Names): Container | undefined {
 function endForMemory(child: Child, message: string): void {
   // A result that has arrived by now is read first.
   setImmediate(() => {
-    // Of several attempts nobody knows which one needs the memory (neighbours.ts).
+    // Which of several attempts needs the memory is unknown (neighbours.ts).
     if (child.attempts.size > 1) child.kill('SIGKILL')
     else for (const attempt of child.attempts.all()) attempt.kill({ kind: 'out-of-memory', message })
   })

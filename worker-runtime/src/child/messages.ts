@@ -1,6 +1,7 @@
-// What the worker, its children and its zygote tell each other: every message as a type, its frame (frames.ts), and the one parser of each
-// direction. The first line of a frame's content is JSON; payloads, results, progress and values of calls follow it raw, as the JSON text they
-// already are. What comes from a child is never trusted. PROTOCOL.md is the same for programs in other languages.
+// What the worker, its children and its zygote tell each other: every message as a type, its frame
+// (frames.ts), and the one parser of each direction. The first line of a frame's content is JSON; payloads,
+// results, progress and values of calls follow it raw, as the JSON text they already are. What comes from a
+// child is never trusted. PROTOCOL.md is the same for programs in other languages.
 import { type JobError, oneLine, parseError } from '../errors.ts'
 import { type Broken, type Format, FrameReader, frameOf } from './frames.ts'
 

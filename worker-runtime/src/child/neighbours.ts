@@ -1,5 +1,6 @@
-// The attempts in one child, and whose fault its end is. Alone in a child, as always but for Reuse with several jobs at once, an attempt is
-// answerable for all that the child does. Of several nobody may know which one it was: then each is tried again alone (shared-child.ts).
+// The attempts in one child, and which one is to blame for its end. An attempt that is alone in its child is
+// always to blame; several share a child only with Reuse and several jobs at once. Where the culprit is
+// unknown, each is tried again alone (shared-child.ts).
 export interface Neighbour {
   readonly id: number
   /** It has begun. */

@@ -1,5 +1,6 @@
-// What jobs have detached comes to the worker where no zygote lives to take it: the worker is the subreaper of all below it, or PID 1. Such
-// a process is ended, for its job has ended, and waited for, or it would stay as a zombie. main.ts starts this.
+// Processes that jobs have detached become children of the worker when no zygote takes them: the worker is a
+// subreaper, or PID 1. Their job has ended, so they are killed, and waited for, or they would stay as
+// zombies. main.ts starts this.
 import type { ChildProcess } from 'node:child_process'
 import { childrenOf, isZombie, killAll } from './descendants.ts'
 import { read } from './memory.ts'
@@ -24,7 +25,10 @@ export function isOurs(started: ChildProcess): ChildProcess {
   return started
 }
 
-/** Returns how to stop. Only for a process whose children are all known to isOurs. Does nothing where the compiled part cannot be had. */
+/**
+ * Returns how to stop. Only for a process whose children are all known to isOurs. Does nothing where the
+ * compiled part cannot be had.
+ */
 export function endOrphans(): () => void {
   const native = nativeOrNothing()
   if (!native) return () => {}

@@ -1,4 +1,5 @@
-// How an attempt ended, as a value. `judge` is pure: everything that was seen of an attempt goes in, one Outcome comes out.
+// How an attempt ended, as a value. `judge` is pure: everything that was seen of an attempt goes in, one
+// Outcome comes out.
 import type { JobError } from '../errors.ts'
 import { type FromChild, MAX_RESULT_BYTES, type Usage } from './messages.ts'
 

@@ -1,4 +1,5 @@
-// What an attempt writes: its last bytes are kept for the record, its lines go to the log. Bounded, whatever is written.
+// The output of an attempt: its last bytes are kept for the record, its lines go to the log. Both are
+// bounded.
 import type { Stream } from './messages.ts'
 
 const MAX_LINE_BYTES = 8 * 1024
@@ -77,7 +78,10 @@ export interface Stray {
   job?: { readonly queue: string; readonly jobId: string }
 }
 
-/** Output of a child that serves many jobs which is in the record of none: its lines go to the log, with a bound. */
+/**
+ * Output of a child that serves many jobs which is in the record of none: its lines go to the log, with a
+ * bound.
+ */
 export class Strays {
   readonly #onStray: (line: Stray) => void
   readonly #lines: Lines

@@ -1,5 +1,6 @@
-// A fresh child for every attempt: taken from the spares, used once, and nothing of its process group survives it. The outcome is told when
-// the child has said its result; the slot is free when the child has gone (slots.ts).
+// A fresh child for every attempt: taken from the spares, used once, and nothing of its process group
+// survives it. The outcome is told when the child has said its result; the slot is free when the child has
+// gone (slots.ts).
 import type { Log } from '../log.ts'
 import { Attempt, type AttemptHooks, type AttemptSpec, nowMs } from './attempt.ts'
 import type { Child } from './child.ts'
@@ -17,7 +18,10 @@ export interface Pool {
   stop(): Promise<void>
 }
 
-/** An attempt from the moment that the worker asks for it: it waits for a child, is in one, and has an outcome. */
+/**
+ * An attempt from the moment that the worker asks for it: it waits for a child, is in one, and has an
+ * outcome.
+ */
 export class PendingAttempt {
   readonly spec: AttemptSpec
   readonly hooks: AttemptHooks
@@ -100,7 +104,10 @@ export interface AloneOptions {
   end: (child: Child) => Promise<void>
 }
 
-/** Runs an attempt in a child of its own when there is one. Resolves after `end`, when the outcome has long been told. */
+/**
+ * Runs an attempt in a child of its own when there is one. Resolves after `end`, when the outcome has long
+ * been told.
+ */
 export async function performAlone(
   pending: PendingAttempt,
   taking: Taking,

@@ -1,7 +1,8 @@
-// Children that serve many attempts (Reuse), several at once if wanted. A child that is spent (its number of jobs, its memory, an error that
-// nobody caught) takes no more, ends when its jobs are done, and is replaced. When a child dies under several attempts and nobody knows
-// whose fault it was (neighbours.ts), each of them runs once more alone: the culprit dies again, the others come through unharmed. Where it
-// is known, the others go on in another child.
+// Children that serve many attempts (Reuse), several at once if wanted. A child that is spent (its number of
+// jobs, its memory, an uncaught error) takes no more, ends when its jobs are done, and is replaced. When a
+// child dies under several attempts and the culprit is unknown (neighbours.ts), each of them runs once more
+// alone: the culprit dies again, the others come through unharmed. Where it is known, the others go on in
+// another child.
 // waiting → in a child → ended, or: → waiting, or: → suspect → alone in a fresh child → ended
 import { type Attempt, type AttemptHooks, type AttemptSpec, nowMs } from './attempt.ts'
 import type { Child } from './child.ts'

@@ -1,7 +1,9 @@
-// The slots of a worker whose children serve one job each. A slot is taken until the job's child has gone. A child that still has something
-// to do after its result (a write that was not awaited, the last batch of a tracer) lingers: it holds up neither the result nor the next job.
-// With those that run jobs there are at most two a slot; for room, the oldest one is ended.
-// taken → result → gone at once (most): free; or: → lingers: free → gone by itself, or ended after a second, or for room
+// The slots of a worker whose children serve one job each. A slot is taken until the job's child has gone. A
+// child that still has something to do after its result (a write that was not awaited, the last batch of a
+// tracer) lingers: it holds up neither the result nor the next job. With those that run jobs there are at
+// most two a slot; for room, the oldest one is ended.
+// taken → result → gone at once (most): free; or: → lingers: free → gone by itself, or ended after a second,
+// or for room
 import { startDeadline } from '../deadline.ts'
 import type { Log } from '../log.ts'
 import type { Child } from './child.ts'

@@ -1,5 +1,6 @@
-// Children started ahead of time, with the user's modules already loaded, for pool.ts and shared-child.ts to take. Starts are limited: at
-// most `width` children are ready or on their way, and after a failure the next start waits, longer each time.
+// Children started ahead of time, with the user's modules already loaded, for pool.ts and shared-child.ts to
+// take. Starts are limited: at most `width` children are ready or on their way, and after a failure the next
+// start waits, longer each time.
 import { startDeadline } from '../deadline.ts'
 import type { Log } from '../log.ts'
 import type { Child, Failure } from './child.ts'
@@ -30,7 +31,10 @@ export interface Taking {
 const REHEARSE_AFTER_MS = 5
 const FIRST_BACKOFF_MS = 100
 const LONGEST_BACKOFF_MS = 10_000
-/** The start of a child, a fork of milliseconds above all, would take the processor from the job that has just got a ready one. */
+/**
+ * The start of a child, a fork of milliseconds above all, would take the processor from the job that has just
+ * got a ready one.
+ */
 const REFILL_AFTER_MS = 4
 /** Where children meet a limit, what there is is for jobs. */
 const NONE_AHEAD_MS = 30_000
@@ -134,7 +138,7 @@ export class Spares {
     this.add(child)
   }
 
-  /** Nobody waits for more children than are on their way; the next start waits. */
+  /** Attempts that no starting child is for get the failure, and the next start waits. */
   #failed({ failure: reason }: Failure): void {
     if (this.#isStopped) return
     const failure = withLimit(reason)
@@ -155,7 +159,9 @@ export class Spares {
   }
 }
 
-/** A child that is ready for attempts. One that cannot load the modules, or takes too long over it, is ended. */
+/**
+ * A child that is ready for attempts. One that cannot load the modules, or takes too long over it, is ended.
+ */
 export async function startLoaded({ start, loadTimeoutMs }: LoadOptions): Promise<Child | Failure> {
   const child = await start()
   if ('failure' in child) return child

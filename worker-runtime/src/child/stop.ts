@@ -1,4 +1,5 @@
-// Ending a child. Asking comes first (a message, SIGTERM to its group), then SIGKILL to the group when the grace is over.
+// Ending a child. Asking comes first (a message, SIGTERM to its group), then SIGKILL to the group when the
+// grace is over.
 import { startDeadline } from '../deadline.ts'
 import type { Child } from './child.ts'
 
@@ -11,7 +12,10 @@ export async function endChild(child: Child): Promise<void> {
   await letEnd(child)
 }
 
-/** Waits for a child that ends by itself, as one that is used once does after its job; not longer than the grace. */
+/**
+ * Waits for a child that ends by itself, as one that is used once does after its job; not longer than the
+ * grace.
+ */
 export async function letEnd(child: Child, graceMs = EXIT_GRACE_MS): Promise<void> {
   const callOff = startDeadline(graceMs, () => child.kill('SIGKILL'))
   await child.closed

@@ -1,4 +1,5 @@
-// What a task may ask its worker, through its child: the verbs that child/PROTOCOL.md lists. worker.ts has every attempt's calls answered here.
+// What a task may ask its worker, through its child: the verbs that child/PROTOCOL.md lists. worker.ts has
+// every attempt's calls answered here.
 import type { AttemptHooks } from '../child/attempt.ts'
 import { CallRefused } from '../child/calls.ts'
 import type { ClaimedJob } from './observers.ts'

@@ -1,5 +1,6 @@
-// Progress of running attempts on its way to Redis: the last value of each wins, and one call a queue tells all that came up meanwhile. A task
-// that awaits its progress is answered when Redis has the value, or a newer one.
+// Progress of running attempts on its way to Redis: the last value of each wins, and one call a queue tells
+// all that came up meanwhile. A task that awaits its progress is answered when Redis has the value, or a
+// newer one.
 import { CallRefused } from '../child/calls.ts'
 import type { Log } from '../log.ts'
 import type { Consumer } from './consumer.ts'
@@ -38,7 +39,10 @@ export class Progress implements Observer {
     this.#wait(consumer, { id, token, json, awaited: waiting.get(token)?.awaited ?? [] })
   }
 
-  /** Resolves when what was noted last for this attempt is in Redis. Rejects when the attempt no longer holds its job. */
+  /**
+   * Resolves when what was noted last for this attempt is in Redis. Rejects when the attempt no longer holds
+   * its job.
+   */
   async isInRedis({ consumer, claim: { token } }: ClaimedJob): Promise<void> {
     const { waiting, underWay } = this.#of(consumer)
     const value = waiting.get(token) ?? underWay.get(token)

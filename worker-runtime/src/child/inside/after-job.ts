@@ -1,5 +1,5 @@
-// A child of one job after that job: what was not awaited may end too, as in any program of Node; the worker waits for that, but not for long
-// (slots.ts). entry.ts calls this.
+// A child of one job after that job: what was not awaited may end too, as in any program of Node; the worker
+// waits for that, but not for long (slots.ts). entry.ts calls this.
 import type { Socket } from 'node:net'
 import type { FromChild } from '../messages.ts'
 

@@ -1,5 +1,5 @@
-// What a child asks its worker: a call has a verb and a JSON value, and gets an answer or an error (PROTOCOL.md). entry.ts sends the calls and
-// hands in the answers.
+// What a child asks its worker: a call has a verb and a JSON value, and gets an answer or an error
+// (PROTOCOL.md). entry.ts sends the calls and hands in the answers.
 import type { FromChild, ToChild } from '../messages.ts'
 
 type Call = Extract<FromChild, { kind: 'call' }>

@@ -1,6 +1,8 @@
-// What every child does, spawned (spawn-entry.ts) or forked (zygote-entry.ts): it loads the user's task modules, or comes with them
-// loaded, then runs the attempts that the worker sends over descriptor 3 and sends back how they went. Everything it says is written synchronously, so that nothing is lost when a task ends the process and a child
-// that says too much waits for its worker. It never outlives the worker: when the channel closes it ends its process group and all below it.
+// What every child does, spawned (spawn-entry.ts) or forked (zygote-entry.ts): it loads the user's task
+// modules, or comes with them loaded, then runs the attempts that the worker sends over descriptor 3 and
+// sends back how they went. Everything it says is written synchronously, so that nothing is lost when a task
+// ends the process and a child that says too much waits for its worker. It never outlives the worker: when
+// the channel closes it ends its process group and all below it.
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs'
 import { Socket } from 'node:net'
@@ -86,8 +88,8 @@ export function listenToWorker(): void {
 }
 
 /**
- * For a forked child: every way out ends at once, with its right code. `emit` is where Node itself comes by when the loop has run dry,
- * after all listeners, those of the user too.
+ * For a forked child: every way out ends at once, with its right code. `emit` is where Node itself comes by
+ * when the loop has run dry, after all listeners, those of the user too.
  */
 export function endWithoutTearDown(exit: (code: number) => never): void {
   const emit = process.emit as (...event: unknown[]) => boolean
@@ -100,8 +102,8 @@ export function endWithoutTearDown(exit: (code: number) => never): void {
 }
 
 /**
- * Runs a job that does nothing, a few times, and nobody hears of it: what V8 compiles on the way is then there before the fork, and
- * not compiled anew in every child.
+ * Runs a job that does nothing a few times, without telling the worker: V8 then compiles its way once, before
+ * the fork, and not in every child.
  */
 export async function rehearse([ours, theirs]: [number, number], silence: number): Promise<void> {
   let ran = 0
@@ -135,9 +137,9 @@ const rehearsalOrder = (id: number): Buffer =>
   })
 
 /**
- * The same once more, in a child that waits for its first job. A fork shares the memory of its zygote until it writes: the page faults of
- * an attempt's way, some 60 at 7 µs, are taken here, before a job waits for them. The worker's next message is read after it: all of this
- * runs in one turn of the loop.
+ * The same once more, in a child that waits for its first job. A fork shares the memory of its zygote until
+ * it writes: the page faults of an attempt's way, some 60 at 7 µs, are taken here, before a job waits for
+ * them. The worker's next message is read after it: all of this runs in one turn of the loop.
  */
 async function rehearseHere(): Promise<void> {
   let silence: number
@@ -305,7 +307,7 @@ function endWhenTold(): void {
   for (const attempt of attempts) abort(attempt.id, 'the worker ends this child')
 }
 
-/** An error that nobody caught fails the attempt in whose context it came up. The child is not used again. */
+/** An uncaught error fails the attempt in whose context it was thrown. The child is not used again. */
 function uncaught(thrown: unknown): void {
   const attempt = currentAttempt()
   const error = copyError(thrown)
@@ -315,7 +317,7 @@ function uncaught(thrown: unknown): void {
   else void failToLoad('the task modules raised an error while they loaded', thrown)
 }
 
-/** As Node does it; nobody waits for the job any more. */
+/** As Node does it: the job has its result already. */
 function failLate(thrown: unknown): never {
   process.stderr.write(`${inspect(thrown)}\n`)
   process.exit(1)
@@ -367,8 +369,9 @@ function report(attempt: Attempt, value: unknown): Promise<void> {
 }
 
 /**
- * Output belongs to the job in whose context it is written, even after its end; the worker knows what to do with that. Without a context it is
- * the job's that is alone in a child of its own, and nobody's in a child that others have used.
+ * Output belongs to the job in whose context it is written, even after its end; the worker knows what to do
+ * with that. Without a context it belongs to the only job of a child that is used once, and to no job in a
+ * shared child.
  */
 function takeOutput(stream: Stream, output: Buffer): boolean {
   const attempt = current.getStore() ?? (mode?.once ? currentAttempt() : undefined)

@@ -1,5 +1,6 @@
-// Why a task module does not load, and where: in a file of the user, never inside Node or Millhand. Used in a child (entry.ts) that is about
-// to end for it; what only Node itself can tell, it tells on stderr, and the worker reads it there (load-failure.ts).
+// Why a task module does not load, and where: in a file of the user, never inside Node or Millhand. Used in a
+// child (entry.ts) that is about to end for it; what only Node itself can tell, it tells on stderr, and the
+// worker reads it there (load-failure.ts).
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -58,8 +59,8 @@ export function exitOf(module: string): LoadFailure {
 }
 
 /**
- * The loop has run dry: an `await` at the top level of the module never ends. Node says where if the module is its main one, so it is
- * loaded once more in a process of its own.
+ * The loop has run dry: an `await` at the top level of the module never ends. Node says where if the module
+ * is its main one, so it is loaded once more in a process of its own.
  */
 function unsettled(module: string): LoadFailure {
   const { stderr } = spawnSync(process.execPath, [...process.execArgv, module], {
@@ -190,7 +191,7 @@ function linesOf(file: string): string[] {
   }
 }
 
-/** What loads the user's modules is no concern of the user's. */
+/** The path of Millhand's own loader means nothing to a user. */
 function withoutOurs(message: string): string {
   const [, words = message, importer = ''] = /^(.*) imported from (\/[^\n]+)$/s.exec(message) ?? []
   return importer.startsWith(OURS) ? words : message

@@ -1,5 +1,5 @@
-// job.progress of one attempt. Of values that follow each other fast the last one is sent. Whether one is in Redis is asked only by a task
-// that awaits it, so that progress that nobody awaits costs no answer.
+// job.progress of one attempt. Of values that follow each other fast the last one is sent. Whether one is in
+// Redis is asked only by a task that awaits it, so that progress that nobody awaits costs no answer.
 import { MAX_PROGRESS_BYTES } from '../messages.ts'
 import { encodeValue } from './values.ts'
 

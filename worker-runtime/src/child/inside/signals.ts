@@ -1,11 +1,14 @@
-// Signals in a child. Its worker says in a message that it is to end (entry.ts), and code of the user hears of that as SIGTERM. A signal that
-// comes without it is meant for the worker, which lets its jobs end: systemd, PM2 and others signal every process that a service has.
+// Signals in a child. Its worker says in a message that it is to end (entry.ts), and code of the user hears
+// of that as SIGTERM. A signal that comes without it is meant for the worker, which lets its jobs end:
+// systemd, PM2 and others signal every process that a service has.
 
 const MEANT_FOR_THE_WORKER: readonly unknown[] = ['SIGTERM', 'SIGINT', 'SIGHUP']
 const ignore = () => {}
 let emit: (...event: unknown[]) => boolean
 
-/** Before any code of the user: Node hands a signal to the `emit` that there was when its first listener came. */
+/**
+ * Before any code of the user: Node hands a signal to the `emit` that there was when its first listener came.
+ */
 export function ignoreSignalsOfOthers(): void {
   emit = process.emit.bind(process) as typeof emit
   const emitOwn = (...event: unknown[]) => !MEANT_FOR_THE_WORKER.includes(event[0]) && emit(...event)

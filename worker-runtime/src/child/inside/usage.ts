@@ -1,5 +1,5 @@
-// What a child has used, told with the result of its job. The few milliseconds after it (listeners for the end, the process's own end) are
-// not counted.
+// What a child has used, told with the result of its job. The few milliseconds after it (listeners for the
+// end, the process's own end) are not counted.
 import { readFileSync } from 'node:fs'
 import type { Usage } from '../messages.ts'
 
@@ -13,7 +13,10 @@ export function usageOfProcess(): Usage {
   }
 }
 
-/** Of a process that the worker spawned: getrusage counts the worker's own memory before exec as its peak; the high-water mark does not. */
+/**
+ * Of a process that the worker spawned: getrusage counts the worker's own memory before exec as its peak; the
+ * high-water mark does not.
+ */
 export function peakRssBytes(): number {
   try {
     const kilobytes = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]

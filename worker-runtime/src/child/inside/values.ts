@@ -1,11 +1,14 @@
-// What passes between a user's task and the frames: payloads in, results out. All of it may be hostile: text that is not JSON
-// or nested without end, results that do not serialize. Pure; used by entry.ts inside the child.
+// Payloads and results, between a user's task and the frames. All of them may be hostile: text that is not
+// JSON or nested without end, results that do not serialize. Pure; used by entry.ts inside the child.
 import { reasonOf } from '../../errors.ts'
 import { TerminalError } from '../../task.ts'
 
 const MAX_DEPTH = 1_000
 
-/** The value of a payload. Throws a TerminalError, since no attempt will fare better, when it is not JSON, nests too deep, or carries a key `__proto__`. */
+/**
+ * The value of a payload. Throws a TerminalError, since no attempt will fare better, when it is not JSON,
+ * nests too deep, or carries a key `__proto__`.
+ */
 export function parsePayload(payload: string): unknown {
   if (payload === '') return undefined
   if (nestsDeeperThan(MAX_DEPTH, payload))
@@ -17,7 +20,10 @@ export function parsePayload(payload: string): unknown {
   return value
 }
 
-/** JSON text of what a task has returned. Throws a TerminalError: the work is done, and another attempt would only do it again. */
+/**
+ * JSON text of what a task has returned. Throws a TerminalError: the work is done, and another attempt would
+ * only do it again.
+ */
 export function encodeResult(output: unknown): string {
   try {
     return encodeValue(output, 'result')
@@ -28,7 +34,9 @@ export function encodeResult(output: unknown): string {
   }
 }
 
-/** JSON text of what a task gave; nothing becomes `null`. Throws a sentence when it cannot be written as JSON. */
+/**
+ * JSON text of what a task gave; nothing becomes `null`. Throws a sentence when it cannot be written as JSON.
+ */
 export function encodeValue(value: unknown, what: 'result' | 'progress'): string {
   if (typeof value === 'function' || typeof value === 'symbol')
     throw new TypeError(`the ${what} cannot be written as JSON: it is a ${typeof value}`)

@@ -1,5 +1,5 @@
-// Every way in which JavaScript of a child writes to stdout and stderr, handed to whoever knows which job it is of (entry.ts). What is
-// written without JavaScript (native code, processes that inherit the pipes) takes the pipes.
+// Every way in which JavaScript of a child writes to stdout and stderr, handed to entry.ts, which knows the
+// job. Output of native code and of processes that inherit the pipes goes through the pipes.
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import type { Stream } from '../messages.ts'
@@ -8,8 +8,8 @@ import type { Stream } from '../messages.ts'
 export type Take = (stream: Stream, output: Buffer) => boolean
 
 /**
- * The console and the streams behind it. Node's own write would buffer in this process without end where the worker is behind; whoever takes
- * the output waits.
+ * The console and the streams behind it. Node's own write would buffer without end while the worker is
+ * behind; `take` blocks instead.
  */
 export function takeStreams(take: Take): void {
   for (const stream of ['stdout', 'stderr'] as const) {

@@ -1,5 +1,5 @@
-// A child is the subreaper of its jobs: what they detach stays below it, and is ended with it. Where it serves many jobs, it waits for those
-// that have ended before, or they would stay as zombies.
+// A child is the subreaper of its jobs: what they detach stays below it, and is ended with it. Where it
+// serves many jobs, it waits for those that have ended before, or they would stay as zombies.
 import { childrenOf, isZombie } from '../descendants.ts'
 import type { Native } from '../source/fork/native.ts'
 

@@ -1,5 +1,5 @@
-// Starts a child as a fresh process, Node with our entry or any program (PROTOCOL.md): leader of a process group of its own, messages on
-// descriptor 3.
+// Starts a child as a fresh process, Node with our entry or any program (PROTOCOL.md): leader of a process
+// group of its own, messages on descriptor 3.
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Duplex, Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'

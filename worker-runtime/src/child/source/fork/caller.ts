@@ -1,4 +1,5 @@
-// Which code of the user's is calling, by the stack: the zygote names it where it refuses Fork or warns (drawn.ts, exit-listeners.ts).
+// Which code of the user's is calling, by the stack: the zygote names it where it refuses Fork or warns
+// (drawn.ts, exit-listeners.ts).
 import { fileURLToPath } from 'node:url'
 import { getCallSites } from 'node:util'
 
@@ -22,7 +23,7 @@ export interface Caller {
   place: string
 }
 
-/** Nobody where it is code of Node's or of ours, whoever has called that. */
+/** Undefined for code of Node or Millhand, whatever has called that. */
 export function callerOfHook(): Caller | undefined {
   const frames = getCallSites(FRAMES).flatMap(({ scriptName, lineNumber }) => {
     const file = fileOf(scriptName)

@@ -1,5 +1,6 @@
-// What modules draw while they load: a random number, a key, an id, their pid. A value that was made of it would be the same in every
-// fork. The zygote notices each draw with the module that made it (zygote-first.ts), and refuses Fork by name (zygote-entry.ts).
+// Random numbers, keys, ids and the pid that modules draw while they load. A value made of one would be the
+// same in every fork. The zygote notes each draw with the module that made it (zygote-first.ts), and refuses
+// Fork by name (zygote-entry.ts).
 import crypto from 'node:crypto'
 import { syncBuiltinESMExports } from 'node:module'
 import { resolve } from 'node:path'
@@ -22,8 +23,9 @@ const SOURCES: [owner: object, names: string[]][] = [
 ]
 const PID = 'process.pid'
 /**
- * Draws at load that make no identity, by package: marks within one process (a name that collides with nothing), a pid that is only
- * written into logs, a counter beside random bytes that are drawn, and noticed, at the first use.
+ * Draws at load that make no identity, by package: marks within one process (a name that collides with
+ * nothing), a pid that is only written into logs, a counter beside random bytes that are drawn, and noticed,
+ * at the first use.
  */
 const HARMLESS: Record<string, string[]> = {
   'bignumber.js': ['random'],
@@ -85,7 +87,10 @@ export function stopNoticing(): void {
   isNoticing = false
 }
 
-/** In the child, before any code of the user: what a module has kept as it was drawn, like a pool of random bytes, is drawn anew. */
+/**
+ * In the child, before any code of the user: what a module has kept as it was drawn, like a pool of random
+ * bytes, is drawn anew.
+ */
 export function drawAgain(): void {
   for (const { bytes, drawn } of filled) {
     const kept = bytes.deref()

@@ -1,5 +1,6 @@
-// What modules want done when their process ends, like npm `tmp`, which then removes its folders. What was made once is removed once:
-// the listeners that were there before the fork run when the zygote ends, and not in each child, which would destroy what is there for all.
+// Exit listeners of modules, like that of npm `tmp`, which removes its folders. A folder that was made once
+// is removed once: listeners from before the fork run when the zygote ends, and not in each child, which
+// would remove what all of them use.
 import type { EventEmitter } from 'node:events'
 import { callerOfHook } from './caller.ts'
 
@@ -42,7 +43,10 @@ function notice(event: string | symbol): void {
   if (caller) modules.add(caller.module)
 }
 
-/** The package that many use to hear of an end. It replaces process.emit, and keeps its listeners in a place that all its copies know. */
+/**
+ * The package that many use to hear of an end. It replaces process.emit, and keeps its listeners in a place
+ * that all its copies know.
+ */
 function signalExit(): { emitter: EventEmitter | undefined; lists: Listener[][] } {
   const { __signal_exit_emitter__: emitter } = process as { __signal_exit_emitter__?: EventEmitter }
   const { [Symbol.for('signal-exit emitter')]: newer } = globalThis as unknown as Record<

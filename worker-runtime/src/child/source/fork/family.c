@@ -1,5 +1,6 @@
-// What a job starts ends with it. Each child is the subreaper of its job: what the job detaches stays below it, and comes to the zygote when
-// the child ends. So a process that the zygote has for a child and did not fork is one that an ended job has left.
+// What a job starts ends with it. Each child is the subreaper of its job: what the job detaches stays below
+// it, and comes to the zygote when the child ends. So a process that the zygote has for a child and did not
+// fork is one that an ended job has left.
 #include "addon.h"
 #include <errno.h>
 #include <signal.h>

@@ -1,5 +1,6 @@
-// A real fork() inside Node, over N-API only, so that one compiled file serves every Node version of a platform. child/native.ts loads it.
-// The worker calls order() (orders.c), the zygote beZygote() and then serve(), which comes back in the children alone.
+// A real fork() inside Node, over N-API only, so that one compiled file serves every Node version of a
+// platform. native.ts loads it. The worker calls order() (orders.c), the zygote beZygote() and then
+// serve(), which comes back in the children alone.
 #include "addon.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -20,12 +21,13 @@
 extern int uv_loop_fork(void *loop);
 extern void uv_update_time(void *loop);
 
-enum { FORKED = 48, ENDED = 49 }; // the kinds are those of child/protocol.ts
+enum { FORKED = 48, ENDED = 49 }; // the kinds are those of child/messages.ts
 enum { LEAVE_SECONDS = 5 };
 #define OOM_SCORE_ADJUSTMENT "800"
 enum { LOOP_BROKEN = 251, ORPHANED = 252 };
 
-// A frame of child/protocol.ts whose header is JSON and whose body is empty. It waits when the worker is behind.
+// A frame of child/messages.ts whose header is JSON and whose body is empty. It waits when the worker is
+// behind.
 static void say(int kind, const char *format, ...) {
   char frame[512] = {0};
   va_list values;
@@ -49,7 +51,8 @@ static void ring(int signal) {
 
 static long milliseconds(struct timeval time) { return time.tv_sec * 1000 + (time.tv_usec + 500) / 1000; }
 
-// Everything that ended, the orphans of jobs too. The worker knows which ones are its children. What one has left is ended before its end is told.
+// Everything that ended, the orphans of jobs too. The worker knows which ones are its children. What one has
+// left is ended before its end is told.
 static void reap(void) {
   end_orphans();
   int status;
@@ -62,7 +65,8 @@ static void reap(void) {
   }
 }
 
-// As entry.ts does it in a spawned child; it is cheaper here. Where it is not allowed, nothing is lost.
+// As entry.ts does it, with the same score, in a spawned child; it is cheaper here. Nothing is lost where it is
+// not allowed.
 static void be_the_first_to_go_when_memory_is_short(void) {
   int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
   if (file < 0) return;
@@ -84,8 +88,8 @@ static void settle_in(pid_t zygote, const int *ends, void *loop) {
   uv_update_time(loop); // the zygote's loop stood still
 }
 
-// The rest of the zygote's life: forks when it is told to, and reaps. Returns its pid in each child, and 0 in the zygote when the worker
-// orders nothing more.
+// The rest of the zygote's life: forks when it is told to, and reaps. Returns its pid in each child, and 0 in
+// the zygote when the worker orders nothing more.
 static napi_value Serve(napi_env env, napi_callback_info info) {
   struct sigaction before, ringing = {.sa_handler = ring, .sa_flags = SA_RESTART};
   void *loop;
@@ -133,7 +137,8 @@ static napi_value Serve(napi_env env, napi_callback_info info) {
   }
 }
 
-// Dies with the worker, adopts the orphans of jobs. Returns whether V8 was told that it has no helper threads.
+// Dies with the worker, adopts the orphans of jobs. Returns whether V8 was told that it has no helper
+// threads.
 static napi_value BeZygote(napi_env env, napi_callback_info info) {
   napi_value told;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -143,13 +148,14 @@ static napi_value BeZygote(napi_env env, napi_callback_info info) {
   return told;
 }
 
-// Nobody of the same user may read the environment and the memory of this process any more, where the address of Redis is.
+// Other processes of the same user may not read the environment and the memory of this process any more: the address
+// of Redis is there.
 static napi_value Hide(napi_env env, napi_callback_info info) {
   prctl(PR_SET_DUMPABLE, 0);
   return 0;
 }
 
-// Never by way of exit(): V8's and Node's tear-down would join threads that a child has not.
+// Never by way of exit(): V8's and Node's tear-down would join threads that a child does not have.
 static napi_value Exit(napi_env env, napi_callback_info info) { _exit(argument(env, info, 0)); }
 
 // In the worker, as PID 1, which inherits orphans.

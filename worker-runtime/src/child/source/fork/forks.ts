@@ -1,4 +1,5 @@
-// Where the nursery gets forked children from (children.ts): a zygote that has passed its self-test, and another one when it dies.
+// The source of forked children (children.ts): a zygote that has passed its self-test, and another one when
+// it dies.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { reasonOf } from '../../../errors.ts'
 import type { Birth, Failure } from '../../child.ts'
@@ -69,7 +70,10 @@ export class Forks {
     if (zygote instanceof Zygote) await zygote.stop()
   }
 
-  /** The zygote; where the last one could not be started or has died, a new one. Whoever asks meanwhile waits for the same. */
+  /**
+   * The zygote; where the last one could not be started or has died, a new one. Calls meanwhile wait for the
+   * same one.
+   */
   async #living(): Promise<Zygote | Failure | Unfit> {
     const asked = this.#zygote
     const zygote = await asked
@@ -105,8 +109,9 @@ export class Forks {
 }
 
 /**
- * An accident in the self-test says nothing about forks: it is tried again, with another zygote. And what modules leave open when they load
- * for the first time need not stay: a compiler fills its cache then, and next time needs nothing.
+ * An accident in the self-test says nothing about forks: it is tried again, with another zygote. And what
+ * modules leave open when they load for the first time need not stay: a compiler fills its cache then, and
+ * next time needs nothing.
  */
 async function startZygote(options: ZygoteOptions): Promise<Zygote | Failure | Unfit> {
   for (let tries = 1; ; tries += 1) {

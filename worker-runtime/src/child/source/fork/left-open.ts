@@ -1,5 +1,5 @@
-// What of this process forks of it cannot share: sockets, threads, processes, timers, files with a position. The zygote looks for it
-// when the user's modules have loaded (zygote-entry.ts).
+// Sockets, threads, processes, timers and files with a position: forks cannot share them. The zygote looks
+// for them when the user's modules have loaded (zygote-entry.ts).
 import { constants, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 

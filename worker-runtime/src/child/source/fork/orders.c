@@ -1,5 +1,5 @@
-// Between worker and zygote: an order is a number and a child's ends of its message channel, stdout and stderr. The worker makes
-// and sends them (order), the zygote receives them (pass, from fork.c).
+// Between worker and zygote: an order is a number and a child's ends of its message channel, stdout and
+// stderr. The worker makes and sends them (order), the zygote receives them (pass, from fork.c).
 #include "addon.h"
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,5 @@
-// What a forked child must be able to do, tried out in one: entry.ts runs it when the worker tests a new zygote (self-test.ts).
+// The self-test of a forked child: timers, files, crypto, garbage collection. entry.ts runs it when the
+// worker tests a new zygote (self-test.ts).
 import crypto from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'

@@ -1,6 +1,6 @@
-// Random numbers that stay apart after a fork. Node keeps some ready in memory, which every fork would hand out again: the state of
-// Math.random, in each context of node:vm too, the caches of randomUUID and randomInt. The zygote puts these in their places before it
-// loads the user's modules.
+// Random numbers that stay apart after a fork. Node keeps some ready in memory, which every fork would hand
+// out again: the state of Math.random, in each context of node:vm too, the caches of randomUUID and
+// randomInt. The zygote puts these in their places before it loads the user's modules.
 import crypto from 'node:crypto'
 import { syncBuiltinESMExports } from 'node:module'
 import vm from 'node:vm'
@@ -33,7 +33,9 @@ export function makeRandomnessForkable(): void {
   syncBuiltinESMExports()
 }
 
-/** Each context has a Math of its own. It gets numbers of ours, and nothing by which its code could reach out. */
+/**
+ * Each context has a Math of its own. It gets numbers of ours, and nothing by which its code could reach out.
+ */
 function makeContextsForkable(): void {
   const { createContext, runInContext, runInNewContext, Script } = vm
   const { runInNewContext: run } = Script.prototype
@@ -66,7 +68,7 @@ function makeContextsForkable(): void {
   }
 }
 
-/** In the child, before any code of the user. What nobody asks for costs nothing. */
+/** In the child, before any code of the user. A cache is renewed when it is first used. */
 export function renewRandomness(): void {
   nextWord = words.length
   stale.uuids = true

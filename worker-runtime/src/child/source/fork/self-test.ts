@@ -1,5 +1,5 @@
-// Whether forks of this zygote work, found out before a job depends on it: three children each try out what jobs need (probe.ts), at
-// the same time, and the worker judges what they say and how they end.
+// Whether forks of this zygote work, found out before a job depends on it: three children each try out what
+// jobs need (probe.ts), at the same time, and the worker judges what they say and how they end.
 import { startDeadline } from '../../../deadline.ts'
 import { Child } from '../../child.ts'
 import { describeEnding } from '../../outcome.ts'
@@ -11,7 +11,10 @@ const DEADLINE_MS = 10_000
 /** A fork that went wrong dies of another one, SIGSEGV or SIGABRT. */
 const FROM_OUTSIDE = ['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGHUP']
 
-/** Somebody killed the zygote or a child meanwhile, or the machine was too busy: that may go well the next time. */
+/**
+ * Somebody killed the zygote or a child meanwhile, or the machine was too busy: that may go well the next
+ * time.
+ */
 export type Accident = { accident: string }
 
 interface Seen {

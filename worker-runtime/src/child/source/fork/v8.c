@@ -12,8 +12,9 @@
 #define MADV_COLLAPSE 25 // since Linux 6.1
 #endif
 
-// V8 marks its mappings MADV_DONTFORK: undo that on every anonymous mapping, or the child has no heap. Once is enough, since no
-// JavaScript runs in a zygote that serves. /proc/self/smaps would tell which ones are marked, but walks all page tables.
+// V8 marks its mappings MADV_DONTFORK: undo that on every anonymous mapping, or the child has no heap. Once
+// is enough, since no JavaScript runs in a zygote that serves. /proc/self/smaps would tell which ones are
+// marked, but walks all page tables.
 int make_heap_forkable(void) {
   static char line[8192];
   FILE *maps = fopen("/proc/self/maps", "re");
@@ -23,7 +24,8 @@ int make_heap_forkable(void) {
     uintptr_t from = strtoull(line, &rest, 16), to = strtoull(rest + 1, &rest, 16);
     if (strchr(rest, '/')) continue; // files have a path; [vvar] and such refuse
     madvise((void *)from, to - from, MADV_DOFORK);
-    // In huge pages, where the kernel can: fewer entries for each fork to copy and for each child's end to drop.
+    // In huge pages, where the kernel can: fewer entries for each fork to copy and for each child's end to
+    // drop.
     if (strstr(line, " rw-p ")) madvise((void *)from, to - from, MADV_COLLAPSE);
   }
   fclose(maps);
@@ -44,8 +46,9 @@ static int protection_of(uintptr_t address) {
 
 static int no_workers(void *platform) { return 0; }
 
-// V8 posts a helper task for every young collection since 14.x (Node 26), even with --single-threaded, and a child would wait for a
-// thread that it has not. Told that the pool has no threads it posts nothing. The slot of the vtable is found by its value.
+// V8 posts a helper task for every young collection since 14.x (Node 26), even with --single-threaded, and a
+// child would wait for a thread that it does not have. Told that the pool has no threads it posts nothing. The slot
+// of the vtable is found by its value.
 int tell_v8_no_workers(void) {
   void *function = dlsym(RTLD_DEFAULT, "_ZN4node12NodePlatform21NumberOfWorkerThreadsEv");
   void **table = dlsym(RTLD_DEFAULT, "_ZTVN4node12NodePlatformE");

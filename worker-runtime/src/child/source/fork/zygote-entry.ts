@@ -1,5 +1,6 @@
-// The program of the zygote (zygote.ts starts it): loads the user's modules once, looks whether a fork of this process can be right,
-// then forks when the worker orders it (native/fork.c). From then on only its children run JavaScript: each is a child as entry.ts
+// The program of the zygote (zygote.ts starts it): loads the user's modules once, looks whether a fork of
+// this process can be right, then forks when the worker orders it (fork.c). From then on only its children
+// run JavaScript: each is a child as entry.ts
 // has it, used once. Loading → unfit, or serving until the worker ends.
 import { closeSync, openSync, readSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -85,7 +86,7 @@ function serve(exitListeners: ReturnType<typeof takeExitListeners>): void {
   })
 }
 
-/** As a process ends that nobody forked: with its exit listeners. */
+/** As a process of its own ends: with its exit listeners. */
 function leave(): void {
   try {
     process.emit('exit', 0)
@@ -106,7 +107,10 @@ function readOrder(): Extract<ToChild, { kind: 'load' }> {
   }
 }
 
-/** What the modules did that copies of this process cannot share; where that may end by itself, it is waited for. */
+/**
+ * Why copies of this process cannot share what the modules did. Waits for handles that may close by
+ * themselves.
+ */
 async function whyUnfit(): Promise<string | undefined> {
   if (!hasToldV8 && Number.parseInt(process.versions.node, 10) >= NEEDS_NO_WORKERS_MAJOR)
     return 'this build of Node does not let itself be told to do without helper threads'

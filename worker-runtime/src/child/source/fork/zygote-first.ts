@@ -1,5 +1,5 @@
-// What the zygote does before anything else, also before what NODE_OPTIONS loads (zygote.ts has Node require this file first). It
-// measures the process as it is, so that all that comes later is known to be of the user's modules.
+// The zygote's first file, before those that NODE_OPTIONS loads (zygote.ts has Node require it). It measures
+// the process as it is: all that comes later belongs to the user's modules.
 import { readFile } from 'node:fs'
 import { isMainThread } from 'node:worker_threads'
 import { noticeDraws, noticePid } from './drawn.ts'

@@ -1,4 +1,5 @@
-// The worker's side of the zygote: starts it, orders forks of it, tells each child's end, and replaces it when it dies. A source of
+// The worker's side of the zygote: starts it, orders forks of it, tells each child's end, and replaces it
+// when it dies. A source of
 // births like spawn.ts. Starting → serving → ended; with it end all its children (PR_SET_PDEATHSIG).
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync } from 'node:fs'
@@ -213,7 +214,7 @@ export class Zygote {
   }
 
   #tellEnded({ pid, exitCode, signal, usage }: Extract<FromZygote, { kind: 'ended' }>): void {
-    const tell = this.#children.get(pid) // the orphans of jobs are nobody's
+    const tell = this.#children.get(pid) // undefined for orphans of jobs
     this.#children.delete(pid)
     if (signal === undefined) tell?.({ exitCode: exitCode ?? 0, usage })
     else tell?.({ signal: SIGNAL_NAMES.get(signal) ?? `signal ${signal}`, usage })
