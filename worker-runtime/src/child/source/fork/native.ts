@@ -1,4 +1,5 @@
-// The compiled part (*.c beside this file), for the worker (which orders forks) and for the zygote (which makes them); and why there is none here.
+// The compiled part (*.c beside this file), for the worker (which orders forks) and for the zygote (which
+// makes them); and why there is none here.
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 
@@ -7,7 +8,10 @@ export interface Native {
   sourceHash: string
   /** In the worker: two ends of a stream socket, or a negative errno. */
   pair(): [ours: number, theirs: number] | number
-  /** In the worker: orders a fork. Our ends of the child's message channel, stdout and stderr, or a negative errno. */
+  /**
+   * In the worker: orders a fork. Our ends of the child's message channel, stdout and stderr, or a negative
+   * errno.
+   */
   order(control: number, number: number): [channel: number, stdout: number, stderr: number] | number
   /** In the worker: ends the zombie of a child that Node knows nothing of. */
   reap(pid: number): void
@@ -17,7 +21,10 @@ export interface Native {
   beZygote(): boolean
   /** In the worker: other processes of its user may not read its environment and its memory any more. */
   hide(): void
-  /** In the zygote: forks when told to, on descriptor 3. Returns in each child, with its pid, and 0 in the zygote when it is to end. */
+  /**
+   * In the zygote: forks when told to, on descriptor 3. Returns in each child, with its pid, and 0 in the
+   * zygote when it is to end.
+   */
   serve(): number
   /** In a child: ends the process at once. */
   exit(code: number): never
@@ -25,7 +32,7 @@ export interface Native {
 
 const TESTED_MAJORS = [22, 24, 26]
 /** What Node is started with to be a zygote; its children hide it from what they start. */
-export const ZYGOTE_OPTIONS = ['--single-threaded', '--v8-pool-size=1', '--use-largepages=silent']
+export const ZYGOTE_OPTIONS = ['--single-threaded', '--v8-pool-size=1']
 
 export function pathOfNative(arch: string = process.arch): string {
   return fileURLToPath(new URL(`../../../../prebuilt/linux-${arch}-glibc/fork.node`, import.meta.url))
