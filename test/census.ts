@@ -78,11 +78,15 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
   if (Number(counts.ready ?? 0) !== ready)
     problems.push(`counts.ready is ${counts.ready ?? 0}, a recount gives ${ready}`)
   if (Number(counts.blocked ?? 0) !== 0) problems.push(`counts.blocked is ${counts.blocked}`)
+  const idle = await list('ZRANGE', 'idle', 0, -1)
+  for (const name of idle) if (!workers.has(name)) problems.push(`${name} is idle and is not in workers`)
+  const mayBeIdle = (await redis.call('HGET', `${prefix}config`, 'idle')) === '1'
+  if (!mayBeIdle && idle.length > 0) problems.push(`config knows of no idle workers, and there are ${idle}`)
   const hasTombstones = (await redis.call('HGET', `${prefix}config`, 'tombstones')) === '1'
   if (!hasTombstones && Object.keys(tombstones).length > 0)
     problems.push(`config knows of no tombstones, and there are ${JSON.stringify(tombstones)}`)
   const known =
-    /^(job|ready|held|worker|attempt):|^(lanes|delayed|workers|draining|completed|buried|counts|wake|tick|config|tombstones|waiters|clock)$/
+    /^(job|ready|held|worker|attempt):|^(lanes|delayed|workers|idle|draining|completed|buried|counts|wake|tick|config|tombstones|waiters|clock)$/
   for (const name of names) if (!known.test(name)) problems.push(`the key ${name} is not in the layout`)
   return { states, problems }
 }

@@ -174,7 +174,7 @@ const reserved: { word: RegExp; only: RegExp; because: string }[] = [
   },
   {
     word: /console\./,
-    only: /cli\/src\/|inside\/usual\.ts$/,
+    only: /cli\/src\/|inside\/rehearsal\.ts$/,
     because: 'the console belongs to the command line',
   },
 ]
@@ -206,6 +206,7 @@ const FULL_WAY = [
   'queue/lua/enqueue.lua',
   'queue/lua/exchange.lua',
   'queue/lua/lifecycle.lua',
+  'queue/lua/idle.lua',
   'queue/lua/lanes.lua',
   'queue/lua/text.lua',
   'queue/lua/clock.lua',

@@ -26,7 +26,7 @@ import { checkedQueueName, queueName } from './queue/keys.ts'
 import { openQueue } from './queue/queue.ts'
 import { QueueRefused } from './queue/verbs.ts'
 import { parseAddress, type RedisAccess } from './redis/address.ts'
-import type { Connection } from './redis/connection.ts'
+import type { Connection, ConnectionOptions } from './redis/connection.ts'
 import { connectRedis } from './redis/replacing.ts'
 import { ReplyError } from './redis/resp.ts'
 import { stopRequests } from './stop-requests.ts'
@@ -117,8 +117,11 @@ async function runWorker(config: Config): Promise<void> {
   const processName = randomBytes(6).toString('base64url').replaceAll(/[-_]/g, 'x')
   sayWhoWeAre(config, processName, log)
 
-  const redis = connectAll(config)
+  const redis = connectAll(config, () => {
+    for (const consumer of consumers) consumer.messagesLost()
+  })
   let ring = () => {}
+  let given: Worker['given'] = () => {}
   const onChange = () => ring()
   const broken = Promise.withResolvers<never>()
   consumers = queues.map(
@@ -129,6 +132,7 @@ async function runWorker(config: Config): Promise<void> {
         entry: { ...registrationOf(config, children), process: processName },
         messages: redis.messages,
         log,
+        onGiven: queues.length === 1 ? (consumer, claim) => given(consumer, claim) : undefined,
         onChange,
         onDismissed: stopping.dismiss,
         onBroken: broken.reject,
@@ -150,6 +154,7 @@ async function runWorker(config: Config): Promise<void> {
     zygoteRssBytes: () => children.zygoteRssBytes(),
   })
   ring = worker.ring
+  given = worker.given
 
   const joined = Promise.all(consumers.map((consumer) => consumer.join()))
   await Promise.race([joined, stopping.asked, broken.promise])
@@ -197,12 +202,15 @@ async function prepareChildren(
 }
 
 /** The deadline is short enough that a dead connection is replaced and the heartbeat renewed before it runs out. */
-function connectTo(redis: RedisAccess, name: string) {
-  return connectRedis(redis, { name: `millhand-${name}`, deadlineMs: 2_500 })
+function connectTo(redis: RedisAccess, name: string, onState?: ConnectionOptions['onState']) {
+  return connectRedis(redis, { name: `millhand-${name}`, deadlineMs: 2_500, ...(onState && { onState }) })
 }
 
-function connectAll({ redis }: Config) {
-  return { commands: connectTo(redis, 'worker'), messages: connectTo(redis, 'messages') }
+function connectAll({ redis }: Config, onMessagesLost: () => void) {
+  const onState = (state: string) => {
+    if (state === 'away') onMessagesLost()
+  }
+  return { commands: connectTo(redis, 'worker'), messages: connectTo(redis, 'messages', onState) }
 }
 
 /** One for all queues; in a Cluster one for each. */

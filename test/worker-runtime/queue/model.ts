@@ -20,6 +20,15 @@ export interface ModelWorker {
   aliveUntilMs: number
   isDead: boolean
   sequence: number
+  /** Its connection for messages is there. */
+  isListening: boolean
+  /** Free slots with which it stands among those that wait. */
+  waiting: number
+  /** Its last answer said that it stands there. */
+  saysItWaits: boolean
+  /** Jobs that it was given, and of how many it has heard. */
+  given: number
+  heard: number
 }
 
 export const MAX_ATTEMPTS = 2
@@ -79,6 +88,32 @@ export class Model {
     for (const [id, job] of this.jobs)
       if (job.state === 'ready' || (job.state === 'delayed' && job.dueMs <= this.nowMs)) found.add(id)
     return found
+  }
+
+  /**
+   * The worker that an enqueue of one job gives it to: of those that wait the one with the most free slots, of several the last by name. Those
+   * before it that are dead or do not hear wait no more.
+   */
+  receiver(): string | undefined {
+    if (this.isPaused || this.maxBusy < Number.POSITIVE_INFINITY || this.inState('ready') > 0)
+      return undefined
+    const waiting = [...this.workers].filter(([, worker]) => worker.waiting > 0)
+    waiting.sort(([a, one], [b, two]) => two.waiting - one.waiting || (a < b ? 1 : -1))
+    for (const [name, worker] of waiting) {
+      if (!worker.isDead && worker.aliveUntilMs > this.nowMs && worker.isListening) {
+        worker.waiting -= 1
+        worker.given += 1
+        return name
+      }
+      worker.waiting = 0
+    }
+    return undefined
+  }
+
+  /** Who waits, with how many free slots. */
+  waiting(): Record<string, string> {
+    const waiting = [...this.workers].filter(([, worker]) => worker.waiting > 0)
+    return Object.fromEntries(waiting.map(([name, worker]) => [name, String(worker.waiting)]))
   }
 
   inState(state: ModelState): number {

@@ -12,8 +12,11 @@ import {
   type Queue,
   type QueueSettings,
 } from 'millhand/queue'
+import { givenOf } from '../../../worker-runtime/src/queue/hold.ts'
+import { workerChannel } from '../../../worker-runtime/src/queue/keys.ts'
 import { loadScripts } from '../../../worker-runtime/src/queue/scripts.ts'
 import { census } from '../../census.ts'
+import { eventually } from '../../eventually.ts'
 import { redisUrl } from '../../redis.ts'
 import { MAX_ATTEMPTS, MAX_CRASHES, Model, type ModelState } from './model.ts'
 
@@ -28,6 +31,10 @@ type Verdict = (typeof VERDICTS)[number]
 interface Real {
   queue: Queue
   redis: Connection
+  messages: Connection
+  /** What each worker heard. */
+  heard: Map<string, string[]>
+  stopListening: Map<string, () => void>
 }
 type Command = fc.AsyncCommand<Model, Real>
 
@@ -71,6 +78,88 @@ class Enqueue extends Step {
   }
 }
 
+/** In a call of its own: a worker that waits is given it at once. */
+class EnqueueOne extends Step {
+  readonly id: string
+  constructor(id: string) {
+    super()
+    this.id = id
+  }
+  async step(model: Model, { queue, heard }: Real) {
+    const isNew = !model.jobs.has(this.id)
+    const worker = isNew ? model.receiver() : undefined
+    expect(await queue.enqueue([newJob('task', { of: this.id }, { id: this.id })])).toEqual([
+      model.enqueue(this.id, 0),
+    ])
+    if (worker === undefined) return
+    model.claimed(this.id, worker, String(model.lastToken + 1))
+    const { given = 0 } = model.workers.get(worker) ?? {}
+    const message = await eventually(() => heard.get(worker)?.[given - 1], {
+      what: `${worker} hears of ${this.id}`,
+      everyMs: 2,
+    })
+    expect(givenOf(message)).toMatchObject({
+      id: this.id,
+      token: String(model.lastToken),
+      attempt: 1,
+      crashes: 0,
+      envelope: expect.stringContaining(this.id),
+    })
+  }
+  toString() {
+    return `enqueue one ${this.id}`
+  }
+}
+
+/** The worker has read the messages that were on their way. */
+class Hear extends Step {
+  readonly worker: string
+  constructor(worker: string) {
+    super()
+    this.worker = worker
+  }
+  async step(model: Model) {
+    const me = model.workers.get(this.worker)
+    if (me) me.heard = me.given
+  }
+  toString() {
+    return `${this.worker} hears`
+  }
+}
+
+/** Its connection for messages is lost, or there again. */
+class Listen extends Step {
+  readonly worker: string
+  constructor(worker: string) {
+    super()
+    this.worker = worker
+  }
+  async step(model: Model, real: Real) {
+    const me = model.workers.get(this.worker)
+    if (!me) return
+    me.isListening = !me.isListening
+    await (me.isListening ? listen(real, this.worker) : deafen(real, this.worker))
+  }
+  toString() {
+    return `${this.worker} listens, or no more`
+  }
+}
+
+async function listen({ queue, messages, heard, stopListening }: Real, worker: string): Promise<void> {
+  const channel = workerChannel(queue.name, 0, worker)
+  const stop = await messages.subscribe(channel, (message) => {
+    if (message.startsWith('+')) heard.get(worker)?.push(message)
+  })
+  stopListening.set(worker, stop)
+}
+
+async function deafen({ messages, stopListening }: Real, worker: string): Promise<void> {
+  stopListening.get(worker)?.()
+  stopListening.delete(worker)
+  // Behind the UNSUBSCRIBE that was sent without waiting.
+  ;(await messages.subscribe('nothing', () => {}))()
+}
+
 class Register extends Step {
   readonly worker: string
   constructor(worker: string) {
@@ -80,7 +169,7 @@ class Register extends Step {
   override check(model: Readonly<Model>) {
     return !model.workers.has(this.worker)
   }
-  async step(model: Model, { queue }: Real) {
+  async step(model: Model, real: Real) {
     const [process = ''] = this.worker.split(':')
     const entry = {
       pod: 'pod',
@@ -92,9 +181,15 @@ class Register extends Step {
       isolationNote: '',
       version: '0',
     }
-    await queue.register({ worker: this.worker, process, ...entry })
+    await real.queue.register({ worker: this.worker, process, ...entry })
     model.tick()
-    model.workers.set(this.worker, { process, aliveUntilMs: model.nowMs + 7_000, isDead: false, sequence: 0 })
+    model.workers.set(this.worker, {
+      ...{ process, aliveUntilMs: model.nowMs + 7_000, isDead: false, sequence: 0 },
+      ...{ isListening: true, waiting: 0, saysItWaits: false, given: 0, heard: 0 },
+    })
+    real.heard.set(this.worker, [])
+    real.stopListening.get(this.worker)?.()
+    await listen(real, this.worker)
   }
   toString() {
     return `register ${this.worker}`
@@ -148,17 +243,20 @@ class Exchange extends Step {
   readonly wanted: number
   readonly settles: readonly { job: string; verdict: Verdict; isStale: boolean }[]
   readonly fault: 'none' | 'stale sequence' | 'reply lost'
+  readonly mayWait: boolean
   constructor(
     worker: string,
     wanted: number,
     settles: readonly { job: string; verdict: Verdict; isStale: boolean }[],
     fault: 'none' | 'stale sequence' | 'reply lost',
+    mayWait = true,
   ) {
     super()
     this.worker = worker
     this.wanted = wanted
     this.settles = settles
     this.fault = fault
+    this.mayWait = mayWait && wanted > 0
   }
   override check(model: Readonly<Model>) {
     return model.workers.has(this.worker)
@@ -173,7 +271,8 @@ class Exchange extends Step {
       verdict,
       text: verdict === 'completed' ? '1 task 1\n"done"' : '{"outcome":"failed"}',
     }))
-    const answer = await queue.settleAndClaim(this.worker, sequence, settlements, this.wanted)
+    const waits = this.mayWait && me ? `${me.heard}${me.saysItWaits ? '+' : ''}` : ''
+    const answer = await queue.settleAndClaim(this.worker, sequence, settlements, this.wanted, waits)
     const status = model.mayClaim(this.worker, sequence)
     expect(answer.status).toBe(status)
     if (status === 'dead') return
@@ -191,10 +290,17 @@ class Exchange extends Step {
         answer.claims.some((claim) => claim.id === id),
       )
     }
+    const unheard = this.mayWait && me ? me.given - me.heard : 0
+    const most = Math.min(this.wanted - unheard, model.maxBusy - model.inState('held'))
+    const mayWait = status === 'ok' && this.mayWait
+    expect(answer.isIdle).toBe(mayWait && most > answer.claims.length)
+    if (me && answer.isIdle) me.waiting = most - answer.claims.length
+    else if (me && waits.endsWith('+')) me.waiting = 0
+    if (me && this.mayWait) me.saysItWaits = answer.isIdle
     if (status !== 'ok') expect(answer.claims).toEqual([])
     else {
       const claimable = model.claimable()
-      expect(answer.claims).toHaveLength(model.takes(this.wanted))
+      expect(answer.claims).toHaveLength(model.takes(this.wanted - unheard))
       for (const claim of answer.claims) {
         expect(claimable.delete(claim.id)).toBe(true)
         expect(Number(claim.token)).toBeGreaterThan(model.lastToken)
@@ -212,6 +318,7 @@ class Exchange extends Step {
         settlements,
         answer.claims.map(({ id }) => id),
       )
+    if (this.fault === 'reply lost') real.heard.set(this.worker, [])
   }
   /** The worker saw nothing of all that: it raises its sequence number, reads what it holds, and sends the old call once more. */
   async #loseReply(
@@ -224,7 +331,7 @@ class Exchange extends Step {
     if (!me) return
     const old = me.sequence
     const answer = await queue.resync(this.worker, old + 1)
-    me.sequence = old + 1
+    Object.assign(me, { sequence: old + 1, waiting: 0, saysItWaits: false, given: 0, heard: 0 })
     if (answer.kind === 'dead') throw new Error('resync says dead of a living worker')
     expect(answer.held.map(({ id }) => id).sort()).toEqual(model.heldBy(this.worker).sort())
     for (const id of claimed) expect(answer.held.map((held) => held.id)).toContain(id)
@@ -479,6 +586,9 @@ async function compare(model: Model, { queue, redis }: Real) {
   const listed = (await queue.jobs('ready')).map(({ id }) => id)
   const ready = [...model.jobs].filter(([, { state }]) => state === 'ready').map(([id]) => id)
   expect(listed.sort()).toEqual(ready.sort())
+  const waiting = (await redis.call('ZRANGE', `${prefixOf(queue.name)}idle`, 0, -1, 'WITHSCORES')) as string[]
+  const pairs = waiting.flatMap((name, i) => (i % 2 === 0 ? [[name, waiting[i + 1]]] : []))
+  expect(Object.fromEntries(pairs)).toEqual(model.waiting())
   const isWoken = (await redis.call('EXISTS', `${prefixOf(queue.name)}wake`)) === 1
   if (model.isPaused || inState('ready') + inState('delayed') === 0) expect(isWoken).toBe(false)
   else if (inState('ready') > 0 && inState('held') < model.maxBusy) expect(isWoken).toBe(true)
@@ -512,11 +622,16 @@ const exchange = fc
       'stale sequence' as const,
       'reply lost' as const,
     ),
+    fc.boolean(),
   )
   .map((args) => new Exchange(...args))
 const commands = fc.commands(
   [
     enqueue,
+    job.map((id) => new EnqueueOne(id)),
+    job.map((id) => new EnqueueOne(id)),
+    worker.map((name) => new Hear(name)),
+    worker.map((name) => new Listen(name)),
     worker.map((name) => new Register(name)),
     worker.map((name) => new Renew(name)),
     // Most of all, so that the dead hold something.
@@ -565,11 +680,16 @@ const RUNS = Number(process.env.MILLHAND_MODEL_RUNS ?? 75)
 
 describe('the scripts and the model of a job', () => {
   let redis: Connection
+  let messages: Connection
   beforeAll(async () => {
     redis = connectRedis(redisUrl())
-    await redis.ready()
+    messages = connectRedis(redisUrl())
+    await Promise.all([redis.ready(), messages.ready()])
   })
-  afterAll(() => redis.close())
+  afterAll(() => {
+    redis.close()
+    messages.close()
+  })
 
   test(
     'agree after every step of random histories with lost replies and clock jumps',
@@ -583,9 +703,10 @@ describe('the scripts and the model of a job', () => {
           model.keepsNothing = keepsNothing
           await redis.call('SET', `${prefixOf(queue.name)}clock`, model.nowMs)
           await queue.configure(settingsOf(model))
-          const real = { queue, redis }
+          const real: Real = { queue, redis, messages, heard: new Map(), stopListening: new Map() }
           for (const step of BEGINNING) await step.run(model, real)
           await fc.asyncModelRun(() => ({ model, real }), steps)
+          for (const stop of real.stopListening.values()) stop()
         }),
         { numRuns: RUNS },
       )

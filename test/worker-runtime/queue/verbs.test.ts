@@ -11,7 +11,7 @@ import {
   QueueRefused,
   stirredChannel,
 } from 'millhand/queue'
-import { cancelChannel, DISMISSED } from '../../../worker-runtime/src/queue/keys.ts'
+import { DISMISSED, workerChannel } from '../../../worker-runtime/src/queue/keys.ts'
 import { census } from '../../census.ts'
 import { eventually } from '../../eventually.ts'
 import { redisUrl } from '../../redis.ts'
@@ -493,7 +493,7 @@ describe('a reap', () => {
   test('is not needed of a worker that is dismissed: it is told, and nobody else is', async () => {
     const [heard, messages] = [[] as string[], connectRedis(redisUrl())]
     for (const worker of ['p:1', 'q:1'])
-      await messages.subscribe(cancelChannel(queue.name, 0, worker), (what) =>
+      await messages.subscribe(workerChannel(queue.name, 0, worker), (what) =>
         heard.push(`${worker} ${what}`),
       )
     expect(await queue.dismiss('p:1')).toBe(true)

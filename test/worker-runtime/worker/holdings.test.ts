@@ -90,3 +90,22 @@ test('only what has started has a token to tell usage by', () => {
     undefined,
   ])
 })
+
+describe('a job that an enqueue gave to the worker', () => {
+  test('is held, and counted until the next resync', () => {
+    const holdings = holding()
+    expect(holdings.givenBy({ id: 'a', token: '5', attempt: 1 })).toBe(true)
+    expect({ size: holdings.size, given: holdings.given }).toEqual({ size: 1, given: 1 })
+    holdings.adopt([{ id: 'a', token: '5' }])
+    expect({ size: holdings.size, given: holdings.given }).toEqual({ size: 1, given: 0 })
+  })
+
+  test('is not run where a resync was faster than its message, and has handed it back', () => {
+    const holdings = holding()
+    holdings.adopt([{ id: 'a', token: '5' }])
+    holdings.settled(holdings.takeEnded())
+    expect(holdings.givenBy({ id: 'a', token: '5', attempt: 1 })).toBe(false)
+    expect(holdings.size).toBe(0)
+    expect(holdings.givenBy({ id: 'b', token: '6', attempt: 1 })).toBe(true)
+  })
+})

@@ -60,6 +60,8 @@ export interface SettledAndClaimed {
   /** What became of each settled attempt, in order. */
   readonly became: readonly (typeof BECAME)[number][]
   readonly claims: readonly Claim[]
+  /** It stands among the idle workers: an enqueue may give it a job. */
+  readonly isIdle: boolean
 }
 
 export type Renewed =
@@ -149,9 +151,10 @@ async function settleAndClaim(
   sequence: number,
   settlements: readonly Settlement[],
   wanted: number,
+  given = '',
 ): Promise<SettledAndClaimed> {
   const most = Math.min(wanted, MAX_CLAIMS_A_CALL)
-  const args: (string | number)[] = [worker, sequence, most, seed()]
+  const args: (string | number)[] = [worker, sequence, most, seed(), given]
   for (const { id, token, verdict, text } of settlements) args.push(id, token, verdict, text)
   const asked = { settled: settlements.length, wanted: Math.max(0, most) }
   const answer = await verbs.write('exchange', args, (said) => settledAndClaimedOf(said, asked))
@@ -260,7 +263,7 @@ function settledAndClaimedOf(
   answer: unknown,
   { settled, wanted }: { settled: number; wanted: number },
 ): SettledAndClaimed {
-  const [word, next, became, flat] = listOf(answer, 'the answer to a claim')
+  const [word, next, became, flat, idle] = listOf(answer, 'the answer to a claim')
   const status = oneOf(word, 'a worker', STATUSES)
   const nextMs = numberOf(next, 'the time of the next delayed job', {
     least: -1,
@@ -277,6 +280,7 @@ function settledAndClaimedOf(
     nextMs: nextMs < 0 ? undefined : nextMs,
     became: words.map((each) => oneOf(each, 'what became of an attempt', BECAME)),
     claims,
+    isIdle: idle === 1,
   }
 }
 
@@ -288,6 +292,13 @@ export function countersOf(answer: unknown): Counters {
     vanished: counterOf(vanished, 'counts.vanished'),
   }
 }
+
+/** A job that an enqueue has given to an idle worker: `+<id> <entry> <envelope>`. Undefined for other messages. */
+export function givenOf(message: string): Claim | undefined {
+  const [whole, id, entry] = GIVEN.exec(message) ?? []
+  return whole === undefined ? undefined : claimOf(id, entry, message.slice(whole.length))
+}
+const GIVEN = /^\+(\S+) (\S+) /
 
 function claimOf(id: unknown, entry: unknown, envelope: unknown): Claim {
   return { id: idOf(id), ...heldOf(entry), envelope: textOf(envelope, 'a job', Number.POSITIVE_INFINITY) }

@@ -34,6 +34,6 @@ const channel = (queue: string, database: number, name: string) =>
   prefixOf(queue) + databasePart(database) + name
 export const endedChannel = (queue: string, database: number, client: string): string =>
   channel(queue, database, `ended:${client}`)
-export const cancelChannel = (queue: string, database: number, worker: string): string =>
-  channel(queue, database, `cancel:${worker}`)
+export const workerChannel = (queue: string, database: number, worker: string): string =>
+  channel(queue, database, `worker:${worker}`)
 export const stirredChannel = (queue: string, database: number): string => channel(queue, database, 'stirred')

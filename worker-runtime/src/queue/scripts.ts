@@ -40,7 +40,7 @@ export interface Script {
 export type Scripts = Readonly<Record<Verb, Script>>
 
 /** What verbs are made of; a file uses only those before it. */
-const PARTS = ['clock', 'text', 'lanes', 'lifecycle']
+const PARTS = ['clock', 'text', 'lanes', 'lifecycle', 'idle']
 
 /**
  * Reads the scripts. `clock` is the Lua expression that gives the time as {seconds, microseconds}: the server's clock, and in

@@ -3,7 +3,8 @@
 import type { PendingAttempt } from '../child/pool.ts'
 import type { Log } from '../log.ts'
 import type { Claim, Registration, SettledAndClaimed, Settlement } from '../queue/hold.ts'
-import { cancelChannel, DISMISSED } from '../queue/keys.ts'
+import { givenOf } from '../queue/hold.ts'
+import { DISMISSED, workerChannel } from '../queue/keys.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { Connection } from '../redis/connection.ts'
 import { Heartbeat } from './heartbeat.ts'
@@ -18,6 +19,11 @@ export interface ConsumerOptions {
   /** A connection for messages: cancellations and the dismissal arrive on it. */
   readonly messages: Connection
   readonly log: Log
+  /**
+   * An enqueue gave it this job while slots were free; it is held. Without this, enqueues give it none: where the slots are for other queues
+   * too, two might give a job for the same slot.
+   */
+  readonly onGiven?: ((consumer: Consumer, claim: Claim) => void) | undefined
   /** There may be something to exchange. */
   readonly onChange: () => void
   /** Its pod has no time left: the worker is to end now. */
@@ -44,6 +50,7 @@ export class Consumer {
   readonly #standing: Standing
   readonly #heartbeat: Heartbeat
   #isDraining = false
+  #isIdle = false
   #isLeaving = false
   #exchanges = 0
   #due: NodeJS.Timeout | undefined
@@ -114,16 +121,22 @@ export class Consumer {
     const settling = this.#holdings.takeEnded()
     this.#exchanges += 1
     try {
-      const answer = await this.queue.settleAndClaim(name, sequence, settling, wanted)
+      const answer = await this.queue.settleAndClaim(name, sequence, settling, wanted, this.#given(wanted))
       this.#standing.heard()
       // The heartbeat was told "dead" meanwhile: others have these jobs, and the attempts that this call settled were forgotten.
       if (this.#standing.name !== name) return []
+      if (wanted > 0) this.#isIdle = answer.isIdle
       return this.#answered(answer, settling, sequence)
     } catch (error) {
       if (!this.#standing.maySoonBeWell(error)) this.#options.onBroken(error)
       else if (this.#standing.name === name) this.#lost(error, settling)
       return []
     }
+  }
+
+  /** Messages may have been lost, and with them jobs that were given to it. */
+  messagesLost(): void {
+    if (this.#isIdle) void this.#standing.regain()
   }
 
   /** Jobs that Redis gave to this worker: they are held from now on, until they are settled. */
@@ -210,9 +223,11 @@ export class Consumer {
     this.#stopListening()
     this.#stopListening = () => {}
     const { messages } = this.#options
-    const channel = cancelChannel(this.queue.name, this.queue.redis.database, name)
+    const channel = workerChannel(this.queue.name, this.queue.redis.database, name)
     const listening = messages.subscribe(channel, (what) => {
-      if (what === DISMISSED) this.#dismissed()
+      const given = givenOf(what)
+      if (given) this.#wasGiven(given, name)
+      else if (what === DISMISSED) this.#dismissed()
       else this.#holdings.runningOf(what)?.stop('cancelled')
     })
     // Without it cancellations arrive a heartbeat later; no reason not to work.
@@ -224,6 +239,18 @@ export class Consumer {
       },
       () => {},
     )
+  }
+
+  /** For an exchange that asks for jobs (queue/lua/exchange.lua). */
+  #given(wanted: number): string {
+    if (wanted === 0 || !this.#options.onGiven) return ''
+    return `${this.#holdings.given}${this.#isIdle ? '+' : ''}`
+  }
+
+  /** While this worker is unsure, the resync under way finds the job in Redis and hands it back. */
+  #wasGiven(claim: Claim, name: string): void {
+    if (this.isSure && this.name === name && this.#holdings.givenBy(claim))
+      this.#options.onGiven?.(this, claim)
   }
 
   #dismissed(): void {

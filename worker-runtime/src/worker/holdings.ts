@@ -24,6 +24,8 @@ interface Held<Running> {
 export class Holdings<Running> {
   readonly #held = new Map<string, Held<Running>>()
   #ended: Settlement[] = []
+  #given = 0
+  #adoptedUpTo = 0
 
   get size(): number {
     return this.#held.size
@@ -35,6 +37,22 @@ export class Holdings<Running> {
 
   claimed({ id, token, attempt }: Hold): void {
     this.#held.set(id, { token, attempt, running: undefined })
+  }
+
+  /** How many jobs enqueues have given to this worker since it registered or resynced, as far as it has heard. */
+  get given(): number {
+    return this.#given
+  }
+
+  /**
+   * An enqueue gave this job to the worker. Answers false where a resync was faster than the message: `adopt` has found the job in Redis, and
+   * hands it back.
+   */
+  givenBy(hold: Hold): boolean {
+    if (Number(hold.token) <= this.#adoptedUpTo) return false
+    this.#given += 1
+    this.claimed(hold)
+    return true
   }
 
   /** Answers false where the hold is over: the attempt has to stop. */
@@ -74,6 +92,8 @@ export class Holdings<Running> {
    */
   adopt(inRedis: readonly Hold[]): Running[] {
     const tokens = new Map(inRedis.map(({ id, token }) => [id, token]))
+    this.#given = 0
+    for (const { token } of inRedis) this.#adoptedUpTo = Math.max(this.#adoptedUpTo, Number(token))
     const lost: Running[] = []
     for (const [id, { token, running }] of this.#held) {
       if (tokens.get(id) === token) continue
@@ -94,6 +114,7 @@ export class Holdings<Running> {
     const running = this.running()
     this.#held.clear()
     this.#ended = []
+    this.#given = 0
     return running
   }
 

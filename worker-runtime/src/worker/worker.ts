@@ -72,6 +72,9 @@ export class Worker {
     this.#look()
   }
 
+  /** An enqueue gave a job to this worker while it waited. */
+  readonly given = (consumer: Consumer, claim: Claim): void => this.#start(consumer, claim)
+
   /** Something happened: an attempt ended, a marker was popped, Redis is back. All that happens in one turn of Node's loop is one look. */
   readonly ring = (): void => {
     if (this.#isLookDue) return

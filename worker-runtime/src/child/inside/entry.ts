@@ -4,7 +4,7 @@
 // ends the process and a child that says too much waits for its worker. It never outlives the worker: when
 // the channel closes it ends its process group and all below it.
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs'
+import { closeSync, openSync, writeSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { pathToFileURL } from 'node:url'
 import { format, inspect } from 'node:util'
@@ -13,7 +13,6 @@ import { definedTasks, isTerminal, type Job } from '../../task.ts'
 import { descendantsOf, killAll } from '../descendants.ts'
 import {
   encodeFromChild,
-  encodeToChild,
   type FromChild,
   MAX_OUTPUT_FRAME_BYTES,
   MAX_RESULT_BYTES,
@@ -27,17 +26,13 @@ import { letLoopRunDry } from './after-job.ts'
 import { Calls } from './calls.ts'
 import { exitOf, failureOf, isPlaceOnStderr, withWholeStacks } from './loading.ts'
 import { Progress } from './progress.ts'
+import { REHEARSAL, rehearsalOrder } from './rehearsal.ts'
 import { hasListenerForEnd, ignoreSignalsOfOthers, tellListenersOfEnd } from './signals.ts'
 import { peakRssBytes, usageOfProcess } from './usage.ts'
-import { doWhatJobsDo } from './usual.ts'
 import { encodeResult, parsePayload } from './values.ts'
 import { takeDescriptors, takeStreams } from './writes.ts'
 
-const CHANNEL = 3
-const OOM_SCORE_ADJUSTMENT = 800
-const REHEARSALS = 60 // more gain nothing
-const REHEARSAL = 'millhand:rehearsal'
-const NOWHERE = '/dev/null'
+export const CHANNEL = 3
 const EXIT_CODE_SIGTERM = 128 + 15
 
 export interface Mode {
@@ -88,68 +83,19 @@ export function listenToWorker(): void {
 }
 
 /**
- * For a forked child: every way out ends at once, with its right code. `emit` is where Node itself comes by
- * when the loop has run dry, after all listeners, those of the user too.
- */
-export function endWithoutTearDown(exit: (code: number) => never): void {
-  const emit = process.emit as (...event: unknown[]) => boolean
-  const emitAndExit = (...event: unknown[]) => {
-    const had = Reflect.apply(emit, process, event)
-    if (event[0] === 'exit') exit(Number(process.exitCode ?? event[1] ?? 0))
-    return had
-  }
-  Object.assign(process, { emit: emitAndExit, reallyExit: exit })
-}
-
-/**
- * Runs a job that does nothing a few times, without telling the worker: V8 then compiles its way once, before
- * the fork, and not in every child.
- */
-export async function rehearse([ours, theirs]: [number, number], silence: number): Promise<void> {
-  let ran = 0
-  const countRun = async () => {
-    await doWhatJobsDo()
-    ran += 1
-  }
-  definedTasks().set(REHEARSAL, { name: REHEARSAL, run: countRun })
-  mouth = silence
-  const socket = new Socket({ fd: ours, readable: true, writable: true }).on('data', receive)
-  for (let id = 1; id <= REHEARSALS; id += 1) {
-    writeSync(theirs, rehearsalOrder(id))
-    while (ran < id || running.has(id)) await new Promise((next) => setImmediate(next))
-  }
-  sayWhoExits()
-  await new Promise((closed) => socket.once('close', closed).destroy())
-  mouth = CHANNEL
-  definedTasks().delete(REHEARSAL)
-}
-
-const rehearsalOrder = (id: number): Buffer =>
-  encodeToChild({
-    kind: 'attempt',
-    id,
-    queue: REHEARSAL,
-    jobId: REHEARSAL,
-    task: REHEARSAL,
-    attempt: 1,
-    enqueuedAtMs: 0,
-    payload: '{"a":[1]}',
-  })
-
-/**
- * The same once more, in a child that waits for its first job. A fork shares the memory of its zygote until
+ * Plays the way of an attempt once (rehearsal.ts), in a child that waits for its first job. A fork shares the memory of its zygote until
  * it writes: the page faults of an attempt's way, some 60 at 7 µs, are taken here, before a job waits for
  * them. The worker's next message is read after it: all of this runs in one turn of the loop.
  */
 async function rehearseHere(): Promise<void> {
   let silence: number
   try {
-    silence = openSync(NOWHERE, 'w')
+    silence = openSync('/dev/null', 'w')
   } catch {
     return // no /dev: the first job takes them
   }
   definedTasks().set(REHEARSAL, { name: REHEARSAL, run: async () => ({}) })
-  mouth = silence
+  speakTo(silence)
   for (const message of readerInChild().push(rehearsalOrder(0)))
     if (message.kind === 'attempt') {
       const attempt = begin(message)
@@ -157,11 +103,18 @@ async function rehearseHere(): Promise<void> {
       await current.run(attempt, perform, attempt)
     }
   flush()
-  mouth = CHANNEL
+  speakTo(CHANNEL)
   closeSync(silence)
   definedTasks().delete(REHEARSAL)
   hasHadJob = false
 }
+
+/** What is for the worker goes to this descriptor from now on. */
+export function speakTo(descriptor: number): void {
+  mouth = descriptor
+}
+
+export const isRunning = (id: number): boolean => running.has(id)
 
 /** With the modules loaded; from now on an uncaught error is no longer that of a module. */
 export function beReady(wanted: Mode): void {
@@ -178,7 +131,7 @@ export async function loadModules({ modules, once }: Pick<LoadOrder, 'modules' |
   loading = undefined
 }
 
-function receive(chunk: Buffer): void {
+export function receive(chunk: Buffer): void {
   const orders: Order[] = []
   let isToRehearse = false
   for (const message of reader.push(chunk)) {
@@ -285,8 +238,7 @@ function end(attempt: Attempt, message: FromChild): void {
   sendSoon(message)
   const isSpoilt = message.kind === 'failed' && message.spoilsChild
   if ((mode?.once && isSpoilt) || (isTerminating && running.size === 0)) process.exit(0)
-  const isRehearsal = mouth !== CHANNEL
-  if (mode?.once && !isRehearsal) letLoopRunDry(channel, sendNow)
+  if (mode?.once && mouth === CHANNEL) letLoopRunDry(channel, sendNow) // and not in a rehearsal
 }
 
 function abort(id: number, reason: string): void {
@@ -330,7 +282,7 @@ function currentAttempt(): Attempt | undefined {
   return running.values().next().value
 }
 
-function sayWhoExits(): void {
+export function sayWhoExits(): void {
   const attempt = current.getStore()
   if (attempt && running.has(attempt.id)) sendNow({ kind: 'exiting', id: attempt.id })
   else if (loading !== undefined) sendNow({ kind: 'load-failed', ...exitOf(loading) })
@@ -436,14 +388,6 @@ function usageOf(attempt: Attempt): Usage {
     cpuUserMs: Math.round(cpu.user / 1000),
     cpuSystemMs: Math.round(cpu.system / 1000),
     ...(mode?.once ? { maxRssBytes: peakRssBytes() } : {}),
-  }
-}
-
-export function beTheFirstToGoWhenMemoryIsShort(): void {
-  try {
-    writeFileSync('/proc/self/oom_score_adj', String(OOM_SCORE_ADJUSTMENT))
-  } catch {
-    // Not Linux, or not allowed.
   }
 }
 

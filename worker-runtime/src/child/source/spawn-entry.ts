@@ -1,7 +1,10 @@
 // The program of a spawned child (spawn.ts). The worker tells it over descriptor 3 which modules to load.
-import { beTheFirstToGoWhenMemoryIsShort, listenToWorker, sayHowItEnds } from '../inside/entry.ts'
+import { writeFileSync } from 'node:fs'
+import { listenToWorker, sayHowItEnds } from '../inside/entry.ts'
 import { reapZombies } from '../inside/zombies.ts'
 import { loadNative } from './fork/native.ts'
+
+const OOM_SCORE_ADJUSTMENT = 800
 
 beTheFirstToGoWhenMemoryIsShort()
 keepWhatJobsDetach()
@@ -15,5 +18,13 @@ function keepWhatJobsDetach(): void {
     reapZombies(native)
   } catch {
     // No compiled part for this platform: what a job detaches twice outlives it.
+  }
+}
+
+function beTheFirstToGoWhenMemoryIsShort(): void {
+  try {
+    writeFileSync('/proc/self/oom_score_adj', String(OOM_SCORE_ADJUSTMENT))
+  } catch {
+    // Not Linux, or not allowed.
   }
 }

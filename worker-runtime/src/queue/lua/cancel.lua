@@ -13,7 +13,7 @@ if state == 'held' then
   if not string.find(' ' .. waiting .. ' ', ' ' .. id .. ' ', 1, true) then
     redis.call('HSET', Q .. 'worker:' .. worker, 'cancel', waiting .. ' ' .. id)
   end
-  redis.call('PUBLISH', C .. 'cancel:' .. worker, id)
+  redis.call('PUBLISH', C .. 'worker:' .. worker, id)
   return 'cancelling'
 end
 local header = (state == 'ready' or state == 'delayed') and header_of(id)

@@ -5,6 +5,7 @@
 -- Safe to run twice.
 local me = ARGV[1]
 if redis.call('HLEN', Q .. 'held:' .. me) > 0 then return 0 end
+be_idle_no_more(me)
 redis.call('ZREM', Q .. 'workers', me)
 redis.call('DEL', Q .. 'worker:' .. me)
 return 1

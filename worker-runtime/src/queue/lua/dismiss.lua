@@ -4,4 +4,4 @@
 -- ARGV  worker
 -- returns  how many connections heard it (of this node, in a Redis Cluster)
 -- Safe to run twice: it only ends. A worker that does not hear it is told again as long as it lives, or its heartbeat runs out.
-return redis.call('PUBLISH', C .. 'cancel:' .. ARGV[1], '*')
+return redis.call('PUBLISH', C .. 'worker:' .. ARGV[1], '*')

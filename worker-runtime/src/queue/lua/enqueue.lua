@@ -49,6 +49,10 @@ for i = 1, #args - 1, 3 do
     ready[lane] = ids
   end
 end
+-- An idle worker gets it at once: where no other job is ready before it, and none comes with it that might be more urgent.
+if set.idle and jobs == 1 and next(ready) and (tonumber(counts[1]) or 0) == 0 and seldom().give(args[1], head .. args[3]) then
+  ready = {}
+end
 local before = #delayed > 0 and seldom().next_ms()
 enter(ready, delayed, 'RPUSH')
 -- An idle worker sleeps until the next due time that it knows of.

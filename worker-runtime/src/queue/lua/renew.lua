@@ -27,7 +27,10 @@ for id in string.gmatch(redis.call('HGET', Q .. 'worker:' .. me, 'cancel') or ''
   if redis.call('HEXISTS', Q .. 'held:' .. me, id) == 1 then cancelled[#cancelled + 1] = id end
 end
 redis.call('HSET', Q .. 'worker:' .. me, 'cancel', table.concat(cancelled, ' '), 'used', ARGV[4] or '')
-if ARGV[5] then redis.call('HSET', Q .. 'worker:' .. me, 'stopping', 1) end
+if ARGV[5] then
+  be_idle_no_more(me)
+  redis.call('HSET', Q .. 'worker:' .. me, 'stopping', 1)
+end
 local dead, overdue = {}, {}
 local found = redis.call('ZRANGEBYSCORE', Q .. 'workers', '-inf', quiet and 0 or now + RENEW_MS, 'WITHSCORES', 'LIMIT', 0, 10)
 for i = 1, #found, 2 do

@@ -2,18 +2,23 @@
 // this process can be right, then forks when the worker orders it (fork.c). From then on only its children
 // run JavaScript: each is a child as entry.ts
 // has it, used once. Loading → unfit, or serving until the worker ends.
-import { closeSync, openSync, readSync } from 'node:fs'
+import { closeSync, openSync, readSync, writeSync } from 'node:fs'
+import { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { definedTasks } from '../../../task.ts'
 import {
   beReady,
-  endWithoutTearDown,
+  CHANNEL,
+  isRunning,
   listenToWorker,
   loadModules,
-  rehearse,
+  receive,
   sayHowItEnds,
+  sayWhoExits,
   sendNow,
+  speakTo,
 } from '../../inside/entry.ts'
+import { doWhatJobsDo, REHEARSAL, rehearsalOrder } from '../../inside/rehearsal.ts'
 import { reapZombies } from '../../inside/zombies.ts'
 import { readerInChild, type ToChild } from '../../messages.ts'
 import { drawAgain, drawnAtLoad, share, stopNoticing } from './drawn.ts'
@@ -24,6 +29,7 @@ import { renewRandomness } from './randomness.ts'
 import { before, bePid } from './zygote-first.ts'
 
 const CONTROL = 3
+const REHEARSALS = 60 // more gain nothing
 const NEEDS_NO_WORKERS_MAJOR = 26 // from V8 14 on, a collection in a child waits for a thread that is not there
 const MOST_NAMED = 3
 const PATIENCE_MS = 500
@@ -43,20 +49,54 @@ const reason = await whyUnfit()
 stopNoticing()
 if (reason === undefined) {
   const exitListeners = takeExitListeners(sayHow)
-  await rehearseOnce()
+  await rehearse()
   serve(exitListeners)
 } else {
   sendNow({ kind: 'unfit', reason })
   leave()
 }
 
-async function rehearseOnce(): Promise<void> {
+/**
+ * Runs a job that does nothing a few times, without telling the worker: V8 then compiles its way once, before
+ * the fork, and not in every child.
+ */
+async function rehearse(): Promise<void> {
   const pair = native.pair()
   if (typeof pair === 'number') throw new Error('cannot make a socket')
+  const [ours, theirs] = pair
   const silence = openSync('/dev/null', 'w')
-  await rehearse(pair, silence)
-  closeSync(pair[1])
+  let ran = 0
+  const countRun = async () => {
+    await doWhatJobsDo()
+    ran += 1
+  }
+  definedTasks().set(REHEARSAL, { name: REHEARSAL, run: countRun })
+  speakTo(silence)
+  const socket = new Socket({ fd: ours, readable: true, writable: true }).on('data', receive)
+  for (let id = 1; id <= REHEARSALS; id += 1) {
+    writeSync(theirs, rehearsalOrder(id))
+    while (ran < id || isRunning(id)) await new Promise((next) => setImmediate(next))
+  }
+  sayWhoExits()
+  await new Promise((closed) => socket.once('close', closed).destroy())
+  speakTo(CHANNEL)
+  definedTasks().delete(REHEARSAL)
+  closeSync(theirs)
   closeSync(silence)
+}
+
+/**
+ * For a forked child: every way out ends at once, with its right code. `emit` is where Node itself comes by
+ * when the loop has run dry, after all listeners, those of the user too.
+ */
+function endWithoutTearDown(exit: (code: number) => never): void {
+  const emit = process.emit as (...event: unknown[]) => boolean
+  const emitAndExit = (...event: unknown[]) => {
+    const had = Reflect.apply(emit, process, event)
+    if (event[0] === 'exit') exit(Number(process.exitCode ?? event[1] ?? 0))
+    return had
+  }
+  Object.assign(process, { emit: emitAndExit, reallyExit: exit })
 }
 
 /** What a child does before its job and after it. */

@@ -1,0 +1,43 @@
+-- Idle workers: one that asked for jobs, got fewer and has slots free stands in `idle`, by their number. An enqueue gives it the job at
+-- once: held as after any claim, told in a message. So it is not woken to ask. All other ways to become ready set the marker. The flag
+-- in config says that some worker may be idle.
+local MAX_GIVEN_BYTES, MOST_TRIED = 65536, 5
+
+local function be_idle_no_more(worker) redis.call('ZREM', Q .. 'idle', worker) end
+
+-- PUBLISH answers how many connections heard it: none, where the worker's process has gone or has lost its connection.
+local function given_to(worker, id, envelope)
+  if tonumber(redis.call('ZSCORE', Q .. 'workers', worker) or 0) <= now then return false end
+  local taken = { id, '1:0', envelope }
+  hold(worker, taken, 1)
+  if redis.call('PUBLISH', C .. 'worker:' .. worker, '+' .. id .. ' ' .. taken[2] .. ' ' .. envelope) > 0 then return true end
+  leave_held(worker, { id })
+  redis.call('HINCRBY', Q .. 'counts', 'claimed', -1) -- no worker knows of this token
+  return false
+end
+
+-- The job is new, and it is the first in line: no other one is ready. Workers whose pod drains may be among the idle ones, and a limit of
+-- busy jobs may be reached: then the job goes into its lane.
+local function give(id, envelope)
+  if set.suspended == 1 or set.paused == 1 or set.maxBusy then return false end
+  if #envelope > MAX_GIVEN_BYTES or redis.call('EXISTS', Q .. 'draining') == 1 then return false end
+  for _ = 1, MOST_TRIED do
+    local worker, free = unpack(redis.call('ZRANGE', Q .. 'idle', -1, -1, 'WITHSCORES'))
+    if not worker then
+      redis.call('HDEL', Q .. 'config', 'idle')
+      return false
+    end
+    be_idle_no_more(worker)
+    if given_to(worker, id, envelope) then
+      redis.call('HINCRBY', Q .. 'worker:' .. worker, 'given', 1)
+      if tonumber(free) > 1 then redis.call('ZADD', Q .. 'idle', free - 1, worker) end
+      return true
+    end
+  end
+  return false
+end
+
+local function be_idle_with(worker, free)
+  redis.call('ZADD', Q .. 'idle', free, worker)
+  if not set.idle then redis.call('HSET', Q .. 'config', 'idle', 1) end
+end
