@@ -91,7 +91,7 @@ test.each<[string, Partial<Seen>, object]>([
   expect(judge({ ...seen, ...changes })).toMatchObject(outcome)
 })
 
-test('facts join what the worker saw with what the child said, and leave out what is not known', () => {
+test('facts join what the worker saw with what the child said, and leave out what is not known, or is chance', () => {
   const usage = { maxRssBytes: 5, cpuUserMs: 1 }
   const full = judge({
     ...seen,
@@ -104,7 +104,6 @@ test('facts join what the worker saw with what the child said, and leave out wha
   expect(full.facts).toEqual({
     startedAtMs: 1_000,
     durationMs: 250,
-    exitCode: 0,
     maxRssBytes: 5,
     cpuUserMs: 7,
     output: 'words',

@@ -131,7 +131,9 @@ function ofEnding({ accepted, ending = {}, lastWords, wasKilledByKernel }: Seen,
 }
 
 function factsOf(seen: Seen): Facts {
-  const { startedAtMs, endedAtMs, ending, output, outputBytes } = seen
+  const { startedAtMs, endedAtMs, output, outputBytes } = seen
+  // An attempt with a result is over before its process: whether that has gone by now is chance.
+  const ending = seen.result ? undefined : seen.ending
   const { exitCode, signal } = ending ?? {}
   return {
     startedAtMs,
