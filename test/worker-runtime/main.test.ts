@@ -204,7 +204,7 @@ test('a worker says at its start what kind of Redis it has, and what of it a per
       expect.objectContaining({
         level: 'error',
         check: 'Eviction',
-        found: expect.stringContaining('jobs are dropped'),
+        found: expect.stringContaining('jobs are evicted'),
         remedy: expect.stringContaining('CONFIG SET maxmemory-policy noeviction'),
       }),
       expect.objectContaining({ level: 'warn', check: 'Persistence' }),
