@@ -14,7 +14,7 @@ const short: Record<string, [script: string, says: RegExp]> = {
   bench: ['bench -- --quick --only B1 --peers millhand-fork --rounds 1', /millhand-fork/],
 }
 /** Of the others, tests of their own say that they run: demo (examples), cluster (test/cluster), pack (end-to-end); the rest is what runs tests. */
-const elsewhere = ['demo', 'cluster', 'pack', 'test', 'check', 'fmt']
+const elsewhere = ['demo', 'cluster', 'pack', 'test', 'check', 'fmt', 'reference']
 
 const folder = mkdtempSync(join(tmpdir(), 'millhand-scripts-'))
 afterAll(() => rmSync(folder, { recursive: true }))
