@@ -82,3 +82,7 @@ test('so does the death of the first process', async () => {
   sendSignal(run.pid!, 'SIGKILL')
   await eventually(() => started.every((pid) => !isAlive(pid)), { what: 'the end of all' })
 })
+
+test('another jest that a test starts does not write over the results of the run, which would end it', () => {
+  expect(process.env.MILLHAND_TEST_RESULTS).toBeUndefined()
+})

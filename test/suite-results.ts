@@ -25,9 +25,15 @@ interface JestSuite {
 }
 
 export default class SuiteResults {
+  readonly #file = process.env.MILLHAND_TEST_RESULTS
+
+  /** Before jest starts its workers: a test may start another jest, whose results are not those of this run. */
+  constructor() {
+    delete process.env.MILLHAND_TEST_RESULTS
+  }
+
   onRunComplete(_contexts: unknown, results: { testResults: JestSuite[] }): void {
-    const file = process.env.MILLHAND_TEST_RESULTS
-    if (file) writeFileSync(file, JSON.stringify(results.testResults.map(resultOf)))
+    if (this.#file) writeFileSync(this.#file, JSON.stringify(results.testResults.map(resultOf)))
   }
 }
 
