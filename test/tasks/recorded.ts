@@ -98,7 +98,7 @@ export const failsOnce = task('fails-once', async (input: Input, job) => {
   return job.attempt
 })
 
-export const awaitsProgress = task('awaits-progress', async (input: Input & { values: number }, job) => {
+export const notesProgress = task('notes-progress', async (input: Input & { values: number }, job) => {
   note('started', input, job)
   for (let value = 1; value <= input.values; value += 1) {
     job.log(`before ${value}`)

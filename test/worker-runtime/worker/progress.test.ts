@@ -9,7 +9,7 @@ describe.each<Isolation>(['Fork', 'Reuse'])('with %s', (isolation) => {
     'a value is in Redis when the await returns, and the log keeps its order with it',
     scene(async (scene) => {
       const worker = await scene.worker()
-      const [handle] = await scene.enqueue(1, 'awaits-progress', { values: 4, ms: 200 })
+      const [handle] = await scene.enqueue(1, 'notes-progress', { values: 4, ms: 200 })
       const known = () => scene.history.of('progressed', handle?.id).map(({ detail }) => Number(detail))
       for (const value of [1, 2, 3]) {
         await eventually(() => known().includes(value), {
