@@ -89,6 +89,8 @@ export function createMetrics({ slots, queues, nowMs }: MetricsOptions): Metrics
     buckets: FORK_SECONDS,
     registers,
   })
+  // A series that begins with its first refusal would hide that one from rate().
+  for (const queue of queues.values()) refusals.inc({ queue }, 0)
   gauge(registry, 'millhand_worker_slots', 'Jobs that this worker runs at once', () => slots)
   collectDefaultMetrics({ register: registry })
   for (const name of MISNAMED) registry.removeSingleMetric(name)
