@@ -20,7 +20,7 @@ import { nodeOptions, RUNS_FROM_SOURCE } from '../spawn.ts'
 import { type Native, ZYGOTE_OPTIONS } from './native.ts'
 
 const EXTENSION = RUNS_FROM_SOURCE ? 'ts' : 'js'
-const FIRST = fileURLToPath(new URL(`./zygote-first.${EXTENSION}`, import.meta.url))
+const PRELOAD = fileURLToPath(new URL(`./zygote-preload.c${EXTENSION}`, import.meta.url))
 const ENTRY = fileURLToPath(new URL(`./zygote-entry.${EXTENSION}`, import.meta.url))
 const FORK_DEADLINE_MS = 5_000
 const LEAVE_DEADLINE_MS = 1_000
@@ -256,7 +256,7 @@ export class Zygote {
 
 /** What these load, as tools for tracing do, comes after the zygote has measured itself. */
 function optionsOf({ NODE_OPTIONS }: ZygoteOptions['env']): ZygoteOptions['env'] {
-  return NODE_OPTIONS ? { NODE_OPTIONS: `--require "${FIRST}" ${NODE_OPTIONS}` } : {}
+  return NODE_OPTIONS ? { NODE_OPTIONS: `--require "${PRELOAD}" ${NODE_OPTIONS}` } : {}
 }
 
 function kill(pid: number): void {
