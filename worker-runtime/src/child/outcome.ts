@@ -133,8 +133,7 @@ function ofEnding({ accepted, ending = {}, lastWords, wasKilledByKernel }: Seen,
 function factsOf(seen: Seen): Facts {
   const { startedAtMs, endedAtMs, output, outputBytes } = seen
   // An attempt with a result is over before its process: whether that has gone by now is chance.
-  const ending = seen.result ? undefined : seen.ending
-  const { exitCode, signal } = ending ?? {}
+  const { exitCode, signal, usage } = (seen.result ? undefined : seen.ending) ?? {}
   return {
     startedAtMs,
     durationMs: Math.max(0, endedAtMs - startedAtMs),
@@ -142,7 +141,7 @@ function factsOf(seen: Seen): Facts {
     ...(signal === undefined ? {} : { signal }),
     ...seen.usage,
     ...seen.result?.usage,
-    ...ending?.usage,
+    ...usage,
     ...(output ? { output } : {}),
     ...(outputBytes ? { outputBytes } : {}),
   }
