@@ -1,7 +1,6 @@
 // Bytes → frames: length of the rest (4 bytes, big-endian), kind (1 byte), content. A length over the limit
-// of its kind is refused before
-// anything of the content is kept. Used by both ends of every channel (messages.ts says what the content
-// means, PROTOCOL.md all of it).
+// of its kind is refused before anything of the content is kept. Both ends of every channel use it
+// (messages.ts says what the content means, PROTOCOL.md all of it).
 export interface Frame<Kind extends string> {
   kind: Kind
   /** A view into what was read: copy it to keep it. */

@@ -12,8 +12,8 @@ export type Durability = (typeof DURABILITIES)[number]
 export const DURABILITIES = ['fast', 'fsync', 'replicated'] as const
 
 /**
- * Throws RedisUnavailable, NOT_CONFIRMED, where nobody confirms in time: what was asked is done, and may be lost with the primary. To ask again
- * is not for us: the job may have ended and be forgotten by then, and would run a second time.
+ * Throws RedisUnavailable, NOT_CONFIRMED, where nobody confirms in time: what was asked is done, and may be lost with the primary. The call
+ * is not repeated: the job may have ended and be forgotten by then, and would run a second time.
  */
 export async function runConfirmed(
   verbs: Verbs,

@@ -13,19 +13,12 @@ import {
   textOf,
 } from './answers.ts'
 import { workers } from './people.ts'
+import type { WorkerFacts } from './reads.ts'
 import type { Verbs } from './verbs.ts'
 
-export interface Registration {
+export interface Registration extends WorkerFacts {
   worker: string
-  process: string
-  pod: string
-  podUid: string
-  poolUid: string
-  node: string
-  slots: number
-  isolation: string
   isolationNote: string
-  version: string
 }
 
 /** What a running attempt has used when it was last looked at. */

@@ -37,8 +37,8 @@ const COUNTS = [
   'vanished',
 ] as const
 
-export interface WorkerEntry {
-  name: string
+/** A worker as it registers itself, and as it is listed. */
+export interface WorkerFacts {
   process: string
   pod: string
   podUid: string
@@ -46,8 +46,12 @@ export interface WorkerEntry {
   node: string
   slots: number
   isolation: string
-  isolationNote?: string
   version: string
+}
+
+export interface WorkerEntry extends WorkerFacts {
+  name: string
+  isolationNote?: string
   startedAtMs: number
   held: number
   /** Its heartbeat has not run out, and nobody took it for dead. */

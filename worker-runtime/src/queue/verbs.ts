@@ -70,9 +70,7 @@ export class Verbs {
     second: { command: Command; deadlineMs: number },
   ): Promise<[unknown, unknown]> {
     const send = (first: Command) => this.redis.callThen(second.deadlineMs, first, second.command)
-    return this.#explained(
-      evaluated(this.#scripts[verb], [2, prefixOf(this.name), this.key('config'), ...args], send),
-    )
+    return this.#explained(evaluated(this.#scripts[verb], { prefix: prefixOf(this.name), args }, send))
   }
 
   async write<T>(verb: Verb, args: Arguments, parse: (answer: unknown) => T): Promise<T> {
@@ -94,16 +92,15 @@ export class Verbs {
  * refused as a whole (TRYAGAIN). The prefix itself is never a key.
  */
 export function run(redis: Connection, script: Script, prefix: string, args: Arguments): Promise<unknown> {
-  return evaluated(script, [2, prefix, `${prefix}config`, ...args], ([name, ...rest]) =>
-    redis.call(name, ...rest),
-  )
+  return evaluated(script, { prefix, args }, ([name, ...rest]) => redis.call(name, ...rest))
 }
 
 async function evaluated<T>(
   { sha, source }: Script,
-  rest: Arguments,
+  { prefix, args }: { prefix: string; args: Arguments },
   send: (command: Command) => Promise<T>,
 ): Promise<T> {
+  const rest = [2, prefix, `${prefix}config`, ...args] as const
   try {
     return await send(['EVALSHA', sha, ...rest])
   } catch (error) {

@@ -2,8 +2,13 @@
 // heartbeat (heartbeat.ts), what is held (holdings.ts) and its turn among the worker's queues (turns.ts).
 import type { PendingAttempt } from '../child/pool.ts'
 import type { Log } from '../log.ts'
-import type { Claim, Registration, SettledAndClaimed, Settlement } from '../queue/hold.ts'
-import { givenOf } from '../queue/hold.ts'
+import {
+  type Claim,
+  givenOf,
+  type Registration,
+  type SettledAndClaimed,
+  type Settlement,
+} from '../queue/hold.ts'
 import { DISMISSED, workerChannel } from '../queue/keys.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { Connection } from '../redis/connection.ts'
@@ -16,7 +21,7 @@ export interface ConsumerOptions {
   readonly queue: Queue
   readonly weight: number
   readonly entry: Omit<Registration, 'worker'>
-  /** A connection for messages: cancellations and the dismissal arrive on it. */
+  /** A connection for messages: cancellations, the dismissal and jobs from enqueues arrive on it. */
   readonly messages: Connection
   readonly log: Log
   /**

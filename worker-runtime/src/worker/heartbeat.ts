@@ -11,7 +11,7 @@ export interface HeartbeatOptions {
   readonly queue: Queue
   readonly standing: Standing
   readonly holdings: Holdings<PendingAttempt>
-  /** How many exchanges have begun: without a new one, what is held cannot have changed. */
+  /** How many exchanges have begun. Without a new one only an enqueue changes what is held, and its message comes within moments. */
   readonly exchanges: () => number
   readonly log: Log
   readonly onBroken: (error: unknown) => void

@@ -1,7 +1,6 @@
 // The program of the zygote (zygote.ts starts it): loads the user's modules once, looks whether a fork of
 // this process can be right, then forks when the worker orders it (fork.c). From then on only its children
-// run JavaScript: each is a child as entry.ts
-// has it, used once. Loading → unfit, or serving until the worker ends.
+// run JavaScript: each is a child as entry.ts has it, used once. Loading → unfit, or serving until the worker ends.
 import { closeSync, openSync, readSync, writeSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'

@@ -1,4 +1,4 @@
-// The zygote's first file, before those that NODE_OPTIONS loads (zygote.ts has Node require it). It measures
+// The zygote's first file, before those that NODE_OPTIONS loads (zygote-preload.cts requires it, in the main thread alone). It measures
 // the process as it is: all that comes later belongs to the user's modules.
 import { readFile } from 'node:fs'
 import { isMainThread } from 'node:worker_threads'
