@@ -1,31 +1,26 @@
 // The zygote's first file, before those that NODE_OPTIONS loads (zygote-preload.cts requires it, in the main thread alone). It measures
 // the process as it is: all that comes later belongs to the user's modules.
 import { readFile } from 'node:fs'
-import { isMainThread } from 'node:worker_threads'
 import { noticeDraws, noticePid } from './drawn.ts'
 import { noticeExitListeners } from './exit-listeners.ts'
-import { measureOpen, type Open } from './left-open.ts'
+import { measureOpen } from './left-open.ts'
 import { makeRandomnessForkable } from './randomness.ts'
 
 /** What zygote.ts has put before the worker's own NODE_OPTIONS. */
 const OWN_OPTION = /^--require "[^"]*" ?/
 
-export let before: Open = { threads: [], files: new Map() }
+takeBackOwnOption()
+readFile('/proc/self/stat', () => {}) // starts libuv's threads
+export const before = measureOpen()
+makeRandomnessForkable()
 let pid = process.pid
+Object.defineProperty(process, 'pid', { get: pidOfThisProcess, enumerable: true, configurable: true })
+noticeDraws()
+noticeExitListeners()
 
 /** After a fork. */
 export function bePid(born: number): void {
   pid = born
-}
-
-if (isMainThread) {
-  takeBackOwnOption()
-  readFile('/proc/self/stat', () => {}) // starts libuv's threads
-  before = measureOpen()
-  makeRandomnessForkable()
-  Object.defineProperty(process, 'pid', { get: pidOfThisProcess, enumerable: true, configurable: true })
-  noticeDraws()
-  noticeExitListeners()
 }
 
 function takeBackOwnOption(): void {
