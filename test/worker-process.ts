@@ -77,15 +77,17 @@ export class WorkerProcess {
     return this.lines.find((line) => line.message === message)
   }
 
+  /** Rejects at once, with what the worker said, when it ends before it is ready. */
   async ready(): Promise<this> {
-    await eventually(
-      () =>
-        this.said('worker ready') ?? (this.child.exitCode !== null && Promise.reject(new Error(this.stderr))),
-      {
-        what: 'the worker is ready',
-        withinMs: 60_000,
-      },
-    )
+    let ending: string | undefined
+    void this.ended.then(({ code, signal }) => {
+      ending = `the worker ended before it was ready (${signal ?? `exit code ${code}`}): ${this.stderr}`
+    })
+    await eventually(() => this.said('worker ready') ?? ending, {
+      what: 'the worker is ready',
+      withinMs: 60_000,
+    })
+    if (ending !== undefined && !this.said('worker ready')) throw new Error(ending)
     return this
   }
 

@@ -326,40 +326,41 @@ describe('a file that a module has open when it has loaded', () => {
 })
 
 describe('a self-test of forks', () => {
-  const start = async (kill: (zygote: number) => number | undefined) => {
-    const killed = new Set<number>()
-    const watch = setInterval(() => {
-      const zygote = zygoteOf(process.pid)
-      const victim = zygote !== undefined && !killed.has(zygote) ? kill(zygote) : undefined
-      if (zygote === undefined || victim === undefined) return
-      killed.add(zygote)
-      sendSignal(victim, 'SIGKILL')
-    }, 1)
+  /** In `times` self-tests one of the children kills this process, in the middle of what it tries out. */
+  const killing = (victim: 'process.ppid' | 'process.pid', times: number) => `
+    import crypto from 'node:crypto'
+    import { closeSync, openSync, readdirSync } from 'node:fs'
+    import { task } from 'millhand'
+    const { pbkdf2 } = crypto
+    const killed = () => readdirSync('${folder}').filter((name) => name.startsWith('killed-')).length
+    crypto.pbkdf2 = (...call) => {
+      if (killed() < ${times}) {
+        try {
+          closeSync(openSync('${folder}/killed-' + process.ppid, 'wx'))
+          process.kill(${victim}, 'SIGKILL')
+        } catch {} // another child of this self-test was first
+      }
+      return pbkdf2(...call)
+    }
+    task('loaded', () => 'loaded')`
+  const start = async (module: string) => {
     const said: string[] = []
     const log = { ...silent, warn: (message: string) => said.push(message) }
-    const tiny = await startTiny('Fork', { log, modules: [written({ 'tasks.mjs': LOADS })] }).finally(() =>
-      clearInterval(watch),
-    )
+    const tiny = await startTiny('Fork', { log, modules: [written({ 'tasks.mjs': module })] })
     await tiny.stop()
-    return { mode: tiny.mode, note: tiny.note, said, killed: killed.size }
+    return { mode: tiny.mode, note: tiny.note, said }
   }
-  const LOADS = `import { task } from 'millhand'
-    task('loaded', () => 'loaded')`
   const again = 'the self-test of a zygote had an accident; it is tried again'
 
   test.each([
-    ['zygote', (zygote: number) => zygote],
-    ['child', (zygote: number) => childrenOf(zygote)[0]],
-  ])('in which the %s is killed is done again', async (_, victim) => {
-    let left = 2
-    const how = await start((zygote) =>
-      childrenOf(zygote).length > 0 && left-- > 0 ? victim(zygote) : undefined,
-    )
-    expect(how).toEqual({ mode: 'Fork', note: '', said: [again, again], killed: 2 })
+    ['zygote', 'process.ppid'],
+    ['child', 'process.pid'],
+  ] as const)('in which the %s is killed is done again', async (_, victim) => {
+    expect(await start(killing(victim, 2))).toEqual({ mode: 'Fork', note: '', said: [again, again] })
   })
 
   test('that somebody ends again and again is not done for ever', async () => {
-    const { mode, note } = await start((zygote) => (childrenOf(zygote).length > 0 ? zygote : undefined))
+    const { mode, note } = await start(killing('process.ppid', 1_000))
     expect(mode).toBe('Spawn')
     expect(note).toMatch(/in its self-test .* was killed by SIGKILL.*, 4 times/)
   })
