@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { LEVELS, type Level } from 'millhand/queue'
+import type { LeaderDurations } from './reconciling/leader.ts'
 import { blockListOf } from './redis/denied.ts'
 import { DEFAULT_REDIS_SECRET } from './resources/task-queue.ts'
 
@@ -15,6 +16,7 @@ export interface Config {
   /** Where the lease lies. */
   readonly namespace: string
   readonly leaseName: string
+  readonly leaseDurations: LeaderDurations
   /** Who holds the lease, and who says Events. */
   readonly identity: string
   /** Empty: all. */
@@ -43,13 +45,14 @@ export function readConfig(env: Environment = process.env): Config {
   return {
     namespace: name(env, 'MILLHAND_OPERATOR_NAMESPACE', 'millhand-system'),
     leaseName: name(env, 'MILLHAND_LEASE_NAME', 'millhand'),
+    leaseDurations: leaseDurations(env),
     identity: env.MILLHAND_POD_NAME || `${hostname()}-${randomBytes(4).toString('hex')}`,
     watchNamespaces: names(env, 'MILLHAND_WATCH_NAMESPACES', []),
     redisSecrets: names(env, 'MILLHAND_REDIS_SECRETS', [DEFAULT_REDIS_SECRET]),
     queueNames: names(env, 'MILLHAND_QUEUE_NAMES', [], QUEUE_NAME),
     redisNetworks: networks(env, 'MILLHAND_REDIS_NETWORKS'),
     chartRedis: env.MILLHAND_CHART_REDIS || undefined,
-    httpPort: port(env, 'MILLHAND_HTTP_PORT', 8080),
+    httpPort: integer(env, 'MILLHAND_HTTP_PORT', { otherwise: 8080, most: 65_535, what: 'a port' }),
     logLevel: level(env),
     apiServers: host ? [`${host}:${env.KUBERNETES_SERVICE_PORT || 443}`] : [],
   }
@@ -85,11 +88,34 @@ function networks(env: Environment, variable: string): readonly string[] {
   return found
 }
 
-function port(env: Environment, variable: string, otherwise: number): number {
+/** A leader must notice that it cannot renew the lease before another one may take it. */
+function leaseDurations(env: Environment): LeaderDurations {
+  const seconds = (variable: string, otherwise: number) =>
+    integer(env, `MILLHAND_LEASE_${variable}_SECONDS`, { otherwise, most: 3600, what: 'seconds' })
+  const [lease, renew, retry] = [
+    seconds('DURATION', 15),
+    seconds('RENEW_DEADLINE', 10),
+    seconds('RETRY_PERIOD', 2),
+  ]
+  if (lease > renew && renew > retry)
+    return { leaseMs: lease * 1000, renewDeadlineMs: renew * 1000, retryMs: retry * 1000 }
+  throw new ConfigError(
+    `The lease lasts ${lease} s, is renewed within ${renew} s, and tried every ${retry} s; each must be shorter than the one before: ` +
+      'MILLHAND_LEASE_DURATION_SECONDS > MILLHAND_LEASE_RENEW_DEADLINE_SECONDS > MILLHAND_LEASE_RETRY_PERIOD_SECONDS',
+  )
+}
+
+interface IntegerOptions {
+  otherwise: number
+  most: number
+  what: string
+}
+
+function integer(env: Environment, variable: string, { otherwise, most, what }: IntegerOptions): number {
   const text = env[variable]
   const value = text ? Number(text) : otherwise
-  if (Number.isInteger(value) && value >= 1 && value <= 65_535) return value
-  throw new ConfigError(`${variable} is ${JSON.stringify(text)}; it is a port, 1 to 65535`)
+  if (Number.isInteger(value) && value >= 1 && value <= most) return value
+  throw new ConfigError(`${variable} is ${JSON.stringify(text)}; it is ${what}, 1 to ${most}`)
 }
 
 function level(env: Environment): Level {

@@ -23,6 +23,7 @@ const HELP = `millhand-operator   reconciles the TaskQueues and WorkerPools of a
 It finds the API server by KUBECONFIG, or by the service account of its pod. Settings come from the environment:
   MILLHAND_OPERATOR_NAMESPACE   where its lease lies; default: millhand-system
   MILLHAND_LEASE_NAME           default: millhand
+  MILLHAND_LEASE_DURATION_SECONDS, MILLHAND_LEASE_RENEW_DEADLINE_SECONDS, MILLHAND_LEASE_RETRY_PERIOD_SECONDS   default: 15, 10, 2
   MILLHAND_POD_NAME             who holds the lease; default: the host's name and a random word
   MILLHAND_WATCH_NAMESPACES     namespaces, with commas between; default: all
   MILLHAND_REDIS_SECRETS        names of the Secrets that it may read; default: millhand-redis
@@ -80,6 +81,7 @@ async function runOperator(config: Config): Promise<void> {
   const election = new LeaderElection({
     identity: config.identity,
     store: kube.leases(config.namespace, config.leaseName),
+    durations: config.leaseDurations,
     log,
     onStarted: () => {
       const checkLeading = leadingCheck(() => election.isLeader)

@@ -1,7 +1,8 @@
 // The chart's CRDs are those of crds/, which everything else is written against.
 import { readdirSync, readFileSync } from 'node:fs'
 import { jest } from '@jest/globals'
-import { chart, ofKind, render, renderText } from './chart.ts'
+import { parse } from 'yaml'
+import { chart, ofKind, render } from './chart.ts'
 
 jest.setTimeout(600_000) // the first call of a tool fetches it
 
@@ -9,23 +10,28 @@ const source = new URL('../../crds/', import.meta.url)
 const files = readdirSync(source)
 const read = (file: string) => readFileSync(new URL(file, source), 'utf8')
 
-const KEEP = '  annotations:\n    helm.sh/resource-policy: keep\n'
-
 test('the chart carries the CRDs of crds/ (if this fails: node charts/sync-crds.ts)', () => {
   expect(readdirSync(`${chart}/files/crds`)).toEqual(files)
   for (const file of files) expect(readFileSync(`${chart}/files/crds/${file}`, 'utf8')).toBe(read(file))
 })
 
-test('they are rendered byte for byte', async () => {
-  const text = await renderText({ crds: { keep: false } })
-  expect(files.filter((file) => !text.includes(`\n${read(file)}`))).toEqual([])
-})
-
-test('they stay when the release goes: one annotation more, and nothing else', async () => {
-  const text = await renderText()
-  expect(text.split(KEEP)).toHaveLength(files.length + 1)
-  const without = text.replaceAll(KEEP, '')
-  expect(files.filter((file) => !without.includes(`\n${read(file)}`))).toEqual([])
+test.each([true, false])('they are rendered as they are, with labels, and kept: %s', async (keep) => {
+  const crds = ofKind(
+    await render({ crds: { keep }, commonLabels: { team: 'a' } }),
+    'CustomResourceDefinition',
+  )
+  const own = files.map((file) => parse(read(file)))
+  const annotations = keep ? { 'helm.sh/resource-policy': 'keep' } : undefined
+  for (const [index, crd] of crds.entries()) {
+    const { metadata, ...rest } = own[index]
+    const { labels, ...others } = crd.metadata
+    expect({ ...crd, metadata: others }).toEqual({
+      ...rest,
+      metadata: { ...metadata, ...(annotations && { annotations }) },
+    })
+    expect(labels).toMatchObject({ team: 'a', 'app.kubernetes.io/part-of': 'millhand' })
+  }
+  expect(crds).toHaveLength(own.length)
 })
 
 test('somebody else may install them', async () => {

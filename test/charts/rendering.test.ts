@@ -48,6 +48,8 @@ describe('the operator', () => {
       ],
     })
     expect(one(resources, 'PodDisruptionBudget').spec).toEqual({ maxUnavailable: 1, selector })
+    const budget = { podDisruptionBudget: { minAvailable: '50%' } }
+    expect(one(await render(budget), 'PodDisruptionBudget').spec).toEqual({ minAvailable: '50%', selector })
     expect(ofKind(await render({ podDisruptionBudget: { enabled: false } }), 'PodDisruptionBudget')).toEqual(
       [],
     )
@@ -78,6 +80,9 @@ describe('the operator', () => {
   test('is told by its environment what the values say', async () => {
     expect(await environment({})).toMatchObject({
       MILLHAND_LEASE_NAME: 'millhand',
+      MILLHAND_LEASE_DURATION_SECONDS: '15',
+      MILLHAND_LEASE_RENEW_DEADLINE_SECONDS: '10',
+      MILLHAND_LEASE_RETRY_PERIOD_SECONDS: '2',
       MILLHAND_WATCH_NAMESPACES: '',
       MILLHAND_REDIS_SECRETS: 'millhand-redis',
       MILLHAND_QUEUE_NAMES: '',
@@ -89,8 +94,10 @@ describe('the operator', () => {
       logLevel: 'debug',
       watch: { namespaces: ['shop', 'team-2'] },
       redis: { secretNames: ['redis', 'redis.eu'] },
+      leaderElection: { leaseDuration: '60s' },
     }
     expect(await environment(values)).toMatchObject({
+      MILLHAND_LEASE_DURATION_SECONDS: '60',
       MILLHAND_WATCH_NAMESPACES: 'shop,team-2',
       MILLHAND_REDIS_SECRETS: 'redis,redis.eu',
       MILLHAND_LOG_LEVEL: 'debug',
@@ -103,6 +110,9 @@ describe('the operator', () => {
     expect(unread).toEqual([])
   })
 
+  const alias = { ip: '10.0.0.9', hostnames: ['redis.example'] }
+  const volume = { name: 'ca', configMap: { name: 'ca' } }
+  const mount = { name: 'ca', mountPath: '/ca', readOnly: true }
   const digest = `sha256:${'a'.repeat(64)}`
   const places: [string, Values, object][] = [
     [
@@ -129,16 +139,62 @@ describe('the operator', () => {
       { resources: { limits: { cpu: 1 } } },
       { containers: [{ resources: { limits: { cpu: 1 } } }] },
     ],
+    ['grace period', { terminationGracePeriodSeconds: 7 }, { terminationGracePeriodSeconds: 7 }],
+    ['host aliases', { hostAliases: [alias] }, { hostAliases: [alias] }],
+    ['arguments', { extraArgs: ['--version'] }, { containers: [{ args: ['--version'] }] }],
+    ['volumes', { extraVolumes: [volume] }, { volumes: [volume] }],
+    ['volume mounts', { extraVolumeMounts: [mount] }, { containers: [{ volumeMounts: [mount] }] }],
+    ['service account', { serviceAccount: { name: 'own' } }, { serviceAccountName: 'own' }],
+    [
+      'service account, where none is created',
+      { serviceAccount: { create: false } },
+      { serviceAccountName: 'default' },
+    ],
   ]
   test.each(places)('takes its %s from the values', async (_, values, expected) => {
     expect((await operatorOf(values)).spec).toMatchObject(expected)
   })
 
-  test('takes its number and annotations from the values', async () => {
-    const values = { replicas: 1, podAnnotations: { note: 'x' } }
+  test('takes its variables from the values, after those of the chart', async () => {
+    const values = { extraEnv: [{ name: 'NODE_EXTRA_CA_CERTS', value: '/ca/ca.crt' }] }
+    expect(await environment(values)).toMatchObject({
+      MILLHAND_LOG_LEVEL: 'info',
+      NODE_EXTRA_CA_CERTS: '/ca/ca.crt',
+    })
+  })
+
+  test('takes its affinity and spread from the values, in place of the chart’s', async () => {
+    const affinity = { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: {} } }
+    const spread = { maxSkew: 1, topologyKey: 'rack', whenUnsatisfiable: 'DoNotSchedule' }
+    const { spec } = await operatorOf({ affinity, topologySpreadConstraints: [spread] })
+    expect(spec.affinity).toEqual(affinity)
+    expect(spec.topologySpreadConstraints).toEqual([spread])
+  })
+
+  test('takes its number, history, annotations and labels from the values', async () => {
+    const values = {
+      replicaCount: 1,
+      revisionHistoryLimit: 1,
+      deploymentAnnotations: { note: 'd' },
+      podAnnotations: { note: 'p' },
+      podLabels: { sidecar: 'no', 'app.kubernetes.io/component': 'other' },
+    }
     const deployment = one(await render(values), 'Deployment')
-    expect(deployment.spec).toMatchObject({ replicas: 1 })
-    expect(templateOf(deployment).metadata.annotations).toEqual({ note: 'x' })
+    expect(deployment.spec).toMatchObject({ replicas: 1, revisionHistoryLimit: 1 })
+    expect(deployment.metadata).toMatchObject({ annotations: { note: 'd' } })
+    const { annotations, labels } = templateOf(deployment).metadata
+    expect(annotations).toEqual({ note: 'p' })
+    expect(labels).toMatchObject({ sidecar: 'no', 'app.kubernetes.io/component': 'operator' })
+  })
+
+  test('has a service account with annotations, or one that is there already', async () => {
+    const annotations = { 'eks.amazonaws.com/role-arn': 'arn' }
+    const account = one(await render({ serviceAccount: { name: 'own', annotations } }), 'ServiceAccount')
+    expect(account.metadata).toMatchObject({ name: 'own', annotations })
+    const resources = await render({ serviceAccount: { create: false, name: 'theirs' } })
+    expect(ofKind(resources, 'ServiceAccount')).toEqual([])
+    for (const binding of [one(resources, 'ClusterRoleBinding'), one(resources, 'RoleBinding')])
+      expect(binding.subjects).toMatchObject([{ name: 'theirs' }])
   })
 
   test.each([
@@ -170,6 +226,36 @@ test('nothing is ended because its node has too much to do', async () => {
     expect(timeoutSeconds).toBeGreaterThanOrEqual(5)
     expect(failureThreshold * periodSeconds).toBeGreaterThanOrEqual(120)
   }
+})
+
+describe('its name', () => {
+  const called = async (values: Values, name = 'try') => {
+    const resources = await render(values, { name })
+    const rules = rulesOf(one(resources, 'Role', '-leader'))
+    return [one(resources, 'Deployment').metadata.name, rules[1]?.resourceNames?.[0]]
+  }
+
+  test('may be another one; the lease has millhand in it, as the alerts expect', async () => {
+    expect(await called({ nameOverride: 'queues' })).toEqual(['try-queues', 'try-queues-millhand'])
+    expect(await called({ fullnameOverride: 'jobs' })).toEqual(['jobs', 'jobs-millhand'])
+    expect(await called({ fullnameOverride: 'millhand-a' })).toEqual(['millhand-a', 'millhand-a'])
+  })
+
+  test('and no other value changes a selector: Kubernetes refuses to update one', async () => {
+    const selectors = async (values: Values) =>
+      (await render({ redis: { embedded: { enabled: true } }, ...values })).flatMap(({ kind, spec }) =>
+        ['Deployment', 'StatefulSet'].includes(kind) ? [(spec as { selector: object }).selector] : [],
+      )
+    const changes = {
+      nameOverride: 'queues',
+      fullnameOverride: 'jobs',
+      commonLabels: { team: 'a', 'app.kubernetes.io/name': 'b' },
+      podLabels: { 'app.kubernetes.io/instance': 'c' },
+      image: { tag: '9' },
+    }
+    expect(await selectors(changes)).toEqual(await selectors({}))
+    expect(await selectors({})).toHaveLength(2)
+  })
 })
 
 describe('names of a release with a long name', () => {
@@ -220,7 +306,7 @@ describe('its rights', () => {
   test('are those that it was tried with, in the whole cluster, and to delete is not among them', async () => {
     const resources = await render()
     expect(rulesOf(one(resources, 'ClusterRole', 'millhand'))).toEqual([
-      { apiGroups: [MILLHAND], resources: ['taskqueues', 'workerpools'], verbs: ['get', 'list', 'watch'] },
+      { apiGroups: [MILLHAND], resources: ['taskqueues', 'workerpools'], verbs: ['list', 'watch'] },
       { apiGroups: [MILLHAND], resources: ['taskqueues/status', 'workerpools/status'], verbs: ['patch'] },
       { apiGroups: [MILLHAND], resources: ['workerpools/finalizers'], verbs: ['update'] },
       { apiGroups: ['apps'], resources: ['deployments'], verbs: ['list', 'watch', 'create', 'patch'] },
@@ -244,7 +330,7 @@ describe('its rights', () => {
 
   test('may be in some namespaces only, with nothing in the cluster', async () => {
     const namespaces = ['shop', 'team-2']
-    const values = { watch: { namespaces }, crds: { install: false }, rbac: { aggregateRoles: false } }
+    const values = { watch: { namespaces }, crds: { install: false }, rbac: { aggregateClusterRoles: false } }
     const resources = await render(values)
     expect(resources.filter(({ kind }) => /^(Cluster|Custom)/.test(kind)).map(nameOf)).toEqual([])
     const inCluster = rulesOf(one(await render(), 'ClusterRole', 'millhand'))
@@ -281,7 +367,7 @@ test('who may view may look, and only who may edit may write: a pool is pods', a
   const { to, verbs } = aggregated('-edit')
   expect(to).toEqual(['edit', 'admin'])
   expect(verbs).toEqual(expect.arrayContaining(['create', 'update', 'patch', 'delete']))
-  expect(ofKind(await render({ rbac: { aggregateRoles: false } }), 'ClusterRole')).toHaveLength(1)
+  expect(ofKind(await render({ rbac: { aggregateClusterRoles: false } }), 'ClusterRole')).toHaveLength(1)
 })
 
 describe('the network policy', () => {
@@ -299,10 +385,17 @@ describe('the network policy', () => {
     })
   })
 
-  test('may say who reads the metrics, and may be left out', async () => {
+  test('may say who reads the metrics, has more rules, and may be left out', async () => {
     const peer = { namespaceSelector: { matchLabels: { team: 'monitoring' } } }
     const policy = one(await render({ networkPolicy: { metricsFrom: [peer] } }), 'NetworkPolicy')
     expect(policy.spec).toMatchObject({ ingress: [{ from: [peer] }] })
+    const more = { extraIngress: [{ from: [peer] }], extraEgress: [{ ports: [{ port: 3128 }] }] }
+    const { ingress, egress } = one(await render({ networkPolicy: more }), 'NetworkPolicy').spec as {
+      ingress: object[]
+      egress: object[]
+    }
+    expect(ingress.slice(1)).toEqual(more.extraIngress)
+    expect(egress.slice(2)).toEqual(more.extraEgress)
     expect(ofKind(await render({ networkPolicy: { enabled: false } }), 'NetworkPolicy')).toEqual([])
   })
 })
@@ -344,9 +437,34 @@ describe('monitoring', () => {
     expect(one(some, 'PodMonitor').spec).toMatchObject({ namespaceSelector: { matchNames: ['shop'] } })
   })
 
+  test.each(['serviceMonitor', 'podMonitor'])('by a %s has the details of its values', async (name) => {
+    const relabeling = { targetLabel: 'cluster', replacement: 'a' }
+    const drop = { action: 'drop', sourceLabels: ['__name__'], regex: 'nodejs_.*' }
+    const values = {
+      namespace: 'monitoring',
+      scrapeTimeout: '5s',
+      annotations: { note: 'x' },
+      relabelings: [relabeling],
+      metricRelabelings: [drop],
+    }
+    const resources = await render(on(name, values))
+    const { metadata, spec } = one(resources, name === 'podMonitor' ? 'PodMonitor' : 'ServiceMonitor')
+    expect(metadata).toMatchObject({ namespace: 'monitoring', annotations: { note: 'x' } })
+    const { endpoints, podMetricsEndpoints } = spec as Record<string, Record<string, unknown>[]>
+    const [endpoint] = endpoints ?? podMetricsEndpoints ?? []
+    expect(endpoint).toMatchObject({ scrapeTimeout: '5s', metricRelabelings: [drop] })
+    const relabelings = endpoint?.relabelings as object[] | undefined
+    expect(relabelings?.at(-1)).toEqual(relabeling)
+    // In another namespace it would find nothing without.
+    if (endpoints) expect(spec).toMatchObject({ namespaceSelector: { matchNames: ['millhand-system'] } })
+  })
+
   test('brings a dashboard for Grafana’s sidecar', async () => {
-    const map = one(await render(on('dashboard')), 'ConfigMap')
-    expect(map.metadata.labels).toMatchObject({ grafana_dashboard: '1' })
+    const map = one(await render(on('dashboard', { annotations: { grafana_folder: 'Queues' } })), 'ConfigMap')
+    expect(map.metadata).toMatchObject({
+      labels: { grafana_dashboard: '1' },
+      annotations: { grafana_folder: 'Queues' },
+    })
     const { data } = map as unknown as { data: Record<string, string> }
     expect(JSON.parse(data['millhand.json'] ?? '')).toEqual(JSON.parse(readChart('files/dashboard.json')))
   })
@@ -366,16 +484,73 @@ describe('the embedded Redis', () => {
     expect(secrets.map(nameOf)).toEqual(
       ['millhand-system', 'shop', 'default'].map((namespace) => `Secret ${namespace}/millhand-redis`),
     )
-    const [{ password = '', url } = {}, ...others] = secrets.map(
+    const [{ password = '', url, ...files } = {}, ...others] = secrets.map(
       ({ stringData }) => stringData as Record<string, string>,
     )
     expect(password).toMatch(/^\w{32}$/)
+    expect(files).toEqual({ 'redis.conf': `requirepass ${password}` })
     expect(url).toBe(`redis://:${password}@millhand-redis.millhand-system.svc:6379`)
     expect(others).toEqual([
       { password, url },
       { password, url },
     ])
     expect(one(resources, 'Service', '-redis').spec).toMatchObject({ ports: [{ port: 6379 }] })
+  })
+
+  test('has the password that the values say, the same in each rendering', async () => {
+    const password = 'as-the-person-wants-it'
+    const { stringData } = one(await render(on({ password })), 'Secret')
+    expect(stringData).toMatchObject({ password, 'redis.conf': `requirepass ${password}` })
+  })
+
+  test('is told its password by a file: neither its command line nor its environment has it', async () => {
+    const { spec } = templateOf(one(await render(on()), 'StatefulSet'))
+    const [container] = spec.containers
+    expect(container.args?.[0]).toBe('/etc/millhand/redis.conf')
+    expect(container.args?.join(' ')).not.toContain('requirepass')
+    expect(container.env).toBeUndefined()
+    expect(container.volumeMounts).toContainEqual({
+      name: 'config',
+      mountPath: '/etc/millhand',
+      readOnly: true,
+    })
+    expect(spec.volumes).toContainEqual({
+      name: 'config',
+      secret: {
+        secretName: 'millhand-redis',
+        defaultMode: 0o440,
+        items: [{ key: 'redis.conf', path: 'redis.conf' }],
+      },
+    })
+  })
+
+  test('accepts connections of the namespaces with its Secret only, and opens none', async () => {
+    const resources = await render(on({ secretNamespaces: ['shop'] }))
+    const policy = one(resources, 'NetworkPolicy', '-redis')
+    expect(policy.spec).toMatchObject({
+      podSelector: (one(resources, 'StatefulSet').spec as { selector: object }).selector,
+      policyTypes: ['Ingress', 'Egress'],
+      ingress: [
+        {
+          from: [
+            {
+              namespaceSelector: {
+                matchExpressions: [
+                  {
+                    key: 'kubernetes.io/metadata.name',
+                    operator: 'In',
+                    values: ['millhand-system', 'shop'],
+                  },
+                ],
+              },
+            },
+          ],
+        },
+      ],
+      egress: [],
+    })
+    const without = await render({ ...on(), networkPolicy: { enabled: false } })
+    expect(ofKind(without, 'NetworkPolicy')).toEqual([])
   })
 
   test('never evicts a job, and keeps nothing on disk unless asked', async () => {
@@ -385,12 +560,12 @@ describe('the embedded Redis', () => {
     expect(spec).toMatchObject({
       automountServiceAccountToken: false,
       securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
-      volumes: [{ name: 'data', emptyDir: {} }],
     })
+    expect(spec.volumes).toContainEqual({ name: 'data', emptyDir: {} })
 
     const persistence = { enabled: true, size: '5Gi', storageClassName: 'fast' }
     const kept = one(await render(on({ persistence })), 'StatefulSet')
-    expect(templateOf(kept).spec.volumes).toBeUndefined()
+    expect(templateOf(kept).spec.volumes).toHaveLength(1)
     expect(templateOf(kept).spec.containers[0].args?.join(' ')).toContain('--appendonly yes')
     expect(kept.spec).toMatchObject({
       volumeClaimTemplates: [
@@ -424,14 +599,20 @@ test('a test pod asks the Service, with the image that is there anyway', async (
 })
 
 test('everything carries the labels of the release, and is where the release is', async () => {
-  const resources = (await render()).filter(({ kind }) => kind !== 'CustomResourceDefinition')
+  const commonLabels = { team: 'platform', 'app.kubernetes.io/name': 'other' }
+  const resources = await render({ commonLabels, redis: { embedded: { enabled: true } } })
   for (const resource of resources) {
-    expect(resource.metadata.labels).toMatchObject({
+    const expected = {
+      team: 'platform',
       'app.kubernetes.io/name': 'millhand',
       'app.kubernetes.io/instance': 'millhand',
+      'app.kubernetes.io/part-of': 'millhand',
       'app.kubernetes.io/version': '0.1.0',
-    })
-    if (!resource.kind.startsWith('Cluster')) expect(resource.metadata.namespace).toBe('millhand-system')
+    }
+    expect(resource.metadata.labels).toMatchObject(expected)
+    if (['Deployment', 'StatefulSet'].includes(resource.kind))
+      expect(templateOf(resource).metadata.labels).toMatchObject(expected)
+    if (!/^(Cluster|Custom)/.test(resource.kind)) expect(resource.metadata.namespace).toBe('millhand-system')
   }
   expect(resources.length).toBeGreaterThan(8)
 })

@@ -1,9 +1,13 @@
 {{/*
-The name of everything in the release: "millhand" where the release is called so. It always contains "millhand": alerts look for that.
-46 characters leave room for "-redis": a StatefulSet of more than 52 gets no pods. What is cut keeps a hash, so that two releases differ.
+The name of everything in the release: "millhand" where the release is called so, or what fullnameOverride says.
+46 characters leave room for "-redis": a StatefulSet of more than 52 gets no pods. A name that is cut keeps a hash, so that two releases differ.
 */}}
 {{- define "millhand.name" -}}
-{{- $full := contains "millhand" .Release.Name | ternary .Release.Name (printf "%s-millhand" .Release.Name) -}}
+{{- $part := .Values.nameOverride | default .Chart.Name -}}
+{{- $full := .Values.fullnameOverride -}}
+{{- if not $full -}}
+{{- $full = contains $part .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $part) -}}
+{{- end -}}
 {{- if le (len $full) 46 -}}
 {{ $full }}
 {{- else -}}
@@ -11,18 +15,41 @@ The name of everything in the release: "millhand" where the release is called so
 {{- end -}}
 {{- end }}
 
-{{/* Labels by which the parts of a release find each other; they never change. Called with (list . "operator"). */}}
+{{/* The name of the lease. It always contains "millhand": the alerts and the dashboard find the leader by that. */}}
+{{- define "millhand.lease" -}}
+{{- $name := include "millhand.name" . -}}
+{{ contains "millhand" $name | ternary $name (printf "%s-millhand" $name) }}
+{{- end }}
+
+{{- define "millhand.serviceAccount" -}}
+{{ .Values.serviceAccount.name | default (.Values.serviceAccount.create | ternary (include "millhand.name" .) "default") }}
+{{- end }}
+
+{{/* Labels by which the parts of a release find each other. No value changes them: selectors cannot be updated. Called with (list . "operator"). */}}
 {{- define "millhand.selector" -}}
 app.kubernetes.io/name: millhand
-app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
+app.kubernetes.io/instance: {{ (index . 0).Release.Name | quote }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
+{{/* All labels of an object. Called with (list . "operator") or (list . "operator" MORE); the chart's own win over MORE and commonLabels. */}}
 {{- define "millhand.labels" -}}
-{{ include "millhand.selector" . }}
-app.kubernetes.io/version: {{ (index . 0).Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ (index . 0).Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" (index . 0).Chart.Name (index . 0).Chart.Version | replace "+" "_" }}
+{{- $root := index . 0 -}}
+{{- $more := gt (len .) 2 | ternary (last .) dict -}}
+{{- $own := dict
+  "app.kubernetes.io/part-of" "millhand"
+  "app.kubernetes.io/version" $root.Chart.AppVersion
+  "app.kubernetes.io/managed-by" $root.Release.Service
+  "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_")
+-}}
+{{- mergeOverwrite (dict) $root.Values.commonLabels $more $own (include "millhand.selector" (list $root (index . 1)) | fromYaml) | toYaml -}}
+{{- end }}
+
+{{- define "millhand.annotations" -}}
+{{- with . -}}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end -}}
 {{- end }}
 
 {{- define "millhand.image" -}}

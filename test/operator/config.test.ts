@@ -1,0 +1,20 @@
+// The operator's settings, from its environment.
+import { ConfigError, readConfig } from '../../operator/src/config.ts'
+
+test('the lease lasts for 15 s unless the environment says otherwise', () => {
+  expect(readConfig({}).leaseDurations).toEqual({ leaseMs: 15_000, renewDeadlineMs: 10_000, retryMs: 2_000 })
+  const env = { MILLHAND_LEASE_DURATION_SECONDS: '60', MILLHAND_LEASE_RENEW_DEADLINE_SECONDS: '40' }
+  expect(readConfig(env).leaseDurations).toEqual({ leaseMs: 60_000, renewDeadlineMs: 40_000, retryMs: 2_000 })
+})
+
+test.each<[string, Record<string, string>, RegExp]>([
+  ['a lease that ends before the leader gives up', { DURATION: '10' }, /each must be shorter/],
+  ['a retry after the deadline', { RETRY_PERIOD: '10' }, /each must be shorter/],
+  ['no time', { DURATION: '0' }, /MILLHAND_LEASE_DURATION_SECONDS is "0"; it is seconds, 1 to 3600/],
+  ['a duration with a unit', { RETRY_PERIOD: '2s' }, /RETRY_PERIOD_SECONDS is "2s"; it is seconds/],
+])('%s is refused', (_, values, message) => {
+  const entries = Object.entries(values).map(([name, value]) => [`MILLHAND_LEASE_${name}_SECONDS`, value])
+  const read = () => readConfig(Object.fromEntries(entries))
+  expect(read).toThrow(ConfigError)
+  expect(read).toThrow(message)
+})
