@@ -22,17 +22,19 @@ function sourcesOf(folder: string): Source[] {
           /(?:^|\n)(?:import|export)\s[^'"]*?from\s+'([^']+)'|import\(\s*'([^']+)'|\nimport '([^']+)'/g,
         ),
       ]
-      const imports = found
-        .map(([, a, b, c]) => a ?? b ?? c ?? '')
-        .map((target) =>
-          target.startsWith('.') ? relative(root, join(root, dirname(path), target)) : target,
-        )
+      const imports = found.map(([, a, b, c]) => a ?? b ?? c ?? '').map((target) => fileOf(target, path))
       return { path, text: withoutComments(text), imports }
     })
 }
 
+/** A module of control/ is a file of its sources, from wherever it is imported. */
+function fileOf(target: string, from: string): string {
+  if (target.startsWith('.')) return relative(root, join(root, dirname(from), target))
+  return target.replace(/^@millhand\/control\/(.*)$/, 'control/src/$1.ts')
+}
+
 const withoutComments = (text: string) => text.replaceAll(/\/\*[\s\S]*?\*\/|(?<=^|\s)\/\/.*$/gm, '')
-const sources = ['worker-runtime/src', 'operator/src', 'cli/src'].flatMap(sourcesOf)
+const sources = ['worker-runtime/src', 'control/src', 'operator/src', 'cli/src'].flatMap(sourcesOf)
 const runtime = 'worker-runtime/src'
 
 /** A file whose path matches `from` may import of the paths that match `among` only those that match `only`. */
@@ -81,52 +83,76 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
   },
   {
     from: /^worker-runtime/,
-    among: /^(@millhand|operator|cli|\.\.)/,
+    among: /^(@millhand|control|operator|cli|\.\.)/,
     only: /^$/,
     because: 'worker-runtime knows nobody',
   },
   {
-    from: /^operator/,
-    among: /^(millhand|worker-runtime|cli|@millhand)/,
-    only: /^millhand\/(queue|doctor|stop-requests)$/,
+    from: /^control/,
+    among: /^(millhand|worker-runtime|operator|cli|@millhand|@kubernetes|node:(child_process|http|https))/,
+    only: /^millhand\/(queue|doctor)$/,
     because:
-      'the operator knows only millhand/queue, what is wrong with a Redis, and how requests to stop are counted',
+      'control/ knows neither an API server nor processes: of millhand only queues, and what is wrong with a Redis',
   },
   {
-    from: /^operator\/src\/reconciling\//,
-    among: /^(operator|millhand)/,
-    only: /^operator\/src\/reconciling\/|^millhand\/queue$/,
-    because: 'reconciling/ knows neither queues nor pools: of millhand/queue only the log',
+    from: /^control\/src\/engine\//,
+    among: /^(control|millhand)/,
+    only: /^control\/src\/engine\/|^millhand\/queue$/,
+    because: 'engine/ knows neither queues nor pools: of millhand/queue only the log',
   },
   {
-    from: /^operator\/src\/kube\//,
-    among: /^(operator|millhand)/,
-    only: /^operator\/src\/(reconciling|kube)\/|^millhand\/queue$/,
-    because: 'kube/ knows the API server, nothing of queues or pools: of millhand/queue only the log',
-  },
-  {
-    from: /^operator\/src\/resources\/(?!schemas\.ts$)/,
-    among: /^(operator|node:)/,
-    only: /^operator\/src\/resources\//,
+    from: /^control\/src\/resources\/(?!schemas\.ts$)/,
+    among: /^(control|node:)/,
+    only: /^control\/src\/resources\//,
     because: 'resources are pure: only the CRDs, which come with the code, are read',
   },
   {
-    from: /^operator\/src\/worker-pool\/(plan|replicas|rates|victims|deployment|variables|findings|status|pods|memory|guards)\.ts$/,
-    among: /^(operator|node:|millhand)/,
-    only: /^operator\/src\/(resources|worker-pool)\/|^node:crypto$/,
+    from: /^control\/src\/decide\//,
+    among: /^(control|node:)/,
+    only: /^control\/src\/(decide|resources|redis\/(problems|view))/,
+    because: 'decisions are pure: what Redis said is data',
+  },
+  {
+    from: /^control\/src\/redis\//,
+    among: /^control/,
+    only: /^control\/src\/(redis\/|decide\/(rates|replicas)\.ts)/,
+    because: 'redis/ knows queues, and neither kinds of resources nor who asks',
+  },
+  {
+    from: /^operator/,
+    among: /^(millhand|worker-runtime|cli|@millhand)/,
+    only: /^millhand\/(queue|doctor)$/,
+    because: 'the operator knows only control/, millhand/queue, and what is wrong with a Redis',
+  },
+  {
+    from: /^operator\/src\/kube\//,
+    among: /^(operator|control|millhand)/,
+    only: /^operator\/src\/kube\/|^control\/src\/(engine\/backoff|redis\/secrets)\.ts$|^millhand\/queue$/,
+    because: 'kube/ knows the API server, nothing of queues or pools: of millhand/queue only the log',
+  },
+  {
+    from: /^operator\/src\/(worker-pool\/(plan|findings|health|status|memory)|fleet\/(deployment|pods|guards|cluster))\.ts$/,
+    among: /^(operator|control|node:|millhand)/,
+    only: /^operator\/src\/(worker-pool|fleet)\/|^control\/src\/(resources|decide)\/|^node:crypto$/,
     because: 'decisions are pure',
   },
   {
     from: /^operator\/src\/worker-pool\//,
-    among: /^operator\/src\/(task-queue|local)/,
+    among: /^operator\/src\/task-queue/,
     only: /^$/,
     because: 'the two controllers do not know each other',
   },
   {
     from: /^cli/,
-    among: /^(millhand|@millhand|worker-runtime|operator)/,
-    only: /^(millhand\/(client|queue|doctor|stop-requests)|@millhand\/operator\/local)$/,
-    because: 'the command line uses what is public',
+    among: /^(millhand|@millhand|@kubernetes|worker-runtime|operator)/,
+    only: /^millhand\/(client|queue|doctor|stop-requests)$/,
+    because: 'the command line uses what is public, and no API server',
+  },
+  {
+    from: /^cli\/src\/local\//,
+    among: /^cli/,
+    only: /^cli\/src\/local\//,
+    because: 'local/ knows no commands: it prints nothing and handles no signals',
   },
 ]
 

@@ -4,8 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connectRedis, type RedisAccess } from 'millhand/queue'
-import { theOutside } from '../operator/src/local/outside.ts'
-import { findRedisServer } from '../operator/src/local/redis-server.ts'
+import { theOutside } from '../cli/src/local/outside.ts'
+import { findRedisServer } from '../cli/src/local/redis-server.ts'
 import { freePort } from './free-port.ts'
 
 const STORING = [

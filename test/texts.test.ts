@@ -167,7 +167,7 @@ test('every kubectl and helm command exists, with its flags', () => {
 
 test('every npm script exists, and its program knows the flags', () => {
   const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
-  const workspaces = ['worker-runtime', 'operator', 'cli'].map(
+  const workspaces = ['worker-runtime', 'control', 'operator', 'cli'].map(
     (folder) => JSON.parse(read(`${folder}/package.json`)).scripts ?? {},
   )
   const wrong = of('npm').flatMap((command) => {

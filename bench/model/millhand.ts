@@ -1,7 +1,7 @@
 // Millhand in the model. How many and who goes is decided by the operator's own code; what is done about it follows
 // operator/src/worker-pool/plan.ts: drain, mark what is empty, lower by the marked ones.
-import type { Scaling } from '../../operator/src/resources/worker-pool.ts'
-import { type Measured, measure, rateOf } from '../../operator/src/worker-pool/rates.ts'
+
+import { type Measured, measure, rateOf } from '../../control/src/decide/rates.ts'
 import {
   type Decision,
   decideReplicas,
@@ -9,8 +9,9 @@ import {
   noHistory,
   type ScalingHistory,
   shareOf,
-} from '../../operator/src/worker-pool/replicas.ts'
-import { chooseVictims } from '../../operator/src/worker-pool/victims.ts'
+} from '../../control/src/decide/replicas.ts'
+import { chooseVictims } from '../../control/src/decide/victims.ts'
+import type { Scaling } from '../../control/src/resources/worker-pool.ts'
 import type { Cluster, Pod, Policy } from './cluster.ts'
 
 /** As plan.ts has them. */

@@ -1,7 +1,8 @@
 // What `millhand up` prints for each event of local mode: time, who, what. Pure but for what it remembers of earlier events.
-import type { LocalEvent, WorkerLogEntry } from '@millhand/operator/local'
-import { describeProblem } from '@millhand/operator/local'
+
 import type { Context, Paint } from './context.ts'
+import type { LocalEvent, WorkerLogEntry } from './local/events.ts'
+import { describeProblem } from './local/manifests.ts'
 import { oneLine, withoutPasswords } from './printable.ts'
 import { counted, durationText, timeText } from './units.ts'
 

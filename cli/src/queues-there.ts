@@ -1,5 +1,5 @@
 // Finds queues. Redis keeps no list of them, so without names the whole key space is scanned, a page at a time.
-import { nearest } from '@millhand/operator/local'
+import { nearest } from '@millhand/control/resources/nearest'
 import { type Connection, listQueues, openQueue, type Queue, QueueRefused } from 'millhand/queue'
 import { CommandFailed } from './context.ts'
 import type { Server } from './server.ts'

@@ -1,6 +1,6 @@
 // Which Redis and which namespace a command works on, and the options that say so. Every command but `up` and `worker` comes through
 // withServer.
-import { findRunning, type RunningUp } from '@millhand/operator/local'
+
 import { type Command, InvalidArgumentError } from 'commander'
 import {
   type Connection,
@@ -12,6 +12,7 @@ import {
   type RedisAccess,
 } from 'millhand/queue'
 import { CommandFailed, type Context } from './context.ts'
+import { findRunning, type RunningUp } from './local/running.ts'
 import { durationMs } from './units.ts'
 
 export interface ServerOptions {

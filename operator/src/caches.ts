@@ -1,15 +1,16 @@
 // The operator's copies of what it watches, and who is to be looked at when something changes. main.ts wires it; reconciles read it.
 // A namespace is served from when all of its collections are filled: before, pods that are not seen would look like pods that are not there.
+
+import type { QueuePlace } from '@millhand/control/redis/problems'
+import { NOT_ITS_OWN } from '@millhand/control/resources/conditions'
+import { redisSecretOf, type TaskQueueObject } from '@millhand/control/resources/task-queue'
+import type { WorkerPoolObject } from '@millhand/control/resources/worker-pool'
 import type { Log } from 'millhand/queue'
+import { type Deployment, type Pod, trimDeployment, trimMetadata, trimPod } from './fleet/cluster.ts'
+import { POOL_LABEL } from './fleet/deployment.ts'
 import { type Kube, kinds, type ResourceKind } from './kube/client.ts'
-import { type Change, type KubeObject, keyOf, Reflector } from './reconciling/reflector.ts'
-import type { QueuePlace } from './redis/problems.ts'
-import { type Deployment, type Pod, trimDeployment, trimMetadata, trimPod } from './resources/cluster.ts'
-import { NOT_ITS_OWN } from './resources/conditions.ts'
-import { redisSecretOf } from './resources/task-queue.ts'
-import type { TaskQueueObject } from './task-queue/observe.ts'
-import { POOL_LABEL } from './worker-pool/deployment.ts'
-import type { Caches, WorkerPoolObject } from './worker-pool/observe.ts'
+import { type Change, type KubeObject, keyOf, Reflector } from './kube/reflector.ts'
+import type { Caches } from './worker-pool/observe.ts'
 
 export interface CachesOptions {
   kube: Kube

@@ -1,10 +1,10 @@
 // Environment → Config, once. The only place of the operator that reads process.env; the way to the API server is the client's to find.
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
+import { blockListOf } from '@millhand/control/redis/denied'
+import { DEFAULT_REDIS_SECRET } from '@millhand/control/resources/task-queue'
 import { LEVELS, type Level } from 'millhand/queue'
-import type { LeaderDurations } from './reconciling/leader.ts'
-import { blockListOf } from './redis/denied.ts'
-import { DEFAULT_REDIS_SECRET } from './resources/task-queue.ts'
+import type { LeaderDurations } from './kube/leader.ts'
 
 /** What is wrong with how the operator was started, in one sentence, with the remedy. */
 export class ConfigError extends Error {

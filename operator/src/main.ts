@@ -2,19 +2,25 @@
 // reconciles. The only process.exit.
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import {
+  type Controller,
+  POOLS_AT_ONCE,
+  QUEUES_AT_ONCE,
+  startController,
+} from '@millhand/control/engine/controller'
+import type { QueuePlace } from '@millhand/control/redis/problems'
+import { Secrets } from '@millhand/control/redis/secrets'
+import { Servers } from '@millhand/control/redis/servers'
 import { copyError, type Log, logTo, reasonOf } from 'millhand/queue'
 import { ClusterCaches } from './caches.ts'
 import { type Config, ConfigError, readConfig } from './config.ts'
 import { serveHttp } from './http.ts'
-import { connectKube, type Kube, kinds } from './kube/client.ts'
+import { connectKube, type Kube } from './kube/client.ts'
 import { Events } from './kube/events.ts'
+import { LeaderElection } from './kube/leader.ts'
 import { leadingCheck, onlyWhile } from './kube/only-while.ts'
+import { readSecret } from './kube/secrets.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
-import { type Controller, POOLS_AT_ONCE, QUEUES_AT_ONCE, startController } from './reconciling/controller.ts'
-import { LeaderElection } from './reconciling/leader.ts'
-import type { QueuePlace } from './redis/problems.ts'
-import { Secrets } from './redis/secrets.ts'
-import { Servers } from './redis/servers.ts'
 import { taskQueueReconciler } from './task-queue/reconcile.ts'
 import { workerPoolReconciler } from './worker-pool/reconcile.ts'
 
@@ -166,12 +172,7 @@ function serversOf(
   checkLeading: () => void,
 ): Servers {
   const secrets = new Secrets({
-    readSecret: async (namespace, name) => {
-      const secret = await kube.get<{ data?: Record<string, string> }>(kinds.secret, namespace, name)
-      if (!secret) return undefined
-      const decoded = (text: string) => Buffer.from(text, 'base64').toString('utf8')
-      return Object.fromEntries(Object.entries(secret.data ?? {}).map(([key, text]) => [key, decoded(text)]))
-    },
+    readSecret: (namespace, name) => readSecret(kube, namespace, name),
     secretNames: config.redisSecrets,
     denials: { servers: [...config.apiServers, kube.server], networks: config.redisNetworks },
     nowMs: monotonicMs,

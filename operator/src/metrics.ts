@@ -1,10 +1,11 @@
 // What Prometheus reads of the operator: gauges from what was seen last, counters as things happen, and the names that dashboards for
 // other operators know already. Scraping asks nobody.
+
+import type { ControllerObserver } from '@millhand/control/engine/controller'
+import type { SeenQueue } from '@millhand/control/redis/seen-queue'
+import type { Servers } from '@millhand/control/redis/servers'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Answered } from './kube/rest.ts'
-import type { ControllerObserver } from './reconciling/controller.ts'
-import type { SeenQueue } from './redis/seen-queue.ts'
-import type { Servers } from './redis/servers.ts'
 import type { ObservedPool } from './worker-pool/observe.ts'
 import type { PoolPlan } from './worker-pool/plan.ts'
 

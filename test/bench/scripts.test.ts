@@ -4,8 +4,8 @@ import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { theOutside } from '../../operator/src/local/outside.ts'
-import { findRedisServer } from '../../operator/src/local/redis-server.ts'
+import { theOutside } from '../../cli/src/local/outside.ts'
+import { findRedisServer } from '../../cli/src/local/redis-server.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const short: Record<string, [script: string, says: RegExp]> = {

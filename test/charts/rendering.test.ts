@@ -1,7 +1,7 @@
 // What the chart makes of its values.
 import { readFileSync } from 'node:fs'
 import { jest } from '@jest/globals'
-import { POOL_LABEL } from '../../operator/src/worker-pool/deployment.ts'
+import { POOL_LABEL } from '../../operator/src/fleet/deployment.ts'
 import { nameOf, ofKind, one, type Resource, readChart, render, type Values } from './chart.ts'
 
 jest.setTimeout(600_000) // the first call of a tool fetches it

@@ -14,7 +14,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { theOutside } from '../../operator/src/local/outside.ts'
+import { theOutside } from '../../cli/src/local/outside.ts'
 import { isAlive, markOf, type ProcessMark, until } from './processes.ts'
 import { findProgram, run } from './run.ts'
 

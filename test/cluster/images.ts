@@ -4,8 +4,8 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { theOutside } from '../../operator/src/local/outside.ts'
-import { findRedisServer } from '../../operator/src/local/redis-server.ts'
+import { theOutside } from '../../cli/src/local/outside.ts'
+import { findRedisServer } from '../../cli/src/local/redis-server.ts'
 import { alone, type Building, cacheFolder } from './binary.ts'
 import type { Cluster } from './cluster.ts'
 import { baseImage, builderImage, buildImage, packImage } from './image.ts'
@@ -31,12 +31,17 @@ interface Archive {
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const WORKSPACE = ['package.json', 'package-lock.json', '.npmrc', '.dockerignore', 'tsconfig.json']
-const PACKAGES = ['cli/package.json', 'operator/package.json', 'worker-runtime/package.json']
+const PACKAGES = [
+  'cli/package.json',
+  'control/package.json',
+  'operator/package.json',
+  'worker-runtime/package.json',
+]
 const RECIPES: Record<BuiltImage, Recipe> = {
   operator: {
     dockerfile: 'operator/Dockerfile',
     context: '.',
-    sources: [...WORKSPACE, ...PACKAGES, 'crds', 'operator', 'worker-runtime'],
+    sources: [...WORKSPACE, ...PACKAGES, 'crds', 'control', 'operator', 'worker-runtime'],
   },
   worker: {
     dockerfile: 'worker-runtime/Dockerfile',

@@ -2,15 +2,18 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { connectRedis } from 'millhand/queue'
-import { REASONS } from '../../operator/src/task-queue/suitable.ts'
+import { REASONS } from '../../control/src/decide/suitable.ts'
 import { redisUrl } from '../redis.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const page = readFileSync(`${root}/docs/conditions.md`, 'utf8')
-const sources = ['task-queue', 'worker-pool', 'redis'].flatMap((folder) =>
-  readdirSync(`${root}/operator/src/${folder}`).map((name) =>
-    readFileSync(`${root}/operator/src/${folder}/${name}`, 'utf8'),
-  ),
+const FOLDERS = ['control/src/decide', 'control/src/redis', 'operator/src'].concat(
+  ['fleet', 'task-queue', 'worker-pool'].map((folder) => `operator/src/${folder}`),
+)
+const sources = FOLDERS.flatMap((folder) =>
+  readdirSync(`${root}/${folder}`)
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => readFileSync(`${root}/${folder}/${name}`, 'utf8')),
 )
 
 const STATUSES = ['True', 'False', 'Unknown']

@@ -1,7 +1,7 @@
 // docs/resources.md is what the CRDs make of it: every field of every kind is there.
 import { readFileSync } from 'node:fs'
 import { RESOURCES, resources } from '../../operator/reference-build.ts'
-import { crds } from '../operator/resources/crds.ts'
+import { crds } from '../control/resources/crds.ts'
 
 const page = readFileSync(RESOURCES, 'utf8')
 

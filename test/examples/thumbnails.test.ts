@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import sharp from 'sharp'
+import { isListening } from '../cli/local/listening.ts'
 import { MILLHAND, PATIENCE_MS, startMillhand, stopAtOnce } from '../cli/millhand.ts'
 import { eventually } from '../eventually.ts'
-import { isListening } from '../operator/local/listening.ts'
 import { allPids, isAlive, procText } from '../processes.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))

@@ -1,7 +1,8 @@
 // What Prometheus reads of queues: a number of one tenant that is none is left out, and the others' are there.
+
+import type { SeenQueue } from '../../control/src/redis/seen-queue.ts'
+import type { Servers } from '../../control/src/redis/servers.ts'
 import { createMetrics } from '../../operator/src/metrics.ts'
-import type { SeenQueue } from '../../operator/src/redis/seen-queue.ts'
-import type { Servers } from '../../operator/src/redis/servers.ts'
 
 function queueWith(name: string, depth: object): SeenQueue {
   const fine = {

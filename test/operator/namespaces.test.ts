@@ -3,7 +3,7 @@ import { silent } from 'millhand/queue'
 import { ClusterCaches } from '../../operator/src/caches.ts'
 import { type Kube, kinds, type ResourceKind } from '../../operator/src/kube/client.ts'
 import { KubeError } from '../../operator/src/kube/errors.ts'
-import type { KubeObject, ListWatch } from '../../operator/src/reconciling/reflector.ts'
+import type { KubeObject, ListWatch } from '../../operator/src/kube/reflector.ts'
 import { eventually } from '../eventually.ts'
 
 const forbidden = (namespace: string) =>

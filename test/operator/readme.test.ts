@@ -1,10 +1,14 @@
-// operator/README.md names every file that a reader of a reconcile meets.
+// The READMEs of control and operator name every file that a reader of a reconcile meets.
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
-const root = fileURLToPath(new URL('../../operator', import.meta.url))
-const readme = readFileSync(`${root}/README.md`, 'utf8')
-test('every file of the path of a reconcile is named', () => {
-  const files = ['worker-pool', 'reconciling'].flatMap((folder) => readdirSync(`${root}/src/${folder}`))
-  expect(files.filter((name) => !readme.includes(name) && name !== 'rates.ts')).toEqual([])
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+test.each([
+  ['operator', ['worker-pool', 'fleet']],
+  ['control', ['decide', 'engine', 'redis', 'resources']],
+])('every file of the path of a reconcile in %s is named', (part, folders) => {
+  const readme = readFileSync(`${root}/${part}/README.md`, 'utf8')
+  const files = folders.flatMap((folder) => readdirSync(`${root}/${part}/src/${folder}`))
+  expect(files.filter((name) => !readme.includes(name))).toEqual([])
 })

@@ -1,8 +1,9 @@
 // millhand up: runs the queues and worker pools of manifests on this machine, with a Redis of its own unless it is given one.
-import { type Local, type LocalOptions, startLocal } from '@millhand/operator/local'
+
 import type { Command } from 'commander'
 import { CommandFailed, type Context } from '../context.ts'
 import { eventLines, type UpEvent } from '../event-lines.ts'
+import { type Local, type LocalOptions, startLocal } from '../local/index.ts'
 import { jsonLine, withoutPasswords } from '../printable.ts'
 import { accessOf, checkedAccess, examples, type ServerOptions, withJsonOption } from '../server.ts'
 import { durationText } from '../units.ts'

@@ -1,7 +1,8 @@
 // What Millhand asks of the API server: lists, watches, server-side apply, Events and its lease. main.ts connects; reconciles are given it.
-import type { Lease, LeaseSpec, LeaseStore } from '../reconciling/leader.ts'
-import type { KubeObject, ListWatch, WatchEvent } from '../reconciling/reflector.ts'
+
 import { isNotFound } from './errors.ts'
+import type { Lease, LeaseSpec, LeaseStore } from './leader.ts'
+import type { KubeObject, ListWatch, WatchEvent } from './reflector.ts'
 import { type Answered, Rest } from './rest.ts'
 
 export interface ResourceKind {

@@ -35,6 +35,12 @@ export const isGone = (error: unknown): boolean =>
 export const isDenied = (error: unknown): boolean =>
   isKube(error, 401) || (isKube(error, 403) && BY_RBAC.test(error.message))
 
+/** The API server's own words, as many as a person reads. */
+export function textFromKube({ message }: Error): string {
+  return message.length > MAX_WORDS ? `${message.slice(0, MAX_WORDS)}…` : message
+}
+const MAX_WORDS = 500
+
 /** To catch with, where it does not matter that the object was deleted in between. */
 export function unlessGone(error: unknown): void {
   if (!isNotFound(error)) throw error

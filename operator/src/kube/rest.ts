@@ -6,8 +6,8 @@
 import { type IncomingMessage, Agent as PlainAgent, request as requestPlain } from 'node:http'
 import { Agent, type RequestOptions, request } from 'node:https'
 import { KubeConfig } from '@kubernetes/client-node'
+import { sleep } from '@millhand/control/engine/backoff'
 import { reasonOf } from 'millhand/queue'
-import { sleep } from '../reconciling/backoff.ts'
 import { KubeError } from './errors.ts'
 
 export interface Call {

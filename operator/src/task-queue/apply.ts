@@ -1,10 +1,11 @@
 // Carries out a plan: the status by server-side apply, what turned as Events. Always whole: a field that is left out is deleted.
+
+import type { TaskQueuePlan } from '@millhand/control/decide/queue'
+import { newsType } from '@millhand/control/resources/conditions'
+import type { TaskQueueObject } from '@millhand/control/resources/task-queue'
 import { kinds } from '../kube/client.ts'
 import type { Events } from '../kube/events.ts'
 import { type StatusContext, writeStatus } from '../kube/status.ts'
-import { newsType } from '../resources/conditions.ts'
-import type { TaskQueueObject } from './observe.ts'
-import type { TaskQueuePlan } from './plan.ts'
 
 export async function applyTaskQueue(
   plan: TaskQueuePlan,

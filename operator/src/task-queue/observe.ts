@@ -1,49 +1,14 @@
 // Everything that a TaskQueue's reconcile decides from, read once: the resource, the way to Redis, what Redis says.
-import type { ServerFinding } from 'millhand/doctor'
-import { notServing, problemOf, type RedisProblem } from '../redis/problems.ts'
-import type { SeenQueue } from '../redis/seen-queue.ts'
-import type { Servers } from '../redis/servers.ts'
-import type { QueueView } from '../redis/view.ts'
-import type { Condition } from '../resources/conditions.ts'
+import type { ObservedTaskQueue } from '@millhand/control/decide/queue'
+import { notServing, problemOf, type RedisProblem } from '@millhand/control/redis/problems'
+import type { SeenQueue } from '@millhand/control/redis/seen-queue'
+import type { Servers } from '@millhand/control/redis/servers'
 import {
   parseTaskQueue,
   queueSettings,
   type TaskQueue,
-  type TaskQueueManifest,
-} from '../resources/task-queue.ts'
-
-/** A TaskQueue as the API server has it. */
-export interface TaskQueueObject extends TaskQueueManifest {
-  metadata: TaskQueueManifest['metadata'] & {
-    namespace?: string
-    uid?: string
-    generation?: number
-    resourceVersion?: string
-    annotations?: Record<string, string>
-  }
-  status?: TaskQueueStatus
-}
-
-export interface TaskQueueStatus {
-  observedGeneration: number
-  queueName: string
-  layoutVersion?: number
-  observedAt?: string
-  jobs?: { ready: number; busy: number; delayed: number; buried: number }
-  vanishedEnqueues?: number
-  oldestReadyAt?: string
-  conditions: Condition[]
-}
-
-export interface ObservedTaskQueue {
-  queue: TaskQueue
-  generation: number
-  status: TaskQueueStatus | undefined
-  redis:
-    | (RedisProblem & { server?: readonly ServerFinding[] })
-    | { kind: 'taken' }
-    | { kind: 'open'; view: QueueView; server: readonly ServerFinding[] | 'unknown' }
-}
+  type TaskQueueObject,
+} from '@millhand/control/resources/task-queue'
 
 /** Says to Redis what the resource declares, and looks at the queue. Writing the same again changes nothing. */
 export async function observeTaskQueue(

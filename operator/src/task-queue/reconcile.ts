@@ -1,15 +1,16 @@
 // One reconcile of a TaskQueue: observe → plan → apply. main.ts gives it to a controller.
+
+import { planTaskQueue } from '@millhand/control/decide/queue'
+import type { Outcome } from '@millhand/control/engine/controller'
+import { problemOf, type QueuePlace } from '@millhand/control/redis/problems'
+import type { Servers } from '@millhand/control/redis/servers'
+import { isSame } from '@millhand/control/resources/conditions'
+import { parseTaskQueue, type TaskQueueObject } from '@millhand/control/resources/task-queue'
 import type { Log } from 'millhand/queue'
 import type { Kube } from '../kube/client.ts'
 import type { Events } from '../kube/events.ts'
-import type { Outcome } from '../reconciling/controller.ts'
-import { problemOf, type QueuePlace } from '../redis/problems.ts'
-import type { Servers } from '../redis/servers.ts'
-import { isSame } from '../resources/conditions.ts'
-import { parseTaskQueue } from '../resources/task-queue.ts'
 import { applyTaskQueue } from './apply.ts'
-import { observeTaskQueue, type TaskQueueObject } from './observe.ts'
-import { planTaskQueue } from './plan.ts'
+import { observeTaskQueue } from './observe.ts'
 
 export interface TaskQueueContext {
   find: (key: string) => TaskQueueObject | undefined

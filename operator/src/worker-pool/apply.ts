@@ -1,6 +1,12 @@
 // Carries out a plan, in an order that is safe to break off anywhere: claims are stopped before a pod is marked, marks are written before
 // the number is lowered, the dead are named whenever they are seen, the status comes last.
+
+import type { SeenQueue } from '@millhand/control/redis/seen-queue'
+import { newsType } from '@millhand/control/resources/conditions'
 import { type Log, RedisUnavailable } from 'millhand/queue'
+import { type Deployment, isControlledBy } from '../fleet/cluster.ts'
+import { DELETION_COST, LEADER_ANNOTATION } from '../fleet/deployment.ts'
+import { GUARD, LOWEST_COST } from '../fleet/pods.ts'
 import { type Kube, kinds } from '../kube/client.ts'
 import {
   isConflict,
@@ -9,19 +15,14 @@ import {
   isNotFound,
   isRefused,
   KubeError,
+  textFromKube,
   unlessGone,
 } from '../kube/errors.ts'
 import type { EventSubject, Events } from '../kube/events.ts'
 import { writeStatus } from '../kube/status.ts'
-import { textFromKube } from '../redis/problems.ts'
-import type { SeenQueue } from '../redis/seen-queue.ts'
-import { type Deployment, isControlledBy } from '../resources/cluster.ts'
-import { newsType } from '../resources/conditions.ts'
-import { DELETION_COST, LEADER_ANNOTATION } from './deployment.ts'
 import type { PoolMemory } from './memory.ts'
 import type { ObservedPool, PoolView } from './observe.ts'
 import type { DeploymentWrite, PodPatch, PoolPlan, Reaping } from './plan.ts'
-import { GUARD, LOWEST_COST } from './pods.ts'
 
 export interface ApplyContext {
   kube: Kube

@@ -1,9 +1,10 @@
 // What is right and wrong with a WorkerPool, as conditions. Pure. Every reason here stands in docs/conditions.md, and a test compares.
-import { type Finding, MAY_PASS, REDIS_ANSWERS } from '../resources/conditions.ts'
+
+import type { Decision, Load } from '@millhand/control/decide/replicas'
+import { type Finding, MAY_PASS, REDIS_ANSWERS } from '@millhand/control/resources/conditions'
 import type { Health } from './health.ts'
 import type { PoolMemory } from './memory.ts'
 import type { ObservedPool } from './observe.ts'
-import type { Decision, Load } from './replicas.ts'
 
 /** What keeps a pool from working that a person, or time, must mend. */
 export interface Blocked {

@@ -1,9 +1,9 @@
 // How the pods of a pool are: who works, what is wrong with the others, and whether time alone will mend it. Pure. findings.ts makes
 // conditions of it.
-import { conditionOf } from '../resources/cluster.ts'
-import { TEMPLATE_ANNOTATION } from './deployment.ts'
+import { conditionOf } from '../fleet/cluster.ts'
+import { TEMPLATE_ANNOTATION } from '../fleet/deployment.ts'
+import { livePods, type Trouble, type WorkerPod } from '../fleet/pods.ts'
 import type { ObservedPool } from './observe.ts'
-import { livePods, type Trouble, type WorkerPod } from './pods.ts'
 
 export interface Health {
   live: number

@@ -1,8 +1,9 @@
 // What a reconcile of a WorkerPool remembers for the next one. Lost when the operator restarts, and nothing breaks: no pod is removed
 // before a whole window was seen, and an unchanged Deployment is written once more.
-import type { Rendered } from './deployment.ts'
-import { type GuardMemory, noGuardMemory } from './guards.ts'
-import { noHistory, type ScalingHistory } from './replicas.ts'
+
+import { noHistory, type ScalingHistory } from '@millhand/control/decide/replicas'
+import type { Rendered } from '../fleet/deployment.ts'
+import { type GuardMemory, noGuardMemory } from '../fleet/guards.ts'
 
 export interface PoolMemory {
   /** The pool's UID: a pool of the same name is another one. */

@@ -1,43 +1,22 @@
 // Everything that a WorkerPool's reconcile decides from, read once: the resource, its queues, its Deployment and pods (from the caches),
 // what Redis says of the queues and their workers.
-import { problemOf } from '../redis/problems.ts'
-import type { SeenQueue } from '../redis/seen-queue.ts'
-import type { Servers } from '../redis/servers.ts'
-import { loadOfQueue, type QueueView } from '../redis/view.ts'
-import { type Deployment, isControlledBy, type Pod } from '../resources/cluster.ts'
-import { type Condition, NOT_ITS_OWN } from '../resources/conditions.ts'
-import { redisSecretOf, type TaskQueueManifest } from '../resources/task-queue.ts'
-import { parseWorkerPool, type WorkerPool, type WorkerPoolManifest } from '../resources/worker-pool.ts'
+
+import { type QueueLoad, shareOf } from '@millhand/control/decide/replicas'
+import { problemOf } from '@millhand/control/redis/problems'
+import type { SeenQueue } from '@millhand/control/redis/seen-queue'
+import type { Servers } from '@millhand/control/redis/servers'
+import { loadOfQueue, type QueueView } from '@millhand/control/redis/view'
+import { type Condition, NOT_ITS_OWN } from '@millhand/control/resources/conditions'
+import { redisSecretOf, type TaskQueueManifest } from '@millhand/control/resources/task-queue'
+import {
+  parseWorkerPool,
+  type WorkerPool,
+  type WorkerPoolObject,
+  type WorkerPoolStatus,
+} from '@millhand/control/resources/worker-pool'
+import { type Deployment, isControlledBy, type Pod } from '../fleet/cluster.ts'
+import { readPod, type WorkerPod } from '../fleet/pods.ts'
 import type { PoolMemory } from './memory.ts'
-import { readPod, type WorkerPod } from './pods.ts'
-import { type QueueLoad, shareOf } from './replicas.ts'
-
-/** A WorkerPool as the API server has it. */
-export interface WorkerPoolObject extends WorkerPoolManifest {
-  metadata: WorkerPoolManifest['metadata'] & {
-    generation?: number
-    resourceVersion?: string
-    deletionTimestamp?: string
-  }
-  status?: WorkerPoolStatus
-}
-
-export interface WorkerPoolStatus {
-  observedGeneration: number
-  replicas: number
-  readyReplicas: number
-  updatedReplicas: number
-  desiredReplicas: number
-  terminatingReplicas: number
-  drainingReplicas: number
-  busySlots: number
-  slots: number
-  selector: string
-  isolationInUse?: string
-  lastScaleTime?: string
-  decision: { reason: string; message: string }
-  conditions: Condition[]
-}
 
 /** A TaskQueue as far as a pool looks at it. */
 export interface ServedQueue extends TaskQueueManifest {

@@ -1,27 +1,27 @@
 // What a WorkerPool needs next, decided from what was observed: data in, data out. The same decisions as on a laptop
-// (local/plan.ts), and what they mean for a Deployment. Carried out by apply.ts.
+// (cli/src/local/plan.ts), and what they mean for a Deployment. Carried out by apply.ts.
 //
 //   blocked? → how many (replicas.ts) → who goes (victims.ts), drained and empty first → what is written → what the status says
 
-import { type Finding, worthTelling } from '../resources/conditions.ts'
-import { DEFAULT_REDIS_SECRET, defaultQueueName } from '../resources/task-queue.ts'
-import type { WorkerPool } from '../resources/worker-pool.ts'
+import { type Decision, decideReplicas, type Load } from '@millhand/control/decide/replicas'
+import { chooseVictims } from '@millhand/control/decide/victims'
+import { type Finding, worthTelling } from '@millhand/control/resources/conditions'
+import { DEFAULT_REDIS_SECRET, defaultQueueName } from '@millhand/control/resources/task-queue'
+import type { WorkerPool, WorkerPoolStatus } from '@millhand/control/resources/worker-pool'
 import {
   type DeploymentManifest,
   deploymentOf,
   hashOf,
   type Rendered,
   TEMPLATE_ANNOTATION,
-} from './deployment.ts'
+} from '../fleet/deployment.ts'
+import { type GuardPlan, planGuards } from '../fleet/guards.ts'
+import { type Death, livePods, type WorkerPod } from '../fleet/pods.ts'
 import { type Blocked, findingsOf, whyBlocked } from './findings.ts'
-import { type GuardPlan, planGuards } from './guards.ts'
 import { healthOf } from './health.ts'
 import type { PoolMemory } from './memory.ts'
-import type { ObservedPool, ObservedWorker, WorkerPoolStatus } from './observe.ts'
-import { type Death, livePods, type WorkerPod } from './pods.ts'
-import { type Decision, decideReplicas, type Load } from './replicas.ts'
+import type { ObservedPool, ObservedWorker } from './observe.ts'
 import { statusOf, statusToWrite } from './status.ts'
-import { chooseVictims } from './victims.ts'
 
 export interface PoolPlan {
   decision: Decision

@@ -1,6 +1,6 @@
 // One reconcile of a WorkerPool: observe → plan → apply. main.ts gives it to a controller.
-import type { Outcome } from '../reconciling/controller.ts'
-import type { Servers } from '../redis/servers.ts'
+import type { Outcome } from '@millhand/control/engine/controller'
+import type { Servers } from '@millhand/control/redis/servers'
 import { type ApplyContext, applyPlan } from './apply.ts'
 import { emptyMemory, type PoolMemory } from './memory.ts'
 import { type Caches, type ObservedPool, observeWorkerPool } from './observe.ts'

@@ -1,10 +1,12 @@
 // The status of a WorkerPool: what it says, and when it is worth a write. Pure.
-import { boundedStatus } from '../resources/bounds.ts'
-import { conditionsOf, type Finding, hasTurned, isSame } from '../resources/conditions.ts'
-import { selectorOf } from './deployment.ts'
-import type { ObservedPool, WorkerPoolStatus } from './observe.ts'
-import { livePods } from './pods.ts'
-import type { Decision } from './replicas.ts'
+
+import type { Decision } from '@millhand/control/decide/replicas'
+import { boundedStatus } from '@millhand/control/resources/bounds'
+import { conditionsOf, type Finding, hasTurned, isSame } from '@millhand/control/resources/conditions'
+import type { WorkerPoolStatus } from '@millhand/control/resources/worker-pool'
+import { selectorOf } from '../fleet/deployment.ts'
+import { livePods } from '../fleet/pods.ts'
+import type { ObservedPool } from './observe.ts'
 
 interface Saying {
   decision: Decision

@@ -1,7 +1,7 @@
 // What a test sees of resources, Deployments and pods by watching them: as they are, and the most that there ever were.
 import { silent } from 'millhand/queue'
 import { connectKube, kinds, type ResourceKind } from '../../../operator/src/kube/client.ts'
-import { type Change, type KubeObject, Reflector } from '../../../operator/src/reconciling/reflector.ts'
+import { type Change, type KubeObject, Reflector } from '../../../operator/src/kube/reflector.ts'
 import type { SharedCluster } from '../../cluster/shared.ts'
 import type { KubeJson } from './scene.ts'
 

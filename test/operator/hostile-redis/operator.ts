@@ -3,19 +3,15 @@
 // JSON at the end what it saw, and each uncaught error as it comes.
 import { readdirSync } from 'node:fs'
 import { connectRedis, openQueue, silent } from 'millhand/queue'
-import {
-  POOLS_AT_ONCE,
-  QUEUES_AT_ONCE,
-  startController,
-} from '../../../operator/src/reconciling/controller.ts'
-import { problemOf, type QueuePlace } from '../../../operator/src/redis/problems.ts'
-import { Secrets } from '../../../operator/src/redis/secrets.ts'
-import { Servers } from '../../../operator/src/redis/servers.ts'
-import { loadOfQueue } from '../../../operator/src/redis/view.ts'
+import { planTaskQueue } from '../../../control/src/decide/queue.ts'
+import { decideReplicas, noHistory } from '../../../control/src/decide/replicas.ts'
+import { POOLS_AT_ONCE, QUEUES_AT_ONCE, startController } from '../../../control/src/engine/controller.ts'
+import { problemOf, type QueuePlace } from '../../../control/src/redis/problems.ts'
+import { Secrets } from '../../../control/src/redis/secrets.ts'
+import { Servers } from '../../../control/src/redis/servers.ts'
+import { loadOfQueue } from '../../../control/src/redis/view.ts'
 import { observeTaskQueue } from '../../../operator/src/task-queue/observe.ts'
-import { planTaskQueue } from '../../../operator/src/task-queue/plan.ts'
-import { decideReplicas, noHistory } from '../../../operator/src/worker-pool/replicas.ts'
-import { workerPool } from '../resources/crds.ts'
+import { workerPool } from '../../control/resources/crds.ts'
 import { declared } from '../task-queue/declared.ts'
 
 export interface Tenants {

@@ -12,7 +12,7 @@ import {
   type ListWatch,
   Reflector,
   type ReflectorOptions,
-} from '../../../operator/src/reconciling/reflector.ts'
+} from '../../../operator/src/kube/reflector.ts'
 import { type SharedCluster, sharedCluster } from '../../cluster/shared.ts'
 import { onCluster } from '../../cluster/suites.ts'
 import { eventually } from '../../eventually.ts'
@@ -221,7 +221,7 @@ onCluster('a reflector on an API server', () => {
     await put('known')
     const source = kube.listWatch<KubeObject>(kinds.taskQueue, { namespace })
     const lists: string[] = []
-    // A young API server remembers everything since its start: what is too old for it is played in ../reconciling/reflector.test.ts.
+    // A young API server remembers everything since its start: what is too old for it is played in ../reflector.test.ts.
     const wrong = ['nonsense']
     const misled: ListWatch<KubeObject> = {
       list: async (page) => {

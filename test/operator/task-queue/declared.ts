@@ -1,5 +1,6 @@
 // A TaskQueue as the API server has it, defaults filled in.
-import type { TaskQueueObject } from '../../../operator/src/task-queue/observe.ts'
+
+import type { TaskQueueObject } from '../../../control/src/resources/task-queue.ts'
 
 interface Declared {
   name?: string

@@ -1,17 +1,19 @@
 // A Redis that answers and does not do what is asked: the status says what it is, what to do about it, and never that it cannot be reached.
+
 import { slotOf } from 'millhand/queue'
-import type { Servers } from '../../../operator/src/redis/servers.ts'
-import { observeTaskQueue, type TaskQueueStatus } from '../../../operator/src/task-queue/observe.ts'
-import { planTaskQueue } from '../../../operator/src/task-queue/plan.ts'
+import { planTaskQueue } from '../../../control/src/decide/queue.ts'
+import type { Servers } from '../../../control/src/redis/servers.ts'
+import type { TaskQueueStatus } from '../../../control/src/resources/task-queue.ts'
+import { observeTaskQueue } from '../../../operator/src/task-queue/observe.ts'
 import { emptyMemory } from '../../../operator/src/worker-pool/memory.ts'
 import { observeWorkerPool } from '../../../operator/src/worker-pool/observe.ts'
 import { planWorkerPool } from '../../../operator/src/worker-pool/plan.ts'
+import { type OpenServers, openServers } from '../../control/redis/open-servers.ts'
 import { eventually } from '../../eventually.ts'
 import { freePort } from '../../free-port.ts'
 import { ask, RedisCluster } from '../../redis-forms.ts'
 import { RedisServer } from '../../redis-server.ts'
 import { redis62 } from '../../redis-versions.ts'
-import { type OpenServers, openServers } from '../redis/open-servers.ts'
 import { declaredPool } from '../worker-pool/observed.ts'
 import { declared } from './declared.ts'
 

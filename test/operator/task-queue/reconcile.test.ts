@@ -1,12 +1,13 @@
 // Reconciles of TaskQueues one after the other, against real Redis servers: what is remembered between them. What is written is kept here, as
 // an API server with these CRDs would.
+
 import { connectRedis, newJob, openQueue, silent } from 'millhand/queue'
+import type { TaskQueueObject, TaskQueueStatus } from '../../../control/src/resources/task-queue.ts'
 import type { Kube } from '../../../operator/src/kube/client.ts'
 import type { Events } from '../../../operator/src/kube/events.ts'
-import type { TaskQueueObject, TaskQueueStatus } from '../../../operator/src/task-queue/observe.ts'
 import { taskQueueReconciler } from '../../../operator/src/task-queue/reconcile.ts'
+import { openServers } from '../../control/redis/open-servers.ts'
 import { RedisServer } from '../../redis-server.ts'
-import { openServers } from '../redis/open-servers.ts'
 import { declared } from './declared.ts'
 
 /** Of server-side apply: the whole status, of which an older CRD keeps only fields that it knows. */

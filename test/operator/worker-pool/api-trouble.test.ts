@@ -1,11 +1,13 @@
 // What the API server does not do for a pool (a webhook that is down, a right that is missing) stands in the pool's conditions in its
 // words; what else can be done is done. In an in-process turn of plan and apply, because a webhook of a real API server fails as it likes.
+
 import { silent } from 'millhand/queue'
+import type { WorkerPoolStatus } from '../../../control/src/resources/worker-pool.ts'
 import { type Kube, kinds } from '../../../operator/src/kube/client.ts'
 import { KubeError } from '../../../operator/src/kube/errors.ts'
 import type { Events } from '../../../operator/src/kube/events.ts'
 import { applyPlan } from '../../../operator/src/worker-pool/apply.ts'
-import type { ObservedPool, WorkerPoolStatus } from '../../../operator/src/worker-pool/observe.ts'
+import type { ObservedPool } from '../../../operator/src/worker-pool/observe.ts'
 import { planWorkerPool } from '../../../operator/src/worker-pool/plan.ts'
 import { deploymentWith, draining, memoryOf, NOW, observed, podOf, queueOf, workerOf } from './observed.ts'
 

@@ -1,8 +1,8 @@
 // What a pool says of its queues, its pods and its rollout: reasons that people know, and Stalled where a person has to mend something.
-import { TEMPLATE_ANNOTATION } from '../../../operator/src/worker-pool/deployment.ts'
+import { TEMPLATE_ANNOTATION } from '../../../operator/src/fleet/deployment.ts'
+import type { Trouble, WorkerPod } from '../../../operator/src/fleet/pods.ts'
 import type { ObservedPool } from '../../../operator/src/worker-pool/observe.ts'
 import { planWorkerPool } from '../../../operator/src/worker-pool/plan.ts'
-import type { Trouble, WorkerPod } from '../../../operator/src/worker-pool/pods.ts'
 import { deploymentWith, memoryOf, NOW, observed, podOf, poolOf, queueOf, workerOf } from './observed.ts'
 
 const { load: _, ...unknown } = queueOf()

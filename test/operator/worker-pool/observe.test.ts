@@ -1,15 +1,13 @@
 // What a pool takes over of what others may have written: words of workers in Redis, pods with its labels, the time of a delayed job.
+
 import { connectRedis, newJob, openQueue } from 'millhand/queue'
-import type { OwnerReference, Pod } from '../../../operator/src/resources/cluster.ts'
+import type { WorkerPoolObject } from '../../../control/src/resources/worker-pool.ts'
+import type { OwnerReference, Pod } from '../../../operator/src/fleet/cluster.ts'
 import { emptyMemory } from '../../../operator/src/worker-pool/memory.ts'
-import {
-  type Caches,
-  observeWorkerPool,
-  type WorkerPoolObject,
-} from '../../../operator/src/worker-pool/observe.ts'
+import { type Caches, observeWorkerPool } from '../../../operator/src/worker-pool/observe.ts'
+import { openServers } from '../../control/redis/open-servers.ts'
 import { eventually } from '../../eventually.ts'
 import { redisUrl } from '../../redis.ts'
-import { openServers } from '../redis/open-servers.ts'
 import { declared } from '../task-queue/declared.ts'
 
 const { servers, clock, stirs } = openServers({ 'millhand-redis': redisUrl() })

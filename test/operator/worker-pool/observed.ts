@@ -1,18 +1,18 @@
 // An observed pool for tables of decisions: everything well, with what a row says changed.
-import { checkAgainstSchema } from '../../../operator/src/resources/schema.ts'
+import { checkAgainstSchema } from '../../../control/src/resources/schema.ts'
 import {
   parseWorkerPool,
   type WorkerPool,
   type WorkerPoolManifest,
-} from '../../../operator/src/resources/worker-pool.ts'
+} from '../../../control/src/resources/worker-pool.ts'
+import type { WorkerPod } from '../../../operator/src/fleet/pods.ts'
 import { emptyMemory, type PoolMemory } from '../../../operator/src/worker-pool/memory.ts'
 import type {
   ObservedPool,
   ObservedQueue,
   ObservedWorker,
 } from '../../../operator/src/worker-pool/observe.ts'
-import type { WorkerPod } from '../../../operator/src/worker-pool/pods.ts'
-import { schemas } from '../resources/crds.ts'
+import { schemas } from '../../control/resources/crds.ts'
 
 export const NOW = Date.parse('2026-01-01T12:00:00Z')
 

@@ -1,6 +1,6 @@
 // What a pool gets next, in tables: every row a rule.
 import fc from 'fast-check'
-import { deploymentOf, hashOf, TEMPLATE_ANNOTATION } from '../../../operator/src/worker-pool/deployment.ts'
+import { deploymentOf, hashOf, TEMPLATE_ANNOTATION } from '../../../operator/src/fleet/deployment.ts'
 import type { ObservedPool } from '../../../operator/src/worker-pool/observe.ts'
 import { canLower, type PoolPlan, planWorkerPool } from '../../../operator/src/worker-pool/plan.ts'
 import {

@@ -9,9 +9,8 @@ import { jest } from '@jest/globals'
 import type { ChildSettings } from '../../../worker-runtime/src/child/children.ts'
 import { silent } from '../../../worker-runtime/src/log.ts'
 import { eventually } from '../../eventually.ts'
-import { childrenOf, sendSignal } from '../../processes.ts'
 import { redisUrl } from '../../redis.ts'
-import { resultOf, startTiny, zygoteOf } from './tiny-children.ts'
+import { resultOf, startTiny } from './tiny-children.ts'
 
 jest.setTimeout(120_000) // real processes, on a machine that may be busy
 

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { theOutside } from '../../../operator/src/local/outside.ts'
+import { theOutside } from '../../../cli/src/local/outside.ts'
 import { redisUrl } from '../../redis.ts'
 
 const run = promisify(execFile)

@@ -1,0 +1,325 @@
+// The export `@millhand/cli/local`: queues and workers on one machine, from the same manifests as in a cluster. Used by
+// `millhand up`, the demo and tests; it prints nothing and handles no signals, which is its caller's.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { hostname, tmpdir } from 'node:os'
+import { dirname, join, resolve, sep } from 'node:path'
+import type { TaskQueue } from '@millhand/control/resources/task-queue'
+import { connectRedis, type RedisAccess, reasonOf } from 'millhand/queue'
+import { keepEmbeddedRedis } from './embedded-redis.ts'
+import type { OnEvent } from './events.ts'
+import { type Guard, startGuard } from './guard.ts'
+import { type LocalPool, type Manifests, ManifestsRefused, readManifests } from './manifests.ts'
+import { type Outside, theOutside } from './outside.ts'
+import { type Reload, watchFiles } from './reload.ts'
+import { claimFolder, stableUids } from './running.ts'
+import { Supervisor } from './supervisor.ts'
+
+export { nearest } from '@millhand/control/resources/nearest'
+export type { PlacedProblem } from './documents.ts'
+export { type EmbeddedRedis, startEmbeddedRedis } from './embedded-redis.ts'
+export type { LocalEvent, OnEvent, WorkerLogEntry } from './events.ts'
+export { startGuard } from './guard.ts'
+export {
+  describeProblem,
+  type LocalPool,
+  type Manifests,
+  ManifestsRefused,
+  readManifests,
+} from './manifests.ts'
+export { type Outside, theOutside } from './outside.ts'
+export { NoRedisServer } from './redis-server.ts'
+export { AlreadyRunning, findRunning, type RunningUp } from './running.ts'
+export { QueueTaken } from './supervisor.ts'
+
+export interface LocalOptions {
+  /** Files and folders with manifests. */
+  paths: readonly string[]
+  /** For resources that name none; `default` when absent. */
+  namespace?: string
+  /** A Redis that runs already; absent: an embedded one. */
+  redis?: RedisAccess
+  /** Queues that another owner has in this Redis are taken over: that owner is gone for good. */
+  takeOver?: boolean
+  /** Whether saved files lead to new workers. */
+  reload: boolean
+  /** Where the embedded Redis keeps its data; `temporary` keeps none. Absent: `.millhand/redis` in the working folder. */
+  dataFolder?: string
+  onEvent?: OnEvent
+  /** Environment, working folder and clock other than those of this process. */
+  outside?: Partial<Outside>
+}
+
+export interface LocalWorker {
+  pool: string
+  name: string
+  pid: number
+  podUid: string
+  isReady: boolean
+  isStopping: boolean
+}
+
+export interface Local {
+  readonly redisUrl: string
+  readonly namespace: string
+  /** As the manifests say now. */
+  readonly pools: readonly LocalPool[]
+  readonly queues: readonly TaskQueue[]
+  workers(): LocalWorker[]
+  /** For whoever wants to kill some. */
+  workerPids(): number[]
+  /** Undefined with a Redis of your own. */
+  redisPid(): number | undefined
+  /** Lets the workers finish their jobs. A second call hands the jobs back and ends at once. */
+  stop(): Promise<void>
+  /** Resolves after stop; rejects when it cannot go on. */
+  readonly done: Promise<void>
+}
+
+const MAX_OWNER_NAME = 200
+
+/** Throws ManifestsRefused, AlreadyRunning, NoRedisServer, RedisUnavailable or QueueTaken; nothing is left running then. */
+export async function startLocal(options: LocalOptions): Promise<Local> {
+  const run = new LocalRun(options)
+  try {
+    await run.start()
+    return run
+  } catch (error) {
+    await run.cleanUp()
+    throw error
+  }
+}
+
+class LocalRun implements Local {
+  readonly namespace: string
+  readonly #options: LocalOptions
+  readonly #outside: Outside
+  readonly #onEvent: OnEvent
+  readonly #done = Promise.withResolvers<void>()
+  readonly #hurry = Promise.withResolvers<void>()
+  /** What has to be taken down again, the last one first. */
+  readonly #cleanUps: (() => unknown)[] = []
+  #manifests: Manifests
+  #areManifestsRefused = false
+  #redis: RedisAccess & { pid?: () => number } = { url: '' }
+  #supervisor: Supervisor | undefined
+  #reload: Reload | undefined
+  #changes: Promise<void> = Promise.resolve()
+  #stopped: Promise<void> | undefined
+
+  constructor(options: LocalOptions) {
+    this.#options = options
+    this.#outside = theOutside(options.outside)
+    this.#onEvent = options.onEvent ?? (() => {})
+    this.namespace = options.namespace ?? 'default'
+    this.#manifests = this.#readManifests()
+    this.#done.promise.catch(() => {})
+  }
+
+  get redisUrl(): string {
+    return this.#redis.url
+  }
+
+  get pools(): readonly LocalPool[] {
+    return this.#manifests.pools
+  }
+
+  get queues(): readonly TaskQueue[] {
+    return this.#manifests.queues
+  }
+
+  get done(): Promise<void> {
+    return this.#done.promise
+  }
+
+  workers(): LocalWorker[] {
+    return (this.#supervisor?.pools ?? []).flatMap((pool) =>
+      pool.workers.map(({ podName, pid, podUid, isReady, isStopping }) => {
+        return { pool: pool.name, name: podName, pid, podUid, isReady, isStopping }
+      }),
+    )
+  }
+
+  workerPids(): number[] {
+    return this.workers().map(({ pid }) => pid)
+  }
+
+  redisPid(): number | undefined {
+    return this.#redis.pid?.()
+  }
+
+  stop(): Promise<void> {
+    if (this.#stopped) this.#hurry.resolve()
+    this.#stopped ??= this.#stop().then(this.#done.resolve, this.#done.reject)
+    return this.#stopped
+  }
+
+  async start(): Promise<void> {
+    const { workingFolder } = this.#outside
+    const claim = claimFolder(workingFolder, { pid: process.pid, namespace: this.namespace })
+    this.#cleanUps.push(claim.release)
+    const guard = startGuard()
+    this.#cleanUps.push(guard.stop)
+    const runFolder = mkdtempSync(join(tmpdir(), 'millhand-up-'))
+    guard.removeAtEnd(runFolder)
+    this.#cleanUps.push(() => rmSync(runFolder, { recursive: true, force: true }))
+
+    await this.#provideRedis(guard, runFolder)
+    const supervisor = await this.#connect(guard, runFolder)
+    this.#cleanUps.push(() => supervisor.releaseQueues())
+    await supervisor.start(this.#manifests)
+    this.#supervisor = supervisor
+    void supervisor.failed.catch((error) => this.#fail(error))
+    if (this.#options.reload) this.#reload = await this.#watch()
+    claim.announce(this.redisUrl)
+  }
+
+  async cleanUp(): Promise<void> {
+    for (const cleanUp of this.#cleanUps.splice(0).reverse()) await cleanUp()
+  }
+
+  async #stop(): Promise<void> {
+    await this.#reload?.stop()
+    await this.#changes
+    await this.#supervisor?.stop(this.#hurry.promise)
+    await this.cleanUp()
+  }
+
+  #fail(error: unknown): void {
+    this.#done.reject(error)
+    void this.stop()
+  }
+
+  async #provideRedis(guard: Guard, runFolder: string): Promise<void> {
+    const { redis: given, dataFolder = join('.millhand', 'redis') } = this.#options
+    if (given !== undefined) {
+      this.#redis = given
+      return
+    }
+    const isPersistent = dataFolder !== 'temporary'
+    const folder = isPersistent ? this.#resolve(dataFolder) : join(runFolder, 'redis')
+    const onFetch = (message: string) => this.#onEvent({ kind: 'redis-fetching', message })
+    const redis = await keepEmbeddedRedis(
+      { outside: this.#outside, guard, folder, isPersistent, onFetch },
+      (output) => this.#onEvent({ kind: 'redis-exited', output }),
+    )
+    this.#cleanUps.push(redis.stop)
+    const { url, version, pid } = redis
+    this.#redis = { url, pid }
+    this.#onEvent({ kind: 'redis-started', url, version, ...(isPersistent && { dataFolder: folder }) })
+  }
+
+  async #connect(guard: Guard, runFolder: string): Promise<Supervisor> {
+    const { pid: _, ...redis } = this.#redis
+    const connection = connectRedis(redis, {
+      name: 'millhand-up',
+      onState: (state, error) => this.#redisIs(state, error),
+    })
+    const messages = connectRedis(redis, { name: 'millhand-up-messages' })
+    this.#cleanUps.push(() => {
+      connection.close()
+      messages.close()
+    })
+    await connection.ready()
+    const uidOf = stableUids(this.#outside.workingFolder)
+    const outside = this.#outside
+    return new Supervisor({
+      outside,
+      guard,
+      runFolder,
+      onEvent: this.#onEvent,
+      redis,
+      connection,
+      messages,
+      uidOf,
+      ownerName: `millhand up in ${outside.workingFolder} on ${hostname()}`.slice(-MAX_OWNER_NAME),
+      takeOver: this.#options.takeOver === true,
+    })
+  }
+
+  #redisIs(state: 'ready' | 'away', error: Error | undefined): void {
+    const supervisor = this.#supervisor
+    if (!supervisor) return
+    if (state === 'away') {
+      this.#onEvent({ kind: 'redis-away', message: error ? reasonOf(error) : 'the connection was lost' })
+      return
+    }
+    this.#onEvent({ kind: 'redis-back' })
+    // It may have come back without its data.
+    supervisor
+      .configureQueues()
+      .catch((failure: Error) => this.#onEvent({ kind: 'warning', message: reasonOf(failure) }))
+    supervisor.wake()
+  }
+
+  async #watch(): Promise<Reload> {
+    const paths = [...this.#options.paths.map((path) => this.#resolve(path)), ...this.#codeFolders()]
+    const reload = await watchFiles({
+      paths,
+      onCode: (files) => this.#soon(() => this.#codeChanged(files)),
+      onManifests: (files) => this.#soon(() => this.#manifestsChanged(files)),
+      onTrouble: (message) => this.#onEvent({ kind: 'warning', message }),
+    })
+    this.#onEvent({ kind: 'watching', folders: reload.folders })
+    return reload
+  }
+
+  /** One change after the other. */
+  #soon(change: () => void | Promise<void>): void {
+    this.#changes = this.#changes.then(change).catch((error) => this.#fail(error))
+  }
+
+  async #codeChanged(files: string[]): Promise<void> {
+    // A task module that was missing may be there now.
+    if (this.#areManifestsRefused) await this.#manifestsChanged(files)
+    const pools = (this.#supervisor?.pools ?? []).filter(({ makeup }) =>
+      makeup.workerPlan.taskModules.some((module) =>
+        files.some((file) => file.startsWith(dirname(module) + sep)),
+      ),
+    )
+    if (pools.length === 0) return
+    this.#onEvent({ kind: 'code-changed', files, pools: pools.map(({ name }) => name) })
+    this.#supervisor?.replaceWorkers(pools)
+  }
+
+  async #manifestsChanged(files: string[]): Promise<void> {
+    const foldersBefore = this.#codeFolders().join('\n')
+    try {
+      this.#manifests = this.#readManifests(this.#manifests)
+      this.#areManifestsRefused = false
+    } catch (error) {
+      if (!(error instanceof ManifestsRefused)) throw error
+      this.#areManifestsRefused = true
+      this.#onEvent({ kind: 'manifests-refused', problems: error.problems })
+      return
+    }
+    this.#onEvent({ kind: 'manifests-changed', files })
+    await this.#supervisor?.reconfigure(this.#manifests)
+    if (this.#codeFolders().join('\n') === foldersBefore) return
+    await this.#reload?.stop()
+    this.#reload = await this.#watch()
+  }
+
+  #readManifests(previous?: Manifests): Manifests {
+    const { paths } = this.#options
+    const { workingFolder } = this.#outside
+    const manifests = readManifests(paths, {
+      namespace: this.namespace,
+      workingFolder,
+      ...(previous && { previous }),
+    })
+    for (const message of manifests.warnings) this.#onEvent({ kind: 'warning', message })
+    return manifests
+  }
+
+  #codeFolders(): string[] {
+    return [
+      ...new Set(
+        this.#manifests.pools.flatMap(({ taskModules }) => taskModules.map((file) => dirname(file))),
+      ),
+    ]
+  }
+
+  #resolve(path: string): string {
+    return resolve(this.#outside.workingFolder, path)
+  }
+}

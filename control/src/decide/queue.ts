@@ -1,0 +1,216 @@
+// What a TaskQueue's status says, decided from what was observed. Pure.
+import type { ServerFinding } from 'millhand/doctor'
+import { LAYOUT } from 'millhand/queue'
+import type { RedisProblem } from '../redis/problems.ts'
+import type { QueueView } from '../redis/view.ts'
+import { boundedStatus } from '../resources/bounds.ts'
+import {
+  conditionsOf,
+  type Finding,
+  hasTurned,
+  isSame,
+  MAY_PASS,
+  REDIS_ANSWERS,
+  worthTelling,
+} from '../resources/conditions.ts'
+import type { TaskQueue, TaskQueueStatus } from '../resources/task-queue.ts'
+import { lastingProblem, REASONS, redisSuitable } from './suitable.ts'
+
+export interface ObservedTaskQueue {
+  queue: TaskQueue
+  generation: number
+  status: TaskQueueStatus | undefined
+  redis:
+    | (RedisProblem & { server?: readonly ServerFinding[] })
+    | { kind: 'taken' }
+    | { kind: 'open'; view: QueueView; server: readonly ServerFinding[] | 'unknown' }
+}
+
+export interface TaskQueuePlan {
+  /** Absent: what is written is still true, or was written a moment ago. */
+  status?: TaskQueueStatus
+  /** Conditions that turned, or have lasted: each is told as an Event. */
+  events: Finding[]
+  /** Redis lost enqueues that it had acknowledged, so many at least since the last status. */
+  vanished?: number
+  checkAgainAfterMs: number
+}
+
+type Problem = Extract<ObservedTaskQueue['redis'], { kind: 'problem' }>
+
+interface PlannedFrom extends ObservedTaskQueue {
+  /** Lost enqueues that this operator has told already. */
+  toldVanished?: number
+}
+
+/** Counts change all the time: they are written at most this often. Fast numbers are metrics. */
+const COUNTS_EVERY_MS = 15_000
+const RETRY_AFTER_MS = 5_000
+
+export function planTaskQueue(observed: PlannedFrom, nowMs: number): TaskQueuePlan {
+  const { generation, status } = observed
+  const now = new Date(nowMs).toISOString()
+  const findings = findingsOf(observed)
+  const vanished = newlyVanished(observed)
+  const isNew =
+    vanished > 0 || status?.observedGeneration !== generation || hasTurned(findings, status?.conditions)
+  const next = boundedStatus<TaskQueueStatus>('TaskQueue', {
+    observedGeneration: generation,
+    queueName: observed.queue.queueName,
+    ...counts(observed, nowMs),
+    conditions: conditionsOf(findings, status?.conditions, { generation, now }),
+  })
+  const isDue = nowMs - Date.parse(status?.observedAt ?? '1970-01-01') >= COUNTS_EVERY_MS
+  const shallWrite = isNew || (isDue && !sameButForTimes(next, status))
+  return {
+    ...(shallWrite && { status: next }),
+    events: worthTelling(findings, status?.conditions, nowMs).filter(isNews),
+    ...(vanished > 0 && { vanished }),
+    checkAgainAfterMs: observed.redis.kind === 'open' ? COUNTS_EVERY_MS : RETRY_AFTER_MS,
+  }
+}
+
+/** The status remembers what was told, also over a restart of the operator. */
+function newlyVanished({ redis, status, toldVanished = 0 }: PlannedFrom): number {
+  if (redis.kind !== 'open') return 0
+  return Math.max(0, redis.view.depth.counts.vanished - Math.max(status?.vanishedEnqueues ?? 0, toldVanished))
+}
+
+function findingsOf({ queue, redis }: ObservedTaskQueue): Finding[] {
+  return [
+    ready(redis, queue.queueName),
+    redisReachable(redis),
+    suitable(redis),
+    suspended(queue.suspend, redis),
+    stalled(redis),
+  ]
+}
+
+function ready(redis: ObservedTaskQueue['redis'], queueName: string): Finding {
+  switch (redis.kind) {
+    case 'open':
+      return {
+        type: 'Ready',
+        status: 'True',
+        reason: 'Ready',
+        message: `jobs can be enqueued and claimed as ${queueName}`,
+      }
+    case 'taken':
+      return { type: 'Ready', status: 'False', reason: 'NameTaken', message: taken(queueName) }
+    case 'problem':
+      // What cannot be seen may well work: workers and clients have connections of their own.
+      return {
+        type: 'Ready',
+        status: redis.reason === 'RedisUnreachable' ? 'Unknown' : 'False',
+        reason: redis.reason,
+        message: whyNotReady(redis),
+      }
+  }
+}
+
+function whyNotReady({ reason, message, server }: Problem): string {
+  const why = reason === 'RedisNotServing' ? lastingProblem(server) : undefined
+  return why ? `${message}: ${why.message}` : message
+}
+
+function redisReachable(redis: ObservedTaskQueue['redis']): Finding {
+  if (redis.kind !== 'problem' || REDIS_ANSWERS.includes(redis.reason))
+    return { type: 'RedisReachable', status: 'True', reason: 'Connected', message: 'Redis answers' }
+  const status = redis.reason === 'RedisUnreachable' || redis.reason === 'RedisRefused' ? 'False' : 'Unknown'
+  return { type: 'RedisReachable', status, reason: redis.reason, message: redis.message }
+}
+
+function suitable(redis: ObservedTaskQueue['redis']): Finding {
+  const server = redis.kind === 'taken' ? undefined : redis.server
+  if (server) return redisSuitable(server)
+  const reason = redis.kind === 'problem' ? redis.reason : 'NameTaken'
+  return { type: 'RedisSuitable', status: 'Unknown', reason, message: 'Redis was not examined: see Ready' }
+}
+
+function suspended(isSuspended: boolean, redis: ObservedTaskQueue['redis']): Finding {
+  if (redis.kind !== 'open') {
+    const message = 'what was declared may not have reached Redis: see Ready'
+    return {
+      type: 'Suspended',
+      status: 'Unknown',
+      reason: redis.kind === 'taken' ? 'NameTaken' : redis.reason,
+      message,
+    }
+  }
+  const isPaused = redis.view.depth.paused
+  if (isSuspended)
+    return {
+      type: 'Suspended',
+      status: 'True',
+      reason: 'Suspended',
+      message: 'spec.suspend is true: nothing is claimed',
+    }
+  if (isPaused)
+    return {
+      type: 'Suspended',
+      status: 'True',
+      reason: 'Paused',
+      message: 'a person paused the queue: nothing is claimed until millhand resume',
+    }
+  return { type: 'Suspended', status: 'False', reason: 'Active', message: 'workers may claim jobs' }
+}
+
+/** In the words of kstatus: True is for what does not mend itself. */
+function stalled(redis: ObservedTaskQueue['redis']): Finding {
+  const type = 'Stalled'
+  const lasts = (reason: string, where: string): Finding => {
+    return { type, status: 'True', reason, message: `this does not mend itself: see ${where}` }
+  }
+  if (redis.kind === 'taken') return lasts('NameTaken', 'Ready')
+  if (redis.kind === 'problem') {
+    if (!MAY_PASS.includes(redis.reason)) return lasts(redis.reason, 'Ready')
+    const found = lastingProblem(redis.server)
+    if (found) return lasts(REASONS[found.check], 'RedisSuitable')
+  }
+  return { type, status: 'False', reason: 'Progressing', message: 'nothing needs a person' }
+}
+
+/** Of the owner Redis knows a UID: it is not told, because to name it is to prove that the queue was one's own. */
+function taken(queueName: string): string {
+  return (
+    `${queueName} belongs to another owner in this Redis: give this one another name or another Redis; ` +
+    'or, when that owner is gone for good, name it in the annotation millhand.dev/adopt-from (the README of the operator says how)'
+  )
+}
+
+function counts({ redis, status }: ObservedTaskQueue, nowMs: number): Partial<TaskQueueStatus> {
+  // The last that was seen, with the time when it was, is worth more than nothing.
+  if (redis.kind !== 'open') return pick(status, ['layoutVersion', 'observedAt', 'jobs', 'vanishedEnqueues'])
+  const { ready, delayed, busy, buried, oldestReadyMs, counts } = redis.view.depth
+  return {
+    layoutVersion: LAYOUT,
+    observedAt: new Date(nowMs).toISOString(),
+    jobs: { ready, busy, delayed, buried },
+    ...(counts.vanished > 0 && { vanishedEnqueues: counts.vanished }),
+    ...(oldestReadyMs !== undefined && { oldestReadyAt: new Date(nowMs - oldestReadyMs).toISOString() }),
+  }
+}
+
+function sameButForTimes(next: TaskQueueStatus, before: TaskQueueStatus | undefined): boolean {
+  if (!before) return false
+  const essence = ({ observedAt: _, oldestReadyAt, ...rest }: TaskQueueStatus) => ({
+    ...rest,
+    hasReady: oldestReadyAt !== undefined,
+  })
+  return isSame(essence(next), essence(before))
+}
+
+/** Good news is told once it was bad before. */
+function isNews({ type, status }: Finding): boolean {
+  return (
+    type === 'Ready' ||
+    (type === 'Suspended' && status === 'True') ||
+    (type === 'RedisSuitable' && status === 'False')
+  )
+}
+
+function pick<T extends object, K extends keyof T>(object: T | undefined, names: K[]): Partial<Pick<T, K>> {
+  return Object.fromEntries(
+    names.flatMap((name) => (object?.[name] === undefined ? [] : [[name, object[name]]])),
+  ) as Partial<Pick<T, K>>
+}

@@ -1,0 +1,193 @@
+// From a Secret to the address of a Redis: reads only the Secrets that the operator may read, and refuses addresses that are none of
+// Redis's.
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { type HostPort, parseAddress, type RedisAccess } from 'millhand/queue'
+import { type Denials, denying, type IsDenied } from './denied.ts'
+import { LookUpTimeout, Lookups } from './lookups.ts'
+import { type Place, problem, type RedisProblem } from './problems.ts'
+
+/** The message is the API server's, cut. */
+export class SecretUnreadable extends Error {
+  override readonly name = 'SecretUnreadable'
+  /** The right to read it is missing; anything else may pass. */
+  readonly isDenied: boolean
+
+  constructor(message: string, { isDenied, cause }: { isDenied: boolean; cause: unknown }) {
+    super(message, { cause })
+    this.isDenied = isDenied
+  }
+}
+
+export interface SecretsOptions {
+  /** The decoded data of a Secret; undefined where there is none. Throws SecretUnreadable. */
+  readSecret: (namespace: string, name: string) => Promise<Record<string, string> | undefined>
+  /** Names of Secrets that the operator may read. */
+  secretNames: readonly string[]
+  denials: Denials
+  lookups?: Lookups
+  /** Monotonic, ms. */
+  nowMs: () => number
+}
+
+export type Address = { kind: 'address'; access: RedisAccess } | RedisProblem
+
+/** Secrets change seldom, and nobody tells: read again after so long. */
+const AGE_MS = 600_000
+const PROBLEM_AGE_MS = 5_000
+
+interface Known {
+  address: Address
+  readAtMs: number
+  /** Redis refused what it says. */
+  isRefused?: boolean
+}
+
+export class Secrets {
+  readonly #options: SecretsOptions
+  readonly #whyDenied: IsDenied
+  readonly #lookups: Lookups
+  readonly #known = new Map<string, Known>()
+  /** One read serves all who ask meanwhile. */
+  readonly #reading = new Map<string, Promise<Address>>()
+
+  constructor(options: SecretsOptions) {
+    this.#options = options
+    this.#whyDenied = denying(options.denials)
+    this.#lookups = options.lookups ?? new Lookups()
+  }
+
+  async addressOf(place: Place): Promise<Address> {
+    const { secretNames, nowMs } = this.#options
+    const { secretName } = place
+    if (!secretNames.includes(secretName))
+      return problem(
+        'SecretNotAllowed',
+        `the operator may not read a Secret called ${secretName}; it may read ${secretNames.join(', ')} (redis.secretNames of the chart)`,
+      )
+    const key = keyOf(place)
+    const known = this.#known.get(key)
+    const isGood = known?.address.kind === 'address' && !known.isRefused
+    const maxAgeMs = isGood ? AGE_MS : PROBLEM_AGE_MS
+    if (known && nowMs() - known.readAtMs < maxAgeMs) return known.address
+    const reading = this.#reading.get(key) ?? this.#readOnce(key, place, known?.address)
+    return reading
+  }
+
+  /** The same for what a connection has come to in the end: names change, and Sentinels and Clusters name others. */
+  isDenied(address: string, port: number): boolean {
+    return this.#whyDenied(address, port) !== undefined
+  }
+
+  /** For the connections of a place: names are looked up as for its Secret. */
+  lookUp({ namespace }: Place, host: string): Promise<readonly string[]> {
+    return this.#lookups.addressesOf(namespace, host)
+  }
+
+  /** It is read again soon: what was refused may have been replaced. Not at once: each of many queues of a server that refuses says so. */
+  forget(place: Place): void {
+    const known = this.#known.get(keyOf(place))
+    if (known) known.isRefused = true
+  }
+
+  #readOnce(key: string, place: Place, before: Address | undefined): Promise<Address> {
+    const readAtMs = this.#options.nowMs()
+    const reading = this.#read(place, before)
+      .then((address) => {
+        this.#known.set(key, { address, readAtMs })
+        return address
+      })
+      .finally(() => this.#reading.delete(key))
+    this.#reading.set(key, reading)
+    return reading
+  }
+
+  async #read(place: Place, before: Address | undefined): Promise<Address> {
+    const { namespace, secretName } = place
+    const { readSecret } = this.#options
+    const read = await readSecret(namespace, secretName).then((data) => ({ data }), errorOfSecret)
+    if ('error' in read) {
+      const unread = unreadable(read.error, secretName)
+      return before?.kind === 'address' && unread.reason !== 'SecretNotAllowed' ? before : unread
+    }
+    const { data } = read
+    if (!data)
+      return problem(
+        'RedisSecretMissing',
+        `there is no Secret ${secretName} in the namespace ${namespace}: create it with the key url, like redis://user:password@host:6379`,
+      )
+    const access = {
+      url: data.url?.trim() ?? '',
+      ca: data['ca.crt'],
+      cert: data['tls.crt'],
+      key: data['tls.key'],
+    }
+    const wrongKey = whyNoCertificates(access)
+    if (wrongKey)
+      return problem('RedisSecretInvalid', `in the Secret ${secretName} ${wrongKey}: write PEM texts`)
+    try {
+      const { hosts } = parseAddress(access)
+      return (await this.#wrongPlace(hosts, place)) ?? { kind: 'address', access }
+    } catch (error) {
+      // Of a name that was known a moment ago a slow name server says nothing new.
+      if (error instanceof LookUpTimeout && before?.kind === 'address' && before.access.url === access.url)
+        return { kind: 'address', access }
+      if (error instanceof LookUpTimeout)
+        return problem(
+          'RedisUnreachable',
+          `no name server said in time where the host in the url of the Secret ${secretName} is`,
+        )
+      const wrong = access.url
+        ? (error as Error).message
+        : 'is missing: write it like redis://user:password@host:6379'
+      return problem('RedisSecretInvalid', `the key url of the Secret ${secretName} ${wrong}`)
+    }
+  }
+
+  /** Whoever writes the Secret decides where the operator connects to: not to what only the operator can reach. */
+  async #wrongPlace(hosts: readonly HostPort[], place: Place): Promise<RedisProblem | undefined> {
+    const found = await Promise.all(
+      hosts.map(async ({ host, port }) => ({ port, addresses: await this.lookUp(place, host) })),
+    )
+    const { secretName } = place
+    if (found.every(({ addresses }) => addresses.length === 0))
+      return problem('RedisUnreachable', `the host in the url of the Secret ${secretName} has no address`)
+    for (const { addresses, port } of found)
+      for (const address of addresses) {
+        const denied = this.#whyDenied(address, port)
+        if (denied)
+          return problem('RedisAddressDenied', `the url in the Secret ${secretName} leads to ${denied}`)
+      }
+    return undefined
+  }
+}
+
+const keyOf = ({ namespace, secretName }: Place) => `${namespace}/${secretName}`
+
+function errorOfSecret(error: unknown): { error: SecretUnreadable } {
+  if (error instanceof SecretUnreadable) return { error }
+  throw error
+}
+
+/** Each connection would fail with words that name no key of the Secret. */
+function whyNoCertificates({ ca, cert, key }: RedisAccess): string | undefined {
+  if (ca && !holds(() => new X509Certificate(ca))) return 'the key ca.crt is no certificate'
+  if (cert && key && !holds(() => new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))))
+    return 'the keys tls.crt and tls.key are no certificate and its key'
+  return undefined
+}
+
+function holds(parse: () => unknown): boolean {
+  try {
+    return Boolean(parse())
+  } catch {
+    return false
+  }
+}
+
+/** Not the tenant's fault, mostly: a missing right, an API server that cannot decrypt. */
+function unreadable({ message, isDenied }: SecretUnreadable, secretName: string): RedisProblem {
+  const said = `${secretName}: ${message}`
+  return isDenied
+    ? problem('SecretNotAllowed', `the API server does not let the operator read the Secret ${said}`)
+    : problem('RedisUnreachable', `the API server does not give the operator the Secret ${said}`)
+}

@@ -1,0 +1,49 @@
+// What was last seen of a queue in Redis, and what it means for a pool that serves it. For the operator and for local mode.
+import type { Depth, Queue, WorkerEntry } from 'millhand/queue'
+import { type Measured, measure, rateOf } from '../decide/rates.ts'
+import type { QueueLoad } from '../decide/replicas.ts'
+
+export interface QueueView {
+  depth: Depth
+  workers: readonly WorkerEntry[]
+  measured: Measured
+  atMs: number
+}
+
+/** Two round trips; one where no worker is looked for. */
+export async function lookAt(
+  queue: Queue,
+  before: QueueView | undefined,
+  { hasWorkers, nowMs }: { hasWorkers: boolean; nowMs: number },
+): Promise<QueueView> {
+  const wasBusy = (before?.depth.busy ?? 1) > 0
+  // In this order a job that is claimed in between is in neither, for one look; the other way round it would be in both, and start
+  // a worker for nothing.
+  const workers = hasWorkers || wasBusy ? await queue.workers() : []
+  const depth = await queue.depth()
+  const { enqueued, completed, retried, buried, cancelled } = depth.counts
+  const counters = { enqueued, ended: completed + retried + buried + cancelled, busy: depth.busy }
+  return { depth, workers, measured: measure(before?.measured, counters, nowMs), atMs: nowMs }
+}
+
+/** `share`: the part of the ready jobs that is this pool's to run. */
+export function loadOfQueue({ depth, measured }: QueueView, share: number): QueueLoad {
+  const { ready, busy, maxBusy, suspended, paused } = depth
+  const rate = rateOf(measured)
+  return {
+    ready,
+    busy,
+    ...(maxBusy !== undefined && { maxBusy }),
+    isStopped: suspended || paused,
+    share,
+    ...(rate && { rate }),
+  }
+}
+
+/** Jobs held in these queues by the workers of one pod. */
+export function heldByPod(views: readonly QueueView[]): ReadonlyMap<string, number> {
+  const held = new Map<string, number>()
+  for (const { workers } of views)
+    for (const worker of workers) held.set(worker.podUid, (held.get(worker.podUid) ?? 0) + worker.held)
+  return held
+}

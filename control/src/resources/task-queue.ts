@@ -1,0 +1,143 @@
+// A TaskQueue inside Millhand: milliseconds and bytes, every default filled in. Made from a manifest that schema.ts has checked,
+// and turned into the settings that workers and clients read in Redis.
+import type { QueueSettings } from 'millhand/queue'
+import type { Condition } from './conditions.ts'
+import { type Metadata, type MetadataManifest, parseMetadata } from './metadata.ts'
+import { type Rule, when } from './rules.ts'
+
+export interface TaskQueue {
+  metadata: Metadata
+  /** The name in Redis. */
+  queueName: string
+  /** The Secret that says where Redis is; absent in a manifest: `millhand-redis`. */
+  redisSecretName: string
+  suspend: boolean
+  retry: { maxAttempts: number; backoffMs: number; maxBackoffMs: number; maxCrashes: number }
+  timeoutMs: number
+  maxLength: number
+  maxPayloadBytes: number
+  retention: { completed: Retention; buried: Retention }
+  /** Absent: no limit. */
+  maxBusy?: number
+}
+
+export interface Retention {
+  maxAgeMs: number
+  maxCount: number
+}
+
+/** A TaskQueue as written, after schema.ts has checked it and filled in the defaults. */
+export interface TaskQueueManifest {
+  metadata: MetadataManifest
+  spec: TaskQueueSpec
+}
+
+/** A TaskQueue as the API server has it. */
+export interface TaskQueueObject extends TaskQueueManifest {
+  metadata: TaskQueueManifest['metadata'] & {
+    namespace?: string
+    uid?: string
+    generation?: number
+    resourceVersion?: string
+    annotations?: Record<string, string>
+  }
+  status?: TaskQueueStatus
+}
+
+export interface TaskQueueStatus {
+  observedGeneration: number
+  queueName: string
+  layoutVersion?: number
+  observedAt?: string
+  jobs?: { ready: number; busy: number; delayed: number; buried: number }
+  vanishedEnqueues?: number
+  oldestReadyAt?: string
+  conditions: Condition[]
+}
+
+export interface TaskQueueSpec {
+  queueName?: string
+  redis?: { secretRef: { name: string } }
+  suspend: boolean
+  retry: { maxAttempts: number; backoffSeconds: number; maxBackoffSeconds: number; maxCrashes: number }
+  timeoutSeconds: number
+  maxLength: number
+  maxPayloadBytes: number
+  retention: { completed: RetentionSpec; buried: RetentionSpec }
+  limits?: { maxBusy?: number }
+}
+
+interface RetentionSpec {
+  maxAgeSeconds: number
+  maxCount: number
+}
+
+export const TASK_QUEUE_RULES: readonly Rule<TaskQueueSpec>[] = [
+  {
+    at: ['spec'],
+    message: 'queueName cannot be changed',
+    broken: (spec, old) => when(old !== undefined && spec.queueName !== old.queueName, ['spec', 'queueName']),
+  },
+  {
+    at: ['spec', 'retry'],
+    message: 'backoffSeconds must not be more than maxBackoffSeconds',
+    broken: ({ retry }) =>
+      when(retry.backoffSeconds > retry.maxBackoffSeconds, ['spec', 'retry', 'backoffSeconds']),
+  },
+]
+
+export function parseTaskQueue({ metadata, spec }: TaskQueueManifest, defaultNamespace: string): TaskQueue {
+  const parsed = parseMetadata(metadata, defaultNamespace)
+  const { maxAttempts, backoffSeconds, maxBackoffSeconds, maxCrashes } = spec.retry
+  return {
+    metadata: parsed,
+    queueName: spec.queueName ?? defaultQueueName(parsed.namespace, parsed.name),
+    redisSecretName: redisSecretOf(spec),
+    suspend: spec.suspend,
+    retry: {
+      maxAttempts,
+      backoffMs: backoffSeconds * 1000,
+      maxBackoffMs: maxBackoffSeconds * 1000,
+      maxCrashes,
+    },
+    timeoutMs: spec.timeoutSeconds * 1000,
+    maxLength: spec.maxLength,
+    maxPayloadBytes: spec.maxPayloadBytes,
+    retention: { completed: retention(spec.retention.completed), buried: retention(spec.retention.buried) },
+    ...(spec.limits?.maxBusy !== undefined && { maxBusy: spec.limits.maxBusy }),
+  }
+}
+
+export const DEFAULT_REDIS_SECRET = 'millhand-redis'
+
+export function redisSecretOf({ redis }: TaskQueueSpec): string {
+  return redis?.secretRef.name ?? DEFAULT_REDIS_SECRET
+}
+
+/** The one rule that names a queue in Redis; `millhand/queue` has it for clients and workers, and a test compares the two. */
+export function defaultQueueName(namespace: string, name: string): string {
+  return `${namespace}.${name}`
+}
+
+/** What the resource says, in the form in which it is written to Redis. */
+export function queueSettings(queue: TaskQueue, ownerUid: string, owner?: string): QueueSettings {
+  const { completed, buried } = queue.retention
+  return {
+    ownerUid,
+    ...(owner !== undefined && { owner }),
+    ...queue.retry,
+    timeoutMs: queue.timeoutMs,
+    maxLength: queue.maxLength,
+    maxPayloadBytes: queue.maxPayloadBytes,
+    completedMaxAgeMs: completed.maxAgeMs,
+    completedMaxCount: completed.maxCount,
+    buriedMaxAgeMs: buried.maxAgeMs,
+    buriedMaxCount: buried.maxCount,
+    suspended: queue.suspend,
+    ...(queue.maxBusy !== undefined && { maxBusy: queue.maxBusy }),
+  }
+}
+
+function retention({ maxAgeSeconds, maxCount }: RetentionSpec): Retention {
+  return { maxAgeMs: maxAgeSeconds * 1000, maxCount }
+}

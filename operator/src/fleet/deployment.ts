@@ -1,0 +1,205 @@
+// A WorkerPool as the Deployment that runs it. Pure: the same pool gives the same bytes, also after an upgrade of the operator, because
+// a changed template replaces all pods.
+import { createHash } from 'node:crypto'
+import { type ServedQueueVariable, workerVariables } from '@millhand/control/decide/worker-environment'
+import type { Container, EnvironmentVariable, WorkerPool } from '@millhand/control/resources/worker-pool'
+import type { OwnerReference } from './cluster.ts'
+
+export const POOL_LABEL = 'millhand.dev/pool'
+export const TEMPLATE_ANNOTATION = 'millhand.dev/template'
+/** Who wrote it last: a new leader's first write makes another version of it, whatever else it says. */
+export const LEADER_ANNOTATION = 'millhand.dev/leader'
+/** ReplicaSets remove the pods with the lowest first. */
+export const DELETION_COST = 'controller.kubernetes.io/pod-deletion-cost'
+const MANAGED_BY = { 'app.kubernetes.io/managed-by': 'millhand' }
+const HTTP_PORT = 9400
+/** How long a worker may take to register before it is started again, with the Secret as it is then. */
+const REGISTERS_WITHIN_SECONDS = 600
+/** Millhand's own time to end after the jobs of a pod had theirs. */
+const GRACE_AFTER_DRAIN_SECONDS = 10
+const MAX_HISTORY = 3
+/** A node that does not answer is given up after so long; Kubernetes' own 300 s are for pods that keep something on it. */
+const LOST_NODE_SECONDS = 30
+const LOST_NODE_TAINTS = ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable']
+
+export interface DeploymentManifest {
+  metadata: {
+    name: string
+    namespace: string
+    labels: Record<string, string>
+    annotations: Record<string, string>
+    ownerReferences: OwnerReference[]
+  }
+  spec: Record<string, unknown>
+}
+
+export interface Rendered {
+  manifest: DeploymentManifest
+  hash: string
+}
+
+export interface DeploymentInput {
+  pool: WorkerPool
+  /** One entry for each of the pool's queues, with the name in Redis where the rule does not give it. */
+  queues: readonly ServedQueueVariable[]
+  secretName: string
+}
+
+/** Without replicas: these are added when it is applied. */
+export function deploymentOf(input: DeploymentInput): DeploymentManifest {
+  const { pool } = input
+  const { name, namespace, uid = '' } = pool.metadata
+  const labels = { ...MANAGED_BY, [POOL_LABEL]: name }
+  const template = podTemplate(input, labels)
+  const hash = hashOf(template)
+  const annotations = { ...template.metadata.annotations, [TEMPLATE_ANNOTATION]: hash }
+  return {
+    metadata: {
+      name,
+      namespace,
+      labels,
+      annotations: { [TEMPLATE_ANNOTATION]: hash },
+      ownerReferences: [
+        {
+          apiVersion: 'millhand.dev/v1alpha1',
+          kind: 'WorkerPool',
+          name,
+          uid,
+          controller: true,
+          blockOwnerDeletion: true,
+        },
+      ],
+    },
+    spec: {
+      selector: { matchLabels: { [POOL_LABEL]: name } },
+      strategy: {
+        type: 'RollingUpdate',
+        rollingUpdate: { maxSurge: pool.rollout.maxSurge, maxUnavailable: pool.rollout.maxUnavailable },
+      },
+      progressDeadlineSeconds: pool.rollout.progressDeadlineMs / 1000,
+      revisionHistoryLimit: MAX_HISTORY,
+      // By it a pod is known to have this template, and not one before.
+      template: { ...template, metadata: { ...template.metadata, annotations } },
+    },
+  }
+}
+
+/** The selector of a pool's pods, as `status.selector` and autoscalers want it. */
+export const selectorOf = (poolName: string) => `${POOL_LABEL}=${poolName}`
+
+/** Short enough for an annotation that people read. */
+export function hashOf(value: unknown): string {
+  return createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 16)
+}
+
+function podTemplate(input: DeploymentInput, labels: Record<string, string>) {
+  const { template, drainTimeoutMs } = input.pool
+  const { containers, securityContext, tolerations, ...spec } = template.spec
+  return {
+    metadata: {
+      ...(template.metadata?.annotations && { annotations: template.metadata.annotations }),
+      labels: { ...template.metadata?.labels, ...labels },
+    },
+    spec: {
+      automountServiceAccountToken: false,
+      ...spec,
+      securityContext: {
+        runAsNonRoot: true,
+        seccompProfile: { type: 'RuntimeDefault' },
+        ...asObject(securityContext),
+      },
+      tolerations: withLostNode(asList(tolerations)),
+      terminationGracePeriodSeconds: drainTimeoutMs / 1000 + GRACE_AFTER_DRAIN_SECONDS,
+      containers: containers.map((container) =>
+        container.name === 'worker' ? workerContainer(container, input) : withLimits(container),
+      ),
+    },
+  }
+}
+
+/** What the template says of a taint wins: by the same rule the API server leaves out its own 300 s. */
+function withLostNode(given: readonly unknown[]): unknown[] {
+  const isTolerated = (taint: string) =>
+    given.some((toleration) => {
+      const { key, effect } = asObject(toleration)
+      return (!key || key === taint) && (!effect || effect === 'NoExecute')
+    })
+  const left = LOST_NODE_TAINTS.filter((taint) => !isTolerated(taint))
+  const timing = { operator: 'Exists', effect: 'NoExecute', tolerationSeconds: LOST_NODE_SECONDS }
+  return [...given, ...left.map((key) => ({ key, ...timing }))]
+}
+
+function workerContainer(container: Container, input: DeploymentInput): Container {
+  const { ports, env = [], ...rest } = container
+  const { progressDeadlineMs } = input.pool.rollout
+  return withLimits({
+    // Red when the last answer of Redis is old although Redis is there: then, and when its loop hangs, a restart helps.
+    livenessProbe: {
+      httpGet: { path: '/livez', port: 'millhand' },
+      // On a node with far too much to do it answers late, and to end it would end its jobs.
+      periodSeconds: 10,
+      timeoutSeconds: 10,
+      failureThreshold: 9,
+    },
+    ...rest,
+    // A pod is ready when its worker has registered, and a rollout takes no working pod away before. Not a readiness probe: that could turn
+    // red again on a busy node, and a ReplicaSet removes unready pods first, whatever they run.
+    startupProbe: {
+      httpGet: { path: '/readyz', port: 'millhand' },
+      periodSeconds: 1,
+      timeoutSeconds: 5,
+      failureThreshold: Math.max(REGISTERS_WITHIN_SECONDS, progressDeadlineMs / 1000),
+    },
+    ports: [...asList(ports), { name: 'millhand', containerPort: HTTP_PORT, protocol: 'TCP' }],
+    env: [...variablesOf(input), ...env],
+  })
+}
+
+/** What restricted pod security asks for, unless the template says otherwise. */
+function withLimits(container: Container): Container {
+  return {
+    ...container,
+    securityContext: {
+      allowPrivilegeEscalation: false,
+      capabilities: { drop: ['ALL'] },
+      ...asObject(container.securityContext),
+    },
+  }
+}
+
+function variablesOf({ pool, queues, secretName }: DeploymentInput): EnvironmentVariable[] {
+  const values = {
+    ...workerVariables(pool, queues, pool.metadata.uid ?? ''),
+    MILLHAND_HTTP_PORT: HTTP_PORT,
+  }
+  const fields = {
+    MILLHAND_POD_NAME: 'metadata.name',
+    MILLHAND_POD_UID: 'metadata.uid',
+    MILLHAND_NODE_NAME: 'spec.nodeName',
+  }
+  return [
+    fromSecret('MILLHAND_REDIS_URL', secretName, 'url'),
+    fromSecret('MILLHAND_REDIS_CA', secretName, 'ca.crt', true),
+    fromSecret('MILLHAND_REDIS_CERT', secretName, 'tls.crt', true),
+    fromSecret('MILLHAND_REDIS_KEY', secretName, 'tls.key', true),
+    ...Object.entries(fields).map(([name, fieldPath]) => ({
+      name,
+      valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath } },
+    })),
+    ...Object.entries(values).flatMap(([name, value]) =>
+      value === undefined ? [] : [{ name, value: String(value) }],
+    ),
+  ]
+}
+
+function fromSecret(name: string, secret: string, key: string, optional = false): EnvironmentVariable {
+  return { name, valueFrom: { secretKeyRef: { name: secret, key, ...(optional && { optional }) } } }
+}
+
+function asObject(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null ? { ...value } : {}
+}
+
+function asList(value: unknown): unknown[] {
+  return Array.isArray(value) ? value : []
+}

@@ -1,0 +1,254 @@
+// What a Pod says of a worker: whether it counts, whether it is well, and, when its process has ended, which worker it was and why. Pure.
+import { cutText } from '@millhand/control/resources/bounds'
+import { type ContainerState, type ContainerStatus, conditionOf, type Pod } from './cluster.ts'
+import { DELETION_COST, TEMPLATE_ANNOTATION } from './deployment.ts'
+
+export interface WorkerPod {
+  name: string
+  uid: string
+  startedAtMs: number
+  /** live: counts; terminating: was told to end; ended: nothing of it runs any more, only the object is left. */
+  state: 'live' | 'terminating' | 'ended'
+  isReady: boolean
+  /** The pod's template as its ReplicaSet names it; one value over all pods when nothing is rolled out. */
+  templateHash: string
+  /** The same as the operator names it; absent in a pod of an earlier operator. */
+  template?: string
+  /** Marked to be the first that its ReplicaSet removes. */
+  isMarked: boolean
+  /** Whether autoscalers of nodes are asked to leave it alone; foreign: by somebody else, or by the pool's template. */
+  guard: 'on' | 'off' | 'foreign'
+  /** Deleted with no grace at all: its processes are ended in a moment, if they have not ended. */
+  isForced: boolean
+  trouble?: Trouble
+  /** Its worker's container runs, since this time by the clock of its node, and the worker has not registered. */
+  unregisteredSinceMs?: number
+  deaths: Death[]
+}
+
+/** Why it does not start or stay, in the words of Kubernetes; ImagePullBackOff stands for all that can be wrong with an image. */
+export interface Trouble {
+  reason:
+    | 'ImagePullBackOff'
+    | 'CreateContainerConfigError'
+    | 'CreateContainerError'
+    | 'RunContainerError'
+    | 'CrashLoopBackOff'
+    | 'Unschedulable'
+    | 'WorkersNotRegistered'
+  message: string
+  /** A person has to mend it, or it happened so often that it looks so. */
+  isLasting: boolean
+}
+
+/** A worker process that has ended: evidence of the kubelet, never a clock or an absence. */
+export interface Death {
+  /** The name that it wrote to its termination log; absent: every worker of this pod is meant. */
+  process?: string
+  reason: string
+  /** Whether it counts against the jobs that it held: not when somebody ended the pod. */
+  counting: 'counted' | 'uncounted'
+}
+
+const OOM_KILLED = 'OOMKilled'
+/** The exit code that SIGKILL leaves. */
+const KILLED = 137
+const MAX_MESSAGE = 300
+/** A container that lived for longer did not crash at its start. */
+const CRASHES_WITHIN_MS = 300_000
+/** Restarted so often it is no passing state, after some 30 s. */
+const RESTARTS_OF_A_LOOP = 3
+
+/** Lower than any that a person would choose. */
+export const LOWEST_COST = '-2147483648'
+
+/** By which a guard is known to be the operator's own. */
+const GUARDED = 'millhand.dev/guarded'
+const ASKS = {
+  'cluster-autoscaler.kubernetes.io/safe-to-evict': 'false',
+  'karpenter.sh/do-not-disrupt': 'true',
+}
+/** The annotations of a guarded pod. */
+export const GUARD: Readonly<Record<string, string>> = { ...ASKS, [GUARDED]: 'true' }
+
+/** Those that count as the pool's. */
+export function livePods(pods: readonly WorkerPod[]): WorkerPod[] {
+  return pods.filter(({ state }) => state === 'live')
+}
+
+export function readPod(pod: Pod): WorkerPod {
+  const { metadata, status } = pod
+  const hasEnded = status?.phase === 'Failed' || status?.phase === 'Succeeded'
+  const trouble = troubleOf(pod)
+  const template = metadata.annotations?.[TEMPLATE_ANNOTATION]
+  const unregisteredSinceMs = unregisteredSince(pod)
+  return {
+    name: metadata.name,
+    uid: metadata.uid ?? '',
+    startedAtMs: Date.parse(metadata.creationTimestamp ?? '') || 0,
+    state: hasEnded ? 'ended' : metadata.deletionTimestamp ? 'terminating' : 'live',
+    isReady: conditionOf(pod, 'Ready')?.status === 'True',
+    templateHash: metadata.labels?.['pod-template-hash'] ?? '',
+    ...(template && { template }),
+    isMarked: metadata.annotations?.[DELETION_COST] === LOWEST_COST,
+    guard: guardOf(pod),
+    isForced: metadata.deletionGracePeriodSeconds === 0,
+    ...(trouble && { trouble }),
+    ...(unregisteredSinceMs !== undefined && { unregisteredSinceMs }),
+    deaths: deathsOf(pod, hasEnded),
+  }
+}
+
+function guardOf({ metadata: { annotations = {} } }: Pod): WorkerPod['guard'] {
+  if (GUARDED in annotations) return 'on'
+  return Object.keys(ASKS).some((name) => name in annotations) ? 'foreign' : 'off'
+}
+
+function deathsOf(pod: Pod, hasEnded: boolean): Death[] {
+  const worker = workerOf(pod)
+  const ended = [worker?.lastState?.terminated, worker?.state?.terminated].filter(
+    (state) => state !== undefined,
+  )
+  const deaths = ended.flatMap((state) => deathOf(pod, state))
+  const reason = whyEnded(pod)
+  // The kubelet ended the pod and its containers were never reported. Where anybody else calls a pod failed (its node is gone),
+  // processes may still run on the far side: the heartbeat decides.
+  const isKubelets = BY_KUBELET.includes(pod.status?.reason ?? '')
+  if (hasEnded && deaths.length === 0 && isKubelets && reason)
+    return [{ reason, counting: hasUsedTooMuch(pod) ? 'counted' : 'uncounted' }]
+  return deaths
+}
+
+type Terminated = NonNullable<ContainerState['terminated']>
+
+function deathOf(pod: Pod, ended: Terminated): Death[] {
+  const process = ended.message?.trim()
+  if (!process || !/^\w{1,64}$/.test(process)) return []
+  const because = whyEnded(pod)
+  const how = howEnded(ended)
+  const wasTold = because !== undefined || pod.metadata.deletionTimestamp !== undefined
+  const isOwnDoing = how === OOM_KILLED || hasUsedTooMuch(pod)
+  const counting = wasTold && !isOwnDoing ? 'uncounted' : 'counted'
+  return [{ process, reason: because ? `${because} (${how})` : `the container ended: ${how}`, counting }]
+}
+
+/** A container in which the kernel has ended a child earlier is called OOMKilled at its end, however it ends. */
+function howEnded({ reason, exitCode, signal }: Terminated): string {
+  if (reason === OOM_KILLED && exitCode === KILLED) return OOM_KILLED
+  return signal ? `signal ${signal}` : howExited(exitCode)
+}
+
+/**
+ * Evicted for its own use of the disk, and not because the node had to give something up: then Kubernetes calls it a disruption. The jobs'
+ * own doing, as memory is, also while the pod was being removed.
+ */
+function hasUsedTooMuch(pod: Pod): boolean {
+  return pod.status?.reason === 'Evicted' && disruptionOf(pod) === undefined
+}
+
+/** 128 + n is how a shell and the kubelet tell of signal n. */
+function howExited(exitCode: number): string {
+  return exitCode > 128 && exitCode < 160 ? `signal ${exitCode - 128}` : `exit code ${exitCode}`
+}
+
+function whyEnded(pod: Pod): string | undefined {
+  const { phase, reason, message = '' } = pod.status ?? {}
+  if (phase === 'Failed' && reason) {
+    const said = cutText(message.trim(), MAX_MESSAGE)
+    return `the pod failed: ${reason}${said && `: ${said}`}`
+  }
+  const disruption = disruptionOf(pod)
+  return disruption && `the pod was disrupted: ${disruption.reason ?? 'DisruptionTarget'}`
+}
+
+function disruptionOf(pod: Pod): { reason?: string } | undefined {
+  const condition = conditionOf(pod, 'DisruptionTarget')
+  return condition?.status === 'True' ? condition : undefined
+}
+
+const BY_KUBELET = ['Evicted', 'NodeShutdown', 'Terminated', 'Preempting', 'DeadlineExceeded']
+
+/** The first is tried again at once, and may pass. */
+const NO_IMAGE = [
+  'ErrImagePull',
+  'ImagePullBackOff',
+  'InvalidImageName',
+  'ErrImageNeverPull',
+  'ImageInspectError',
+]
+
+function troubleOf(pod: Pod): Trouble | undefined {
+  const statuses = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])]
+  for (const container of statuses) {
+    const { reason = '', message = '' } = container.state?.waiting ?? {}
+    const isLasting = reason !== 'ErrImagePull'
+    if (NO_IMAGE.includes(reason))
+      return trouble('ImagePullBackOff', pod, container, { what: reason, message, isLasting })
+    if (isNotCreated(reason))
+      return trouble(reason, pod, container, { what: reason, message, isLasting: true })
+    if (reason === 'CrashLoopBackOff' || hasJustCrashed(container))
+      return trouble('CrashLoopBackOff', pod, container, {
+        what: 'it ends again and again',
+        message: lastWords(pod, container),
+        isLasting: (container.restartCount ?? 0) >= RESTARTS_OF_A_LOOP,
+      })
+  }
+  const scheduled = conditionOf(pod, 'PodScheduled')
+  if (scheduled?.status !== 'False') return undefined
+  return {
+    reason: 'Unschedulable',
+    message: `pod ${pod.metadata.name} finds no node: ${scheduled.message ?? 'no reason given'}`,
+    // An autoscaler may be about to add a node.
+    isLasting: false,
+  }
+}
+
+const isNotCreated = (reason: string) =>
+  reason === 'CreateContainerConfigError' ||
+  reason === 'CreateContainerError' ||
+  reason === 'RunContainerError'
+
+/** Between two crashes, while it runs for a moment, too. Exit code 0 is no better: a worker ends when its pod is told to. */
+function hasJustCrashed({ ready, started, state, lastState, restartCount = 0 }: ContainerStatus): boolean {
+  // An init container that has done its work is ready.
+  if (restartCount === 0 || ready || (started && state?.running)) return false
+  const ended = state?.terminated ?? lastState?.terminated
+  if (!ended) return false
+  const ranMs = Date.parse(ended.finishedAt ?? '') - Date.parse(ended.startedAt ?? '')
+  return !(ranMs > CRASHES_WITHIN_MS)
+}
+
+/** One that was started again because it had not registered has been given its time already. */
+function unregisteredSince(pod: Pod): number | undefined {
+  const worker = workerOf(pod)
+  const running = worker?.state?.running
+  if (!running || worker.started !== false) return undefined
+  const since = worker.restartCount ? pod.metadata.creationTimestamp : running.startedAt
+  return Date.parse(since ?? '') || 0
+}
+
+/** Exit code 78 is the worker's word for a bad configuration, and its log says which. */
+function lastWords(
+  { metadata: { name, namespace } }: Pod,
+  { name: container, state, lastState }: ContainerStatus,
+): string {
+  const ended = state?.terminated ?? lastState?.terminated
+  const logs = `kubectl --namespace ${namespace} logs ${name} --container ${container} --previous tells more`
+  if (!ended) return logs
+  const hint = ended.exitCode === 78 ? ': the worker found its settings or its task files wrong' : ''
+  return `${howEnded(ended)}${hint}; ${logs}`
+}
+
+function trouble(
+  reason: Trouble['reason'],
+  pod: Pod,
+  { name }: ContainerStatus,
+  { what, message, isLasting }: { what: string; message: string; isLasting: boolean },
+): Trouble {
+  const said = message ? `: ${cutText(message, MAX_MESSAGE)}` : ''
+  return { reason, message: `container ${name} of pod ${pod.metadata.name}: ${what}${said}`, isLasting }
+}
+
+function workerOf({ status }: Pod): ContainerStatus | undefined {
+  return status?.containerStatuses?.find(({ name }) => name === 'worker')
+}
