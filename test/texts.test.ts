@@ -93,7 +93,7 @@ const KUBECTL: Record<string, string> = {
   cordon: '',
   create: '--from-literal --from-file --dry-run',
   debug: '--image --target -it',
-  delete: '--grace-period --force --wait --cascade --ignore-not-found',
+  delete: '--all --grace-period --force --wait --cascade --ignore-not-found',
   describe: '',
   diff: '--server-side',
   drain: '--ignore-daemonsets --delete-emptydir-data --force --pod-selector --disable-eviction',

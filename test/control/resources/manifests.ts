@@ -1,6 +1,6 @@
 // Good and bad TaskQueues and WorkerPools, from manifests/, for crds-on-cluster.test.ts: a real API server and local mode must judge
 // them alike.
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { parse, parseAllDocuments } from 'yaml'
 
 export interface Manifest {
@@ -45,8 +45,8 @@ const LEAST = {
 }
 
 export const good: { shows: string; manifest: Manifest }[] = [
-  ...inText('the README', yamlIn('../../../README.md')),
-  ...inText('docs/isolation-modes.md', yamlIn('../../../docs/isolation-modes.md')),
+  ...inPage('README.md'),
+  ...readdirSync(new URL('../../../docs', import.meta.url)).flatMap((name) => inPage(`docs/${name}`)),
   ...inText('examples/thumbnails', read('../../../examples/thumbnails/thumbnails.yaml')),
   ...inText('the chart’s notes', notes()),
   ...chartExamples(),
@@ -110,14 +110,18 @@ function manifest(kind: Manifest['kind'], name: string, spec: object | undefined
   return { apiVersion: 'millhand.dev/v1alpha1', kind, metadata: { name }, ...(spec && { spec }) }
 }
 
-function yamlIn(path: string): string {
-  return /```yaml\n([\s\S]*?)```/.exec(read(path))?.[1] ?? ''
+/** What a page shows of Millhand's kinds. */
+function inPage(page: string): typeof good {
+  const blocks = [...read(`../../../${page}`).matchAll(/```yaml\n([\s\S]*?)```/g)]
+  return blocks
+    .flatMap(([, text = '']) => inText(page, text))
+    .filter(({ manifest: { apiVersion } }) => apiVersion?.startsWith('millhand.dev/'))
 }
 
 function inText(what: string, text: string): typeof good {
   return parseAllDocuments(text).map((document) => {
     const found = document.toJS() as Manifest
-    return { shows: `${found.kind} of ${what}`, manifest: found }
+    return { shows: `${found.kind} ${found.metadata?.name} of ${what}`, manifest: found }
   })
 }
 

@@ -7,7 +7,7 @@ import { denying, POLICIES, type Rule } from './admission.ts'
 import { type KubeJson, openScene, type Scene, taskQueue } from './scene.ts'
 
 const SOON = { withinMs: 120_000, everyMs: 500 }
-const README = fileURLToPath(new URL('../../../operator/README.md', import.meta.url))
+const PAGE = fileURLToPath(new URL('../../../docs/operate.md', import.meta.url))
 const EVICTION = 'cluster-autoscaler.kubernetes.io/safe-to-evict'
 const DISRUPTION = 'karpenter.sh/do-not-disrupt'
 const guard = { [EVICTION]: 'false', [DISRUPTION]: 'true' }
@@ -102,9 +102,8 @@ onCluster('a pod with a long job', () => {
     expect(allSeen('pinned')).toEqual([[JSON.stringify(ofTheUser)], [JSON.stringify(ofTheUser)]])
   })
 
-  test('and its neighbours are evicted one by one with the budget of the README', async () => {
-    const [, budget = ''] =
-      /```yaml\n(.*?PodDisruptionBudget.*?)```/s.exec(readFileSync(README, 'utf8')) ?? []
+  test('and its neighbours are evicted one by one with the budget of docs/operate.md', async () => {
+    const [, budget = ''] = /```yaml\n(.*?PodDisruptionBudget.*?)```/s.exec(readFileSync(PAGE, 'utf8')) ?? []
     await kubectl(['apply', '-f', '-'], budget.replaceAll('thumbnails', 'works'))
     await eventually(async () => (await scene.get('pdb', 'works')).status?.disruptionsAllowed === 1, SOON)
     const [first = '', second = ''] = (await look('works')).map(({ metadata }): string => metadata.name)
