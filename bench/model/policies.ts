@@ -29,7 +29,7 @@ export const contestants: readonly Contestant[] = [
     title: 'Millhand, Latency 30 s',
     graceMs: () => NO_GRACE_MS,
     policy: (pool, _, times) =>
-      new Millhand({ ...pool, target: { type: 'Latency', latencyMs: LATENCY_MS } }, times),
+      new Millhand({ ...pool, target: { type: 'Latency', maxWaitMs: LATENCY_MS } }, times),
   },
   {
     name: 'keda',

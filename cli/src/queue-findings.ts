@@ -156,7 +156,7 @@ function full({
     check: 'Length',
     severity: isNear ? 'warning' : 'problem',
     message: `${counted(jobs, 'job')} wait, and at ${maxLength} no more can be enqueued`,
-    remedy: `add workers, or allow more: kubectl -n ${namespace} edit taskqueue ${name} (spec.maxLength)`,
+    remedy: `add workers, or allow more: kubectl -n ${namespace} edit taskqueue ${name} (spec.limits.maxLength)`,
   }
 }
 

@@ -138,7 +138,7 @@ onCluster('the chart', () => {
     test(
       'it makes queues and pools ready, with the Redis that came along',
       async () => {
-        const base = { apiVersion: 'millhand.dev/v1alpha1', metadata: { name: 'mail', namespace: shop } }
+        const base = { apiVersion: 'millhand.dev/v1beta1', metadata: { name: 'mail', namespace: shop } }
         const template = { spec: { containers: [{ name: 'worker', image: 'example/mail:1' }] } }
         await apply({ ...base, kind: 'TaskQueue' })
         await apply({ ...base, kind: 'WorkerPool', spec: { queues: [{ name: 'mail' }], template } })
@@ -241,7 +241,7 @@ onCluster('the chart', () => {
         await rollout('restart')
         await rollout('status', '--timeout=240s')
         await apply({
-          apiVersion: 'millhand.dev/v1alpha1',
+          apiVersion: 'millhand.dev/v1beta1',
           kind: 'TaskQueue',
           metadata: { name: 'late', namespace: shop },
         })

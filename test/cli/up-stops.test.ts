@@ -10,7 +10,7 @@ import { MILLHAND, millhand, PATIENCE_MS, TINY_TASKS } from './millhand.ts'
 import { openTerminal, type Terminal } from './terminal.ts'
 
 const manifest = `
-apiVersion: millhand.dev/v1alpha1
+apiVersion: millhand.dev/v1beta1
 kind: WorkerPool
 metadata: { name: tiny }
 spec:

@@ -6,11 +6,11 @@ import { isAlive } from '../processes.ts'
 import { millhand, PATIENCE_MS, type Running, startMillhand, stopAtOnce, TINY_TASKS } from './millhand.ts'
 
 const manifest = (task = TINY_TASKS) => `
-apiVersion: millhand.dev/v1alpha1
+apiVersion: millhand.dev/v1beta1
 kind: TaskQueue
 metadata: { name: tiny }
 ---
-apiVersion: millhand.dev/v1alpha1
+apiVersion: millhand.dev/v1beta1
 kind: WorkerPool
 metadata: { name: tiny }
 spec:

@@ -13,7 +13,7 @@ onCluster('the cluster that suites share', () => {
 
   test('takes an empty TaskQueue', async () => {
     const queue = {
-      apiVersion: 'millhand.dev/v1alpha1',
+      apiVersion: 'millhand.dev/v1beta1',
       kind: 'TaskQueue',
       metadata: { name: 'mail', namespace },
     }

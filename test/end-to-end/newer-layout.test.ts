@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { LAYOUT, openQueue, prefixOf, silent } from 'millhand/queue'
 import { planTaskQueue } from '../../control/src/decide/queue.ts'
-import { openFence } from '../../control/src/engine/fence.ts'
 import { Secrets } from '../../control/src/redis/secrets.ts'
 import { Servers } from '../../control/src/redis/servers.ts'
 import { observeTaskQueue } from '../../operator/src/task-queue/observe.ts'
@@ -83,7 +82,7 @@ test('the operator: a condition, and the queue is left as it is', async () => {
       nowMs: () => performance.now(),
     }),
     onStirred: () => {},
-    fence: openFence,
+    checkLeading: () => {},
     log: silent,
     nowMs: () => performance.now(),
     wallMs: () => Date.now(),
@@ -93,10 +92,9 @@ test('the operator: a condition, and the queue is left as it is', async () => {
     metadata: { namespace: scene.namespace, name: 'jobs', uid: 'mine' },
     spec: {
       suspend: false,
-      retry: { maxAttempts: 3, backoffSeconds: 5, maxBackoffSeconds: 60, maxCrashes: 3 },
+      limits: { maxLength: 100, maxPayload: 1_000 },
+      retry: { maxAttempts: 3, maxCrashes: 3, backoff: { baseSeconds: 5, maxSeconds: 60 } },
       timeoutSeconds: 60,
-      maxLength: 100,
-      maxPayloadBytes: 1_000,
       retention: { completed: kept, buried: kept },
     },
   }
@@ -188,11 +186,11 @@ describe('the command line', () => {
         writeFileSync(join(folder, 'tasks.js'), '')
         writeFileSync(
           join(folder, 'jobs.yaml'),
-          `apiVersion: millhand.dev/v1alpha1
+          `apiVersion: millhand.dev/v1beta1
 kind: TaskQueue
 metadata: { name: jobs }
 ---
-apiVersion: millhand.dev/v1alpha1
+apiVersion: millhand.dev/v1beta1
 kind: WorkerPool
 metadata: { name: jobs }
 spec:

@@ -19,9 +19,9 @@ export interface JobOptions {
   at?: Date
   /** Attempts that may fail before the job is buried (`retry.maxAttempts` of the queue). */
   maxAttempts?: number
-  /** The wait before the second attempt, doubled for each further one; ms (`retry.backoffSeconds`). */
+  /** The wait before the second attempt, doubled for each further one; ms (`retry.backoff.baseSeconds`). */
   backoffMs?: number
-  /** The longest wait between two attempts; ms (`retry.maxBackoffSeconds`). */
+  /** The longest wait between two attempts; ms (`retry.backoff.maxSeconds`). */
   maxBackoffMs?: number
   /** Workers that may die with the job before it is buried (`retry.maxCrashes`). */
   maxCrashes?: number
@@ -81,7 +81,7 @@ const JOB_ID = /^[A-Za-z0-9:._-]{1,128}$/
 const HEADER = /^2\S ((?:urgent|high|normal|low)(?:\/\S{1,150})?) (\d{1,15}) (\S{1,100})([^\n]{0,600})\n/
 const ENDED = /^=(c|x) ([0-9a-f]+) ([0-9a-f]+)(?:\+([0-9a-f]+))? ([0-9a-f]+) (\S+)([^\n]*)\n/
 
-/** The most that any queue may allow (spec.maxPayloadBytes of a TaskQueue). */
+/** The most that any queue may allow (spec.limits.maxPayload of a TaskQueue). */
 export const MAX_PAYLOAD_BYTES = 16 * 1024 * 1024
 
 export const JOB_OPTIONS: Rules = {

@@ -2,20 +2,18 @@
 // would check them. Everything that is wrong is said at once, with file, line and column.
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { brokenRules } from '@millhand/control/resources/cel'
 import { nearest } from '@millhand/control/resources/nearest'
-import { checkRules } from '@millhand/control/resources/rules'
 import { checkAgainstSchema, isObject, type Problem, type Schema } from '@millhand/control/resources/schema'
 import { API_VERSION, KINDS, type Kind, loadSchemas } from '@millhand/control/resources/schemas'
 import {
   defaultQueueName,
   parseTaskQueue,
-  TASK_QUEUE_RULES,
   type TaskQueue,
   type TaskQueueManifest,
 } from '@millhand/control/resources/task-queue'
 import {
   parseWorkerPool,
-  WORKER_POOL_RULES,
   type WorkerPool,
   type WorkerPoolManifest,
 } from '@millhand/control/resources/worker-pool'
@@ -30,7 +28,7 @@ export interface Manifests {
   /** The files that were read, for reload. */
   files: string[]
   /** What was read, by kind and name: a later reading may not change what cannot be changed. */
-  specs: ReadonlyMap<string, unknown>
+  manifests: ReadonlyMap<string, unknown>
 }
 
 export interface LocalPool {
@@ -132,7 +130,8 @@ function readDocument(file: string, document: YamlDocument, reading: Reading): v
   // The schema has been checked, and the interfaces of the manifests say what it says; a test compares them.
   const manifest = value as TaskQueueManifest | WorkerPoolManifest
   const key = `${kind} ${manifest.metadata.namespace ?? reading.options.namespace}/${manifest.metadata.name}`
-  refuse(brokenRules(kind, manifest, reading.options.previous?.specs.get(key)), document, reading)
+  const old = reading.options.previous?.manifests.get(key)
+  refuse(brokenRules(reading.schemas[kind], manifest, old), document, reading)
   const earlier = reading.resources.find((resource) => resource.key === key)
   if (earlier) {
     const path = ['metadata', 'name']
@@ -197,15 +196,6 @@ function wrongKind(apiVersion: string, kind: string): Problem[] {
   return [{ path: ['kind'], at: 'value', message }]
 }
 
-function brokenRules(kind: Kind, manifest: TaskQueueManifest | WorkerPoolManifest, old: unknown): Problem[] {
-  if (kind === 'TaskQueue') {
-    const { spec } = manifest as TaskQueueManifest
-    return checkRules(TASK_QUEUE_RULES, spec, old as TaskQueueManifest['spec'] | undefined)
-  }
-  const { spec } = manifest as WorkerPoolManifest
-  return checkRules(WORKER_POOL_RULES, spec, old as WorkerPoolManifest['spec'] | undefined)
-}
-
 function assemble(reading: Reading): Manifests {
   const { resources, warnings, files, options } = reading
   const queues = resources
@@ -214,9 +204,9 @@ function assemble(reading: Reading): Manifests {
   const pools = resources
     .filter(({ kind }) => kind === 'WorkerPool')
     .map((resource) => localPool(resource, queues, reading))
-  const specs = new Map(resources.map(({ key, manifest }) => [key, (manifest as { spec: unknown }).spec]))
+  const manifests = new Map(resources.map(({ key, manifest }) => [key, manifest]))
   warnings.push(...otherNamespaces(pools, options))
-  return { queues, pools, warnings, files, specs }
+  return { queues, pools, warnings, files, manifests }
 }
 
 function localQueue({ manifest, document }: Resource, reading: Reading): TaskQueue {

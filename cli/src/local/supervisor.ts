@@ -105,6 +105,7 @@ export class Supervisor {
       const uid = this.#options.uidOf('TaskQueue', namespace, name)
       const inRedis = this.#queue(queue.queueName)
       const settings = queueSettings(queue, uid, this.#options.ownerName)
+      if (queue.formerOwnerUid) await inRedis.release(queue.formerOwnerUid)
       if ((await inRedis.configure(settings)) === 'name-taken') {
         await this.#takeOver(inRedis)
         if ((await inRedis.configure(settings)) === 'name-taken') throw taken(inRedis.name)

@@ -22,7 +22,7 @@ export interface ObservedTaskQueue {
   status: TaskQueueStatus | undefined
   redis:
     | (RedisProblem & { server?: readonly ServerFinding[] })
-    | { kind: 'taken' }
+    | { kind: 'taken'; isOwnerThere: boolean }
     | { kind: 'open'; view: QueueView; server: readonly ServerFinding[] | 'unknown' }
 }
 
@@ -96,7 +96,12 @@ function ready(redis: ObservedTaskQueue['redis'], queueName: string): Finding {
         message: `jobs can be enqueued and claimed as ${queueName}`,
       }
     case 'taken':
-      return { type: 'Ready', status: 'False', reason: 'NameTaken', message: taken(queueName) }
+      return {
+        type: 'Ready',
+        status: 'False',
+        reason: 'NameTaken',
+        message: taken(queueName, redis.isOwnerThere),
+      }
     case 'problem':
       // What cannot be seen may well work: workers and clients have connections of their own.
       return {
@@ -171,11 +176,11 @@ function stalled(redis: ObservedTaskQueue['redis']): Finding {
 }
 
 /** Of the owner Redis knows a UID: it is not told, because to name it is to prove that the queue was one's own. */
-function taken(queueName: string): string {
-  return (
-    `${queueName} belongs to another owner in this Redis: give this one another name or another Redis; ` +
-    'or, when that owner is gone for good, name it in the annotation millhand.dev/adopt-from (the README of the operator says how)'
-  )
+function taken(queueName: string, isOwnerThere: boolean): string {
+  const belongs = `${queueName} belongs to another owner in this Redis`
+  return isOwnerThere
+    ? `${belongs}: spec.takeOver names a TaskQueue that exists; delete that one first, or use another name or another Redis`
+    : `${belongs}: use another name or another Redis; if that owner is gone for good, set spec.takeOver (docs/operate.md)`
 }
 
 function counts({ redis, status }: ObservedTaskQueue, nowMs: number): Partial<TaskQueueStatus> {

@@ -112,21 +112,21 @@ function neededReplicas({ slots, scaling }: Situation['pool'], { busy, queues }:
   const concurrency: Need = { replicas: ceil(jobs / slots), jobs, reason: 'Concurrency' }
   if (scaling.target.type === 'Concurrency') return concurrency
 
-  const slotsForLatency = needForLatency(queues, scaling.target.latencyMs)
+  const slotsForLatency = needForLatency(queues, scaling.target.maxWaitMs)
   if (slotsForLatency === undefined) return concurrency
   const replicas = ceil(Math.max(busy, Math.min(jobs, slotsForLatency)) / slots)
   return { replicas, jobs, reason: 'Latency' }
 }
 
 /** By Little's law the slots that the arriving jobs keep busy, and those that work off what waits within the latency. */
-function needForLatency(queues: QueueLoad[], latencyMs: number): number | undefined {
+function needForLatency(queues: QueueLoad[], maxWaitMs: number): number | undefined {
   const slots = queues.map((queue) => {
     const { rate, share } = queue
     if (!rate) return claimableJobs(queue) > 0 ? undefined : 0
     const arriving = queue.isStopped
       ? 0
       : (rate.jobsPerSecond * rate.meanDurationMs * HEADROOM * share) / 1000
-    return arriving + (claimableJobs(queue) * rate.meanDurationMs) / latencyMs
+    return arriving + (claimableJobs(queue) * rate.meanDurationMs) / maxWaitMs
   })
   return slots.every((count) => count !== undefined) ? sum(slots) : undefined
 }

@@ -13,7 +13,7 @@ export function workerVariables(
   queues: readonly ServedQueueVariable[],
   poolUid: string,
 ): Record<string, string | number | undefined> {
-  const { mode, jobsPerChild, jobsAtOncePerChild, maxMemoryBytes } = pool.isolation
+  const { mode, jobsPerChild, jobsAtOnce, maxMemoryBytes } = pool.isolation
   return {
     MILLHAND_NAMESPACE: pool.metadata.namespace,
     MILLHAND_POOL_UID: poolUid,
@@ -21,7 +21,7 @@ export function workerVariables(
     MILLHAND_SLOTS: pool.slots,
     MILLHAND_ISOLATION: mode,
     MILLHAND_JOBS_PER_CHILD: jobsPerChild,
-    MILLHAND_JOBS_AT_ONCE_PER_CHILD: jobsAtOncePerChild,
+    MILLHAND_JOBS_AT_ONCE_PER_CHILD: jobsAtOnce,
     MILLHAND_MAX_MEMORY_BYTES: maxMemoryBytes,
     MILLHAND_DRAIN_TIMEOUT_SECONDS: Math.ceil(pool.drainTimeoutMs / 1000),
   }

@@ -1,7 +1,6 @@
 // A queue and what was last seen of it. Two controllers and several pools ask; Redis is asked once.
 import type { ServerFinding } from 'millhand/doctor'
 import { type Connection, type Queue, RedisUnavailable, type Seen, stirredChannel } from 'millhand/queue'
-import { type Fence, NotLeading, pass } from '../engine/fence.ts'
 import type { Place, QueuePlace } from './problems.ts'
 import { lookAt, type QueueView } from './view.ts'
 
@@ -9,7 +8,7 @@ export interface SeenQueueOptions {
   queue: Queue
   place: Place
   onStirred: (queue: QueuePlace) => void
-  fence: Fence
+  checkLeading: () => void
   /** What to throw while the server is known to be away. */
   away: () => RedisUnavailable | undefined
   /** A look took longer than it may. */
@@ -74,7 +73,7 @@ export class SeenQueue {
 
   /** For what changes the queue. Throws NotLeading, or RedisUnavailable at once where the server is known to be away. */
   get toWrite(): Queue {
-    pass(this.#options.fence)
+    this.#options.checkLeading()
     return this.#reachable()
   }
 
@@ -129,12 +128,10 @@ export class SeenQueue {
       claimed: Math.max(claimed, before.claimed),
     }
     if (enqueued >= before.enqueued && claimed >= before.claimed) return
-    // Whoever leads has seen it too, or will.
-    if (!this.#options.fence.isOpen) return
     try {
       await this.toWrite.witness(this.#highest)
     } catch (error) {
-      if (!(error instanceof RedisUnavailable || error instanceof NotLeading)) throw error
+      if (!(error instanceof RedisUnavailable)) throw error
       return
     }
     // What vanished is seen at the next look, and that may be soon.

@@ -1,6 +1,7 @@
 // Conditions in the form that kubectl wait and other tools know, and every reason that Millhand gives. Pure.
 //
-// Ready, Progressing, ScalingActive, RedisReachable, RedisSuitable: True is good. ScalingLimited, Suspended, Stalled: True asks for a look.
+// Ready, Progressing, ScalingActive, RedisReachable, RedisSuitable: True is good. ScalingLimited, IsolationFallback,
+// Suspended, Stalled: True asks for a look.
 export type ConditionStatus = 'True' | 'False' | 'Unknown'
 
 export type ConditionType =
@@ -10,6 +11,7 @@ export type ConditionType =
   | 'ScalingLimited'
   | 'RedisReachable'
   | 'RedisSuitable'
+  | 'IsolationFallback'
   | 'Suspended'
   | 'Stalled'
 

@@ -25,7 +25,7 @@ export interface Schema {
   'x-kubernetes-preserve-unknown-fields'?: boolean
   'x-kubernetes-int-or-string'?: boolean
   'x-kubernetes-list-map-keys'?: readonly string[]
-  'x-kubernetes-validations'?: readonly { rule: string; message: string }[]
+  'x-kubernetes-validations'?: readonly { rule: string; message: string; fieldPath?: string }[]
 }
 
 export type Path = readonly (string | number)[]
@@ -192,6 +192,7 @@ function stringProblems(value: string, schema: Schema, path: Path, is: string): 
 export const PATTERNS: Readonly<Record<string, string>> = {
   '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$': 'thumbnails or my-queue-2: lower case letters, digits and inner dashes',
   '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$': 'millhand-redis: lower case letters, digits, inner dashes and dots',
+  '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$': 'the metadata.uid of a resource: a UUID',
   '^[a-z0-9][a-z0-9._-]*$': 'default.thumbnails: lower case letters, digits, dots, dashes and underscores',
   '^(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))(([KMGTPE]i)|[kMGTPE]|([eE](\\+)?[0-9]+))?$':
     'a number of bytes with an optional unit: 512Mi, 1.5Gi or 200M',

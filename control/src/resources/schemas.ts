@@ -7,7 +7,7 @@ import type { Schema } from './schema.ts'
 
 export const KINDS = ['TaskQueue', 'WorkerPool'] as const
 export type Kind = (typeof KINDS)[number]
-export const API_VERSION = 'millhand.dev/v1alpha1'
+export const API_VERSION = 'millhand.dev/v1beta1'
 
 const FOLDER = new URL(import.meta.url.endsWith('.ts') ? '../../../crds/' : '../../crds/', import.meta.url)
 

@@ -3,12 +3,14 @@
 import type { QueueSettings } from 'millhand/queue'
 import type { Condition } from './conditions.ts'
 import { type Metadata, type MetadataManifest, parseMetadata } from './metadata.ts'
-import { type Rule, when } from './rules.ts'
+import { parseBytes } from './quantity.ts'
 
 export interface TaskQueue {
   metadata: Metadata
   /** The name in Redis. */
   queueName: string
+  /** The UID of the owner that is gone and whose name this queue takes over. */
+  formerOwnerUid?: string
   /** The Secret that says where Redis is; absent in a manifest: `millhand-redis`. */
   redisSecretName: string
   suspend: boolean
@@ -39,7 +41,6 @@ export interface TaskQueueObject extends TaskQueueManifest {
     uid?: string
     generation?: number
     resourceVersion?: string
-    annotations?: Record<string, string>
   }
   status?: TaskQueueStatus
 }
@@ -57,14 +58,17 @@ export interface TaskQueueStatus {
 
 export interface TaskQueueSpec {
   queueName?: string
+  takeOver?: { ownerUID: string }
   redis?: { secretRef: { name: string } }
   suspend: boolean
-  retry: { maxAttempts: number; backoffSeconds: number; maxBackoffSeconds: number; maxCrashes: number }
+  limits: { maxLength: number; maxPayload: string | number; maxBusy?: number }
+  retry: {
+    maxAttempts: number
+    maxCrashes: number
+    backoff: { baseSeconds: number; maxSeconds: number }
+  }
   timeoutSeconds: number
-  maxLength: number
-  maxPayloadBytes: number
   retention: { completed: RetentionSpec; buried: RetentionSpec }
-  limits?: { maxBusy?: number }
 }
 
 interface RetentionSpec {
@@ -72,39 +76,26 @@ interface RetentionSpec {
   maxCount: number
 }
 
-export const TASK_QUEUE_RULES: readonly Rule<TaskQueueSpec>[] = [
-  {
-    at: ['spec'],
-    message: 'queueName cannot be changed',
-    broken: (spec, old) => when(old !== undefined && spec.queueName !== old.queueName, ['spec', 'queueName']),
-  },
-  {
-    at: ['spec', 'retry'],
-    message: 'backoffSeconds must not be more than maxBackoffSeconds',
-    broken: ({ retry }) =>
-      when(retry.backoffSeconds > retry.maxBackoffSeconds, ['spec', 'retry', 'backoffSeconds']),
-  },
-]
-
 export function parseTaskQueue({ metadata, spec }: TaskQueueManifest, defaultNamespace: string): TaskQueue {
   const parsed = parseMetadata(metadata, defaultNamespace)
-  const { maxAttempts, backoffSeconds, maxBackoffSeconds, maxCrashes } = spec.retry
+  const { limits, retry, takeOver } = spec
   return {
     metadata: parsed,
     queueName: spec.queueName ?? defaultQueueName(parsed.namespace, parsed.name),
+    ...(takeOver && { formerOwnerUid: takeOver.ownerUID }),
     redisSecretName: redisSecretOf(spec),
     suspend: spec.suspend,
     retry: {
-      maxAttempts,
-      backoffMs: backoffSeconds * 1000,
-      maxBackoffMs: maxBackoffSeconds * 1000,
-      maxCrashes,
+      maxAttempts: retry.maxAttempts,
+      backoffMs: retry.backoff.baseSeconds * 1000,
+      maxBackoffMs: retry.backoff.maxSeconds * 1000,
+      maxCrashes: retry.maxCrashes,
     },
     timeoutMs: spec.timeoutSeconds * 1000,
-    maxLength: spec.maxLength,
-    maxPayloadBytes: spec.maxPayloadBytes,
+    maxLength: limits.maxLength,
+    maxPayloadBytes: parseBytes(limits.maxPayload) ?? 0,
     retention: { completed: retention(spec.retention.completed), buried: retention(spec.retention.buried) },
-    ...(spec.limits?.maxBusy !== undefined && { maxBusy: spec.limits.maxBusy }),
+    ...(limits.maxBusy !== undefined && { maxBusy: limits.maxBusy }),
   }
 }
 

@@ -3,8 +3,6 @@
 import type { Condition } from './conditions.ts'
 import { type Metadata, type MetadataManifest, parseMetadata } from './metadata.ts'
 import { parseBytes } from './quantity.ts'
-import { type Rule, when } from './rules.ts'
-import type { Path } from './schema.ts'
 
 export interface WorkerPool {
   metadata: Metadata
@@ -18,10 +16,13 @@ export interface WorkerPool {
   template: PodTemplate
 }
 
+export const ISOLATION_MODES = ['Fork', 'Spawn', 'Reuse'] as const
+export type IsolationMode = (typeof ISOLATION_MODES)[number]
+
 export interface Isolation {
-  mode: 'Fork' | 'Spawn' | 'Reuse'
+  mode: IsolationMode
   jobsPerChild?: number
-  jobsAtOncePerChild?: number
+  jobsAtOnce?: number
   maxMemoryBytes?: number
 }
 
@@ -31,7 +32,7 @@ export interface Scaling {
   manualReplicas: number
   minReplicas: number
   maxReplicas: number
-  target: { type: 'Concurrency' } | { type: 'Latency'; latencyMs: number }
+  target: { type: 'Concurrency' } | { type: 'Latency'; maxWaitMs: number }
   scaleUp: ScalingRules
   scaleDown: ScalingRules
 }
@@ -95,7 +96,7 @@ export interface WorkerPoolStatus {
   busySlots: number
   slots: number
   selector: string
-  isolationInUse?: string
+  isolationInUse?: IsolationMode[]
   lastScaleTime?: string
   decision: { reason: string; message: string }
   conditions: Condition[]
@@ -106,8 +107,7 @@ export interface WorkerPoolSpec {
   slots: number
   isolation: {
     mode: Isolation['mode']
-    jobsPerChild?: number
-    jobsAtOncePerChild?: number
+    reuse?: { jobsPerChild?: number; jobsAtOnce?: number }
     maxMemory?: string | number
   }
   replicas: number
@@ -115,7 +115,7 @@ export interface WorkerPoolSpec {
     mode: Scaling['mode']
     minReplicas: number
     maxReplicas: number
-    target: { type: 'Concurrency' | 'Latency'; latencySeconds?: number }
+    target: { type: 'Concurrency' | 'Latency'; latency?: { maxWaitSeconds: number } }
     behavior: { scaleUp: ScalingRulesSpec; scaleDown: ScalingRulesSpec }
   }
   drain: { timeoutSeconds: number }
@@ -128,106 +128,6 @@ interface ScalingRulesSpec {
   selectPolicy: ScalingRules['selectPolicy']
   policies?: { type: ScalingPolicy['type']; value: number; periodSeconds: number }[]
 }
-
-const ISOLATION = ['spec', 'isolation']
-const SCALING = ['spec', 'scaling']
-const ROLLOUT = ['spec', 'rollout']
-const POD_METADATA = ['spec', 'template', 'metadata']
-const POD = ['spec', 'template', 'spec']
-
-export const WORKER_POOL_RULES: readonly Rule<WorkerPoolSpec>[] = [
-  {
-    at: ['spec'],
-    message:
-      'the pool scales automatically; set spec.scaling.mode to Manual before or together with spec.replicas',
-    broken: (spec, old) =>
-      when(
-        old !== undefined &&
-          spec.replicas !== old.replicas &&
-          spec.scaling.mode !== 'Manual' &&
-          old.scaling.mode !== 'Manual',
-        ['spec', 'replicas'],
-      ),
-  },
-  {
-    at: ISOLATION,
-    message: 'jobsPerChild needs mode Reuse',
-    broken: ({ isolation }) =>
-      when(isolation.jobsPerChild !== undefined && isolation.mode !== 'Reuse', [
-        ...ISOLATION,
-        'jobsPerChild',
-      ]),
-  },
-  {
-    at: ISOLATION,
-    message: 'jobsAtOncePerChild needs mode Reuse',
-    broken: ({ isolation }) =>
-      when(isolation.jobsAtOncePerChild !== undefined && isolation.mode !== 'Reuse', [
-        ...ISOLATION,
-        'jobsAtOncePerChild',
-      ]),
-  },
-  {
-    at: SCALING,
-    message: 'minReplicas must not be more than maxReplicas',
-    broken: ({ scaling }) => when(scaling.minReplicas > scaling.maxReplicas, [...SCALING, 'minReplicas']),
-  },
-  {
-    at: [...SCALING, 'target'],
-    message: 'latencySeconds is needed with type Latency, and only there',
-    broken: ({ scaling: { target } }) =>
-      when((target.type === 'Latency') !== (target.latencySeconds !== undefined), [...SCALING, 'target']),
-  },
-  {
-    at: ROLLOUT,
-    message: 'maxSurge and maxUnavailable cannot both be 0, or no pod could ever be replaced',
-    broken: ({ rollout }) => when(isNone(rollout.maxSurge) && isNone(rollout.maxUnavailable), ROLLOUT),
-  },
-  {
-    at: POD_METADATA,
-    message: 'labels under millhand.dev/ are set by the operator',
-    broken: ({ template }) => reservedKeys(template, 'labels'),
-  },
-  {
-    at: POD_METADATA,
-    message: 'annotations under millhand.dev/ are set by the operator',
-    broken: ({ template }) => reservedKeys(template, 'annotations'),
-  },
-  {
-    at: POD,
-    message: 'one container must be called worker',
-    broken: ({ template }) =>
-      when(template.spec.containers.filter(isWorker).length !== 1, [...POD, 'containers']),
-  },
-  {
-    at: POD,
-    message: 'set spec.drain.timeoutSeconds; the operator derives terminationGracePeriodSeconds from it',
-    broken: ({ template }) =>
-      when(template.spec.terminationGracePeriodSeconds !== undefined, [
-        ...POD,
-        'terminationGracePeriodSeconds',
-      ]),
-  },
-  {
-    at: POD,
-    message: 'environment variables that begin with MILLHAND_ are set by the operator',
-    broken: ({ template }) => template.spec.containers.flatMap(reservedVariables),
-  },
-  {
-    at: POD,
-    message:
-      'the operator sets the startupProbe of the container worker, which ends when the worker has registered with its queues; use readinessProbe or livenessProbe, which begin then',
-    broken: ({ template }) =>
-      template.spec.containers.flatMap((container, index) =>
-        when(isWorker(container) && container.startupProbe !== undefined, [
-          ...POD,
-          'containers',
-          index,
-          'startupProbe',
-        ]),
-      ),
-  },
-]
 
 export function parseWorkerPool(
   { metadata, spec }: WorkerPoolManifest,
@@ -255,9 +155,9 @@ export function workerContainer(pool: WorkerPool): Container {
   return pool.template.spec.containers.find(isWorker) ?? { name: 'worker' }
 }
 
-function parseIsolation({ maxMemory, ...rest }: WorkerPoolSpec['isolation']): Isolation {
+function parseIsolation({ mode, reuse, maxMemory }: WorkerPoolSpec['isolation']): Isolation {
   const maxMemoryBytes = maxMemory === undefined ? undefined : parseBytes(maxMemory)
-  return { ...rest, ...(maxMemoryBytes !== undefined && { maxMemoryBytes }) }
+  return { mode, ...reuse, ...(maxMemoryBytes !== undefined && { maxMemoryBytes }) }
 }
 
 function parseScaling({ scaling, replicas }: WorkerPoolSpec): Scaling {
@@ -268,9 +168,9 @@ function parseScaling({ scaling, replicas }: WorkerPoolSpec): Scaling {
     minReplicas,
     maxReplicas,
     target:
-      target.latencySeconds === undefined
+      target.latency === undefined
         ? { type: 'Concurrency' }
-        : { type: 'Latency', latencyMs: target.latencySeconds * 1000 },
+        : { type: 'Latency', maxWaitMs: target.latency.maxWaitSeconds * 1000 },
     scaleUp: parseScalingRules(behavior.scaleUp),
     scaleDown: parseScalingRules(behavior.scaleDown),
   }
@@ -290,22 +190,6 @@ function parseScalingRules({
       periodMs: periodSeconds * 1000,
     })),
   }
-}
-
-function isNone(pods: number | string): boolean {
-  return pods === 0 || pods === '0%'
-}
-
-function reservedKeys({ metadata }: PodTemplate, field: 'labels' | 'annotations'): Path[] {
-  return Object.keys(metadata?.[field] ?? {}).flatMap((key) =>
-    when(key.startsWith('millhand.dev/'), [...POD_METADATA, field, key]),
-  )
-}
-
-function reservedVariables({ env = [] }: Container, container: number): Path[] {
-  return env.flatMap(({ name }, variable) =>
-    when(name.startsWith('MILLHAND_'), [...POD, 'containers', container, 'env', variable, 'name']),
-  )
 }
 
 function isWorker({ name }: Container): boolean {

@@ -2,6 +2,7 @@
 // a changed template replaces all pods.
 import { createHash } from 'node:crypto'
 import { type ServedQueueVariable, workerVariables } from '@millhand/control/decide/worker-environment'
+import { API_VERSION } from '@millhand/control/resources/schemas'
 import type { Container, EnvironmentVariable, WorkerPool } from '@millhand/control/resources/worker-pool'
 import type { OwnerReference } from './cluster.ts'
 
@@ -49,7 +50,7 @@ export interface DeploymentInput {
 export function deploymentOf(input: DeploymentInput): DeploymentManifest {
   const { pool } = input
   const { name, namespace, uid = '' } = pool.metadata
-  const labels = labelsOf(pool)
+  const labels = { ...MANAGED_BY, [POOL_LABEL]: name }
   const template = podTemplate(input, labels)
   const hash = hashOf(template)
   const annotations = { ...template.metadata.annotations, [TEMPLATE_ANNOTATION]: hash }
@@ -61,7 +62,7 @@ export function deploymentOf(input: DeploymentInput): DeploymentManifest {
       annotations: { [TEMPLATE_ANNOTATION]: hash },
       ownerReferences: [
         {
-          apiVersion: 'millhand.dev/v1alpha1',
+          apiVersion: API_VERSION,
           kind: 'WorkerPool',
           name,
           uid,
@@ -84,19 +85,6 @@ export function deploymentOf(input: DeploymentInput): DeploymentManifest {
   }
 }
 
-/** The recommended labels. A template may say of which application its pods are part; what pods are found by stays the operator's. */
-function labelsOf({ metadata: { name }, template }: WorkerPool): Record<string, string> {
-  return {
-    'app.kubernetes.io/name': 'millhand-worker',
-    'app.kubernetes.io/instance': name,
-    'app.kubernetes.io/component': 'worker',
-    'app.kubernetes.io/part-of': 'millhand',
-    ...template.metadata?.labels,
-    ...MANAGED_BY,
-    [POOL_LABEL]: name,
-  }
-}
-
 /** The selector of a pool's pods, as `status.selector` and autoscalers want it. */
 export const selectorOf = (poolName: string) => `${POOL_LABEL}=${poolName}`
 
@@ -111,7 +99,7 @@ function podTemplate(input: DeploymentInput, labels: Record<string, string>) {
   return {
     metadata: {
       ...(template.metadata?.annotations && { annotations: template.metadata.annotations }),
-      labels,
+      labels: { ...template.metadata?.labels, ...labels },
     },
     spec: {
       automountServiceAccountToken: false,

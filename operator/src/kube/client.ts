@@ -1,6 +1,5 @@
 // What Millhand asks of the API server: lists, watches, server-side apply, Events and its lease. main.ts connects; reconciles are given it.
 
-import type { Fence } from '@millhand/control/engine/fence'
 import { isNotFound } from './errors.ts'
 import type { Lease, LeaseSpec, LeaseStore } from './leader.ts'
 import type { KubeObject, ListWatch, WatchEvent } from './reflector.ts'
@@ -14,7 +13,7 @@ export interface ResourceKind {
   kind: string
 }
 
-const millhand = { group: 'millhand.dev', version: 'v1alpha1' }
+const millhand = { group: 'millhand.dev', version: 'v1beta1' }
 const apps = { group: 'apps', version: 'v1' }
 const core = { group: '', version: 'v1' }
 
@@ -33,8 +32,6 @@ export interface KubeOptions {
   kubeconfig?: string | undefined
   fieldManager?: string
   onRequest?: (answered: Answered) => void
-  /** Before each write but those of the lease. */
-  fence?: Fence
   /** Of each call; a page of a list has three times as long. */
   deadlineMs?: number
 }
@@ -55,6 +52,7 @@ export interface KubeEvent {
   /** In ISO 8601; now when absent. */
   eventTime?: string
   regarding: ObjectReference
+  related?: ObjectReference
   reportingController: string
   reportingInstance: string
 }
@@ -95,10 +93,9 @@ export function connectKube({
   kubeconfig,
   fieldManager = 'millhand',
   onRequest,
-  fence,
   deadlineMs = 10_000,
 }: KubeOptions = {}): Kube {
-  return new KubeClient(new Rest({ kubeconfig, onRequest, fence }), fieldManager, deadlineMs)
+  return new KubeClient(new Rest({ kubeconfig, onRequest }), fieldManager, deadlineMs)
 }
 
 class KubeClient implements Kube {
@@ -223,12 +220,11 @@ class KubeClient implements Kube {
       create: async (lease) => {
         const body = leaseObject({ namespace, name }, lease)
         const call = { verb: 'create', method: 'POST', path: pathOf(kinds.lease, namespace) } as const
-        return seen(await rest.send({ ...call, query, body, deadlineMs, isLease: true }))
+        return seen(await rest.send({ ...call, query, body, deadlineMs }))
       },
       update: async (lease) => {
         const body = leaseObject({ ...metadata, resourceVersion: lease.resourceVersion }, lease)
-        const call = { verb: 'update', method: 'PUT', path } as const
-        return seen(await rest.send({ ...call, query, body, deadlineMs, isLease: true }))
+        return seen(await rest.send({ verb: 'update', method: 'PUT', path, query, body, deadlineMs }))
       },
     }
   }

@@ -25,9 +25,6 @@ export async function observeTaskQueue(
 /** What was found before something went wrong says nothing of it. */
 const TROUBLED_AGE_MS = 5_000
 
-/** A person says with it that the owner of this UID is gone, so that the name is free. */
-export const ADOPT_FROM = 'millhand.dev/adopt-from'
-
 async function declare(
   { metadata }: TaskQueueObject,
   queue: TaskQueue,
@@ -40,11 +37,12 @@ async function declare(
   if (opened.kind === 'problem') return opened
   const { seen } = opened
   try {
-    const former = metadata.annotations?.[ADOPT_FROM]
-    if (former && !isThere(former)) await seen.toWrite.release(former)
+    const { formerOwnerUid: former } = queue
+    const isOwnerThere = former !== undefined && isThere(former)
+    if (former && !isOwnerThere) await seen.toWrite.release(former)
     const uid = metadata.uid ?? ''
     const answer = await seen.toWrite.configure(queueSettings(queue, uid, ownerName(queue)))
-    if (answer === 'name-taken') return { kind: 'taken' }
+    if (answer === 'name-taken') return { kind: 'taken', isOwnerThere }
     return { kind: 'open', view: await seen.look(), server: await seen.examineServer() }
   } catch (error) {
     const found = problemOf(error, place)

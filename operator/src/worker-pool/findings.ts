@@ -69,6 +69,7 @@ export function findingsOf(observed: ObservedPool, found: Found): Finding[] {
     scalingActive(observed, found),
     scalingLimited(found.decision, found.load),
     redisReachable(observed),
+    isolationFallback(observed),
     suspended(observed),
     stalled(found),
   ]
@@ -169,6 +170,30 @@ function redisReachable({ queues }: ObservedPool): Finding {
   if (problems[0] && !answers) return { type, status: 'Unknown', ...only(problems[0]) }
   return { type, status: 'True', reason: 'Connected', message: 'Redis answers' }
 }
+
+/** What the workers used last stays true while there are none, or while Redis cannot be read. */
+function isolationFallback({ workers, pool, status }: ObservedPool): Finding {
+  const type = 'IsolationFallback'
+  if (workers === 'unknown' || workers.length === 0) {
+    const last = status?.conditions.find((condition) => condition.type === type)
+    if (last) return { type, status: last.status, ...only(last) }
+    return { type, status: 'Unknown', reason: 'NoWorkers', message: 'no worker has registered yet' }
+  }
+  const fallen = workers.filter(({ fallback }) => fallback)
+  const { mode } = pool.isolation
+  if (fallen.length === 0)
+    return {
+      type,
+      status: 'False',
+      reason: 'AsConfigured',
+      message: `the workers use ${mode}, as spec.isolation.mode says`,
+    }
+  const causes = [...new Set(fallen.map(({ fallback }) => fallback))].slice(0, MOST_CAUSES)
+  const pods = new Set(fallen.map(({ podUid }) => podUid)).size
+  const message = `${pods} ${pods === 1 ? 'pod uses' : 'pods use'} Spawn, because Fork does not work there: ${causes.join('; ')}`
+  return { type, status: 'True', reason: 'ForkUnavailable', message }
+}
+const MOST_CAUSES = 3
 
 function suspended({ queues }: ObservedPool): Finding {
   const type = 'Suspended'

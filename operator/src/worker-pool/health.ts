@@ -64,7 +64,7 @@ export function healthOf(observed: ObservedPool, input: HealthInput): Health {
 }
 
 /** It has the template that was written last; all have, where nothing was written yet. */
-function isCurrent({ template }: WorkerPod, { deployment }: ObservedPool): boolean {
+export function isCurrent({ template }: WorkerPod, { deployment }: ObservedPool): boolean {
   const written = deployment?.metadata.annotations?.[TEMPLATE_ANNOTATION]
   return written === undefined || template === written
 }

@@ -9,6 +9,8 @@ import { loadOfQueue, type QueueView } from '@millhand/control/redis/view'
 import { type Condition, NOT_ITS_OWN } from '@millhand/control/resources/conditions'
 import { redisSecretOf, type TaskQueueManifest } from '@millhand/control/resources/task-queue'
 import {
+  ISOLATION_MODES,
+  type IsolationMode,
   parseWorkerPool,
   type WorkerPool,
   type WorkerPoolObject,
@@ -54,7 +56,10 @@ export interface ObservedWorker {
   isAlive: boolean
   /** Redis gives it nothing to claim. */
   isDraining: boolean
-  isolation: string
+  /** Absent where Redis says what is no mode. */
+  isolation?: IsolationMode
+  /** Why the worker does not use the mode that it was told. */
+  fallback?: string
 }
 
 export interface ObservedPool {
@@ -203,18 +208,17 @@ function workersOf(
         held,
         isAlive: alive,
         isDraining: draining,
-        isolation: isolationText(isolation, isolationNote),
+        ...isolationOf(isolation, isolationNote),
       })),
   )
 }
 
 /** Others may write to the Redis too: the status takes over modes that there are, and of a note what a sentence is made of. */
-function isolationText(isolation: string, note = ''): string {
-  const mode = MODES.find((known) => known === isolation) ?? 'unknown'
-  const plain = note.replace(/[^\w .,:;'()/+-]/g, '').slice(0, MAX_NOTE)
-  return plain ? `${mode} (${plain})` : mode
+function isolationOf(isolation: string, note = ''): Pick<ObservedWorker, 'isolation' | 'fallback'> {
+  const mode = ISOLATION_MODES.find((known) => known === isolation)
+  const fallback = note.replace(/[^\w .,:;'()/+-]/g, '').slice(0, MAX_NOTE)
+  return { ...(mode && { isolation: mode }), ...(fallback && { fallback }) }
 }
-const MODES = ['Fork', 'Spawn', 'Reuse']
 const MAX_NOTE = 120
 
 function podsOf(pods: Iterable<Pod>, deployment: string): WorkerPod[] {

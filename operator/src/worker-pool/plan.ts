@@ -465,6 +465,7 @@ function isNews({ type, reason }: Finding): boolean {
   return (
     type === 'Ready' ||
     (type === 'ScalingLimited' && reason === 'MaxReplicas') ||
+    (type === 'IsolationFallback' && reason === 'ForkUnavailable') ||
     (type === 'Progressing' && reason === 'ProgressDeadlineExceeded')
   )
 }

@@ -3,9 +3,10 @@
 import type { Decision } from '@millhand/control/decide/replicas'
 import { boundedStatus } from '@millhand/control/resources/bounds'
 import { conditionsOf, type Finding, hasTurned, isSame } from '@millhand/control/resources/conditions'
-import type { WorkerPoolStatus } from '@millhand/control/resources/worker-pool'
+import { ISOLATION_MODES, type WorkerPoolStatus } from '@millhand/control/resources/worker-pool'
 import { selectorOf } from '../fleet/deployment.ts'
 import { livePods } from '../fleet/pods.ts'
+import { isCurrent } from './health.ts'
 import type { ObservedPool } from './observe.ts'
 
 interface Saying {
@@ -18,7 +19,7 @@ interface Saying {
 const WORDS_EVERY_MS = 15_000
 
 export function statusOf(observed: ObservedPool, { decision, findings, wallMs }: Saying): WorkerPoolStatus {
-  const { pool, generation, deployment, pods, workers, memory, status: before } = observed
+  const { pool, generation, pods, workers, memory, status: before } = observed
   const now = new Date(wallMs).toISOString()
   const live = livePods(pods)
   const isKnown = workers !== 'unknown'
@@ -26,15 +27,15 @@ export function statusOf(observed: ObservedPool, { decision, findings, wallMs }:
   const liveUids = new Set(live.map(({ uid }) => uid))
   const hasScaled = before !== undefined && before.desiredReplicas !== decision.replicas
   const lastScaleTime = hasScaled ? now : before?.lastScaleTime
-  const isolation = isKnown
-    ? [...new Set(workers.map((worker) => worker.isolation))].sort().join(', ')
-    : undefined
-  const isolationInUse = isolation || before?.isolationInUse
+  const modes = ISOLATION_MODES.filter(
+    (mode) => isKnown && workers.some(({ isolation }) => isolation === mode),
+  )
+  const isolationInUse = modes.length > 0 ? modes : before?.isolationInUse
   return boundedStatus('WorkerPool', {
     observedGeneration: generation,
     replicas: live.length,
     readyReplicas,
-    updatedReplicas: deployment?.status?.updatedReplicas ?? 0,
+    updatedReplicas: live.filter((pod) => isCurrent(pod, observed)).length,
     desiredReplicas: decision.replicas,
     terminatingReplicas: pods.filter(({ state }) => state === 'terminating').length,
     drainingReplicas: live.filter(({ uid }) => memory.draining.has(uid)).length,
@@ -70,5 +71,4 @@ const FAST = [
   'desiredReplicas',
   'terminatingReplicas',
   'drainingReplicas',
-  'isolationInUse',
 ] as const

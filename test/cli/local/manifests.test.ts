@@ -2,12 +2,12 @@ import { join } from 'node:path'
 import { describeProblem, ManifestsRefused, readManifests } from '../../../cli/src/local/manifests.ts'
 import { folderWith, writeFiles } from './folder.ts'
 
-const QUEUE = `apiVersion: millhand.dev/v1alpha1
+const QUEUE = `apiVersion: millhand.dev/v1beta1
 kind: TaskQueue
 metadata: { name: mail }
 spec: { timeoutSeconds: 60 }
 `
-const POOL = `apiVersion: millhand.dev/v1alpha1
+const POOL = `apiVersion: millhand.dev/v1beta1
 kind: WorkerPool
 metadata:
   name: mailers
@@ -144,13 +144,15 @@ describe('manifests', () => {
     ],
     [
       'a broken rule',
-      edit('slots: 4', 'isolation: { jobsPerChild: 3 }'),
-      ['a.yaml:12:30: jobsPerChild needs mode Reuse'],
+      edit('slots: 4', 'isolation: { reuse: { jobsPerChild: 3 } }'),
+      ['a.yaml:12:23: spec.isolation.reuse: reuse needs mode Reuse'],
     ],
     [
       'a reserved variable',
       edit('image: example/mail:1', 'env: [{ name: A }, { name: MILLHAND_SLOTS }]'),
-      ['a.yaml:17:38: environment variables that begin with MILLHAND_ are set by the operator'],
+      [
+        'a.yaml:17:38: spec.template.spec.containers[0].env[1].name: environment variables that begin with MILLHAND_ are set by the operator',
+      ],
     ],
     [
       'a misspelt kind',
@@ -159,9 +161,9 @@ describe('manifests', () => {
     ],
     [
       'another version',
-      edit(/v1alpha1\nkind: WorkerPool/, 'v1\nkind: WorkerPool'),
+      edit(/v1beta1\nkind: WorkerPool/, 'v1\nkind: WorkerPool'),
       [
-        'a.yaml:6:13: apiVersion is "millhand.dev/v1"; for a WorkerPool this Millhand knows millhand.dev/v1alpha1',
+        'a.yaml:6:13: apiVersion is "millhand.dev/v1"; for a WorkerPool this Millhand knows millhand.dev/v1beta1',
       ],
     ],
     [
@@ -187,14 +189,14 @@ describe('manifests', () => {
       'no pool',
       { 'a.yaml': QUEUE },
       [
-        '.: there is 1 TaskQueue, but no WorkerPool here; add a WorkerPool (apiVersion: millhand.dev/v1alpha1) that says which queues to serve',
+        '.: there is 1 TaskQueue, but no WorkerPool here; add a WorkerPool (apiVersion: millhand.dev/v1beta1) that says which queues to serve',
       ],
     ],
     [
       'nothing of Millhand',
       { 'a.yaml': '' },
       [
-        '.: there is nothing of Millhand here; add a WorkerPool (apiVersion: millhand.dev/v1alpha1) that says which queues to serve',
+        '.: there is nothing of Millhand here; add a WorkerPool (apiVersion: millhand.dev/v1beta1) that says which queues to serve',
       ],
     ],
     [
@@ -207,20 +209,20 @@ describe('manifests', () => {
     [
       'no apiVersion',
       edit(/^apiVersion: .*\n/, ''),
-      ['a.yaml:1:1: apiVersion is missing; add apiVersion: millhand.dev/v1alpha1'],
+      ['a.yaml:1:1: apiVersion is missing; add apiVersion: millhand.dev/v1beta1'],
     ],
     [
       'neither apiVersion nor kind',
       edit(/^apiVersion: .*\n.*\n/, ''),
       [
-        'a.yaml:1:1: apiVersion and kind are missing; add apiVersion: millhand.dev/v1alpha1 and kind: TaskQueue or kind: WorkerPool',
+        'a.yaml:1:1: apiVersion and kind are missing; add apiVersion: millhand.dev/v1beta1 and kind: TaskQueue or kind: WorkerPool',
       ],
     ],
     [
       'nothing of Millhand, among others',
       { 'a.yaml': 'services: {}\n' },
       [
-        '.: there is nothing of Millhand here; add a WorkerPool (apiVersion: millhand.dev/v1alpha1) that says which queues to serve\na.yaml:1: passed over: not a Kubernetes resource (it needs apiVersion and kind)',
+        '.: there is nothing of Millhand here; add a WorkerPool (apiVersion: millhand.dev/v1beta1) that says which queues to serve\na.yaml:1: passed over: not a Kubernetes resource (it needs apiVersion and kind)',
       ],
     ],
     [
@@ -274,7 +276,7 @@ describe('manifests', () => {
     const previous = readManifests(['.'], options)
     writeFiles(folder, { 'a.yaml': both.replace('{ timeoutSeconds: 60 }', '{ queueName: default.b }') })
     expect(() => readManifests(['.'], { ...options, previous })).toThrow(
-      'a.yaml:4:20: queueName cannot be changed',
+      'a.yaml:4:20: spec.queueName: queueName cannot be changed',
     )
   })
 })

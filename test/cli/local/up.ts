@@ -44,7 +44,7 @@ export function poolManifest(spec: object = {}, name = 'work'): string {
     ...spec,
   }
   return JSON.stringify({
-    apiVersion: 'millhand.dev/v1alpha1',
+    apiVersion: 'millhand.dev/v1beta1',
     kind: 'WorkerPool',
     metadata: { name },
     spec: whole,
@@ -53,12 +53,12 @@ export function poolManifest(spec: object = {}, name = 'work'): string {
 
 export function queueManifest(spec: object = {}): string {
   const metadata = { name: 'work' }
-  return JSON.stringify({ apiVersion: 'millhand.dev/v1alpha1', kind: 'TaskQueue', metadata, spec })
+  return JSON.stringify({ apiVersion: 'millhand.dev/v1beta1', kind: 'TaskQueue', metadata, spec })
 }
 
 const FILES = {
   'tasks.ts': TASKS,
-  'queue.yaml': queueManifest({ retry: { backoffSeconds: 0 } }),
+  'queue.yaml': queueManifest({ retry: { backoff: { baseSeconds: 0 } } }),
   'pool.yaml': poolManifest(),
 }
 

@@ -51,7 +51,7 @@ test.each<[string, Partial<QueueLoad>, Partial<Load>]>([
 ])(
   'what is no number (%s) is unknown: the number stays, and is forgotten when it is one again',
   (_what, bad, more) => {
-    const target = { target: { type: 'Latency', latencySeconds: 10 } }
+    const target = { target: { type: 'Latency', latency: { maxWaitSeconds: 10 } } }
     const given = { current: 7, scaling: { ...target, behavior: immediately } }
     const load = {
       busy: 0,
@@ -66,7 +66,7 @@ test.each<[string, Partial<QueueLoad>, Partial<Load>]>([
 )
 
 describe('the number of workers', () => {
-  const latency = { target: { type: 'Latency', latencySeconds: 10 } }
+  const latency = { target: { type: 'Latency', latency: { maxWaitSeconds: 10 } } }
   const rate = { jobsPerSecond: 2, meanDurationMs: 5000 }
   const rows: [string, Given, [number, Decision['reason'], string]][] = [
     ['is none without jobs', {}, [0, 'Idle', '0 of at most 20: no jobs ready or running']],
@@ -497,7 +497,10 @@ describe('whatever happens', () => {
           slots: fc.integer({ min: 1, max: 8 }),
           minReplicas: fc.integer({ min: 0, max: 5 }),
           maxReplicas: fc.integer({ min: 5, max: 30 }),
-          target: fc.constantFrom({ type: 'Concurrency' }, { type: 'Latency', latencySeconds: 3 }),
+          target: fc.constantFrom(
+            { type: 'Concurrency' },
+            { type: 'Latency', latency: { maxWaitSeconds: 3 } },
+          ),
           behavior: fc.record({ scaleUp: rules, scaleDown: rules }),
           steps: fc.array(fc.record({ load, afterMs: fc.integer({ min: 0, max: 20_000 }) }), {
             maxLength: 30,

@@ -137,7 +137,7 @@ describe('in the status of a TaskQueue', () => {
   test('while Redis cannot be used it is unknown, for the same reason as Ready', () => {
     for (const redis of [
       { kind: 'problem', reason: 'RedisUnreachable', message: 'away' },
-      { kind: 'taken' },
+      { kind: 'taken', isOwnerThere: false },
     ] as const) {
       const { status } = planTaskQueue(observed(redis), 0)
       const ready = status?.conditions.find(({ type }) => type === 'Ready')

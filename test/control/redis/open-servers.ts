@@ -1,6 +1,5 @@
 // The operator's connections as its reconciles get them, where Secrets are a table: url by the Secret's name.
 import { silent } from 'millhand/queue'
-import { type Fence, openFence } from '../../../control/src/engine/fence.ts'
 import type { QueuePlace } from '../../../control/src/redis/problems.ts'
 import { Secrets } from '../../../control/src/redis/secrets.ts'
 import { Servers } from '../../../control/src/redis/servers.ts'
@@ -16,11 +15,7 @@ export interface OpenServers {
 /** `urls` may be changed: a Secret that is forgotten is read again. */
 export function openServers(
   urls: Record<string, string>,
-  {
-    queueNames = [],
-    chartRedis,
-    fence = openFence,
-  }: { queueNames?: readonly string[]; chartRedis?: string; fence?: Fence } = {},
+  { queueNames = [], chartRedis }: { queueNames?: readonly string[]; chartRedis?: string } = {},
 ): OpenServers {
   const stirs: QueuePlace[] = []
   const clock = { skippedMs: 0 }
@@ -36,7 +31,7 @@ export function openServers(
     queueNames,
     chartRedis,
     onStirred: (place) => stirs.push(place),
-    fence,
+    checkLeading: () => {},
     log: silent,
     nowMs,
     wallMs: () => Date.now(),

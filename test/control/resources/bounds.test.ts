@@ -43,7 +43,9 @@ function anyOf({
   const fields = Object.entries(properties ?? {}).map(([name, field]) => [name, anyOf(field)])
   return fc.record(Object.fromEntries(fields), { requiredKeys: required as never[] })
 }
-const typeOf = (condition: unknown) => (condition as { type: string }).type.slice(0, 316)
+/** By which items of a list differ: words as they are, conditions by their type as it is cut. */
+const typeOf = (item: unknown) =>
+  typeof item === 'string' ? item : (item as { type: string }).type.slice(0, 316)
 
 test.each(KINDS)('any status of a %s fits when it is bounded', (kind) => {
   fc.assert(
@@ -82,21 +84,27 @@ describe('the status of a pool', () => {
     expect(problemsOf('WorkerPool', status ?? {})).toEqual([])
     return status
   }
-  const musl = 'Spawn (Fork needs glibc, and this Node was built for another C library (musl, as on Alpine))'
+  const musl = 'Fork needs glibc, and this Node was built for another C library (musl, as on Alpine)'
+  const fallen = (name: string, fallback: string) => workerOf(name, 0, { isolation: 'Spawn', fallback })
+  const condition = (workers: ReturnType<typeof workerOf>[]) =>
+    planned({ workers })?.conditions.find(({ type }) => type === 'IsolationFallback')
 
   test('says why a worker image of Alpine does not fork', () => {
-    expect(planned({ workers: [workerOf('a', 0, { isolation: musl })] })?.isolationInUse).toBe(musl)
+    expect(planned({ workers: [fallen('a', musl), workerOf('b', 0)] })?.isolationInUse).toEqual([
+      'Fork',
+      'Spawn',
+    ])
+    expect(condition([fallen('a', musl)])).toMatchObject({ status: 'True', reason: 'ForkUnavailable' })
+    expect(condition([fallen('a', musl)])?.message).toContain(musl)
   })
 
   test('cuts notes of workers that never end, of many workers', () => {
-    const workers = Array.from({ length: 50 }, (_, n) =>
-      workerOf(`w${n}`, 0, { isolation: `${n}😀`.repeat(500) }),
-    )
-    expect([...(planned({ workers })?.isolationInUse ?? '')]).toHaveLength(512)
+    const workers = Array.from({ length: 50 }, (_, n) => fallen(`w${n}`, `${n}😀`.repeat(500)))
+    expect([...(condition(workers)?.message ?? '')]).toHaveLength(1024)
   })
 
   test('that is cut is not written again', () => {
-    const changes = { workers: [workerOf('a', 0, { isolation: musl.repeat(20) })] }
+    const changes = { workers: [fallen('a', musl.repeat(20))] }
     const before = planned(changes)
     expect(before).toBeDefined()
     const again = observed({ ...changes, ...(before && { status: before }) })

@@ -1,23 +1,15 @@
 // The CRDs on a real API server: what it takes, what it refuses and in which words, and that local mode judges alike.
 import { jest } from '@jest/globals'
+import { brokenRules } from '../../../control/src/resources/cel.ts'
 import {
   type Condition,
   type ConditionStatus,
   type ConditionType,
   conditionsOf,
 } from '../../../control/src/resources/conditions.ts'
-import { checkRules } from '../../../control/src/resources/rules.ts'
 import { checkAgainstSchema, type Schema } from '../../../control/src/resources/schema.ts'
-import {
-  TASK_QUEUE_RULES,
-  type TaskQueueManifest,
-  type TaskQueueStatus,
-} from '../../../control/src/resources/task-queue.ts'
-import {
-  WORKER_POOL_RULES,
-  type WorkerPoolManifest,
-  type WorkerPoolStatus,
-} from '../../../control/src/resources/worker-pool.ts'
+import type { TaskQueueStatus } from '../../../control/src/resources/task-queue.ts'
+import type { WorkerPoolStatus } from '../../../control/src/resources/worker-pool.ts'
 import { type SharedCluster, sharedCluster } from '../../cluster/shared.ts'
 import { onCluster } from '../../cluster/suites.ts'
 import { crds, schemas } from './crds.ts'
@@ -107,7 +99,7 @@ onCluster('the API server', () => {
   test('answers a HorizontalPodAutoscaler: replicas wanted and seen, and the selector', async () => {
     await apply(called('measured', pool({ replicas: 4, scaling: { mode: 'Manual' } })))
     await apply(ofPool('measured'), '--subresource=status')
-    const path = `/apis/millhand.dev/v1alpha1/namespaces/${namespace}/workerpools/measured/scale`
+    const path = `/apis/millhand.dev/v1beta1/namespaces/${namespace}/workerpools/measured/scale`
     const { spec, status } = JSON.parse(await cluster.kubectl(['get', '--raw', path]))
     expect({ spec, status }).toEqual({
       spec: { replicas: 4 },
@@ -136,17 +128,19 @@ onCluster('the API server', () => {
       AGE: expect.stringMatching(/^\d+s$/),
     })
     expect(await columns('wp')).toMatchObject({
-      'FIRST QUEUE': 'mail',
+      READY: 'True',
       DESIRED: '4',
-      READY: '2',
+      PODS: '3',
+      'READY PODS': '2',
       BUSY: '5',
       DRAINING: '1',
       MIN: '0',
       MAX: '10',
+      'FIRST QUEUE': 'mail',
       MODE: 'Automatic',
       TERMINATING: '6',
-      WHY: 'Concurrency',
-      HEALTHY: 'True',
+      DECISION: 'Concurrency',
+      REASON: 'AsPlanned',
       AGE: expect.stringMatching(/^\d+s$/),
     })
     const both = await kubectl('get', 'millhand', '-o', 'name')
@@ -203,9 +197,9 @@ onCluster('the API server', () => {
 
     // What `kubectl explain` prints of a field is its description in this document.
     test('every field in a sentence', async () => {
-      const path = '/openapi/v3/apis/millhand.dev/v1alpha1'
+      const path = '/openapi/v3/apis/millhand.dev/v1beta1'
       const { components } = JSON.parse(await cluster.kubectl(['get', '--raw', path]))
-      const published = fieldsOf(components.schemas[`dev.millhand.v1alpha1.${kind}`])
+      const published = fieldsOf(components.schemas[`dev.millhand.v1beta1.${kind}`])
       expect(published.map((field) => field.path)).toEqual(
         expect.arrayContaining(fieldsOf(schema).map((field) => field.path)),
       )
@@ -254,7 +248,7 @@ function ofPool(name: string) {
     busySlots: 5,
     slots: 8,
     selector: `millhand.dev/pool=${name}`,
-    isolationInUse: 'Fork, Spawn',
+    isolationInUse: ['Fork', 'Spawn'],
     lastScaleTime: NOW,
     decision: {
       reason: 'Concurrency',
@@ -314,10 +308,6 @@ function fieldsListed(text: string): Set<string> {
 function checkLocally(manifest: Manifest): { spec: unknown; problems: string[] } {
   const { value, problems } = checkAgainstSchema(manifest, schemas[manifest.kind])
   if (problems.length > 0) return { spec: undefined, problems: problems.map(({ message }) => message) }
-  const { spec } = value as TaskQueueManifest | WorkerPoolManifest
-  const broken =
-    manifest.kind === 'TaskQueue'
-      ? checkRules(TASK_QUEUE_RULES, spec as TaskQueueManifest['spec'])
-      : checkRules(WORKER_POOL_RULES, spec as WorkerPoolManifest['spec'])
-  return { spec, problems: broken.map(({ message }) => message) }
+  const broken = brokenRules(schemas[manifest.kind], value)
+  return { spec: (value as Manifest).spec, problems: broken.map(({ message }) => message) }
 }

@@ -43,11 +43,11 @@ const POOLS = [
     slots: 4,
     least: 1,
     most: 3,
-    isolation: { mode: 'Reuse', jobsAtOncePerChild: 2 },
+    isolation: { mode: 'Reuse', reuse: { jobsAtOnce: 2 } },
   },
 ] as const
 const QUEUES = ['steady', 'busy', 'shared']
-const RETRY = { maxAttempts: 100, maxCrashes: 100, backoffSeconds: 0, maxBackoffSeconds: 1 }
+const RETRY = { maxAttempts: 100, maxCrashes: 100, backoff: { baseSeconds: 0, maxSeconds: 1 } }
 /** The kubelet waits longer before each restart of a container: 0, 10, 20 s. */
 const MOST_REDIS_RESTARTS = 3
 /** A container that was killed five times waits so long for its next start. */

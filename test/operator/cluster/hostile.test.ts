@@ -250,13 +250,19 @@ onCluster('a hostile author of manifests', () => {
     for (const { message } of [refused, taken]) expect(message).not.toContain(uid)
     const queueReconciles = async () =>
       sumOf(await metrics(), 'controller_runtime_reconcile_total', { controller: 'taskqueue' })
-    for (const from of ['*', uid.slice(0, -1), uid.toUpperCase(), uid])
-      for (const name of ['thief', 'burglar']) {
-        const seen = await queueReconciles()
-        await kubectl(['annotate', '--overwrite', `tq/${name}`, `millhand.dev/adopt-from=${from}`], other)
-        await eventually(async () => (await queueReconciles()) > seen, MINUTE)
-      }
-    await turns('tq/thief', 'Ready', 'False', { reason: 'NameTaken', namespace: other })
+    const takeOver = (name: string, ownerUID: string) => {
+      const patch = JSON.stringify({ spec: { takeOver: { ownerUID } } })
+      return kubectl(['patch', `tq/${name}`, '--type=merge', `--patch=${patch}`], other)
+    }
+    for (const from of ['*', uid.slice(0, -1), uid.toUpperCase()])
+      await expect(takeOver('thief', from)).rejects.toThrow('spec.takeOver.ownerUID')
+    for (const name of ['thief', 'burglar']) {
+      const seen = await queueReconciles()
+      await takeOver(name, uid)
+      await eventually(async () => (await queueReconciles()) > seen, MINUTE)
+    }
+    const still = await turns('tq/thief', 'Ready', 'False', { reason: 'NameTaken', namespace: other })
+    expect(still.message).toContain('spec.takeOver names a TaskQueue that exists')
     await turns('tq/burglar', 'Ready', 'False', { reason: 'QueueNameNotAllowed', namespace: other })
     for (const name of ['owned', 'mine']) await turns(`tq/${name}`, 'Ready', 'True')
     await kubectl(['delete', 'tq', 'owned'])

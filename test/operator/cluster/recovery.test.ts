@@ -103,7 +103,7 @@ onCluster('when a worker dies', () => {
   const one = { slots: 1, scaling: { minReplicas: 1, maxReplicas: 1 } }
   /** One worker with one long job. */
   async function oneBusy(name: string, ms: number, spec: object = {}, worker: object = {}) {
-    const queue = taskQueue(name, { retry: { backoffSeconds: 0 } })
+    const queue = taskQueue(name, { retry: { backoff: { baseSeconds: 0 } } })
     await scene.apply(queue, scene.pool(name, { ...one, ...spec }, worker))
     const [id = ''] = await scene.enqueue(name, 'sleep', [{ ms }])
     await eventually(inState(name, id, 'held'), MINUTE)
@@ -160,7 +160,10 @@ onCluster('when a worker dies', () => {
     async function withNeighbour(name: string, task: string) {
       const queue = await scene.queue(name)
       const { id: neighbour } = newJob('sleep', { ms: OUTLASTING })
-      await scene.apply(taskQueue(name, { retry: { backoffSeconds: 0 } }), scene.pool(name, two, MEMORY))
+      await scene.apply(
+        taskQueue(name, { retry: { backoff: { baseSeconds: 0 } } }),
+        scene.pool(name, two, MEMORY),
+      )
       await queue.enqueue([newJob('sleep', { ms: OUTLASTING }, { id: neighbour })])
       await eventually(inState(name, neighbour, 'held'), MINUTE)
       const [pod] = await podsOf(name)
@@ -348,7 +351,7 @@ onCluster('when a worker dies', () => {
 
   test('again and again with the same job, the job is buried and says why, and the others are done', async () => {
     await scene.apply(
-      taskQueue('poison', { retry: { backoffSeconds: 0, maxCrashes: 2 } }),
+      taskQueue('poison', { retry: { backoff: { baseSeconds: 0 }, maxCrashes: 2 } }),
       scene.pool('poison', { slots: 1, scaling: { minReplicas: 1, maxReplicas: 1 } }),
     )
     const [bad = ''] = await scene.enqueue('poison', 'sleep', [{ ms: 600_000 }])
@@ -369,7 +372,7 @@ onCluster('when a worker dies', () => {
   test('while the operator is away for a minute, work goes on, dead workers are noticed, and then it catches up', async () => {
     const scaling = { minReplicas: 2, maxReplicas: 4 }
     await scene.apply(
-      taskQueue('away', { retry: { backoffSeconds: 0 } }),
+      taskQueue('away', { retry: { backoff: { baseSeconds: 0 } } }),
       scene.pool('away', { slots: 2, scaling }),
     )
     const queue = await scene.queue('away')

@@ -49,7 +49,7 @@ export interface Scene {
 }
 
 export const taskQueue = (name: string, spec: object = {}) => ({
-  apiVersion: 'millhand.dev/v1alpha1',
+  apiVersion: 'millhand.dev/v1beta1',
   kind: 'TaskQueue',
   metadata: { name },
   spec,
@@ -140,7 +140,7 @@ export async function openScene(
 /** A pool of the tasks above, for one queue of its own name. */
 function workerPool(name: string, image: string, spec: object, worker: object): object {
   return {
-    apiVersion: 'millhand.dev/v1alpha1',
+    apiVersion: 'millhand.dev/v1beta1',
     kind: 'WorkerPool',
     metadata: { name },
     spec: {

@@ -28,7 +28,7 @@ const KINDS = [
     slots: 4,
     most: 3,
     windowSeconds: 1,
-    isolation: { mode: 'Reuse', jobsAtOncePerChild: 2 },
+    isolation: { mode: 'Reuse', reuse: { jobsAtOnce: 2 } },
   },
 ] as const
 type Kind = (typeof KINDS)[number]

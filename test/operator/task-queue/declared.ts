@@ -22,10 +22,9 @@ export function declared({
       ...(queueName && { queueName }),
       ...(secretName && { redis: { secretRef: { name: secretName } } }),
       suspend: false,
-      retry: { maxAttempts: 3, backoffSeconds: 5, maxBackoffSeconds: 60, maxCrashes: 3 },
+      limits: { maxLength: 100, maxPayload: 1_000 },
+      retry: { maxAttempts: 3, maxCrashes: 3, backoff: { baseSeconds: 5, maxSeconds: 60 } },
       timeoutSeconds: 60,
-      maxLength: 100,
-      maxPayloadBytes: 1_000,
       retention: { completed: kept, buried: kept },
     },
   }

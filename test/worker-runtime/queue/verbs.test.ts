@@ -158,7 +158,7 @@ describe('an enqueue', () => {
       .catch((error) => error)
     expect(tooLarge).toBeInstanceOf(QueueRefused)
     expect(tooLarge.message).toMatch(
-      /202 bytes; queue verbs\.\S+ takes at most 100 \(spec\.maxPayloadBytes\)/,
+      /202 bytes; queue verbs\.\S+ takes at most 100 \(spec\.limits\.maxPayload\)/,
     )
     await enqueue(4)
     await expect(enqueue(2)).rejects.toMatchObject({ code: 'QUEUE_FULL' })

@@ -125,12 +125,12 @@ function refusalOf(error: unknown, queue: string): unknown {
   if (code === 'PAYLOADTOOLARGE')
     return new QueueRefused(
       'PAYLOAD_TOO_LARGE',
-      `the payload of job ${id} has ${first} bytes; queue ${queue} takes at most ${second} (spec.maxPayloadBytes): store the data elsewhere and enqueue where it is`,
+      `the payload of job ${id} has ${first} bytes; queue ${queue} takes at most ${second} (spec.limits.maxPayload): store the data elsewhere and enqueue where it is`,
     )
   if (code === 'QUEUEFULL')
     return new QueueRefused(
       'QUEUE_FULL',
-      `queue ${queue} has ${first} waiting jobs and takes at most ${second} (spec.maxLength): enqueue later, or add workers`,
+      `queue ${queue} has ${first} waiting jobs and takes at most ${second} (spec.limits.maxLength): enqueue later, or add workers`,
     )
   if (code === 'OLDLAYOUT')
     return new QueueRefused(
