@@ -77,11 +77,10 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
   const ready = inLanes - Object.keys(tombstones).length
   if (Number(counts.ready ?? 0) !== ready)
     problems.push(`counts.ready is ${counts.ready ?? 0}, a recount gives ${ready}`)
-  if (Number(counts.blocked ?? 0) !== 0) problems.push(`counts.blocked is ${counts.blocked}`)
   const idle = await list('ZRANGE', 'idle', 0, -1)
   for (const name of idle) if (!workers.has(name)) problems.push(`${name} is idle and is not in workers`)
-  const mayBeIdle = (await redis.call('HGET', `${prefix}config`, 'idle')) === '1'
-  if (!mayBeIdle && idle.length > 0) problems.push(`config knows of no idle workers, and there are ${idle}`)
+  const mayBeIdle = counts.idle === '1'
+  if (!mayBeIdle && idle.length > 0) problems.push(`counts knows of no idle workers, and there are ${idle}`)
   const hasTombstones = (await redis.call('HGET', `${prefix}config`, 'tombstones')) === '1'
   if (!hasTombstones && Object.keys(tombstones).length > 0)
     problems.push(`config knows of no tombstones, and there are ${JSON.stringify(tombstones)}`)

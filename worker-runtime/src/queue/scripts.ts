@@ -40,7 +40,7 @@ export interface Script {
 export type Scripts = Readonly<Record<Verb, Script>>
 
 /** What verbs are made of; a file uses only those before it. */
-const PARTS = ['clock', 'text', 'lanes', 'lifecycle', 'idle']
+const PARTS = ['settings', 'clock', 'text', 'lanes', 'lifecycle', 'idle']
 
 /**
  * Reads the scripts. `clock` is the Lua expression that gives the time as {seconds, microseconds}: the server's clock, and in
@@ -50,22 +50,21 @@ export function loadScripts({ clock = "redis.call('TIME')", database = 0 } = {})
   const parts = PARTS.map(partOf)
     .join('')
     .replace("redis.call('TIME')", clock)
-    .replace(
-      'ALL_DEFAULTS',
-      Object.entries(DEFAULTS)
-        .map((pair) => pair.join(' = '))
-        .join(', '),
-    )
+    .replace('ALL_DEFAULTS', tableOf(DEFAULTS))
+    .replace('ALL_FIELDS', listOf(FIELDS))
+    .replace('ALL_USUAL', listOf(FIELDS.map(usualOf)))
     .split(/^(?=local )/m)
-  const constants = `local LAYOUT, LEASE_MS, RENEW_MS, DATABASE = ${LAYOUT}, ${LEASE_MS}, ${RENEW_MS}, '${databasePart(database)}'\n`
+  const constants = `local LAYOUT, LEASE_MS, RENEW_MS, USUAL = ${LAYOUT}, ${LEASE_MS}, ${RENEW_MS}, '${USUAL}'\n`
   const script = (verb: Verb): Script => {
     const body = withWhatItUses(partOf(verb), parts)
-    const source = constants + prologueOf(verb, body) + body
-    return { source, sha: createHash('sha1').update(source).digest('hex') }
+    const source = constants + prologueOf(verb, body, database) + body
+    return { source, sha: sha1(source) }
   }
   const verbs = Object.keys(VERBS) as Verb[]
   return Object.fromEntries(verbs.map((verb) => [verb, script(verb)])) as unknown as Scripts
 }
+
+const sha1 = (text: string): string => createHash('sha1').update(text).digest('hex')
 
 /** Without comments: a word of one is no use of a function. */
 const partOf = (name: string): string => luaOf(name).replaceAll(/^ *--.*\n| +--.*$/gm, '')
@@ -74,17 +73,38 @@ const DEFAULTS: Readonly<Record<string, number>> = Object.fromEntries(
   Object.entries(defaultSettings).filter(([, value]) => typeof value === 'number'),
 )
 
+const tableOf = (values: Readonly<Record<string, unknown>>): string =>
+  Object.entries(values)
+    .map((pair) => pair.join(' = '))
+    .join(', ')
+const listOf = (texts: readonly string[]): string => texts.map((text) => `'${text}'`).join(', ')
+
+const settingsIn = (lua: string): string[] => [
+  ...new Set([...lua.matchAll(/\bset\.(\w+)/g)].map(([, field = '']) => field)),
+]
+/** All settings that scripts name as set.<field>, but the layout. */
+const FIELDS = settingsIn([...PARTS, ...Object.keys(VERBS)].map(partOf).join('')).filter(
+  (field) => field !== 'layout',
+)
+/** What stands in config, if anything, where a setting is as usual. */
+const usualOf = (field: string): string => String(DEFAULTS[field] ?? (field === 'maxBusy' ? '' : 0))
+/** Says in config that all of them are as usual; a release with other defaults or settings has another one. */
+const USUAL = sha1(FIELDS.map((field) => `${field}=${usualOf(field)}`).join(' ')).slice(0, 8)
+
 /**
- * Every verb asks first for the settings that it names, and refuses a queue of another layout. Redis over maxmemory refuses a script whose first
+ * Every verb begins with the settings that it names, and refuses a queue of another layout. Redis over maxmemory refuses a script whose first
  * write may need memory: what must work even then frees something first.
  */
-function prologueOf(verb: Verb, body: string): string {
-  const named = [...body.matchAll(/\bset\.(\w+)/g)].map(([, field = '']) => field)
-  const fields = [...new Set(['layout', ...named])]
+function prologueOf(verb: Verb, body: string, database: number): string {
+  const fields = [...new Set(['layout', ...settingsIn(body)])]
   const orDefault = (field: string) => (field in DEFAULTS ? ` or ${DEFAULTS[field]}` : '')
   const settings = fields.map((field, i) => `${field} = tonumber(values[${i + 1}]${orDefault(field)})`)
+  const usual = fields.filter((field) => field in DEFAULTS).map((field) => [field, DEFAULTS[field]])
   const text = partOf('prologue')
-    .replace('FIELDS', fields.map((field) => `'${field}'`).join(', '))
+    .replace('CHANNELS', database === 0 ? 'Q' : `Q .. '${databasePart(database)}'`)
+    .replace('USUAL_SETTINGS', tableOf({ layout: 'LAYOUT', ...Object.fromEntries(usual) }))
+    .replace('LAYOUT_TEXT', String(LAYOUT))
+    .replace('FIELDS', listOf(fields))
     .replace('SETTINGS', settings.join(', '))
   return VERBS[verb] === 'changes' ? `${text}redis.call('DEL', Q .. 'nothing')\n` : text
 }

@@ -6,10 +6,11 @@
 local config = Q .. 'config'
 local owner = redis.call('HGET', config, 'ownerUid')
 if owner and owner ~= ARGV[1] then return 'name-taken' end
-redis.call('HSET', config, 'ownerUid', ARGV[1], 'layout', LAYOUT)
+redis.call('HSET', config, 'ownerUid', ARGV[1])
 for i = 2, #ARGV, 2 do
   if ARGV[i + 1] == '' then redis.call('HDEL', config, ARGV[i]) else redis.call('HSET', config, ARGV[i], ARGV[i + 1]) end
   set[ARGV[i]] = tonumber(ARGV[i + 1])
 end
+note_settings()
 wake()
 return 'configured'

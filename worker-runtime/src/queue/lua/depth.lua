@@ -7,8 +7,8 @@
 -- Reads only.
 local MAX_LANES, MAX_LOOKED_AT = 100, 100
 local due = redis.call('ZCOUNT', Q .. 'delayed', '-inf', now)
-local oldest = due > 0 and tonumber(redis.call('ZRANGE', Q .. 'delayed', 0, 0, 'WITHSCORES')[2])
-for _, lane in ipairs(redis.call('ZRANGE', Q .. 'lanes', 0, MAX_LANES - 1)) do
+local oldest = due > 0 and tonumber(redis.call('ZRANGE', Q .. 'delayed', '0', '0', 'WITHSCORES')[2])
+for _, lane in ipairs(redis.call('ZRANGE', Q .. 'lanes', '0', MAX_LANES - 1)) do
   -- The first ones may be tombstones.
   for at = 0, MAX_LOOKED_AT - 1 do
     local id = redis.call('LINDEX', Q .. 'ready:' .. lane, at)
@@ -18,7 +18,7 @@ for _, lane in ipairs(redis.call('ZRANGE', Q .. 'lanes', 0, MAX_LANES - 1)) do
   end
 end
 -- As long as a number may be: another program may have written something else there.
-local counts = redis.call('HMGET', Q .. 'counts', unpack(ARGV))
+local counts = redis.call('HMGET', COUNTS, unpack(ARGV))
 for i = 1, #ARGV do counts[i] = counts[i] and string.sub(counts[i], 1, 20) end
 local answer = { 'counts', counts, 'ready', math.max(0, count_of('ready')) + due, 'due', due,
   'delayed', redis.call('ZCARD', Q .. 'delayed') - due, 'buried', redis.call('ZCARD', Q .. 'buried') }

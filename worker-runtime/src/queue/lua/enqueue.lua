@@ -10,8 +10,9 @@ local jobs = (#args - 1) / 3
 for i = 3, #args, 3 do
   if #args[i] > most then return redis.error_reply('PAYLOADTOOLARGE ' .. #args[i] .. ' ' .. most .. ' ' .. args[i - 2]) end
 end
-local counts = redis.call('HMGET', Q .. 'counts', 'ready', 'blocked')
-local waiting = (counts[1] or 0) + (counts[2] or 0) + redis.call('ZCARD', Q .. 'delayed')
+local counts = redis.call('HMGET', COUNTS, 'ready', 'idle')
+local before, is_any_idle = tonumber(counts[1] or 0), counts[2]
+local waiting = before + redis.call('ZCARD', Q .. 'delayed')
 if waiting + jobs > set.maxLength then
   -- Jobs that are there already need no room: a call that is repeated because its answer was lost must not be refused.
   local new, is_named = 0, {}
@@ -27,44 +28,50 @@ if set.tombstones then
 end
 
 -- A queue that nobody declared has a layout too: that of its first job.
-if set.layout ~= LAYOUT then redis.call('HSET', Q .. 'config', 'layout', LAYOUT) end
+if set.layout ~= LAYOUT then seldom().note_settings() end
 local job_key, head, due, lane = Q .. 'job:', nil, nil, nil
-local known, ready, delayed = {}, {}, {}
+local answer, ids, entered, delayed = { 0 }, {}, 0, {}
 for i = 1, #args - 1, 3 do
   local id = args[i]
   if args[i + 1] ~= '' then
+    if #ids > 0 then
+      enter_lane(lane, ids, 'RPUSH')
+      ids, entered = {}, entered + #ids
+    end
     local sign, ms, call
     lane, sign, ms, call = string.match(args[i + 1], '^(%S+) ([-+@])(%S*) (.*)')
     due = sign == '-' and now or ms + (sign == '+' and now or 0)
     head = write_header(lane, now, due > now and string.format('%s d=%d', call, due) or call)
   end
-  if not redis.call('SET', job_key .. id, head .. args[i + 2], 'NX') then
-    known[#known + 1] = i
+  if redis.call('SETNX', job_key .. id, head .. args[i + 2]) == 0 then
+    answer[#answer + 1], answer[#answer + 2] = (i - 1) / 3, id
   elseif due > now then
     delayed[#delayed + 1] = due
     delayed[#delayed + 1] = id
   else
-    local ids = ready[lane] or {}
     ids[#ids + 1] = id
-    ready[lane] = ids
   end
 end
 -- An idle worker gets it at once: where no other job is ready before it, and none comes with it that might be more urgent.
-if set.idle and jobs == 1 and next(ready) and (tonumber(counts[1]) or 0) == 0 and seldom().give(args[1], head .. args[3]) then
-  ready = {}
+local is_given = is_any_idle and jobs == 1 and #ids == 1 and before == 0 and seldom().give(args[1], head .. args[3])
+if #ids > 0 and not is_given then
+  enter_lane(lane, ids, 'RPUSH')
+  entered = entered + #ids
 end
-local before = #delayed > 0 and seldom().next_ms()
-enter(ready, delayed, 'RPUSH')
 -- An idle worker sleeps until the next due time that it knows of.
-local is_earlier = before and (before < 0 or seldom().next_ms() < before)
--- A counter is written even when every id was known: then a WAIT after this call has something to wait for.
-local enqueued = redis.call('HINCRBY', Q .. 'counts', 'enqueued', jobs - #known)
-enqueued = enqueued + vanish('enqueued', args[#args] - (enqueued - jobs + #known))
-wake(is_earlier)
-if is_earlier or next(ready) and (tonumber(counts[1]) or 0) == 0 then redis.call('PUBLISH', C .. 'stirred', '') end
-local answer = { enqueued }
-for _, i in ipairs(known) do
-  answer[#answer + 1] = (i - 1) / 3
-  answer[#answer + 1] = seldom().state_of(args[i])
+local is_earlier = false
+if #delayed > 0 then
+  local next_before = seldom().next_ms()
+  seldom().enter_delayed(delayed)
+  is_earlier = next_before < 0 or seldom().next_ms() < next_before
 end
+-- A counter is written even when every id was known: then a WAIT after this call has something to wait for.
+local new = jobs - (#answer - 1) / 2
+answer[1] = redis.call('HINCRBY', COUNTS, 'enqueued', new == 1 and '1' or new)
+local behind = args[#args] - (answer[1] - new)
+if behind > 0 then answer[1] = answer[1] + seldom().vanish('enqueued', behind) end
+-- Where jobs were ready before, the marker was set, and popped at most by a worker whose claim sets it again.
+if is_earlier or entered > 0 and (before == 0 or is_any_idle) then wake(is_earlier) else write_counts() end
+if is_earlier or entered > 0 and before == 0 then redis.call('PUBLISH', C .. 'stirred', '') end
+for i = 3, #answer, 2 do answer[i] = seldom().state_of(answer[i]) end
 return answer

@@ -79,7 +79,7 @@ if status == 'ok' then
     seldom().promote(MAX_PROMOTED)
     due_in = next_ms()
   end
-  if set.maxBusy then want = math.min(want, set.maxBusy - count_of('busy') - (counted.busy or 0)) end
+  if set.maxBusy then want = math.min(want, set.maxBusy - count_of('busy') - counted.busy) end
   if want > 0 then taken, claimed = take(want) end
   if claimed > 0 then hold(me, taken, claimed) end
 end
@@ -93,5 +93,5 @@ if given ~= '' then
   end
 end
 -- This worker may be full now; another one must learn when the next delayed job is due.
-wake(claimed > 0 and due_in >= 0 and due_in < SOON_MS)
+wake(claimed > 0 and due_in >= 0 and due_in < SOON_MS, due_in)
 return { status, due_in, became, taken, is_idle }

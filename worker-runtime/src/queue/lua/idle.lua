@@ -1,6 +1,6 @@
 -- Idle workers: one that asked for jobs, got fewer and has slots free stands in `idle`, by their number. An enqueue gives it the job at
 -- once: held as after any claim, told in a message. So it is not woken to ask. All other ways to become ready set the marker. The flag
--- in config says that some worker may be idle.
+-- in counts says that some worker may be idle.
 local MAX_GIVEN_BYTES, MOST_TRIED = 65536, 5
 
 local function be_idle_no_more(worker) redis.call('ZREM', Q .. 'idle', worker) end
@@ -12,7 +12,7 @@ local function given_to(worker, id, envelope)
   hold(worker, taken, 1)
   if redis.call('PUBLISH', C .. 'worker:' .. worker, '+' .. id .. ' ' .. taken[2] .. ' ' .. envelope) > 0 then return true end
   leave_held(worker, { id })
-  redis.call('HINCRBY', Q .. 'counts', 'claimed', -1) -- no worker knows of this token
+  redis.call('HINCRBY', COUNTS, 'claimed', '-1') -- no worker knows of this token
   return false
 end
 
@@ -22,14 +22,14 @@ local function give(id, envelope)
   if set.suspended == 1 or set.paused == 1 or set.maxBusy then return false end
   if #envelope > MAX_GIVEN_BYTES or redis.call('EXISTS', Q .. 'draining') == 1 then return false end
   for _ = 1, MOST_TRIED do
-    local worker, free = unpack(redis.call('ZRANGE', Q .. 'idle', -1, -1, 'WITHSCORES'))
+    local worker, free = unpack(redis.call('ZRANGE', Q .. 'idle', '-1', '-1', 'WITHSCORES'))
     if not worker then
-      redis.call('HDEL', Q .. 'config', 'idle')
+      redis.call('HDEL', COUNTS, 'idle')
       return false
     end
     be_idle_no_more(worker)
     if given_to(worker, id, envelope) then
-      redis.call('HINCRBY', Q .. 'worker:' .. worker, 'given', 1)
+      redis.call('HINCRBY', Q .. 'worker:' .. worker, 'given', '1')
       if tonumber(free) > 1 then redis.call('ZADD', Q .. 'idle', free - 1, worker) end
       return true
     end
@@ -39,5 +39,5 @@ end
 
 local function be_idle_with(worker, free)
   redis.call('ZADD', Q .. 'idle', free, worker)
-  if not set.idle then redis.call('HSET', Q .. 'config', 'idle', 1) end
+  redis.call('HSET', COUNTS, 'idle', '1')
 end

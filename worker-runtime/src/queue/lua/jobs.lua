@@ -7,7 +7,7 @@
 local PAGE = 1000
 local state, offset, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local found = {}
-local function line_of(id) return string.match(redis.call('GETRANGE', Q .. 'job:' .. id, 0, MAX_HEADER), '^[^\n]*') end
+local function line_of(id) return string.match(redis.call('GETRANGE', Q .. 'job:' .. id, '0', MAX_HEADER), '^[^\n]*') end
 local function add(id, ...) found[#found + 1] = { 'id', id, 'line', line_of(id), ... } end
 
 -- The live entries of a lane, from the offset on; what is left of the offset behind it.
@@ -45,7 +45,7 @@ end
 if state == 'ready' then
   for _, lane in ipairs(lanes()) do add_lane(lane) end
 elseif state == 'held' then
-  for _, worker in ipairs(redis.call('ZRANGE', Q .. 'workers', 0, -1)) do
+  for _, worker in ipairs(redis.call('ZRANGE', Q .. 'workers', '0', '-1')) do
     for _, id in ipairs(redis.call('HKEYS', Q .. 'held:' .. worker)) do
       if offset > 0 then offset = offset - 1 elseif #found < limit then add(id, 'worker', worker) end
     end

@@ -6,7 +6,7 @@ local function weight_of(lane) return WEIGHT[lane] or WEIGHT[string.match(lane, 
 -- A lane that gets work again starts level with the lowest one: it has no credit from the time when it was empty. Of lanes that
 -- are level the more urgent one comes first.
 local function open_lane(lane)
-  local lowest = redis.call('ZRANGE', Q .. 'lanes', 0, 0, 'WITHSCORES')
+  local lowest = redis.call('ZRANGE', Q .. 'lanes', '0', '0', 'WITHSCORES')
   local level = lowest[1] and lowest[2] - 0.001 / weight_of(lowest[1]) or 0
   redis.call('ZADD', Q .. 'lanes', 'NX', level + 0.001 / weight_of(lane), lane)
 end
@@ -15,20 +15,14 @@ local function close_if_empty(lane)
   if redis.call('EXISTS', Q .. 'ready:' .. lane) == 0 then redis.call('ZREM', Q .. 'lanes', lane) end
 end
 
--- RPUSH is the end of the lane, LPUSH its head.
-local function put(lane, ids, push)
-  for first = 1, #ids, SLICE do
-    local length = redis.call(push, Q .. 'ready:' .. lane, slice(ids, first))
-    if length == math.min(#ids, SLICE) then seldom().open_lane(lane) end -- it was empty
-  end
-  count('ready', #ids)
-end
-
 -- tombstones: taking a cancelled id out of the middle of its lane is O(n), so its entry stays there until a claim meets it. Its envelope
 -- is gone by then, or for the time of its retention an outcome. The flag in config says that there may be any.
 local function leave_tombstone(id, lane)
   redis.call('HSET', Q .. 'tombstones', id, lane)
-  redis.call('HSET', Q .. 'config', 'tombstones', 1)
+  if not set.tombstones then
+    redis.call('HSET', Q .. 'config', 'tombstones', '1')
+    note_settings()
+  end
   count('ready', -1)
 end
 
@@ -36,7 +30,7 @@ end
 local function remove_tombstone(id)
   local lane = redis.call('HGET', Q .. 'tombstones', id)
   if not lane or redis.call('EXISTS', Q .. 'job:' .. id) == 1 then return end
-  redis.call('LREM', Q .. 'ready:' .. lane, 1, id)
+  redis.call('LREM', Q .. 'ready:' .. lane, '1', id)
   redis.call('HDEL', Q .. 'tombstones', id)
   close_if_empty(lane)
 end
@@ -44,13 +38,13 @@ end
 -- What `ready` must be. O(lanes): only where the counter cannot be right, because keys were written or deleted by hand.
 local function ready_in_lanes()
   local ready = -redis.call('HLEN', Q .. 'tombstones')
-  for _, lane in ipairs(redis.call('ZRANGE', Q .. 'lanes', 0, -1)) do ready = ready + redis.call('LLEN', Q .. 'ready:' .. lane) end
+  for _, lane in ipairs(redis.call('ZRANGE', Q .. 'lanes', '0', '-1')) do ready = ready + redis.call('LLEN', Q .. 'ready:' .. lane) end
   return math.max(0, ready)
 end
 
 -- All lanes that have work, the most urgent first.
 local function lanes()
-  local found = redis.call('ZRANGE', Q .. 'lanes', 0, -1)
+  local found = redis.call('ZRANGE', Q .. 'lanes', '0', '-1')
   table.sort(found, function(a, b)
     local by = weight_of(a) - weight_of(b)
     return by > 0 or by == 0 and a < b
@@ -78,7 +72,7 @@ local MAX_BYTES, MAX_LOOKED_AT = 4 * 1024 * 1024, 2000
 local function take(wanted)
   local taken, jobs, bytes, looked_at = {}, 0, 0, 0
   while jobs < wanted and looked_at < MAX_LOOKED_AT do
-    local lowest = redis.call('ZRANGE', Q .. 'lanes', 0, 1, 'WITHSCORES')
+    local lowest = redis.call('ZRANGE', Q .. 'lanes', '0', '1', 'WITHSCORES')
     local lane = lowest[1]
     if not lane then break end
     local share = lowest[3] and math.min(weight_of(lane), wanted - jobs) or wanted - jobs

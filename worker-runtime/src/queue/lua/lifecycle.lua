@@ -6,19 +6,22 @@
 --   ready, delayed, held -> cancelled          buried -> ready     (by hand)
 --   ready, delayed, buried -> gone             (deleted by hand, or buried too long or among too many)
 --
--- enter begins to wait, hold and leave_held are the gates of held, ended is the end. An id is in exactly one of these; only the call
+-- enter_lane and enter_delayed begin to wait, hold and leave_held are the gates of held, ended is the end. An id is in exactly one of these; only the call
 -- that takes it out of one puts it into the next.
 local KEPT_ATTEMPTS = 5
 
--- enter: jobs begin to wait. `ready` has lists of ids by lane, for the end (RPUSH) or the head (LPUSH) of the lane; `delayed` has due
--- times and ids in turn.
-local function enter(ready, delayed, push)
-  for lane, ids in pairs(ready) do put(lane, ids, push) end
-  for first = 1, #delayed, SLICE do redis.call('ZADD', Q .. 'delayed', slice(delayed, first)) end
+-- enter_lane, enter_delayed: jobs begin to wait, at most 1,000. At the end (RPUSH) or at the head (LPUSH) of
+-- a lane; and until they are due, with due times and ids in turn.
+local function enter_lane(lane, ids, push)
+  local length = redis.call(push, Q .. 'ready:' .. lane, unpack(ids))
+  if length == #ids then seldom().open_lane(lane) end -- it was empty
+  counted.ready = counted.ready + #ids
 end
 
+local function enter_delayed(due) redis.call('ZADD', Q .. 'delayed', unpack(due)) end
+
 local function promote(most)
-  local due, ready = redis.call('ZRANGEBYSCORE', Q .. 'delayed', '-inf', now, 'LIMIT', 0, most), {}
+  local due, ready = redis.call('ZRANGEBYSCORE', Q .. 'delayed', '-inf', now, 'LIMIT', '0', most), {}
   for first = 1, #due, SLICE do redis.call('ZREM', Q .. 'delayed', slice(due, first)) end
   for _, id in ipairs(due) do
     local header = header_of(id)
@@ -28,13 +31,13 @@ local function promote(most)
       ready[header.lane] = ids
     end
   end
-  enter(ready, {}, 'RPUSH')
+  for lane, ids in pairs(ready) do enter_lane(lane, ids, 'RPUSH') end
 end
 
 -- hold: the one gate into held. What `take` answered belongs to the worker from now on, under tokens of its own: the second of each
 -- three becomes the whole entry.
 local function hold(worker, taken, jobs)
-  local token = redis.call('HINCRBY', Q .. 'counts', 'claimed', jobs) - jobs
+  local token = redis.call('HINCRBY', COUNTS, 'claimed', jobs) - jobs
   local entries = {}
   for n = 1, jobs do
     local at, i = 3 * n - 2, 2 * n
@@ -99,7 +102,7 @@ end
 -- Jobs that wait nowhere any more are deleted for good.
 local function drop(ids)
   for _, id in ipairs(ids) do
-    local flag = redis.call('GETRANGE', Q .. 'job:' .. id, 1, 1)
+    local flag = redis.call('GETRANGE', Q .. 'job:' .. id, '1', '1')
     ended(id, 'gone', flag == '' and 0 or flags_of(flag))
   end
 end
@@ -111,7 +114,7 @@ end
 
 local function remember(id, header, ...)
   header.flags = with_flag(header.flags, REMEMBERED)
-  redis.call('SETRANGE', Q .. 'job:' .. id, 1, letter_of(header.flags))
+  redis.call('SETRANGE', Q .. 'job:' .. id, '1', letter_of(header.flags))
   redis.call('HSET', Q .. 'attempt:' .. id, ...)
 end
 
@@ -147,7 +150,7 @@ end
 
 local function ready_again(id, header)
   remember(id, header, 'readyAtMs', now)
-  enter({ [header.lane] = { id } }, {}, 'LPUSH')
+  enter_lane(header.lane, { id }, 'LPUSH')
   return 'ready'
 end
 
@@ -156,14 +159,6 @@ local function hand_back(id, held)
   if not header then return 'unknown' end
   if is_cancelled(id, held.flags) then return cancelled(id, header, held) end
   return ready_again(id, header)
-end
-
--- The queue's rules for retries, which most calls need not ask for; those in the header of a job win.
-local DEFAULTS = { ALL_DEFAULTS }
-local rules = {}
-local function rule(setting)
-  rules[setting] = rules[setting] or tonumber(redis.call('HGET', Q .. 'config', setting)) or DEFAULTS[setting]
-  return rules[setting]
 end
 
 -- Full jitter: anything from nothing to the doubled base (aws.amazon.com/builders-library, timeouts and back-off).
@@ -175,7 +170,7 @@ end
 local function bury(id, header)
   ended(id, 'buried', header.flags)
   local excess = redis.call('ZCARD', Q .. 'buried') - rule('buriedMaxCount')
-  if excess > 0 then drop_buried(redis.call('ZRANGE', Q .. 'buried', 0, math.min(excess, 100) - 1)) end
+  if excess > 0 then drop_buried(redis.call('ZRANGE', Q .. 'buried', '0', math.min(excess, 100) - 1)) end
   return 'buried'
 end
 
@@ -188,7 +183,7 @@ local function try_again(id, held, why)
   local crashes = held.crashes + (crashed == 'counted' and 1 or 0)
   local attempts = held.attempt - (crashed and 1 or 0)
   remember(id, header, 'attempts', attempts, 'crashes', crashes)
-  local nth = redis.call('HINCRBY', Q .. 'attempt:' .. id, 'tries', 1)
+  local nth = redis.call('HINCRBY', Q .. 'attempt:' .. id, 'tries', '1')
   redis.call('HSET', Q .. 'attempt:' .. id, '#' .. nth, why.record)
   redis.call('HDEL', Q .. 'attempt:' .. id, 'progress', '#' .. (nth - KEPT_ATTEMPTS))
   if is_cancelled(id, held.flags) then return cancelled(id, header, { attempt = held.attempt, crashes = crashes }) end
@@ -202,7 +197,7 @@ local function try_again(id, held, why)
     ready_again(id, header)
   else
     redis.call('HSET', Q .. 'attempt:' .. id, 'readyAtMs', now + wait)
-    enter({}, { now + wait, id })
+    enter_delayed({ now + wait, id })
   end
   return 'delayed'
 end
@@ -215,14 +210,14 @@ end
 
 -- Which worker holds the id, and its entry. O(workers): for people's questions, never on the path of a job.
 local function holder_of(id)
-  for _, worker in ipairs(redis.call('ZRANGE', Q .. 'workers', 0, -1)) do
+  for _, worker in ipairs(redis.call('ZRANGE', Q .. 'workers', '0', '-1')) do
     local value = redis.call('HGET', Q .. 'held:' .. worker, id)
     if value then return worker, value end
   end
 end
 
 local function state_of(id)
-  local start = redis.call('GETRANGE', Q .. 'job:' .. id, 0, 1)
+  local start = redis.call('GETRANGE', Q .. 'job:' .. id, '0', '1')
   if start == '' then return 'unknown' end
   if string.byte(start) == 61 then return start == '=c' and 'completed' or 'cancelled' end
   if redis.call('ZSCORE', Q .. 'delayed', id) then return 'delayed' end

@@ -4,6 +4,7 @@
 -- returns  1
 -- Safe to run twice.
 redis.call('HSET', Q .. 'config', 'paused', ARGV[1])
+note_settings()
 set.paused = tonumber(ARGV[1])
 wake()
 redis.call('PUBLISH', C .. 'stirred', '')

@@ -27,7 +27,7 @@ for _, state in ipairs(ARGV) do
       close_if_empty(lane)
     end
   elseif left > 0 then
-    local ids = redis.call('ZRANGE', Q .. state, 0, left - 1)
+    local ids = redis.call('ZRANGE', Q .. state, '0', left - 1)
     if #ids > 0 then redis.call('ZREM', Q .. state, unpack(ids)) end
     purge(ids, state)
   end

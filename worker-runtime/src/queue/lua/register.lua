@@ -5,14 +5,14 @@
 -- Safe to run twice: writes the same entry again.
 local me, uid = ARGV[1], ARGV[2]
 local dead = {}
-for _, other in ipairs(redis.call('ZRANGE', Q .. 'workers', 0, -1)) do
+for _, other in ipairs(redis.call('ZRANGE', Q .. 'workers', '0', '-1')) do
   if other ~= me and redis.call('HGET', Q .. 'worker:' .. other, 'podUid') == uid then
-    redis.call('ZADD', Q .. 'workers', 0, other)
+    redis.call('ZADD', Q .. 'workers', '0', other)
     be_idle_no_more(other)
     dead[#dead + 1] = other
   end
 end
-redis.call('HSET', Q .. 'worker:' .. me, 'podUid', uid, 'seq', 0, 'startedAtMs', now, unpack(ARGV, 3))
+redis.call('HSET', Q .. 'worker:' .. me, 'podUid', uid, 'seq', '0', 'startedAtMs', now, unpack(ARGV, 3))
 redis.call('ZADD', Q .. 'workers', now + LEASE_MS, me)
 tick()
-return { set.timeoutMs, dead, witness(0, 0) }
+return { rule('timeoutMs'), dead, witness(0, 0) }

@@ -13,13 +13,16 @@ if until_ms == 0 then return { 'dead' } end
 redis.call('ZADD', Q .. 'workers', now + LEASE_MS, me)
 
 -- After the clock went back, a heartbeat from before lies too far ahead to ever run out in time.
-for _, ahead in ipairs(redis.call('ZRANGEBYSCORE', Q .. 'workers', now + LEASE_MS + 1, '+inf', 'LIMIT', 0, 100)) do
+for _, ahead in ipairs(redis.call('ZRANGEBYSCORE', Q .. 'workers', now + LEASE_MS + 1, '+inf', 'LIMIT', '0', '100')) do
   redis.call('ZADD', Q .. 'workers', now + LEASE_MS, ahead)
 end
-drop_buried(redis.call('ZRANGEBYSCORE', Q .. 'buried', '-inf', now - set.buriedMaxAgeMs, 'LIMIT', 0, 100))
+drop_buried(redis.call('ZRANGEBYSCORE', Q .. 'buried', '-inf', now - rule('buriedMaxAgeMs'), 'LIMIT', '0', '100'))
 local ready = count_of('ready')
 if ready < 0 or ready > 0 and redis.call('EXISTS', Q .. 'lanes') == 0 then count('ready', seldom().ready_in_lanes() - ready) end
-if set.tombstones and redis.call('EXISTS', Q .. 'tombstones') == 0 then redis.call('HDEL', Q .. 'config', 'tombstones') end
+if set.tombstones and redis.call('EXISTS', Q .. 'tombstones') == 0 then
+  redis.call('HDEL', Q .. 'config', 'tombstones')
+  seldom().note_settings()
+end
 wake()
 
 local cancelled = {}
@@ -29,10 +32,10 @@ end
 redis.call('HSET', Q .. 'worker:' .. me, 'cancel', table.concat(cancelled, ' '), 'used', ARGV[4] or '')
 if ARGV[5] then
   be_idle_no_more(me)
-  redis.call('HSET', Q .. 'worker:' .. me, 'stopping', 1)
+  redis.call('HSET', Q .. 'worker:' .. me, 'stopping', '1')
 end
 local dead, overdue = {}, {}
-local found = redis.call('ZRANGEBYSCORE', Q .. 'workers', '-inf', quiet and 0 or now + RENEW_MS, 'WITHSCORES', 'LIMIT', 0, 10)
+local found = redis.call('ZRANGEBYSCORE', Q .. 'workers', '-inf', quiet and 0 or now + RENEW_MS, 'WITHSCORES', 'LIMIT', '0', '10')
 for i = 1, #found, 2 do
   local left = found[i + 1] - now
   if left <= 0 then
@@ -42,4 +45,4 @@ for i = 1, #found, 2 do
     overdue[#overdue + 1] = left
   end
 end
-return { 'alive', redis.call('HLEN', Q .. 'held:' .. me), set.timeoutMs, cancelled, dead, overdue, witness(ARGV[2], ARGV[3]) }
+return { 'alive', redis.call('HLEN', Q .. 'held:' .. me), rule('timeoutMs'), cancelled, dead, overdue, witness(ARGV[2], ARGV[3]) }

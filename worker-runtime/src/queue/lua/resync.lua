@@ -6,6 +6,6 @@
 -- Safe to run twice.
 local me = ARGV[1]
 if tonumber(redis.call('ZSCORE', Q .. 'workers', me) or 0) == 0 then return { 'dead' } end
-redis.call('HSET', Q .. 'worker:' .. me, 'seq', ARGV[2], 'given', 0)
+redis.call('HSET', Q .. 'worker:' .. me, 'seq', ARGV[2], 'given', '0')
 be_idle_no_more(me)
 return { 'alive', redis.call('HGETALL', Q .. 'held:' .. me) }

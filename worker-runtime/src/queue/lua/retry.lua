@@ -9,7 +9,7 @@ for n, id in ipairs(ARGV) do
   if header then
     redis.call('HDEL', Q .. 'attempt:' .. id, 'attempts', 'crashes', 'cancel')
     remember(id, header, 'readyAtMs', now)
-    enter({ [header.lane] = { id } }, {}, 'RPUSH')
+    enter_lane(header.lane, { id }, 'RPUSH')
     answers[n] = 'ready'
   else
     answers[n] = state_of(id)

@@ -10,11 +10,11 @@ local function has_flag(flags, flag) return bit.band(flags, flag) ~= 0 end
 
 -- header: 2<flags> <lane> <enqueued ms> <task>, then named fields ` <name>=<value>`; who does not know a name passes over it.
 -- a attempts, b and m back-off, c crashes, t timeout, d is when it is due, i=0 no input.
-local MAX_HEADER = 1000
-local function write_header(lane, enqueued, call) return string.format('20 %s %d %s\n', lane, enqueued, call) end
+local MAX_HEADER = '1000'
+local function write_header(lane, enqueued, call) return '20 ' .. lane .. ' ' .. string.format('%d', enqueued) .. ' ' .. call .. '\n' end
 
 local function header_of(id)
-  local line = redis.call('GETRANGE', Q .. 'job:' .. id, 0, MAX_HEADER)
+  local line = redis.call('GETRANGE', Q .. 'job:' .. id, '0', MAX_HEADER)
   local flags, lane, enqueued, task, fields = string.match(line, '^2(.) (%S+) (%d+) (%S+)([^\n]*)\n')
   if not flags then return nil end
   return { flags = flags_of(flags), lane = lane, enqueued = tonumber(enqueued), task = task, fields = fields }

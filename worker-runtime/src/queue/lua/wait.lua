@@ -6,7 +6,7 @@
 -- Safe to run twice: a client is noted once.
 local MAX_WAITERS = 16
 local id, name = ARGV[1], ARGV[2]
-local start = redis.call('GETRANGE', Q .. 'job:' .. id, 0, 0)
+local start = redis.call('GETRANGE', Q .. 'job:' .. id, '0', '0')
 if start == '=' then return redis.call('GET', Q .. 'job:' .. id) end
 if start == '' then
   redis.pcall('HDEL', Q .. 'waiters', id) -- of a job that another program deleted

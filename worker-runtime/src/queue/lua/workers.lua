@@ -14,7 +14,7 @@ if total > most then return { total, answer, rest } end
 
 local names = { unpack(ARGV, 4) }
 if #names == 0 then
-  for i, name in ipairs(redis.call('ZRANGE', Q .. 'workers', 0, -1)) do
+  for i, name in ipairs(redis.call('ZRANGE', Q .. 'workers', '0', '-1')) do
     local list = i <= page and names or rest
     list[#list + 1] = name
   end
