@@ -18,7 +18,7 @@ const versionOf = (folder: string): string =>
 /** Changes with every change of the source, so that no old build is measured. */
 function stamp(): string {
   const hash = createHash('sha256')
-  for (const folder of ['src', 'prebuilt'])
+  for (const folder of ['src', 'bin', 'prebuilt'])
     for (const entry of readdirSync(join(RUNTIME, folder), { recursive: true, withFileTypes: true }))
       if (entry.isFile()) hash.update(entry.name).update(readFileSync(join(entry.parentPath, entry.name)))
   return hash.digest('hex').slice(0, 8)
