@@ -1,7 +1,7 @@
-// npm run soak (B18): a real worker under mixed load for half an hour: jobs that succeed, fail, crash, take long, come later. Looks every
-// ten seconds at memory, keys, descriptors and processes, which must not grow. Exit code 1 and a sentence for each finding. With --cluster: the suites that shrink pools and hurt a
-// cluster, in their long form (long-suites.ts).
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+// npm run soak (B18): a real worker with ten slots under mixed load for half an hour: jobs that succeed, fail, crash, take long, come later. Every ten
+// seconds it reads memory, keys, descriptors and processes: memory has goals, and none of them may grow. Exit code 1 and a sentence for each
+// finding. With --cluster: the suites that shrink pools and hurt a cluster, in their long form (long-suites.ts).
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -14,12 +14,12 @@ import { millhandPeers, startRealWorker } from './peers/millhand.ts'
 import { Program, stopEverything, temporaryFolder, treeOf, treeUse } from './processes.ts'
 import { percentile, readStarts } from './records.ts'
 import { numberText } from './scenario.ts'
-import { Server } from './server.ts'
+import { freePort, Server } from './server.ts'
 import { pause } from './steps.ts'
 
-const HELP = `npm run soak -- [options]   a real worker under mixed load; says what grows
+const HELP = `npm run soak -- [options]   a real worker with ten slots under mixed load: its memory, and what grows
 
-  --minutes N     default 30; below 6 it says nothing of growth, 0.1 shows that it runs
+  --minutes N     default 30; below 6 it does not judge growth, 0.1 shows that it runs
   --mode MODE     Fork, Spawn or Reuse; default Fork
   --rate N        jobs a second; default 40
   --json FILE     writes all samples
@@ -32,24 +32,39 @@ const HELP = `npm run soak -- [options]   a real worker under mixed load; says w
 `
 const MODES = ['Fork', 'Spawn', 'Reuse'] as const
 const SAMPLE_EVERY_MS = 10_000
-const SLOTS = 8
+const SLOTS = 10
 /** Growth is judged after this, when every part has been used and heaps have found their size. */
 const WARM_MINUTES = 3
 const FEWEST_SAMPLES = 12
-/** Memory levels off at most here; the zygote's with Fork only. */
-const MEMORY_GOALS_MIB = { workerMiB: 100, zygoteMiB: 70 }
 
-/** One look. growthOf() says which of these may gain how much over the run. */
+/** One look. */
 interface Sample {
   minutes: number
   workerMiB: number
+  /** 0 with Spawn: there is none. */
   zygoteMiB: number
+  /** Of all processes of the worker; what they share is counted once. */
+  poolMiB: number
   redisKeys: number
   held: number
   waiting: number
   descriptors: number
   zombies: number
   processes: number
+}
+
+/** Memory levels off at most here. A container of 512 MiB then has half of it left for what the jobs need. */
+const GOALS: Partial<Sample> = { workerMiB: 100, zygoteMiB: 70, poolMiB: 256 }
+/** What each may gain over the run. */
+const MOST_GAINS: Partial<Sample> = {
+  workerMiB: 8,
+  zygoteMiB: 8,
+  poolMiB: 32,
+  redisKeys: 200,
+  held: SLOTS,
+  descriptors: 10,
+  zombies: 2,
+  processes: 8,
 }
 
 const { values } = parseArgs({
@@ -106,7 +121,8 @@ async function soak(minutes: number, rate: number): Promise<string[]> {
   const queue = openQueue(connectRedis(server.url), queueName('default', 'bench'))
   // Results leave soon, so that what they hold levels off within the first minute.
   await queue.configure({ ...defaultSettings, backoffMs: 1_000, maxBackoffMs: 1_000, completedMaxCount: 500 })
-  const options = { slots: SLOTS, children: 2, mode, task: 'mixed' } as const
+  const env = { MILLHAND_HTTP_PORT: String(await freePort()) } // metrics cost memory too
+  const options = { slots: SLOTS, children: 2, mode, task: 'mixed', env } as const
   const worker = await new Program(
     startRealWorker({ cache, redisUrl: server.url, records }, options),
     'worker',
@@ -127,7 +143,13 @@ async function soak(minutes: number, rate: number): Promise<string[]> {
     worker.mustLive()
     if (performance.now() > nextSampleAtMs) {
       nextSampleAtMs += SAMPLE_EVERY_MS
-      samples.push(await sampleOf(worker, server, queue, minutes - (endAtMs - performance.now()) / 60_000))
+      samples.push(
+        await sampleOf(worker, server, {
+          queue,
+          mode,
+          minutes: minutes - (endAtMs - performance.now()) / 60_000,
+        }),
+      )
       show(samples)
     }
     await pause(250)
@@ -135,7 +157,7 @@ async function soak(minutes: number, rate: number): Promise<string[]> {
   console.log(`\n${n} jobs were enqueued; waiting for the last ones`)
   const calm = await untilCalm(queue)
   const last = await queue.depth()
-  const end = await sampleOf(worker, server, queue, minutes)
+  const end = await sampleOf(worker, server, { queue, mode, minutes })
   await worker.stop()
   client.close()
   queue.redis.close()
@@ -147,22 +169,24 @@ async function soak(minutes: number, rate: number): Promise<string[]> {
     ...(last.buried > 0 ? [`${last.buried} jobs are buried; none should be`] : []),
     ...(end.held > 0 ? [`${end.held} jobs are held at the end`] : []),
     ...deliveryOf(records, n, mode),
-    ...growthOf(samples, mode),
+    ...judge(samples),
   ]
 }
 
-async function sampleOf(
-  worker: Program,
-  server: Server,
-  queue: ReturnType<typeof openQueue>,
-  minutes: number,
-): Promise<Sample> {
+interface Looked {
+  queue: ReturnType<typeof openQueue>
+  mode: string
+  minutes: number
+}
+
+async function sampleOf(worker: Program, server: Server, { queue, mode, minutes }: Looked): Promise<Sample> {
   const family = treeUse(worker.pid)
   const { ready, delayed, busy } = await queue.depth()
   return {
     minutes,
     workerMiB: family.rssOwnBytes / 2 ** 20,
-    zygoteMiB: oldestChildMiB(worker.pid),
+    zygoteMiB: mode === 'Spawn' ? 0 : oldestChildMiB(worker.pid),
+    poolMiB: familyMiB(family.pids),
     redisKeys: await server.redis.dbsize(),
     held: busy,
     waiting: ready + delayed,
@@ -172,27 +196,48 @@ async function sampleOf(
   }
 }
 
-/** With Fork this is the zygote; with the others one of the children. The guard is a shell, and smaller. */
+/** The zygote: it is started before any other Node. The guard is a shell, and smaller. */
 function oldestChildMiB(pid: number): number {
   const children = [...treeOf(pid)].filter(([each, row]) => each !== pid && row.rssBytes > 10 * 2 ** 20)
   const [oldest] = children.sort(([, a], [, b]) => Number(a.startedAt) - Number(b.startedAt))
   return (oldest?.[1].rssBytes ?? 0) / 2 ** 20
 }
 
+/** Memory of processes that are forked from one another: of files, what the largest has; of their own, each page once. */
+function familyMiB(pids: readonly number[]): number {
+  const uses = pids.map((pid) => {
+    const text = procFile(pid, 'smaps_rollup')
+    const kilobytes = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(text)?.[1] ?? 0)
+    return { own: kilobytes('Pss_Anon'), ofFiles: kilobytes('Rss') - kilobytes('Anonymous') }
+  })
+  return (uses.reduce((sum, { own }) => sum + own, 0) + Math.max(...uses.map((use) => use.ofFiles))) / 1024
+}
+
+/** Empty where the process has ended. */
+function procFile(pid: number, name: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${name}`, 'utf8')
+  } catch {
+    return ''
+  }
+}
+
 function show(samples: Sample[]): void {
   const last = samples.at(-1)
   if (!last) return
-  if (samples.length === 1)
-    console.log(
-      Object.keys(last)
-        .map((name) => name.padStart(11))
-        .join(''),
+  const names = Object.keys(last) as (keyof Sample)[]
+  if (samples.length === 1) {
+    showRow('', names)
+    showRow(
+      'goal',
+      names.map((name) => (GOALS[name] === undefined ? '' : `≤ ${GOALS[name]}`)),
     )
-  console.log(
-    Object.values(last)
-      .map((value) => numberText(value).padStart(11))
-      .join(''),
-  )
+  }
+  showRow('', Object.values(last).map(numberText))
+}
+
+function showRow(head: string, cells: string[]): void {
+  console.log(head.padEnd(4) + cells.map((cell) => cell.padStart(12)).join(''))
 }
 
 async function untilCalm(queue: ReturnType<typeof openQueue>): Promise<boolean> {
@@ -221,44 +266,41 @@ function deliveryOf(records: string, count: number, mode: string): string[] {
   return found.slice(0, 5)
 }
 
-/** The straight line through the samples after a while. */
-function growthOf(samples: Sample[], mode: string): string[] {
+function judge(samples: Sample[]): string[] {
   const last = samples.at(-1)?.minutes ?? 0
   const settled = samples.filter(({ minutes }) => minutes > Math.max(WARM_MINUTES, last / 5))
-  if (settled.length < FEWEST_SAMPLES) {
-    console.log('The run is too short to judge growth: five minutes are the least.')
-    return []
-  }
-  tellMemory(settled, mode)
-  const limits: [keyof Sample, number, string][] = [
-    ['workerMiB', 8, 'MiB'],
-    ['zygoteMiB', 8, 'MiB'],
-    ['redisKeys', 200, 'keys'],
-    ['held', SLOTS, 'held jobs'],
-    ['descriptors', 10, 'descriptors'],
-    ['zombies', 2, 'zombies'],
-    ['processes', 8, 'processes'],
-  ]
-  return limits.flatMap(([name, most, unit]) => {
-    const perMinute = slope(settled.map((sample) => [sample.minutes, sample[name]]))
-    const gained = perMinute * ((settled.at(-1)?.minutes ?? 0) - (settled[0]?.minutes ?? 0))
+  if (settled.length >= FEWEST_SAMPLES) return [...overGoal(settled), ...growthOf(settled)]
+  console.log('The run is too short to judge growth, which takes six minutes; memory so far:')
+  overGoal(samples)
+  return []
+}
+
+function overGoal(samples: Sample[]): string[] {
+  if (samples.length === 0) return []
+  return namesOf(GOALS).flatMap(([name, goal]) => {
+    const of = samples.map((sample) => sample[name])
+    const median = numberText(percentile(of, 0.5))
+    const isHeld = percentile(of, 0.5) <= goal
+    const most = numberText(percentile(of, 1))
     console.log(
-      `${name}: ${numberText(perMinute)} ${unit} a minute, ${numberText(gained)} in all; allowed ${most}`,
+      `${isHeld ? '[held]' : '[NOT HELD]'} ${name}: ${median} MiB (median), ${most} at most; goal: ≤ ${goal}`,
     )
-    return gained > most ? [`${name} grew by ${numberText(gained)} ${unit}`] : []
+    return isHeld ? [] : [`${name} levels off at ${median}: the goal is ${goal} at most`]
   })
 }
 
-function tellMemory(settled: Sample[], mode: string): void {
-  for (const [name, goal] of Object.entries(MEMORY_GOALS_MIB) as ['workerMiB' | 'zygoteMiB', number][]) {
-    if (name === 'zygoteMiB' && mode !== 'Fork') continue
-    const of = settled.map((sample) => sample[name])
-    const [median, most] = [percentile(of, 0.5), percentile(of, 1)]
-    const verdict = median <= goal ? '[held]' : '[NOT HELD]'
-    console.log(
-      `${verdict} ${name}: levels off at ${numberText(median)} MiB, ${numberText(most)} at most; at most ${goal} wanted`,
-    )
-  }
+/** By the straight line through the samples. */
+function growthOf(samples: Sample[]): string[] {
+  return namesOf(MOST_GAINS).flatMap(([name, most]) => {
+    const perMinute = slope(samples.map((sample) => [sample.minutes, sample[name]]))
+    const gained = perMinute * ((samples.at(-1)?.minutes ?? 0) - (samples[0]?.minutes ?? 0))
+    console.log(`${name}: ${numberText(perMinute)} a minute, ${numberText(gained)} in all; allowed ${most}`)
+    return gained > most ? [`${name} grew by ${numberText(gained)}`] : []
+  })
+}
+
+function namesOf(of: Partial<Sample>): [keyof Sample, number][] {
+  return Object.entries(of) as [keyof Sample, number][]
 }
 
 function slope(points: [number, number][]): number {

@@ -1,7 +1,7 @@
 // Millhand, as its users run it: the package built from this checkout into the cache; and its loop alone, without children.
 import { type ChildProcess, execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { Transform } from 'node:stream'
 import { fileURLToPath } from 'node:url'
@@ -47,6 +47,11 @@ function build(target: string): void {
   cpSync(scripts, join(target, 'dist/queue/lua'), { recursive: true })
   for (const part of ['package.json', 'bin', 'prebuilt'])
     cpSync(join(RUNTIME, part), join(target, part), { recursive: true })
+  // What the package depends on, as it is installed here.
+  const { dependencies } = JSON.parse(readFileSync(join(RUNTIME, 'package.json'), 'utf8'))
+  mkdirSync(join(target, 'node_modules'))
+  for (const name of Object.keys(dependencies))
+    symlinkSync(join(ROOT, 'node_modules', name), join(target, 'node_modules', name))
 }
 
 const producerWith =
