@@ -115,7 +115,7 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
   {
     from: /^control\/src\/redis\//,
     among: /^control/,
-    only: /^control\/src\/(redis\/|decide\/(rates|replicas)\.ts)/,
+    only: /^control\/src\/(redis\/|engine\/fence\.ts|decide\/(rates|replicas)\.ts)/,
     because: 'redis/ knows queues, and neither kinds of resources nor who asks',
   },
   {
@@ -127,7 +127,7 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
   {
     from: /^operator\/src\/kube\//,
     among: /^(operator|control|millhand)/,
-    only: /^operator\/src\/kube\/|^control\/src\/(engine\/backoff|redis\/secrets)\.ts$|^millhand\/queue$/,
+    only: /^operator\/src\/kube\/|^control\/src\/(engine\/(backoff|fence)|redis\/secrets)\.ts$|^millhand\/queue$/,
     because: 'kube/ knows the API server, nothing of queues or pools: of millhand/queue only the log',
   },
   {

@@ -8,6 +8,7 @@ import {
   QUEUES_AT_ONCE,
   startController,
 } from '@millhand/control/engine/controller'
+import type { Fence } from '@millhand/control/engine/fence'
 import type { QueuePlace } from '@millhand/control/redis/problems'
 import { Secrets } from '@millhand/control/redis/secrets'
 import { Servers } from '@millhand/control/redis/servers'
@@ -18,7 +19,6 @@ import { serveHttp } from './http.ts'
 import { connectKube, type Kube } from './kube/client.ts'
 import { Events } from './kube/events.ts'
 import { LeaderElection } from './kube/leader.ts'
-import { leadingCheck, onlyWhile } from './kube/only-while.ts'
 import { readSecret } from './kube/secrets.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { taskQueueReconciler } from './task-queue/reconcile.ts'
@@ -62,15 +62,20 @@ process.exit(0)
 async function runOperator(config: Config): Promise<void> {
   const log = logTo(process.stdout, { level: config.logLevel, fields: { operator: config.identity } })
   const stopping = stopSignal(log)
-  let servers: Servers | undefined
+  let leading: Leading | undefined
   const metrics = createMetrics({
     leaseName: config.leaseName,
     namespaces: () => caches.namespaces,
-    servers: () => servers,
+    servers: () => leading && servers,
     taskQueueOf: ({ place }) => caches.taskQueueOf(place),
   })
-  const kube = connectKube({ onRequest: metrics.onRequest })
-  let leading: Leading | undefined
+  let election: LeaderElection | undefined
+  const fence: Fence = {
+    get isOpen() {
+      return election?.isLeader === true
+    },
+  }
+  const kube = connectKube({ onRequest: metrics.onRequest, fence })
   const caches = new ClusterCaches({
     kube,
     namespaces: config.watchNamespaces,
@@ -79,20 +84,19 @@ async function runOperator(config: Config): Promise<void> {
     log,
     nowMs: monotonicMs,
   })
+  const servers = serversOf({ config, kube, caches, fence, log })
   const http = await serveHttp(config.httpPort, { isReady: () => caches.isSynced, metrics: metrics.read })
   log.info('operator started', { version, server: kube.server, namespaces: config.watchNamespaces })
   const watching = caches.run(stopping.signal)
   await Promise.race([caches.synced, stopping.asked])
 
-  const election = new LeaderElection({
+  election = new LeaderElection({
     identity: config.identity,
     store: kube.leases(config.namespace, config.leaseName),
     durations: config.leaseDurations,
     log,
     onStarted: () => {
-      const checkLeading = leadingCheck(() => election.isLeader)
-      servers = serversOf({ config, kube, caches, log }, checkLeading)
-      leading = startLeading({ config, kube: onlyWhile(checkLeading, kube), caches, servers, metrics, log })
+      leading = startLeading({ config, kube, caches, servers, metrics, log })
       metrics.setLeading(true)
     },
     onStopped: async () => {
@@ -100,12 +104,11 @@ async function runOperator(config: Config): Promise<void> {
       leading = undefined
       await ended?.stop()
       metrics.setLeading(false)
-      servers?.close()
-      servers = undefined
     },
   })
   await Promise.all([election.run(stopping.signal), watching])
   http.close()
+  servers.close()
   kube.close()
   log.info('operator stopped')
 }
@@ -167,10 +170,13 @@ function startLeading({ config, kube, caches, servers, metrics, log }: Parts): L
   }
 }
 
-function serversOf(
-  { config, kube, caches, log }: Omit<Parts, 'servers' | 'metrics'>,
-  checkLeading: () => void,
-): Servers {
+function serversOf({
+  config,
+  kube,
+  caches,
+  fence,
+  log,
+}: Omit<Parts, 'servers' | 'metrics'> & { fence: Fence }): Servers {
   const secrets = new Secrets({
     readSecret: (namespace, name) => readSecret(kube, namespace, name),
     secretNames: config.redisSecrets,
@@ -183,7 +189,7 @@ function serversOf(
     queueNames: config.queueNames,
     chartRedis: config.chartRedis,
     onStirred,
-    checkLeading,
+    fence,
     log,
     nowMs: monotonicMs,
     wallMs,

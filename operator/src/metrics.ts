@@ -255,7 +255,7 @@ function controllerMetrics(registers: Registry[]): ControllerObserver {
   return {
     onReconciled: ({ controller, result, durationMs }) => {
       total.inc({ controller, result: NAMES_OF_RESULTS[result] })
-      if (result === 'error' || result === 'terminal') errors.inc({ controller })
+      if (result === 'error') errors.inc({ controller })
       time.observe({ controller }, durationMs / 1000)
     },
     onAdded: ({ controller, depth: count }) => {
@@ -274,7 +274,6 @@ const NAMES_OF_RESULTS = {
   success: 'success',
   again: 'requeue_after',
   error: 'error',
-  terminal: 'terminal_error',
 } as const
 
 function requestMetrics(registers: Registry[]): Metrics['onRequest'] {

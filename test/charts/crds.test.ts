@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { jest } from '@jest/globals'
 import { parse } from 'yaml'
-import { chart, ofKind, render } from './chart.ts'
+import { chart, defaults, ofKind, readChart, render } from './chart.ts'
 
 jest.setTimeout(600_000) // the first call of a tool fetches it
 
@@ -37,4 +37,26 @@ test.each([true, false])('they are rendered as they are, with labels, and kept: 
 test('somebody else may install them', async () => {
   expect(ofKind(await render({ crds: { install: false } }), 'CustomResourceDefinition')).toEqual([])
   expect(ofKind(await render(), 'CustomResourceDefinition')).toHaveLength(files.length)
+})
+
+test('Artifact Hub is told of each of them, with an example, and of the images', async () => {
+  const { annotations, appVersion } = parse(readChart('Chart.yaml'))
+  const listed = (name: string) => parse(annotations[`artifacthub.io/${name}`]) as Record<string, string>[]
+  const crds = ofKind(await render(), 'CustomResourceDefinition').map(({ metadata, spec }) => {
+    const { names, versions } = spec as { names: { kind: string }; versions: { name: string }[] }
+    return { kind: names.kind, version: versions.at(-1)?.name, name: metadata.name }
+  })
+  expect(listed('crds').map(({ kind, version, name }) => ({ kind, version, name }))).toEqual(crds)
+  expect(new Set(listed('crdsExamples').map(({ kind }) => kind))).toEqual(
+    new Set(crds.map(({ kind }) => kind)),
+  )
+  const { image, redis } = defaults as {
+    image: { repository: string }
+    redis: { embedded: { image: { repository: string; tag: string } } }
+  }
+  const { repository, tag } = redis.embedded.image
+  expect(listed('images').map((entry) => entry.image)).toEqual([
+    `${image.repository}:${appVersion}`,
+    `${repository}:${tag}`,
+  ])
 })

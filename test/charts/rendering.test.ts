@@ -221,7 +221,7 @@ test('nothing is ended because its node has too much to do', async () => {
   )
   const probes = containers.flatMap(({ startupProbe, livenessProbe }) => [startupProbe, livenessProbe])
   const given = probes.filter((probe): probe is Probe => probe !== undefined)
-  expect(given).toHaveLength(3)
+  expect(given).toHaveLength(2)
   for (const { timeoutSeconds = 1, failureThreshold = 3, periodSeconds = 10 } of given) {
     expect(timeoutSeconds).toBeGreaterThanOrEqual(5)
     expect(failureThreshold * periodSeconds).toBeGreaterThanOrEqual(120)

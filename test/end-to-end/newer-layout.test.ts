@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { LAYOUT, openQueue, prefixOf, silent } from 'millhand/queue'
 import { planTaskQueue } from '../../control/src/decide/queue.ts'
+import { openFence } from '../../control/src/engine/fence.ts'
 import { Secrets } from '../../control/src/redis/secrets.ts'
 import { Servers } from '../../control/src/redis/servers.ts'
 import { observeTaskQueue } from '../../operator/src/task-queue/observe.ts'
@@ -82,7 +83,7 @@ test('the operator: a condition, and the queue is left as it is', async () => {
       nowMs: () => performance.now(),
     }),
     onStirred: () => {},
-    checkLeading: () => {},
+    fence: openFence,
     log: silent,
     nowMs: () => performance.now(),
     wallMs: () => Date.now(),

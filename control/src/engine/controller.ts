@@ -8,11 +8,6 @@ export interface Outcome {
   againInMs?: number
 }
 
-/** Wrong in itself: trying again soon would fail again. It is looked at when something changes, or after a while. */
-export class TerminalError extends Error {
-  override readonly name = 'TerminalError'
-}
-
 export interface ControllerOptions {
   name: string
   reconcile: (key: string) => Promise<Outcome>
@@ -32,11 +27,10 @@ export interface ControllerObserver {
   onRetried?(seen: { controller: string }): void
 }
 
-export type Result = 'success' | 'again' | 'error' | 'terminal'
+export type Result = 'success' | 'again' | 'error'
 
 export interface Controller {
   enqueue(key: string): void
-  enqueueAfter(key: string, ms: number): void
   /** Takes no more keys; resolves when the running reconciles have ended. */
   stop(): Promise<void>
 }
@@ -45,7 +39,6 @@ export interface Controller {
 export const QUEUES_AT_ONCE = { workers: 128, perNamespace: 4 }
 export const POOLS_AT_ONCE = { workers: 256, perNamespace: 8 }
 
-const TERMINAL_RECHECK_MS = 300_000
 const LOG_EVERY = 10
 
 export function startController(options: ControllerOptions): Controller {
@@ -61,7 +54,6 @@ export function startController(options: ControllerOptions): Controller {
   const running = Array.from({ length: workers }, () => work(queue, options))
   return {
     enqueue: (key) => queue.add(key),
-    enqueueAfter: (key, ms) => queue.addAfter(key, ms),
     stop: async () => {
       queue.close()
       await Promise.all(running)
@@ -89,12 +81,6 @@ async function reconcileOnce(queue: WorkQueue, key: string, options: ControllerO
     queue.addAfter(key, againInMs)
     return 'again'
   } catch (error) {
-    if (error instanceof TerminalError) {
-      log.warn('Cannot be reconciled as it is', { controller: name, key, error })
-      queue.forget(key)
-      queue.addAfter(key, TERMINAL_RECHECK_MS)
-      return 'terminal'
-    }
     queue.addLimited(key)
     const failures = queue.failuresOf(key)
     if (failures === 1 || failures % LOG_EVERY === 0)

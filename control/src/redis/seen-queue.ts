@@ -1,6 +1,7 @@
 // A queue and what was last seen of it. Two controllers and several pools ask; Redis is asked once.
 import type { ServerFinding } from 'millhand/doctor'
 import { type Connection, type Queue, RedisUnavailable, type Seen, stirredChannel } from 'millhand/queue'
+import { type Fence, NotLeading, pass } from '../engine/fence.ts'
 import type { Place, QueuePlace } from './problems.ts'
 import { lookAt, type QueueView } from './view.ts'
 
@@ -8,7 +9,7 @@ export interface SeenQueueOptions {
   queue: Queue
   place: Place
   onStirred: (queue: QueuePlace) => void
-  checkLeading: () => void
+  fence: Fence
   /** What to throw while the server is known to be away. */
   away: () => RedisUnavailable | undefined
   /** A look took longer than it may. */
@@ -73,7 +74,7 @@ export class SeenQueue {
 
   /** For what changes the queue. Throws NotLeading, or RedisUnavailable at once where the server is known to be away. */
   get toWrite(): Queue {
-    this.#options.checkLeading()
+    pass(this.#options.fence)
     return this.#reachable()
   }
 
@@ -128,10 +129,12 @@ export class SeenQueue {
       claimed: Math.max(claimed, before.claimed),
     }
     if (enqueued >= before.enqueued && claimed >= before.claimed) return
+    // Whoever leads has seen it too, or will.
+    if (!this.#options.fence.isOpen) return
     try {
       await this.toWrite.witness(this.#highest)
     } catch (error) {
-      if (!(error instanceof RedisUnavailable)) throw error
+      if (!(error instanceof RedisUnavailable || error instanceof NotLeading)) throw error
       return
     }
     // What vanished is seen at the next look, and that may be soon.

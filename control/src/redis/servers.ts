@@ -1,5 +1,5 @@
-// The operator's connections to Redis: one pair per distinct server, for as long as a queue needs it. Asked by both controllers at each
-// reconcile.
+// The operator's connections to Redis: one pair per distinct server, for as long as somebody asks for a queue there. Asked by both controllers
+// at each reconcile, and on every instance by whoever wants to know of a queue; only who leads may write.
 import {
   type Connection,
   type ConnectionOptions,
@@ -10,6 +10,7 @@ import {
   type RedisAccess,
   RedisUnavailable,
 } from 'millhand/queue'
+import type { Fence } from '../engine/fence.ts'
 import { Breaker, watched } from './breaker.ts'
 import { ofTheChart } from './chart-redis.ts'
 import { isRefusal, type Place, problem, type QueuePlace, type RedisProblem } from './problems.ts'
@@ -25,8 +26,7 @@ export interface ServersOptions {
   chartRedis?: string | undefined
   /** A queue stopped being empty, or its server was lost or is there again. */
   onStirred: (queue: QueuePlace) => void
-  /** Throws when this operator may write nothing more. */
-  checkLeading: () => void
+  fence: Fence
   log: Log
   /** Monotonic, ms. */
   nowMs: () => number
@@ -40,6 +40,9 @@ const DEADLINE_MS = 2_500
 const MAX_REPLY_BYTES = 8_000_000
 /** A queue stirs five times a second at most, as far as anybody looks. */
 const MAX_MESSAGES_PER_SECOND = 1_000
+/** Reconciles ask at least every minute: nobody needs a queue any more that was not asked for. */
+const UNUSED_AFTER_MS = 180_000
+const SWEEP_EVERY_MS = 60_000
 /** Who answers "not here" ends the connection, and is connected to again in a moment: not away until it is not. */
 const BACK_WITHIN_MS = 1_000
 
@@ -48,10 +51,14 @@ export class Servers {
   /** By URL and certificates. */
   readonly #servers = new Map<string, Server>()
   /** Which server each queue was opened at last, by namespace, Secret and name in Redis. */
-  readonly #places = new Map<string, Server>()
+  readonly #places = new Map<string, { server: Server; askedAtMs: number }>()
+  readonly #sweeping: NodeJS.Timeout
+  #sweptAtMs: number
 
   constructor(options: ServersOptions) {
     this.#options = options
+    this.#sweptAtMs = options.nowMs()
+    this.#sweeping = setInterval(() => this.#leaveUnused(), SWEEP_EVERY_MS).unref()
   }
 
   async open(queueName: string, place: Place): Promise<Opened> {
@@ -61,18 +68,20 @@ export class Servers {
     if (address.kind === 'problem') return address
     const server = this.#serverOf(address.access, place)
     const key = keyOf(queueName, place)
-    const before = this.#places.get(key)
-    this.#places.set(key, server)
+    const before = this.#places.get(key)?.server
+    this.#places.set(key, { server, askedAtMs: this.#options.nowMs() })
     if (before && before !== server) this.#leave(before, key)
-    return { kind: 'open', seen: server.queue(key, queueName, place) }
+    const seen = server.queue(key, queueName, place)
+    this.#leaveUnused()
+    return { kind: 'open', seen }
   }
 
   /** The queue is not declared any more. */
   forget(queueName: string, place: Place): void {
     const key = keyOf(queueName, place)
-    const server = this.#places.get(key)
+    const known = this.#places.get(key)
     this.#places.delete(key)
-    if (server) this.#leave(server, key)
+    if (known) this.#leave(known.server, key)
   }
 
   /** Its Secret is read again soon. */
@@ -91,8 +100,10 @@ export class Servers {
   }
 
   close(): void {
+    clearInterval(this.#sweeping)
     for (const server of this.#servers.values()) server.close()
     this.#servers.clear()
+    this.#places.clear()
   }
 
   #serverOf(access: RedisAccess, place: Place): Server {
@@ -102,6 +113,18 @@ export class Servers {
     const server = new Server(key, access, place, this.#options)
     this.#servers.set(key, server)
     return server
+  }
+
+  /** Of an instance that led once, or was asked once. */
+  #leaveUnused(): void {
+    const now = this.#options.nowMs()
+    if (now - this.#sweptAtMs < SWEEP_EVERY_MS) return
+    this.#sweptAtMs = now
+    for (const [key, { server, askedAtMs }] of this.#places) {
+      if (now - askedAtMs < UNUSED_AFTER_MS) continue
+      this.#places.delete(key)
+      this.#leave(server, key)
+    }
   }
 
   /** A server that no queue needs is left: its password may be an old one, and retrying it may lock somebody out. */

@@ -35,7 +35,6 @@ export interface Deployment {
   status?: {
     observedGeneration?: number
     replicas?: number
-    readyReplicas?: number
     updatedReplicas?: number
     conditions?: StandardCondition[]
   }
@@ -43,7 +42,6 @@ export interface Deployment {
 
 export interface Pod {
   metadata: ObjectMetadata
-  spec?: { nodeName?: string }
   status?: {
     phase?: string
     reason?: string
@@ -78,11 +76,10 @@ export interface ContainerState {
 }
 
 /** All that is kept of a Pod: ten thousand of them are to fit into a small operator. */
-export function trimPod({ metadata, spec, status }: Pod): Pod {
+export function trimPod({ metadata, status }: Pod): Pod {
   const { phase, reason, message, conditions, containerStatuses, initContainerStatuses } = status ?? {}
   return {
     metadata: trimMetadata(metadata),
-    ...(spec?.nodeName && { spec: { nodeName: spec.nodeName } }),
     status: {
       ...(phase && { phase }),
       ...(reason && { reason }),

@@ -50,7 +50,7 @@ export interface DeploymentInput {
 export function deploymentOf(input: DeploymentInput): DeploymentManifest {
   const { pool } = input
   const { name, namespace, uid = '' } = pool.metadata
-  const labels = { ...MANAGED_BY, [POOL_LABEL]: name }
+  const labels = labelsOf(pool)
   const template = podTemplate(input, labels)
   const hash = hashOf(template)
   const annotations = { ...template.metadata.annotations, [TEMPLATE_ANNOTATION]: hash }
@@ -85,6 +85,19 @@ export function deploymentOf(input: DeploymentInput): DeploymentManifest {
   }
 }
 
+/** The recommended labels. A template may say of which application its pods are part; what pods are found by stays the operator's. */
+function labelsOf({ metadata: { name }, template }: WorkerPool): Record<string, string> {
+  return {
+    'app.kubernetes.io/name': 'millhand-worker',
+    'app.kubernetes.io/instance': name,
+    'app.kubernetes.io/component': 'worker',
+    'app.kubernetes.io/part-of': 'millhand',
+    ...template.metadata?.labels,
+    ...MANAGED_BY,
+    [POOL_LABEL]: name,
+  }
+}
+
 /** The selector of a pool's pods, as `status.selector` and autoscalers want it. */
 export const selectorOf = (poolName: string) => `${POOL_LABEL}=${poolName}`
 
@@ -99,7 +112,7 @@ function podTemplate(input: DeploymentInput, labels: Record<string, string>) {
   return {
     metadata: {
       ...(template.metadata?.annotations && { annotations: template.metadata.annotations }),
-      labels: { ...template.metadata?.labels, ...labels },
+      labels,
     },
     spec: {
       automountServiceAccountToken: false,

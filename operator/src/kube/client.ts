@@ -1,5 +1,6 @@
 // What Millhand asks of the API server: lists, watches, server-side apply, Events and its lease. main.ts connects; reconciles are given it.
 
+import type { Fence } from '@millhand/control/engine/fence'
 import { isNotFound } from './errors.ts'
 import type { Lease, LeaseSpec, LeaseStore } from './leader.ts'
 import type { KubeObject, ListWatch, WatchEvent } from './reflector.ts'
@@ -32,6 +33,8 @@ export interface KubeOptions {
   kubeconfig?: string | undefined
   fieldManager?: string
   onRequest?: (answered: Answered) => void
+  /** Before each write but those of the lease. */
+  fence?: Fence
   /** Of each call; a page of a list has three times as long. */
   deadlineMs?: number
 }
@@ -52,7 +55,6 @@ export interface KubeEvent {
   /** In ISO 8601; now when absent. */
   eventTime?: string
   regarding: ObjectReference
-  related?: ObjectReference
   reportingController: string
   reportingInstance: string
 }
@@ -93,9 +95,10 @@ export function connectKube({
   kubeconfig,
   fieldManager = 'millhand',
   onRequest,
+  fence,
   deadlineMs = 10_000,
 }: KubeOptions = {}): Kube {
-  return new KubeClient(new Rest({ kubeconfig, onRequest }), fieldManager, deadlineMs)
+  return new KubeClient(new Rest({ kubeconfig, onRequest, fence }), fieldManager, deadlineMs)
 }
 
 class KubeClient implements Kube {
@@ -220,11 +223,12 @@ class KubeClient implements Kube {
       create: async (lease) => {
         const body = leaseObject({ namespace, name }, lease)
         const call = { verb: 'create', method: 'POST', path: pathOf(kinds.lease, namespace) } as const
-        return seen(await rest.send({ ...call, query, body, deadlineMs }))
+        return seen(await rest.send({ ...call, query, body, deadlineMs, isLease: true }))
       },
       update: async (lease) => {
         const body = leaseObject({ ...metadata, resourceVersion: lease.resourceVersion }, lease)
-        return seen(await rest.send({ verb: 'update', method: 'PUT', path, query, body, deadlineMs }))
+        const call = { verb: 'update', method: 'PUT', path } as const
+        return seen(await rest.send({ ...call, query, body, deadlineMs, isLease: true }))
       },
     }
   }

@@ -25,11 +25,7 @@ export class KubeError extends Error {
 
 /** Somebody else changed it in between, or owns the field. */
 export const isConflict = (error: unknown): boolean => isKube(error, 409) && error.reason !== 'AlreadyExists'
-export const isAlreadyExists = (error: unknown): boolean =>
-  isKube(error, 409) && error.reason === 'AlreadyExists'
 export const isNotFound = (error: unknown): boolean => isKube(error, 404)
-export const isGone = (error: unknown): boolean =>
-  isKube(error, 410) || (error instanceof KubeError && error.reason === 'Expired')
 
 /** The operator's own rights do not suffice. */
 export const isDenied = (error: unknown): boolean =>

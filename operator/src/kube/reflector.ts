@@ -108,8 +108,6 @@ const TIMINGS: ReflectorTimings = {
 export class Reflector<T extends KubeObject> {
   /** Resolves after the first list; stays pending when the signal comes first. */
   readonly synced: Promise<void>
-  /** By the monotonic clock: when a page or an event came. Not before `isSynced` is true. */
-  lastHeardAtMs = Number.NEGATIVE_INFINITY
   readonly #options: ReflectorOptions<T>
   readonly #timings: ReflectorTimings
   readonly #nowMs: () => number
@@ -140,10 +138,6 @@ export class Reflector<T extends KubeObject> {
   /** Why the API server does not give the list; undefined when it does, and while it merely does not answer. */
   get refusal(): unknown {
     return this.#refusal
-  }
-
-  get size(): number {
-    return this.#objects.size
   }
 
   get(key: string): T | undefined {
@@ -201,7 +195,7 @@ export class Reflector<T extends KubeObject> {
     }
     for (const [key, before] of old) if (!objects.has(key)) this.#notify({ key, before })
     if (!this.#isSynced)
-      this.#options.log.debug('Synced', { collection: this.#options.name, size: this.size })
+      this.#options.log.debug('Synced', { collection: this.#options.name, size: objects.size })
     this.#isSynced = true
     this.#resolveSynced()
     this.#turn(undefined)
@@ -219,7 +213,6 @@ export class Reflector<T extends KubeObject> {
     try {
       for (;;) {
         const page = await source.list({ limit, signal, ...(continueToken && { continueToken }) })
-        this.lastHeardAtMs = this.#nowMs()
         for (const object of page.items) objects.set(keyOf(object), keep(object))
         continueToken = page.continueToken
         if (!continueToken) return { objects, resourceVersion: page.resourceVersion }
@@ -250,7 +243,6 @@ export class Reflector<T extends KubeObject> {
         this.#take(event)
         silent.refresh()
         hasHeard = true
-        this.lastHeardAtMs = this.#nowMs()
         this.#goesWell()
       }
     } catch (error) {

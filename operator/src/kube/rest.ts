@@ -2,11 +2,12 @@
 //
 // @kubernetes/client-node is asked for the way only: server, TLS and credentials, which it reads again as they change (a service account's
 // token at most a minute after kubelet wrote it). The requests are made here: each has a deadline, connections are kept, and one that died
-// without a word is noticed by TCP within half a minute.
+// without a word is noticed by TCP within half a minute. Whoever does not lead any more writes nothing more.
 import { type IncomingMessage, Agent as PlainAgent, request as requestPlain } from 'node:http'
 import { Agent, type RequestOptions, request } from 'node:https'
 import { KubeConfig } from '@kubernetes/client-node'
 import { sleep } from '@millhand/control/engine/backoff'
+import { type Fence, NotLeading, openFence, pass } from '@millhand/control/engine/fence'
 import { reasonOf } from 'millhand/queue'
 import { KubeError } from './errors.ts'
 
@@ -21,6 +22,8 @@ export interface Call {
   /** Until the whole answer is there; for a stream until it begins. */
   deadlineMs: number
   signal?: AbortSignal
+  /** Says who leads: the only write that passes a shut fence. */
+  isLease?: true
 }
 
 export interface Answered {
@@ -33,6 +36,8 @@ export interface Answered {
 export interface RestOptions {
   kubeconfig?: string | undefined
   onRequest?: ((answered: Answered) => void) | undefined
+  /** Default: open. */
+  fence?: Fence | undefined
 }
 
 /** More than etcd stores in one object. */
@@ -47,8 +52,10 @@ export class Rest {
   /** The agents of KubeConfig know the proxy of a kubeconfig; they do not keep connections. */
   readonly #isByProxy: boolean
   readonly #onRequest: (answered: Answered) => void
+  readonly #fence: Fence
 
-  constructor({ kubeconfig, onRequest = () => {} }: RestOptions) {
+  constructor({ kubeconfig, onRequest = () => {}, fence = openFence }: RestOptions) {
+    this.#fence = fence
     this.#config = loadConfig(kubeconfig)
     const cluster = this.#config.getCurrentCluster()
     if (!cluster) throw new Error('the kubeconfig has no current context with a cluster')
@@ -108,10 +115,12 @@ export class Rest {
     const durationMs = () => performance.now() - startedMs
     try {
       const options = await untilAborted(this.#optionsOf(call), signal)
+      if (method !== 'GET' && !call.isLease) pass(this.#fence)
       const response = await opened({ ...options, signal }, call.body)
       this.#onRequest({ verb, method, code: response.statusCode ?? 0, durationMs: durationMs() })
       return response
     } catch (error) {
+      if (error instanceof NotLeading) throw error
       this.#onRequest({ verb, method, code: 'error', durationMs: durationMs() })
       throw error
     }
@@ -140,7 +149,7 @@ export class Rest {
   }
 
   #explained(error: unknown, { method, path, signal, deadlineMs }: Call, deadline: AbortSignal): unknown {
-    if (error instanceof KubeError || signal?.aborted) return error
+    if (error instanceof KubeError || error instanceof NotLeading || signal?.aborted) return error
     const why = deadline.aborted ? `no answer within ${deadlineMs} ms` : reasonOf(error)
     const message = `${method} ${path} at ${this.server}: ${why}`
     return new KubeError(message, { ...UNREACHABLE, cause: error })

@@ -3,7 +3,6 @@ import {
   type ControllerObserver,
   type Outcome,
   startController,
-  TerminalError,
 } from '../../../control/src/engine/controller.ts'
 import { eventually } from '../../eventually.ts'
 
@@ -41,7 +40,7 @@ describe('a controller', () => {
       return {}
     })
     controller.enqueue('ns/a')
-    controller.enqueueAfter('ns/b', 1)
+    controller.enqueue('ns/b')
     await eventually(() => reconciled.length === 2)
     expect(reconciled).toEqual(['ns/a', 'ns/b'])
     await eventually(() => results.length === 2)
@@ -105,21 +104,6 @@ describe('a controller', () => {
     controller.enqueue('bad')
     controller.enqueue('good')
     await eventually(() => reconciled.includes('good'))
-  })
-
-  test('does not soon try again what is wrong in itself; a change is looked at', async () => {
-    let count = 0
-    const { controller, lines, results } = start(async () => {
-      count++
-      throw new TerminalError('the template is wrong')
-    })
-    controller.enqueue('a')
-    await eventually(() => results.length === 1)
-    controller.enqueue('a')
-    await eventually(() => results.length === 2)
-    expect(results).toEqual(['terminal', 'terminal'])
-    expect(count).toBe(2)
-    expect(lines.map(({ level }) => level)).toEqual(['warn', 'warn'])
   })
 
   test('stops when what is running has ended, and begins nothing more', async () => {

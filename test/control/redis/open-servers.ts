@@ -1,5 +1,6 @@
 // The operator's connections as its reconciles get them, where Secrets are a table: url by the Secret's name.
 import { silent } from 'millhand/queue'
+import { type Fence, openFence } from '../../../control/src/engine/fence.ts'
 import type { QueuePlace } from '../../../control/src/redis/problems.ts'
 import { Secrets } from '../../../control/src/redis/secrets.ts'
 import { Servers } from '../../../control/src/redis/servers.ts'
@@ -15,7 +16,11 @@ export interface OpenServers {
 /** `urls` may be changed: a Secret that is forgotten is read again. */
 export function openServers(
   urls: Record<string, string>,
-  { queueNames = [], chartRedis }: { queueNames?: readonly string[]; chartRedis?: string } = {},
+  {
+    queueNames = [],
+    chartRedis,
+    fence = openFence,
+  }: { queueNames?: readonly string[]; chartRedis?: string; fence?: Fence } = {},
 ): OpenServers {
   const stirs: QueuePlace[] = []
   const clock = { skippedMs: 0 }
@@ -31,7 +36,7 @@ export function openServers(
     queueNames,
     chartRedis,
     onStirred: (place) => stirs.push(place),
-    checkLeading: () => {},
+    fence,
     log: silent,
     nowMs,
     wallMs: () => Date.now(),

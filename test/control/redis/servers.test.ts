@@ -1,6 +1,7 @@
 // The operator's connections to real Redis servers: one that is away keeps nobody waiting, one that nobody needs is left, and a queue that
 // runs empty again and again is looked at five times a second.
 import { connectRedis, defaultSettings, newJob, openQueue, silent } from 'millhand/queue'
+import { type Fence, NotLeading, openFence } from '../../../control/src/engine/fence.ts'
 import { problemOf } from '../../../control/src/redis/problems.ts'
 import { Secrets } from '../../../control/src/redis/secrets.ts'
 import { Servers } from '../../../control/src/redis/servers.ts'
@@ -19,7 +20,7 @@ afterEach(() => {
   for (const servers of opened.splice(0)) servers.close()
 })
 
-function serversFor(url: { now: string }) {
+function serversFor(url: { now: string }, fence: Fence = openFence) {
   const stirs: string[] = []
   const secrets = new Secrets({
     readSecret: async () => ({ url: url.now }),
@@ -30,7 +31,7 @@ function serversFor(url: { now: string }) {
   const servers = new Servers({
     secrets,
     onStirred: ({ queueName }) => stirs.push(queueName),
-    checkLeading: () => {},
+    fence,
     log: silent,
     nowMs: () => performance.now() + clock.skippedMs,
     wallMs: () => Date.now(),
@@ -71,6 +72,39 @@ test('after a Secret leads to another server, the old one is left', async () => 
     expect(servers.queues).toEqual([])
   } finally {
     await Promise.all([first.remove(), second.remove()])
+  }
+})
+
+test('an instance that does not lead answers questions about queues, and writes nothing', async () => {
+  const redis = await RedisServer.start()
+  const fence = { isOpen: false }
+  try {
+    const { servers, open } = serversFor({ now: redis.url }, fence)
+    const there = connectRedis(redis.url)
+    const queue = openQueue(there, 'shop.read')
+    await queue.enqueue([newJob('echo', 1), newJob('echo', 2)])
+    const seen = await open('shop.read')
+    const lostAtNextLook = async () => {
+      clock.skippedMs += 1_000
+      await seen.look()
+      clock.skippedMs += 1_000
+      return (await seen.look()).depth.counts.vanished
+    }
+    expect((await seen.look()).depth.ready).toBe(2)
+    expect(() => seen.toWrite).toThrow(NotLeading)
+    // As after a failover to a replica that lagged by one: only who leads tells Redis so.
+    await there.call('HINCRBY', 'mh:{shop.read}:counts', 'enqueued', -1)
+    expect(await lostAtNextLook()).toBe(0)
+    fence.isOpen = true
+    await there.call('HINCRBY', 'mh:{shop.read}:counts', 'enqueued', -1)
+    expect(await lostAtNextLook()).toBe(2)
+    // Nobody asks any more: it is left.
+    clock.skippedMs += 200_000
+    await open('shop.other')
+    expect(servers.queues.map(({ name }) => name)).toEqual(['shop.other'])
+    there.close()
+  } finally {
+    await redis.remove()
   }
 })
 

@@ -48,6 +48,8 @@ export const good: { shows: string; manifest: Manifest }[] = [
   ...inPage('README.md'),
   ...readdirSync(new URL('../../../docs', import.meta.url)).flatMap((name) => inPage(`docs/${name}`)),
   ...inText('examples/thumbnails', read('../../../examples/thumbnails/thumbnails.yaml')),
+  ...inText('the chart’s notes', notes()),
+  ...chartExamples(),
   ...(parse(read('manifests/good.yaml')) as GoodRow[]).map(({ shows, kind, spec }) => ({
     shows,
     manifest: manifest(kind, 'good', spec),
@@ -121,6 +123,19 @@ function inText(what: string, text: string): typeof good {
     const found = document.toJS() as Manifest
     return { shows: `${found.kind} ${found.metadata?.name} of ${what}`, manifest: found }
   })
+}
+
+/** What the chart tells to apply after its installation. */
+function notes(): string {
+  const text = read('../../../charts/millhand/templates/NOTES.txt')
+  return /<<'END'\n([\s\S]*?)END\n/.exec(text)?.[1] ?? ''
+}
+
+/** What Artifact Hub shows beside the chart. */
+function chartExamples(): typeof good {
+  const { annotations } = parse(read('../../../charts/millhand/Chart.yaml'))
+  const found = parse(annotations['artifacthub.io/crdsExamples']) as Manifest[]
+  return found.map((manifest) => ({ shows: `${manifest.kind} of Chart.yaml`, manifest }))
 }
 
 function read(file: string): string {

@@ -39,6 +39,35 @@ describe('a pod gives up a node that does not answer', () => {
   })
 })
 
+describe('Deployment and pods carry the recommended labels', () => {
+  const recommended = {
+    'app.kubernetes.io/name': 'millhand-worker',
+    'app.kubernetes.io/instance': 'mail',
+    'app.kubernetes.io/component': 'worker',
+    'app.kubernetes.io/part-of': 'millhand',
+    'app.kubernetes.io/managed-by': 'millhand',
+    'millhand.dev/pool': 'mail',
+  }
+  const rendered = (labels?: Record<string, string>) => {
+    const containers = [{ name: 'worker', image: 'example/mail:1' }]
+    const pool = poolOf({ template: { ...(labels && { metadata: { labels } }), spec: { containers } } })
+    const { metadata, spec } = deploymentOf({ pool, queues: [], secretName: 'millhand-redis' })
+    const { selector, template } = spec as { selector: object; template: { metadata: { labels: object } } }
+    return { labels: metadata.labels, podLabels: template.metadata.labels, selector }
+  }
+  const selector = { matchLabels: { 'millhand.dev/pool': 'mail' } }
+
+  test('and the selector has none that a template could change', () => {
+    expect(rendered()).toEqual({ labels: recommended, podLabels: recommended, selector })
+  })
+
+  test('which a template may change, but those that pods are found by', () => {
+    const given = { team: 'shop', 'app.kubernetes.io/part-of': 'shop', 'app.kubernetes.io/managed-by': 'me' }
+    const labels = { ...recommended, team: 'shop', 'app.kubernetes.io/part-of': 'shop' }
+    expect(rendered(given)).toEqual({ labels, podLabels: labels, selector })
+  })
+})
+
 describe('a pod is ready when its worker has registered', () => {
   interface Template {
     metadata: { annotations: Record<string, string> }

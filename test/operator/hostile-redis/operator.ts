@@ -6,6 +6,7 @@ import { connectRedis, openQueue, silent } from 'millhand/queue'
 import { planTaskQueue } from '../../../control/src/decide/queue.ts'
 import { decideReplicas, noHistory } from '../../../control/src/decide/replicas.ts'
 import { POOLS_AT_ONCE, QUEUES_AT_ONCE, startController } from '../../../control/src/engine/controller.ts'
+import { openFence } from '../../../control/src/engine/fence.ts'
 import { problemOf, type QueuePlace } from '../../../control/src/redis/problems.ts'
 import { Secrets } from '../../../control/src/redis/secrets.ts'
 import { Servers } from '../../../control/src/redis/servers.ts'
@@ -51,7 +52,7 @@ const servers = new Servers({
   }),
   onStirred: ({ namespace, queueName }: QueuePlace) =>
     pools.enqueue(`${namespace}/${queueName.split('.')[1]}`),
-  checkLeading: () => {},
+  fence: openFence,
   log: silent,
   nowMs,
   wallMs: () => Date.now(),

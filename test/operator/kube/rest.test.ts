@@ -1,10 +1,12 @@
 // How a request is made: on a server of this process that plays what API servers, proxies and networks do.
+
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { type Fence, NotLeading } from '../../../control/src/engine/fence.ts'
 import { KubeError } from '../../../operator/src/kube/errors.ts'
 import { type Answered, type Call, Rest } from '../../../operator/src/kube/rest.ts'
 import { eventually } from '../../eventually.ts'
@@ -50,9 +52,10 @@ interface Way {
   user?: object
   path?: string
   onRequest?: (answered: Answered) => void
+  fence?: Fence
 }
 
-function connect({ user = { token: SECRET }, path = '', onRequest }: Way = {}): Rest {
+function connect({ user = { token: SECRET }, path = '', onRequest, fence }: Way = {}): Rest {
   const kubeconfig = join(folder, 'kubeconfig')
   const cluster = { server: `http://127.0.0.1:${portOf()}${path}`, 'insecure-skip-tls-verify': true }
   const config = {
@@ -64,7 +67,7 @@ function connect({ user = { token: SECRET }, path = '', onRequest }: Way = {}): 
     contexts: [{ name: 'here', context: { cluster: 'here', user: 'me' } }],
   }
   writeFileSync(kubeconfig, JSON.stringify(config))
-  const rest = new Rest({ kubeconfig, onRequest })
+  const rest = new Rest({ kubeconfig, onRequest, fence })
   resting.push(rest)
   return rest
 }
@@ -231,6 +234,31 @@ describe('a request', () => {
       ['list', 'GET', 'error'],
     ])
     expect(answers.every(({ durationMs }) => durationMs > 0)).toBe(true)
+  })
+})
+
+describe('while another operator leads', () => {
+  const patch = (rest: object = {}) => get({ verb: 'patch', method: 'PATCH', body: {}, ...rest })
+
+  test('nothing is written but the lease, and everything is read', async () => {
+    const answers: Answered[] = []
+    play = (_request, response) => send(response, 200, '{"a":1}')
+    const rest = connect({ fence: { isOpen: false }, onRequest: (answered) => answers.push(answered) })
+    await expect(rest.send(patch())).rejects.toBeInstanceOf(NotLeading)
+    await expect(rest.send(patch({ verb: 'create', method: 'POST' }))).rejects.toBeInstanceOf(NotLeading)
+    expect([asked.length, answers.length]).toEqual([0, 0])
+    expect(await rest.send(get())).toEqual({ a: 1 })
+    expect(await rest.send(patch({ verb: 'update', method: 'PUT', isLease: true }))).toEqual({ a: 1 })
+  })
+
+  test('what the API server wanted later is not written any more', async () => {
+    const fence = { isOpen: true }
+    play = (_request, response) => {
+      fence.isOpen = false
+      send(response, 429, '{}', { 'retry-after': '0' })
+    }
+    await expect(connect({ fence }).send(patch())).rejects.toBeInstanceOf(NotLeading)
+    expect(asked).toHaveLength(1)
   })
 })
 

@@ -55,7 +55,7 @@ onOwnCluster('when the API server goes away and comes back', () => {
     const refused = await put('too-early').catch((error: unknown) => error)
     expect(refused).toBeInstanceOf(KubeError)
     expect(refused).toMatchObject({ status: 0, reason: 'Unreachable' })
-    expect(reflector.size).toBe(2)
+    expect([...reflector.list()].length).toBe(2)
     await cluster.startApiServer()
     await remove('goes')
     await put('comes')

@@ -157,10 +157,10 @@ onCluster('a reflector on an API server', () => {
     }
     const { reflector, changes } = reflect(counted, { timings: { pageSize: 2 } })
     await reflector.synced
-    expect([pages, reflector.size]).toEqual([3, 5])
+    expect([pages, [...reflector.list()].length]).toEqual([3, 5])
     // What is selected no more is gone, for whoever looks through the selector.
     await put('p5', { page: 'no' })
-    await eventually(() => reflector.size === 4)
+    await eventually(() => [...reflector.list()].length === 4)
     expect(told(changes, 'p5')).toEqual(['created', 'deleted'])
   })
 

@@ -72,7 +72,7 @@ export const deploymentWith = (
 ): NonNullable<ObservedPool['deployment']> => ({
   metadata: { name: 'mail', namespace: 'shop', uid: 'deployment-uid', generation: 4, resourceVersion: '77' },
   spec: { replicas },
-  status: { observedGeneration: 4, replicas, readyReplicas: replicas, updatedReplicas: replicas },
+  status: { observedGeneration: 4, replicas, updatedReplicas: replicas },
   ...more,
 })
 
