@@ -1,4 +1,5 @@
 // The CRDs on a real API server: what it takes, what it refuses and in which words, and that local mode judges alike.
+import { fileURLToPath } from 'node:url'
 import { jest } from '@jest/globals'
 import { brokenRules } from '../../../control/src/resources/cel.ts'
 import {
@@ -54,6 +55,35 @@ onCluster('the API server', () => {
     expect(await give('apply', again)).toMatch(/ unchanged\n$/)
     // Without a difference it prints nothing and does not fail.
     expect(await give('diff', again)).toBe('')
+  })
+
+  test.each(good)(
+    'finds $shows as it was applied, as Argo CD compares it on the server',
+    async ({ manifest }) => {
+      const synced = called(`synced-${Math.random().toString(36).slice(2)}`, manifest)
+      const argo = ['--field-manager=argocd-controller', '--force-conflicts', '--output=json']
+      const live = JSON.parse(await apply(synced, ...argo))
+      // What an operator writes is no difference either.
+      const status =
+        synced.kind === 'TaskQueue' ? ofQueue(synced.metadata.name) : ofPool(synced.metadata.name)
+      await apply(status, '--subresource=status', '--field-manager=millhand')
+      const predicted = JSON.parse(await apply(synced, ...argo, '--dry-run=server'))
+      expect({ ...predicted.metadata, managedFields: [], resourceVersion: '' }).toEqual({
+        ...live.metadata,
+        managedFields: [],
+        resourceVersion: '',
+      })
+      expect(predicted.spec).toEqual(live.spec)
+      expect(await give('diff --server-side', synced, ...argo.slice(0, 2))).toBe('')
+    },
+  )
+
+  test('finds its CRDs unchanged when a person applies them again', async () => {
+    const folder = fileURLToPath(new URL('../../../crds', import.meta.url))
+    await cluster.kubectl(['apply', '-f', folder])
+    const lines = (await cluster.kubectl(['apply', '-f', folder])).trim().split('\n')
+    expect(lines.map((line) => line.split(' ').at(-1))).toEqual(['unchanged', 'unchanged'])
+    expect(await cluster.kubectl(['diff', '-f', folder])).toBe('')
   })
 
   test.each(bad)('refuses $rule', async ({ manifest, with: command, server }) => {

@@ -7,6 +7,7 @@ interface Declared {
   uid?: string
   queueName?: string
   secretName?: string
+  formerOwner?: string
 }
 
 export function declared({
@@ -14,6 +15,7 @@ export function declared({
   uid = 'u',
   queueName,
   secretName,
+  formerOwner,
 }: Declared = {}): TaskQueueObject {
   const kept = { maxAgeSeconds: 60, maxCount: 10 }
   return {
@@ -21,6 +23,7 @@ export function declared({
     spec: {
       ...(queueName && { queueName }),
       ...(secretName && { redis: { secretRef: { name: secretName } } }),
+      ...(formerOwner && { takeOver: { ownerUID: formerOwner } }),
       suspend: false,
       limits: { maxLength: 100, maxPayload: 1_000 },
       retry: { maxAttempts: 3, maxCrashes: 3, backoff: { baseSeconds: 5, maxSeconds: 60 } },

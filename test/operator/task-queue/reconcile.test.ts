@@ -1,7 +1,7 @@
 // Reconciles of TaskQueues one after the other, against real Redis servers: what is remembered between them. What is written is kept here, as
 // an API server with these CRDs would.
 
-import { connectRedis, newJob, openQueue, silent } from 'millhand/queue'
+import { connectRedis, defaultSettings, newJob, openQueue, silent } from 'millhand/queue'
 import type { TaskQueueObject, TaskQueueStatus } from '../../../control/src/resources/task-queue.ts'
 import type { Kube } from '../../../operator/src/kube/client.ts'
 import type { Events } from '../../../operator/src/kube/events.ts'
@@ -52,6 +52,8 @@ function operator(kept: (status: TaskQueueStatus) => TaskQueueStatus = whole) {
   })
   return {
     servers: opened.servers,
+    messageOf: (name: string) =>
+      objects.get(name)?.status?.conditions.find(({ type }) => type === 'Ready')?.message,
     clock: opened.clock,
     told,
     readyOf: (name: string) =>
@@ -124,6 +126,39 @@ test('a loss that could not be told to Kubernetes is told by the next reconcile'
   } finally {
     redis.close()
   }
+})
+
+describe('a queue that takes over a name', () => {
+  const heir = (formerOwner: string, queueName: string) =>
+    declared({ name: 'heir', uid: 'heir', queueName, secretName: 'one', formerOwner })
+
+  test('gets it from an owner that is gone, and not from another one', async () => {
+    const redis = connectRedis(first.url)
+    try {
+      const queue = openQueue(redis, 'shop.left')
+      await queue.configure({ ...defaultSettings, ownerUid: 'gone' })
+      const running = operator()
+      await running.set(heir('somebody', 'shop.left'))
+      expect(running.readyOf('heir')).toBe('NameTaken')
+      expect(running.messageOf('heir')).toContain('if that owner is gone for good, set spec.takeOver')
+      await running.set(heir('gone', 'shop.left'))
+      expect(running.readyOf('heir')).toBe('Ready')
+      expect((await queue.owner())?.uid).toBe('heir')
+    } finally {
+      redis.close()
+    }
+  })
+
+  test('does not get it while the owner is there, and gets it then', async () => {
+    const running = operator()
+    await running.set(declared({ name: 'owner', uid: 'owner', queueName: 'shop.held', secretName: 'one' }))
+    await running.set(heir('owner', 'shop.held'))
+    expect(running.readyOf('heir')).toBe('NameTaken')
+    expect(running.messageOf('heir')).toContain('spec.takeOver names a TaskQueue that exists')
+    await running.remove('owner')
+    await running.reconcile('heir')
+    expect(running.readyOf('heir')).toBe('Ready')
+  })
 })
 
 describe('of queues with one name', () => {

@@ -320,3 +320,41 @@ describe('the counts of slots', () => {
   test('slots are those of ready pods', () => expect(status?.slots).toBe(4))
   test('busySlots are those of pods that are not terminating', () => expect(status?.busySlots).toBe(3))
 })
+
+describe('the isolation of the workers', () => {
+  const fork = workerOf('a', 0)
+  const fallen = workerOf('b', 0, { isolation: 'Spawn', fallback: 'Fork needs glibc' })
+
+  test('is told as it is, each mode once, and why one fell back', () => {
+    const { plan, conditions } = planned({ workers: [fallen, fork, fallen] })
+    expect(plan.status?.isolationInUse).toEqual(['Fork', 'Spawn'])
+    expect(conditions.IsolationFallback).toMatchObject({ status: 'True', reason: 'ForkUnavailable' })
+    expect(conditions.IsolationFallback?.message).toContain('1 pod uses Spawn')
+    expect(conditions.IsolationFallback?.message).toContain('Fork needs glibc')
+  })
+
+  test('that is what the pool asks for is no fallback', () => {
+    const { conditions } = planned({ workers: [fork] })
+    expect(conditions.IsolationFallback).toMatchObject({ status: 'False', reason: 'AsConfigured' })
+  })
+
+  test('is what was used last while there are no workers, or while Redis cannot be read', () => {
+    const before = planned({ workers: [fallen] }).plan.status
+    for (const workers of [[], 'unknown'] satisfies ObservedPool['workers'][]) {
+      expect(planned({ workers }).conditions.IsolationFallback).toMatchObject({ reason: 'NoWorkers' })
+      const { plan, conditions } = planned({ workers, ...(before && { status: { ...before, replicas: 9 } }) })
+      expect(plan.status?.isolationInUse).toEqual(['Spawn'])
+      expect(conditions.IsolationFallback).toMatchObject({ status: 'True', reason: 'ForkUnavailable' })
+    }
+  })
+})
+
+test('the counts of a status are of the same pods: those that live', () => {
+  const [old, current] = [podOf('old', { template: 'before' }), podOf('current', { template: 'now' })]
+  const going = podOf('going', { state: 'terminating', template: 'now' })
+  const deployment = deploymentWith(2)
+  deployment.metadata.annotations = { [TEMPLATE_ANNOTATION]: 'now' }
+  const workers = [workerOf('old', 2), workerOf('going', 3)]
+  const { plan } = planned({ deployment, pods: [old, current, going], workers })
+  expect(plan.status).toMatchObject({ replicas: 2, updatedReplicas: 1, terminatingReplicas: 1, busySlots: 2 })
+})
