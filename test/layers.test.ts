@@ -115,8 +115,8 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
   {
     from: /^control\/src\/redis\//,
     among: /^control/,
-    only: /^control\/src\/(redis\/|engine\/fence\.ts|decide\/(rates|replicas)\.ts)/,
-    because: 'redis/ knows queues, and neither kinds of resources nor who asks',
+    only: /^control\/src\/(redis\/|engine\/fence\.ts|decide\/(rates|replicas)\.ts|resources\/reasons\.ts)/,
+    because: 'redis/ knows queues and reasons, and neither kinds of resources nor who asks',
   },
   {
     from: /^operator/,
@@ -127,8 +127,9 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
   {
     from: /^operator\/src\/kube\//,
     among: /^(operator|control|millhand)/,
-    only: /^operator\/src\/kube\/|^control\/src\/(engine\/(backoff|fence)|redis\/secrets)\.ts$|^millhand\/queue$/,
-    because: 'kube/ knows the API server, nothing of queues or pools: of millhand/queue only the log',
+    only: /^operator\/src\/kube\/|^control\/src\/(engine\/(backoff|fence)|redis\/secrets|resources\/reasons)\.ts$|^millhand\/queue$/,
+    because:
+      'kube/ knows the API server and reasons, nothing of queues or pools: of millhand/queue only the log',
   },
   {
     from: /^operator\/src\/(worker-pool\/(plan|findings|health|status|memory)|fleet\/(deployment|pods|guards|cluster))\.ts$/,

@@ -306,7 +306,7 @@ function placeOf({ metadata, spec, status }: TaskQueueObject): string {
 /** Of two that want one name in Redis, the one that has it. */
 function isOwner({ status }: TaskQueueObject): boolean {
   const ready = status?.conditions.find(({ type }) => type === 'Ready')
-  return status?.queueName !== undefined && !NOT_ITS_OWN.includes(ready?.reason ?? '')
+  return status?.queueName !== undefined && !(ready && NOT_ITS_OWN.includes(ready.reason))
 }
 
 /** New, gone, another spec, other annotations, or a resync; not merely another status. */

@@ -1,62 +1,39 @@
-// docs/conditions.md names every reason that the operator's sources give, and none else; and what it tells tools to do with conditions is right.
+// docs/conditions.md has a row for every reason, and for none else; and what it tells tools to do with conditions is right.
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { connectRedis } from 'millhand/queue'
-import { REASONS } from '../../control/src/decide/suitable.ts'
+import { DECISION_REASONS, EVENT_REASONS, REASONS } from '../../control/src/resources/reasons.ts'
 import { redisUrl } from '../redis.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const page = readFileSync(`${root}/docs/conditions.md`, 'utf8')
-const FOLDERS = ['control/src/decide', 'control/src/redis', 'operator/src'].concat(
-  ['fleet', 'task-queue', 'worker-pool'].map((folder) => `operator/src/${folder}`),
-)
-const sources = FOLDERS.flatMap((folder) =>
-  readdirSync(`${root}/${folder}`)
-    .filter((name) => name.endsWith('.ts'))
-    .map((name) => readFileSync(`${root}/${folder}/${name}`, 'utf8')),
-)
 
-const STATUSES = ['True', 'False', 'Unknown']
-/** Of Events only, which the page tells of in sentences. */
-const OF_EVENTS = ['Normal', 'Warning', 'ScaledUp', 'ScaledDown', 'EnqueuesLost']
+/** The cells that hold reasons. */
+const inRows = [...page.matchAll(/^\| \w+ \| ([\w, …]+) \|/gm)]
+  .flatMap(([, cell = '']) => cell.split(/, ?/))
+  .filter((word) => /^[A-Z]\w+$/.test(word))
 
-/** Words in quotes where a reason is given or listed. */
-function reasonsInSources(): string[] {
-  const WORD = "'([A-Z][A-Za-z]+)'"
-  const places = [
-    `\\breason: ${WORD}`,
-    `(?:finding\\('\\w+', |problem\\(\\s*|trouble\\(|lasts\\()${WORD}`,
-    `reason:\\n(?:\\s+\\| '\\w+')*?\\s+\\| ${WORD}`,
-    `\\? ${WORD} : `,
-  ]
-  const found = places.flatMap((place) =>
-    sources.flatMap((text) => [...text.matchAll(new RegExp(place, 'g'))].map(([, reason = '']) => reason)),
-  )
-  return [...new Set([...found, ...Object.values(REASONS)])]
-    .filter((word) => !STATUSES.includes(word) && !OF_EVENTS.includes(word))
-    .sort()
-}
-
-/** The cells that hold reasons, and the sentence about decisions. */
-function reasonsInPage(): string[] {
-  const cells = [...page.matchAll(/^\| \w+ \| ([\w, …]+) \|/gm)].flatMap(([, cell = '']) => cell.split(/, ?/))
-  const decisions =
-    /why there are as many pods: ([^.]*), or the reason/.exec(page)?.[1]?.split(/\s+·\s+/) ?? []
-  return [...new Set([...cells, ...decisions])].filter((word) => /^[A-Z]\w+$/.test(word))
-}
-
-test('every reason has a line that says what it means and what to do', () => {
-  const reasons = reasonsInSources()
-  expect(reasons.length).toBeGreaterThan(45)
-  const told = reasonsInPage()
-  expect(reasons.filter((reason) => !told.includes(reason))).toEqual([])
+test('every reason has a row that says what it means and what to do, and no other word has', () => {
+  const ofDecisions: readonly string[] = DECISION_REASONS
+  const missing = REASONS.filter((reason) => !ofDecisions.includes(reason) && !inRows.includes(reason))
+  expect(missing).toEqual([])
+  const known: readonly string[] = REASONS
+  expect(inRows.filter((reason) => reason !== 'reason' && !known.includes(reason))).toEqual([])
 })
 
-test('no reason is told that is never given', () => {
+test('every reason of a decision and of an Event is told', () => {
+  expect(DECISION_REASONS.filter((reason) => !new RegExp(`\\b${reason}\\b`).test(page))).toEqual([])
+  expect(EVENT_REASONS.filter((reason) => !page.includes(`\`${reason}\``))).toEqual([])
+})
+
+test('every reason is given somewhere', () => {
+  const sources = ['control/src', 'operator/src'].flatMap((folder) =>
+    readdirSync(`${root}/${folder}`, { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ts') && !name.endsWith('reasons.ts'))
+      .map((name) => readFileSync(`${root}/${folder}/${name}`, 'utf8')),
+  )
   const text = sources.join('\n')
-  const given = [...reasonsInSources(), ...Object.values(REASONS)]
-  const never = reasonsInPage().filter((reason) => !given.includes(reason) && !text.includes(`'${reason}'`))
-  expect(never).toEqual([])
+  expect([...REASONS, ...EVENT_REASONS].filter((reason) => !text.includes(`'${reason}'`))).toEqual([])
 })
 
 describe('the health check for Argo CD', () => {

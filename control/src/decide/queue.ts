@@ -13,8 +13,9 @@ import {
   REDIS_ANSWERS,
   worthTelling,
 } from '../resources/conditions.ts'
+import type { Reason } from '../resources/reasons.ts'
 import type { TaskQueue, TaskQueueStatus } from '../resources/task-queue.ts'
-import { lastingProblem, REASONS, redisSuitable } from './suitable.ts'
+import { lastingProblem, REASON_OF, redisSuitable } from './suitable.ts'
 
 export interface ObservedTaskQueue {
   queue: TaskQueue
@@ -163,14 +164,14 @@ function suspended(isSuspended: boolean, redis: ObservedTaskQueue['redis']): Fin
 /** In the words of kstatus: True is for what does not mend itself. */
 function stalled(redis: ObservedTaskQueue['redis']): Finding {
   const type = 'Stalled'
-  const lasts = (reason: string, where: string): Finding => {
+  const lasts = (reason: Reason, where: string): Finding => {
     return { type, status: 'True', reason, message: `this does not mend itself: see ${where}` }
   }
   if (redis.kind === 'taken') return lasts('NameTaken', 'Ready')
   if (redis.kind === 'problem') {
     if (!MAY_PASS.includes(redis.reason)) return lasts(redis.reason, 'Ready')
     const found = lastingProblem(redis.server)
-    if (found) return lasts(REASONS[found.check], 'RedisSuitable')
+    if (found) return lasts(REASON_OF[found.check], 'RedisSuitable')
   }
   return { type, status: 'False', reason: 'Progressing', message: 'nothing needs a person' }
 }

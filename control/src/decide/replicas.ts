@@ -2,6 +2,7 @@
 // processes, and both keep the history it returns for the next call.
 //
 //   need (from the jobs) → min and max → stabilization windows → policies → never below what is busy
+import type { Reason } from '../resources/reasons.ts'
 import type { Scaling, ScalingRules, WorkerPool } from '../resources/worker-pool.ts'
 
 export interface Situation {
@@ -51,21 +52,8 @@ export const noHistory: ScalingHistory = { wishes: [], changes: [] }
 
 export interface Decision {
   replicas: number
-  reason:
-    | 'Concurrency'
-    | 'Latency'
-    | 'Idle'
-    | 'Suspended'
-    | 'MinReplicas'
-    | 'MaxReplicas'
-    | 'ScaleUpStabilized'
-    | 'ScaleDownStabilized'
-    | 'ScaleUpLimited'
-    | 'ScaleDownLimited'
-    | 'Manual'
-    | 'RedisUnreachable'
-    /** Of a condition: what keeps the need from being known. */
-    | (string & {})
+  /** Where the need is not known, what keeps it from being known. */
+  reason: Reason
   /** For a person. */
   message: string
   history: ScalingHistory

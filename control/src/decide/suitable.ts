@@ -1,9 +1,10 @@
 // The condition RedisSuitable: what a person should mend about the Redis of a queue. Pure.
 import { type Check, isAtLeast, type ServerFinding } from 'millhand/doctor'
 import type { Finding } from '../resources/conditions.ts'
+import type { ServerReason } from '../resources/reasons.ts'
 
 /** The reason that the worst finding gives, by what was checked. */
-export const REASONS: Readonly<Record<Check, string>> = {
+export const REASON_OF: Readonly<Record<Check, ServerReason>> = {
   Connection: 'ServerAway',
   Rights: 'InfoRefused',
   Version: 'VersionTooOld',
@@ -39,7 +40,7 @@ export function redisSuitable(findings: readonly ServerFinding[] | 'unknown'): F
     return {
       type,
       status: 'False',
-      reason: REASONS[worst.check],
+      reason: REASON_OF[worst.check],
       message: [...new Set(sentences)].join(' | '),
     }
   }
@@ -48,7 +49,7 @@ export function redisSuitable(findings: readonly ServerFinding[] | 'unknown'): F
     return {
       type,
       status: 'Unknown',
-      reason: REASONS.Rights,
+      reason: REASON_OF.Rights,
       message: `${refusal.message}. ${refusal.remedy ?? ''}`,
     }
   const version = findings.find(({ check }) => check === 'Version')?.message ?? 'Redis'

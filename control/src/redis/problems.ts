@@ -1,5 +1,6 @@
 // Why a queue's Redis cannot be used, in words for a person: never a server's own words, never its address.
 import { QueueRefused, RedisDataInvalid, RedisUnavailable } from 'millhand/queue'
+import type { RedisReason } from '../resources/reasons.ts'
 
 /** Where a queue is declared, and which Secret says where its Redis is. */
 export interface Place {
@@ -14,28 +15,13 @@ export interface QueuePlace extends Place {
 
 export interface RedisProblem {
   kind: 'problem'
-  reason:
-    | 'QueueNameNotAllowed'
-    | 'SecretNotAllowed'
-    | 'RedisSecretMissing'
-    | 'RedisSecretInvalid'
-    | 'RedisAddressDenied'
-    | 'RedisRefused'
-    | 'RedisFull'
-    | 'RedisUnreachable'
-    | 'RedisNotServing'
-    | 'RedisIsCluster'
-    | 'RedisScriptsFail'
-    | 'RedisProtocolError'
-    | 'RedisDataInvalid'
-    | 'NewerLayout'
-    | 'OlderLayout'
+  reason: RedisReason
   message: string
   /** For the log, where the message does not say enough: what the server said, cut. */
   cause?: string
 }
 
-export function problem(reason: RedisProblem['reason'], message: string): RedisProblem {
+export function problem(reason: RedisReason, message: string): RedisProblem {
   return { kind: 'problem', reason, message }
 }
 

@@ -1,7 +1,9 @@
-// Conditions in the form that kubectl wait and other tools know, and every reason that Millhand gives. Pure.
+// Conditions in the form that kubectl wait and other tools know. Pure.
 //
 // Ready, Progressing, ScalingActive, RedisReachable, RedisSuitable: True is good. ScalingLimited, IsolationFallback,
 // Suspended, Stalled: True asks for a look.
+import type { Reason } from './reasons.ts'
+
 export type ConditionStatus = 'True' | 'False' | 'Unknown'
 
 export type ConditionType =
@@ -19,8 +21,7 @@ export type ConditionType =
 export interface Finding {
   type: ConditionType
   status: ConditionStatus
-  /** One word, stable over releases: tools branch on it. */
-  reason: string
+  reason: Reason
   /** A sentence for a person. */
   message: string
 }
@@ -31,13 +32,13 @@ export interface Condition extends Finding {
 }
 
 /** Reasons that time may mend. */
-export const MAY_PASS: readonly string[] = ['RedisUnreachable', 'RedisNotServing', 'ApiServerFails']
+export const MAY_PASS: readonly Reason[] = ['RedisUnreachable', 'RedisNotServing', 'ApiServerFails']
 
 /** Reasons of a TaskQueue whose name is another queue's in Redis: what is there is not its own. */
-export const NOT_ITS_OWN: readonly string[] = ['NameTaken', 'QueueNameNotAllowed']
+export const NOT_ITS_OWN: readonly Reason[] = ['NameTaken', 'QueueNameNotAllowed']
 
 /** Reasons of a Redis that answers, and cannot be used all the same. */
-export const REDIS_ANSWERS: readonly string[] = [
+export const REDIS_ANSWERS: readonly Reason[] = [
   'RedisNotServing',
   'RedisIsCluster',
   'RedisScriptsFail',
@@ -70,7 +71,7 @@ export function hasTurned(findings: readonly Finding[], before: readonly Conditi
 }
 
 /** At each first apply, cold start and failover: they are no news unless they last. */
-const PASSES_SOON: readonly string[] = ['QueueNotReady', 'RedisUnreachable']
+const PASSES_SOON: readonly Reason[] = ['QueueNotReady', 'RedisUnreachable']
 const LASTS_FROM_MS = 30_000
 
 /**

@@ -1,8 +1,10 @@
 // A WorkerPool inside Millhand: milliseconds and bytes, every default filled in. Made from a manifest that schema.ts has checked.
 // The operator plans Deployments from it, local/ plans processes.
+
 import type { Condition } from './conditions.ts'
 import { type Metadata, type MetadataManifest, parseMetadata } from './metadata.ts'
 import { parseBytes } from './quantity.ts'
+import type { Reason } from './reasons.ts'
 
 export interface WorkerPool {
   metadata: Metadata
@@ -98,7 +100,7 @@ export interface WorkerPoolStatus {
   selector: string
   isolationInUse?: IsolationMode[]
   lastScaleTime?: string
-  decision: { reason: string; message: string }
+  decision: { reason: Reason; message: string }
   conditions: Condition[]
 }
 

@@ -1,5 +1,6 @@
 // What a Pod says of a worker: whether it counts, whether it is well, and, when its process has ended, which worker it was and why. Pure.
 import { cutText } from '@millhand/control/resources/bounds'
+import type { PodReason } from '@millhand/control/resources/reasons'
 import { type ContainerState, type ContainerStatus, conditionOf, type Pod } from './cluster.ts'
 import { DELETION_COST, TEMPLATE_ANNOTATION } from './deployment.ts'
 
@@ -28,14 +29,7 @@ export interface WorkerPod {
 
 /** Why it does not start or stay, in the words of Kubernetes; ImagePullBackOff stands for all that can be wrong with an image. */
 export interface Trouble {
-  reason:
-    | 'ImagePullBackOff'
-    | 'CreateContainerConfigError'
-    | 'CreateContainerError'
-    | 'RunContainerError'
-    | 'CrashLoopBackOff'
-    | 'Unschedulable'
-    | 'WorkersNotRegistered'
+  reason: PodReason
   message: string
   /** A person has to mend it, or it happened so often that it looks so. */
   isLasting: boolean
@@ -240,7 +234,7 @@ function lastWords(
 }
 
 function trouble(
-  reason: Trouble['reason'],
+  reason: PodReason,
   pod: Pod,
   { name }: ContainerStatus,
   { what, message, isLasting }: { what: string; message: string; isLasting: boolean },

@@ -1,14 +1,15 @@
-// What is right and wrong with a WorkerPool, as conditions. Pure. Every reason here stands in docs/conditions.md, and a test compares.
+// What is right and wrong with a WorkerPool, as conditions. Pure.
 
 import type { Decision, Load } from '@millhand/control/decide/replicas'
 import { type Finding, MAY_PASS, REDIS_ANSWERS } from '@millhand/control/resources/conditions'
+import type { Reason } from '@millhand/control/resources/reasons'
 import type { Health } from './health.ts'
 import type { PoolMemory } from './memory.ts'
 import type { ObservedPool } from './observe.ts'
 
 /** What keeps a pool from working that a person, or time, must mend. */
 export interface Blocked {
-  reason: string
+  reason: Reason
   message: string
   /** Nothing would come of writing the Deployment; with the others what runs is kept up to date. */
   stopsWriting: boolean
@@ -77,7 +78,7 @@ export function findingsOf(observed: ObservedPool, found: Found): Finding[] {
 
 /** Whether the pool does what its spec says now: that pods of an earlier template go on working does not make a broken one ready. */
 function ready({ decision, blocked, health }: Found): Finding {
-  const finding = (status: Finding['status'], reason: string, message: string): Finding => ({
+  const finding = (status: Finding['status'], reason: Reason, message: string): Finding => ({
     type: 'Ready',
     status,
     reason,
@@ -100,7 +101,7 @@ function ready({ decision, blocked, health }: Found): Finding {
 function whatIsBroken(
   { replicas }: Decision,
   { refused, stuck, trouble, workingCurrent }: Health,
-): { reason: string; message: string; isLasting: boolean } | undefined {
+): { reason: Reason; message: string; isLasting: boolean } | undefined {
   if (replicas === 0) return undefined
   if (refused) return { reason: 'FailedCreate', message: refused, isLasting: true }
   if (trouble && workingCurrent === 0)
@@ -213,7 +214,7 @@ function suspended({ queues }: ObservedPool): Finding {
 /** In the words of kstatus: True is for what does not mend itself, and makes it call the pool failed. */
 function stalled({ blocked, decision, health }: Found): Finding {
   const type = 'Stalled'
-  const lasts = (reason: string): Finding => ({
+  const lasts = (reason: Reason): Finding => ({
     type,
     status: 'True',
     reason,
@@ -234,6 +235,6 @@ function stalled({ blocked, decision, health }: Found): Finding {
   return { type, status: 'False', reason: 'Progressing', message: 'no action is needed' }
 }
 
-function only({ reason, message }: { reason: string; message: string }) {
+function only({ reason, message }: { reason: Reason; message: string }) {
   return { reason, message }
 }

@@ -1,5 +1,6 @@
 // How the pods of a pool are: who works, what is wrong with the others, and whether time alone will mend it. Pure. findings.ts makes
 // conditions of it.
+import { POD_REASONS } from '@millhand/control/resources/reasons'
 import { conditionOf } from '../fleet/cluster.ts'
 import { TEMPLATE_ANNOTATION } from '../fleet/deployment.ts'
 import { livePods, type Trouble, type WorkerPod } from '../fleet/pods.ts'
@@ -32,17 +33,6 @@ export interface HealthInput {
 /** Starting and registering takes a few seconds; after that a person wants to know. */
 const REGISTERS_WITHIN_MS = 30_000
 
-/** Worst first: what a person has to mend is told before what follows from it. */
-const ORDER: readonly Trouble['reason'][] = [
-  'ImagePullBackOff',
-  'CreateContainerConfigError',
-  'CreateContainerError',
-  'RunContainerError',
-  'CrashLoopBackOff',
-  'WorkersNotRegistered',
-  'Unschedulable',
-]
-
 export function healthOf(observed: ObservedPool, input: HealthInput): Health {
   const live = livePods(observed.pods)
   const current = live.filter((pod) => isCurrent(pod, observed))
@@ -50,7 +40,7 @@ export function healthOf(observed: ObservedPool, input: HealthInput): Health {
   const workingCurrent = current.filter(works).length
   const trouble = current
     .flatMap((pod) => troubleOf(pod, observed, input) ?? [])
-    .sort((a, b) => ORDER.indexOf(a.reason) - ORDER.indexOf(b.reason))[0]
+    .sort((a, b) => POD_REASONS.indexOf(a.reason) - POD_REASONS.indexOf(b.reason))[0]
   const refused = current.length < input.replicas ? whyRefused(observed) : undefined
   const stuck = whyStuck(observed, workingCurrent === 0 ? current : [], input)
   return {

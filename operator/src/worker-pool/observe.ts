@@ -7,6 +7,7 @@ import type { SeenQueue } from '@millhand/control/redis/seen-queue'
 import type { Servers } from '@millhand/control/redis/servers'
 import { loadOfQueue, type QueueView } from '@millhand/control/redis/view'
 import { type Condition, NOT_ITS_OWN } from '@millhand/control/resources/conditions'
+import type { Reason } from '@millhand/control/resources/reasons'
 import { redisSecretOf, type TaskQueueManifest } from '@millhand/control/resources/task-queue'
 import {
   ISOLATION_MODES,
@@ -27,7 +28,7 @@ export interface ServedQueue extends TaskQueueManifest {
 
 /** What keeps the pool from serving a queue. */
 interface Problem {
-  reason: string
+  reason: Reason
   message: string
 }
 

@@ -1,7 +1,7 @@
 // RedisSuitable of a TaskQueue: what a person should mend about its Redis, in words that are all ours.
 import type { Check, ServerFinding, Severity } from 'millhand/doctor'
 import { type ObservedTaskQueue, planTaskQueue } from '../../../control/src/decide/queue.ts'
-import { REASONS, redisSuitable } from '../../../control/src/decide/suitable.ts'
+import { REASON_OF, redisSuitable } from '../../../control/src/decide/suitable.ts'
 
 const found = (check: Check, severity: Severity, more: Partial<ServerFinding> = {}): ServerFinding => ({
   check,
@@ -58,7 +58,7 @@ test.each([
 })
 
 test('each check has a reason of its own, one word', () => {
-  const reasons = Object.values(REASONS)
+  const reasons = Object.values(REASON_OF)
   expect(new Set(reasons).size).toBe(reasons.length)
   for (const reason of reasons) expect(reason).toMatch(/^[A-Z][A-Za-z]+$/)
 })

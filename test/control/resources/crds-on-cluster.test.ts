@@ -303,7 +303,7 @@ function conditions(statuses: Partial<Record<ConditionType, ConditionStatus>>): 
   const findings = Object.entries(statuses).map(([type, status]) => ({
     type: type as ConditionType,
     status,
-    reason: 'AsPlanned',
+    reason: 'Progressing' as const,
     message: 'All is as it should be.',
   }))
   return conditionsOf(findings, [], { generation: 1, now: NOW })

@@ -2,9 +2,9 @@
 import { type Condition, newsType, worthTelling } from '../../../control/src/resources/conditions.ts'
 
 const NOW = Date.parse('2026-01-01T12:00:00Z')
-const ready = (status: Condition['status'], reason: string) =>
+const ready = (status: Condition['status'], reason: Condition['reason']) =>
   ({ type: 'Ready', status, reason, message: '' }) as const
-const since = (seconds: number, status: Condition['status'], reason: string): Condition => ({
+const since = (seconds: number, status: Condition['status'], reason: Condition['reason']): Condition => ({
   ...ready(status, reason),
   observedGeneration: 1,
   lastTransitionTime: new Date(NOW - seconds * 1_000).toISOString(),

@@ -62,7 +62,7 @@ describe('a pod', () => {
 
   test('is not touched, and nothing is forgotten, while Redis cannot be read', () => {
     const { load: _, ...unknown } = queueOf()
-    const away = { ...unknown, problem: { reason: 'RedisUnreachable', message: 'away' } }
+    const away = { ...unknown, problem: { reason: 'RedisUnreachable', message: 'away' } as const }
     for (const changes of [busyFor(90_000), idleFor(90_000)]) {
       const planned = plan({ ...changes, queues: [away], workers: 'unknown' })
       expect(planned.podPatches).toEqual([])

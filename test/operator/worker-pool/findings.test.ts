@@ -1,4 +1,5 @@
 // What a pool says of its queues, its pods and its rollout: reasons that people know, and Stalled where a person has to mend something.
+import type { Reason } from '../../../control/src/resources/reasons.ts'
 import { TEMPLATE_ANNOTATION } from '../../../operator/src/fleet/deployment.ts'
 import type { Trouble, WorkerPod } from '../../../operator/src/fleet/pods.ts'
 import type { ObservedPool } from '../../../operator/src/worker-pool/observe.ts'
@@ -13,7 +14,7 @@ const planned = (more: Parameters<typeof observed>[0]) => {
   return { plan, conditions }
 }
 
-test.each([
+test.each<[Reason, string, string, string]>([
   ['RedisUnreachable', 'Unknown', 'False', 'False'],
   ['RedisNotServing', 'False', 'True', 'False'],
   ['RedisIsCluster', 'False', 'True', 'True'],
@@ -32,7 +33,7 @@ test.each([
   expect(plan.deployment?.replicas ?? 3).toBe(3)
 })
 
-test.each([
+test.each<[Reason, string]>([
   ['RedisUnreachable', 'False'],
   ['RedisFull', 'True'],
   ['QueueNotReady', 'Unknown'],
@@ -42,7 +43,7 @@ test.each([
     const [notFound, other] = [
       { reason: 'QueueNotFound', message: 'not found' },
       { reason, message: 'in words' },
-    ]
+    ] as const
     const queues = [
       { ...unknown, problem: notFound },
       { ...unknown, problem: other },
@@ -54,7 +55,10 @@ test.each([
 )
 
 test('one queue that can be seen is enough to know that Redis answers', () => {
-  const queues = [{ ...unknown, problem: { reason: 'QueueNotFound', message: 'not found' } }, queueOf()]
+  const queues = [
+    { ...unknown, problem: { reason: 'QueueNotFound', message: 'not found' } as const },
+    queueOf(),
+  ]
   const { conditions } = planned({ queues, workers: 'unknown' })
   expect(conditions.RedisReachable?.status).toBe('True')
   expect(conditions.ScalingActive).toMatchObject({ status: 'Unknown', reason: 'QueueNotFound' })

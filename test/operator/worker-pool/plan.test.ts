@@ -47,7 +47,7 @@ describe('a new pool', () => {
   })
 
   test('gets none while its queue is not there, and nothing is tried in vain', () => {
-    const problem = { reason: 'QueueNotFound', message: 'there is none' }
+    const problem = { reason: 'QueueNotFound', message: 'there is none' } as const
     const planned = plan({ queues: [{ name: 'mail', weight: 1, problem }] })
     expect(planned.deployment).toBeUndefined()
     expect(planned.status?.conditions.find(({ type }) => type === 'Ready')).toMatchObject({
@@ -274,7 +274,7 @@ describe('fewer pods', () => {
   })
 
   test('are not decided while Redis cannot be read', () => {
-    const queues = [{ ...queueOf(), problem: { reason: 'RedisUnreachable', message: 'away' } }]
+    const queues = [{ ...queueOf(), problem: { reason: 'RedisUnreachable', message: 'away' } as const }]
     const { load: _, ...unknown } = queues[0] ?? queueOf()
     const planned = plan({ ...three, queues: [unknown], workers: 'unknown' })
     expect(planned.decision).toMatchObject({ replicas: 3, reason: 'RedisUnreachable' })
@@ -352,7 +352,7 @@ describe('the Deployment is written', () => {
 
   test('with the number that is there when it is not known how many are needed', () => {
     const { load: _, ...unknown } = queueOf()
-    const queues = [{ ...unknown, problem: { reason: 'RedisUnreachable', message: 'away' } }]
+    const queues = [{ ...unknown, problem: { reason: 'RedisUnreachable', message: 'away' } as const }]
     const planned = plan({
       queues,
       workers: 'unknown',
