@@ -1,30 +1,77 @@
 // The one way to give up waiting. A process that was held up itself (SIGSTOP, a blocked loop, a frozen machine) finds its timers overdue
 // and the answers unread: its timers run first. So a deadline counts only time in which this process could hear, and what has arrived is
-// read before it is believed to be over.
+// read before it is believed to be over. Most deadlines are far away and are called off: they share one timer.
+//
+//   far ──less than a slice is left──→ near: a timer of its own ──→ over
 const SLICE_MS = 1_000
 /** A loop that is only busy is late too; this late it was held up. */
 const HELD_UP_MS = 200
 
+interface Deadline {
+  leftMs: number
+  readonly onOver: () => void
+  timer: NodeJS.Timeout | undefined
+  reading: NodeJS.Immediate | undefined
+}
+
+const far = new Set<Deadline>()
+let slice: NodeJS.Timeout | undefined
+let sliceDueAtMs = 0
+
 /** Calls `onOver` once, `ms` from now or later. Returns how to call it off. */
 export function startDeadline(ms: number, onOver: () => void): () => void {
-  let leftMs = ms
-  let timer: NodeJS.Timeout
-  let reading: NodeJS.Immediate | undefined
-  const next = () => {
-    const sliceMs = Math.min(leftMs, SLICE_MS)
-    const dueAtMs = performance.now() + sliceMs
-    timer = setTimeout(() => {
-      const lateMs = performance.now() - dueAtMs
-      // Half, so that there is always time left to hear in, and one who is held up all the time gives up in the end.
-      leftMs -= lateMs > HELD_UP_MS ? sliceMs / 2 : sliceMs + lateMs
-      if (leftMs < 1)
-        reading = setImmediate(onOver) // after the loop has read its sockets
-      else next()
-    }, sliceMs)
+  const deadline: Deadline = { leftMs: ms, onOver, timer: undefined, reading: undefined }
+  if (ms > SLICE_MS) goFar(deadline)
+  else comeNear(deadline)
+  return () => callOff(deadline)
+}
+
+function callOff(deadline: Deadline): void {
+  clearTimeout(deadline.timer)
+  clearImmediate(deadline.reading)
+  if (far.delete(deadline)) restSlice()
+}
+
+/** The part of the slice that is over already does not count. */
+function goFar(deadline: Deadline): void {
+  if (far.size === 0) beginSlice()
+  else deadline.leftMs += Math.min(SLICE_MS, performance.now() - sliceDueAtMs + SLICE_MS)
+  far.add(deadline)
+}
+
+function beginSlice(): void {
+  sliceDueAtMs = performance.now() + SLICE_MS
+  slice = setTimeout(endSlice, SLICE_MS)
+}
+
+/** Nothing is far: no timer keeps the process alive. */
+function restSlice(): void {
+  if (far.size === 0) clearTimeout(slice)
+}
+
+function endSlice(): void {
+  const heardMs = heardIn(SLICE_MS, sliceDueAtMs)
+  for (const deadline of far) {
+    deadline.leftMs -= heardMs
+    if (deadline.leftMs > SLICE_MS) continue
+    far.delete(deadline)
+    comeNear(deadline)
   }
-  next()
-  return () => {
-    clearTimeout(timer)
-    clearImmediate(reading)
-  }
+  if (far.size > 0) beginSlice()
+}
+
+function comeNear(deadline: Deadline): void {
+  const { leftMs, onOver } = deadline
+  const dueAtMs = performance.now() + leftMs
+  deadline.timer = setTimeout(() => {
+    deadline.leftMs -= heardIn(leftMs, dueAtMs)
+    if (deadline.leftMs >= 1) comeNear(deadline)
+    else deadline.reading = setImmediate(onOver) // after the loop has read its sockets
+  }, leftMs)
+}
+
+/** Half, where it was held up: so there is always time left to hear in, and one who is held up all the time gives up in the end. */
+function heardIn(ms: number, dueAtMs: number): number {
+  const lateMs = performance.now() - dueAtMs
+  return lateMs > HELD_UP_MS ? ms / 2 : ms + lateMs
 }

@@ -80,8 +80,10 @@ test('when the container is nearly full, the biggest child is ended and the othe
       timeoutMs: 20_000,
       enqueuedAtMs: 0,
     }
-    const hooks = { onProgress() {}, onOutput() {}, onCall: async () => 'null' }
-    return new Attempt(child, attempt, { id: 1, hooks })
+    const hooks = { onProgress() {}, onOutput() {}, onCall: async () => 'null', onEnded() {} }
+    const over = Promise.withResolvers<Attempt>()
+    const begun = new Attempt(child, attempt, { id: 1, hooks, onOver: over.resolve })
+    return { over: over.promise, outcome: () => begun.outcome() }
   }
   const small = await begin('sleeps', { ms: 2_000 })
   const big = await begin('eats-memory', { megabytes: 100 })

@@ -26,7 +26,7 @@ const messages: FromChild[] = [
   { kind: 'exiting', id: 3 },
   { kind: 'spoiled', error: { name: 'E', message: 'm' } },
 ]
-const stream = Buffer.concat(messages.map(encodeFromChild))
+const stream = encodeFromChild(...messages)
 
 test.each([1, 2, 3, 7, 64, 100_000])('messages survive being cut into pieces of %i bytes', (size) => {
   const reader = readerInWorker()

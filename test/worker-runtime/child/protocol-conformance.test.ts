@@ -263,7 +263,10 @@ describe('the table of frames', () => {
   ]
 
   test('has the fields and the body of each frame that worker and child send', () => {
-    const frames = [...toChild.map(encodeToChild), ...fromChild.map(encodeFromChild)]
+    const frames = [
+      ...toChild.map((each) => encodeToChild(each)),
+      ...fromChild.map((each) => encodeFromChild(each)),
+    ]
     const sent = frames.map((bytes) => {
       const line = bytes.indexOf(10, 5)
       return {

@@ -18,7 +18,11 @@ import { childrenOf, isAlive, procText } from '../../processes.ts'
 export const TINY = fileURLToPath(new URL('../../tasks/tiny.ts', import.meta.url))
 
 export interface Tiny extends Children {
-  begin(task: string, input?: unknown, options?: Partial<AttemptSpec> & Partial<AttemptHooks>): PendingAttempt
+  begin(
+    task: string,
+    input?: unknown,
+    options?: Partial<AttemptSpec> & Partial<AttemptHooks>,
+  ): PendingAttempt & { outcome: Promise<Outcome> }
   perform(
     task: string,
     input?: unknown,
@@ -41,7 +45,8 @@ export async function startTiny(
   })
   const begin: Tiny['begin'] = (task, input = null, options = {}) => {
     const { onProgress = () => {}, onOutput = () => {}, onCall = async () => 'null', ...rest } = options
-    return children.run(
+    const { promise: outcome, resolve: onEnded } = Promise.withResolvers<Outcome>()
+    const pending = children.run(
       {
         queue: 'default.tiny',
         jobId: 'job-1',
@@ -52,8 +57,9 @@ export async function startTiny(
         enqueuedAtMs: 1_000,
         ...rest,
       },
-      { onProgress, onOutput, onCall },
+      { onProgress, onOutput, onCall, onEnded },
     )
+    return Object.assign(pending, { outcome })
   }
   return { ...children, begin, perform: (...call) => begin(...call).outcome }
 }

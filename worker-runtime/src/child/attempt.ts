@@ -33,26 +33,32 @@ export interface AttemptSpec {
 }
 
 export interface AttemptHooks {
+  /** Once, and never while the attempt is being asked for. */
+  onEnded(outcome: Outcome): void
   onProgress(progress: string /* JSON text */): void
   onOutput(stream: Stream, line: string): void
   /** The answer is JSON text; an error goes to the task. */
   onCall(call: Call): Promise<string>
 }
 
+const STARTED_AT_MS = performance.timeOrigin
+
 /** Of the wall clock, and never going back. */
-export const nowMs = (): number => Math.round(performance.timeOrigin + performance.now())
+export const nowMs = (): number => Math.round(STARTED_AT_MS + performance.now())
+
+/** It is over when there is a result, or the child is gone. */
+export type AttemptOptions = { id: number; hooks: AttemptHooks; onOver: (attempt: Attempt) => void }
 
 export class Attempt implements AttemptListener {
   readonly id: number
   readonly spec: AttemptSpec
-  /** Resolves when the attempt is over: there is a result, or the child is gone. */
-  readonly over: Promise<void>
   isAccepted = false
   isOver = false
   cause: Cause | undefined
   result: ResultMessage | undefined
   readonly #child: Child
   readonly #hooks: AttemptHooks
+  readonly #onOver: (attempt: Attempt) => void
   readonly #startedAtMs: number
   #endedAtMs = 0
   #callOffTimeout: () => void
@@ -64,21 +70,18 @@ export class Attempt implements AttemptListener {
   #lines: Lines | undefined
   #outputBytes = 0
   #progressBytes = 0
-  #tellOver: () => void = () => {}
 
-  constructor(child: Child, spec: AttemptSpec, { id, hooks }: { id: number; hooks: AttemptHooks }) {
+  constructor(child: Child, spec: AttemptSpec, { id, hooks, onOver }: AttemptOptions) {
     this.id = id
     this.spec = spec
     this.#child = child
     this.#hooks = hooks
+    this.#onOver = onOver
     this.#startedAtMs = nowMs()
-    this.over = new Promise((resolve) => {
-      this.#tellOver = resolve
-    })
     this.#callOffTimeout = this.#timeOutLater()
     child.attempts.add(this)
-    const { timeoutMs, ...rest } = spec
-    child.send({ kind: 'attempt', id, ...rest })
+    const { queue, jobId, task, attempt, enqueuedAtMs, payload } = spec
+    child.send({ kind: 'attempt', id, queue, jobId, task, attempt, enqueuedAtMs, payload })
   }
 
   get isStopping(): boolean {
@@ -125,7 +128,7 @@ export class Attempt implements AttemptListener {
   }
 
   call(message: Extract<FromChild, { kind: 'call' }>): void {
-    this.#calls ??= new Calls(this.#child, this.#hooks.onCall)
+    this.#calls ??= new Calls(this.#child, (call) => this.#hooks.onCall(call))
     if (this.isOver) refuseEnded(this.#child, message)
     else void this.#calls.take(message)
   }
@@ -134,7 +137,7 @@ export class Attempt implements AttemptListener {
     if (this.cause?.kind === 'output-limit') return
     this.#outputBytes += chunk.length
     this.#tail ??= new Tail(TAIL_BYTES)
-    this.#lines ??= new Lines(this.#hooks.onOutput)
+    this.#lines ??= new Lines((of, line) => this.#hooks.onOutput(of, line))
     this.#tail.append(chunk)
     this.#lines.append(stream, chunk)
     if (this.#outputBytes > MAX_OUTPUT_BYTES)
@@ -220,7 +223,7 @@ export class Attempt implements AttemptListener {
     this.#calls?.end()
     this.#callOffGrace?.()
     this.#callOffGrace = undefined
-    this.#tellOver()
+    this.#onOver(this)
   }
 
   #seen(): Seen {
@@ -228,15 +231,16 @@ export class Attempt implements AttemptListener {
     const { ending, wasKilledByKernel } = this.#child
     return {
       accepted: this.isAccepted,
-      ...(this.result ? { result: this.result } : {}),
-      ...(this.cause ? { cause: this.cause } : {}),
-      ...(ending ? { ending } : {}),
+      result: this.result,
+      cause: this.cause,
+      ending,
       lastWords: ending ? this.#child.lastWords() : '',
       wasKilledByKernel,
       startedAtMs: this.#startedAtMs,
       endedAtMs: this.#endedAtMs,
       usage: this.usage(),
-      ...(this.#tail ? { output: this.#tail.text(), outputBytes: this.#outputBytes } : {}),
+      output: this.#tail?.text(),
+      outputBytes: this.#outputBytes,
     }
   }
 }

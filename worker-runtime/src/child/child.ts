@@ -83,7 +83,7 @@ export class Child {
   #tellLoaded: (loaded: Loaded) => void = () => {}
   #tellProbed: (facts: Record<string, unknown>) => void = () => {}
   #tellLingers: (resources: string[]) => void = () => {}
-  #outbox: Buffer[] = []
+  #outbox: ToChild[] = []
 
   constructor(birth: Birth, { modules, once, jobsAtOnce, onEnded, onStray = () => {} }: ChildOptions) {
     this.pid = birth.pid
@@ -115,7 +115,7 @@ export class Child {
   /** Messages of one turn of the event loop leave in one write. */
   send(message: ToChild): void {
     if (this.#outbox.length === 0) process.nextTick(() => this.#flush())
-    this.#outbox.push(encodeToChild(message))
+    this.#outbox.push(message)
   }
 
   /** Leaves at once, so that the child can read the reason before a signal that follows. */
@@ -146,7 +146,7 @@ export class Child {
 
   #flush(): void {
     if (this.#outbox.length === 0) return
-    const bytes = Buffer.concat(this.#outbox)
+    const bytes = encodeToChild(...this.#outbox)
     this.#outbox = []
     if (this.#channel.writable) this.#channel.write(bytes)
   }

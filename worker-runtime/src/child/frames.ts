@@ -1,11 +1,6 @@
 // Bytes → frames: length of the rest (4 bytes, big-endian), kind (1 byte), content. A length over the limit
 // of its kind is refused before anything of the content is kept. Both ends of every channel use it
 // (messages.ts says what the content means, PROTOCOL.md all of it).
-export interface Frame<Kind extends string> {
-  kind: Kind
-  /** A view into what was read: copy it to keep it. */
-  content: Buffer
-}
 
 /** The stream cannot be read any further. */
 export interface Broken {
@@ -20,69 +15,112 @@ export interface Format {
 }
 
 const HEAD_BYTES = 5
+/** The writer keeps a buffer of at most this size for the next frames. */
+const SPARE_BYTES = 64 * 1024
+const NOTHING = Buffer.alloc(0)
 
-/** `line` is a line of JSON without its end, `body` what follows it raw. */
-export function frameOf(code: number, line: string, body: string | Uint8Array = ''): Buffer {
-  const lineBytes = Buffer.byteLength(line) + 1
-  const length = lineBytes + (typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength)
-  const frame = Buffer.allocUnsafe(HEAD_BYTES + length)
-  frame.writeUInt32BE(length, 0)
-  frame.writeUInt8(code, 4)
-  frame.write(line, HEAD_BYTES)
-  frame.writeUInt8(10, HEAD_BYTES + lineBytes - 1)
-  if (typeof body === 'string') frame.write(body, HEAD_BYTES + lineBytes)
-  else frame.set(body, HEAD_BYTES + lineBytes)
-  return frame
+/** Writes frames one behind the other into one buffer. */
+export class FrameWriter {
+  #bytes = NOTHING
+  #size = 0
+
+  /** `line` is a line of JSON without its end, `body` what follows it raw. */
+  put(code: number, line: string, body: string | Uint8Array = ''): void {
+    const isText = typeof body === 'string'
+    const text = isText ? `${line}\n${body}` : `${line}\n`
+    const start = this.#size + HEAD_BYTES
+    this.#reserve(HEAD_BYTES + mostBytes(text) + (isText ? 0 : body.byteLength))
+    let end = start + this.#bytes.write(text, start)
+    if (!isText) {
+      this.#bytes.set(body, end)
+      end += body.byteLength
+    }
+    this.#bytes.writeUInt32BE(end - start, this.#size)
+    this.#bytes[this.#size + 4] = code
+    this.#size = end
+  }
+
+  /** All that was put since the last call. */
+  take(): Buffer {
+    const all = this.#bytes.subarray(0, this.#size)
+    this.#size = 0
+    if (this.#bytes.length <= SPARE_BYTES) return Buffer.from(all)
+    this.#bytes = NOTHING
+    return all
+  }
+
+  #reserve(bytes: number): void {
+    const needed = this.#size + bytes
+    if (needed <= this.#bytes.length) return
+    const larger = Buffer.allocUnsafeSlow(Math.max(needed, Math.min(2 * needed, SPARE_BYTES)))
+    this.#bytes.copy(larger, 0, 0, this.#size)
+    this.#bytes = larger
+  }
 }
 
-/** Cuts a stream into frames of the formats given. After a broken frame it yields that and nothing more. */
-export class FrameReader<Kind extends string> {
+/** A short text is not counted: no character has more than three bytes. */
+function mostBytes(text: string): number {
+  return text.length < 1024 ? 3 * text.length : Buffer.byteLength(text)
+}
+
+/** `content` is a view into what was read: copy it to keep it. Undefined: it cannot be read. */
+type Read<Kind, Message> = (kind: Kind, content: Buffer) => Message | undefined
+
+/** Cuts a stream into frames of the formats given, and reads each. After a broken frame it answers that and nothing more. */
+export class FrameReader<Kind extends string, Message> {
   readonly #kinds: Map<number, { kind: Kind; maxBytes: number }>
+  readonly #read: Read<Kind, Message>
   #parts: Buffer[] = []
   #keptBytes = 0
   #wantedBytes = HEAD_BYTES
   #isBroken = false
 
-  constructor(formats: readonly (readonly [Kind, Format])[]) {
+  constructor(formats: readonly (readonly [Kind, Format])[], read: Read<Kind, Message>) {
     this.#kinds = new Map(formats.map(([kind, { code, maxBytes }]) => [code, { kind, maxBytes }]))
+    this.#read = read
   }
 
-  *push(chunk: Buffer): Generator<Frame<Kind> | Broken> {
-    if (this.#isBroken) return
+  push(chunk: Buffer): (Message | Broken)[] {
+    if (this.#isBroken) return []
     this.#parts.push(chunk)
     this.#keptBytes += chunk.length
-    if (this.#keptBytes < this.#wantedBytes) return
-    const buffer = this.#parts.length === 1 ? chunk : Buffer.concat(this.#parts)
+    return this.#keptBytes < this.#wantedBytes ? [] : this.#readAll()
+  }
+
+  #readAll(): (Message | Broken)[] {
+    const [first = NOTHING] = this.#parts
+    const buffer = this.#parts.length === 1 ? first : Buffer.concat(this.#parts)
+    const messages: (Message | Broken)[] = []
     let at = 0
     this.#wantedBytes = HEAD_BYTES
     while (buffer.length - at >= HEAD_BYTES) {
       const length = buffer.readUInt32BE(at)
-      const code = buffer.readUInt8(at + 4)
-      const format = this.#kinds.get(code)
-      if (!format) return yield this.break(`a message of an unknown kind (${code})`)
+      const format = this.#kinds.get(buffer.readUInt8(at + 4))
+      if (!format) return this.#break(messages, `a message of an unknown kind (${buffer.readUInt8(at + 4)})`)
       const { kind, maxBytes } = format
-      if (length > maxBytes)
-        return yield {
-          ...this.break(`a message "${kind}" of ${length} bytes; at most ${maxBytes} are taken`),
-          tooLong: true,
-        }
+      if (length > maxBytes) {
+        const what = `a message "${kind}" of ${length} bytes; at most ${maxBytes} are taken`
+        return this.#break(messages, what, true)
+      }
       const end = at + HEAD_BYTES + length
       if (end > buffer.length) {
         this.#wantedBytes = HEAD_BYTES + length
         break
       }
-      yield { kind, content: buffer.subarray(at + HEAD_BYTES, end) }
-      if (this.#isBroken) return
+      const message = this.#read(kind, buffer.subarray(at + HEAD_BYTES, end))
+      if (message === undefined) return this.#break(messages, `a message "${kind}" that cannot be read`)
+      messages.push(message)
       at = end
     }
     this.#parts = at === buffer.length ? [] : [buffer.subarray(at)]
     this.#keptBytes = buffer.length - at
+    return messages
   }
 
   /** Nothing that follows is read. */
-  break(what: string): Broken {
+  #break(before: (Message | Broken)[], what: string, tooLong = false): (Message | Broken)[] {
     this.#isBroken = true
     this.#parts = []
-    return { kind: 'broken', message: `the child sent ${what}`, tooLong: false }
+    return [...before, { kind: 'broken', message: `the child sent ${what}`, tooLong }]
   }
 }

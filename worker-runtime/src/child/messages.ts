@@ -3,7 +3,7 @@
 // results, progress and values of calls follow it raw, as the JSON text they already are. What comes from a
 // child is never trusted. PROTOCOL.md is the same for programs in other languages.
 import { type JobError, oneLine, parseError } from '../errors.ts'
-import { type Broken, type Format, FrameReader, frameOf } from './frames.ts'
+import { type Format, FrameReader, FrameWriter } from './frames.ts'
 
 export const MAX_RESULT_BYTES = 1024 * 1024
 export const MAX_PROGRESS_BYTES = 4 * 1024
@@ -78,6 +78,9 @@ export type FromZygote =
   | { kind: 'forked'; order: number; pid: number; errno: number; forkMicros: number } // pid is -1 when it failed
   | { kind: 'ended'; pid: number; exitCode?: number; signal?: number; usage: Usage }
 
+/** What JavaScript of a child or a zygote says. */
+export type Said = FromChild | Extract<FromZygote, { kind: 'ready' | 'unfit' }>
+
 /** Why a call was refused or failed. */
 export interface CallError {
   name: string
@@ -117,87 +120,88 @@ export const FORMATS = {
 } as const satisfies Record<string, Format>
 type Kind = keyof typeof FORMATS
 type Fields = Record<string, unknown>
-type Parse<Message> = (kind: Kind, fields: Fields, body: Buffer) => Message | undefined
+/** The body is what of `content` begins at `bodyAt`. */
+type Parse<Message> = (kind: Kind, fields: Fields, content: Buffer, bodyAt: number) => Message | undefined
 
-export function encodeToChild(message: ToChild): Buffer {
-  switch (message.kind) {
-    case 'attempt': {
-      const { kind, payload, ...fields } = message
-      return encode(kind, fields, payload)
-    }
-    case 'answer': {
-      const { kind, value, ...fields } = message
-      return encode(kind, fields, value)
-    }
-    default:
-      return encode(message.kind, { ...message, kind: undefined })
-  }
+const writer = new FrameWriter()
+
+/** All in one buffer, for one write. */
+export function encodeToChild(...messages: readonly ToChild[]): Buffer {
+  for (const message of messages) putToChild(message)
+  return writer.take()
 }
 
-export function encodeFromChild(
-  message: FromChild | Extract<FromZygote, { kind: 'ready' | 'unfit' }>,
-): Buffer {
+/** As encodeToChild. */
+export function encodeFromChild(...messages: readonly Said[]): Buffer {
+  for (const message of messages) putFromChild(message)
+  return writer.take()
+}
+
+function putToChild(message: ToChild): void {
+  if (message.kind === 'attempt') {
+    const { id, jobId, queue, task, attempt, enqueuedAtMs, payload } = message
+    put('attempt', { id, jobId, queue, task, attempt, enqueuedAtMs }, payload)
+  } else if (message.kind === 'answer') {
+    const { id, call, error, value } = message
+    put('answer', { id, call, error }, value)
+  } else put(message.kind, { ...message, kind: undefined })
+}
+
+function putFromChild(message: Said): void {
   switch (message.kind) {
     case 'succeeded':
-      return encode('succeeded', { id: message.id, usage: message.usage }, message.result)
+      put('succeeded', { id: message.id, usage: message.usage }, message.result)
+      break
     case 'progress':
-      return encode('progress', { id: message.id }, message.progress)
+      put('progress', { id: message.id }, message.progress)
+      break
     case 'call':
-      return encode('call', { id: message.id, call: message.call, verb: message.verb }, message.body)
+      put('call', { id: message.id, call: message.call, verb: message.verb }, message.body)
+      break
     case 'output':
-      return encode('output', { id: message.id, stream: message.stream }, message.output)
+      put('output', { id: message.id, stream: message.stream }, message.output)
+      break
     default:
-      return encode(message.kind, { ...message, kind: undefined })
+      put(message.kind, { ...message, kind: undefined })
   }
 }
 
-function encode(kind: Kind, fields: object, body?: string | Uint8Array): Buffer {
-  return frameOf(FORMATS[kind].code, JSON.stringify(fields), body)
+function put(kind: Kind, fields: object, body?: string | Uint8Array): void {
+  writer.put(FORMATS[kind].code, JSON.stringify(fields), body)
 }
 
 /** Frames → messages, in one of the three directions. */
-export class MessageReader<Message> {
-  readonly #frames: FrameReader<Kind>
-  readonly #parse: Parse<Message>
+export type MessageReader<Message> = FrameReader<Kind, Message>
 
-  constructor(codes: [from: number, below: number], parse: Parse<Message>) {
-    const all = Object.entries(FORMATS) as [Kind, Format][]
-    this.#frames = new FrameReader(all.filter(([, { code }]) => code >= codes[0] && code < codes[1]))
-    this.#parse = parse
-  }
-
-  *push(chunk: Buffer): Generator<Message | Broken> {
-    for (const frame of this.#frames.push(chunk)) {
-      if (frame.kind === 'broken') yield frame
-      else
-        yield this.#message(frame.kind, frame.content) ??
-          this.#frames.break(`a message "${frame.kind}" that cannot be read`)
-    }
-  }
-
-  #message(kind: Kind, content: Buffer): Message | undefined {
+function readerOf<Message>(
+  codes: [from: number, below: number],
+  parse: Parse<Message>,
+): MessageReader<Message> {
+  const all = Object.entries(FORMATS) as [Kind, Format][]
+  const formats = all.filter(([, { code }]) => code >= codes[0] && code < codes[1])
+  return new FrameReader(formats, (kind, content) => {
     const lineEnd = content.indexOf(10)
-    if (lineEnd < 0) return
-    const fields = parseObject(content.toString('utf8', 0, lineEnd))
-    return fields && this.#parse(kind, fields, content.subarray(lineEnd + 1))
-  }
+    const fields = lineEnd < 0 ? undefined : parseObject(content.toString('utf8', 0, lineEnd))
+    return fields && parse(kind, fields, content, lineEnd + 1)
+  })
 }
 
 export function readerInChild(): MessageReader<ToChild> {
-  return new MessageReader([0, 16], (kind, fields, body) => {
+  return readerOf([0, 16], (kind, fields, content, bodyAt) => {
     // The worker is trusted: its fields are the message without the body.
-    if (kind === 'attempt') return { ...fields, kind, payload: body.toString('utf8') } as ToChild
-    if (kind === 'answer') return { ...fields, kind, value: body.toString('utf8') } as ToChild
-    return { ...fields, kind } as ToChild
+    if (kind === 'attempt') fields.payload = content.toString('utf8', bodyAt)
+    else if (kind === 'answer') fields.value = content.toString('utf8', bodyAt)
+    fields.kind = kind
+    return fields as ToChild
   })
 }
 
 export function readerInWorker(): MessageReader<FromChild> {
-  return new MessageReader([16, 48], parseFromChild)
+  return readerOf([16, 48], parseFromChild)
 }
 
 export function readerOfZygote(): MessageReader<FromZygote> {
-  return new MessageReader([16, 256], parseFromZygote)
+  return readerOf([16, 256], parseFromZygote)
 }
 
 function parseFromZygote(kind: Kind, fields: Fields): FromZygote | undefined {
@@ -225,7 +229,7 @@ function parseFromZygote(kind: Kind, fields: Fields): FromZygote | undefined {
   }
 }
 
-function parseFromChild(kind: Kind, fields: Fields, body: Buffer): FromChild | undefined {
+function parseFromChild(kind: Kind, fields: Fields, content: Buffer, bodyAt: number): FromChild | undefined {
   switch (kind) {
     case 'ready':
       return isListOf(fields.tasks, 'string') ? { kind, tasks: fields.tasks as string[] } : undefined
@@ -248,17 +252,22 @@ function parseFromChild(kind: Kind, fields: Fields, body: Buffer): FromChild | u
   if (typeof id !== 'number') return
   switch (kind) {
     case 'progress':
-      return { kind, id, progress: body.toString('utf8') }
+      return { kind, id, progress: content.toString('utf8', bodyAt) }
     case 'call':
       if (typeof fields.call !== 'number' || typeof fields.verb !== 'string') return
-      return { kind, id, call: fields.call, verb: fields.verb, body: body.toString('utf8') }
+      return { kind, id, call: fields.call, verb: fields.verb, body: content.toString('utf8', bodyAt) }
     case 'output':
-      return { kind, id, stream: fields.stream === 'stderr' ? 'stderr' : 'stdout', output: body }
+      return {
+        kind,
+        id,
+        stream: fields.stream === 'stderr' ? 'stderr' : 'stdout',
+        output: content.subarray(bodyAt),
+      }
     case 'aborting':
     case 'exiting':
       return { kind, id }
     case 'succeeded':
-      return { kind, id, usage: parseUsage(fields.usage), result: body.toString('utf8') }
+      return { kind, id, usage: parseUsage(fields.usage), result: content.toString('utf8', bodyAt) }
     case 'result-too-large':
       return { kind, id, usage: parseUsage(fields.usage), bytes: Number(fields.bytes) }
     case 'failed': {
@@ -292,11 +301,11 @@ function parseLoadFailure({ reason, place, remedy }: Record<string, unknown>): L
 function parseUsage(value: unknown): Usage {
   if (typeof value !== 'object' || value === null) return {}
   const { maxRssBytes, cpuUserMs, cpuSystemMs } = value as Record<string, unknown>
-  return {
-    ...(isAmount(maxRssBytes) ? { maxRssBytes } : {}),
-    ...(isAmount(cpuUserMs) ? { cpuUserMs } : {}),
-    ...(isAmount(cpuSystemMs) ? { cpuSystemMs } : {}),
-  }
+  const usage: Usage = {}
+  if (isAmount(maxRssBytes)) usage.maxRssBytes = maxRssBytes
+  if (isAmount(cpuUserMs)) usage.cpuUserMs = cpuUserMs
+  if (isAmount(cpuSystemMs)) usage.cpuSystemMs = cpuSystemMs
+  return usage
 }
 
 function isAmount(value: unknown): value is number {

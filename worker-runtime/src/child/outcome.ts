@@ -59,15 +59,15 @@ export interface Ending {
 
 export interface Seen {
   accepted: boolean // the child has said that it begins
-  result?: ResultMessage
-  cause?: Cause
-  ending?: Ending // the child has ended
+  result?: ResultMessage | undefined
+  cause?: Cause | undefined
+  ending?: Ending | undefined // the child has ended
   lastWords: string // of the child's stderr
   wasKilledByKernel?: boolean // the cgroup's count of OOM kills went up
   startedAtMs: number
   endedAtMs: number
   usage: Usage // the last sample from outside
-  output?: string
+  output?: string | undefined
   outputBytes?: number
 }
 
@@ -133,16 +133,12 @@ function ofEnding({ accepted, ending = {}, lastWords, wasKilledByKernel }: Seen,
 function factsOf(seen: Seen): Facts {
   const { startedAtMs, endedAtMs, output, outputBytes } = seen
   // An attempt with a result is over before its process: whether that has gone by now is chance.
-  const { exitCode, signal, usage } = (seen.result ? undefined : seen.ending) ?? {}
-  return {
-    startedAtMs,
-    durationMs: Math.max(0, endedAtMs - startedAtMs),
-    ...(exitCode === undefined ? {} : { exitCode }),
-    ...(signal === undefined ? {} : { signal }),
-    ...seen.usage,
-    ...seen.result?.usage,
-    ...usage,
-    ...(output ? { output } : {}),
-    ...(outputBytes ? { outputBytes } : {}),
-  }
+  const ending = seen.result ? undefined : seen.ending
+  const facts: Facts = { startedAtMs, durationMs: Math.max(0, endedAtMs - startedAtMs) }
+  if (ending?.exitCode !== undefined) facts.exitCode = ending.exitCode
+  if (ending?.signal !== undefined) facts.signal = ending.signal
+  Object.assign(facts, seen.usage, seen.result?.usage, ending?.usage)
+  if (output) facts.output = output
+  if (outputBytes) facts.outputBytes = outputBytes
+  return facts
 }

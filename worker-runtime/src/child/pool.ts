@@ -18,27 +18,21 @@ export interface Pool {
   stop(): Promise<void>
 }
 
-/**
- * An attempt from the moment that the worker asks for it: it waits for a child, is in one, and has an
- * outcome.
- */
+/** An attempt from the moment that the worker asks for it: it waits for a child, is in one, and ends. */
 export class PendingAttempt {
   readonly spec: AttemptSpec
   readonly hooks: AttemptHooks
-  /** Never rejects. */
-  readonly outcome: Promise<Outcome>
   /** Nothing while it waits. */
   inChild: Attempt | undefined
   /** What is done when it is told to stop while it waits. */
-  stopWaiting: (reason: StopReason) => void = () => {}
-  #tell: (outcome: Outcome) => void = () => {}
+  stopWaiting: (pending: PendingAttempt, reason: StopReason) => void
+  #isEnded = false
+  #tellEnded: (() => void) | undefined
 
-  constructor(spec: AttemptSpec, hooks: AttemptHooks) {
+  constructor(spec: AttemptSpec, hooks: AttemptHooks, stopWaiting: PendingAttempt['stopWaiting'] = () => {}) {
     this.spec = spec
     this.hooks = hooks
-    this.outcome = new Promise((resolve) => {
-      this.#tell = resolve
-    })
+    this.stopWaiting = stopWaiting
   }
 
   /** As last seen from outside; empty before that. */
@@ -47,17 +41,29 @@ export class PendingAttempt {
   }
 
   stop(reason: StopReason, graceMs?: number): void {
+    if (this.#isEnded) return
     if (this.inChild) this.inChild.stop(reason, graceMs)
-    else this.stopWaiting(reason)
+    else this.stopWaiting(this, reason)
   }
 
-  start(child: Child, id: number): Attempt {
-    this.inChild = new Attempt(child, this.spec, { id, hooks: this.hooks })
+  start(child: Child, id: number, onOver: (attempt: Attempt) => void): Attempt {
+    this.inChild = new Attempt(child, this.spec, { id, hooks: this.hooks, onOver })
     return this.inChild
   }
 
   end(outcome: Outcome): void {
-    this.#tell(outcome)
+    this.#isEnded = true
+    this.hooks.onEnded(outcome)
+    this.#tellEnded?.()
+  }
+
+  /** Resolves when it has ended. */
+  handBack(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#tellEnded = resolve
+      this.stop('handed-back')
+      if (this.#isEnded) resolve()
+    })
   }
 }
 
@@ -83,26 +89,21 @@ export class FreshChildren implements Pool {
     void performAlone(pending, taking, {
       id: ONLY_ATTEMPT,
       end: (child) => this.#slots.leave(child, spec.task),
-    }).then(taking.free)
+    })
+      .then(taking.free)
+      .then(() => this.#pending.delete(pending))
     this.#pending.add(pending)
-    void pending.outcome.then(() => this.#pending.delete(pending))
     return pending
   }
 
   async stop(): Promise<void> {
-    const all = [...this.#pending]
-    for (const pending of all) pending.stop('handed-back')
-    await Promise.all(all.map(({ outcome }) => outcome))
+    await Promise.all([...this.#pending].map((pending) => pending.handBack()))
     await this.#slots.stop()
   }
 }
 
-export interface AloneOptions {
-  /** Of the attempt in its child. */
-  id: number
-  /** Called when the outcome is told. */
-  end: (child: Child) => Promise<void>
-}
+/** `id` is the attempt's in its child; `end` is called when the outcome is told. */
+export type AloneOptions = { id: number; end: (child: Child) => Promise<void> }
 
 /**
  * Runs an attempt in a child of its own when there is one. Resolves after `end`, when the outcome has long
@@ -114,7 +115,7 @@ export async function performAlone(
   { id, end }: AloneOptions,
 ): Promise<void> {
   let stopped: StopReason | undefined
-  pending.stopWaiting = (reason) => {
+  pending.stopWaiting = (_pending, reason) => {
     stopped ??= reason
     taking.cancel()
   }
@@ -125,8 +126,7 @@ export async function performAlone(
   } else if ('failure' in child) {
     pending.end(notStarted('could-not-start', child.failure, nowMs()))
   } else {
-    const attempt = pending.start(child, id)
-    await attempt.over
+    const attempt = await new Promise<Attempt>((resolve) => pending.start(child, id, resolve))
     // What was written before the result is in the pipes: it is read in this turn of the loop.
     if (attempt.result) await new Promise(setImmediate)
     pending.end(attempt.outcome())

@@ -46,25 +46,17 @@ export class SharedChildren implements Pool {
   }
 
   run(spec: AttemptSpec, hooks: AttemptHooks): PendingAttempt {
-    const pending = new PendingAttempt(spec, hooks)
+    const pending = new PendingAttempt(spec, hooks, this.#stopWaiting)
     this.#pending.add(pending)
-    this.#wait(pending)
+    this.#waiting.push(pending)
     this.#serve()
     return pending
   }
 
   async stop(): Promise<void> {
     this.#isStopping = true
-    const all = [...this.#pending]
-    for (const pending of all) pending.stop('handed-back')
-    await Promise.all(all.map(({ outcome }) => outcome))
+    await Promise.all([...this.#pending].map((pending) => pending.handBack()))
     await Promise.all([...this.#children].map(({ child }) => endChild(child)))
-  }
-
-  #wait(pending: PendingAttempt, where: 'first' | 'last' = 'last'): void {
-    pending.stopWaiting = (reason) => this.#endWaiting(pending, reason)
-    if (where === 'first') this.#waiting.unshift(pending)
-    else this.#waiting.push(pending)
   }
 
   #serve(): void {
@@ -80,7 +72,7 @@ export class SharedChildren implements Pool {
   #leastBusy(): Shared | undefined {
     let best: Shared | undefined
     for (const shared of this.#children)
-      if (this.#hasRoom(shared) && (!best || shared.running.size < best.running.size)) best = shared
+      if ((!best || shared.running.size < best.running.size) && this.#hasRoom(shared)) best = shared
     return best
   }
 
@@ -99,12 +91,11 @@ export class SharedChildren implements Pool {
   #place(pending: PendingAttempt, shared: Shared): void {
     shared.served += 1
     this.#lastId += 1
-    const attempt = pending.start(shared.child, this.#lastId)
-    shared.running.add(attempt)
-    void attempt.over.then(() => {
-      shared.running.delete(attempt)
-      this.#over(pending, attempt, shared.child)
+    const attempt = pending.start(shared.child, this.#lastId, (over) => {
+      shared.running.delete(over)
+      this.#over(pending, over, shared.child)
     })
+    shared.running.add(attempt)
   }
 
   #over(pending: PendingAttempt, attempt: Attempt, child: Child): void {
@@ -130,7 +121,7 @@ export class SharedChildren implements Pool {
     const tried = (this.#childrenTried.get(pending) ?? 0) + 1
     this.#childrenTried.set(pending, tried)
     if (tried < MOST_CHILDREN_TRIED) {
-      this.#wait(pending, 'first')
+      this.#waiting.unshift(pending)
       return
     }
     // Children that other jobs end, time after time, are no sign that children cannot start here.
@@ -140,7 +131,6 @@ export class SharedChildren implements Pool {
   }
 
   #suspect(pending: PendingAttempt): void {
-    pending.stopWaiting = (reason) => this.#endSuspect(pending, reason)
     this.#suspects.set(pending, nowMs() + pending.spec.timeoutMs)
     this.#serveSuspects()
   }
@@ -162,6 +152,11 @@ export class SharedChildren implements Pool {
     this.#forget(pending)
     this.#alone -= 1
     this.#serveSuspects()
+  }
+
+  readonly #stopWaiting = (pending: PendingAttempt, reason: StopReason): void => {
+    if (this.#suspects.has(pending)) this.#endSuspect(pending, reason)
+    else this.#endWaiting(pending, reason)
   }
 
   #endWaiting(pending: PendingAttempt, reason: StopReason): void {

@@ -8,7 +8,7 @@ import { parseEnvelope } from '../job.ts'
 import type { Log } from '../log.ts'
 import type { Recorder } from '../metrics.ts'
 import type { Claim } from '../queue/hold.ts'
-import { answersFor } from './calls.ts'
+import { answer } from './calls.ts'
 import type { Consumer } from './consumer.ts'
 import { type ClaimedJob, logEnds, type Observer, record } from './observers.ts'
 import { Progress } from './progress.ts'
@@ -173,9 +173,7 @@ export class Worker {
     const job = { consumer, claim, envelope, worker: consumer.name }
     this.#running += 1
     for (const observer of this.#observers) observer.claimed?.(job)
-    const attempt = this.#children.run(specOf(job), this.#hooksOf(job))
-    consumer.started(claim, attempt)
-    void attempt.outcome.then((outcome) => this.#ended(job, outcome))
+    consumer.started(claim, this.#children.run(specOf(job), this.#hooksOf(job)))
   }
 
   #ended(job: ClaimedJob, outcome: Outcome): void {
@@ -187,11 +185,11 @@ export class Worker {
   }
 
   #hooksOf(job: ClaimedJob): AttemptHooks {
-    const facts = { queue: job.consumer.queue.name, job: job.claim.id }
     return {
       onProgress: (json) => this.#progress.note(job, json),
-      onOutput: (stream, line) => this.#log.info('output', { ...facts, stream, line }),
-      onCall: answersFor(job, { progress: this.#progress }),
+      onOutput: (stream, line) => this.#log.info('output', { ...namesOf(job), stream, line }),
+      onCall: (call) => answer(call, job, this.#progress),
+      onEnded: (outcome) => this.#ended(job, outcome),
     }
   }
 }
@@ -200,6 +198,8 @@ export class Worker {
 function owesSomething({ turn, isSure }: Consumer): boolean {
   return turn.isUnderWay || (turn.owesClaim && isSure)
 }
+
+const namesOf = ({ consumer, claim }: ClaimedJob) => ({ queue: consumer.queue.name, job: claim.id })
 
 function specOf({ consumer, claim, envelope }: ClaimedJob): AttemptSpec {
   return {

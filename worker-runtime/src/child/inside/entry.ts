@@ -17,6 +17,7 @@ import {
   MAX_OUTPUT_FRAME_BYTES,
   MAX_RESULT_BYTES,
   readerInChild,
+  type Said,
   type Stream,
   type ToChild,
   type Usage,
@@ -58,7 +59,7 @@ const running = new Map<number, Attempt>()
 const current = new AsyncLocalStorage<Attempt>()
 const reader = readerInChild()
 const calls = new Calls(sendNow)
-const outbox: Buffer[] = []
+const outbox: Said[] = []
 const pause = new Int32Array(new SharedArrayBuffer(4))
 let mode: Mode | undefined
 let isTerminating = false
@@ -344,17 +345,17 @@ function sendOutput(attempt: Attempt, stream: Stream, output: Buffer): void {
 /** Results of one turn of the event loop leave in one write. */
 function sendSoon(message: FromChild): void {
   if (outbox.length === 0) process.nextTick(flush)
-  outbox.push(encodeFromChild(message))
+  outbox.push(message)
 }
 
-export function sendNow(message: Parameters<typeof encodeFromChild>[0]): void {
-  outbox.push(encodeFromChild(message))
+export function sendNow(message: Said): void {
+  outbox.push(message)
   flush()
 }
 
 function flush(): void {
   if (outbox.length === 0) return
-  const bytes = outbox.length === 1 && outbox[0] ? outbox[0] : Buffer.concat(outbox)
+  const bytes = encodeFromChild(...outbox)
   outbox.length = 0
   let sent = 0
   while (sent < bytes.length) sent += writeSome(bytes, sent)
