@@ -38,8 +38,8 @@ const DAY_MS = 24 * LATELY_MS
 export function layoutFinding({ code, message }: QueueRefused): Finding {
   const remedy =
     code === 'NEWER_LAYOUT'
-      ? 'upgrade this millhand, and clients, workers or an operator that are as old (README of worker-runtime, "Upgrading")'
-      : 'keep workers of the older release until the queue is empty (README of worker-runtime, "Upgrading")'
+      ? 'upgrade this millhand, and clients, workers or an operator that are as old (docs/redis.md, "Upgrading")'
+      : 'keep workers of the older release until the queue is empty (docs/redis.md, "Upgrading")'
   return { check: 'Layout', severity: 'problem', message, remedy }
 }
 

@@ -45,7 +45,7 @@ const REFUSALS: (Cause & { says: RegExp })[] = [
     says: /NOPERM/,
     check: 'Rights',
     message: 'Redis accepts the user, but the user lacks the rights to connect',
-    remedy: 'give it the rights that the README of worker-runtime lists: redis-cli ACL SETUSER',
+    remedy: 'give it the rights in docs/redis.md, with redis-cli ACL SETUSER',
   },
 ]
 

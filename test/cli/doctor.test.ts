@@ -140,9 +140,9 @@ describe('a server that answers', () => {
     expect(checks(report.queues[0]?.findings)).toEqual(['Name warning'])
   })
 
-  test('a user of the README that may only look can be a doctor, of what it may see', async () => {
-    const readme = readFileSync(new URL('../../worker-runtime/README.md', import.meta.url), 'utf8')
-    const [, rules = ''] = /^ACL SETUSER shop-viewer (.*)$/m.exec(readme) ?? []
+  test('a viewer of docs/redis.md can be a doctor, of what it may see', async () => {
+    const page = readFileSync(new URL('../../docs/redis.md', import.meta.url), 'utf8')
+    const [, rules = ''] = /^ACL SETUSER shop-viewer (.*)$/m.exec(page) ?? []
     await redis.call('ACL', 'SETUSER', 'viewer', ...rules.replaceAll('{shop.', `{${namespace}.`).split(' '))
     const url = server.url.replace('//', '//viewer:change-me@')
     const named = await examined(['idle', '--redis', url, '--namespace', namespace])

@@ -117,9 +117,9 @@ test('the operator: a condition, and the queue is left as it is', async () => {
   ])
 })
 
-test('the way back: the command of the README leaves a queue that an older program can use, and that has lost nothing', async () => {
-  const readme = readFileSync(new URL('../../worker-runtime/README.md', import.meta.url), 'utf8')
-  const [, command = ''] = /```sh\n(redis-cli --scan .*)\n```/.exec(readme) ?? []
+test('the way back: the command of docs/redis.md leaves a queue that an older program can use, and that has lost nothing', async () => {
+  const page = readFileSync(new URL('../../docs/redis.md', import.meta.url), 'utf8')
+  const [, command = ''] = /```sh\n(redis-cli --scan .*)\n```/.exec(page) ?? []
   const worker = await scene.worker()
   await scene.enqueue(3, 'naps')
   await scene.idle()

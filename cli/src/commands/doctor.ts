@@ -199,7 +199,7 @@ async function examineQueue(queue: Queue, server: Server, { nowMs }: Context): P
         check: 'Rights',
         severity: 'note',
         message: 'this user may not look at the queue',
-        remedy: `allow it the keys ~${prefixOf(queue.name)}* and the commands of a viewer (README of worker-runtime)`,
+        remedy: `allow it the keys ~${prefixOf(queue.name)}* and the commands of a viewer (docs/redis.md, "Rights")`,
       },
     ]
   }

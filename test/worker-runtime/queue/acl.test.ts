@@ -1,4 +1,4 @@
-// The users of the README, made on a real server from exactly its lines: each can do what it is for, and no more.
+// The users of docs/redis.md, made on a real server from exactly its lines: each can do what it is for, and no more.
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { connect } from 'millhand/client'
@@ -21,11 +21,11 @@ import { RedisServer } from '../../redis-server.ts'
 import { redis62, valkey } from '../../redis-versions.ts'
 import { startWorker, type WorkerProcess } from '../../worker-process.ts'
 
-const README = new URL('../../../worker-runtime/README.md', import.meta.url)
+const PAGE = new URL('../../../docs/redis.md', import.meta.url)
 const TINY = fileURLToPath(new URL('../../tasks/tiny.ts', import.meta.url))
 const REFUSED = /^NOPERM|The user executing the script can't|ACL failure in script/
 
-const section = /<!-- acl -->([\s\S]*)<!-- \/acl -->/.exec(readFileSync(README, 'utf8'))?.[1] ?? ''
+const section = /<!-- acl -->([\s\S]*)<!-- \/acl -->/.exec(readFileSync(PAGE, 'utf8'))?.[1] ?? ''
 const all = [...section.matchAll(/^ACL SETUSER (\S+) (.*)$/gm)].map(([, user = '', rules = '']) => ({
   user,
   rules: rules.split(' '),
@@ -66,7 +66,7 @@ function commandsOf(verbs: readonly Verb[]): string[] {
   })
 }
 
-test('the README gives a line to each role, and to none a command that it does not use', () => {
+test('the page gives a line to each role, and to none a command that it does not use', () => {
   expect(lines.map(({ user }) => user)).toEqual(roles.map((role) => `shop-${role}`))
   for (const [at, role] of roles.entries()) {
     const allowed = (lines[at]?.rules ?? [])

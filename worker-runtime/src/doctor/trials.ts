@@ -63,7 +63,7 @@ function refused({ needed, rights }: Trial, said: string): ServerFinding[] {
         check: 'Rights',
         severity: 'note',
         message: `this user may not use ${needed}: it can look, but not work`,
-        remedy: `to let it work: redis-cli ACL SETUSER USER ${rights}; the README of worker-runtime has the whole line`,
+        remedy: `to let it work: redis-cli ACL SETUSER USER ${rights}; docs/redis.md has the whole line`,
       },
     ]
   if (/non deterministic commands/i.test(said))
