@@ -91,7 +91,7 @@ const KUBECTL: Record<string, string> = {
   autoscale: '--min --max',
   config: '',
   cordon: '',
-  create: '--from-literal --from-file --dry-run',
+  create: '--from-literal --from-file --dry-run --clusterrole --serviceaccount',
   debug: '--image --target -it',
   delete: '--all --grace-period --force --wait --cascade --ignore-not-found',
   describe: '',

@@ -29,9 +29,17 @@ export interface Config {
   /** The host of the Redis that the chart brought. */
   readonly chartRedis: string | undefined
   readonly httpPort: number
+  /** Metrics with TLS and authentication; undefined: at httpPort, without. */
+  readonly secureMetrics: SecureMetrics | undefined
   readonly logLevel: Level
   /** host:port of the API server as pods see it, beside what the client's configuration says. */
   readonly apiServers: readonly string[]
+}
+
+export interface SecureMetrics {
+  readonly port: number
+  /** Of tls.crt and tls.key; undefined: the operator signs its own certificate. */
+  readonly certificateFolder: string | undefined
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -53,6 +61,7 @@ export function readConfig(env: Environment = process.env): Config {
     redisNetworks: networks(env, 'MILLHAND_REDIS_NETWORKS'),
     chartRedis: env.MILLHAND_CHART_REDIS || undefined,
     httpPort: integer(env, 'MILLHAND_HTTP_PORT', { otherwise: 8080, most: 65_535, what: 'a port' }),
+    secureMetrics: secureMetrics(env),
     logLevel: level(env),
     apiServers: host ? [`${host}:${env.KUBERNETES_SERVICE_PORT || 443}`] : [],
   }
@@ -86,6 +95,14 @@ function networks(env: Environment, variable: string): readonly string[] {
     throw new ConfigError(`${variable} has ${(error as Error).message}`)
   }
   return found
+}
+
+function secureMetrics(env: Environment): SecureMetrics | undefined {
+  if (!env.MILLHAND_METRICS_PORT) return undefined
+  return {
+    port: integer(env, 'MILLHAND_METRICS_PORT', { otherwise: 8443, most: 65_535, what: 'a port' }),
+    certificateFolder: env.MILLHAND_METRICS_CERTIFICATE || undefined,
+  }
 }
 
 /** A leader must notice that it cannot renew the lease before another one may take it. */

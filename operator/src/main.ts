@@ -15,10 +15,11 @@ import { Servers } from '@millhand/control/redis/servers'
 import { copyError, type Log, logTo, reasonOf } from 'millhand/queue'
 import { ClusterCaches } from './caches.ts'
 import { type Config, ConfigError, readConfig } from './config.ts'
-import { serveHttp } from './http.ts'
+import { serve } from './http/server.ts'
 import { connectKube, type Kube } from './kube/client.ts'
 import { Events } from './kube/events.ts'
 import { LeaderElection } from './kube/leader.ts'
+import { reviewsBy } from './kube/reviews.ts'
 import { readSecret } from './kube/secrets.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { taskQueueReconciler } from './task-queue/reconcile.ts'
@@ -37,6 +38,8 @@ It finds the API server by KUBECONFIG, or by the service account of its pod. Set
   MILLHAND_REDIS_NETWORKS       CIDRs in which every Redis is; default: anywhere but loopback, link-local, metadata services
   MILLHAND_CHART_REDIS          the host of the Redis that the chart brought: advice names its values
   MILLHAND_HTTP_PORT            /healthz, /readyz, /metrics; default: 8080
+  MILLHAND_METRICS_PORT         /metrics with TLS, for tokens that may get it; default: at MILLHAND_HTTP_PORT, for everybody
+  MILLHAND_METRICS_CERTIFICATE  a folder with tls.crt and tls.key; default: signed by the operator itself
   MILLHAND_LOG_LEVEL            debug, info, warn or error; default: info
 `
 const BAD_CONFIG = 78
@@ -85,7 +88,15 @@ async function runOperator(config: Config): Promise<void> {
     nowMs: monotonicMs,
   })
   const servers = serversOf({ config, kube, caches, fence, log })
-  const http = await serveHttp(config.httpPort, { isReady: () => caches.isSynced, metrics: metrics.read })
+  const reviews = reviewsBy(kube)
+  const http = await serve(config, {
+    isReady: () => caches.isSynced,
+    metrics: metrics.read,
+    reviews,
+    log,
+    nowMs: monotonicMs,
+    wallMs,
+  })
   log.info('operator started', { version, server: kube.server, namespaces: config.watchNamespaces })
   const watching = caches.run(stopping.signal)
   await Promise.race([caches.synced, stopping.asked])

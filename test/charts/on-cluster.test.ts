@@ -42,6 +42,7 @@ onCluster('the chart', () => {
       image: image(images.operator),
       crds: { install: false },
       watch: { namespaces },
+      metrics: { secure: { enabled: true } },
       redis: {
         embedded: { enabled: true, image: image(images.redis), secretNamespaces: namespaces.slice(1) },
       },
@@ -52,8 +53,12 @@ onCluster('the chart', () => {
     const namespace = await cluster.newNamespace('chart-dry')
     const values = {
       redis: { embedded: { enabled: true, persistence: { enabled: true } } },
-      metrics: Object.fromEntries(MONITORING.map((name) => [name, { enabled: true }])),
+      metrics: {
+        secure: { enabled: true, tlsSecretName: 'tls' },
+        ...Object.fromEntries(MONITORING.map((name) => [name, { enabled: true }])),
+      },
       networkPolicy: { metricsFrom: [{ namespaceSelector: {} }] },
+      extraVolumes: [{ name: 'ca', configMap: { name: 'ca' } }],
     }
     const resources = await render(values, { namespace, name: namespace })
     const known = resources.filter(({ apiVersion }) => !apiVersion.startsWith('monitoring.'))
@@ -158,6 +163,36 @@ onCluster('the chart', () => {
       expect(await mayOperator('delete', 'workerpools')).toBe('no')
       expect(await mayOperator('list', 'pods', '--all-namespaces')).toBe('no')
     })
+
+    test(
+      'its metrics are for service accounts that may get them',
+      async () => {
+        for (const name of ['prometheus', 'other'])
+          await cluster.kubectl(['create', 'serviceaccount', name, '-n', namespace])
+        const binding = ['create', 'clusterrolebinding', `${namespace}-prometheus`]
+        const role = `--clusterrole=${namespace}-metrics-reader`
+        await cluster.kubectl([...binding, role, `--serviceaccount=${namespace}:prometheus`])
+        const scrape = async (account: string) => {
+          const token = await cluster.kubectl(['create', 'token', account, '-n', namespace])
+          const url = `https://${namespace}:8443/metrics`
+          const script = `process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'
+            const headers = { authorization: 'Bearer ' + process.argv[1] }
+            const response = await fetch('${url}', { headers, signal: AbortSignal.timeout(30_000) })
+            console.log(response.status, await response.text())`
+          const node = ['node', '--input-type=module', '--eval', script, token.trim()]
+          return cluster.kubectl(['exec', `deployment/${namespace}`, '-n', namespace, '--', ...node])
+        }
+        // RBAC caches of the API server may need a moment.
+        const said = await eventually(async () => {
+          const answer = await scrape('prometheus')
+          return answer.startsWith('200') && answer
+        })
+        expect(said).toContain('leader_election_master_status')
+        expect(await scrape('other')).toMatch(/^403 .*may not get the nonResourceURL \/metrics/)
+        await cluster.kubectl(['delete', 'clusterrolebinding', `${namespace}-prometheus`])
+      },
+      2 * MINUTE_MS,
+    )
 
     test('people may do with pools what they may do with Deployments', async () => {
       const may = async (who: string, verb: string) => {

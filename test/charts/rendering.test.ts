@@ -371,13 +371,29 @@ test('who may view may look, and only who may edit may write: a pool is pods', a
 })
 
 describe('the network policy', () => {
+  // Whoever may read the metrics, `helm test` asks whether the operator is ready.
+  const fromTestPod = {
+    ports: [{ port: 'http', protocol: 'TCP' }],
+    from: [
+      {
+        podSelector: {
+          matchLabels: {
+            'app.kubernetes.io/name': 'millhand',
+            'app.kubernetes.io/instance': 'millhand',
+            'app.kubernetes.io/component': 'test',
+          },
+        },
+      },
+    ],
+  }
+
   test('lets the operator talk to DNS, the API server and Redis, and answer on one port', async () => {
     const resources = await render({ networkPolicy: { apiServerPorts: [6443], redisPorts: [6379, 6443] } })
     const tcp = (port: number) => ({ port, protocol: 'TCP' })
     expect(one(resources, 'NetworkPolicy').spec).toEqual({
       podSelector: (one(resources, 'Deployment').spec as { selector: object }).selector,
       policyTypes: ['Ingress', 'Egress'],
-      ingress: [{ ports: [{ port: 'http', protocol: 'TCP' }] }],
+      ingress: [{ ports: [{ port: 'http', protocol: 'TCP' }] }, fromTestPod],
       egress: [
         { ports: [53, 5353].flatMap((port) => [{ port, protocol: 'UDP' }, tcp(port)]) },
         { ports: [tcp(6443), tcp(6379)] },
@@ -388,15 +404,86 @@ describe('the network policy', () => {
   test('may say who reads the metrics, has more rules, and may be left out', async () => {
     const peer = { namespaceSelector: { matchLabels: { team: 'monitoring' } } }
     const policy = one(await render({ networkPolicy: { metricsFrom: [peer] } }), 'NetworkPolicy')
-    expect(policy.spec).toMatchObject({ ingress: [{ from: [peer] }] })
+    expect(policy.spec).toMatchObject({ ingress: [{ from: [peer] }, fromTestPod] })
     const more = { extraIngress: [{ from: [peer] }], extraEgress: [{ ports: [{ port: 3128 }] }] }
     const { ingress, egress } = one(await render({ networkPolicy: more }), 'NetworkPolicy').spec as {
       ingress: object[]
       egress: object[]
     }
-    expect(ingress.slice(1)).toEqual(more.extraIngress)
+    expect(ingress.slice(2)).toEqual(more.extraIngress)
     expect(egress.slice(2)).toEqual(more.extraEgress)
     expect(ofKind(await render({ networkPolicy: { enabled: false } }), 'NetworkPolicy')).toEqual([])
+  })
+})
+
+describe('metrics with TLS', () => {
+  const secure = (more: Values = {}, tlsSecretName = ''): Values => ({
+    metrics: { secure: { enabled: true, tlsSecretName }, serviceMonitor: { enabled: true, ...more } },
+  })
+  const endpointOf = async (values: Values) => {
+    const { spec } = one(await render(values), 'ServiceMonitor')
+    return (spec as { endpoints: [{ port: string; tlsConfig?: object }] }).endpoints[0]
+  }
+
+  test('have a port of their own, which Service, policy and ServiceMonitor know', async () => {
+    const resources = await render(secure())
+    expect(await environment(secure())).toMatchObject({ MILLHAND_METRICS_PORT: '8443' })
+    expect((await operatorOf(secure())).spec.containers[0].ports).toEqual([
+      { name: 'http', containerPort: 8080 },
+      { name: 'https-metrics', containerPort: 8443 },
+    ])
+    expect((one(resources, 'Service').spec as { ports: object[] }).ports).toContainEqual({
+      name: 'https-metrics',
+      port: 8443,
+      targetPort: 'https-metrics',
+    })
+    expect(one(resources, 'NetworkPolicy').spec).toMatchObject({
+      ingress: [{ ports: [{ port: 'https-metrics' }] }, { ports: [{ port: 'http' }] }],
+    })
+    expect(await endpointOf(secure())).toMatchObject({
+      port: 'https-metrics',
+      scheme: 'https',
+      bearerTokenFile: expect.stringContaining('serviceaccount/token'),
+      tlsConfig: { insecureSkipVerify: true },
+    })
+  })
+
+  test('let the operator ask whose token it is, and say which role Prometheus needs', async () => {
+    const resources = await render({ ...secure(), watch: { namespaces: ['shop'] } })
+    expect(rulesOf(one(resources, 'ClusterRole', '-metrics-auth'))).toEqual([
+      { apiGroups: ['authentication.k8s.io'], resources: ['tokenreviews'], verbs: ['create'] },
+      { apiGroups: ['authorization.k8s.io'], resources: ['subjectaccessreviews'], verbs: ['create'] },
+    ])
+    expect(rulesOf(one(resources, 'ClusterRole', '-metrics-reader'))).toEqual([
+      { nonResourceURLs: ['/metrics'], verbs: ['get'] },
+    ])
+  })
+
+  test('may have the certificate of a Secret, which Prometheus verifies', async () => {
+    const values = secure({}, 'millhand-tls')
+    const { spec } = await operatorOf({
+      ...values,
+      extraVolumes: [{ name: 'ca', configMap: { name: 'ca' } }],
+    })
+    expect(spec.volumes).toEqual([
+      { name: 'metrics-certificate', secret: { secretName: 'millhand-tls' } },
+      { name: 'ca', configMap: { name: 'ca' } },
+    ])
+    const folder = (await environment(values)).MILLHAND_METRICS_CERTIFICATE
+    expect(spec.containers[0].volumeMounts).toEqual([
+      { name: 'metrics-certificate', mountPath: folder, readOnly: true },
+    ])
+    expect((await endpointOf(values)).tlsConfig).toEqual({
+      serverName: 'millhand.millhand-system.svc',
+      ca: { secret: { name: 'millhand-tls', key: 'ca.crt' } },
+    })
+    const tlsConfig = { serverName: 'x' }
+    expect((await endpointOf(secure({ tlsConfig }, 'millhand-tls'))).tlsConfig).toEqual(tlsConfig)
+  })
+
+  test('are off by default', async () => {
+    expect(await environment({})).not.toHaveProperty('MILLHAND_METRICS_PORT')
+    expect((await operatorOf({ metrics: { secure: { tlsSecretName: 'x' } } })).spec.volumes).toBeUndefined()
   })
 })
 

@@ -73,13 +73,14 @@ describe('a value is refused', () => {
   })
 })
 
-/** Kubernetes' own types with many fields: the API server checks them. */
+/** Types of Kubernetes and the Prometheus operator with many fields: the API server checks them. */
 const OPEN = [
   '.global',
   '.affinity.nodeAffinity',
   '.affinity.podAffinity',
   '.affinity.podAntiAffinity',
   '.volume',
+  '.tlsConfig',
 ]
 
 test('every object of the schema says which keys it may have', () => {

@@ -18,3 +18,11 @@ test.each<[string, Record<string, string>, RegExp]>([
   expect(read).toThrow(ConfigError)
   expect(read).toThrow(message)
 })
+
+test('metrics have TLS where a port for them is given', () => {
+  expect(readConfig({}).secureMetrics).toBeUndefined()
+  expect(readConfig({ MILLHAND_METRICS_PORT: '8443' }).secureMetrics).toEqual({ port: 8443 })
+  const env = { MILLHAND_METRICS_PORT: '9443', MILLHAND_METRICS_CERTIFICATE: '/tls' }
+  expect(readConfig(env).secureMetrics).toEqual({ port: 9443, certificateFolder: '/tls' })
+  expect(() => readConfig({ MILLHAND_METRICS_PORT: 'https' })).toThrow('it is a port, 1 to 65535')
+})

@@ -17,6 +17,8 @@ export interface ResourceKind {
 const millhand = { group: 'millhand.dev', version: 'v1beta1' }
 const apps = { group: 'apps', version: 'v1' }
 const core = { group: '', version: 'v1' }
+const authentication = { group: 'authentication.k8s.io', version: 'v1' }
+const authorization = { group: 'authorization.k8s.io', version: 'v1' }
 
 export const kinds = {
   taskQueue: { ...millhand, plural: 'taskqueues', kind: 'TaskQueue' },
@@ -26,6 +28,8 @@ export const kinds = {
   secret: { ...core, plural: 'secrets', kind: 'Secret' },
   event: { group: 'events.k8s.io', version: 'v1', plural: 'events', kind: 'Event' },
   lease: { group: 'coordination.k8s.io', version: 'v1', plural: 'leases', kind: 'Lease' },
+  tokenReview: { ...authentication, plural: 'tokenreviews', kind: 'TokenReview' },
+  subjectAccessReview: { ...authorization, plural: 'subjectaccessreviews', kind: 'SubjectAccessReview' },
 } satisfies Record<string, ResourceKind>
 
 export interface KubeOptions {
@@ -83,6 +87,8 @@ export interface Kube {
   apply<T>(kind: ResourceKind, object: Applied, options?: { force?: boolean; status?: boolean }): Promise<T>
   mergePatch<T>(kind: ResourceKind, namespace: string, name: string, patch: object): Promise<T>
   createEvent(event: KubeEvent): Promise<void>
+  /** The status of a TokenReview or SubjectAccessReview. */
+  review<T>(kind: ResourceKind, spec: object): Promise<T>
   leases(namespace: string, name: string): LeaseStore
   /** Ends the connections that are kept. */
   close(): void
@@ -204,6 +210,13 @@ class KubeClient implements Kube {
       body: { apiVersion: apiVersionOf(kinds.event), kind, ...event, eventTime },
       deadlineMs: this.#deadlineMs,
     })
+  }
+
+  async review<T>(kind: ResourceKind, spec: object): Promise<T> {
+    const path = pathOf(kind)
+    const body = { apiVersion: apiVersionOf(kind), kind: kind.kind, spec }
+    const call = { verb: 'create', method: 'POST', path, body, deadlineMs: this.#deadlineMs } as const
+    return ((await this.#rest.send(call)) as { status: T }).status
   }
 
   leases(namespace: string, name: string): LeaseStore {
