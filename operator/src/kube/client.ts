@@ -215,8 +215,8 @@ class KubeClient implements Kube {
   async review<T>(kind: ResourceKind, spec: object): Promise<T> {
     const path = pathOf(kind)
     const body = { apiVersion: apiVersionOf(kind), kind: kind.kind, spec }
-    const call = { verb: 'create', method: 'POST', path, body, deadlineMs: this.#deadlineMs } as const
-    return ((await this.#rest.send(call)) as { status: T }).status
+    const call = { verb: 'create', method: 'POST', path, body, isUnfenced: true } as const
+    return ((await this.#rest.send({ ...call, deadlineMs: this.#deadlineMs })) as { status: T }).status
   }
 
   leases(namespace: string, name: string): LeaseStore {
@@ -236,12 +236,12 @@ class KubeClient implements Kube {
       create: async (lease) => {
         const body = leaseObject({ namespace, name }, lease)
         const call = { verb: 'create', method: 'POST', path: pathOf(kinds.lease, namespace) } as const
-        return seen(await rest.send({ ...call, query, body, deadlineMs, isLease: true }))
+        return seen(await rest.send({ ...call, query, body, deadlineMs, isUnfenced: true }))
       },
       update: async (lease) => {
         const body = leaseObject({ ...metadata, resourceVersion: lease.resourceVersion }, lease)
         const call = { verb: 'update', method: 'PUT', path } as const
-        return seen(await rest.send({ ...call, query, body, deadlineMs, isLease: true }))
+        return seen(await rest.send({ ...call, query, body, deadlineMs, isUnfenced: true }))
       },
     }
   }

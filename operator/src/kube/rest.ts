@@ -22,8 +22,8 @@ export interface Call {
   /** Until the whole answer is there; for a stream until it begins. */
   deadlineMs: number
   signal?: AbortSignal
-  /** Says who leads: the only write that passes a shut fence. */
-  isLease?: true
+  /** A shut fence does not stop it: the lease says who leads, and a review changes nothing. */
+  isUnfenced?: true
 }
 
 export interface Answered {
@@ -115,7 +115,7 @@ export class Rest {
     const durationMs = () => performance.now() - startedMs
     try {
       const options = await untilAborted(this.#optionsOf(call), signal)
-      if (method !== 'GET' && !call.isLease) pass(this.#fence)
+      if (method !== 'GET' && !call.isUnfenced) pass(this.#fence)
       const response = await opened({ ...options, signal }, call.body)
       this.#onRequest({ verb, method, code: response.statusCode ?? 0, durationMs: durationMs() })
       return response

@@ -7,6 +7,7 @@ import { connectKube, type Kube, kinds, type ObjectReference } from '../../../op
 import * as errors from '../../../operator/src/kube/errors.ts'
 import type { KubeObject } from '../../../operator/src/kube/reflector.ts'
 import type { Answered } from '../../../operator/src/kube/rest.ts'
+import { reviewsBy } from '../../../operator/src/kube/reviews.ts'
 import { type SharedCluster, sharedCluster } from '../../cluster/shared.ts'
 import { onCluster } from '../../cluster/suites.ts'
 import { eventually } from '../../eventually.ts'
@@ -287,6 +288,29 @@ onCluster('the client', () => {
       const told = await cluster.kubectl(['get', 'events', '-n', namespace, '-o=name'])
       expect(told.split('\n').filter((name) => name.startsWith('event/mail'))).toHaveLength(2)
     })
+  })
+
+  test('asks whose token it is and what its user may get, also for who does not lead', async () => {
+    await cluster.kubectl(['create', 'serviceaccount', 'reader', '-n', namespace])
+    const role = `--clusterrole=${namespace}-metrics`
+    const account = `--serviceaccount=${namespace}:reader`
+    await cluster.kubectl([
+      ...['create', 'clusterrole', `${namespace}-metrics`],
+      ...['--verb=get', '--non-resource-url=/metrics'],
+    ])
+    await cluster.kubectl(['create', 'clusterrolebinding', `${namespace}-metrics`, role, account])
+    const token = await cluster.kubectl(['create', 'token', 'reader', '-n', namespace])
+    const following = connectKube({ kubeconfig: cluster.kubeconfig, fence: { isOpen: false } })
+    const reviews = reviewsBy(following)
+
+    const user = await reviews.userOf(token.trim())
+    expect(user?.username).toBe(`system:serviceaccount:${namespace}:reader`)
+    await eventually(() => reviews.mayGet(user ?? {}, '/metrics'))
+    expect(await reviews.mayGet(user ?? {}, '/logs')).toBe(false)
+    expect(await reviews.userOf('no-such-token')).toBeUndefined()
+    following.close()
+    for (const kind of ['clusterrolebinding', 'clusterrole'])
+      await cluster.kubectl(['delete', kind, `${namespace}-metrics`])
   })
 
   test('tells of each call for metrics', async () => {

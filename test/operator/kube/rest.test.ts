@@ -248,7 +248,7 @@ describe('while another operator leads', () => {
     await expect(rest.send(patch({ verb: 'create', method: 'POST' }))).rejects.toBeInstanceOf(NotLeading)
     expect([asked.length, answers.length]).toEqual([0, 0])
     expect(await rest.send(get())).toEqual({ a: 1 })
-    expect(await rest.send(patch({ verb: 'update', method: 'PUT', isLease: true }))).toEqual({ a: 1 })
+    expect(await rest.send(patch({ verb: 'update', method: 'PUT', isUnfenced: true }))).toEqual({ a: 1 })
   })
 
   test('what the API server wanted later is not written any more', async () => {
