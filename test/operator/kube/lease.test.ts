@@ -144,7 +144,7 @@ function startOther(kubeconfig: string, namespace: string) {
   const pathOf = (file: string) => fileURLToPath(new URL(`../../../operator/src/${file}`, import.meta.url))
   const program = `
     import { connectKube } from ${JSON.stringify(pathOf('kube/client.ts'))}
-    import { LeaderElection } from ${JSON.stringify(pathOf('reconciling/leader.ts'))}
+    import { LeaderElection } from ${JSON.stringify(pathOf('kube/leader.ts'))}
     const log = { debug() {}, info() {}, warn() {}, error() {} }
     const store = connectKube({ kubeconfig: ${JSON.stringify(kubeconfig)} }).leases(${JSON.stringify(namespace)}, 'stopped')
     const candidate = new LeaderElection({
