@@ -107,9 +107,9 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
     because: 'resources are pure: only the CRDs, which come with the code, are read',
   },
   {
-    from: /^control\/src\/decide\//,
+    from: /^control\/src\/(decide\/|world\.ts$)/,
     among: /^(control|node:)/,
-    only: /^control\/src\/(decide|resources|redis\/(problems|view))/,
+    only: /^control\/src\/(decide|resources|world\.ts$|redis\/(problems|view))/,
     because: 'decisions are pure: what Redis said is data',
   },
   {
@@ -127,21 +127,21 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
   {
     from: /^operator\/src\/kube\//,
     among: /^(operator|control|millhand)/,
-    only: /^operator\/src\/kube\/|^control\/src\/(engine\/(backoff|fence)|redis\/secrets|resources\/reasons)\.ts$|^millhand\/queue$/,
+    only: /^operator\/src\/kube\/|^control\/src\/(engine\/(backoff|fence)|redis\/secrets|world)\.ts$|^millhand\/queue$/,
     because:
-      'kube/ knows the API server and reasons, nothing of queues or pools: of millhand/queue only the log',
+      'kube/ knows the API server and Events, nothing of queues or pools: of millhand/queue only the log',
   },
   {
-    from: /^operator\/src\/(worker-pool\/(plan|findings|health|status|memory)|fleet\/(deployment|pods|guards|cluster))\.ts$/,
-    among: /^(operator|control|node:|millhand)/,
-    only: /^operator\/src\/(worker-pool|fleet)\/|^control\/src\/(resources|decide)\/|^node:crypto$/,
-    because: 'decisions are pure',
-  },
-  {
-    from: /^operator\/src\/worker-pool\//,
-    among: /^operator\/src\/task-queue/,
-    only: /^$/,
+    from: /^control\/src\/reconcile\/(task-queue|worker-pool|observe-pool)\.ts$/,
+    among: /^control\/src\/reconcile\//,
+    only: /^control\/src\/reconcile\/observe-pool\.ts$/,
     because: 'the two controllers do not know each other',
+  },
+  {
+    from: /^operator\/src\/fleet\/(?!kube-fleet\.ts$)/,
+    among: /^(operator|control|node:|millhand)/,
+    only: /^operator\/src\/fleet\/|^control\/src\/(resources|decide)\/|^control\/src\/world\.ts$|^node:crypto$/,
+    because: 'what becomes of a Deployment is decided purely',
   },
   {
     from: /^cli/,

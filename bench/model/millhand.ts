@@ -1,5 +1,5 @@
 // Millhand in the model. How many and who goes is decided by the operator's own code; what is done about it follows
-// operator/src/worker-pool/plan.ts: drain, mark what is empty, lower by the marked ones.
+// control/src/decide and operator/src/fleet/write.ts: drain, mark what is empty, lower by the marked ones.
 
 import { type Measured, measure, rateOf } from '../../control/src/decide/rates.ts'
 import {
@@ -14,7 +14,7 @@ import { chooseVictims } from '../../control/src/decide/victims.ts'
 import type { Scaling } from '../../control/src/resources/worker-pool.ts'
 import type { Cluster, Pod, Policy } from './cluster.ts'
 
-/** As plan.ts has them. */
+/** As the operator has them. */
 const TICK_MS = 1_000
 const IDLE_TICK_MS = 15_000
 const REGISTERS_WITHIN_MS = 15_000
@@ -117,7 +117,7 @@ export class Millhand implements Policy {
     return new Set(chooseVictims(candidates, live.length - replicas))
   }
 
-  /** In plan.ts's order, and from what was seen before anything of it was done. */
+  /** In the operator's order, and from what was seen before anything of it was done. */
   #apply(cluster: Cluster, replicas: number, victims: ReadonlySet<string>): void {
     const { live } = cluster
     const empty = new Set(live.filter((pod) => victims.has(pod.uid) && this.#isEmpty(pod, cluster.nowMs)))

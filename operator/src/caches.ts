@@ -8,9 +8,9 @@ import type { WorkerPoolObject } from '@millhand/control/resources/worker-pool'
 import type { Log } from 'millhand/queue'
 import { type Deployment, type Pod, trimDeployment, trimMetadata, trimPod } from './fleet/cluster.ts'
 import { POOL_LABEL } from './fleet/deployment.ts'
+import type { Watched } from './fleet/kube-fleet.ts'
 import { type Kube, kinds, type ResourceKind } from './kube/client.ts'
 import { type Change, type KubeObject, keyOf, Reflector } from './kube/reflector.ts'
-import type { Caches } from './worker-pool/observe.ts'
 
 export interface CachesOptions {
   kube: Kube
@@ -30,7 +30,7 @@ const MANAGED = 'app.kubernetes.io/managed-by=millhand'
 /** How long it is known how a deleted pod's processes ended; by then their heartbeats have run out. */
 const DELETED_KEPT_MS = 60_000
 
-export class ClusterCaches implements Caches {
+export class ClusterCaches implements Watched {
   readonly #options: CachesOptions
   readonly #taskQueues: Collection<TaskQueueObject>
   readonly #workerPools: Collection<WorkerPoolObject>
@@ -109,16 +109,16 @@ export class ClusterCaches implements Caches {
     return this.#queuesByPlace.get(`${namespace}/${secretName}/${queueName}`)?.split('/')[1]
   }
 
-  queue(key: string): TaskQueueObject | undefined {
+  taskQueue(key: string): TaskQueueObject | undefined {
     return this.#isServed(key) ? this.#taskQueues.get(key) : undefined
   }
 
-  hasQueue(uid: string): boolean {
+  hasTaskQueue(uid: string): boolean {
     for (const { metadata } of this.#taskQueues.list()) if (metadata.uid === uid) return true
     return false
   }
 
-  pool(key: string): WorkerPoolObject | undefined {
+  workerPool(key: string): WorkerPoolObject | undefined {
     return this.#isServed(key) ? this.#workerPools.get(key) : undefined
   }
 

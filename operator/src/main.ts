@@ -9,6 +9,8 @@ import {
   startController,
 } from '@millhand/control/engine/controller'
 import type { Fence } from '@millhand/control/engine/fence'
+import { taskQueueReconciler } from '@millhand/control/reconcile/task-queue'
+import { workerPoolReconciler } from '@millhand/control/reconcile/worker-pool'
 import type { QueuePlace } from '@millhand/control/redis/problems'
 import { Secrets } from '@millhand/control/redis/secrets'
 import { Servers } from '@millhand/control/redis/servers'
@@ -22,8 +24,7 @@ import { LeaderElection } from './kube/leader.ts'
 import { reviewsBy } from './kube/reviews.ts'
 import { readSecret } from './kube/secrets.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
-import { taskQueueReconciler } from './task-queue/reconcile.ts'
-import { workerPoolReconciler } from './worker-pool/reconcile.ts'
+import { KubeWorld } from './world.ts'
 
 const HELP = `millhand-operator   reconciles the TaskQueues and WorkerPools of a Kubernetes cluster
 
@@ -141,13 +142,20 @@ interface Parts {
 
 function startLeading({ config, kube, caches, servers, metrics, log }: Parts): Leading {
   const events = new Events({ kube, instance: config.identity, log, nowMs: wallMs })
-  const shared = { kube, servers, events, log, wallMs, onStatusRefused: metrics.onStatusRefused }
-  const reconcilePool = workerPoolReconciler({
-    ...shared,
+  const world = new KubeWorld({
+    kube,
+    caches,
+    events,
+    log,
     // Not the same if it leads again: what it wrote before may still be on its way.
     leader: `${config.identity} since ${new Date().toISOString()}`,
     nowMs: monotonicMs,
-    caches,
+    onStatusRefused: metrics.onStatusRefused,
+  })
+  const shared = { world, servers, log, wallMs }
+  const reconcilePool = workerPoolReconciler({
+    ...shared,
+    nowMs: monotonicMs,
     onPlanned: metrics.onPlanned,
     onDecision: metrics.onDecision,
     onGone: metrics.forgetPool,
@@ -155,11 +163,7 @@ function startLeading({ config, kube, caches, servers, metrics, log }: Parts): L
   const observer = metrics.controllers
   const taskQueues = startController({
     name: 'taskqueue',
-    reconcile: taskQueueReconciler({
-      ...shared,
-      find: (key) => caches.queue(key),
-      isThere: (uid) => caches.hasQueue(uid),
-    }),
+    reconcile: taskQueueReconciler(shared),
     ...QUEUES_AT_ONCE,
     log,
     observer,

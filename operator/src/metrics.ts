@@ -1,13 +1,13 @@
 // What Prometheus reads of the operator: gauges from what was seen last, counters as things happen, and the names that dashboards for
 // other operators know already. Scraping asks nobody.
 
+import type { ObservedPool } from '@millhand/control/decide/observed'
+import type { PoolPlan } from '@millhand/control/decide/pool'
 import type { ControllerObserver } from '@millhand/control/engine/controller'
 import type { SeenQueue } from '@millhand/control/redis/seen-queue'
 import type { Servers } from '@millhand/control/redis/servers'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Answered } from './kube/rest.ts'
-import type { ObservedPool } from './worker-pool/observe.ts'
-import type { PoolPlan } from './worker-pool/plan.ts'
 
 export interface Metrics {
   controllers: ControllerObserver

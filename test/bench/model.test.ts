@@ -8,11 +8,11 @@ import { Millhand, SCALE_DOWN_WINDOW_MS } from '../../bench/model/millhand.ts'
 import { type Contestant, contestants, type PolicyName } from '../../bench/model/policies.ts'
 import { randomFor, randomOf } from '../../bench/model/random.ts'
 import { reportOf, tableOf } from '../../bench/model/report.ts'
-import { planWorkerPool } from '../../operator/src/worker-pool/plan.ts'
 import {
   deploymentWith,
   memoryOf,
   observed,
+  planWorkerPool,
   podOf,
   poolOf,
   queueOf,

@@ -3,7 +3,7 @@ import { silent } from 'millhand/queue'
 import { ClusterCaches } from '../../operator/src/caches.ts'
 import { type Kube, kinds, type ResourceKind } from '../../operator/src/kube/client.ts'
 import type { KubeObject, ListWatch } from '../../operator/src/kube/reflector.ts'
-import { declared } from './task-queue/declared.ts'
+import { declared } from '../control/reconcile/declared.ts'
 
 /** An API server where nothing changes. */
 function holding(objects: Map<ResourceKind, object[]>): Pick<Kube, 'listWatch'> {

@@ -67,11 +67,11 @@ test.each<[string, Answer]>([
   try {
     await caches.synced
     expect(caches.isSynced).toBe(true)
-    expect(caches.pool('a/mail')).toBeDefined()
-    expect(caches.queue('a/mail')).toBeDefined()
+    expect(caches.workerPool('a/mail')).toBeDefined()
+    expect(caches.taskQueue('a/mail')).toBeDefined()
     // What is not seen whole is not acted upon: its pods would seem to be gone.
-    expect(caches.pool('b/mail')).toBeUndefined()
-    expect(caches.queue('b/mail')).toBeUndefined()
+    expect(caches.workerPool('b/mail')).toBeUndefined()
+    expect(caches.taskQueue('b/mail')).toBeUndefined()
     expect(caches.namespaces).toEqual([
       { namespace: 'a', isReadable: true },
       { namespace: 'b', isReadable: false },
@@ -94,7 +94,7 @@ test('one that comes back is served', async () => {
     await caches.synced
     woken.clear()
     isThere = true
-    await eventually(() => caches.pool('b/mail'), { withinMs: 30_000, what: 'the pool of b' })
+    await eventually(() => caches.workerPool('b/mail'), { withinMs: 30_000, what: 'the pool of b' })
     expect(woken).toContain('b/mail')
     expect(logged).toContainEqual({ message: 'a namespace can be read again', namespace: 'b' })
     expect(caches.namespaces).toContainEqual({ namespace: 'b', isReadable: true })
@@ -113,7 +113,9 @@ test.each<[string, Record<string, Answer>]>([
     void caches.synced.then(() => {
       isSynced = true
     })
-    await eventually(() => caches.namespaces.some(({ isReadable }) => !isReadable) || caches.pool('a/mail'))
+    await eventually(
+      () => caches.namespaces.some(({ isReadable }) => !isReadable) || caches.workerPool('a/mail'),
+    )
     expect(isSynced).toBe(false)
     expect(caches.isSynced).toBe(false)
   } finally {

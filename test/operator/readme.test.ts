@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
 test.each([
-  ['operator', ['worker-pool', 'fleet']],
-  ['control', ['decide', 'engine', 'redis', 'resources']],
+  ['operator', ['fleet']],
+  ['control', ['decide', 'engine', 'reconcile', 'redis', 'resources']],
 ])('every file of the path of a reconcile in %s is named', (part, folders) => {
   const readme = readFileSync(`${root}/${part}/README.md`, 'utf8')
   const files = folders.flatMap((folder) => readdirSync(`${root}/${part}/src/${folder}`))

@@ -1,8 +1,9 @@
 // Which pods the autoscalers of nodes are asked to leave alone: those at work for a while, so that no node is taken away under a long job,
-// and none is kept for an idle worker. Pure; plan.ts asks.
+// and none is kept for an idle worker. Pure; write.ts asks.
 //
 //   off ── busy for 30 s ──▶ on ── idle for 60 s, or empty and about to go ──▶ off        foreign: somebody else's, never touched
-import { livePods, type WorkerPod } from './pods.ts'
+import { livePods } from '@millhand/control/world'
+import type { FleetPod } from './pods.ts'
 
 export interface GuardMemory {
   /** Pod UID → what it does, and since when as far as was seen. */
@@ -18,17 +19,17 @@ interface Activity {
 
 export interface GuardPlan {
   /** Their guard goes from off to on, or from on to off. */
-  turned: ReadonlySet<WorkerPod>
+  turned: ReadonlySet<FleetPod>
   /** Until the next one is due, or it can be seen that these were turned; Infinity when none will be. */
   againInMs: number
   memory: GuardMemory
 }
 
 interface Seen {
-  pods: readonly WorkerPod[]
-  isBusy: (pod: WorkerPod) => boolean
+  pods: readonly FleetPod[]
+  isBusy: (pod: FleetPod) => boolean
   /** They hold nothing, get nothing, and go next. */
-  empty: ReadonlySet<WorkerPod>
+  empty: ReadonlySet<FleetPod>
   memory: GuardMemory
   nowMs: number
 }
@@ -43,7 +44,7 @@ export const noGuardMemory: GuardMemory = { activities: new Map(), restsUntilMs:
 
 export function planGuards({ pods, isBusy, empty, memory, nowMs }: Seen): GuardPlan {
   const activities = new Map<string, Activity>()
-  const coming: { pod: WorkerPod; inMs: number }[] = []
+  const coming: { pod: FleetPod; inMs: number }[] = []
   for (const pod of livePods(pods)) {
     const before = memory.activities.get(pod.uid)
     const now = { isBusy: isBusy(pod), sinceMs: nowMs }

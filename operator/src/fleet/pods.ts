@@ -1,47 +1,18 @@
 // What a Pod says of a worker: whether it counts, whether it is well, and, when its process has ended, which worker it was and why. Pure.
 import { cutText } from '@millhand/control/resources/bounds'
 import type { PodReason } from '@millhand/control/resources/reasons'
+import type { Death, Trouble, WorkerPod } from '@millhand/control/world'
 import { type ContainerState, type ContainerStatus, conditionOf, type Pod } from './cluster.ts'
 import { DELETION_COST, TEMPLATE_ANNOTATION } from './deployment.ts'
 
-export interface WorkerPod {
-  name: string
-  uid: string
-  startedAtMs: number
-  /** live: counts; terminating: was told to end; ended: nothing of it runs any more, only the object is left. */
-  state: 'live' | 'terminating' | 'ended'
-  isReady: boolean
+/** A pod, with what only its Deployment and the autoscalers of nodes look at. */
+export interface FleetPod extends WorkerPod {
   /** The pod's template as its ReplicaSet names it; one value over all pods when nothing is rolled out. */
   templateHash: string
-  /** The same as the operator names it; absent in a pod of an earlier operator. */
-  template?: string
   /** Marked to be the first that its ReplicaSet removes. */
   isMarked: boolean
   /** Whether autoscalers of nodes are asked to leave it alone; foreign: by somebody else, or by the pool's template. */
   guard: 'on' | 'off' | 'foreign'
-  /** Deleted with no grace at all: its processes are ended in a moment, if they have not ended. */
-  isForced: boolean
-  trouble?: Trouble
-  /** Its worker's container runs, since this time by the clock of its node, and the worker has not registered. */
-  unregisteredSinceMs?: number
-  deaths: Death[]
-}
-
-/** Why it does not start or stay, in the words of Kubernetes; ImagePullBackOff stands for all that can be wrong with an image. */
-export interface Trouble {
-  reason: PodReason
-  message: string
-  /** A person has to mend it, or it happened so often that it looks so. */
-  isLasting: boolean
-}
-
-/** A worker process that has ended: evidence of the kubelet, never a clock or an absence. */
-export interface Death {
-  /** The name that it wrote to its termination log; absent: every worker of this pod is meant. */
-  process?: string
-  reason: string
-  /** Whether it counts against the jobs that it held: not when somebody ended the pod. */
-  counting: 'counted' | 'uncounted'
 }
 
 const OOM_KILLED = 'OOMKilled'
@@ -65,16 +36,11 @@ const ASKS = {
 /** The annotations of a guarded pod. */
 export const GUARD: Readonly<Record<string, string>> = { ...ASKS, [GUARDED]: 'true' }
 
-/** Those that count as the pool's. */
-export function livePods(pods: readonly WorkerPod[]): WorkerPod[] {
-  return pods.filter(({ state }) => state === 'live')
-}
-
-export function readPod(pod: Pod): WorkerPod {
+/** `template`: the one that was written last, as the operator names it; absent where none was. */
+export function readPod(pod: Pod, template: string | undefined): FleetPod {
   const { metadata, status } = pod
   const hasEnded = status?.phase === 'Failed' || status?.phase === 'Succeeded'
   const trouble = troubleOf(pod)
-  const template = metadata.annotations?.[TEMPLATE_ANNOTATION]
   const unregisteredSinceMs = unregisteredSince(pod)
   return {
     name: metadata.name,
@@ -82,8 +48,8 @@ export function readPod(pod: Pod): WorkerPod {
     startedAtMs: Date.parse(metadata.creationTimestamp ?? '') || 0,
     state: hasEnded ? 'ended' : metadata.deletionTimestamp ? 'terminating' : 'live',
     isReady: conditionOf(pod, 'Ready')?.status === 'True',
+    isCurrent: template === undefined || metadata.annotations?.[TEMPLATE_ANNOTATION] === template,
     templateHash: metadata.labels?.['pod-template-hash'] ?? '',
-    ...(template && { template }),
     isMarked: metadata.annotations?.[DELETION_COST] === LOWEST_COST,
     guard: guardOf(pod),
     isForced: metadata.deletionGracePeriodSeconds === 0,
@@ -93,7 +59,7 @@ export function readPod(pod: Pod): WorkerPod {
   }
 }
 
-function guardOf({ metadata: { annotations = {} } }: Pod): WorkerPod['guard'] {
+function guardOf({ metadata: { annotations = {} } }: Pod): FleetPod['guard'] {
   if (GUARDED in annotations) return 'on'
   return Object.keys(ASKS).some((name) => name in annotations) ? 'foreign' : 'off'
 }

@@ -1,7 +1,7 @@
 // Events for people (kubectl describe, kubectl events): told when something turns, never waited for, not twice in ten minutes, and of one
 // object no more than a person reads: each is a write to the API server and to its store.
 import { randomBytes } from 'node:crypto'
-import type { EventReason } from '@millhand/control/resources/reasons'
+import type { News } from '@millhand/control/world'
 import type { Log } from 'millhand/queue'
 import type { Kube, KubeEvent, ResourceKind } from './client.ts'
 
@@ -10,12 +10,6 @@ export interface EventSubject {
   namespace: string
   name: string
   uid: string
-}
-
-export interface News {
-  type: 'Normal' | 'Warning'
-  reason: EventReason
-  message: string
 }
 
 export interface EventsOptions {

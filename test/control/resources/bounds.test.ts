@@ -3,8 +3,7 @@ import fc from 'fast-check'
 import { boundedStatus, cutText } from '../../../control/src/resources/bounds.ts'
 import { checkAgainstSchema, type Schema } from '../../../control/src/resources/schema.ts'
 import { KINDS } from '../../../control/src/resources/schemas.ts'
-import { planWorkerPool } from '../../../operator/src/worker-pool/plan.ts'
-import { NOW, observed, queueOf, workerOf } from '../../operator/worker-pool/observed.ts'
+import { NOW, observed, planWorkerPool, queueOf, workerOf } from '../../operator/worker-pool/observed.ts'
 import { crds } from './crds.ts'
 
 const statusOf = (kind: keyof typeof crds): Schema => crds[kind].properties?.status ?? {}

@@ -2,15 +2,15 @@
 import fc from 'fast-check'
 import type { Pod } from '../../../operator/src/fleet/cluster.ts'
 import { type GuardMemory, planGuards } from '../../../operator/src/fleet/guards.ts'
-import { GUARD, readPod, type WorkerPod } from '../../../operator/src/fleet/pods.ts'
-import type { ObservedPool } from '../../../operator/src/worker-pool/observe.ts'
-import { planWorkerPool } from '../../../operator/src/worker-pool/plan.ts'
+import { type FleetPod, GUARD, readPod } from '../../../operator/src/fleet/pods.ts'
 import {
   deploymentWith,
   draining,
   memoryOf,
   NOW,
+  type Observed,
   observed,
+  planWorkerPool,
   podOf,
   poolOf,
   queueOf,
@@ -23,10 +23,9 @@ const since = (ms: number, isBusy: boolean, ...uids: string[]): GuardMemory => (
   restsUntilMs: 0,
 })
 const on = (uid: string) => podOf(uid, { guard: 'on' })
-const plan = (changes: Partial<ObservedPool>) =>
-  planWorkerPool(observed(changes), { nowMs: NOW, wallMs: NOW })
+const plan = (changes: Partial<Observed>) => planWorkerPool(observed(changes), { nowMs: NOW, wallMs: NOW })
 /** A pool whose pods all stay. */
-const staying = (pods: WorkerPod[], held: number, guards: GuardMemory): Partial<ObservedPool> => ({
+const staying = (pods: FleetPod[], held: number, guards: GuardMemory): Partial<Observed> => ({
   pool: poolOf({ scaling: { minReplicas: pods.length, maxReplicas: 100 } }),
   deployment: deploymentWith(pods.length),
   pods,
@@ -56,7 +55,7 @@ describe('a pod', () => {
     ['that ended is left alone', busyFor(90_000, podOf('a', { state: 'ended' })), []],
     ['guarded by somebody else is left alone, busy', busyFor(90_000, podOf('a', { guard: 'foreign' })), []],
     ['guarded by somebody else is left alone, idle', idleFor(90_000, podOf('a', { guard: 'foreign' })), []],
-  ] as [string, Partial<ObservedPool>, object[]][])('%s', (_rule, changes, patches) => {
+  ] as [string, Partial<Observed>, object[]][])('%s', (_rule, changes, patches) => {
     expect(plan(changes).podPatches).toEqual(patches)
   })
 
@@ -85,7 +84,7 @@ describe('a pod', () => {
     ['that goes loses the guard with the patch that marks it', 'on', { isMarked: true, isGuarded: false }],
     ['that goes and has no guard is only marked', 'off', { isMarked: true }],
     ['that goes and has somebody else’s guard keeps that', 'foreign', { isMarked: true }],
-  ] as [string, WorkerPod['guard'], object][])('%s', (_rule, guard, patch) => {
+  ] as [string, FleetPod['guard'], object][])('%s', (_rule, guard, patch) => {
     const changes = {
       deployment: deploymentWith(2),
       pods: [podOf('a', { guard }), podOf('b', { guard: 'on' })],
@@ -149,7 +148,7 @@ describe('an idle pool is looked at again', () => {
     ['when its guarded pod has been idle for 60 s', since(50_000, false, 'a'), on('a'), 10_000],
     ['as usual long before that', since(1_000, false, 'a'), on('a'), 15_000],
     ['as usual when no pod is guarded', since(50_000, false, 'a'), podOf('a'), 15_000],
-  ] as [string, GuardMemory, WorkerPod, number][])('%s', (_rule, guards, pod, ms) => {
+  ] as [string, GuardMemory, FleetPod, number][])('%s', (_rule, guards, pod, ms) => {
     expect(plan(staying([pod], 0, guards)).checkAgainAfterMs).toBe(ms)
   })
 })
@@ -172,7 +171,7 @@ describe('a pod object', () => {
       'foreign',
     ],
   ])('%s', (_rule, annotations, guard) => {
-    expect(readPod(withAnnotations(annotations)).guard).toBe(guard)
+    expect(readPod(withAnnotations(annotations), undefined).guard).toBe(guard)
   })
 })
 

@@ -71,7 +71,7 @@ test.each<[string, Pod, string, 'counted' | 'uncounted']>([
     'uncounted',
   ],
 ])('a worker that ended %s', (_how, pod, reason, counting) => {
-  expect(readPod(pod).deaths).toEqual([{ process: NAME, reason, counting }])
+  expect(readPod(pod, undefined).deaths).toEqual([{ process: NAME, reason, counting }])
 })
 
 test.each<[string, Pod]>([
@@ -85,16 +85,19 @@ test.each<[string, Pod]>([
     podWith(undefined, { phase: 'Failed', conditions: disruption('DeletionByPodGC') }, deleted),
   ],
 ])('no worker has ended that is known of when its pod %s', (_what, pod) => {
-  expect(readPod(pod).deaths).toEqual([])
+  expect(readPod(pod, undefined).deaths).toEqual([])
 })
 
 describe('what keeps a worker from starting', () => {
   type Container = NonNullable<NonNullable<Pod['status']>['containerStatuses']>[number]
   const podOfContainer = (container: Partial<Container>, kind = 'containerStatuses') =>
-    readPod({
-      metadata: { name: 'mail-a', namespace: 'shop', creationTimestamp: '2026-01-01T12:00:00Z' },
-      status: { phase: 'Pending', [kind]: [{ name: 'worker', ...container }] },
-    })
+    readPod(
+      {
+        metadata: { name: 'mail-a', namespace: 'shop', creationTimestamp: '2026-01-01T12:00:00Z' },
+        status: { phase: 'Pending', [kind]: [{ name: 'worker', ...container }] },
+      },
+      undefined,
+    )
   const waiting = (reason: string, restartCount = 0) => ({ restartCount, state: { waiting: { reason } } })
   const ended = (exitCode: number, seconds = 1) => ({
     terminated: {
@@ -186,7 +189,7 @@ describe('what keeps a worker from starting', () => {
 test('all workers of a pod have ended that a kubelet ended without a word of its containers', () => {
   const { containerStatuses: _, ...status } = { ...podWith(undefined).status, phase: 'Failed' }
   const shutDown = { ...podWith(undefined), status: { ...status, reason: 'NodeShutdown' } }
-  expect(readPod(shutDown).deaths).toEqual([
+  expect(readPod(shutDown, undefined).deaths).toEqual([
     { reason: 'the pod failed: NodeShutdown', counting: 'uncounted' },
   ])
 })

@@ -7,13 +7,13 @@ import { planTaskQueue } from '../../../control/src/decide/queue.ts'
 import { decideReplicas, noHistory } from '../../../control/src/decide/replicas.ts'
 import { POOLS_AT_ONCE, QUEUES_AT_ONCE, startController } from '../../../control/src/engine/controller.ts'
 import { openFence } from '../../../control/src/engine/fence.ts'
+import { observeTaskQueue } from '../../../control/src/reconcile/task-queue.ts'
 import { problemOf, type QueuePlace } from '../../../control/src/redis/problems.ts'
 import { Secrets } from '../../../control/src/redis/secrets.ts'
 import { Servers } from '../../../control/src/redis/servers.ts'
 import { loadOfQueue } from '../../../control/src/redis/view.ts'
-import { observeTaskQueue } from '../../../operator/src/task-queue/observe.ts'
+import { declared } from '../../control/reconcile/declared.ts'
 import { workerPool } from '../../control/resources/crds.ts'
-import { declared } from '../task-queue/declared.ts'
 
 export interface Tenants {
   /** Namespace → url. */

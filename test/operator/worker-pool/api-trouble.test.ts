@@ -5,11 +5,19 @@ import { silent } from 'millhand/queue'
 import type { WorkerPoolStatus } from '../../../control/src/resources/worker-pool.ts'
 import { type Kube, kinds } from '../../../operator/src/kube/client.ts'
 import { KubeError } from '../../../operator/src/kube/errors.ts'
-import type { Events } from '../../../operator/src/kube/events.ts'
-import { applyPlan } from '../../../operator/src/worker-pool/apply.ts'
-import type { ObservedPool } from '../../../operator/src/worker-pool/observe.ts'
-import { planWorkerPool } from '../../../operator/src/worker-pool/plan.ts'
-import { deploymentWith, draining, memoryOf, NOW, observed, podOf, queueOf, workerOf } from './observed.ts'
+import {
+  appliedPlan,
+  deploymentWith,
+  draining,
+  memoryOf,
+  NOW,
+  type Observed,
+  observed,
+  planWorkerPool,
+  podOf,
+  queueOf,
+  workerOf,
+} from './observed.ts'
 
 const webhook = new KubeError(
   'Internal error occurred: failed calling webhook "check.example.com": connection refused',
@@ -22,7 +30,7 @@ const noPatch = (what: string) =>
   )
 
 /** A pool before an API server that takes everything but what `refusals` say of a kind; one second between its turns. */
-function poolBefore(refusals: Map<object, KubeError>, changes: Partial<ObservedPool> = {}) {
+function poolBefore(refusals: Map<object, KubeError>, changes: Partial<Observed> = {}) {
   let memory = changes.memory ?? memoryOf()
   let status: WorkerPoolStatus | undefined
   let nowMs = NOW
@@ -34,10 +42,7 @@ function poolBefore(refusals: Map<object, KubeError>, changes: Partial<ObservedP
     return { ...object, metadata: { generation: 4 } } as T
   }
   const kube: Pick<Kube, 'apply' | 'findOne' | 'mergePatch'> = {
-    apply: async <T>(kind: object, object: object) => {
-      if (kind === kinds.workerPool) status = (object as { status: WorkerPoolStatus }).status
-      return answer<T>(kind, object)
-    },
+    apply: async <T>(kind: object, object: object) => answer<T>(kind, object),
     mergePatch: async (kind) => answer(kind, {}),
     findOne: async () => undefined,
   }
@@ -46,15 +51,20 @@ function poolBefore(refusals: Map<object, KubeError>, changes: Partial<ObservedP
     const seen = observed({ queues: [queueOf({ ready: 3 })], ...changes, memory, status })
     const plan = planWorkerPool(seen, { nowMs, wallMs: nowMs })
     const context = {
-      kube: kube as Kube,
-      events: { tell: () => {} } as Pick<Events, 'tell'> as Events,
+      kube,
+      world: {
+        writeStatus: async (_subject: object, written: object) => {
+          status = written as WorkerPoolStatus
+          return true
+        },
+        tell: () => {},
+      },
       log: silent,
       leader: 'test',
       nowMs: () => nowMs,
       onDecision: () => {},
-      onStatusRefused: () => {},
     }
-    const outcome = await applyPlan(plan, { observed: seen, seen: [] }, context)
+    const outcome = await appliedPlan(plan, seen, context)
     memory = outcome.memory
     return outcome
   }

@@ -1,10 +1,21 @@
 // What a pool says of its queues, its pods and its rollout: reasons that people know, and Stalled where a person has to mend something.
+
 import type { Reason } from '../../../control/src/resources/reasons.ts'
+import type { Trouble } from '../../../control/src/world.ts'
 import { TEMPLATE_ANNOTATION } from '../../../operator/src/fleet/deployment.ts'
-import type { Trouble, WorkerPod } from '../../../operator/src/fleet/pods.ts'
-import type { ObservedPool } from '../../../operator/src/worker-pool/observe.ts'
-import { planWorkerPool } from '../../../operator/src/worker-pool/plan.ts'
-import { deploymentWith, memoryOf, NOW, observed, podOf, poolOf, queueOf, workerOf } from './observed.ts'
+import type { FleetPod } from '../../../operator/src/fleet/pods.ts'
+import {
+  deploymentWith,
+  memoryOf,
+  NOW,
+  type Observed,
+  observed,
+  planWorkerPool,
+  podOf,
+  poolOf,
+  queueOf,
+  workerOf,
+} from './observed.ts'
 
 const { load: _, ...unknown } = queueOf()
 
@@ -74,9 +85,9 @@ describe('of its pods', () => {
       },
       status: { ...deploymentWith(replicas).status, conditions },
     })
-  const old = (uid: string) => podOf(uid, { template: 'old', templateHash: 'old' })
-  const fresh = (uid: string, pod: Partial<WorkerPod> = {}) =>
-    podOf(uid, { template: 'new', isReady: false, startedAtMs: NOW - 5_000, ...pod })
+  const old = (uid: string) => podOf(uid, { isCurrent: false, templateHash: 'old' })
+  const fresh = (uid: string, pod: Partial<FleetPod> = {}) =>
+    podOf(uid, { isReady: false, startedAtMs: NOW - 5_000, ...pod })
   const trouble = (reason: Trouble['reason'], isLasting = true) => ({
     trouble: { reason, message: 'in words', isLasting },
   })
@@ -91,16 +102,16 @@ describe('of its pods', () => {
 
   const conditionsOf = (
     replicas: number,
-    pods: WorkerPod[],
+    pods: FleetPod[],
     conditions: object[] = [],
-    more: Partial<ObservedPool> = {},
+    more: Partial<Observed> = {},
   ) => {
     const pool = poolOf({ scaling: { mode: 'Manual' }, replicas })
     const workers = pods.filter(({ isReady }) => isReady).map(({ uid }) => workerOf(uid))
     return planned({ pool, pods, workers, deployment: written(replicas, conditions), ...more }).conditions
   }
 
-  const rows: [string, number, WorkerPod[], object[], string, string, string][] = [
+  const rows: [string, number, FleetPod[], object[], string, string, string][] = [
     ['needs none', 0, [], [], 'True Ready', 'True RolloutComplete', 'False Progressing'],
     ['starts', 1, [fresh('a')], [], 'False PodsStarting', 'True RolloutComplete', 'False Progressing'],
     [
@@ -261,7 +272,7 @@ describe('of its pods', () => {
       'replaces what crashed',
       2,
       [
-        podOf('a', { template: 'older', ...trouble('CrashLoopBackOff'), isReady: false }),
+        podOf('a', { isCurrent: false, ...trouble('CrashLoopBackOff'), isReady: false }),
         old('b'),
         old('d'),
         fresh('c'),
@@ -344,7 +355,7 @@ describe('the isolation of the workers', () => {
 
   test('is what was used last while there are no workers, or while Redis cannot be read', () => {
     const before = planned({ workers: [fallen] }).plan.status
-    for (const workers of [[], 'unknown'] satisfies ObservedPool['workers'][]) {
+    for (const workers of [[], 'unknown'] satisfies Observed['workers'][]) {
       expect(planned({ workers }).conditions.IsolationFallback).toMatchObject({ reason: 'NoWorkers' })
       const { plan, conditions } = planned({ workers, ...(before && { status: { ...before, replicas: 9 } }) })
       expect(plan.status?.isolationInUse).toEqual(['Spawn'])
@@ -354,11 +365,9 @@ describe('the isolation of the workers', () => {
 })
 
 test('the counts of a status are of the same pods: those that live', () => {
-  const [old, current] = [podOf('old', { template: 'before' }), podOf('current', { template: 'now' })]
-  const going = podOf('going', { state: 'terminating', template: 'now' })
-  const deployment = deploymentWith(2)
-  deployment.metadata.annotations = { [TEMPLATE_ANNOTATION]: 'now' }
+  const [old, current] = [podOf('old', { isCurrent: false }), podOf('current')]
+  const going = podOf('going', { state: 'terminating' })
   const workers = [workerOf('old', 2), workerOf('going', 3)]
-  const { plan } = planned({ deployment, pods: [old, current, going], workers })
+  const { plan } = planned({ deployment: deploymentWith(2), pods: [old, current, going], workers })
   expect(plan.status).toMatchObject({ replicas: 2, updatedReplicas: 1, terminatingReplicas: 1, busySlots: 2 })
 })

@@ -1,18 +1,16 @@
 // What a pool takes over of what others may have written: words of workers in Redis, pods with its labels, the time of a delayed job.
 
 import { connectRedis, newJob, openQueue } from 'millhand/queue'
+import { emptyMemory } from '../../../control/src/decide/memory.ts'
+import type { ObservedWorker } from '../../../control/src/decide/observed.ts'
+import { observeWorkerPool } from '../../../control/src/reconcile/observe-pool.ts'
 import type { WorkerPoolObject } from '../../../control/src/resources/worker-pool.ts'
 import type { OwnerReference, Pod } from '../../../operator/src/fleet/cluster.ts'
-import { emptyMemory } from '../../../operator/src/worker-pool/memory.ts'
-import {
-  type Caches,
-  type ObservedWorker,
-  observeWorkerPool,
-} from '../../../operator/src/worker-pool/observe.ts'
+import { declared } from '../../control/reconcile/declared.ts'
 import { openServers } from '../../control/redis/open-servers.ts'
 import { eventually } from '../../eventually.ts'
 import { redisUrl } from '../../redis.ts'
-import { declared } from '../task-queue/declared.ts'
+import { fleetThatShows } from './observed.ts'
 
 const { servers, clock, stirs } = openServers({ 'millhand-redis': redisUrl() })
 const redis = connectRedis(redisUrl())
@@ -29,16 +27,9 @@ async function observe(pods: Pod[] = []) {
     metadata: { name: 'mail', namespace: 'shop', uid: 'pool-uid', generation: 1 },
     spec: { ...manifest, queues: [{ name: 'mail' }] },
   } as unknown as WorkerPoolObject
-  const caches: Caches = {
-    pool: () => object,
-    poolsServing: () => [object],
-    queue: () => queue,
-    deployment: () => undefined,
-    pods: () => pods,
-    deletedPods: () => [],
-  }
+  const world = { poolsServing: () => [object], taskQueue: () => queue, fleet: () => fleetThatShows(pods) }
   const memory = emptyMemory('pool-uid')
-  return (await observeWorkerPool(object, { caches, servers, memory })).observed
+  return (await observeWorkerPool(object, { world, servers, memory })).observed
 }
 const manifest = {
   slots: 1,
@@ -102,7 +93,7 @@ test('pods count that a ReplicaSet of the Deployment made, and none that merely 
       ],
     },
   })
-  const { pods } = await observe([
+  const { fleet } = await observe([
     pod('good', { name: 'mail-5d8f' }, '5d8f'),
     pod('by-hand', { name: 'mail-x' }),
     pod('of-another-template', { name: 'mail-x' }, '5d8f'),
@@ -110,7 +101,7 @@ test('pods count that a ReplicaSet of the Deployment made, and none that merely 
     pod('of-no-replicaset', { name: 'mail-5d8f', kind: 'Job' }, '5d8f'),
     pod('not-controlled', { name: 'mail-5d8f', controller: false }, '5d8f'),
   ])
-  expect(pods.map(({ name }) => name)).toEqual(['good'])
+  expect(fleet.pods.map(({ name }) => name)).toEqual(['good'])
 })
 
 test('the time until a delayed job is from now, not from when it was seen', async () => {

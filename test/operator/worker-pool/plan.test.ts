@@ -1,26 +1,27 @@
 // What a pool gets next, in tables: every row a rule.
 import fc from 'fast-check'
 import { deploymentOf, hashOf, TEMPLATE_ANNOTATION } from '../../../operator/src/fleet/deployment.ts'
-import type { ObservedPool } from '../../../operator/src/worker-pool/observe.ts'
-import { canLower, type PoolPlan, planWorkerPool } from '../../../operator/src/worker-pool/plan.ts'
+import { canLower } from '../../../operator/src/fleet/write.ts'
 import {
   deploymentWith,
   draining,
   memoryOf,
   NOW,
+  type Observed,
   observed,
+  type Planned,
+  planWorkerPool,
   podOf,
   poolOf,
   queueOf,
   workerOf,
 } from './observed.ts'
 
-const plan = (changes: Partial<ObservedPool>) =>
-  planWorkerPool(observed(changes), { nowMs: NOW, wallMs: NOW })
-const marks = ({ podPatches }: PoolPlan, isMarked = true) =>
+const plan = (changes: Partial<Observed>) => planWorkerPool(observed(changes), { nowMs: NOW, wallMs: NOW })
+const marks = ({ podPatches }: Planned, isMarked = true) =>
   podPatches.flatMap((patch) => (patch.isMarked === isMarked ? [patch.name] : []))
-const unmarks = (planned: PoolPlan) => marks(planned, false)
-const replicasOf = (changes: Partial<ObservedPool>) => plan(changes).deployment?.replicas
+const unmarks = (planned: Planned) => marks(planned, false)
+const replicasOf = (changes: Partial<Observed>) => plan(changes).deployment?.replicas
 /** Three idle pods of a Deployment of three, and one job that one of them runs. */
 const three = {
   deployment: deploymentWith(3),
@@ -201,7 +202,7 @@ describe('fewer pods', () => {
   describe('in pods that the watch does not show', () => {
     const few = { deployment: deploymentWith(9), pods: [podOf('a')], queues: [queueOf({ busy: 4 })] }
     /** Looks every 5 s; answers what was planned last. */
-    const plannedAt = (seconds: number, workersAt: (second: number) => ObservedPool['workers']) => {
+    const plannedAt = (seconds: number, workersAt: (second: number) => Observed['workers']) => {
       let last = planWorkerPool(observed({ ...few, workers: workersAt(0) }), { nowMs: NOW, wallMs: NOW })
       for (let second = 5; second <= seconds; second += 5) {
         const now = observed({ ...few, workers: workersAt(second), memory: last.memory })
@@ -210,7 +211,7 @@ describe('fewer pods', () => {
       }
       return last
     }
-    const active = ({ currentStatus }: PoolPlan) =>
+    const active = ({ currentStatus }: Planned) =>
       currentStatus.conditions.find(({ type }) => type === 'ScalingActive')?.message
 
     test('workers count for three minutes, and then not: somebody took the labels of a pod', () => {
@@ -297,9 +298,20 @@ describe('fewer pods', () => {
   })
 })
 
+describe('the number', () => {
+  test('does not fall while Redis cannot be read, whatever is marked and whoever asks for it', () => {
+    const pods = [podOf('a'), marked('b'), podOf('c')]
+    const pool = poolOf({ replicas: 2, scaling: { mode: 'Manual' } })
+    const lowered = { ...three, ...drained, pods, pool }
+    expect(replicasOf(lowered)).toBe(2)
+    const { load: _, ...unknown } = queueOf()
+    expect(replicasOf({ ...lowered, workers: 'unknown', queues: [unknown] }) ?? 3).toBe(3)
+  })
+})
+
 describe('the number may be lowered', () => {
-  const well: Partial<ObservedPool> = { ...three, pods: [podOf('a'), podOf('b'), marked('c')] }
-  const rows: [string, Partial<ObservedPool>, boolean][] = [
+  const well: Partial<Observed> = { ...three, pods: [podOf('a'), podOf('b'), marked('c')] }
+  const rows: [string, Partial<Observed>, boolean][] = [
     ['when all else is well', {}, true],
     [
       'not before the Deployment was seen by its controller',
@@ -328,7 +340,6 @@ describe('the number may be lowered', () => {
       { pods: [podOf('a'), podOf('b'), marked('c'), podOf('x', { state: 'terminating' })] },
       true,
     ],
-    ['not while Redis cannot be read', { workers: 'unknown' }, false],
   ]
   test.each(rows)('%s', (_rule, changes, may) => {
     expect(canLower(observed({ ...well, ...changes }))).toBe(may)
@@ -364,7 +375,7 @@ describe('the Deployment is written', () => {
 
   test('not again for a while when the API server refused it', () => {
     const refusal = { hash: applied.hash, message: 'no', atMs: NOW - 1_000 }
-    const isReady = (changes: Partial<ObservedPool>) => plan(changes).status?.conditions[0]
+    const isReady = (changes: Partial<Observed>) => plan(changes).status?.conditions[0]
     expect(isReady({ pool, memory: memoryOf({ refusal }) })).toMatchObject({ reason: 'InvalidTemplate' })
     // Another template is another question, also the one that was there before.
     expect(
@@ -475,7 +486,7 @@ describe('looks again', () => {
       { ...three, queues: [queueOf()], workers: [], memory: memoryOf({ draining: draining('a') }) },
       1_000,
     ],
-  ] as [string, Partial<ObservedPool>, number][])('%s', (_rule, changes, ms) => {
+  ] as [string, Partial<Observed>, number][])('%s', (_rule, changes, ms) => {
     expect(plan(changes).checkAgainAfterMs).toBe(ms)
   })
 })

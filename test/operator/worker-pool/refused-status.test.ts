@@ -1,11 +1,10 @@
 // A status that the API server refuses: what a reconcile of a pool remembers and does is the same as if it had been taken.
 import { silent } from 'millhand/queue'
+import type { ApplyContext } from '../../../control/src/reconcile/worker-pool.ts'
 import { type Kube, kinds } from '../../../operator/src/kube/client.ts'
 import { KubeError } from '../../../operator/src/kube/errors.ts'
-import type { Events } from '../../../operator/src/kube/events.ts'
-import { applyPlan } from '../../../operator/src/worker-pool/apply.ts'
-import { planWorkerPool } from '../../../operator/src/worker-pool/plan.ts'
-import { NOW, observed, queueOf } from './observed.ts'
+import { writeStatus } from '../../../operator/src/kube/status.ts'
+import { appliedPlan, NOW, observed, planWorkerPool, queueOf } from './observed.ts'
 
 const invalid = new KubeError('WorkerPool "mail" is invalid: status.x: Too long', {
   status: 422,
@@ -29,20 +28,20 @@ async function applied(refusal: Error, changes: Parameters<typeof observed>[0] =
     },
     findOne: async () => undefined,
   }
-  const events: Pick<Events, 'tell'> = { tell: () => {} }
-  const outcome = await applyPlan(
-    plan,
-    { observed: seen, seen: [] },
-    {
-      kube: kube as Kube,
-      events: events as Events,
-      log: silent,
-      leader: 'test',
-      nowMs: () => NOW,
-      onDecision: () => {},
-      onStatusRefused: (kind) => void refused.push(kind),
-    },
-  )
+  const context = {
+    kube: { ...kube, mergePatch: async () => ({}) as never },
+    log: silent,
+    leader: 'test',
+    nowMs: () => NOW,
+    onDecision: () => {},
+    onStatusRefused: (kind: string) => void refused.push(kind),
+  }
+  const world: ApplyContext['world'] = {
+    writeStatus: ({ kind: _, ...metadata }, status) =>
+      writeStatus(kinds.workerPool, { metadata, status }, { ...context, kube: kube as Kube }),
+    tell: () => {},
+  }
+  const outcome = await appliedPlan(plan, seen, { ...context, world })
   return { outcome, refused, plan }
 }
 

@@ -1,13 +1,11 @@
 // The status of a WorkerPool: what it says, and when it is worth a write. Pure.
 
-import type { Decision } from '@millhand/control/decide/replicas'
-import { boundedStatus } from '@millhand/control/resources/bounds'
-import { conditionsOf, type Finding, hasTurned, isSame } from '@millhand/control/resources/conditions'
-import { ISOLATION_MODES, type WorkerPoolStatus } from '@millhand/control/resources/worker-pool'
-import { selectorOf } from '../fleet/deployment.ts'
-import { livePods } from '../fleet/pods.ts'
-import { isCurrent } from './health.ts'
-import type { ObservedPool } from './observe.ts'
+import { boundedStatus } from '../resources/bounds.ts'
+import { conditionsOf, type Finding, hasTurned, isSame } from '../resources/conditions.ts'
+import { ISOLATION_MODES, type WorkerPoolStatus } from '../resources/worker-pool.ts'
+import { livePods } from '../world.ts'
+import type { ObservedPool } from './observed.ts'
+import type { Decision } from './replicas.ts'
 
 interface Saying {
   decision: Decision
@@ -19,9 +17,9 @@ interface Saying {
 const WORDS_EVERY_MS = 15_000
 
 export function statusOf(observed: ObservedPool, { decision, findings, wallMs }: Saying): WorkerPoolStatus {
-  const { pool, generation, pods, workers, memory, status: before } = observed
+  const { pool, generation, fleet, workers, memory, status: before } = observed
   const now = new Date(wallMs).toISOString()
-  const live = livePods(pods)
+  const live = livePods(fleet.pods)
   const isKnown = workers !== 'unknown'
   const readyReplicas = live.filter(({ isReady }) => isReady).length
   const liveUids = new Set(live.map(({ uid }) => uid))
@@ -35,15 +33,15 @@ export function statusOf(observed: ObservedPool, { decision, findings, wallMs }:
     observedGeneration: generation,
     replicas: live.length,
     readyReplicas,
-    updatedReplicas: live.filter((pod) => isCurrent(pod, observed)).length,
+    updatedReplicas: live.filter(({ isCurrent }) => isCurrent).length,
     desiredReplicas: decision.replicas,
-    terminatingReplicas: pods.filter(({ state }) => state === 'terminating').length,
+    terminatingReplicas: fleet.pods.filter(({ state }) => state === 'terminating').length,
     drainingReplicas: live.filter(({ uid }) => memory.draining.has(uid)).length,
     busySlots: isKnown
       ? workers.reduce((busy, { held, podUid }) => busy + (liveUids.has(podUid) ? held : 0), 0)
       : (before?.busySlots ?? 0),
     slots: readyReplicas * pool.slots,
-    selector: selectorOf(pool.metadata.name),
+    selector: fleet.selector,
     ...(isolationInUse && { isolationInUse }),
     ...(lastScaleTime && { lastScaleTime }),
     decision: { reason: decision.reason, message: decision.message },

@@ -1,20 +1,20 @@
 // A Redis that answers and does not do what is asked: the status says what it is, what to do about it, and never that it cannot be reached.
 
 import { slotOf } from 'millhand/queue'
+import { emptyMemory } from '../../../control/src/decide/memory.ts'
+import { planWorkerPool } from '../../../control/src/decide/pool.ts'
 import { planTaskQueue } from '../../../control/src/decide/queue.ts'
+import { observeWorkerPool } from '../../../control/src/reconcile/observe-pool.ts'
+import { observeTaskQueue } from '../../../control/src/reconcile/task-queue.ts'
 import type { Servers } from '../../../control/src/redis/servers.ts'
 import type { TaskQueueStatus } from '../../../control/src/resources/task-queue.ts'
-import { observeTaskQueue } from '../../../operator/src/task-queue/observe.ts'
-import { emptyMemory } from '../../../operator/src/worker-pool/memory.ts'
-import { observeWorkerPool } from '../../../operator/src/worker-pool/observe.ts'
-import { planWorkerPool } from '../../../operator/src/worker-pool/plan.ts'
-import { type OpenServers, openServers } from '../../control/redis/open-servers.ts'
 import { eventually } from '../../eventually.ts'
 import { freePort } from '../../free-port.ts'
+import { declaredPool, fleetThatShows } from '../../operator/worker-pool/observed.ts'
 import { ask, RedisCluster } from '../../redis-forms.ts'
 import { RedisServer } from '../../redis-server.ts'
 import { redis62 } from '../../redis-versions.ts'
-import { declaredPool } from '../worker-pool/observed.ts'
+import { type OpenServers, openServers } from '../redis/open-servers.ts'
 import { declared } from './declared.ts'
 
 const toRemove: { remove(): Promise<void> }[] = []
@@ -52,15 +52,12 @@ const conditionsOf = ({ conditions }: Pick<TaskQueueStatus, 'conditions'>) =>
 /** What a pool says that serves this queue. */
 async function poolsConditions({ servers }: OpenServers, name: string, status: TaskQueueStatus) {
   const pool = declaredPool({ queues: [{ name }] })
-  const caches = {
-    pool: () => pool,
+  const world = {
     poolsServing: () => [pool],
-    queue: () => ({ ...declared({ name }), status }),
-    deployment: () => undefined,
-    pods: () => [],
-    deletedPods: () => [],
+    taskQueue: () => ({ ...declared({ name }), status }),
+    fleet: () => fleetThatShows(),
   }
-  const { observed } = await observeWorkerPool(pool, { caches, servers, memory: emptyMemory('pool-uid') })
+  const { observed } = await observeWorkerPool(pool, { world, servers, memory: emptyMemory('pool-uid') })
   const plan = planWorkerPool(observed, { nowMs: performance.now(), wallMs: Date.now() })
   return conditionsOf(plan.currentStatus)
 }

@@ -1,10 +1,8 @@
 // How the pods of a pool are: who works, what is wrong with the others, and whether time alone will mend it. Pure. findings.ts makes
 // conditions of it.
-import { POD_REASONS } from '@millhand/control/resources/reasons'
-import { conditionOf } from '../fleet/cluster.ts'
-import { TEMPLATE_ANNOTATION } from '../fleet/deployment.ts'
-import { livePods, type Trouble, type WorkerPod } from '../fleet/pods.ts'
-import type { ObservedPool } from './observe.ts'
+import { POD_REASONS } from '../resources/reasons.ts'
+import { livePods, type Trouble, type WorkerPod } from '../world.ts'
+import type { ObservedPool } from './observed.ts'
 
 export interface Health {
   live: number
@@ -34,14 +32,15 @@ export interface HealthInput {
 const REGISTERS_WITHIN_MS = 30_000
 
 export function healthOf(observed: ObservedPool, input: HealthInput): Health {
-  const live = livePods(observed.pods)
-  const current = live.filter((pod) => isCurrent(pod, observed))
+  const { fleet } = observed
+  const live = livePods(fleet.pods)
+  const current = live.filter(({ isCurrent }) => isCurrent)
   const works = ({ uid, isReady }: WorkerPod) => isReady && !isSilent(uid, input)
   const workingCurrent = current.filter(works).length
   const trouble = current
     .flatMap((pod) => troubleOf(pod, observed, input) ?? [])
     .sort((a, b) => POD_REASONS.indexOf(a.reason) - POD_REASONS.indexOf(b.reason))[0]
-  const refused = current.length < input.replicas ? whyRefused(observed) : undefined
+  const refused = current.length < input.replicas ? fleet.refused : undefined
   const stuck = whyStuck(observed, workingCurrent === 0 ? current : [], input)
   return {
     live: live.length,
@@ -51,12 +50,6 @@ export function healthOf(observed: ObservedPool, input: HealthInput): Health {
     ...(refused && { refused }),
     ...(stuck && { stuck }),
   }
-}
-
-/** It has the template that was written last; all have, where nothing was written yet. */
-export function isCurrent({ template }: WorkerPod, { deployment }: ObservedPool): boolean {
-  const written = deployment?.metadata.annotations?.[TEMPLATE_ANNOTATION]
-  return written === undefined || template === written
 }
 
 const isSilent = (uid: string, { silent, nowMs }: HealthInput) =>
@@ -85,20 +78,13 @@ function troubleOf(pod: WorkerPod, { pool, queues }: ObservedPool, input: Health
   )
 }
 
-/** Quota, pod security and admission webhooks refuse pods, not Deployments. */
-function whyRefused({ deployment }: ObservedPool): string | undefined {
-  const failure = deployment && conditionOf(deployment, 'ReplicaFailure')
-  return failure?.status === 'True' ? `pods are refused: ${failure.message ?? 'no reason given'}` : undefined
-}
-
 /** Kubernetes measures a rollout; that of a pool without pods is complete at once, and what comes later is measured here. */
 function whyStuck(
-  { deployment, pool }: ObservedPool,
+  { fleet, pool }: ObservedPool,
   waiting: readonly WorkerPod[],
   { replicas, wallMs }: HealthInput,
 ): string | undefined {
-  const progress = deployment && conditionOf(deployment, 'Progressing')
-  if (progress?.status === 'False') return progress.message ?? 'no reason given'
+  if (fleet.stuck !== undefined) return fleet.stuck
   const { progressDeadlineMs } = pool.rollout
   const oldestMs = Math.min(...waiting.map(({ startedAtMs }) => startedAtMs))
   if (replicas === 0 || waiting.length === 0 || wallMs - oldestMs <= progressDeadlineMs) return undefined

@@ -1,36 +1,19 @@
 // What is right and wrong with a WorkerPool, as conditions. Pure.
 
-import type { Decision, Load } from '@millhand/control/decide/replicas'
-import { type Finding, MAY_PASS, REDIS_ANSWERS } from '@millhand/control/resources/conditions'
-import type { Reason } from '@millhand/control/resources/reasons'
+import { type Finding, MAY_PASS, REDIS_ANSWERS } from '../resources/conditions.ts'
+import type { Reason } from '../resources/reasons.ts'
+import type { Blocked } from '../world.ts'
 import type { Health } from './health.ts'
-import type { PoolMemory } from './memory.ts'
-import type { ObservedPool } from './observe.ts'
+import type { Need } from './need.ts'
+import type { ObservedPool } from './observed.ts'
+import type { Decision, Load } from './replicas.ts'
 
-/** What keeps a pool from working that a person, or time, must mend. */
-export interface Blocked {
-  reason: Reason
-  message: string
-  /** Nothing would come of writing the Deployment; with the others what runs is kept up to date. */
-  stopsWriting: boolean
-}
-
-interface Found {
-  decision: Decision
+interface Found extends Need {
   blocked: Blocked | undefined
-  load: Load | 'unknown'
-  /** Workers say that they are the pool's for longer than a watch may be behind. */
-  isDisbelieving: boolean
   health: Health
 }
 
-/** What fails once and then not again is no news. */
-const TROUBLE_AFTER = 2
-
-export function whyBlocked(
-  { queues, isNameTaken, pool, memory: { trouble } }: ObservedPool,
-  refusal: PoolMemory['refusal'],
-): Blocked | undefined {
+export function whyBlocked({ queues, fleet }: ObservedPool): Blocked | undefined {
   const secrets = [...new Set(queues.flatMap(({ secretName }) => secretName ?? []))]
   const problems = queues.flatMap((queue) => queue.problem ?? [])
   const lasting = problems.find(({ reason }) => !MAY_PASS.includes(reason))
@@ -41,26 +24,9 @@ export function whyBlocked(
       message: `the pool's queues name different Secrets (${secrets.join(', ')}); all queues of a pool must be in one Redis`,
       stopsWriting: true,
     }
-  if (isNameTaken)
-    return {
-      reason: 'NameTaken',
-      message: `a Deployment ${pool.metadata.name} that is not this pool's is there already: rename the pool, or delete that Deployment`,
-      stopsWriting: false,
-    }
-  if (refusal)
-    return {
-      reason: 'InvalidTemplate',
-      message: `the API server refuses the Deployment: ${refusal.message}`,
-      stopsWriting: false,
-    }
+  if (fleet.blocked) return fleet.blocked
   if (problems[0]) return { ...problems[0], stopsWriting: false }
-  if (trouble && trouble.times >= TROUBLE_AFTER)
-    return {
-      reason: trouble.isDenied ? 'NotPermitted' : 'ApiServerFails',
-      message: `the API server does not do what the operator asks for the pool: ${trouble.message}`,
-      stopsWriting: false,
-    }
-  return undefined
+  return fleet.trouble
 }
 
 export function findingsOf(observed: ObservedPool, found: Found): Finding[] {
@@ -120,9 +86,9 @@ function enough(working: number, replicas: number): string {
   return `${working} pods are ready, ${replicas} needed: the others go when they hold no job`
 }
 
-function progressing({ deployment }: ObservedPool, { stuck, trouble }: Health): Finding {
+function progressing({ fleet: { rollout } }: ObservedPool, { stuck, trouble }: Health): Finding {
   const type = 'Progressing'
-  if (!deployment)
+  if (rollout === 'absent')
     return { type, status: 'Unknown', reason: 'NoDeployment', message: 'the Deployment is not there yet' }
   if (stuck) {
     const why = trouble ? `${stuck}: ${trouble.message}` : stuck
@@ -133,16 +99,13 @@ function progressing({ deployment }: ObservedPool, { stuck, trouble }: Health): 
       message: `the pods do not become ready, and while a rollout is stuck no pod is removed: ${why}`,
     }
   }
-  const { status } = deployment
-  const wanted = deployment.spec.replicas ?? 0
-  const isCurrent = status?.observedGeneration === deployment.metadata.generation
-  if (isCurrent && (status?.updatedReplicas ?? 0) >= wanted && (status?.replicas ?? 0) <= wanted)
+  if (rollout === 'complete')
     return { type, status: 'True', reason: 'RolloutComplete', message: 'all pods have the current template' }
   return { type, status: 'True', reason: 'RollingOut', message: 'pods are being added, removed or replaced' }
 }
 
 function scalingActive({ pool }: ObservedPool, found: Found): Finding {
-  const { decision, blocked, load, isDisbelieving } = found
+  const { decision, blocked, load, unseen, isBehind } = found
   const type = 'ScalingActive'
   if (pool.scaling.mode === 'Manual')
     return { type, status: 'False', reason: 'Manual', message: 'spec.replicas is the number of pods' }
@@ -150,7 +113,7 @@ function scalingActive({ pool }: ObservedPool, found: Found): Finding {
     return { type, status: 'Unknown', reason: blocked?.reason ?? decision.reason, message: decision.message }
   const uncounted =
     "; jobs of workers in pods that Kubernetes does not show as the pool's are not counted: a pod lost its labels, or others use the pool's UID in Redis"
-  const message = `the number of pods follows the jobs${isDisbelieving ? uncounted : ''}`
+  const message = `the number of pods follows the jobs${unseen.areThere && !isBehind ? uncounted : ''}`
   return { type, status: 'True', reason: 'Automatic', message }
 }
 

@@ -2,12 +2,10 @@
 // an API server with these CRDs would.
 
 import { connectRedis, defaultSettings, newJob, openQueue, silent } from 'millhand/queue'
+import { taskQueueReconciler } from '../../../control/src/reconcile/task-queue.ts'
 import type { TaskQueueObject, TaskQueueStatus } from '../../../control/src/resources/task-queue.ts'
-import type { Kube } from '../../../operator/src/kube/client.ts'
-import type { Events } from '../../../operator/src/kube/events.ts'
-import { taskQueueReconciler } from '../../../operator/src/task-queue/reconcile.ts'
-import { openServers } from '../../control/redis/open-servers.ts'
 import { RedisServer } from '../../redis-server.ts'
+import { openServers } from '../redis/open-servers.ts'
 import { declared } from './declared.ts'
 
 /** Of server-side apply: the whole status, of which an older CRD keeps only fields that it knows. */
@@ -29,25 +27,19 @@ function operator(kept: (status: TaskQueueStatus) => TaskQueueStatus = whole) {
   const told: { name: string; reason: string; message: string }[] = []
   const opened = openServers({ one: first.url, two: second.url })
   end = () => opened.servers.close()
-  const kube: Pick<Kube, 'apply'> = {
-    apply: async <T>(_kind: unknown, written: object) => {
-      const { metadata, status } = written as TaskQueueObject
-      const object = objects.get(metadata.name)
-      if (object && status) objects.set(metadata.name, { ...object, status: kept(status) })
-      return written as T
-    },
-  }
-  const events: Pick<Events, 'tell'> = {
-    tell: ({ name }, { reason, message }) => told.push({ name, reason, message }),
-  }
   const reconcile = taskQueueReconciler({
-    find: (name) => objects.get(name),
-    isThere: (uid) => [...objects.values()].some(({ metadata }) => metadata.uid === uid),
+    world: {
+      taskQueue: (name) => objects.get(name),
+      hasTaskQueue: (uid) => [...objects.values()].some(({ metadata }) => metadata.uid === uid),
+      writeStatus: async ({ name }, status) => {
+        const object = objects.get(name)
+        if (object) objects.set(name, { ...object, status: kept(status as TaskQueueStatus) })
+        return true
+      },
+      tell: ({ name }, { reason, message }) => void told.push({ name, reason, message }),
+    },
     servers: opened.servers,
-    kube: kube as Kube,
-    events: events as Events,
     log: silent,
-    onStatusRefused: () => {},
     wallMs: () => Date.now(),
   })
   return {

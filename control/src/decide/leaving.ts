@@ -1,0 +1,154 @@
+// Which pods of a WorkerPool go, which are empty, and which workers are dead. Pure.
+//
+//   chosen (victims.ts) ──▶ drained: Redis gives it nothing ──▶ empty: it holds nothing, in the same answer ──▶ the fleet removes it
+//   deleted by force ──▶ drained and dismissed: it hands back what it holds         ended for sure ──▶ reaped: what it held is put back
+import { livePods, type WorkerPod } from '../world.ts'
+import type { PoolMemory } from './memory.ts'
+import { heldByPod, type ObservedPool, type ObservedWorker, type PodHolds } from './observed.ts'
+import { chooseVictims } from './victims.ts'
+
+export interface Leaving {
+  /** UIDs of pods that are to go. */
+  victims: ReadonlySet<string>
+  /** Of these, the ones that hold nothing and never will. */
+  empty: ReadonlySet<string>
+  /** UIDs of pods that hold jobs. */
+  busy: ReadonlySet<string>
+  /** UIDs of pods that shall claim nothing for the next while, and that may claim again. */
+  drain: string[]
+  undrain: string[]
+  /** Workers that have no time left for what they hold; their pods are drained first. */
+  dismiss: Dismissal[]
+  /** Workers that have ended for sure. */
+  reap: Reaping[]
+  /** For the next time. */
+  draining: PoolMemory['draining']
+}
+
+export interface Dismissal {
+  /** Its name in this queue. */
+  worker: string
+  /** In Redis. */
+  queue: string
+}
+
+export interface Reaping extends Dismissal {
+  reason: string
+  counting: 'counted' | 'uncounted'
+}
+
+/** Marks in Redis last a minute; said again well before. */
+const RENEW_DRAIN_MS = 20_000
+/** How long a pod that never registered is given before it counts as one that holds nothing. */
+const REGISTERS_WITHIN_MS = 15_000
+
+type Holds = ReadonlyMap<string, PodHolds>
+
+/** `isKnown`: what the workers hold. Without it nobody goes, and nobody is needed again. */
+export function leavingOf(
+  observed: ObservedPool,
+  { replicas, isKnown }: { replicas: number; isKnown: boolean },
+  nowMs: number,
+): Leaving {
+  const { memory, fleet, workers } = observed
+  const held = heldByPod(workers)
+  const victims = new Set(isKnown ? [...fleet.going, ...victimsOf(observed, replicas, held)] : [])
+  const hurried = hurriedWorkers(observed)
+  const claimless = new Set([...victims, ...hurried.map(({ podUid }) => podUid)])
+  return {
+    victims,
+    empty: emptyVictims(observed, victims, held, nowMs),
+    busy: new Set([...held].flatMap(([uid, { jobs }]) => (jobs > 0 ? [uid] : []))),
+    drain: [...claimless].filter((uid) => !isSurelyDraining(uid, held, memory, nowMs)),
+    undrain: isKnown ? neededAgain(observed, victims, held) : [],
+    dismiss: hurried.map(({ name, queue }) => ({ worker: name, queue })),
+    reap: deathsToReport(observed),
+    draining: isKnown ? rememberDraining(memory, victims, held, nowMs) : memory.draining,
+  }
+}
+
+/** Whom the next smaller pool does without. They claim nothing from now on; when they hold nothing any more they go. */
+function victimsOf({ fleet: { pods }, memory }: ObservedPool, replicas: number, held: Holds): string[] {
+  const live = livePods(pods)
+  const candidates = live.map(({ uid, startedAtMs, isReady }) => ({
+    podUid: uid,
+    held: held.get(uid)?.jobs ?? 0,
+    startedAtMs,
+    isReady,
+    isDraining: memory.draining.has(uid),
+  }))
+  return chooseVictims(candidates, live.length - replicas)
+}
+
+/** What a victim held while Redis gave it no claims any more, in one and the same answer, is all that it will ever hold. */
+function emptyVictims(
+  { fleet: { pods }, memory }: ObservedPool,
+  victims: ReadonlySet<string>,
+  held: Holds,
+  nowMs: number,
+): ReadonlySet<string> {
+  const isEmpty = ({ uid }: WorkerPod) => {
+    if (!victims.has(uid)) return false
+    const holds = held.get(uid)
+    if (holds) return holds.isDraining && holds.jobs === 0
+    const since = memory.draining.get(uid)?.sinceMs
+    return since !== undefined && nowMs - since > REGISTERS_WITHIN_MS
+  }
+  return new Set(livePods(pods).flatMap((pod) => (isEmpty(pod) ? [pod.uid] : [])))
+}
+
+/**
+ * Whoever was told to end claims nothing any more, also before its worker has heard of it. And an operator that led before may be about to
+ * remove those that it drained: first this one sets the fleet.
+ */
+function neededAgain({ fleet, memory }: ObservedPool, victims: ReadonlySet<string>, held: Holds): string[] {
+  if (!fleet.isOurs) return []
+  const live = new Set(livePods(fleet.pods).map(({ uid }) => uid))
+  const draining = [...held].flatMap(([uid, { isDraining }]) => (isDraining ? [uid] : []))
+  return [...new Set([...memory.draining.keys(), ...draining])].filter(
+    (uid) => live.has(uid) && !victims.has(uid),
+  )
+}
+
+/** Only workers that are still registered: the rest was put back before, or never held anything. */
+function deathsToReport({ fleet: { pods, deletedPods }, workers }: ObservedPool): Reaping[] {
+  if (workers === 'unknown') return []
+  return [...pods, ...deletedPods].flatMap(({ uid, deaths }) =>
+    deaths.flatMap(({ process, reason, counting }) =>
+      workers
+        .filter((worker) => worker.podUid === uid && (process === undefined || worker.process === process))
+        .map(({ name, queue }) => ({ worker: name, queue, reason, counting })),
+    ),
+  )
+}
+
+/**
+ * Told to end, they let their jobs go on; nobody tells them that the kubelet gives their pods two seconds, or that nobody counts on them
+ * any more. That says nothing of a death: who lives hands back itself. A pod that is merely not seen any more (relabelled, say) stays.
+ */
+function hurriedWorkers({ fleet: { pods, deletedPods }, workers }: ObservedPool): ObservedWorker[] {
+  if (workers === 'unknown') return []
+  const forced = new Set([...pods, ...deletedPods].flatMap(({ uid, isForced }) => (isForced ? [uid] : [])))
+  return workers.filter(({ podUid, isAlive }) => isAlive && forced.has(podUid))
+}
+
+/** Redis shows the mark, and it was renewed a short while ago. */
+function isSurelyDraining(uid: string, held: Holds, { draining }: PoolMemory, nowMs: number): boolean {
+  const renewedAtMs = draining.get(uid)?.renewedAtMs ?? Number.NEGATIVE_INFINITY
+  return held.get(uid)?.isDraining !== false && nowMs - renewedAtMs <= RENEW_DRAIN_MS
+}
+
+function rememberDraining(
+  memory: PoolMemory,
+  victims: ReadonlySet<string>,
+  held: Holds,
+  nowMs: number,
+): PoolMemory['draining'] {
+  return new Map(
+    [...victims].map((uid) => {
+      const before = memory.draining.get(uid)
+      if (before && isSurelyDraining(uid, held, memory, nowMs)) return [uid, before]
+      return [uid, { sinceMs: before?.sinceMs ?? nowMs, renewedAtMs: nowMs }]
+    }),
+  )
+}

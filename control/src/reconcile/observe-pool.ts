@@ -1,0 +1,150 @@
+// Everything that a WorkerPool's reconcile decides from, read once: the resource, its queues, its fleet, what Redis says of the queues and
+// their workers.
+import type { PoolMemory } from '../decide/memory.ts'
+import type { ObservedPool, ObservedQueue, ObservedWorker, QueueProblem } from '../decide/observed.ts'
+import { shareOf } from '../decide/replicas.ts'
+import { problemOf } from '../redis/problems.ts'
+import type { SeenQueue } from '../redis/seen-queue.ts'
+import type { Servers } from '../redis/servers.ts'
+import { loadOfQueue, type QueueView } from '../redis/view.ts'
+import { NOT_ITS_OWN } from '../resources/conditions.ts'
+import { redisSecretOf, type TaskQueueObject } from '../resources/task-queue.ts'
+import {
+  ISOLATION_MODES,
+  parseWorkerPool,
+  type WorkerPool,
+  type WorkerPoolObject,
+} from '../resources/worker-pool.ts'
+import type { Fleet, World } from '../world.ts'
+
+export interface PoolView {
+  observed: ObservedPool
+  /** For apply: the queues that can be spoken to, and what runs the workers. */
+  seen: SeenQueue[]
+  fleet: Pick<Fleet, 'set'>
+}
+
+type Watched = Pick<World, 'taskQueue' | 'poolsServing' | 'fleet'>
+
+export async function observeWorkerPool(
+  object: WorkerPoolObject,
+  { world, servers, memory }: { world: Watched; servers: Servers; memory: PoolMemory },
+): Promise<PoolView> {
+  const pool = parseWorkerPool(object, 'default')
+  const generation = object.metadata.generation ?? 0
+  const looks = await Promise.all(pool.queues.map((queue) => lookAtQueue(queue, pool, world, servers)))
+  const views = looks.flatMap(({ seen, view }) => (seen && view ? [{ queue: seen.name, view }] : []))
+  const queues = looks.map(({ queue }) => queue)
+  const fleet = world.fleet(object)
+  const observed: ObservedPool = {
+    pool,
+    generation,
+    status: object.status,
+    queues,
+    fleet: fleet.see({ pool, generation, queues }),
+    workers: views.length === pool.queues.length ? workersOf(views, pool.metadata.uid) : 'unknown',
+    memory,
+  }
+  return { observed, seen: looks.flatMap((look) => look.seen ?? []), fleet }
+}
+
+interface Look {
+  queue: ObservedQueue
+  seen?: SeenQueue
+  view?: QueueView
+}
+
+async function lookAtQueue(
+  { name, weight }: WorkerPool['queues'][number],
+  pool: WorkerPool,
+  world: Watched,
+  servers: Servers,
+): Promise<Look> {
+  const { namespace } = pool.metadata
+  const declared = world.taskQueue(`${namespace}/${name}`)
+  if (!declared) return { queue: { name, weight, problem: notFound(name, namespace) } }
+  const secretName = redisSecretOf(declared.spec)
+  const queueName = declared.status?.queueName
+  const notReady = whyNotReady(name, declared)
+  if (notReady || !queueName)
+    return { queue: { name, weight, secretName, problem: notReady ?? waiting(name) } }
+  const known = { name, weight, secretName, queueName }
+  const place = { namespace, secretName }
+  const opened = await servers.open(queueName, place)
+  if (opened.kind === 'problem') return { queue: { ...known, problem: opened } }
+  const { seen } = opened
+  try {
+    const view = await seen.look()
+    const load = loadOfQueue(view, shareOf(pool.slots, slotsServing(world, namespace, name)))
+    const nextMs =
+      view.depth.nextMs === undefined ? undefined : servers.msUntil(view.atMs + view.depth.nextMs)
+    const problem = whyNotServed(declared)
+    const queue = { ...known, load, ...(problem && { problem }), ...(nextMs !== undefined && { nextMs }) }
+    return { queue, seen, view }
+  } catch (error) {
+    const problem = problemOf(error, place)
+    if (!problem) throw error
+    if (problem.reason === 'RedisRefused') servers.forgetSecret(place)
+    return { queue: { ...known, problem }, seen }
+  }
+}
+
+/** What the queue's own reconcile found, unless it is about Redis, which is looked at here. */
+function whyNotReady(name: string, declared: TaskQueueObject): QueueProblem | undefined {
+  const ready = readyOf(declared)
+  if (!ready || !NOT_ITS_OWN.includes(ready.reason)) return undefined
+  return { reason: 'QueueNotReady', message: `the TaskQueue ${name} is not ready: ${ready.message}` }
+}
+
+/** What can be read may refuse all that is written, and only the queue's own reconcile writes when there is nothing to do. */
+function whyNotServed(declared: TaskQueueObject): QueueProblem | undefined {
+  const ready = readyOf(declared)
+  return ready?.reason === 'RedisNotServing' ? { reason: ready.reason, message: ready.message } : undefined
+}
+
+const readyOf = ({ status }: TaskQueueObject) => status?.conditions?.find(({ type }) => type === 'Ready')
+
+function waiting(name: string): QueueProblem {
+  return { reason: 'QueueNotReady', message: `the TaskQueue ${name} was not yet looked at` }
+}
+
+function notFound(name: string, namespace: string): QueueProblem {
+  return {
+    reason: 'QueueNotFound',
+    message: `there is no TaskQueue ${name} in the namespace ${namespace}: create it, or mend spec.queues`,
+  }
+}
+
+function slotsServing(world: Watched, namespace: string, queue: string): number {
+  let slots = 0
+  for (const { spec } of world.poolsServing(namespace, queue)) slots += spec.slots
+  return slots
+}
+
+function workersOf(
+  views: readonly { queue: string; view: QueueView }[],
+  poolUid: string | undefined,
+): ObservedWorker[] {
+  return views.flatMap(({ queue, view }) =>
+    view.workers
+      .filter((worker) => worker.poolUid === poolUid)
+      .map(({ name, process, podUid, held, alive, draining, isolation, isolationNote }) => ({
+        name,
+        queue,
+        process,
+        podUid,
+        held,
+        isAlive: alive,
+        isDraining: draining,
+        ...isolationOf(isolation, isolationNote),
+      })),
+  )
+}
+
+/** Others may write to the Redis too: the status takes over modes that there are, and of a note what a sentence is made of. */
+function isolationOf(isolation: string, note = ''): Pick<ObservedWorker, 'isolation' | 'fallback'> {
+  const mode = ISOLATION_MODES.find((known) => known === isolation)
+  const fallback = note.replace(/[^\w .,:;'()/+-]/g, '').slice(0, MAX_NOTE)
+  return { ...(mode && { isolation: mode }), ...(fallback && { fallback }) }
+}
+const MAX_NOTE = 120
