@@ -256,22 +256,22 @@ function settledAndClaimedOf(
   answer: unknown,
   { settled, wanted }: { settled: number; wanted: number },
 ): SettledAndClaimed {
-  const [word, next, became, flat, idle] = listOf(answer, 'the answer to a claim')
+  const answers = listOf(answer, 'the answer to a claim', 3 + settled + 3 * wanted)
+  const [word, next, idle] = answers
   const status = oneOf(word, 'a worker', STATUSES)
   const nextMs = numberOf(next, 'the time of the next delayed job', {
     least: -1,
     most: Number.MAX_SAFE_INTEGER,
   })
-  const words = listOf(became, 'what became of attempts', settled)
-  if (status !== 'dead' && words.length !== settled)
-    throw new RedisDataInvalid('what became of attempts', words)
-  const parts = listOf(flat, 'what was claimed', 3 * wanted)
+  const from = 3 + (status === 'dead' ? 0 : settled)
+  if (answers.length < from) throw new RedisDataInvalid('what became of attempts', answers)
   const claims: Claim[] = []
-  for (let i = 0; i < parts.length; i += 3) claims.push(claimOf(parts[i], parts[i + 1], parts[i + 2]))
+  for (let i = from; i < answers.length; i += 3)
+    claims.push(claimOf(answers[i], answers[i + 1], answers[i + 2]))
   return {
     status,
     nextMs: nextMs < 0 ? undefined : nextMs,
-    became: words.map((each) => oneOf(each, 'what became of an attempt', BECAME)),
+    became: answers.slice(3, from).map((each) => oneOf(each, 'what became of an attempt', BECAME)),
     claims,
     isIdle: idle === 1,
   }

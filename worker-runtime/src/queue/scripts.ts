@@ -4,14 +4,17 @@ import { databasePart } from './keys.ts'
 import { luaOf } from './lua.ts'
 import { defaultSettings, LAYOUT, LEASE_MS, RENEW_MS } from './settings.ts'
 
-/** adds: refused by a Redis that is full. changes: lets jobs end and people act even there. reads: writes nothing that it needs. */
+/**
+ * adds: refused by a Redis that is full. changes: lets jobs end and people act even there; frees: the same, and its first write frees
+ * memory by itself. reads: writes nothing that it needs.
+ */
 const VERBS = {
   enqueue: 'adds',
   register: 'changes',
   renew: 'changes',
   deregister: 'changes',
   resync: 'changes',
-  exchange: 'changes',
+  exchange: 'frees',
   reap: 'changes',
   report: 'changes',
   cancel: 'changes',
@@ -57,7 +60,7 @@ export function loadScripts({ clock = "redis.call('TIME')", database = 0 } = {})
   const constants = `local LAYOUT, LEASE_MS, RENEW_MS, USUAL = ${LAYOUT}, ${LEASE_MS}, ${RENEW_MS}, '${USUAL}'\n`
   const script = (verb: Verb): Script => {
     const body = withWhatItUses(partOf(verb), parts)
-    const source = constants + prologueOf(verb, body, database) + body
+    const source = withValues(constants + prologueOf(verb, body, database) + body)
     return { source, sha: sha1(source) }
   }
   const verbs = Object.keys(VERBS) as Verb[]
@@ -65,6 +68,18 @@ export function loadScripts({ clock = "redis.call('TIME')", database = 0 } = {})
 }
 
 const sha1 = (text: string): string => createHash('sha1').update(text).digest('hex')
+
+/** A function that names a constant is made with it, which takes time at each call: the value stands in its place. */
+function withValues(lua: string): string {
+  const values = new Map<string, string>()
+  const rest = lua.replaceAll(CONSTANTS, (_, names: string, texts: string) => {
+    const each = texts.split(', ')
+    for (const [i, name] of names.split(', ').entries()) values.set(name, each[i] ?? '')
+    return ''
+  })
+  return rest.replaceAll(/\b[A-Z_]+\b/g, (name) => values.get(name) ?? name)
+}
+const CONSTANTS = /^local ((?:[A-Z_]+, )*[A-Z_]+) = ((?:(?:\d+|'\w*'), )*(?:\d+|'\w*'))\n/gm
 
 /** Without comments: a word of one is no use of a function. */
 const partOf = (name: string): string => luaOf(name).replaceAll(/^ *--.*\n| +--.*$/gm, '')

@@ -5,11 +5,18 @@ local MAX_GIVEN_BYTES, MOST_TRIED = 65536, 5
 
 local function be_idle_no_more(worker) redis.call('ZREM', Q .. 'idle', worker) end
 
+-- Without a sequence number no exchange of it counts any more.
+local function take_for_dead(worker)
+  redis.call('ZADD', Q .. 'workers', '0', worker)
+  redis.call('HDEL', Q .. 'worker:' .. worker, 'seq')
+  be_idle_no_more(worker)
+end
+
 -- PUBLISH answers how many connections heard it: none, where the worker's process has gone or has lost its connection.
 local function given_to(worker, id, envelope)
   if tonumber(redis.call('ZSCORE', Q .. 'workers', worker) or 0) <= now then return false end
   local taken = { id, '1:0', envelope }
-  hold(worker, taken, 1)
+  hold(worker, taken, 0, 1)
   if redis.call('PUBLISH', C .. 'worker:' .. worker, '+' .. id .. ' ' .. taken[2] .. ' ' .. envelope) > 0 then return true end
   leave_held(worker, { id })
   redis.call('HINCRBY', COUNTS, 'claimed', '-1') -- no worker knows of this token
@@ -27,10 +34,10 @@ local function give(id, envelope)
       redis.call('HDEL', COUNTS, 'idle')
       return false
     end
-    be_idle_no_more(worker)
-    if given_to(worker, id, envelope) then
+    local is_given = given_to(worker, id, envelope)
+    if is_given and free ~= '1' then redis.call('ZADD', Q .. 'idle', free - 1, worker) else be_idle_no_more(worker) end
+    if is_given then
       redis.call('HINCRBY', Q .. 'worker:' .. worker, 'given', '1')
-      if tonumber(free) > 1 then redis.call('ZADD', Q .. 'idle', free - 1, worker) end
       return true
     end
   end

@@ -55,54 +55,55 @@ end
 -- A ready id: its envelope, and of its entry when it is held what comes behind the token; nil for a tombstone.
 local function look_at(id)
   local envelope = redis.call('GET', Q .. 'job:' .. id)
-  if not envelope or string.byte(envelope) == 61 then -- '='
+  local kind, flags = string.byte(envelope or '=', 1, 2)
+  if kind == 61 then -- '='
     redis.call('HDEL', Q .. 'tombstones', id)
     return nil
   end
-  if string.byte(envelope, 2) == 48 then return envelope, '1:0' end -- no flag
-  local flags, lane = string.match(envelope, '^2(.) (%S+)')
-  if not flags then return envelope, '1:0' end -- no envelope at all: the worker says so
+  local lane = flags ~= 48 and string.match(envelope, '^2. (%S+)')
+  if not lane then return envelope, '1:0' end -- no flag; or no envelope at all: the worker says so
   local attempts, crashes = unpack(redis.call('HMGET', Q .. 'attempt:' .. id, 'attempts', 'crashes'))
-  return envelope, seldom().tries_of((attempts or 0) + 1, crashes or 0, string.byte(flags) - 48, lane)
+  return envelope, seldom().tries_of((attempts or 0) + 1, crashes or 0, flags - 48, lane)
 end
 
--- take: as many jobs at a time of the lane with the lowest virtual time as its weight says; the last of several lanes takes the rest.
--- Answers three for each job: id, its entry without the token, envelope; and how many jobs.
-local MAX_BYTES, MAX_LOOKED_AT = 4 * 1024 * 1024, 2000
-local function take(wanted)
-  local taken, jobs, bytes, looked_at = {}, 0, 0, 0
+-- take: as many jobs at a time of the lane with the lowest virtual time as its weight says; the last of several
+-- lanes takes the rest, and its time stands still: whoever comes begins level with it. Puts three for each job
+-- behind the first `from` of a list: id, its entry without the token, envelope; answers how many jobs.
+local MAX_BYTES, MAX_LOOKED_AT = 4194304, 2000
+local function take(wanted, taken, from)
+  local jobs, bytes, looked_at = 0, 0, 0
   while jobs < wanted and looked_at < MAX_LOOKED_AT do
     local lowest = redis.call('ZRANGE', Q .. 'lanes', '0', '1', 'WITHSCORES')
-    local lane = lowest[1]
+    local lane, is_last = lowest[1], not lowest[3]
     if not lane then break end
-    local share = lowest[3] and math.min(weight_of(lane), wanted - jobs) or wanted - jobs
-    local ids = redis.call('LPOP', Q .. 'ready:' .. lane, share) or {}
+    local key = Q .. 'ready:' .. lane
+    local share = wanted - jobs
+    if not is_last then share = math.min(seldom().weight_of(lane), share) end
+    local ids = redis.call('LPOP', key, share == 1 and '1' or share) or {}
     looked_at = looked_at + #ids
-    local full = nil
+    local served, is_full = #ids, false
     for n = 1, #ids do
       local id = ids[n]
       local envelope, tries = look_at(id)
       if envelope and bytes + #envelope > MAX_BYTES and jobs > 0 then
-        full = n
+        for back = #ids, n, -1 do redis.call('LPUSH', key, ids[back]) end
+        served, is_full = n - 1, true
         break
       elseif envelope then
-        local at = 3 * jobs
+        local at = from + 3 * jobs
         taken[at + 1], taken[at + 2], taken[at + 3] = id, tries, envelope
         jobs = jobs + 1
         bytes = bytes + #envelope
       end
     end
-    if full then
-      for n = #ids, full, -1 do redis.call('LPUSH', Q .. 'ready:' .. lane, ids[n]) end
-      redis.call('ZINCRBY', Q .. 'lanes', (full - 1) / weight_of(lane), lane)
-      break
-    end
-    if #ids < share or redis.call('EXISTS', Q .. 'ready:' .. lane) == 0 then
+    if not is_full and (#ids < share or redis.call('EXISTS', key) == 0) then
       redis.call('ZREM', Q .. 'lanes', lane)
-    else
-      redis.call('ZINCRBY', Q .. 'lanes', share / weight_of(lane), lane)
+      if is_last then break end
+    elseif not is_last then
+      redis.call('ZINCRBY', Q .. 'lanes', served / seldom().weight_of(lane), lane)
     end
+    if is_full then break end
   end
-  count('ready', -jobs)
-  return taken, jobs
+  counted.ready = counted.ready - jobs
+  return jobs
 end

@@ -34,26 +34,28 @@ local function promote(most)
   for lane, ids in pairs(ready) do enter_lane(lane, ids, 'RPUSH') end
 end
 
--- hold: the one gate into held. What `take` answered belongs to the worker from now on, under tokens of its own: the second of each
--- three becomes the whole entry.
-local function hold(worker, taken, jobs)
-  local token = redis.call('HINCRBY', COUNTS, 'claimed', jobs) - jobs
+-- hold: the one gate into held, for at most 2,000. What `take` has put behind the first `from` of a list belongs to
+-- the worker from now on, under tokens of its own: the second of each three becomes the whole entry.
+local function hold(worker, taken, from, jobs)
+  local token = redis.call('HINCRBY', COUNTS, 'claimed', jobs == 1 and '1' or jobs) - jobs
   local entries = {}
   for n = 1, jobs do
-    local at, i = 3 * n - 2, 2 * n
+    local at, i = from + 3 * n - 2, 2 * n
     local entry = string.format('%d:%s', token + n, taken[at + 1])
     taken[at + 1] = entry
     entries[i - 1], entries[i] = taken[at], entry
   end
-  for first = 1, #entries, SLICE do redis.call('HSET', Q .. 'held:' .. worker, slice(entries, first)) end
-  count('busy', jobs)
+  redis.call('HSET', Q .. 'held:' .. worker, unpack(entries))
+  counted.busy = counted.busy + jobs
 end
 
--- leave_held: the one gate out of held. It frees memory: called before anything is written, it lets jobs end in a full Redis too.
+-- leave_held: the one gate out of held. It frees memory, or would: called before anything is written, it lets
+-- jobs end and be claimed in a full Redis too.
 local function leave_held(worker, ids)
   local left = 0
+  if #ids == 0 then ids = { '' } end
   for first = 1, #ids, SLICE do left = left + redis.call('HDEL', Q .. 'held:' .. worker, slice(ids, first)) end
-  count('busy', -left)
+  counted.busy = counted.busy - left
   return left
 end
 
@@ -72,11 +74,12 @@ end
 -- job where it is not for all of them.
 local is_waited -- whether anybody waits for a job of this queue: asked once a call
 local kept = {} -- ids of this call whose outcome is kept
-local age_text = string.format('%d', set.completedMaxAgeMs)
+local age_text
 local function ended(id, how, flags, outcome)
   if is_waited == nil then is_waited = redis.call('EXISTS', Q .. 'waiters') == 1 end
   if is_waited then seldom().tell_waiters(id, outcome or '') end
   if outcome and set.completedMaxAgeMs > 0 and set.completedMaxCount > 0 then
+    age_text = age_text or string.format('%d', set.completedMaxAgeMs)
     redis.call('SET', Q .. 'job:' .. id, outcome, 'PX', age_text)
     if flags ~= 0 then redis.call('PEXPIRE', Q .. 'attempt:' .. id, age_text) end
     kept[#kept + 1] = id

@@ -11,8 +11,7 @@ if not alive_until then return { 0, 0 } end
 if alive_until ~= 0 then
   -- Where nobody is left to renew, whoever wants to reap writes the tick: after an outage of Redis all may renew first.
   if not sure and (tick() or alive_until > now) then return { -1, 0 } end
-  redis.call('ZADD', Q .. 'workers', '0', worker)
-  be_idle_no_more(worker)
+  take_for_dead(worker)
 end
 
 local pod, node, lines, stopping = unpack(redis.call('HMGET', Q .. 'worker:' .. worker, 'pod', 'node', 'used', 'stopping'))

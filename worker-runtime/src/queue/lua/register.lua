@@ -7,8 +7,7 @@ local me, uid = ARGV[1], ARGV[2]
 local dead = {}
 for _, other in ipairs(redis.call('ZRANGE', Q .. 'workers', '0', '-1')) do
   if other ~= me and redis.call('HGET', Q .. 'worker:' .. other, 'podUid') == uid then
-    redis.call('ZADD', Q .. 'workers', '0', other)
-    be_idle_no_more(other)
+    take_for_dead(other)
     dead[#dead + 1] = other
   end
 end

@@ -22,11 +22,13 @@ end
 
 local function field(header, name) return tonumber(string.match(header.fields, ' ' .. name .. '=(%d+)')) end
 
--- entry of a held job: <token>:<attempt>:<crashes>, and :<flags>:<lane> where it has a flag.
-local function parse_held(entry)
-  local first = string.match(entry, '^(%d+):1:0$') -- most are
-  if first then return { token = first, attempt = 1, crashes = 0, flags = 0 } end
+-- entry of a held job: <token>:<attempt>:<crashes>, and :<flags>:<lane> where it has a flag. Where a token is
+-- named, nil for an entry of another one; most are of a first attempt without a flag, and need no look at them.
+local FIRST = { attempt = 1, crashes = 0, flags = 0 }
+local function parse_held(entry, named)
+  if named and entry == named .. ':1:0' then return FIRST end
   local token, attempt, crashes, flags, lane = string.match(entry, '^(%d+):(%d+):(%d+):?(.?):?(.*)$')
+  if named and named ~= token then return nil end
   return { token = token, attempt = tonumber(attempt), crashes = tonumber(crashes), flags = (string.byte(flags) or 48) - 48, lane = lane }
 end
 
@@ -36,7 +38,9 @@ end
 
 -- outcome: =<c completed, x cancelled> <ended ms> <attempts>[+<crashes>] <ms since it was enqueued> <task> <facts>, a newline, the
 -- result. Numbers are hexadecimal and nothing is said twice: up to 44 bytes Redis keeps a value in one piece with its object.
+local now_text = string.format('%x', now)
 local function write_outcome(letter, held, enqueued, rest)
-  local tries = held.crashes > 0 and string.format('%x+%x', held.attempt, held.crashes) or string.format('%x', held.attempt)
-  return string.format('=%s %x %s %x %s', letter, now, tries, math.max(0, now - enqueued), rest)
+  local tries = held == FIRST and '1' or string.format('%x', held.attempt)
+  if held.crashes > 0 then tries = string.format('%s+%x', tries, held.crashes) end
+  return '=' .. letter .. ' ' .. now_text .. ' ' .. tries .. ' ' .. string.format('%x', math.max(0, now - enqueued)) .. ' ' .. rest
 end
