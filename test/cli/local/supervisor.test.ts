@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -12,7 +13,7 @@ import { isAlive } from '../../processes.ts'
 import { RedisServer } from '../../redis-server.ts'
 import { writeFiles } from './folder.ts'
 import { isListening } from './listening.ts'
-import { poolManifest, startUp, startUpIn, TASKS, type Up, upFolder } from './up.ts'
+import { poolManifest, queueManifest, startUp, startUpIn, TASKS, type Up, upFolder } from './up.ts'
 
 // Real processes on a busy machine.
 jest.setTimeout(60_000)
@@ -284,6 +285,23 @@ describe('up', () => {
       expect(up.seen('warning').map(({ message }) => message)).toContain('took default.work over from "a b"')
       await up.local.stop()
       expect(await queue.owner()).toBeUndefined()
+      connection.close()
+    } finally {
+      await redis.remove()
+    }
+  })
+
+  test('takes a queue over from the owner that its manifest names', async () => {
+    const redis = await RedisServer.start()
+    try {
+      const connection = connectRedis(redis.access)
+      const queue = openQueue(connection, 'default.work')
+      const ownerUID = randomUUID()
+      await queue.configure({ ...defaultSettings, ownerUid: ownerUID, owner: 'TaskQueue default/work' })
+      const files = { 'queue.yaml': queueManifest({ takeOver: { ownerUID } }) }
+      const up = await startUpIn(upFolder(files), { redis: redis.access })
+      expect((await queue.owner())?.name).toContain(up.folder)
+      await up.local.stop()
       connection.close()
     } finally {
       await redis.remove()
