@@ -115,7 +115,7 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
   {
     from: /^control\/src\/redis\//,
     among: /^control/,
-    only: /^control\/src\/(redis\/|engine\/fence\.ts|decide\/(rates|replicas)\.ts|resources\/reasons\.ts)/,
+    only: /^control\/src\/(redis\/|engine\/(fence|remembered)\.ts|decide\/(rates|replicas)\.ts|resources\/reasons\.ts)/,
     because: 'redis/ knows queues and reasons, and neither kinds of resources nor who asks',
   },
   {

@@ -1,21 +1,23 @@
 // What is right and wrong with a WorkerPool, as conditions. Pure.
 
-import { type Finding, MAY_PASS, REDIS_ANSWERS } from '../resources/conditions.ts'
+import { type Finding, MAY_PASS } from '../resources/conditions.ts'
 import type { Reason } from '../resources/reasons.ts'
 import type { Blocked } from '../world.ts'
 import type { Health } from './health.ts'
 import type { Need } from './need.ts'
-import type { ObservedPool } from './observed.ts'
+import type { ObservedPool, QueueProblem } from './observed.ts'
 import type { Decision, Load } from './replicas.ts'
+import { redisReachable } from './report.ts'
 
 interface Found extends Need {
   blocked: Blocked | undefined
   health: Health
 }
 
-export function whyBlocked({ queues, fleet }: ObservedPool): Blocked | undefined {
+export function whyBlocked(observed: ObservedPool): Blocked | undefined {
+  const { queues, fleet } = observed
   const secrets = [...new Set(queues.flatMap(({ secretName }) => secretName ?? []))]
-  const problems = queues.flatMap((queue) => queue.problem ?? [])
+  const problems = problemsOf(observed)
   const lasting = problems.find(({ reason }) => !MAY_PASS.includes(reason))
   if (lasting) return { ...lasting, stopsWriting: true }
   if (secrets.length > 1)
@@ -35,7 +37,10 @@ export function findingsOf(observed: ObservedPool, found: Found): Finding[] {
     progressing(observed, found.health),
     scalingActive(observed, found),
     scalingLimited(found.decision, found.load),
-    redisReachable(observed),
+    redisReachable(
+      problemsOf(observed),
+      observed.queues.some(({ load }) => load),
+    ),
     isolationFallback(observed),
     suspended(observed),
     stalled(found),
@@ -124,15 +129,8 @@ function scalingLimited({ reason, message }: Decision, load: Load | 'unknown'): 
   return { type, status: 'False', reason: 'WithinBounds', message: 'maxReplicas does not keep pods away' }
 }
 
-function redisReachable({ queues }: ObservedPool): Finding {
-  const type = 'RedisReachable'
-  const problems = queues.flatMap(({ problem }) => problem ?? [])
-  const lost = problems.find(({ reason }) => reason === 'RedisUnreachable' || reason === 'RedisRefused')
-  if (lost) return { type, status: 'False', ...only(lost) }
-  const answers =
-    queues.some(({ load }) => load) || problems.some(({ reason }) => REDIS_ANSWERS.includes(reason))
-  if (problems[0] && !answers) return { type, status: 'Unknown', ...only(problems[0]) }
-  return { type, status: 'True', reason: 'Connected', message: 'Redis answers' }
+function problemsOf({ queues }: ObservedPool): QueueProblem[] {
+  return queues.flatMap(({ problem }) => problem ?? [])
 }
 
 /** What the workers used last stays true while there are none, or while Redis cannot be read. */

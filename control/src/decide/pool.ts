@@ -1,7 +1,8 @@
 // What a WorkerPool needs next, decided from what was observed: data in, data out. Carried out by reconcile/worker-pool.ts.
 //
 //   blocked? (findings.ts) → how many (need.ts) → who goes, drained and empty first (leaving.ts) → what the status says (status.ts)
-import { type Finding, worthTelling } from '../resources/conditions.ts'
+
+import type { Finding } from '../resources/conditions.ts'
 import type { WorkerPoolStatus } from '../resources/worker-pool.ts'
 import { type Blocked, type FleetWish, livePods } from '../world.ts'
 import { findingsOf, whyBlocked } from './findings.ts'
@@ -11,6 +12,7 @@ import type { PoolMemory } from './memory.ts'
 import { type Need, needOf } from './need.ts'
 import type { ObservedPool } from './observed.ts'
 import type { Decision } from './replicas.ts'
+import { worthTelling } from './report.ts'
 import { statusOf, statusToWrite } from './status.ts'
 
 export interface PoolPlan extends Pick<Leaving, 'drain' | 'undrain' | 'dismiss' | 'reap'> {

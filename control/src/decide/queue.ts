@@ -4,17 +4,10 @@ import { LAYOUT } from 'millhand/queue'
 import type { RedisProblem } from '../redis/problems.ts'
 import type { QueueView } from '../redis/view.ts'
 import { boundedStatus } from '../resources/bounds.ts'
-import {
-  conditionsOf,
-  type Finding,
-  hasTurned,
-  isSame,
-  MAY_PASS,
-  REDIS_ANSWERS,
-  worthTelling,
-} from '../resources/conditions.ts'
+import { type Finding, MAY_PASS } from '../resources/conditions.ts'
 import type { Reason } from '../resources/reasons.ts'
 import type { TaskQueue, TaskQueueStatus } from '../resources/task-queue.ts'
+import { conditionsOf, hasNews, isSame, redisReachable, worthTelling } from './report.ts'
 import { lastingProblem, REASON_OF, redisSuitable } from './suitable.ts'
 
 export interface ObservedTaskQueue {
@@ -53,8 +46,6 @@ export function planTaskQueue(observed: PlannedFrom, nowMs: number): TaskQueuePl
   const now = new Date(nowMs).toISOString()
   const findings = findingsOf(observed)
   const vanished = newlyVanished(observed)
-  const isNew =
-    vanished > 0 || status?.observedGeneration !== generation || hasTurned(findings, status?.conditions)
   const next = boundedStatus<TaskQueueStatus>('TaskQueue', {
     observedGeneration: generation,
     queueName: observed.queue.queueName,
@@ -62,7 +53,7 @@ export function planTaskQueue(observed: PlannedFrom, nowMs: number): TaskQueuePl
     conditions: conditionsOf(findings, status?.conditions, { generation, now }),
   })
   const isDue = nowMs - Date.parse(status?.observedAt ?? '1970-01-01') >= COUNTS_EVERY_MS
-  const shallWrite = isNew || (isDue && !sameButForTimes(next, status))
+  const shallWrite = vanished > 0 || hasNews(next, status) || (isDue && !sameButForTimes(next, status))
   return {
     ...(shallWrite && { status: next }),
     events: worthTelling(findings, status?.conditions, nowMs).filter(isNews),
@@ -80,7 +71,7 @@ function newlyVanished({ redis, status, toldVanished = 0 }: PlannedFrom): number
 function findingsOf({ queue, redis }: ObservedTaskQueue): Finding[] {
   return [
     ready(redis, queue.queueName),
-    redisReachable(redis),
+    redisReachable(redis.kind === 'problem' ? [redis] : [], redis.kind === 'open'),
     suitable(redis),
     suspended(queue.suspend, redis),
     stalled(redis),
@@ -117,13 +108,6 @@ function ready(redis: ObservedTaskQueue['redis'], queueName: string): Finding {
 function whyNotReady({ reason, message, server }: Problem): string {
   const why = reason === 'RedisNotServing' ? lastingProblem(server) : undefined
   return why ? `${message}: ${why.message}` : message
-}
-
-function redisReachable(redis: ObservedTaskQueue['redis']): Finding {
-  if (redis.kind !== 'problem' || REDIS_ANSWERS.includes(redis.reason))
-    return { type: 'RedisReachable', status: 'True', reason: 'Connected', message: 'Redis answers' }
-  const status = redis.reason === 'RedisUnreachable' || redis.reason === 'RedisRefused' ? 'False' : 'Unknown'
-  return { type: 'RedisReachable', status, reason: redis.reason, message: redis.message }
 }
 
 function suitable(redis: ObservedTaskQueue['redis']): Finding {

@@ -1,11 +1,12 @@
 // The status of a WorkerPool: what it says, and when it is worth a write. Pure.
 
 import { boundedStatus } from '../resources/bounds.ts'
-import { conditionsOf, type Finding, hasTurned, isSame } from '../resources/conditions.ts'
+import type { Finding } from '../resources/conditions.ts'
 import { ISOLATION_MODES, type WorkerPoolStatus } from '../resources/worker-pool.ts'
 import { livePods } from '../world.ts'
 import type { ObservedPool } from './observed.ts'
 import type { Decision } from './replicas.ts'
+import { conditionsOf, hasNews, isSame } from './report.ts'
 
 interface Saying {
   decision: Decision
@@ -51,13 +52,12 @@ export function statusOf(observed: ObservedPool, { decision, findings, wallMs }:
 
 /** Undefined when what is written is still true, or was written a moment ago and only words changed. */
 export function statusToWrite(
-  { status: before, memory, generation }: ObservedPool,
+  { status: before, memory }: ObservedPool,
   status: WorkerPoolStatus,
   nowMs: number,
 ): WorkerPoolStatus | undefined {
   if (nowMs < memory.statusRestsUntilMs) return undefined
-  if (!before || before.observedGeneration !== generation || hasTurned(status.conditions, before.conditions))
-    return status
+  if (!before || hasNews(status, before)) return status
   if (FAST.some((name) => status[name] !== before[name])) return status
   if (nowMs - memory.statusWrittenAtMs < WORDS_EVERY_MS) return undefined
   return isSame(status, before) ? undefined : status

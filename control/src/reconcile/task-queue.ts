@@ -1,12 +1,13 @@
 // One reconcile of a TaskQueue: observe → plan → apply. What it declares is written to the queue's config in Redis, and its status says how
 // that went. When it is deleted its name goes back; the jobs stay.
+
 import type { Log } from 'millhand/queue'
 import { type ObservedTaskQueue, planTaskQueue, type TaskQueuePlan } from '../decide/queue.ts'
+import { isSame, newsType } from '../decide/report.ts'
 import type { Outcome } from '../engine/controller.ts'
 import { notServing, problemOf, type QueuePlace, type RedisProblem } from '../redis/problems.ts'
 import type { SeenQueue } from '../redis/seen-queue.ts'
 import type { Servers } from '../redis/servers.ts'
-import { isSame, newsType } from '../resources/conditions.ts'
 import {
   parseTaskQueue,
   queueSettings,

@@ -1,13 +1,14 @@
 // One reconcile of a WorkerPool: observe → plan → apply. Carried out in an order that is safe to break off anywhere: claims are stopped before
 // a pod is marked or the number lowered, the dead are named whenever they are seen, the status comes last.
+
 import { type Log, RedisUnavailable } from 'millhand/queue'
 import { emptyMemory, type PoolMemory } from '../decide/memory.ts'
 import type { ObservedPool } from '../decide/observed.ts'
 import { type PoolPlan, planWorkerPool } from '../decide/pool.ts'
+import { newsType } from '../decide/report.ts'
 import type { Outcome } from '../engine/controller.ts'
 import type { SeenQueue } from '../redis/seen-queue.ts'
 import type { Servers } from '../redis/servers.ts'
-import { newsType } from '../resources/conditions.ts'
 import type { WorkerPool } from '../resources/worker-pool.ts'
 import type { FleetDone, Subject, World } from '../world.ts'
 import { observeWorkerPool, type PoolView } from './observe-pool.ts'

@@ -2,6 +2,7 @@
 // Redis's.
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { type HostPort, parseAddress, type RedisAccess } from 'millhand/queue'
+import { Remembered } from '../engine/remembered.ts'
 import { type Denials, denying, type IsDenied } from './denied.ts'
 import { LookUpTimeout, Lookups } from './lookups.ts'
 import { type Place, problem, type RedisProblem } from './problems.ts'
@@ -35,20 +36,11 @@ export type Address = { kind: 'address'; access: RedisAccess } | RedisProblem
 const AGE_MS = 600_000
 const PROBLEM_AGE_MS = 5_000
 
-interface Known {
-  address: Address
-  readAtMs: number
-  /** Redis refused what it says. */
-  isRefused?: boolean
-}
-
 export class Secrets {
   readonly #options: SecretsOptions
   readonly #whyDenied: IsDenied
   readonly #lookups: Lookups
-  readonly #known = new Map<string, Known>()
-  /** One read serves all who ask meanwhile. */
-  readonly #reading = new Map<string, Promise<Address>>()
+  readonly #known = new Map<string, Remembered<Address>>()
 
   constructor(options: SecretsOptions) {
     this.#options = options
@@ -57,20 +49,14 @@ export class Secrets {
   }
 
   async addressOf(place: Place): Promise<Address> {
-    const { secretNames, nowMs } = this.#options
+    const { secretNames } = this.#options
     const { secretName } = place
     if (!secretNames.includes(secretName))
       return problem(
         'SecretNotAllowed',
         `the operator may not read a Secret called ${secretName}; it may read ${secretNames.join(', ')} (redis.secretNames of the chart)`,
       )
-    const key = keyOf(place)
-    const known = this.#known.get(key)
-    const isGood = known?.address.kind === 'address' && !known.isRefused
-    const maxAgeMs = isGood ? AGE_MS : PROBLEM_AGE_MS
-    if (known && nowMs() - known.readAtMs < maxAgeMs) return known.address
-    const reading = this.#reading.get(key) ?? this.#readOnce(key, place, known?.address)
-    return reading
+    return this.#rememberedOf(place).get()
   }
 
   /** The same for what a connection has come to in the end: names change, and Sentinels and Clusters name others. */
@@ -85,20 +71,20 @@ export class Secrets {
 
   /** It is read again soon: what was refused may have been replaced. Not at once: each of many queues of a server that refuses says so. */
   forget(place: Place): void {
-    const known = this.#known.get(keyOf(place))
-    if (known) known.isRefused = true
+    this.#known.get(keyOf(place))?.distrust()
   }
 
-  #readOnce(key: string, place: Place, before: Address | undefined): Promise<Address> {
-    const readAtMs = this.#options.nowMs()
-    const reading = this.#read(place, before)
-      .then((address) => {
-        this.#known.set(key, { address, readAtMs })
-        return address
-      })
-      .finally(() => this.#reading.delete(key))
-    this.#reading.set(key, reading)
-    return reading
+  #rememberedOf(place: Place): Remembered<Address> {
+    const key = keyOf(place)
+    const known = this.#known.get(key)
+    if (known) return known
+    const remembered = new Remembered<Address>({
+      read: (before) => this.#read(place, before),
+      goodForMs: ({ kind }, isRefused) => (kind === 'address' && !isRefused ? AGE_MS : PROBLEM_AGE_MS),
+      nowMs: this.#options.nowMs,
+    })
+    this.#known.set(key, remembered)
+    return remembered
   }
 
   async #read(place: Place, before: Address | undefined): Promise<Address> {

@@ -1,6 +1,7 @@
 // What of a server suits a queue and what does not: examined when it is connected and now and then, once for all its queues.
 import { examineServer, type ServerFinding } from 'millhand/doctor'
 import { type Connection, RedisUnavailable } from 'millhand/queue'
+import { Remembered } from '../engine/remembered.ts'
 
 export interface SuitabilityOptions {
   /** For the examination alone: calls that a server answers with "not here" end the connection that they use. */
@@ -18,25 +19,24 @@ const PROBLEM_AGE_MS = 15_000
 
 export class Suitability {
   readonly #options: SuitabilityOptions
-  #findings: readonly ServerFinding[] = []
-  #examinedAtMs = Number.NEGATIVE_INFINITY
-  #examining: Promise<void> | undefined
+  readonly #findings: Remembered<readonly ServerFinding[]>
 
   constructor(options: SuitabilityOptions) {
     this.#options = options
+    this.#findings = new Remembered({
+      read: (before) => this.#examine(before ?? []),
+      goodForMs: ([worst], mayBeAnother) => {
+        if (mayBeAnother) return 0
+        return worst?.severity === 'problem' ? PROBLEM_AGE_MS : EXAMINE_EVERY_MS
+      },
+      nowMs: options.nowMs,
+    })
   }
 
   /** Worst first; 'unknown' while it cannot be asked. */
-  async findings(maxAgeMs = EXAMINE_EVERY_MS): Promise<readonly ServerFinding[] | 'unknown'> {
-    const isBad = this.#findings[0]?.severity === 'problem'
-    const goodForMs = Math.min(maxAgeMs, isBad ? PROBLEM_AGE_MS : EXAMINE_EVERY_MS)
-    if (this.#options.nowMs() - this.#examinedAtMs < goodForMs) return this.#findings
-    this.#examining ??= this.#examine().finally(() => {
-      this.#examining = undefined
-    })
+  async findings(maxAgeMs?: number): Promise<readonly ServerFinding[] | 'unknown'> {
     try {
-      await this.#examining
-      return this.#findings
+      return await this.#findings.get(maxAgeMs)
     } catch (error) {
       if (error instanceof RedisUnavailable) return 'unknown'
       throw error
@@ -45,17 +45,14 @@ export class Suitability {
 
   /** It may be another server by now. */
   forget(): void {
-    this.#examinedAtMs = Number.NEGATIVE_INFINITY
+    this.#findings.distrust()
   }
 
-  async #examine(): Promise<void> {
-    const { connect, nowMs, wallMs } = this.#options
-    const startedAtMs = nowMs()
+  async #examine(before: readonly ServerFinding[]): Promise<readonly ServerFinding[]> {
+    const { connect, wallMs } = this.#options
     const redis = connect()
     try {
-      const { findings } = await examineServer(redis, { nowMs: wallMs, before: this.#findings })
-      this.#findings = findings
-      this.#examinedAtMs = startedAtMs
+      return (await examineServer(redis, { nowMs: wallMs, before })).findings
     } finally {
       redis.close()
     }

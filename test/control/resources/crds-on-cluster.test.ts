@@ -1,13 +1,10 @@
 // The CRDs on a real API server: what it takes, what it refuses and in which words, and that local mode judges alike.
+
 import { fileURLToPath } from 'node:url'
 import { jest } from '@jest/globals'
+import { conditionsOf } from '../../../control/src/decide/report.ts'
 import { brokenRules } from '../../../control/src/resources/cel.ts'
-import {
-  type Condition,
-  type ConditionStatus,
-  type ConditionType,
-  conditionsOf,
-} from '../../../control/src/resources/conditions.ts'
+import type { Condition, ConditionStatus, ConditionType } from '../../../control/src/resources/conditions.ts'
 import { checkAgainstSchema, type Schema } from '../../../control/src/resources/schema.ts'
 import type { TaskQueueStatus } from '../../../control/src/resources/task-queue.ts'
 import type { WorkerPoolStatus } from '../../../control/src/resources/worker-pool.ts'
@@ -153,7 +150,7 @@ onCluster('the API server', () => {
       DELAYED: '4',
       BURIED: '1',
       SUSPENDED: 'False',
-      REASON: 'AsPlanned',
+      REASON: 'Progressing',
       'MAX BUSY': '7',
       AGE: expect.stringMatching(/^\d+s$/),
     })
@@ -170,7 +167,7 @@ onCluster('the API server', () => {
       MODE: 'Automatic',
       TERMINATING: '6',
       DECISION: 'Concurrency',
-      REASON: 'AsPlanned',
+      REASON: 'Progressing',
       AGE: expect.stringMatching(/^\d+s$/),
     })
     const both = await kubectl('get', 'millhand', '-o', 'name')

@@ -1,5 +1,6 @@
 // Which conditions are told as Events, and as warnings.
-import { type Condition, newsType, worthTelling } from '../../../control/src/resources/conditions.ts'
+import { newsType, worthTelling } from '../../../control/src/decide/report.ts'
+import type { Condition } from '../../../control/src/resources/conditions.ts'
 
 const NOW = Date.parse('2026-01-01T12:00:00Z')
 const ready = (status: Condition['status'], reason: Condition['reason']) =>

@@ -1,0 +1,90 @@
+// What the reports of all kinds have in common: conditions with their times, when a status is worth a write, which findings are told as Events,
+// and what they say of their Redis. Pure.
+import type { Condition, Finding } from '../resources/conditions.ts'
+import { REDIS_ANSWERS } from '../resources/conditions.ts'
+import type { Reason } from '../resources/reasons.ts'
+
+/** The conditions to write: a transition time changes only with the status. */
+export function conditionsOf(
+  findings: readonly Finding[],
+  before: readonly Condition[] = [],
+  { generation, now }: { generation: number; now: string },
+): Condition[] {
+  return findings.map((finding) => {
+    const last = before.find(({ type }) => type === finding.type)
+    const lastTransitionTime = last?.status === finding.status ? last.lastTransitionTime : now
+    return { ...finding, observedGeneration: generation, lastTransitionTime }
+  })
+}
+
+/** Whether something changed that somebody may wait for: not only the words of a message. */
+export function hasTurned(findings: readonly Finding[], before: readonly Condition[] = []): boolean {
+  if (findings.length !== before.length) return true
+  return findings.some(({ type, status, reason }) => {
+    const last = before.find((condition) => condition.type === type)
+    return last?.status !== status || last.reason !== reason
+  })
+}
+
+/** At each first apply, cold start and failover: they are no news unless they last. */
+const PASSES_SOON: readonly Reason[] = ['QueueNotReady', 'RedisUnreachable']
+const LASTS_FROM_MS = 30_000
+
+/**
+ * The findings that are worth an Event: new ones, or with another status or reason than before. What usually passes is one when it has
+ * lasted for a while, at each look from then on; the same Event is not told twice in ten minutes.
+ */
+export function worthTelling(
+  findings: readonly Finding[],
+  before: readonly Condition[] = [],
+  wallMs: number,
+): Finding[] {
+  return findings.filter(({ type, status, reason }) => {
+    const last = before.find((condition) => condition.type === type)
+    const isTurned = last?.status !== status || last.reason !== reason
+    if (!PASSES_SOON.includes(reason)) return isTurned
+    return !isTurned && wallMs - Date.parse(last.lastTransitionTime) >= LASTS_FROM_MS
+  })
+}
+
+/** A pod that starts is nothing to be warned of: what keeps it from starting has a reason of its own. */
+export function newsType({ status, reason }: Finding): 'Normal' | 'Warning' {
+  return status === 'True' || reason === 'PodsStarting' ? 'Normal' : 'Warning'
+}
+
+/** The API server keeps fields in an order of its own. */
+export function isSame(a: unknown, b: unknown): boolean {
+  return inOrder(a) === inOrder(b)
+}
+
+function inOrder(value: unknown): string | undefined {
+  return JSON.stringify(value, (_name, part: unknown) =>
+    typeof part === 'object' && part !== null && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([one], [other]) => (one < other ? -1 : 1)))
+      : part,
+  )
+}
+
+export interface Reported {
+  observedGeneration: number
+  conditions: Condition[]
+}
+
+/** What somebody may wait for is written at once: conditions that turned, and that a change of the spec was seen. */
+export function hasNews(now: Reported, before: Reported | undefined): boolean {
+  return before?.observedGeneration !== now.observedGeneration || hasTurned(now.conditions, before.conditions)
+}
+
+/** `isRead`: something could be read from Redis. */
+export function redisReachable(
+  problems: readonly { reason: Reason; message: string }[],
+  isRead: boolean,
+): Finding {
+  const type = 'RedisReachable'
+  const lost = problems.find(({ reason }) => reason === 'RedisUnreachable' || reason === 'RedisRefused')
+  if (lost) return { type, status: 'False', reason: lost.reason, message: lost.message }
+  const [first] = problems
+  if (first && !isRead && !problems.some(({ reason }) => REDIS_ANSWERS.includes(reason)))
+    return { type, status: 'Unknown', reason: first.reason, message: first.message }
+  return { type, status: 'True', reason: 'Connected', message: 'Redis answers' }
+}
