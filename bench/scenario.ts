@@ -5,7 +5,7 @@ import type { Program } from './processes.ts'
 import type { Server } from './server.ts'
 
 export interface Scenario {
-  /** As in proving.md: `B1`. */
+  /** Like `B1`. */
   readonly id: string
   readonly title: string
   /** One sentence: what a round does and what its main figure counts. */
@@ -114,6 +114,18 @@ export const ENQUEUE_FIGURES: readonly Figure[] = [
   COSTS.bytes,
   JOBS,
 ]
+/** Whoever can only enqueue takes part too. */
+export const PRODUCERS = [
+  'millhand-fork',
+  'bullmq',
+  'asynq',
+  'sidekiq',
+  'gearman',
+  'celery-prefork',
+  'rq',
+  'huey',
+  'dramatiq',
+]
 export const DRAIN_FIGURES: readonly Figure[] = [
   RATE,
   COSTS.worker,
@@ -123,32 +135,41 @@ export const DRAIN_FIGURES: readonly Figure[] = [
   JOBS,
 ]
 
+interface Bound {
+  peer: string
+  /** The name of a figure. */
+  figure: string
+  least?: number
+  most?: number
+  unit: string
+  variant?: string
+  text?: string
+}
+
 /** `least` or `most` of a figure's median. */
 export function within(
   results: Results,
-  peer: string,
-  name: string,
-  bound: { least?: number; most?: number; unit: string; variant?: string; text?: string },
+  { peer, figure, least, most, unit, variant = '', text }: Bound,
 ): Criterion {
-  const { least, most, unit, variant = '' } = bound
   const limit = least !== undefined ? `at least ${numberText(least)}` : `at most ${numberText(most ?? 0)}`
-  const spread = results.figure(peer, name, variant)
+  const spread = results.figure(peer, figure, variant)
   return {
-    text: `${bound.text ?? labelOf(peer, variant)}: ${limit} ${unit}`,
+    text: `${text ?? labelOf(peer, variant)}: ${limit} ${unit}`,
     measured: spread ? `${numberText(spread.median)} ${unit}` : 'not measured',
     held: spread && spread.median >= (least ?? -Infinity) && spread.median <= (most ?? Infinity),
   }
 }
 
-/** The median of the ratios of rounds. */
-export function times(
-  results: Results,
-  peer: string,
-  to: string,
-  least: number,
-  { name = RATE.name as string, variants = ['', ''] as [string, string] } = {},
-): Criterion {
-  const spread = results.ratio(peer, to, name, variants)
+interface Ratio {
+  peer: string
+  to: string
+  least: number
+  variants?: [string, string]
+}
+
+/** The median of the ratios of rounds, in jobs a second. */
+export function times(results: Results, { peer, to, least, variants = ['', ''] }: Ratio): Criterion {
+  const spread = results.ratio(peer, to, RATE.name, variants)
   return {
     text: `${labelOf(peer, variants[0])}: at least ${least} times ${labelOf(to, variants[1])}`,
     measured: ratioText(spread),

@@ -1,4 +1,4 @@
-// Who may import whom, and which names stand in which files only: design.md's walls, kept by a machine.
+// Who may import whom, and which names stand in which files only.
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'

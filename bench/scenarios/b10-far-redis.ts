@@ -30,8 +30,14 @@ export const b10: Scenario = {
     return { ...figures, [PING.name]: await pingMs(redisUrl) }
   },
   criteria: (results) => [
-    times(results, 'millhand-loop', 'millhand-loop', 0.6, { variants: [FAR, NEAR] }),
-    within(results, 'millhand-loop', RATE.name, { least: 23_500, unit: 'jobs/s', variant: FAR }),
+    times(results, { peer: 'millhand-loop', to: 'millhand-loop', least: 0.6, variants: [FAR, NEAR] }),
+    within(results, {
+      peer: 'millhand-loop',
+      figure: RATE.name,
+      least: 23_500,
+      unit: 'jobs/s',
+      variant: FAR,
+    }),
   ],
 }
 

@@ -46,7 +46,9 @@ export const b11: Scenario = {
   criteria: (results) => [
     ...['4 kB', '64 kB'].map((size) => againstModel(results, size)),
     ...memoryBound(results),
-    within(results, 'millhand-reuse', REFUSED.name, {
+    within(results, {
+      peer: 'millhand-reuse',
+      figure: REFUSED.name,
       least: 1,
       unit: 'refused of 1 over the limit',
       variant: '100 B',

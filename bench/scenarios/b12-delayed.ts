@@ -24,9 +24,27 @@ export const b12: Scenario = {
   figures: [LATE, PROMOTION, SLOW, JOBS],
   round: (round) => (round.variant === FAR ? farAway(round) : together(round)),
   criteria: (results) => [
-    within(results, 'millhand-reuse', LATE.name, { most: 3_000, unit: 'ms late (p99)', variant: TOGETHER }),
-    within(results, 'millhand-reuse', PROMOTION.name, { most: 1, unit: 'commands/s', variant: FAR }),
-    within(results, 'millhand-reuse', SLOW.name, { most: 0, unit: 'calls over 10 ms', variant: FAR }),
+    within(results, {
+      peer: 'millhand-reuse',
+      figure: LATE.name,
+      most: 3_000,
+      unit: 'ms late (p99)',
+      variant: TOGETHER,
+    }),
+    within(results, {
+      peer: 'millhand-reuse',
+      figure: PROMOTION.name,
+      most: 1,
+      unit: 'commands/s',
+      variant: FAR,
+    }),
+    within(results, {
+      peer: 'millhand-reuse',
+      figure: SLOW.name,
+      most: 0,
+      unit: 'calls over 10 ms',
+      variant: FAR,
+    }),
   ],
 }
 

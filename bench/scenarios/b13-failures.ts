@@ -32,8 +32,14 @@ export const b13: Scenario = {
     )
   },
   criteria: (results) => [
-    times(results, 'millhand-reuse', 'millhand-reuse', 0.7, { variants: [BAD, GOOD] }),
-    within(results, 'millhand-reuse', ERROR.name, { most: 50, unit: 'ms late (p99)', variant: RETRIES }),
+    times(results, { peer: 'millhand-reuse', to: 'millhand-reuse', least: 0.7, variants: [BAD, GOOD] }),
+    within(results, {
+      peer: 'millhand-reuse',
+      figure: ERROR.name,
+      most: 50,
+      unit: 'ms late (p99)',
+      variant: RETRIES,
+    }),
   ],
 }
 

@@ -37,12 +37,20 @@ export const b14: Scenario = {
       invariant(results, figure, '1M waiting'),
       invariant(results, figure, '10k active'),
     ]),
-    within(results, 'millhand-loop', BYTES.name, {
+    within(results, {
+      peer: 'millhand-loop',
+      figure: BYTES.name,
       most: 350,
       unit: 'bytes a waiting job',
       variant: '1M waiting',
     }),
-    within(results, 'millhand-loop', SLOW.name, { most: 0, unit: 'calls over 10 ms', variant: '1M waiting' }),
+    within(results, {
+      peer: 'millhand-loop',
+      figure: SLOW.name,
+      most: 0,
+      unit: 'calls over 10 ms',
+      variant: '1M waiting',
+    }),
   ],
 }
 

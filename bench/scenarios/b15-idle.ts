@@ -22,8 +22,8 @@ export const b15: Scenario = {
   figures: [CPU, CALLS, COMMANDS, REDIS, MEMORY],
   round: idle,
   criteria: (results) => [
-    within(results, 'millhand-fork', CPU.name, { most: 1, unit: '% of a core a worker' }),
-    within(results, 'millhand-fork', CALLS.name, { most: 5, unit: 'round trips/s a worker' }),
+    within(results, { peer: 'millhand-fork', figure: CPU.name, most: 1, unit: '% of a core a worker' }),
+    within(results, { peer: 'millhand-fork', figure: CALLS.name, most: 5, unit: 'round trips/s a worker' }),
   ],
 }
 

@@ -36,8 +36,8 @@ export const b19: Scenario = {
   round: measure,
   criteria: (results) => [
     // What comes up while a disk or a replica is waited for goes together.
-    times(results, FSYNC, FSYNC, 100, { variants: [AT_ONCE, ONE] }),
-    times(results, REPLICATED, REPLICATED, 5, { variants: [AT_ONCE, ONE] }),
+    times(results, { peer: FSYNC, to: FSYNC, least: 100, variants: [AT_ONCE, ONE] }),
+    times(results, { peer: REPLICATED, to: REPLICATED, least: 5, variants: [AT_ONCE, ONE] }),
   ],
 }
 

@@ -1,5 +1,5 @@
 // B2: a web server that enqueues from many requests at once.
-import { ENQUEUE_FIGURES, RATE, type Scenario, times, within } from '../scenario.ts'
+import { ENQUEUE_FIGURES, PRODUCERS, RATE, type Scenario, times, within } from '../scenario.ts'
 import { enqueue } from '../steps.ts'
 
 export const b2: Scenario = {
@@ -7,17 +7,7 @@ export const b2: Scenario = {
   title: 'Enqueue 1,000 at once, each awaited',
   about:
     '1,000 calls for one job each are started in one tick, and again when all are acknowledged; acknowledged jobs a second.',
-  peers: [
-    'millhand-fork',
-    'bullmq',
-    'asynq',
-    'sidekiq',
-    'gearman',
-    'celery-prefork',
-    'rq',
-    'huey',
-    'dramatiq',
-  ],
+  peers: PRODUCERS,
   jobs: { warmUp: 3_000, most: 400_000, step: 1_000 },
   isOfProducers: true,
   figures: ENQUEUE_FIGURES,
@@ -26,7 +16,7 @@ export const b2: Scenario = {
     return (await enqueue(round, { do: 'concurrent', from: 0, count, payload, width: 1_000 })) ?? {}
   },
   criteria: (results) => [
-    within(results, 'millhand-fork', RATE.name, { least: 60_000, unit: 'jobs/s' }),
-    times(results, 'millhand-fork', 'bullmq', 4),
+    within(results, { peer: 'millhand-fork', figure: RATE.name, least: 60_000, unit: 'jobs/s' }),
+    times(results, { peer: 'millhand-fork', to: 'bullmq', least: 4 }),
   ],
 }

@@ -15,7 +15,7 @@ export const b3: Scenario = {
     return (await enqueue(round, { do: 'bulk', from: 0, count, payload, batch: 100 }, { weigh: true })) ?? {}
   },
   criteria: (results) => [
-    within(results, 'millhand-fork', RATE.name, { least: 150_000, unit: 'jobs/s' }),
-    times(results, 'millhand-fork', 'bullmq', 10),
+    within(results, { peer: 'millhand-fork', figure: RATE.name, least: 150_000, unit: 'jobs/s' }),
+    times(results, { peer: 'millhand-fork', to: 'bullmq', least: 10 }),
   ],
 }

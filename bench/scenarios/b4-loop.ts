@@ -16,10 +16,10 @@ export const b4: Scenario = {
     return drain(round, { slots: slotsOf(round.peer.name, 100), task: 'no-op' })
   },
   criteria: (results) => [
-    within(results, 'millhand-loop', RATE.name, { least: 50_000, unit: 'jobs/s' }),
-    times(results, 'millhand-loop', 'bullmq', 5),
-    times(results, 'millhand-loop', 'asynq', 4),
-    times(results, 'millhand-loop', 'celery-prefork', 50),
-    within(results, 'millhand-loop', 'roundTrips', { most: 0.2, unit: 'round trips a job' }),
+    within(results, { peer: 'millhand-loop', figure: RATE.name, least: 50_000, unit: 'jobs/s' }),
+    times(results, { peer: 'millhand-loop', to: 'bullmq', least: 5 }),
+    times(results, { peer: 'millhand-loop', to: 'asynq', least: 4 }),
+    times(results, { peer: 'millhand-loop', to: 'celery-prefork', least: 50 }),
+    within(results, { peer: 'millhand-loop', figure: 'roundTrips', most: 0.2, unit: 'round trips a job' }),
   ],
 }

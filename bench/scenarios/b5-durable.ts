@@ -21,7 +21,13 @@ export const b5: Scenario = {
     return drain(round, { slots: slotsOf(round.peer.name, 100), task: 'no-op' })
   },
   criteria: (results) => [
-    times(results, 'millhand-loop', 'millhand-loop', 0.7, { variants: [EVERYSEC, NEVER] }),
-    within(results, 'millhand-loop', RATE.name, { least: 15_000, unit: 'jobs/s', variant: ALWAYS }),
+    times(results, { peer: 'millhand-loop', to: 'millhand-loop', least: 0.7, variants: [EVERYSEC, NEVER] }),
+    within(results, {
+      peer: 'millhand-loop',
+      figure: RATE.name,
+      least: 15_000,
+      unit: 'jobs/s',
+      variant: ALWAYS,
+    }),
   ],
 }

@@ -29,11 +29,11 @@ export const b6: Scenario = {
     return drain(round, { slots: slotsOf(round.peer.name), task: 'no-op' })
   },
   criteria: (results) => [
-    within(results, 'millhand-reuse', RATE.name, { least: 20_000, unit: 'jobs/s' }),
-    times(results, 'millhand-reuse', 'bullmq', 2),
-    times(results, 'millhand-reuse', 'asynq', 1.5),
-    times(results, 'millhand-reuse', 'bullmq-sandboxed', 5),
-    times(results, 'millhand-reuse', 'huey', 4),
-    times(results, 'millhand-reuse', 'celery-prefork', 20),
+    within(results, { peer: 'millhand-reuse', figure: RATE.name, least: 20_000, unit: 'jobs/s' }),
+    times(results, { peer: 'millhand-reuse', to: 'bullmq', least: 2 }),
+    times(results, { peer: 'millhand-reuse', to: 'asynq', least: 1.5 }),
+    times(results, { peer: 'millhand-reuse', to: 'bullmq-sandboxed', least: 5 }),
+    times(results, { peer: 'millhand-reuse', to: 'huey', least: 4 }),
+    times(results, { peer: 'millhand-reuse', to: 'celery-prefork', least: 20 }),
   ],
 }

@@ -35,7 +35,13 @@ export const b8: Scenario = {
   round: (round) => (round.isWarmUp ? measureCapacity(round) : measureLatency(round)),
   criteria(results) {
     const ours = (name: string, most: number) =>
-      within(results, 'millhand-reuse', name, { most, unit: `ms (${name.slice(0, -2)})`, variant: 'at 50 %' })
+      within(results, {
+        peer: 'millhand-reuse',
+        figure: name,
+        most,
+        unit: `ms (${name.slice(0, -2)})`,
+        variant: 'at 50 %',
+      })
     const [mine, theirs] = [
       results.figure('millhand-reuse', 'p50Ms', EQUAL),
       results.figure('bullmq', 'p50Ms', 'at 50 %'),
