@@ -103,13 +103,13 @@ process.exit(findings.length === 0 ? 0 : 1)
 function numberOf(option: 'minutes' | 'rate'): number {
   const value = Number(values[option])
   if (value > 0) return value
-  console.error(`soak: invalid --${option} ${values[option]}: it is a number above 0`)
+  console.error(`soak: invalid --${option} ${values[option]}: use a number above 0`)
   process.exit(2)
 }
 
 async function soak(minutes: number, rate: number): Promise<string[]> {
   const mode = MODES.find((each) => each === values.mode)
-  if (!mode) throw new Error(`invalid --mode ${values.mode}: it is one of ${MODES.join(', ')}`)
+  if (!mode) throw new Error(`invalid --mode ${values.mode}: use one of ${MODES.join(', ')}`)
   const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'millhand/bench')
   mkdirSync(cache, { recursive: true })
   await millhandPeers[0]?.install(cache)

@@ -98,5 +98,5 @@ function chooseLoads(ids: string[] | undefined): readonly Load[] {
 function wholeNumber(option: string, text: string | undefined, usual: number): number {
   const number = Number(text ?? usual)
   if (Number.isInteger(number) && number > 0) return number
-  throw new UsageError(`${option} is ${text}; it is a whole number of at least 1`)
+  throw new UsageError(`invalid ${option} ${text}: use a whole number of at least 1`)
 }

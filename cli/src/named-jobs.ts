@@ -61,7 +61,7 @@ function checkIds({ ids, options: { all = false } }: NamedJobs): void {
 
 export function checkId(id: string): void {
   if (isJobId(id)) return
-  throw new CommandFailed(`invalid job id "${id}": 1 to 128 of A-Z a-z 0-9 . : _ -`, { exitCode: 2 })
+  throw new CommandFailed(`invalid job id "${id}": use 1 to 128 of A-Z a-z 0-9 . : _ -`, { exitCode: 2 })
 }
 
 /** All are read before the first one is touched: a job that is retried may be buried again at once. */

@@ -74,7 +74,7 @@ async function namesOfQueues(redis: Connection): Promise<string[]> {
   const untilMs = performance.now() + LOOKING_MS
   return listQueues(redis, (found) => {
     if (found > MOST_QUEUES)
-      throw new CommandFailed(`there are more than ${MOST_QUEUES} queues: ${GIVE_NAMES}`)
+      throw new CommandFailed(`too many queues, more than ${MOST_QUEUES}: ${GIVE_NAMES}`)
     if (performance.now() > untilMs)
       throw new CommandFailed(`Redis still lists keys (SCAN) after ${LOOKING_MS / 1000} s: ${GIVE_NAMES}`)
   })

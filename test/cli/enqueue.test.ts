@@ -152,7 +152,7 @@ test(
     const refusals = {
       'the input is not valid JSON at line 1, column 2': ['work', 'send', '{to:1}'],
       'invalid task name "a b"': ['work', 'a b'],
-      'id is "$!"; it is a text of 1 to 128': ['work', 'send', '--id', '$!'],
+      'invalid id "$!": use a text of 1 to 128': ['work', 'send', '--id', '$!'],
       'A duration is like 500ms': ['work', 'send', '--delay', '10'],
       'Allowed choices are urgent, high, normal, low': ['work', 'send', '--priority', 'asap'],
       'a whole number of at least 1': ['work', 'send', '--max-attempts', '0'],

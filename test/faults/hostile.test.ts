@@ -112,7 +112,7 @@ describe('hostile input', () => {
     (name) => {
       expect(() => newJob(name, {})).toThrow(/invalid task name/)
       if (name !== '')
-        expect(() => newJob('task', {}, { id: name })).toThrow(/^id is .*; it is a text of 1 to 128 /)
+        expect(() => newJob('task', {}, { id: name })).toThrow(/^invalid id .*: use a text of 1 to 128 /)
       expect(isJobId(name)).toBe(false)
     },
   )

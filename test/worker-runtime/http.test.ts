@@ -115,7 +115,7 @@ describe('the server', () => {
     const refused = serveHttp(port, pages)
     await expect(refused).rejects.toThrow(ConfigError)
     await expect(refused).rejects.toThrow(
-      `MILLHAND_HTTP_PORT is ${port}, and nothing can listen there: EADDRINUSE`,
+      `cannot listen on port ${port}, which MILLHAND_HTTP_PORT names: EADDRINUSE`,
     )
     taken.close()
   })
@@ -128,7 +128,7 @@ test.each(['0', '65536', '80a', '-1'])('the port %s is refused by the name of it
     MILLHAND_HTTP_PORT: port,
   }
   expect(() => readConfig([TINY], env)).toThrow(
-    `MILLHAND_HTTP_PORT is ${JSON.stringify(port)}; it is a whole number from 1 to 65535`,
+    `invalid MILLHAND_HTTP_PORT ${JSON.stringify(port)}: use a whole number from 1 to 65535`,
   )
 })
 

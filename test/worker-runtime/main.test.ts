@@ -49,25 +49,25 @@ test.each([
     'an unknown isolation',
     [tasks('tiny')],
     { MILLHAND_ISOLATION: 'Thread' },
-    /MILLHAND_ISOLATION is "Thread"; it is one of Fork, Spawn, Reuse/,
+    /invalid MILLHAND_ISOLATION "Thread": use one of Fork, Spawn, Reuse/,
   ],
   [
     'queues that are no JSON',
     [tasks('tiny')],
     { MILLHAND_QUEUES: 'mail' },
-    /MILLHAND_QUEUES is "mail"; it is a list of queues as JSON/,
+    /invalid MILLHAND_QUEUES "mail": use a list of queues as JSON/,
   ],
   [
     'a name that no queue in Redis may have',
     [tasks('tiny')],
     { MILLHAND_QUEUES: '[{"name":"a","queueName":"Not this"}]' },
-    /MILLHAND_QUEUES: "Not this" is no name of a queue/,
+    /MILLHAND_QUEUES: invalid queue name "Not this"/,
   ],
   [
     'two names for one queue in Redis',
     [tasks('tiny')],
     { MILLHAND_QUEUES: '[{"name":"a"},{"name":"b","queueName":"default.a"}]' },
-    /MILLHAND_QUEUES names default\.a of Redis twice/,
+    /duplicate queueName default\.a in MILLHAND_QUEUES/,
   ],
   ['an unknown option', ['--nope'], {}, /--nope/],
 ])(
@@ -166,14 +166,17 @@ test('--help and --version say what they should', async () => {
 test.each([
   [{ MILLHAND_REDIS_URL: '' }, 'MILLHAND_REDIS_URL is not set'],
   [{ MILLHAND_REDIS_URL: 'http://x' }, 'is not a Redis URL'],
-  [{ MILLHAND_QUEUES: '[]' }, 'MILLHAND_QUEUES is "[]"'],
-  [{ MILLHAND_QUEUES: '[{"name":1}]' }, 'has the entry {"name":1}'],
-  [{ MILLHAND_QUEUES: '[{"name":"a"},{"name":"a"}]' }, 'names the queue a twice'],
-  [{ MILLHAND_QUEUES: '[{"name":"a","queueName":7}]' }, 'has the queueName 7; it is the name in Redis'],
-  [{ MILLHAND_SLOTS: '0' }, 'MILLHAND_SLOTS is "0"; it is a whole number from 1 to 1000'],
-  [{ MILLHAND_SLOTS: '5000' }, 'MILLHAND_SLOTS is "5000"; it is a whole number from 1 to 1000'],
-  [{ MILLHAND_JOBS_AT_ONCE_PER_CHILD: '1001' }, 'is "1001"; it is a whole number from 1 to 1000'],
-  [{ MILLHAND_SLOTS: 'many' }, 'MILLHAND_SLOTS is "many"'],
+  [{ MILLHAND_QUEUES: '[]' }, 'invalid MILLHAND_QUEUES "[]"'],
+  [{ MILLHAND_QUEUES: '[{"name":1}]' }, 'invalid entry {"name":1}'],
+  [{ MILLHAND_QUEUES: '[{"name":"a"},{"name":"a"}]' }, 'duplicate queue a'],
+  [
+    { MILLHAND_QUEUES: '[{"name":"a","queueName":7}]' },
+    'invalid queueName 7 in MILLHAND_QUEUES: use the name in Redis',
+  ],
+  [{ MILLHAND_SLOTS: '0' }, 'invalid MILLHAND_SLOTS "0": use a whole number from 1 to 1000'],
+  [{ MILLHAND_SLOTS: '5000' }, 'invalid MILLHAND_SLOTS "5000": use a whole number from 1 to 1000'],
+  [{ MILLHAND_JOBS_AT_ONCE_PER_CHILD: '1001' }, '"1001": use a whole number from 1 to 1000'],
+  [{ MILLHAND_SLOTS: 'many' }, 'invalid MILLHAND_SLOTS "many"'],
 ])('the environment %j is refused with the name, the value and the remedy', (env, message) => {
   expect(() => readConfig([tasks('tiny')], { ...base, ...env })).toThrow(message)
 })

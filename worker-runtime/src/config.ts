@@ -137,14 +137,14 @@ function queuesOf(env: Environment): Config['queues'] {
     if (error instanceof ConfigError) throw error
   }
   throw new ConfigError(
-    `MILLHAND_QUEUES is ${JSON.stringify(text)}; it is a list of queues as JSON, like [{"name":"mail","weight":1}]`,
+    `invalid MILLHAND_QUEUES ${JSON.stringify(text)}: use a list of queues as JSON, like [{"name":"mail","weight":1}]`,
   )
 }
 
 function distinct(queues: QueueEntry[]): QueueEntry[] {
   const twice = queues.find(({ name }, at) => queues.findIndex((other) => other.name === name) !== at)
   if (!twice) return queues
-  throw new ConfigError(`MILLHAND_QUEUES names the queue ${twice.name} twice: name each queue once`)
+  throw new ConfigError(`duplicate queue ${twice.name} in MILLHAND_QUEUES: name each queue once`)
 }
 
 function queueOf(entry: unknown): QueueEntry {
@@ -159,11 +159,11 @@ function queueOf(entry: unknown): QueueEntry {
   }
   if (typeof name !== 'string' || typeof weight !== 'number' || !(weight >= 1))
     throw new ConfigError(
-      `MILLHAND_QUEUES has the entry ${JSON.stringify(entry)}; an entry is like {"name":"mail","weight":1}`,
+      `invalid entry ${JSON.stringify(entry)} in MILLHAND_QUEUES: use an object like {"name":"mail","weight":1}`,
     )
   if (queueName !== undefined && typeof queueName !== 'string')
     throw new ConfigError(
-      `MILLHAND_QUEUES has the queueName ${JSON.stringify(queueName)}; it is the name in Redis, like "default.mail"`,
+      `invalid queueName ${JSON.stringify(queueName)} in MILLHAND_QUEUES: use the name in Redis, like "default.mail"`,
     )
   return { name, weight, queueName }
 }
@@ -190,7 +190,7 @@ function oneOf<T extends string>(env: Environment, name: string, known: readonly
   if (!text) return otherwise
   const found = known.find((value) => value === text)
   if (found) return found
-  throw new ConfigError(`${name} is ${JSON.stringify(text)}; it is one of ${known.join(', ')}`)
+  throw new ConfigError(`invalid ${name} ${JSON.stringify(text)}: use one of ${known.join(', ')}`)
 }
 
 function wholeNumber(
@@ -204,5 +204,5 @@ function wholeNumber(
   const value = Number(text)
   if (Number.isSafeInteger(value) && value >= least && value <= most) return value
   const range = most < Number.MAX_SAFE_INTEGER ? `from ${least} to ${most}` : `of at least ${least}`
-  throw new ConfigError(`${name} is ${JSON.stringify(text)}; it is a whole number ${range}`)
+  throw new ConfigError(`invalid ${name} ${JSON.stringify(text)}: use a whole number ${range}`)
 }

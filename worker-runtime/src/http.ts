@@ -96,7 +96,7 @@ function listen(server: Server, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) =>
       reject(
-        new ConfigError(`MILLHAND_HTTP_PORT is ${port}, and nothing can listen there: ${error.code}`, {
+        new ConfigError(`cannot listen on port ${port}, which MILLHAND_HTTP_PORT names: ${error.code}`, {
           cause: error,
         }),
       ),

@@ -105,7 +105,7 @@ export function newJob(
 ): NewJob {
   if (typeof task !== 'string' || !TASK_NAME.test(task))
     throw new TypeError(
-      `invalid task name ${shown(task)}: it is a text of at most 100 of A-Z a-z 0-9 . _ -, a letter or digit first`,
+      `invalid task name ${shown(task)}: use 1 to 100 of A-Z a-z 0-9 . _ -, a letter or digit first`,
     )
   checkOptions('option of a job', options, known)
   const { id = newJobId(), priority = 'normal' } = options

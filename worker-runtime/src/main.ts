@@ -35,22 +35,22 @@ import { Waker } from './worker/waker.ts'
 import { Worker } from './worker/worker.ts'
 
 const HELP = `millhand-worker FILE...           runs the jobs of queues with the tasks that the files define
-millhand-worker --check FILE...   only loads the files and names their tasks, or says why they do not load
+millhand-worker --check FILE...   loads the files and names their tasks, or says why they do not load
 
 Settings come from the environment:
-  MILLHAND_REDIS_URL               where the queues live, like redis://127.0.0.1:6379,
+  MILLHAND_REDIS_URL               address of Redis, like redis://127.0.0.1:6379,
                                    redis+sentinel://host:26379,host/name or redis+cluster://host,host; rediss for TLS
   MILLHAND_REDIS_CA, MILLHAND_REDIS_CERT, MILLHAND_REDIS_KEY
-                                   for TLS with a private authority or client certificates: the PEM texts
+                                   PEM texts, for TLS with a private authority or client certificates
   MILLHAND_QUEUES                  JSON, like [{"name":"mail","weight":1}]
   MILLHAND_NAMESPACE               default: default
   MILLHAND_SLOTS                   jobs at once; default: 1
   MILLHAND_ISOLATION               Fork, Spawn or Reuse; default: Fork
   MILLHAND_JOBS_PER_CHILD, MILLHAND_JOBS_AT_ONCE_PER_CHILD, MILLHAND_MAX_MEMORY_BYTES
-  MILLHAND_FORK_SHARES             packages and files, with commas: what they drew or opened at load all forks may have
-  MILLHAND_DRAIN_TIMEOUT_SECONDS   how long jobs may go on after SIGTERM; default: 600
-  MILLHAND_LOAD_TIMEOUT_SECONDS    how long the files may take to load; default: 60
-  MILLHAND_HTTP_PORT               where /readyz, /livez, /healthz and /metrics are; none when absent
+  MILLHAND_FORK_SHARES             packages and files, with commas: all forks may share what these drew or opened at load
+  MILLHAND_DRAIN_TIMEOUT_SECONDS   time that jobs have to end after SIGTERM; default: 600
+  MILLHAND_LOAD_TIMEOUT_SECONDS    time that the files have to load; default: 60
+  MILLHAND_HTTP_PORT               port of /readyz, /livez, /healthz and /metrics; default: no port
   MILLHAND_LOG_LEVEL               debug, info, warn or error; default: info
 
 Example:
@@ -96,7 +96,7 @@ async function tellTasks({
 }
 
 function refusal(error: ReplyError): string {
-  return `Redis refuses what a worker needs (${reasonOf(error)}): millhand doctor tries it and says what is missing`
+  return `Redis refuses a command that a worker needs (${reasonOf(error)}): millhand doctor names the missing right`
 }
 
 async function runWorker(config: Config): Promise<void> {
@@ -252,7 +252,7 @@ function namedInRedis({ namespace, queues }: Config): NamedQueue[] {
   for (const [at, { inRedis }] of named.entries())
     if (named.findIndex((other) => other.inRedis === inRedis) !== at)
       throw new ConfigError(
-        `MILLHAND_QUEUES names ${inRedis} of Redis twice: give each queue a queueName of its own`,
+        `duplicate queueName ${inRedis} in MILLHAND_QUEUES: give each queue a queueName of its own`,
       )
   return named
 }
@@ -314,6 +314,6 @@ async function sayWhichServer(redis: Connection, log: Log): Promise<void> {
       if (isAtLeast(severity, 'warning'))
         log[severity === 'problem' ? 'error' : 'warn']('Redis does not suit a queue', { found, ...facts })
   } catch (error) {
-    log.debug('could not ask the server about itself', { error })
+    log.debug('could not examine the server', { error })
   }
 }

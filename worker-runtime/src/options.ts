@@ -2,7 +2,7 @@
 
 export interface Rule {
   readonly isValid: (value: unknown) => boolean
-  /** Ends the sentence "it is …". */
+  /** Ends the sentence "use …". */
   readonly is: string
 }
 export type Rules = Readonly<Record<string, Rule>>
@@ -32,13 +32,13 @@ export function checkOptions(
 ): void {
   if (typeof options !== 'object' || options === null || Array.isArray(options))
     throw new TypeError(
-      `the ${what.replace(' ', 's ')} are ${shown(options)}; they are an object of ${Object.keys(rules).join(', ')}`,
+      `invalid ${what.replace(' ', 's ')} (${shown(options)}): use an object of ${Object.keys(rules).join(', ')}`,
     )
   for (const [name, value] of Object.entries(options)) {
     const rule = Object.hasOwn(rules, name) ? rules[name] : undefined
     if (!rule) throw new TypeError(`unknown ${what} "${name}"${remedyFor(name, Object.keys(rules))}`)
     if (value !== undefined && !rule.isValid(value))
-      throw new TypeError(`${name} is ${shown(value)}; it is ${rule.is}`)
+      throw new TypeError(`invalid ${name} ${shown(value)}: use ${rule.is}`)
   }
 }
 

@@ -180,7 +180,7 @@ export function task<const Name extends string, Run extends AnyRun>(
 ): Task<Name, InputOf<Run>, Awaited<ReturnType<Run>>> {
   if (typeof name !== 'string' || !NAME.test(name))
     throw new TypeError(
-      `task name ${JSON.stringify(name)}: use 1 to 100 letters, digits, dots, dashes and underscores, a letter or digit first`,
+      `invalid task name ${JSON.stringify(name)}: use 1 to 100 of A-Z a-z 0-9 . _ -, a letter or digit first`,
     )
   if (typeof run !== 'function') throw new TypeError(`task "${name}": the second argument must be a function`)
   if (definedTasks().has(name))

@@ -175,7 +175,7 @@ describe('a client', () => {
 
   test.each([
     ['says which address is none', { redis: 'localhost:6379' }, /^the option redis is not a Redis URL: /],
-    ['takes an address as text or object', { redis: 6379 }, /^redis is 6379; it is a URL, or an object/],
+    ['takes an address as text or object', { redis: 6379 }, /^invalid redis 6379: use a URL, or an object/],
     ['knows the fields of an address', { redis: { URL: 'redis://x' } }, /did you mean url\?$/],
     [
       'knows its options',
@@ -185,18 +185,18 @@ describe('a client', () => {
     [
       'takes its options as an object',
       'redis://x',
-      /^the options of connect are "redis:\/\/x"; they are an object of redis/,
+      /^invalid options of connect \("redis:\/\/x"\): use an object of redis/,
     ],
     [
       'takes a deadline in ms',
       { redis: 'redis://x', deadlineMs: '5s' },
-      /^deadlineMs is "5s"; it is a whole number/,
+      /^invalid deadlineMs "5s": use a whole number/,
     ],
-    ['takes a namespace', { redis: 'redis://x', namespace: '' }, /^namespace is ""; it is the name/],
+    ['takes a namespace', { redis: 'redis://x', namespace: '' }, /^invalid namespace "": use the name/],
     [
       'takes a known durability',
       { redis: 'redis://x', durability: 'disk' },
-      /^durability is "disk"; it is one of fast/,
+      /^invalid durability "disk": use one of fast/,
     ],
   ])('%s', (_, options, message) => {
     expect(() => connect(options as never).close()).toThrow(TypeError)
@@ -205,7 +205,7 @@ describe('a client', () => {
 
   test('refuses what cannot be, with the field, the value and the remedy, and enqueues nothing', async () => {
     for (const name of ['', undefined, null, 5, 'A', '.x'])
-      expect(() => client.queue(name as never)).toThrow(/is no name of a queue: use at most 127/)
+      expect(() => client.queue(name as never)).toThrow(/^invalid queue name .*: use at most 127/)
     const queue = client.queue('refusing')
     for (const id of ['', undefined, 'a b', 7]) expect(() => queue.job(id as never)).toThrow(/invalid job id/)
     const fine = { task: 'succeeds', input: 1 }
@@ -215,27 +215,27 @@ describe('a client', () => {
         queue.enqueue('succeeds', 1, { delayMS: 5 } as never),
         'option of a job "delayMS": did you mean delayMs?',
       ],
-      [queue.enqueue('succeeds', 1, { durability: 'disk' } as never), 'durability is "disk"'],
-      [queue.enqueue('succeeds', 1, null as never), 'the options of a job are null'],
+      [queue.enqueue('succeeds', 1, { durability: 'disk' } as never), 'invalid durability "disk"'],
+      [queue.enqueue('succeeds', 1, null as never), 'invalid options of a job (null)'],
       [queue.enqueue('succeeds', 10n), 'cannot be written as JSON'],
       [
         queue.enqueueMany([fine, { task: 'succeeds', input: 1, options: { delayMs: -1 } }]),
-        'requests[1]: delayMs is -1',
+        'requests[1]: invalid delayMs -1',
       ],
       [
         queue.enqueueMany([fine, fine, { name: 'succeeds' } as never]),
         'requests[2]: unknown field of a request "name"',
       ],
-      [queue.enqueueMany([fine, undefined as never]), 'requests[1]: the fields of a request are undefined'],
-      [queue.enqueueMany(fine as never), 'the requests of enqueueMany are an object; they are an array'],
+      [queue.enqueueMany([fine, undefined as never]), 'requests[1]: invalid fields of a request (undefined)'],
+      [queue.enqueueMany(fine as never), 'invalid requests of enqueueMany (an object): use an array'],
       [queue.enqueueMany([fine], { durabilty: 'fast' } as never), 'did you mean durability?'],
-      [queue.job('x').result({ timeoutMs: Number.NaN }), 'timeoutMs is NaN; it is a number of at least 0'],
-      [queue.job('x').result({ timeoutMs: '5' as never }), 'timeoutMs is "5"'],
+      [queue.job('x').result({ timeoutMs: Number.NaN }), 'invalid timeoutMs NaN: use a number of at least 0'],
+      [queue.job('x').result({ timeoutMs: '5' as never }), 'invalid timeoutMs "5"'],
       [
         queue.job('x').result({ timeout: 5 } as never),
         'unknown option of result "timeout": did you mean timeoutMs?',
       ],
-      [queue.job('x').result(5_000 as never), 'the options of result are 5000'],
+      [queue.job('x').result(5_000 as never), 'invalid options of result (5000)'],
     ]
     for (const [refusal, message] of refusals) {
       const error = await refusal.then(

@@ -74,7 +74,7 @@ describe('with a Valkey that keeps an append-only file', () => {
   test('without a replica replicated is refused before anything is written', async () => {
     await expect(
       client.queue('kept').enqueue('task', 1, { durability: 'replicated', id: 'refused' }),
-    ).rejects.toMatchObject({ code: 'NOT_DURABLE', message: expect.stringContaining('needs a replica') })
+    ).rejects.toMatchObject({ code: 'NOT_DURABLE', message: expect.stringContaining('has no replica') })
     expect(await client.queue('kept').job('refused').state()).toBe('unknown')
   })
 })

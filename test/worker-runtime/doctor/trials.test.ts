@@ -92,7 +92,7 @@ test(
     })
     expect(await worker.ended).toEqual({ code: 70, signal: null })
     expect(worker.stderr).toMatch(
-      /^millhand-worker: Redis refuses what a worker needs \(.*\): millhand doctor .*\n$/,
+      /^millhand-worker: Redis refuses a command that a worker needs \(.*\): millhand doctor .*\n$/,
     )
     await server.remove()
   },

@@ -21,7 +21,7 @@ test('the scripts use no other keys than those in the table of the README, and a
 test.each(['', 'Ab', 'a b', 'a{b', 'a'.repeat(128), 'a\n'])(
   '%j is refused as part of the name of a queue',
   (name) => {
-    expect(() => queueName('', name)).toThrow(/is no name of a queue/)
-    expect(() => queueName('default', name === '' ? '}' : name)).toThrow(/is no name of a queue/)
+    expect(() => queueName('', name)).toThrow(/invalid queue name/)
+    expect(() => queueName('default', name === '' ? '}' : name)).toThrow(/invalid queue name/)
   },
 )

@@ -211,7 +211,7 @@ export class ClientQueue {
     checkOptions('option of enqueueMany', options, MANY_OPTIONS)
     if (!Array.isArray(requests))
       throw new TypeError(
-        `the requests of enqueueMany are ${shown(requests)}; they are an array of { task, input, options }`,
+        `invalid requests of enqueueMany (${shown(requests)}): use an array of { task, input, options }`,
       )
     const jobs = requests.map(jobOfRequest)
     const answers = await this.#send(jobs, options.durability)
@@ -220,8 +220,7 @@ export class ClientQueue {
 
   /** The handle of a job that was enqueued earlier, by its id. Sends nothing to Redis. Throws TypeError for an invalid id. */
   job<R = unknown>(id: string): JobHandle<R> {
-    if (!isJobId(id))
-      throw new TypeError(`invalid job id ${shown(id)}: it is a text of 1 to 128 of A-Z a-z 0-9 . : _ -`)
+    if (!isJobId(id)) throw new TypeError(`invalid job id ${shown(id)}: use 1 to 128 of A-Z a-z 0-9 . : _ -`)
     return this.#handle(id, undefined)
   }
 

@@ -45,7 +45,7 @@ export async function checkDurability(verbs: Verbs, durability: Confirmed): Prom
   if (Array.isArray(replicas) && replicas.length > 0) return
   throw new QueueRefused(
     'NOT_DURABLE',
-    `${verbs.name}: durability replicated cannot be had: it needs a replica, and this Redis has none`,
+    `${verbs.name}: durability replicated is not available: this Redis has no replica`,
   )
 }
 
@@ -76,7 +76,7 @@ function notDurable(error: Error, durability: Confirmed, queue: string): Error {
       cause: error,
     })
   const why = whyNotDurable(error.message, durability)
-  return new QueueRefused('NOT_DURABLE', `${queue}: durability ${durability} cannot be had: ${why}`)
+  return new QueueRefused('NOT_DURABLE', `${queue}: durability ${durability} is not available: ${why}`)
 }
 
 function whyNotDurable(said: string, durability: Confirmed): string {

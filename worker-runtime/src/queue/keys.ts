@@ -21,7 +21,7 @@ export function checkedQueueName(name: string): string {
 
 const invalidName = (name: unknown): TypeError =>
   new TypeError(
-    `${shown(name)} is no name of a queue: use at most 127 of a-z, 0-9, ".", "_" and "-", a letter or digit first`,
+    `invalid queue name ${shown(name)}: use at most 127 of a-z, 0-9, ".", "_" and "-", a letter or digit first`,
   )
 
 /** What all keys of the queue begin with; it is also the key that routes every script call. */

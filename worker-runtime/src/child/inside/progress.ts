@@ -29,7 +29,7 @@ export class Progress {
     const json = encodeValue(value, 'progress')
     const bytes = Buffer.byteLength(json)
     if (bytes > MAX_PROGRESS_BYTES)
-      throw new RangeError(`progress of ${bytes} bytes; at most ${MAX_PROGRESS_BYTES} are taken`)
+      throw new RangeError(`progress of ${bytes} bytes is too large: the limit is ${MAX_PROGRESS_BYTES}`)
     this.#waiting = json
     const waitMs = this.#sentAtMs + EVERY_MS - performance.now()
     if (waitMs <= 0) this.flush()
