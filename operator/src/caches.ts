@@ -208,13 +208,13 @@ export class ClusterCaches implements Watched {
     const refusal = reflectors.find((each) => each.refusal !== undefined)?.refusal
     if (refusal !== undefined && !this.#unreadable.has(namespace)) {
       this.#unreadable.add(namespace)
-      log.error('a namespace cannot be read: is it there, and does the operator have its role in it?', {
+      log.error('cannot read a namespace: check that it exists and that the operator has its Role in it', {
         namespace,
         error: refusal,
       })
     }
     if (refusal === undefined && this.#unreadable.delete(namespace))
-      log.info('a namespace can be read again', { namespace })
+      log.info('namespace is readable again', { namespace })
     if (!this.#served.has(namespace) && reflectors.every((each) => each.isSynced)) {
       this.#served.add(namespace)
       this.#lookAt(namespace)

@@ -217,7 +217,7 @@ function stopSignal(log: Log): { signal: AbortSignal; asked: Promise<void> } {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     const early = process.listeners(signal)
     process.on(signal, () => {
-      log.info('told to stop', { signal })
+      log.info('stopping', { signal })
       controller.abort()
       asked.resolve()
     })

@@ -283,7 +283,7 @@ onCluster('the chart', () => {
         await cluster.kubectl(['wait', '--for=condition=Ready', 'tq/late', '-n', shop, '--timeout=90s'])
         const operators = 'app.kubernetes.io/component=operator'
         const said = await cluster.kubectl(['logs', '-l', operators, '-n', namespace, '--tail=-1'])
-        expect(said.split('\n').filter((line) => line.includes('a namespace cannot be read'))[0]).toContain(
+        expect(said.split('\n').filter((line) => line.includes('cannot read a namespace'))[0]).toContain(
           short,
         )
         await cluster.kubectl(['delete', 'tq', 'late', '-n', shop])

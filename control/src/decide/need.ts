@@ -64,7 +64,7 @@ function rememberUnseen({ workers, fleet, memory }: ObservedPool, nowMs: number)
 /** The number stays, and says why it is not known. */
 function onHold(decision: Decision, { scaling }: WorkerPool, { reason, message }: Blocked): Decision {
   if (scaling.mode === 'Manual') return decision
-  return { ...decision, reason, message: `${decision.replicas}, unchanged: ${message}` }
+  return { ...decision, reason, message: `replicas unchanged at ${decision.replicas}: ${message}` }
 }
 
 function heldBy(workers: readonly ObservedWorker[]): number {

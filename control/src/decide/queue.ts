@@ -85,7 +85,7 @@ function ready(redis: ObservedTaskQueue['redis'], queueName: string): Finding {
         type: 'Ready',
         status: 'True',
         reason: 'Ready',
-        message: `jobs can be enqueued and claimed as ${queueName}`,
+        message: `the queue is ready; its name in Redis is ${queueName}`,
       }
     case 'taken':
       return {
@@ -95,7 +95,7 @@ function ready(redis: ObservedTaskQueue['redis'], queueName: string): Finding {
         message: taken(queueName, redis.isOwnerThere),
       }
     case 'problem':
-      // What cannot be seen may well work: workers and clients have connections of their own.
+      // Unknown, not False: workers and clients have their own connections.
       return {
         type: 'Ready',
         status: redis.reason === 'RedisUnreachable' ? 'Unknown' : 'False',
@@ -114,12 +114,17 @@ function suitable(redis: ObservedTaskQueue['redis']): Finding {
   const server = redis.kind === 'taken' ? undefined : redis.server
   if (server) return redisSuitable(server)
   const reason = redis.kind === 'problem' ? redis.reason : 'NameTaken'
-  return { type: 'RedisSuitable', status: 'Unknown', reason, message: 'Redis was not examined: see Ready' }
+  return {
+    type: 'RedisSuitable',
+    status: 'Unknown',
+    reason,
+    message: 'Redis was not checked: see the condition Ready',
+  }
 }
 
 function suspended(isSuspended: boolean, redis: ObservedTaskQueue['redis']): Finding {
   if (redis.kind !== 'open') {
-    const message = 'what was declared may not have reached Redis: see Ready'
+    const message = 'spec not yet applied to Redis: see the condition Ready'
     return {
       type: 'Suspended',
       status: 'Unknown',
@@ -133,14 +138,14 @@ function suspended(isSuspended: boolean, redis: ObservedTaskQueue['redis']): Fin
       type: 'Suspended',
       status: 'True',
       reason: 'Suspended',
-      message: 'spec.suspend is true: nothing is claimed',
+      message: 'spec.suspend is true: workers claim no jobs',
     }
   if (isPaused)
     return {
       type: 'Suspended',
       status: 'True',
       reason: 'Paused',
-      message: 'a person paused the queue: nothing is claimed until millhand resume',
+      message: 'paused with millhand pause: workers claim no jobs until millhand resume',
     }
   return { type: 'Suspended', status: 'False', reason: 'Active', message: 'workers may claim jobs' }
 }
@@ -149,7 +154,7 @@ function suspended(isSuspended: boolean, redis: ObservedTaskQueue['redis']): Fin
 function stalled(redis: ObservedTaskQueue['redis']): Finding {
   const type = 'Stalled'
   const lasts = (reason: Reason, where: string): Finding => {
-    return { type, status: 'True', reason, message: `this does not mend itself: see ${where}` }
+    return { type, status: 'True', reason, message: `manual action required: see the condition ${where}` }
   }
   if (redis.kind === 'taken') return lasts('NameTaken', 'Ready')
   if (redis.kind === 'problem') {
@@ -157,12 +162,12 @@ function stalled(redis: ObservedTaskQueue['redis']): Finding {
     const found = lastingProblem(redis.server)
     if (found) return lasts(REASON_OF[found.check], 'RedisSuitable')
   }
-  return { type, status: 'False', reason: 'Progressing', message: 'nothing needs a person' }
+  return { type, status: 'False', reason: 'Progressing', message: 'no action required' }
 }
 
 /** Of the owner Redis knows a UID: it is not told, because to name it is to prove that the queue was one's own. */
 function taken(queueName: string, isOwnerThere: boolean): string {
-  const belongs = `${queueName} belongs to another owner in this Redis`
+  const belongs = `the name ${queueName} belongs to another owner in this Redis`
   return isOwnerThere
     ? `${belongs}: spec.takeOver names a TaskQueue that exists; delete that one first, or use another name or another Redis`
     : `${belongs}: use another name or another Redis; if that owner is gone for good, set spec.takeOver (docs/operate.md)`

@@ -130,13 +130,18 @@ function byHand(situation: Situation): Decision {
   const { current, nowMs } = situation
   const replicas = situation.pool.scaling.manualReplicas
   const history = withChange(remember(situation, replicas), replicas - current, nowMs)
-  return { replicas, reason: 'Manual', message: `${replicas}: set by spec.replicas`, history }
+  return {
+    replicas,
+    reason: 'Manual',
+    message: `${counted(replicas, 'replica')}: set by spec.replicas`,
+    history,
+  }
 }
 
 /** The current number counts as wished for, so that nothing is removed before Redis was readable for a whole window. */
 function hold(situation: Situation): Decision {
   const { current } = situation
-  const message = `${current}, unchanged: Redis cannot be read, so the need is unknown`
+  const message = `replicas unchanged at ${current}: Redis cannot be read, so the need is unknown`
   return { replicas: current, reason: 'RedisUnreachable', message, history: remember(situation, current) }
 }
 
@@ -196,47 +201,39 @@ interface Outcome {
 function explain(outcome: Outcome): Pick<Decision, 'reason' | 'message'> {
   const { need, wanted, stable, replicas, pool, load } = outcome
   const { minReplicas, maxReplicas, scaleUp, scaleDown } = pool.scaling
-  const count = `${replicas} of at most ${maxReplicas}`
   const jobs = describeJobs(outcome)
-  if (replicas !== stable && stable > replicas) {
-    return {
-      reason: 'ScaleUpLimited',
-      message: `${count}: ${wanted} wanted, as far as the scaleUp policies allow: ${jobs}`,
-    }
-  }
-  if (replicas !== stable && replicas > wanted) {
-    const message = `${count}: ${wanted} would do, as far as the scaleDown policies allow: ${jobs}`
-    return { reason: 'ScaleDownLimited', message }
-  }
+  const count = counted(replicas, 'replica')
+  const onTheWay = (why: string) => `${count}, ${wanted} needed; ${why}: ${jobs}`
+  if (replicas !== stable && stable > replicas)
+    return { reason: 'ScaleUpLimited', message: onTheWay('limited by the scaleUp policies') }
+  if (replicas !== stable && replicas > wanted)
+    return { reason: 'ScaleDownLimited', message: onTheWay('limited by the scaleDown policies') }
   if (replicas > wanted) {
-    const message = `${count}: ${wanted} would do, removed when that has held for ${seconds(scaleDown)}: ${jobs}`
+    const message = onTheWay(`scale-down stabilization (${seconds(scaleDown)}) in progress`)
     return { reason: 'ScaleDownStabilized', message }
   }
   if (replicas < wanted) {
-    const message = `${count}: ${wanted} wanted, added when that has held for ${seconds(scaleUp)}: ${jobs}`
+    const message = onTheWay(`scale-up stabilization (${seconds(scaleUp)}) in progress`)
     return { reason: 'ScaleUpStabilized', message }
   }
-  if (need.replicas > maxReplicas) {
-    return {
-      reason: 'MaxReplicas',
-      message: `${replicas}, the maximum, where ${need.replicas} could work: ${jobs}`,
-    }
-  }
-  if (need.replicas < minReplicas) {
-    return { reason: 'MinReplicas', message: `${replicas}, the minimum: ${jobs}` }
-  }
+  if (need.replicas > maxReplicas)
+    return { reason: 'MaxReplicas', message: `${count} (maxReplicas), ${need.replicas} needed: ${jobs}` }
+  if (need.replicas < minReplicas)
+    return { reason: 'MinReplicas', message: `${count} (minReplicas), ${need.replicas} needed: ${jobs}` }
   if (need.jobs === 0)
     return { reason: isAllStopped(load) ? 'Suspended' : 'Idle', message: `${count}: ${jobs}` }
   return { reason: need.reason, message: `${count}: ${jobs}` }
 }
 
 function describeJobs({ need, pool, load }: Outcome): string {
-  const slots = `${counted(pool.slots, 'slot')} a worker`
-  if (need.jobs > 0) return `${counted(Math.ceil(need.jobs), 'job')} ready or running, ${slots}`
+  if (need.jobs > 0) {
+    const jobs = counted(Math.ceil(need.jobs), 'job')
+    return `${jobs} ready or running, ${counted(pool.slots, 'slot')} per replica`
+  }
   const waiting = sum(load.queues.map((queue) => queue.ready))
   if (waiting === 0) return 'no jobs ready or running'
-  if (isAllStopped(load)) return `${counted(waiting, 'job')} ready, but claims are suspended or paused`
-  return `${counted(waiting, 'job')} ready, but none may be claimed now (suspended, paused or at limits.maxBusy)`
+  if (isAllStopped(load)) return `${counted(waiting, 'job')} ready, but all queues are suspended or paused`
+  return `${counted(waiting, 'job')} ready, but none can be claimed (queue suspended, paused or at limits.maxBusy)`
 }
 
 function isAllStopped({ queues }: Load): boolean {

@@ -32,7 +32,7 @@ export function redisSuitable(findings: readonly ServerFinding[] | 'unknown'): F
       type,
       status: 'Unknown',
       reason: 'RedisUnreachable',
-      message: 'Redis did not say how it is set and how full it is',
+      message: 'Redis did not answer INFO and CONFIG GET',
     }
   const [worst, ...others] = findings.filter(({ severity }) => isAtLeast(severity, 'warning'))
   if (worst) {
@@ -53,5 +53,5 @@ export function redisSuitable(findings: readonly ServerFinding[] | 'unknown'): F
       message: `${refusal.message}. ${refusal.remedy ?? ''}`,
     }
   const version = findings.find(({ check }) => check === 'Version')?.message ?? 'Redis'
-  return { type, status: 'True', reason: 'Suitable', message: `${version}: there is nothing to mend` }
+  return { type, status: 'True', reason: 'Suitable', message: `${version}: no problem found` }
 }

@@ -75,7 +75,7 @@ async function reconcileOnce(queue: WorkQueue, key: string, options: ControllerO
   const { name, reconcile, log } = options
   try {
     const { againInMs } = await reconcile(key)
-    if (queue.failuresOf(key) > 0) log.info('Reconciled again after failures', { controller: name, key })
+    if (queue.failuresOf(key) > 0) log.info('reconcile works again', { controller: name, key })
     queue.forget(key)
     if (againInMs === undefined) return 'success'
     queue.addAfter(key, againInMs)
@@ -84,7 +84,7 @@ async function reconcileOnce(queue: WorkQueue, key: string, options: ControllerO
     queue.addLimited(key)
     const failures = queue.failuresOf(key)
     if (failures === 1 || failures % LOG_EVERY === 0)
-      log.warn('A reconcile failed: trying again', { controller: name, key, failures, error })
+      log.warn('reconcile failed: retrying', { controller: name, key, failures, error })
     return 'error'
   }
 }

@@ -38,10 +38,10 @@ export function denying({ servers, networks = [] }: Denials): IsDenied {
   return (written, port) => {
     const address = plainAddress(written)
     if (isIP(address) === 0) return 'no address'
-    if (has(METADATA, address)) return 'a link-local or metadata address, where no Redis is'
-    if (known.has(`${address}:${port}`)) return 'the API server, which is no Redis'
-    if (allowed && !has(allowed, address)) return 'a network that redis.networks of the chart does not list'
-    if (!allowed && has(OWN, address)) return 'the operator itself: a loopback or broadcast address'
+    if (has(METADATA, address)) return 'a link-local or metadata address'
+    if (known.has(`${address}:${port}`)) return 'the API server'
+    if (allowed && !has(allowed, address)) return 'a network that is not in redis.networks of the chart'
+    if (!allowed && has(OWN, address)) return 'a loopback or broadcast address'
     return undefined
   }
 }

@@ -1,4 +1,4 @@
-// Why a queue's Redis cannot be used, in words for a person: never a server's own words, never its address.
+// Why a queue's Redis cannot be used, as a sentence for people. It never has the words or the address of the server.
 import { QueueRefused, RedisDataInvalid, RedisUnavailable } from 'millhand/queue'
 import type { RedisReason } from '../resources/reasons.ts'
 
@@ -37,10 +37,10 @@ const ELSEWHERE = /^(MOVED|ASK) \d/
 export const isRefusal = (error: Error | undefined): boolean =>
   error instanceof RedisUnavailable ? error.code === 'REDIS_REFUSED' : NOT_ALLOWED.test(error?.message ?? '')
 
-/** Undefined for what is no problem of Redis, but a fault of ours. */
+/** Undefined for an error that is not about Redis. */
 export function problemOf(error: unknown, { secretName }: Place): RedisProblem | undefined {
   if (error instanceof QueueRefused) return refusal(error, secretName)
-  if (error instanceof RedisDataInvalid) return invalid(secretName, `${error.field} cannot be what it says`)
+  if (error instanceof RedisDataInvalid) return invalid(secretName, `the value of ${error.field} is invalid`)
   if (error instanceof RedisUnavailable) return away(error, secretName)
   if (!(error instanceof Error)) return undefined
   return isRefusal(error) ? refused(secretName) : unfit(error, secretName)
@@ -52,24 +52,27 @@ function away({ code }: RedisUnavailable, secretName: string): RedisProblem {
   if (code === 'PROTOCOL')
     return problem(
       'RedisProtocolError',
-      `what the url of the Secret ${secretName} leads to does not speak as a Redis does: mend the host and the port, and use rediss where it wants TLS`,
+      `the server of the Secret ${secretName} does not speak the Redis protocol: correct host and port in its key url, or use rediss:// if the server requires TLS`,
     )
-  if (code === 'DATA_INVALID') return invalid(secretName, 'an answer is longer than any of a queue')
-  return problem('RedisUnreachable', `the Redis of the Secret ${secretName} cannot be reached`)
+  if (code === 'DATA_INVALID') return invalid(secretName, 'a reply is too large')
+  return problem(
+    'RedisUnreachable',
+    `cannot connect to the Redis of the Secret ${secretName}: check host and port in its key url, NetworkPolicies, and networkPolicy.redisPorts of the chart`,
+  )
 }
 
-/** `what`: in our own words, never in the server's. */
+/** `what` is not quoted from the server. */
 function invalid(secretName: string, what: string): RedisProblem {
   return problem(
     'RedisDataInvalid',
-    `what the Redis of the Secret ${secretName} says of the queue cannot be: ${what}. Another program may have written to keys that begin with mh:, or it is no Redis; mend or delete these keys, or give the queue another Redis`,
+    `invalid data of the queue in the Redis of the Secret ${secretName}: ${what}. Another program may have written to keys that begin with mh:. Delete these keys, or use another Redis`,
   )
 }
 
 function refused(secretName: string): RedisProblem {
   return problem(
     'RedisRefused',
-    `Redis refuses the credentials in the Secret ${secretName}, or does not allow this user what an operator does`,
+    `Redis refuses the credentials in the Secret ${secretName}, or its user lacks rights of the operator (ACL)`,
   )
 }
 
@@ -80,26 +83,29 @@ export function notServing(secretName: string): RedisProblem {
   )
 }
 
-/** A server with which no queue works, or a script with a fault: what it said is for the log. */
+/** A server on which no queue works, or a script that fails: the log gets the words of the server. */
 function unfit(error: Error, secretName: string): RedisProblem | undefined {
   if (ELSEWHERE.test(error.message))
     return problem(
       'RedisIsCluster',
-      `the Redis of the Secret ${secretName} is one server of a Cluster: write its url like redis+cluster://host:6379,host; rediss+cluster where there is rediss now`,
+      `the Redis of the Secret ${secretName} is a node of a Redis Cluster: write its url as redis+cluster://host:6379,host (rediss+cluster:// with TLS)`,
     )
   if (error.name !== 'ReplyError') return undefined
-  const message = `scripts of Millhand fail in the Redis of the Secret ${secretName}: it must be Redis 6.2 or Valkey 7.2, or newer, with all its commands, and nobody else may use names that begin with mh:; the operator's log says what failed`
+  const message = `Lua scripts fail in the Redis of the Secret ${secretName}: use Redis 6.2 or Valkey 7.2, or newer, with all commands enabled. The log of the operator has the error of the server`
   const said = `${error.name}: ${error.message.slice(0, MAX_WORDS)}`
   return { ...problem('RedisScriptsFail', message), cause: said }
 }
 
 function refusal({ code }: QueueRefused, secretName: string): RedisProblem {
   if (code === 'NEWER_LAYOUT')
-    return problem('NewerLayout', 'the queue was written by a newer Millhand: upgrade this operator')
+    return problem('NewerLayout', 'a newer Millhand wrote the queue: upgrade the operator')
   if (code === 'OLDER_LAYOUT')
     return problem(
       'OlderLayout',
-      'the queue has jobs of an older Millhand: let workers of that release finish them, and retry or delete what is buried',
+      'the queue has jobs of an older Millhand: let workers of that release finish them, and retry or delete buried jobs',
     )
-  return problem('RedisFull', `the Redis of the Secret ${secretName} is out of memory and refuses to write`)
+  return problem(
+    'RedisFull',
+    `the Redis of the Secret ${secretName} is out of memory and refuses writes: raise maxmemory, or remove jobs`,
+  )
 }

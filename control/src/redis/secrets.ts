@@ -32,7 +32,7 @@ export interface SecretsOptions {
 
 export type Address = { kind: 'address'; access: RedisAccess } | RedisProblem
 
-/** Secrets change seldom, and nobody tells: read again after so long. */
+/** Secrets are not watched: each is read again after so long. */
 const AGE_MS = 600_000
 const PROBLEM_AGE_MS = 5_000
 
@@ -54,7 +54,7 @@ export class Secrets {
     if (!secretNames.includes(secretName))
       return problem(
         'SecretNotAllowed',
-        `the operator may not read a Secret called ${secretName}; it may read ${secretNames.join(', ')} (redis.secretNames of the chart)`,
+        `the operator may not read the Secret ${secretName}, only ${secretNames.join(', ')}: add its name to redis.secretNames of the chart, or use one of these`,
       )
     return this.#rememberedOf(place).get()
   }
@@ -99,7 +99,7 @@ export class Secrets {
     if (!data)
       return problem(
         'RedisSecretMissing',
-        `there is no Secret ${secretName} in the namespace ${namespace}: create it with the key url, like redis://user:password@host:6379`,
+        `Secret ${secretName} not found in the namespace ${namespace}: create it with the key url, for instance redis://user:password@host:6379`,
       )
     const access = {
       url: data.url?.trim() ?? '',
@@ -108,8 +108,7 @@ export class Secrets {
       key: data['tls.key'],
     }
     const wrongKey = whyNoCertificates(access)
-    if (wrongKey)
-      return problem('RedisSecretInvalid', `in the Secret ${secretName} ${wrongKey}: write PEM texts`)
+    if (wrongKey) return problem('RedisSecretInvalid', `Secret ${secretName}: ${wrongKey}`)
     try {
       const { hosts } = parseAddress(access)
       return (await this.#wrongPlace(hosts, place)) ?? { kind: 'address', access }
@@ -118,13 +117,10 @@ export class Secrets {
       if (error instanceof LookUpTimeout && before?.kind === 'address' && before.access.url === access.url)
         return { kind: 'address', access }
       if (error instanceof LookUpTimeout)
-        return problem(
-          'RedisUnreachable',
-          `no name server said in time where the host in the url of the Secret ${secretName} is`,
-        )
+        return problem('RedisUnreachable', `DNS timeout for the host in the url of the Secret ${secretName}`)
       const wrong = access.url
         ? (error as Error).message
-        : 'is missing: write it like redis://user:password@host:6379'
+        : 'is missing: write it as redis://user:password@host:6379'
       return problem('RedisSecretInvalid', `the key url of the Secret ${secretName} ${wrong}`)
     }
   }
@@ -136,12 +132,15 @@ export class Secrets {
     )
     const { secretName } = place
     if (found.every(({ addresses }) => addresses.length === 0))
-      return problem('RedisUnreachable', `the host in the url of the Secret ${secretName} has no address`)
+      return problem(
+        'RedisUnreachable',
+        `host in the url of the Secret ${secretName} does not resolve: check its name`,
+      )
     for (const { addresses, port } of found)
       for (const address of addresses) {
         const denied = this.#whyDenied(address, port)
         if (denied)
-          return problem('RedisAddressDenied', `the url in the Secret ${secretName} leads to ${denied}`)
+          return problem('RedisAddressDenied', `the url of the Secret ${secretName} points to ${denied}`)
       }
     return undefined
   }
@@ -156,9 +155,9 @@ function errorOfSecret(error: unknown): { error: SecretUnreadable } {
 
 /** Each connection would fail with words that name no key of the Secret. */
 function whyNoCertificates({ ca, cert, key }: RedisAccess): string | undefined {
-  if (ca && !holds(() => new X509Certificate(ca))) return 'the key ca.crt is no certificate'
+  if (ca && !holds(() => new X509Certificate(ca))) return 'the key ca.crt is not a PEM certificate'
   if (cert && key && !holds(() => new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))))
-    return 'the keys tls.crt and tls.key are no certificate and its key'
+    return 'the keys tls.crt and tls.key are not a PEM certificate and its private key'
   return undefined
 }
 
@@ -174,6 +173,6 @@ function holds(parse: () => unknown): boolean {
 function unreadable({ message, isDenied }: SecretUnreadable, secretName: string): RedisProblem {
   const said = `${secretName}: ${message}`
   return isDenied
-    ? problem('SecretNotAllowed', `the API server does not let the operator read the Secret ${said}`)
-    : problem('RedisUnreachable', `the API server does not give the operator the Secret ${said}`)
+    ? problem('SecretNotAllowed', `the API server refuses to let the operator read the Secret ${said}`)
+    : problem('RedisUnreachable', `the API server failed to return the Secret ${said}`)
 }

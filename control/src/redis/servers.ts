@@ -152,7 +152,7 @@ function isNameAllowed(queueName: string, namespace: string, more: readonly stri
 function nameNotAllowed(queueName: string, namespace: string): RedisProblem {
   return problem(
     'QueueNameNotAllowed',
-    `queues of the namespace ${namespace} have names in Redis that begin with ${namespace}., and ${queueName} does not: leave out spec.queueName, or have it listed in redis.queueNames of the chart`,
+    `spec.queueName ${queueName} does not begin with ${namespace}., the prefix of its namespace: remove spec.queueName, or add the name to redis.queueNames of the chart`,
   )
 }
 
@@ -273,7 +273,7 @@ class Server {
     this.#away = state === 'away' ? away : undefined
     if (state === 'ready') this.#suitability.forget()
     const queues = [...this.queues.keys()].slice(0, 10)
-    this.#options.log.info(state === 'ready' ? 'connected to Redis' : 'lost Redis', { queues })
+    this.#options.log.info(state === 'ready' ? 'connected to Redis' : 'lost connection to Redis', { queues })
     if (state === 'away' && !isElsewhere && !isRefused) {
       this.#lostFor = code
       this.#breaker.lost()

@@ -90,13 +90,13 @@ export class LeaderElection {
         await sleep(isFreeInMs > 0 ? Math.min(pauseMs, isFreeInMs) : pauseMs, signal)
         continue
       }
-      log.info('Leading', { identity })
+      log.info('became leader', { identity })
       onStarted()
       await this.#keepLeading(signal)
       // Told to stop, it leads until what is running has ended.
       if (!signal.aborted) this.#leadsUntilMs = Number.NEGATIVE_INFINITY
       await onStopped()
-      log[signal.aborted ? 'info' : 'warn']('Leading no more', { identity })
+      log[signal.aborted ? 'info' : 'warn']('lost leadership', { identity })
     }
     this.#leadsUntilMs = Number.NEGATIVE_INFINITY
     const over = new AbortController()
@@ -175,7 +175,7 @@ export class LeaderElection {
     if (before && isSameClaim(before, lease)) return
     const isAnothers = lease.holder !== '' && lease.holder !== this.#options.identity
     if (isAnothers && before?.holder !== lease.holder)
-      this.#options.log.info('Another leads', { holder: lease.holder })
+      this.#options.log.info('another instance is the leader', { holder: lease.holder })
     this.#seen = { lease, atMs: this.#nowMs() }
   }
 
@@ -199,7 +199,7 @@ export class LeaderElection {
         throw error
       })
     } catch (error) {
-      this.#options.log.warn('The lease of the leader was not released: it has to expire', { error })
+      this.#options.log.warn('could not release the lease: it expires by itself', { error })
     }
   }
 

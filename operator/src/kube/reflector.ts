@@ -174,8 +174,8 @@ export class Reflector<T extends KubeObject> {
       this.#failures++
       const { name, log } = this.#options
       const facts = { collection: name, failures: this.#failures, error }
-      if (status === 410) log.info('What was known of a collection is too old: listing it again', facts)
-      else log[this.#failures === 1 ? 'warn' : 'debug']('A collection cannot be watched: trying again', facts)
+      if (status === 410) log.info('resourceVersion expired: relisting', facts)
+      else log[this.#failures === 1 ? 'warn' : 'debug']('watch failed: retrying', facts)
       await sleep(waitAfterFailuresMs(this.#timings.backOff, this.#failures, this.#random), signal)
     }
   }
@@ -195,7 +195,7 @@ export class Reflector<T extends KubeObject> {
     }
     for (const [key, before] of old) if (!objects.has(key)) this.#notify({ key, before })
     if (!this.#isSynced)
-      this.#options.log.debug('Synced', { collection: this.#options.name, size: objects.size })
+      this.#options.log.debug('cache synced', { collection: this.#options.name, size: objects.size })
     this.#isSynced = true
     this.#resolveSynced()
     this.#turn(undefined)
@@ -261,8 +261,7 @@ export class Reflector<T extends KubeObject> {
   }
 
   #goesWell(): void {
-    if (this.#failures > 1)
-      this.#options.log.info('A collection is watched again', { collection: this.#options.name })
+    if (this.#failures > 1) this.#options.log.info('watch works again', { collection: this.#options.name })
     this.#failures = 0
   }
 
@@ -299,7 +298,7 @@ export class Reflector<T extends KubeObject> {
       this.#options.onChange(change)
     } catch (error) {
       const facts = { collection: this.#options.name, key: change.key, error }
-      this.#options.log.error('What hears of the changes of a collection failed', facts)
+      this.#options.log.error('watch handler failed', facts)
     }
   }
 }

@@ -49,8 +49,8 @@ describe('up', () => {
     const { worker, pid } = await up.next('worker-stopped')
     expect([worker, isAlive(pid)]).toEqual(['work-1', false])
     expect(up.seen('pool-scaled').map(({ from, to, message }) => [from, to, message])).toEqual([
-      [0, 1, '1 of at most 3: 1 job ready or running, 1 slot a worker'],
-      [1, 0, '0 of at most 3: no jobs ready or running'],
+      [0, 1, '1 replica: 1 job ready or running, 1 slot per replica'],
+      [1, 0, '0 replicas: no jobs ready or running'],
     ])
   })
 

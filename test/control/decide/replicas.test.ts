@@ -69,26 +69,26 @@ describe('the number of workers', () => {
   const latency = { target: { type: 'Latency', latency: { maxWaitSeconds: 10 } } }
   const rate = { jobsPerSecond: 2, meanDurationMs: 5000 }
   const rows: [string, Given, [number, Decision['reason'], string]][] = [
-    ['is none without jobs', {}, [0, 'Idle', '0 of at most 20: no jobs ready or running']],
+    ['is none without jobs', {}, [0, 'Idle', '0 replicas: no jobs ready or running']],
     [
       'is one for one job',
       { load: { busy: 0, queues: [queue(1)] } },
-      [1, 'Concurrency', '1 of at most 20: 1 job ready or running, 4 slots a worker'],
+      [1, 'Concurrency', '1 replica: 1 job ready or running, 4 slots per replica'],
     ],
     [
       'gives every job that is ready or running a slot',
       { current: 1, load: { busy: 4, queues: [queue(8)] } },
-      [3, 'Concurrency', '3 of at most 20: 12 jobs ready or running, 4 slots a worker'],
+      [3, 'Concurrency', '3 replicas: 12 jobs ready or running, 4 slots per replica'],
     ],
     [
       'adds up the queues',
       { load: { busy: 0, queues: [queue(3), queue(2)] } },
-      [2, 'Concurrency', '2 of at most 20: 5 jobs ready or running, 4 slots a worker'],
+      [2, 'Concurrency', '2 replicas: 5 jobs ready or running, 4 slots per replica'],
     ],
     [
       'goes up in one step',
       { slots: 1, load: { busy: 0, queues: [queue(20)] } },
-      [20, 'Concurrency', '20 of at most 20: 20 jobs ready or running, 1 slot a worker'],
+      [20, 'Concurrency', '20 replicas: 20 jobs ready or running, 1 slot per replica'],
     ],
     [
       'is never more than maxReplicas',
@@ -96,18 +96,18 @@ describe('the number of workers', () => {
       [
         20,
         'MaxReplicas',
-        '20, the maximum, where 100 could work: 100 jobs ready or running, 1 slot a worker',
+        '20 replicas (maxReplicas), 100 needed: 100 jobs ready or running, 1 slot per replica',
       ],
     ],
     [
       'is never less than minReplicas',
       { scaling: { minReplicas: 2 } },
-      [2, 'MinReplicas', '2, the minimum: no jobs ready or running'],
+      [2, 'MinReplicas', '2 replicas (minReplicas), 0 needed: no jobs ready or running'],
     ],
     [
       'counts of a limited queue only what may be claimed',
       { load: { busy: 1, queues: [queue(100, { maxBusy: 6, busy: 1 })] } },
-      [2, 'Concurrency', '2 of at most 20: 6 jobs ready or running, 4 slots a worker'],
+      [2, 'Concurrency', '2 replicas: 6 jobs ready or running, 4 slots per replica'],
     ],
     [
       'is not raised by a queue beyond its limit',
@@ -115,63 +115,67 @@ describe('the number of workers', () => {
       [
         0,
         'Idle',
-        '0 of at most 20: 9 jobs ready, but none may be claimed now (suspended, paused or at limits.maxBusy)',
+        '0 replicas: 9 jobs ready, but none can be claimed (queue suspended, paused or at limits.maxBusy)',
       ],
     ],
     [
       'is not raised by a suspended or paused queue',
       { load: { busy: 0, queues: [queue(9, { isStopped: true })] } },
-      [0, 'Suspended', '0 of at most 20: 9 jobs ready, but claims are suspended or paused'],
+      [0, 'Suspended', '0 replicas: 9 jobs ready, but all queues are suspended or paused'],
     ],
     [
       'stays while a suspended queue has running jobs',
       { current: 2, load: { busy: 5, queues: [queue(9, { isStopped: true, busy: 5 })] } },
-      [2, 'Concurrency', '2 of at most 20: 5 jobs ready or running, 4 slots a worker'],
+      [2, 'Concurrency', '2 replicas: 5 jobs ready or running, 4 slots per replica'],
     ],
     [
       'provides for its share of a shared queue',
       { load: { busy: 0, queues: [queue(40, { share: shareOf(4, 16) })] } },
-      [3, 'Concurrency', '3 of at most 20: 10 jobs ready or running, 4 slots a worker'],
+      [3, 'Concurrency', '3 replicas: 10 jobs ready or running, 4 slots per replica'],
     ],
     [
       'stays as it is when Redis cannot be read',
       { current: 7, load: 'unknown' },
-      [7, 'RedisUnreachable', '7, unchanged: Redis cannot be read, so the need is unknown'],
+      [7, 'RedisUnreachable', 'replicas unchanged at 7: Redis cannot be read, so the need is unknown'],
     ],
     [
       'stays as it is when Redis cannot be read, even out of bounds',
       { current: 27, load: 'unknown' },
-      [27, 'RedisUnreachable', '27, unchanged: Redis cannot be read, so the need is unknown'],
+      [27, 'RedisUnreachable', 'replicas unchanged at 27: Redis cannot be read, so the need is unknown'],
     ],
     [
       'is set by hand with Manual',
       { current: 1, replicas: 6, scaling: { mode: 'Manual' }, load: { busy: 0, queues: [queue(100)] } },
-      [6, 'Manual', '6: set by spec.replicas'],
+      [6, 'Manual', '6 replicas: set by spec.replicas'],
     ],
     [
       'is set by hand with Manual, though Redis cannot be read',
       { current: 1, replicas: 6, scaling: { mode: 'Manual' }, load: 'unknown' },
-      [6, 'Manual', '6: set by spec.replicas'],
+      [6, 'Manual', '6 replicas: set by spec.replicas'],
     ],
     [
       'falls at once to a lowered maximum',
       { current: 30, load: { busy: 90, queues: [] } },
-      [20, 'MaxReplicas', '20, the maximum, where 23 could work: 90 jobs ready or running, 4 slots a worker'],
+      [
+        20,
+        'MaxReplicas',
+        '20 replicas (maxReplicas), 23 needed: 90 jobs ready or running, 4 slots per replica',
+      ],
     ],
     [
       'with Latency is that of Concurrency until something was measured',
       { scaling: latency, load: { busy: 0, queues: [queue(40)] } },
-      [10, 'Concurrency', '10 of at most 20: 40 jobs ready or running, 4 slots a worker'],
+      [10, 'Concurrency', '10 replicas: 40 jobs ready or running, 4 slots per replica'],
     ],
     [
       'with Latency provides for arrivals and for what waits',
       { scaling: latency, load: { busy: 0, queues: [queue(40, { rate })] } },
-      [8, 'Latency', '8 of at most 20: 40 jobs ready or running, 4 slots a worker'],
+      [8, 'Latency', '8 replicas: 40 jobs ready or running, 4 slots per replica'],
     ],
     [
       'with Latency is never more than the jobs need',
       { scaling: latency, load: { busy: 0, queues: [queue(3, { rate })] } },
-      [1, 'Latency', '1 of at most 20: 3 jobs ready or running, 4 slots a worker'],
+      [1, 'Latency', '1 replica: 3 jobs ready or running, 4 slots per replica'],
     ],
     [
       'with Latency is never less than what is busy',
@@ -180,12 +184,12 @@ describe('the number of workers', () => {
         scaling: latency,
         load: { busy: 20, queues: [queue(0, { rate: { jobsPerSecond: 1, meanDurationMs: 10 } })] },
       },
-      [5, 'Latency', '5 of at most 20: 20 jobs ready or running, 4 slots a worker'],
+      [5, 'Latency', '5 replicas: 20 jobs ready or running, 4 slots per replica'],
     ],
     [
       'with Latency does not wait for data of a queue without jobs',
       { scaling: latency, load: { busy: 0, queues: [queue(0), queue(40, { rate })] } },
-      [8, 'Latency', '8 of at most 20: 40 jobs ready or running, 4 slots a worker'],
+      [8, 'Latency', '8 replicas: 40 jobs ready or running, 4 slots per replica'],
     ],
   ]
   test.each(rows)('%s', (_, given, expected) => {
@@ -391,7 +395,7 @@ describe('the speed of change', () => {
       [
         5,
         'ScaleDownStabilized',
-        '5 of at most 20: 0 would do, removed when that has held for 60 seconds: no jobs ready or running',
+        '5 replicas, 0 needed; scale-down stabilization (60 seconds) in progress: no jobs ready or running',
       ],
     ],
     [
@@ -400,7 +404,7 @@ describe('the speed of change', () => {
       [
         0,
         'ScaleUpStabilized',
-        '0 of at most 20: 1 wanted, added when that has held for 1 second: 3 jobs ready or running, 4 slots a worker',
+        '0 replicas, 1 needed; scale-up stabilization (1 second) in progress: 3 jobs ready or running, 4 slots per replica',
       ],
     ],
     [
@@ -412,7 +416,7 @@ describe('the speed of change', () => {
       [
         1,
         'ScaleUpLimited',
-        '1 of at most 20: 3 wanted, as far as the scaleUp policies allow: 9 jobs ready or running, 4 slots a worker',
+        '1 replica, 3 needed; limited by the scaleUp policies: 9 jobs ready or running, 4 slots per replica',
       ],
     ],
     [
@@ -421,7 +425,7 @@ describe('the speed of change', () => {
       [
         4,
         'ScaleDownLimited',
-        '4 of at most 20: 0 would do, as far as the scaleDown policies allow: no jobs ready or running',
+        '4 replicas, 0 needed; limited by the scaleDown policies: no jobs ready or running',
       ],
     ],
   ]
@@ -513,7 +517,7 @@ describe('whatever happens', () => {
             const nowMs = state.nowMs + step.afterMs
             const decision = decideReplicas({ pool, ...state, nowMs, load: step.load })
             expect(Number.isInteger(decision.replicas)).toBe(true)
-            expect(decision.message).toMatch(/^\d+[ ,:]/)
+            expect(decision.message).toMatch(/^(replicas unchanged at )?\d+[ ,:]/)
             if (step.load === 'unknown') {
               expect(decision.replicas).toBe(state.current)
             } else {

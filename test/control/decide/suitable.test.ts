@@ -13,14 +13,8 @@ const found = (check: Check, severity: Severity, more: Partial<ServerFinding> = 
 const version = found('Version', 'ok', { message: 'Redis 7.0.15' })
 
 test.each([
-  ['nothing but ok', [version], 'True', 'Suitable', 'Redis 7.0.15: there is nothing to mend'],
-  [
-    'a note',
-    [found('Memory', 'note'), version],
-    'True',
-    'Suitable',
-    'Redis 7.0.15: there is nothing to mend',
-  ],
+  ['nothing but ok', [version], 'True', 'Suitable', 'Redis 7.0.15: no problem found'],
+  ['a note', [found('Memory', 'note'), version], 'True', 'Suitable', 'Redis 7.0.15: no problem found'],
   [
     'a warning',
     [found('Persistence', 'warning'), version],
@@ -46,13 +40,7 @@ test.each([
     'Memory is problem. mend Memory',
   ],
   ['a refusal of INFO', [found('Rights', 'note')], 'Unknown', 'InfoRefused', 'Rights is note. mend Rights'],
-  [
-    'no answer',
-    'unknown',
-    'Unknown',
-    'RedisUnreachable',
-    'Redis did not say how it is set and how full it is',
-  ],
+  ['no answer', 'unknown', 'Unknown', 'RedisUnreachable', 'Redis did not answer INFO and CONFIG GET'],
 ] as const)('of %s', (_what, findings, status, reason, message) => {
   expect(redisSuitable(findings)).toEqual({ type: 'RedisSuitable', status, reason, message })
 })

@@ -90,7 +90,7 @@ test('a primary that misses its replicas: what keeps it from writing is found at
     Stalled: {
       status: 'True',
       reason: 'ReplicasNotInStep',
-      message: 'this does not mend itself: see RedisSuitable',
+      message: 'manual action required: see the condition RedisSuitable',
     },
   })
   expect(conditionsOf(bad).RedisSuitable?.message).toContain('CONFIG SET min-replicas-to-write 0')
@@ -195,7 +195,7 @@ test('one server of a Cluster by a plain address: the queues of the others are t
     RedisSuitable: { status: 'False', reason: 'ClusterIncomplete' },
     Stalled: { status: 'True', reason: 'RedisIsCluster' },
   })
-  expect(conditions.Ready?.message).toContain('write its url like redis+cluster://host:6379,host')
+  expect(conditions.Ready?.message).toContain('write its url as redis+cluster://host:6379,host')
   expect((await poolsConditions(operator, elsewhere, status)).Ready?.reason).toBe('RedisIsCluster')
 }, 90_000)
 
@@ -221,7 +221,7 @@ test.each([
       Ready: { status: 'False', reason: 'RedisScriptsFail' },
       Stalled: { status: 'True', reason: 'RedisScriptsFail' },
     })
-    expect(conditions.Ready?.message).toContain('must be Redis 6.2 or Valkey 7.2, or newer')
+    expect(conditions.Ready?.message).toContain('use Redis 6.2 or Valkey 7.2, or newer')
   },
   60_000,
 )

@@ -117,7 +117,9 @@ describe('the status of a pool', () => {
       secretName: `${n}-${'s'.repeat(250)}`,
     }))
     const problem = { reason: 'RedisUnreachable', message: '中'.repeat(5_000) } as const
-    expect(planned({ queues, workers: 'unknown' })?.decision.message).toMatch(/^0, unchanged: .{1009}…$/u)
+    expect(planned({ queues, workers: 'unknown' })?.decision.message).toMatch(
+      /^replicas unchanged at 0: .{998}…$/u,
+    )
     expect(planned({ queues: [{ ...queue, problem }], workers: 'unknown' })).toBeDefined()
   })
 })

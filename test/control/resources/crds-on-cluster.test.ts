@@ -279,7 +279,7 @@ function ofPool(name: string) {
     lastScaleTime: NOW,
     decision: {
       reason: 'Concurrency',
-      message: '4 of at most 10: 12 jobs ready or running, 4 slots a worker.',
+      message: '4 replicas: 12 jobs ready or running, 4 slots per replica.',
     },
     conditions: conditions({
       Ready: 'True',

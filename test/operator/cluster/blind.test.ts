@@ -34,7 +34,7 @@ onTestbed('an operator that cannot see Redis', () => {
   const condition = (type: string) =>
     world.pools.get(key())?.status?.conditions?.find((each: { type: string }) => each.type === type)
   const leads = ({ lines }: OperatorProcess) =>
-    eventually(() => lines.some(({ message }) => message === 'Leading'), STAGE)
+    eventually(() => lines.some(({ message }) => message === 'became leader'), STAGE)
 
   test('neither takes its pods away when they are idle nor adds any when jobs wait, and goes on by itself', async () => {
     await scene.apply(

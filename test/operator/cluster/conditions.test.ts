@@ -77,7 +77,7 @@ onCluster('what is wrong is said', () => {
     await apply(taskQueue('mail'))
     const missing = await eventually(ready, MINUTE)
     expect(missing).toMatchObject({ status: 'False', reason: 'RedisSecretMissing' })
-    expect(missing.message).toContain(`there is no Secret millhand-redis in the namespace ${namespace}`)
+    expect(missing.message).toContain(`Secret millhand-redis not found in the namespace ${namespace}`)
     await apply(secret('millhand-redis', `redis://redis.${scene.namespace}:6379`))
     await eventually(async () => (await ready())?.status === 'True', MINUTE)
     await operator.stop()
@@ -90,9 +90,7 @@ onCluster('what is wrong is said', () => {
       taskQueue('foreign', { redis: { secretRef: { name: 'of-somebody-else' } } }),
     )
     const { message } = await turns('tq', 'foreign', 'Ready', 'False', 'SecretNotAllowed')
-    expect(message).toContain(
-      'may not read a Secret called of-somebody-else; it may read millhand-redis, other-redis',
-    )
+    expect(message).toContain('may not read the Secret of-somebody-else, only millhand-redis, other-redis')
     await told('foreign', 'SecretNotAllowed')
     await turns('tq', 'foreign', 'Stalled', 'True', 'SecretNotAllowed')
   }, 90_000)

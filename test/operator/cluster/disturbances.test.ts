@@ -33,7 +33,7 @@ onTestbed('an operator', () => {
     eventually(async () => (await scene.get('wp', 'mail')).status?.readyReplicas === count, MINUTE)
   const completed = async () => (await (await scene.queue('mail')).depth()).counts.completed
   const leads = ({ lines }: OperatorProcess) => lines.some(({ message }) => message === LEADING)
-  const LEADING = 'Leading'
+  const LEADING = 'became leader'
 
   test('holds everything while the API server is away for half a minute, and goes on within half a minute', async () => {
     const before = await scene.get('deployment', 'mail')
@@ -56,7 +56,10 @@ onTestbed('an operator', () => {
   test('that leads and is killed is followed by the other one within 25 s, and never do two write', async () => {
     const other = await scene.startOperator()
     await eventually(() => leads(operator), MINUTE)
-    await eventually(() => other.lines.some(({ message }) => message === 'Another leads'), MINUTE)
+    await eventually(
+      () => other.lines.some(({ message }) => message === 'another instance is the leader'),
+      MINUTE,
+    )
     const already = await completed()
     const killedAt = performance.now()
     await operator.stop('SIGKILL')
@@ -72,7 +75,7 @@ onTestbed('an operator', () => {
     await other.stop('SIGTERM')
     await eventually(() => leads(third), MINUTE)
     expect(performance.now() - toldAt).toBeLessThan(10_000)
-    const ended = () => other.lines.findLast(({ message }) => message === 'Leading no more')
+    const ended = () => other.lines.findLast(({ message }) => message === 'lost leadership')
     const end = await eventually(ended, MINUTE)
     const start = third.lines.find(({ message }) => message === LEADING)
     expect(String(end.time) <= String(start?.time)).toBe(true)

@@ -42,7 +42,7 @@ onCluster('of operators that lead at once', () => {
     return probe
   }
   const leads = ({ lines }: OperatorProcess) =>
-    eventually(() => lines.some(({ message }) => message === 'Leading'), STAGE)
+    eventually(() => lines.some(({ message }) => message === 'became leader'), STAGE)
   /** To the API server, but for leases. */
   const writesOf = (probe: Probe) =>
     probe
@@ -100,7 +100,7 @@ onCluster('of operators that lead at once', () => {
 
     const written = writesOf(a).length
     operator.process.kill('SIGCONT')
-    await eventually(() => operator.lines.some(({ message }) => message === 'Leading no more'), STAGE)
+    await eventually(() => operator.lines.some(({ message }) => message === 'lost leadership'), STAGE)
     // As long as a pod takes to be told and to end.
     await new Promise((resolve) => setTimeout(resolve, 5_000))
     expect(uids()).toEqual(pods)

@@ -60,7 +60,7 @@ onCluster('a pool', () => {
     await ready('manual', 2)
     await kubectl('scale', 'wp/manual', '--replicas=0')
     await ready('manual', 0)
-    expect((await scene.get('wp', 'manual')).status.decision.message).toBe('0: set by spec.replicas')
+    expect((await scene.get('wp', 'manual')).status.decision.message).toBe('0 replicas: set by spec.replicas')
   }, 120_000)
 
   test('is suspended with its queue, and goes on', async () => {

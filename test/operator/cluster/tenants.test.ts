@@ -115,13 +115,13 @@ onTestbed('one operator of many tenants', () => {
       await eventually(async () => (await queue.depth()).counts.completed === jobs, MINUTE)
       waitedMs.sort((a, b) => a - b)
       const lines = operator.lines.filter(
-        ({ message }) => message === 'operator started' || message === 'Leading',
+        ({ message }) => message === 'operator started' || message === 'became leader',
       )
       process.stderr.write(
         `eight hostile tenants, ${SECONDS} s: ${jobs} jobs, a pod was wanted after ${waitedMs.join(', ')} ms, ${rssMb} MB, ${descriptors} descriptors\n`,
       )
       expect(operator.process.exitCode).toBeNull()
-      expect(lines.map(({ message }) => message)).toEqual(['operator started', 'Leading'])
+      expect(lines.map(({ message }) => message)).toEqual(['operator started', 'became leader'])
       expect(
         operator.lines.filter(
           ({ level, message }) => level === 'error' && message !== 'scripts fail in Redis',
