@@ -1,4 +1,5 @@
-// SVG charts of a report, one a scenario: bars for the medians, whiskers from the least to the most. Called by run.ts.
+// SVG charts of a report, one a scenario: bars for the medians, whiskers from the least to the most. Called
+// by run.ts.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Report } from './report.ts'

@@ -1,5 +1,5 @@
-// The way of one job on an idle system, hop by hop: node --conditions=millhand-source bench/hops.ts (half a minute).
-// Client and worker note when they read and write (socket-times.ts); the task says when it started.
+// The way of one job on an idle system, hop by hop: node --conditions=millhand-source bench/hops.ts (half a
+// minute). Client and worker note when they read and write (socket-times.ts); the task says when it started.
 // All times are of one clock, and nothing stands between the processes that would add a hop of its own.
 import { mkdirSync, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'

@@ -1,4 +1,5 @@
-// How many instructions Redis executes for a job, counted by valgrind: the same on a busy machine, so that two versions of a script can be
+// How many instructions Redis executes for a job, counted by valgrind: the same on a busy machine, so that
+// two versions of a script can be
 // compared where times cannot. node --conditions=millhand-source bench/instructions.ts   (needs valgrind; half a minute)
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

@@ -1,4 +1,5 @@
-// The surroundings that a figure depends on: the machine, its kernel, Node and Redis. Shown with every result.
+// The surroundings that a figure depends on: the machine, its kernel, Node and Redis. Shown with every
+// result.
 import { execFileSync } from 'node:child_process'
 import { cpus, release, totalmem, type } from 'node:os'
 

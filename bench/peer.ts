@@ -1,29 +1,44 @@
-// A peer of the bench: how it is installed, how its two programs are started, and how many of its jobs are not settled yet.
-// Each file in peers/ makes one or more; scenarios/ use nothing else of a peer.
+// A peer of the bench: how it is installed, how its two programs are started, and how many of its jobs are
+// not settled yet. Each file in peers/ makes one or more; scenarios/ use nothing else of a peer.
 import type { ChildProcess } from 'node:child_process'
 import type { Redis } from 'ioredis'
 
 /** One way to run one product, a row of a table. */
 export interface Peer {
-  /** As on the command line: `bullmq`, `bullmq-sandboxed`. */
+  /** The name on the command line: `bullmq`, `bullmq-sandboxed`. */
   name: string
-  /** As in tables: `BullMQ, sandboxed`. */
+  /** The name in tables: `BullMQ, sandboxed`. */
   title: string
   /** How often a job runs whose worker is killed meanwhile. */
   delivery: 'at least once' | 'at most once'
   /** A reader must know this before comparing: prefetch, threads, missing features. One sentence. */
   remark: string
-  /** Puts exact versions into the cache folder, or finds them there. Returns the versions; throws with the reason when it cannot be installed. */
+  /**
+   * Puts exact versions into the cache folder, or finds them there. Returns the versions; throws with the
+   * reason when it cannot be installed.
+   */
   install(cache: string): Promise<Record<string, string>>
-  /** A program that enqueues (Order → Answer, one JSON object a line on stdin and stdout); it has connected when it prints {"ready":true}. */
+  /**
+   * A program that enqueues (Order → Answer, one JSON object a line on stdin and stdout); it has connected
+   * when it prints {"ready":true}.
+   */
   startProducer(place: Place): ChildProcess
-  /** A program that works until SIGTERM; it consumes when it prints {"ready":true}. Absent where the peer cannot play a scenario. */
+  /**
+   * A program that works until SIGTERM; it consumes when it prints {"ready":true}. Absent where the peer
+   * cannot play a scenario.
+   */
   startWorker(place: Place, options: WorkerOptions): ChildProcess
-  /** Jobs that are waiting or held; 0 when every one is settled. Undefined where the peer keeps no trace of held jobs: then starts are counted. */
+  /**
+   * Jobs that are waiting or held; 0 when every one is settled. Undefined where the peer keeps no trace of
+   * held jobs: then starts are counted.
+   */
   unsettled: ((redis: Redis, place: Place) => Promise<number>) | undefined
-  /** Where `unsettled` is undefined: jobs that wait, so that an enqueue can be checked. */
+  /** The waiting jobs, for a peer without `unsettled`, so that an enqueue can be checked. */
   waiting?: (redis: Redis) => Promise<number>
-  /** A server of the peer's own instead of Redis, on a port of 127.0.0.1. The columns of Redis are empty for such a peer. */
+  /**
+   * A server of the peer's own instead of Redis, on a port of 127.0.0.1. The columns of Redis are empty for
+   * such a peer.
+   */
   startServer?(port: number): ChildProcess
 }
 
@@ -31,9 +46,12 @@ export interface Place {
   cache: string
   /** redis://127.0.0.1:<port>/0 of a server of this round's own, empty at its start. */
   redisUrl: string
-  /** Where the peer's own server listens, if it has one. */
+  /** The address of the peer's own server, if it has one. */
   serverPort?: number
-  /** A folder of this round's own. Each process that runs jobs appends "<n> <started at, µs since 1970>\n" for each job, to a file of its own in it. */
+  /**
+   * A folder of this round's own. Each process that runs jobs appends "<n> <started at, µs since 1970>\n" for
+   * each job, to a file of its own in it.
+   */
   records: string
 }
 
@@ -44,14 +62,20 @@ export interface WorkerOptions {
   task: 'no-op' | 'sleeps' | 'fails' | 'sleeps-long'
 }
 
-/** An order to a producer. `payload` is a string that each job carries beside its number `n`; numbers run from `from`. */
+/**
+ * An order to a producer. `payload` is a string that each job carries beside its number `n`; numbers run from
+ * `from`.
+ */
 export type Order =
   | { do: 'one-by-one'; from: number; count: number; payload: string }
   /** `count` calls are started at once, again and again, each time all are awaited: `width` at a time. */
   | { do: 'concurrent'; from: number; count: number; payload: string; width: number }
   /** The peer's own call for many jobs. */
   | { do: 'bulk'; from: number; count: number; payload: string; batch: number }
-  /** A file of numbers, one a line: when to enqueue each job, in µs after the start. No call waits for an earlier one. */
+  /**
+   * A file of numbers, one a line: when to enqueue each job, in µs after the start. No call waits for an
+   * earlier one.
+   */
   | { do: 'paced'; from: number; payload: string; schedule: string }
   /** Enqueue one, await its result, then the next. */
   | { do: 'round-trips'; from: number; count: number; payload: string }
@@ -68,8 +92,8 @@ export type Order =
   | { do: 'delayed'; from: number; count: number; payload: string; dueAtMs: number; batch: number }
 
 /**
- * Micros are since 1970. `latenciesMs`: of round-trips and spaced, one a job; `calledAtMicros`: of spaced, when each call began.
- * `unsupported`: the peer has no such call.
+ * Micros are since 1970. `latenciesMs`: of round-trips and spaced, one a job; `calledAtMicros`: of spaced,
+ * when each call began. `unsupported`: the peer has no such call.
  */
 export type Answer =
   | { ms: number; startedAtMicros: number; latenciesMs?: number[]; calledAtMicros?: number[] }

@@ -1,5 +1,6 @@
-// The processes that a round starts: talks to a peer's programs line by line, adds up what a process and all below it cost, and
-// ends everything by its id, also when the bench is interrupted. Used by the runner and the steps.
+// The processes that a round starts: talks to a peer's programs line by line, adds up what a process and all
+// below it cost, and ends everything by its id, also when the bench is interrupted. Used by the runner and
+// the steps.
 import type { ChildProcess } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -160,7 +161,10 @@ interface Row {
 const MICROS_A_TICK = 10_000
 const PAGE_BYTES = 4_096
 
-/** Every process of the machine, from /proc: the cheapest way that also sees processes which threads have started. */
+/**
+ * Every process of the machine, from /proc: the cheapest way that also sees processes which threads have
+ * started.
+ */
 function processTable(): Map<number, Row> {
   const table = new Map<number, Row>()
   for (const name of readdirSync('/proc')) {
@@ -183,7 +187,10 @@ function processTable(): Map<number, Row> {
   return table
 }
 
-/** The process and all below it, with when each started: a process id alone may later belong to another process. */
+/**
+ * The process and all below it, with when each started: a process id alone may later belong to another
+ * process.
+ */
 export function treeOf(pid: number, table = processTable()): Map<number, Row> {
   const found = new Map<number, Row>()
   const add = (each: number) => {
@@ -198,7 +205,7 @@ export function treeOf(pid: number, table = processTable()): Map<number, Row> {
 
 export interface TreeUse {
   readonly cpuMicros: number
-  /** Of the process itself; and of all, pages that they share counted for each. */
+  /** RSS of the process itself, and the sum of all, which counts shared pages for each. */
   readonly rssOwnBytes: number
   readonly rssBytes: number
   readonly zombies: number
@@ -206,8 +213,8 @@ export interface TreeUse {
 }
 
 /**
- * Processor time of a tree, children that have ended included: a parent that waits for a child inherits its time. Lost is only
- * the time of a child that its parent did not wait for.
+ * Processor time of a tree, children that have ended included: a parent that waits for a child inherits its
+ * time. Lost is only the time of a child that its parent did not wait for.
  */
 export function treeUse(pid: number): TreeUse {
   const rows = [...treeOf(pid)]

@@ -1,4 +1,5 @@
-// The results as people and programs read them: a table a scenario with its verdicts, and one JSON document. Called by run.ts.
+// The results as people and programs read them: a table a scenario with its verdicts, and one JSON document.
+// Called by run.ts.
 import type { Machine } from './machine.ts'
 import { type Contender, type Ran, resultsOf, spreadOf } from './runner.ts'
 import { type Criterion, type Figure, labelOf, numberText, type Spread } from './scenario.ts'
@@ -30,7 +31,7 @@ interface Row {
   notes: string[]
   figures: Record<string, Spread>
   rounds: { figures: Record<string, number>; problems: string[] }[]
-  /** Of the main figure to the first row's, round by round. */
+  /** The ratio of the main figure to the first row's, round by round. */
   toFirst?: Spread
 }
 

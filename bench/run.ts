@@ -1,4 +1,5 @@
-// npm run bench: reads the command line, installs peers, runs the scenarios one after the other, prints and writes what came out.
+// npm run bench: reads the command line, installs peers, runs the scenarios one after the other, prints and
+// writes what came out.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'

@@ -1,5 +1,5 @@
-// Runs one scenario: all contenders in turn, round after round, each round on a server, in a folder and with processes of its own.
-// Called by run.ts; what a round does is the scenario's.
+// Runs one scenario: all contenders in turn, round after round, each round on a server, in a folder and with
+// processes of its own. Called by run.ts; what a round does is the scenario's.
 import { mkdirSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
@@ -86,7 +86,7 @@ export async function runScenario(scenario: Scenario, contenders: Contender[], p
 const warmUpOf = ({ jobs }: Scenario, extent: Extent): number =>
   extent === 'quick' ? Math.ceil(jobs.warmUp / 3) : jobs.warmUp
 
-/** As many jobs as last so long at the pace of the warm-up. */
+/** The number of jobs that last so long at the pace of the warm-up. */
 function countOf({ jobs }: Scenario, { rehearsal }: Contender, extent: Extent): number {
   const pace = rehearsal?.figures[RATE.name]
   if (pace === undefined) return rehearsal && rehearsal.problems.length > 0 ? jobs.warmUp : jobs.most

@@ -1,5 +1,5 @@
-// A scenario of the bench: who takes part, what one round does, which figures it gives, and when it holds. Each file in
-// scenarios/ makes one; runner.ts runs it, report.ts and charts.ts show it.
+// A scenario of the bench: who takes part, what one round does, which figures it gives, and when it holds.
+// Each file in scenarios/ makes one; runner.ts runs it, report.ts and charts.ts show it.
 import type { Peer, Place, WorkerOptions } from './peer.ts'
 import type { Program } from './processes.ts'
 import type { Server } from './server.ts'
@@ -18,7 +18,10 @@ export interface Scenario {
   readonly variants?: readonly string[]
   /** Not every peer plays every variant. */
   readonly plays?: (peer: string, variant: string) => boolean
-  /** How many jobs a round has: the warm-up's own count, then what takes about the seconds, but no more than `most`. */
+  /**
+   * How many jobs a round has: the warm-up's own count, then what takes about the seconds, but no more than
+   * `most`.
+   */
   readonly jobs: {
     readonly warmUp: number
     readonly most: number
@@ -27,7 +30,7 @@ export interface Scenario {
   }
   /** Rounds where the command line does not say; a scenario that needs none (many trials in one) says 1. */
   readonly rounds?: number
-  /** Without it the round is not rehearsed, and its count is `most`. */
+  /** False: no warm-up round, and a round has `most` jobs. */
   readonly hasWarmUp?: boolean
   readonly settings?: (variant: string) => Record<string, string>
   /** Which server it needs, where that is not the redis-server on the PATH. */
@@ -89,7 +92,7 @@ export interface Spread {
 
 /** The rounds of one scenario, for its criteria. */
 export interface Results {
-  /** Of the rounds that were exact; undefined when there is none. */
+  /** The figure in the exact rounds; undefined when there is none. */
   figure(peer: string, name: string, variant?: string): Spread | undefined
   /** Round by round, because the machine moves between rounds. */
   ratio(peer: string, to: string, name: string, variants?: [string, string]): Spread | undefined
@@ -114,7 +117,7 @@ export const ENQUEUE_FIGURES: readonly Figure[] = [
   COSTS.bytes,
   JOBS,
 ]
-/** Whoever can only enqueue takes part too. */
+/** The peers of a scenario that only enqueues. */
 export const PRODUCERS = [
   'millhand-fork',
   'bullmq',

@@ -1,5 +1,5 @@
-// A redis-server of one round's own, found on the PATH: started on a free port in a temporary folder, asked what it has done, stopped by its
-// process id. Used by the runner and the steps.
+// A redis-server of one round's own, found on the PATH: started on a free port in a temporary folder, asked
+// what it has done, stopped by its process id. Used by the runner and the steps.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createServer } from 'node:net'
 import { Redis } from 'ioredis'
@@ -35,7 +35,7 @@ export class Server implements Stoppable {
     remember(this)
   }
 
-  /** Without persistence unless the settings say otherwise, like `{ appendonly: 'yes' }`. */
+  /** Persistence is off unless the settings turn it on, like `{ appendonly: 'yes' }`. */
   static async start(settings: Record<string, string> = {}, program = 'redis-server'): Promise<Server> {
     const port = await freePort()
     const folder = temporaryFolder()

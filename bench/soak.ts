@@ -1,6 +1,7 @@
-// npm run soak (B18): a real worker with ten slots under mixed load for half an hour: jobs that succeed, fail, crash, take long, come later. Every ten
-// seconds it reads memory, keys, descriptors and processes: memory has goals, and none of them may grow. Exit code 1 and a sentence for each
-// finding. With --cluster: the suites that shrink pools and hurt a cluster, in their long form (long-suites.ts).
+// npm run soak (B18): a real worker with ten slots under mixed load for half an hour: jobs that succeed,
+// fail, crash, take long, come later. Every ten seconds it reads memory, keys, descriptors and processes:
+// memory has goals, and none of them may grow. Exit code 1 and a sentence for each finding. With --cluster:
+// the suites that shrink pools and hurt a cluster, in their long form (long-suites.ts).
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
@@ -43,8 +44,9 @@ interface Sample {
   workerMiB: number
   /** 0 with Spawn: there is none. */
   zygoteMiB: number
-  /** Of all processes of the worker; what they share is counted once. */
+  /** The memory of all processes of the worker; shared pages count once. */
   poolMiB: number
+  /** All keys but those of jobs that wait or run. */
   redisKeys: number
   held: number
   waiting: number
@@ -55,7 +57,7 @@ interface Sample {
 
 /** Memory levels off at most here. A container of 512 MiB then has half of it left for what the jobs need. */
 const GOALS: Partial<Sample> = { workerMiB: 100, zygoteMiB: 70, poolMiB: 256 }
-/** What each may gain over the run. */
+/** The gain over the run that is allowed. */
 const MOST_GAINS: Partial<Sample> = {
   workerMiB: 8,
   zygoteMiB: 8,
@@ -187,7 +189,7 @@ async function sampleOf(worker: Program, server: Server, { queue, mode, minutes 
     workerMiB: family.rssOwnBytes / 2 ** 20,
     zygoteMiB: mode === 'Spawn' ? 0 : oldestChildMiB(worker.pid),
     poolMiB: familyMiB(family.pids),
-    redisKeys: await server.redis.dbsize(),
+    redisKeys: (await server.redis.dbsize()) - ready - delayed - busy,
     held: busy,
     waiting: ready + delayed,
     descriptors: readdirSync(`/proc/${worker.pid}/fd`).length,
@@ -203,7 +205,10 @@ function oldestChildMiB(pid: number): number {
   return (oldest?.[1].rssBytes ?? 0) / 2 ** 20
 }
 
-/** Memory of processes that are forked from one another: of files, what the largest has; of their own, each page once. */
+/**
+ * Memory of processes that are forked from one another: of files, what the largest has; of their own, each
+ * page once.
+ */
 function familyMiB(pids: readonly number[]): number {
   const uses = pids.map((pid) => {
     const text = procFile(pid, 'smaps_rollup')
@@ -249,7 +254,10 @@ async function untilCalm(queue: ReturnType<typeof openQueue>): Promise<boolean> 
   return false
 }
 
-/** Every tenth job fails once and one in a hundred ends its child once; in Reuse a child's end takes its neighbours with it. */
+/**
+ * Every tenth job fails once and one in a hundred ends its child once; in Reuse a child's end takes its
+ * neighbours with it.
+ */
 function deliveryOf(records: string, count: number, mode: string): string[] {
   const times = new Uint32Array(count)
   for (const n of readStarts(records).numbers) times[n] = (times[n] ?? 0) + 1

@@ -1,4 +1,5 @@
-// The steps of scenarios: enqueue so many jobs and say what it cost; let a worker settle them and say what that cost; wait.
+// The steps of scenarios: enqueue so many jobs and say what it cost; let a worker settle them and say what
+// that cost; wait.
 import type { Order, Place, WorkerOptions } from './peer.ts'
 import { type Program, treeUse } from './processes.ts'
 import { judgeDelivery, readStarts, type Starts } from './records.ts'
@@ -8,7 +9,10 @@ import type { Doings, Server } from './server.ts'
 export const nowMicros = (): number => Math.round((performance.timeOrigin + performance.now()) * 1_000)
 export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
-/** Totals at one look. The difference of two, without the bench's own looks, is the cost of the jobs between them. */
+/**
+ * Totals at one look. The difference of two, without the bench's own looks, is the cost of the jobs between
+ * them.
+ */
 interface Look {
   readonly doings: Doings
   readonly cpuMicros: number
@@ -120,8 +124,9 @@ const POLL_EVERY_MS = 10
 const DRAIN_PATIENCE_MS = 240_000
 
 /**
- * Lets a worker settle what waits. The clock runs from the start of the first job to the moment when none is left. What it cost is
- * measured from the first look at which fewer were left: the worker's own start is not part of it.
+ * Lets a worker settle what waits. The clock runs from the start of the first job to the moment when none is
+ * left. What it cost is measured from the first look at which fewer were left: the worker's own start is not
+ * part of it.
  */
 export async function drain(
   round: Round,
@@ -173,7 +178,7 @@ export function untilDone(round: Round, count: number, withinMs = 60_000): Promi
   return until(async () => (await leftOf(round, count)) === 0, withinMs, 'all jobs settled')
 }
 
-/** Of a peer that keeps no trace of running jobs, the starts are counted. */
+/** A peer that keeps no trace of running jobs: its starts are counted. */
 async function leftOf({ peer, server, place }: Round, count: number): Promise<number> {
   if (peer.unsettled) return peer.unsettled(server.redis, place)
   return Math.max(0, count - new Set(readStarts(place.records).numbers).size)

@@ -1,5 +1,6 @@
-// One pool as the model has it: a queue, a Deployment with its pods, and a clock that jumps from event to event. Knows no policy: whoever
-// scales calls `scaleTo`, and what happens then is what a ReplicaSet and a kubelet do.
+// One pool as the model has it: a queue, a Deployment with its pods, and a clock that jumps from event to
+// event. Knows no policy: whoever scales calls `scaleTo`, and what happens then is what a ReplicaSet and a
+// kubelet do.
 //
 //   pod: starting ──▶ ready ──▶ terminating ──▶ gone      told to end it claims nothing more; it is gone when its last job has ended,
 //                                                          or killed when its grace is over: those jobs run again
@@ -16,7 +17,7 @@ export interface Setting {
   maxReplicas: number
   /** From a pod's turn to start until it is ready. */
   podStartMs: number
-  /** So many pods a second the cluster schedules; the others wait for their turn. */
+  /** Pods that the cluster schedules in a second; the others wait. */
   podsPerSecond: number
   /** terminationGracePeriodSeconds. */
   graceMs: number
@@ -63,7 +64,7 @@ export interface Outcome {
   wastedMs: number
   podsCreated: number
   killedRuns: number
-  /** What the policy wanted. */
+  /** The pods that the policy wanted. */
   wanted: Change[]
   /** Pods over time, terminating ones included. */
   pods: Change[]
@@ -72,7 +73,7 @@ export interface Outcome {
   /** The first arrival. */
   beganAtMs: number
   endedAtMs: number
-  /** Where the books do not agree: a job that is lost, or that completes twice. */
+  /** Errors of the books: a job that is lost, or that completes twice. */
   problems: string[]
 }
 
@@ -346,9 +347,10 @@ export class Cluster {
 }
 
 /**
- * The ReplicaSet's: not ready, then the lower deletion cost, then the younger, where ages of the same power of two count as equal and the
- * UID decides. Pods on nodes are spread evenly and none has restarted.
- * https://github.com/kubernetes/kubernetes/blob/master/pkg/controller/controller_utils.go, ActivePodsWithRanks
+ * The ReplicaSet's: not ready, then the lower deletion cost, then the younger, where ages of the same power
+ * of two count as equal and the UID decides. Pods on nodes are spread evenly and none has restarted.
+ * https://github.com/kubernetes/kubernetes/blob/master/pkg/controller/controller_utils.go,
+ * ActivePodsWithRanks
  */
 function removalOrder(nowMs: number): (a: Pod, b: Pod) => number {
   const ageOf = ({ state, createdAtMs, readyAtMs }: Pod) => {

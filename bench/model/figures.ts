@@ -15,9 +15,9 @@ export interface Conditions {
 export interface Played {
   figures: Figures
   problems: string[]
-  /** Of its pools, in their order. */
+  /** The figures of its pools, in their order. */
   outcomes: Outcome[]
-  /** Of the processor, not of the model. */
+  /** Time of the processor, not of the model. */
   times: DecisionTimes
 }
 

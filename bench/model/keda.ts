@@ -1,6 +1,8 @@
-// KEDA in the model, with the HPA that it makes: KEDA polls and takes a pool from 0 to 1 and back to 0, the HPA does 1 to N. As in
+// KEDA in the model, with the HPA that it makes: KEDA polls and takes a pool from 0 to 1 and back to 0, the
+// HPA does 1 to N. As in
 // https://github.com/kedacore/keda/blob/main/pkg/scaling/executor/scale_scaledobjects.go and
-// https://github.com/kubernetes/kubernetes/blob/master/pkg/controller/podautoscaler/horizontal.go (with replica_calculator.go).
+// https://github.com/kubernetes/kubernetes/blob/master/pkg/controller/podautoscaler/horizontal.go (with
+// replica_calculator.go).
 import type { Cluster, Policy } from './cluster.ts'
 import type { Random } from './random.ts'
 
@@ -9,7 +11,10 @@ export interface KedaSettings {
   cooldownPeriodMs: number
   /** listLength: jobs for each pod, the AverageValue of the HPA's metric. */
   listLength: number
-  /** What the trigger counts: a list in Redis is what waits; a formula of two triggers can add what runs. */
+  /**
+   * The metric of the trigger. A list in Redis counts waiting jobs; a formula of two triggers can add running
+   * ones.
+   */
   counts: 'waiting' | 'waiting and running'
   /** Absent: no `behavior` in the ScaledObject. */
   behavior?: { scaleDownWindowMs: number; scaleUp: 'at once' }
@@ -36,7 +41,10 @@ export const kedaTuned = (slots: number): KedaSettings => ({
   graceMs: 3_600_000,
 })
 
-/** --horizontal-pod-autoscaler-sync-period, -tolerance and -downscale-stabilization: of the cluster, not of a pool. */
+/**
+ * --horizontal-pod-autoscaler-sync-period, -tolerance and -downscale-stabilization: of the cluster, not of a
+ * pool.
+ */
 export const HPA_SYNC_MS = 15_000
 const TOLERANCE = 0.1
 const DOWNSCALE_STABILIZATION_MS = 300_000
@@ -89,7 +97,8 @@ export class Keda implements Policy {
     const recommended = recommendation(this.#metric(cluster), listLength, current)
     const windowMs = behavior?.scaleDownWindowMs ?? DOWNSCALE_STABILIZATION_MS
     const highest = this.#highest(recommended, cluster.nowMs, windowMs)
-    // With `behavior` the highest only holds back; without it is what is wanted, also where that is more than there are.
+    // With `behavior` the highest recommendation only prevents scaling down; without it, it is the wish
+    // itself.
     const stable = behavior ? Math.max(recommended, Math.min(current, highest)) : highest
     const limit = behavior ? Number.POSITIVE_INFINITY : Math.max(2 * current, 4)
     scale(cluster, Math.max(1, Math.min(stable, limit, cluster.setting.maxReplicas)))

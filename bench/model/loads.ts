@@ -1,4 +1,5 @@
-// The loads of the model: which jobs come when, and to how many pools. The same for every policy, and for the same seed.
+// The loads of the model: which jobs come when, and to how many pools. The same for every policy, and for the
+// same seed.
 import type { Jobs } from './cluster.ts'
 import type { PolicyName } from './policies.ts'
 import { between, exponential, logNormal, type Random } from './random.ts'

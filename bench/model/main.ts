@@ -1,4 +1,5 @@
-// npm run model: plays every load with Millhand and with KEDA in a simulated cluster, prints and writes what came out.
+// npm run model: plays every load with Millhand and with KEDA in a simulated cluster, prints and writes what
+// came out.
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { type Conditions, play } from './figures.ts'

@@ -1,5 +1,6 @@
-// Millhand in the model. How many and who goes is decided by the operator's own code; what is done about it follows
-// control/src/decide and operator/src/fleet/write.ts: drain, mark what is empty, lower by the marked ones.
+// Millhand in the model. How many and who goes is decided by the operator's own code; what is done about it
+// follows control/src/decide and operator/src/fleet/write.ts: drain, mark what is empty, lower by the marked
+// ones.
 
 import { type Measured, measure, rateOf } from '../../control/src/decide/rates.ts'
 import {
@@ -14,11 +15,11 @@ import { chooseVictims } from '../../control/src/decide/victims.ts'
 import type { Scaling } from '../../control/src/resources/worker-pool.ts'
 import type { Cluster, Pod, Policy } from './cluster.ts'
 
-/** As the operator has them. */
+/** The settings of the operator. */
 const TICK_MS = 1_000
 const IDLE_TICK_MS = 15_000
 const REGISTERS_WITHIN_MS = 15_000
-/** As redis/seen-queue.ts has it: a queue that runs empty again and again is looked at no oftener. */
+/** The least interval between two looks at a queue that runs empty again and again (redis/seen-queue.ts). */
 const STIR_EVERY_MS = 200
 /** From an enqueue into an empty queue to the changed Deployment. */
 const STIR_TAKES_MS = 100

@@ -45,7 +45,7 @@ export async function writePictures(folder: string, played: Played): Promise<voi
 function podsOverTime(played: Played) {
   const panels = played.map(({ load, ran }, panel) => ({
     ...{ load, top: panel * PANEL },
-    // Without data it is Concurrency, and its line would hide the other.
+    // A pool without data is scaled by Concurrency; its line would hide the other.
     ran: ran.filter(({ contestant }) => contestant.name !== 'millhand-latency'),
   }))
   return {

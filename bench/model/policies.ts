@@ -13,7 +13,9 @@ export interface Contestant {
   policy(pool: { slots: number; maxReplicas: number }, random: Random, times: DecisionTimes): Policy
 }
 
-/** Its pods end when they hold nothing, so they get none: whatever ran would be killed at once, and counted. */
+/**
+ * Its pods end when they hold nothing, so they get none: whatever ran would be killed at once, and counted.
+ */
 const NO_GRACE_MS = 0
 const LATENCY_MS = 30_000
 

@@ -39,7 +39,7 @@ export function reportOf({ id, title, about }: Load, ran: readonly Ran[]): LoadR
   return { id, title, about, figures: FIGURES, rows, criteria: criteriaOf(ran) }
 }
 
-/** Of the main figure, seed by seed; nothing where the first one does not wait. */
+/** The ratio of the main figure, seed by seed; nothing where the first one does not wait. */
 function ratioOf(rounds: readonly Played[], firsts: readonly Played[]) {
   const main = FIGURES[0]?.name ?? ''
   const ratios = rounds.map(

@@ -4,7 +4,10 @@ import type { Peer, WorkerOptions } from '../peer.ts'
 import { atOnce, installPython, startPython, told } from './program.ts'
 
 const VERSION = '5.7.0'
-/** https://docs.celeryq.dev/en/stable/userguide/optimizing.html#prefetch-limits: "Say 64, or 128" for short tasks. */
+/**
+ * https://docs.celeryq.dev/en/stable/userguide/optimizing.html#prefetch-limits: "Say 64, or 128" for short
+ * tasks.
+ */
 const PREFETCH_OF_SHORT_TASKS = '64'
 
 const folderOf = (cache: string): string => join(cache, `celery-${VERSION}`)

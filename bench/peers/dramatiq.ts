@@ -8,7 +8,10 @@ const VERSION = '2.2.1'
 /** The defaults of its command line: `--processes`, `--threads`. */
 const PROCESSES = availableParallelism()
 const THREADS = 8
-/** By default 16 are prefetched and the consumer pauses whenever they are all there, which bounds the rate of short jobs. */
+/**
+ * By default 16 are prefetched and the consumer pauses whenever they are all there, which bounds the rate of
+ * short jobs.
+ */
 const PREFETCH_OF_SHORT_TASKS = '64'
 
 const folderOf = (cache: string): string => join(cache, `dramatiq-${VERSION}`)

@@ -1,4 +1,5 @@
-// Millhand, as its users run it: the package built from this checkout into the cache; and its loop alone, without children.
+// Millhand, as its users run it: the package built from this checkout into the cache; and its loop alone,
+// without children.
 import { type ChildProcess, execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
@@ -47,7 +48,7 @@ function build(target: string): void {
   cpSync(scripts, join(target, 'dist/queue/lua'), { recursive: true })
   for (const part of ['package.json', 'bin', 'prebuilt'])
     cpSync(join(RUNTIME, part), join(target, part), { recursive: true })
-  // What the package depends on, as it is installed here.
+  // The dependencies of the package, as they are installed here.
   const { dependencies } = JSON.parse(readFileSync(join(RUNTIME, 'package.json'), 'utf8'))
   mkdirSync(join(target, 'node_modules'))
   for (const name of Object.keys(dependencies))

@@ -1,5 +1,5 @@
-// Installs peers that run on Node into a folder of the cache: their packages by exact version, and their programs beside them, as
-// JavaScript, so that no start pays for reading TypeScript.
+// Installs peers that run on Node into a folder of the cache: their packages by exact version, and their
+// programs beside them, as JavaScript, so that no start pays for reading TypeScript.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import * as nodeModule from 'node:module'

@@ -1,5 +1,5 @@
-// Installs and starts the peers that do not run on Node: Python's into a virtual environment of its own each, Go's as a program
-// that is built once. Used by their files beside this one.
+// Installs and starts the peers that do not run on Node: Python's into a virtual environment of its own each,
+// Go's as a program that is built once. Used by their files beside this one.
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
@@ -15,8 +15,8 @@ const REQUIREMENTS = 'requirements.txt'
 export const programsOf = (name: string): string => join(PROGRAMS, name)
 
 /**
- * Makes a virtual environment of exactly the versions in the requirements.txt of the peer's programs, or finds it. Answers the
- * versions of the packages a reader asks for, and Python's.
+ * Makes a virtual environment of exactly the versions in the requirements.txt of the peer's programs, or
+ * finds it. Answers the versions of the packages a reader asks for, and Python's.
  */
 export async function installPython(
   folder: string,
@@ -35,7 +35,9 @@ export async function installPython(
   return { ...pinned(wanted, packages), python: (await pythonOf(folder)) ?? 'unknown' }
 }
 
-/** Builds the Go module in the peer's programs, or finds it built from the same sources. Answers Go's version. */
+/**
+ * Builds the Go module in the peer's programs, or finds it built from the same sources. Answers Go's version.
+ */
 export async function installGo(folder: string, name: string): Promise<string> {
   const sources = programsOf(name)
   if (!(await isSame(sources, folder))) {
@@ -75,12 +77,18 @@ export function told(place: Place, options?: WorkerOptions): Record<string, stri
   }
 }
 
-/** For peers of which each job at once costs a process or a contended thread: as many as processors, unless jobs mostly wait. */
+/**
+ * For peers of which each job at once costs a process or a contended thread: as many as processors, unless
+ * jobs mostly wait.
+ */
 export function atOnce({ slots, task }: WorkerOptions): number {
   return task === 'sleeps' || task === 'sleeps-long' ? slots : Math.min(slots, availableParallelism())
 }
 
-/** Makes a folder under another name first, so that an interrupted installation is never taken for a whole one. */
+/**
+ * Makes a folder under another name first, so that an interrupted installation is never taken for a whole
+ * one.
+ */
 async function putInPlace(folder: string, make: (unfinished: string) => Promise<void>): Promise<void> {
   await mkdir(dirname(folder), { recursive: true })
   const unfinished = await mkdtemp(`${folder}.unfinished-`)

@@ -1,4 +1,5 @@
-// B13: jobs that fail and jobs that take their child with them, among good ones; and whether failed ones come again on time.
+// B13: jobs that fail and jobs that take their child with them, among good ones; and whether failed ones come
+// again on time.
 import { connectRedis, defaultSettings, openQueue, prefixOf, queueName } from 'millhand/queue'
 import { percentile, readStarts, type Starts } from '../records.ts'
 import { DRAIN_FIGURES, type Figures, type Round, type Scenario, times, within } from '../scenario.ts'
@@ -65,7 +66,9 @@ function judge({ numbers }: Starts, count: number, neighbours: number): string[]
   ]
 }
 
-/** Failed jobs on an otherwise idle queue: Redis says when each is due again, the job itself when it began. */
+/**
+ * Failed jobs on an otherwise idle queue: Redis says when each is due again, the job itself when it began.
+ */
 async function retries(round: Round): Promise<Figures> {
   const { server, place, payload, peer } = round
   const prefix = prefixOf(QUEUE)

@@ -1,5 +1,5 @@
-// B14: a claim costs the same with a thousand jobs waiting and with a million. Asks Redis what a claim and a settlement cost it, because
-// the rate of a whole run would hide it behind everything else.
+// B14: a claim costs the same with a thousand jobs waiting and with a million. Asks Redis what a claim and a
+// settlement cost it, because the rate of a whole run would hide it behind everything else.
 import { connectRedis, defaultSettings, newJob, openQueue, queueName } from 'millhand/queue'
 import {
   type Figure,

@@ -1,5 +1,5 @@
-// B19: the cost of waiting until a disk or a replica has a job. With one replica and an append-only file, also in the rows that wait for
-// neither.
+// B19: the cost of waiting until a disk or a replica has a job. With one replica and an append-only file,
+// also in the rows that wait for neither.
 import { execFileSync } from 'node:child_process'
 import { valkey } from '../../test/redis-versions.ts'
 import type { Order } from '../peer.ts'
@@ -11,7 +11,7 @@ const [ONE, AT_ONCE, BULK] = ['one by one', '1,000 at once', 'bulk, 100 a call']
 const ALWAYS = ', appendfsync always'
 
 const COUNTS: Record<string, number> = { [ONE]: 5_000, [AT_ONCE]: 50_000, [BULK]: 50_000 }
-/** With appendfsync everysec a call may take a second, however many jobs it has. */
+/** A call may take a second with appendfsync everysec, whatever its number of jobs. */
 const COUNTS_OF_SLOW: Record<string, number> = { [ONE]: 50, [AT_ONCE]: 20_000, [BULK]: 5_000 }
 
 export const b19: Scenario = {
@@ -35,7 +35,7 @@ export const b19: Scenario = {
   program: async () => (canWaitForDisk() ? 'redis-server' : valkey()),
   round: measure,
   criteria: (results) => [
-    // What comes up while a disk or a replica is waited for goes together.
+    // Jobs that are enqueued during the wait for a disk or a replica go together.
     times(results, { peer: FSYNC, to: FSYNC, least: 100, variants: [AT_ONCE, ONE] }),
     times(results, { peer: REPLICATED, to: REPLICATED, least: 5, variants: [AT_ONCE, ONE] }),
   ],

@@ -1,4 +1,5 @@
-// B3: an import or a fan-out, with each peer's own call for many jobs; and what a waiting job weighs in Redis.
+// B3: an import or a fan-out, with each peer's own call for many jobs; and what a waiting job weighs in
+// Redis.
 import { ENQUEUE_FIGURES, RATE, type Scenario, times, within } from '../scenario.ts'
 import { enqueue } from '../steps.ts'
 

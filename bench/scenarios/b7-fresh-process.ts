@@ -1,4 +1,5 @@
-// B7: a process of its own for every job; with tasks that are small, and with tasks that load 30 MB of modules.
+// B7: a process of its own for every job; with tasks that are small, and with tasks that load 30 MB of
+// modules.
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -66,7 +67,10 @@ function loaded(round: Round): Round {
   }
 }
 
-/** A job every 50 ms: the time of an idle worker from the enqueue to the first line of the task, the claim included. */
+/**
+ * A job every 50 ms: the time of an idle worker from the enqueue to the first line of the task, the claim
+ * included.
+ */
 async function p99ToStart(round: Round): Promise<number> {
   const count = round.extent === 'quick' ? 100 : 200
   const schedule = join(round.folder('schedule'), 'even.txt')

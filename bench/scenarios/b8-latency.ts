@@ -1,5 +1,5 @@
-// B8: how long a job waits for its start while others come at random. A job counts from when it was to be enqueued, so that a queue
-// that stalls cannot hide what it made wait.
+// B8: how long a job waits for its start while others come at random. A job counts from when it was to be
+// enqueued, so that a queue that stalls cannot hide what it made wait.
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { judgeDelivery, percentile, readStarts } from '../records.ts'
@@ -87,7 +87,8 @@ async function measureLatency(round: Round): Promise<Figures> {
 
   const worker = await round.startWorker({ slots: slotsOf(peer.name), task: 'no-op' }).ready()
   const producer = await round.startProducer()
-  // Programs that have just started are slow for a while. The latency of a running system has no part of that.
+  // Programs that have just started are slow for a while. The latency of a running system has no part of
+  // that.
   const [from, warming] = [planned.length, warmingOf(peer.name)]
   await producer.ask({ do: 'concurrent', from, count: warming, payload, width: 100 })
   await untilDone(round, warming)
@@ -116,7 +117,10 @@ async function measureLatency(round: Round): Promise<Figures> {
 
 const warmingOf = (peer: string): number => (hasProcesses(peer) ? WARMING_PROCESSES : WARMING)
 
-/** Times in µs; the same ones in every run, so that all peers get the same bursts. Begins late enough for the producer to be awake. */
+/**
+ * Times in µs; the same ones in every run, so that all peers get the same bursts. Begins late enough for the
+ * producer to be awake.
+ */
 function poisson(aSecond: number, seconds: number): number[] {
   const times: number[] = []
   let seed = 20_261_122

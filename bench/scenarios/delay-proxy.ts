@@ -1,5 +1,6 @@
-// A TCP proxy in a process of its own that holds back what the server answers by a millisecond. Started by b10-far-redis.ts, because a
-// kernel that can delay the loopback itself (tc netem) is not everywhere. Argument: the server's port.
+// A TCP proxy in a process of its own that holds back what the server answers by a millisecond. Started by
+// b10-far-redis.ts, because a kernel that can delay the loopback itself (tc netem) is not everywhere.
+// Argument: the server's port.
 import { connect, createServer } from 'node:net'
 
 const port = Number(process.argv[2])

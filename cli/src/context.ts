@@ -1,4 +1,5 @@
-// The context of a command, from main.ts: the only way to the terminal, to signals and to the end of the process.
+// The context of a command, from main.ts: the only way to the terminal, to signals and to the end of the
+// process.
 import type { styleText } from 'node:util'
 import type { Config } from './config.ts'
 
@@ -9,14 +10,20 @@ export interface Context {
   nowMs(): number
   /** Prints the answer of a command, a line or several, on standard output. */
   print(text: string): void
-  /** A line of an endless log, on standard output. False when it was dropped, because too much waits to be read. */
+  /**
+   * A line of an endless log, on standard output. False when it was dropped, because too much waits to be
+   * read.
+   */
   log(text: string): boolean
   /** A remark for a person, on standard error. */
   note(text: string): void
   readInput(): Promise<string>
   /** The answer of a person in the terminal; undefined where there is no terminal. */
   ask(question: string): Promise<string | undefined>
-  /** Called at SIGINT, SIGTERM and SIGHUP with 1, 2, …, instead of ending at once. Signals that come together are one. */
+  /**
+   * Called at SIGINT, SIGTERM and SIGHUP with 1, 2, …, instead of ending at once. Signals that come together
+   * are one.
+   */
   onStop(asked: (times: number) => void): void
   /** Ends the process without waiting for anything. */
   leave(exitCode: number): never

@@ -1,4 +1,5 @@
-// What `millhand up` prints for each event of local mode: time, who, what. Pure but for what it remembers of earlier events.
+// The lines that `millhand up` prints for each event of local mode. Pure, except that it remembers earlier
+// events.
 
 import type { Context, Paint } from './context.ts'
 import type { LocalEvent, WorkerLogEntry } from './local/events.ts'
@@ -40,7 +41,7 @@ type Say<Kind extends UpEvent['kind']> = (
   said: Set<string>,
 ) => Line[]
 
-/** What is printed for each kind of event. */
+/** The text of each kind of event. */
 const SAY: { [Kind in UpEvent['kind']]: Say<Kind> } = {
   ready({ queues, pools }) {
     const [queue = 'QUEUE'] = queues.map((name) => name.slice(name.indexOf('.') + 1))
@@ -120,7 +121,7 @@ const WHY_STOPPING = {
   stop: 'up stops',
 } as const
 
-/** Of a worker's log: what tasks write, and what went wrong. Its other lines are told by events of their own. */
+/** Lines of a worker's log: output of tasks, warnings and errors. Other lines have events of their own. */
 function outputLines({ worker, line, entry }: WorkerOutput, said: Set<string>): Line[] {
   if (!entry) return line.trim() === '' ? [] : [{ who: worker, what: line, style: 'yellow' }]
   if (entry.message === 'output')

@@ -1,4 +1,5 @@
-// Parses the JSON that a person typed, and says where it is wrong. Parses JSON from Redis so that it prints as it was (pure).
+// Parses the JSON that a person typed, and says where it is wrong. Parses JSON from Redis so that it prints
+// as it was (pure).
 
 /** The message has line and column. */
 export class BadJson extends Error {
@@ -36,7 +37,10 @@ export function reprinted(json: string): unknown {
 
 class NumberLost extends Error {}
 
-/** Digits after the point may be rounded, as everywhere; a whole number may not become another one, nor a number infinite or zero. */
+/**
+ * Digits after the point may be rounded, as everywhere; a whole number may not become another one, nor a
+ * number infinite or zero.
+ */
 function isKept(value: number, source: string): boolean {
   if (/^-?\d+$/.test(source)) return Number.isFinite(value) && BigInt(source) === BigInt(value)
   return Number.isFinite(value) && (value !== 0 || !/^[^e]*[1-9]/i.test(source))

@@ -12,7 +12,7 @@ export interface Action {
   act(queue: Queue, ids: readonly string[]): Promise<readonly State[]>
   /** States that mean that it was done. */
   done: readonly State[]
-  /** What became of one, and of several: `is ready again`, `are ready again`. */
+  /** The result in the singular and the plural: `is ready again`, `are ready again`. */
   one: string
   many: string
   /** Why it was not done: `only buried jobs can be retried`. */
@@ -45,7 +45,7 @@ export function actOnJobs(named: NamedJobs, action: Action, context: Context): P
     if (named.options.json) context.print(jsonDocument({ queue: queue.name, jobs: answers }))
     else if (all) context.print(summary(queue, done.length, action))
     else for (const answer of done) context.print(whatBecame(answer, action))
-    // With --all, another person may have been faster; that is no failure.
+    // With --all, another person may have acted on a job first: no failure.
     const refused = answers.filter(({ state }) => !action.done.includes(state))
     if (!all && refused.length > 0) throw refusal(queue, refused, action)
   })

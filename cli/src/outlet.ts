@@ -1,5 +1,5 @@
-// Standard output or standard error. Its reader may end first (`| head`, a tee that Ctrl-C ended, a closed terminal), stop reading, or be
-// a full disk: none of this ends the process. Used by main.ts.
+// Standard output or standard error. Its reader may end first (`| head`, a tee that Ctrl-C ended, a closed
+// terminal), stop reading, or be a full disk: none of this ends the process. Used by main.ts.
 import { setTimeout as after } from 'node:timers/promises'
 
 export interface Outlet {

@@ -1,7 +1,8 @@
-// Makes text from Redis and from tasks harmless for a terminal: a program that may enqueue must not move the cursor, change colours or
-// reverse text in the terminal of a person who looks.
+// Makes text from Redis and from tasks harmless for a terminal: a program that may enqueue must not move the
+// cursor, change colours or reverse text in the terminal of a person who looks.
 
-// Control characters, the separators that some programs take for line ends, and the marks that change the direction of text.
+// Control characters, the separators that some programs take for line ends, and the marks that change the
+// direction of text.
 const UNSAFE = /[\p{Cc}\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/gu
 const SHORT: Record<string, string> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
 
@@ -10,7 +11,7 @@ export function oneLine(text: string): string {
   return text.replace(UNSAFE, (character) => SHORT[character] ?? escaped(character))
 }
 
-/** As oneLine, but line ends and tabs stay. */
+/** Like oneLine, but keeps line ends and tabs. */
 export function manyLines(text: string): string {
   return text
     .replaceAll('\r\n', '\n')

@@ -1,4 +1,4 @@
-// What keeps a queue from its work, judged from its numbers and its workers. Pure; millhand doctor reads them.
+// Findings about a queue, judged by its numbers and its workers. Pure; for millhand doctor.
 import type { Finding, Severity } from 'millhand/doctor'
 import {
   type Depth,
@@ -11,14 +11,14 @@ import {
 import { counted, durationText } from './units.ts'
 
 export interface QueueFacts {
-  /** Of its TaskQueue. */
+  /** The name of its TaskQueue. */
   name: string
   namespace: string
-  /** What commands need to find it: '' or ' --namespace shop'. */
+  /** The option with which commands find it: '' or ' --namespace shop'. */
   option: string
   depth: Depth
   workers: readonly WorkerEntry[]
-  /** As the queue has it; absent where it was never declared. */
+  /** The setting in Redis; absent where the queue was never declared. */
   maxLength?: number
   /** Its owner; absent where it was never declared. */
   owner?: Owner
@@ -34,7 +34,7 @@ const LONG_MS = 600_000
 const LATELY_MS = 3_600_000
 const DAY_MS = 24 * LATELY_MS
 
-/** Of a queue with another layout nothing else can be read. */
+/** The only finding about a queue with another layout: nothing else of it can be read. */
 export function layoutFinding({ code, message }: QueueRefused): Finding {
   const remedy =
     code === 'NEWER_LAYOUT'

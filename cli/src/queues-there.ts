@@ -1,10 +1,14 @@
-// Finds queues. Redis keeps no list of them, so without names the whole key space is scanned, a page at a time.
+// Finds queues. Redis keeps no list of them, so without names the whole key space is scanned, a page at a
+// time.
 import { nearest } from '@millhand/control/resources/nearest'
 import { type Connection, listQueues, openQueue, type Queue, QueueRefused } from 'millhand/queue'
 import { CommandFailed } from './context.ts'
 import type { Server } from './server.ts'
 
-/** The queues with these names in the command's namespace; without names, all of Redis (of that namespace, when one is given). */
+/**
+ * The queues with these names in the command's namespace; without names, all of Redis (of that namespace,
+ * when one is given).
+ */
 export async function queuesThere(server: Server, names: readonly string[]): Promise<Queue[]> {
   if (names.length > 0) return [...new Set(names)].map((name) => server.queue(name))
   const found = await namesOfQueues(server.redis)
@@ -15,7 +19,9 @@ export async function queuesThere(server: Server, names: readonly string[]): Pro
 
 export interface Asked<T> {
   answers: T[]
-  /** Why some queues could not be read: a newer Millhand has written them. The others are shown all the same. */
+  /**
+   * Why some queues could not be read: a newer Millhand has written them. The others are shown all the same.
+   */
   refused: QueueRefused[]
 }
 
@@ -51,7 +57,10 @@ export function partsOf(queue: string): { namespace: string; name: string } {
     : { namespace: queue.slice(0, dot), name: queue.slice(dot + 1) }
 }
 
-/** Whether no TaskQueue declares it and no worker serves it now; the most similar name that there is, where there is one. */
+/**
+ * Whether no TaskQueue declares it and no worker serves it now; the most similar name that there is, where
+ * there is one.
+ */
 export async function unserved(
   queue: Queue,
   { redis }: Server,

@@ -1,5 +1,6 @@
-// Asks why a Redis cannot be reached: its name, the network, TLS, whether it is a Redis at all, whether it accepts the login. Asks in plain
-// text, because the program at that port may be no Redis. For millhand doctor; unreachable.ts has the causes and their remedies.
+// Asks why a Redis cannot be reached: its name, the network, TLS, whether it is a Redis at all, whether it
+// accepts the login. Asks in plain text, because the program at that port may be no Redis. For millhand
+// doctor; unreachable.ts has the causes and their remedies.
 import { connect as connectPlain, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { Finding } from 'millhand/doctor'
@@ -14,13 +15,13 @@ import { CLOSED, type Failure, problem, refusalIn, SILENT, whyFailed, wrongAnswe
 
 const PATIENCE_MS = 3_000
 
-/** What is wrong before the login, at each host of the address; nothing for a host that answers as a Redis does. */
+/** The fault of each host before the login; nothing for a host that answers like a Redis. */
 export async function whyUnreachable(address: RedisAddress): Promise<Finding[]> {
   const found = await Promise.all(address.hosts.map((at) => probe(at, address.tls)))
   return found.flatMap((each) => each ?? [])
 }
 
-/** What is wrong where hosts answer, but the connection failed; nothing where the cause is not known. */
+/** The fault where the hosts answer but the connection failed; nothing where the cause is unknown. */
 export async function whyNotLetIn(
   error: unknown,
   address: RedisAddress,
@@ -115,7 +116,7 @@ function isAboutLanguage({ code, isConnected, isSecure }: Failure, tls: RedisAdd
   return [CLOSED, 'ECONNRESET', 'EPROTO'].includes(code) || /^ERR_SSL_.*(VERSION|PACKET)/.test(code)
 }
 
-/** What a Sentinel knows of the primary, and whether the primary answers. */
+/** The primary by the word of a Sentinel, and whether it answers. */
 async function askSentinel(
   at: HostPort,
   address: RedisAddress,

@@ -1,5 +1,5 @@
-// Which Redis and which namespace a command works on, and the options that say so. Every command but `up` and `worker` comes through
-// withServer.
+// Which Redis and which namespace a command works on, and the options that say so. Every command but `up` and
+// `worker` comes through withServer.
 
 import { type Command, InvalidArgumentError } from 'commander'
 import {

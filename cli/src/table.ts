@@ -1,4 +1,5 @@
-// Rows in aligned columns, as kubectl shows them. Cells are made printable here, so that no command can forget it.
+// Rows in aligned columns, as kubectl shows them. Cells are made printable here, so that no command can
+// forget it.
 import type { Paint } from './context.ts'
 import { oneLine } from './printable.ts'
 

@@ -9,7 +9,10 @@ const UNIT_MS: Record<string, number> = {
   d: 86_400_000,
 }
 
-/** `10s`, `500ms`, `1.5h`, `2d`; a bare number is refused, because its unit is not known. undefined: it is no duration. */
+/**
+ * `10s`, `500ms`, `1.5h`, `2d`; a bare number is refused, because its unit is not known. undefined: it is no
+ * duration.
+ */
 export function durationMs(text: string): number | undefined {
   const [, amount, unit = ''] = /^(\d+(?:\.\d+)?)(ms|s|m|min|h|d)$/.exec(text.trim()) ?? []
   const factor = UNIT_MS[unit]

@@ -1,4 +1,4 @@
-// What keeps a program from a Redis, a row a cause: how the cause shows, what it is called, and what to do. Pure; reaching.ts asks.
+// The causes of a failed connection, one a row: its sign, its name and the remedy. Pure; reaching.ts asks.
 import type { Finding } from 'millhand/doctor'
 import { type HostPort, hostPortText, reasonOf } from 'millhand/queue'
 
@@ -8,7 +8,7 @@ type Cause = Pick<Finding, 'check' | 'message'> & { remedy: string }
 const WRITE_LOGIN =
   'write it like redis://user:password@host:6379, with @ : / % in it as %40 %3A %2F %25; in Kubernetes it is the key url of the Secret'
 
-/** What a server, or our connection to it, says when it lets nobody work. */
+/** Errors of a server, or of the connection to it, that stop every client. */
 const REFUSALS: (Cause & { says: RegExp })[] = [
   {
     says: /cluster support disabled/i,
@@ -49,7 +49,7 @@ const REFUSALS: (Cause & { says: RegExp })[] = [
   },
 ]
 
-/** What a server answers to PING when it serves nobody. */
+/** Answers to PING of a server that serves no client. */
 const ANSWERS: (Cause & { says: RegExp })[] = [
   {
     says: /^-DENIED/,
@@ -81,7 +81,7 @@ const ANSWERS: (Cause & { says: RegExp })[] = [
 ]
 
 export interface Failure {
-  /** Of Node, or SILENT or CLOSED. */
+  /** The error code of Node, or SILENT, or CLOSED. */
   code: string
   error: Error | undefined
   isConnected: boolean
@@ -183,7 +183,7 @@ export function refusalIn(said: string): Finding | undefined {
   return found && problem(found)
 }
 
-/** What is wrong with a server that answers PING so; nothing where it answers as a Redis does. */
+/** The fault of a server by its answer to PING; nothing where it answers like a Redis. */
 export function wrongAnswer(at: HostPort, said: string): Finding | undefined {
   const found = ANSWERS.find(({ says }) => says.test(said))
   if (found) return problem(found, at)

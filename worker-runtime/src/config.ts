@@ -34,7 +34,7 @@ export interface Config {
     readonly jobsPerChild?: number
     readonly jobsAtOncePerChild?: number
     readonly maxMemoryBytes?: number
-    /** Packages and files of which the user says that forks may share what they drew or opened at load. */
+    /** Packages and files whose random values and open files all forks may share. */
     readonly forkShares?: readonly string[]
   }
   readonly drainTimeoutMs: number
@@ -47,10 +47,13 @@ export interface Config {
     readonly node: string
   }
   readonly terminationLog: string | undefined
-  /** Of /healthz and /metrics; none when absent. */
+  /** The port of /healthz and /metrics; no port when absent. */
   readonly httpPort: number | undefined
   readonly logLevel: Level
-  /** The environment of the children: without Millhand's own variables, which hold the address and credentials of Redis. */
+  /**
+   * The environment of the children: without Millhand's own variables, which hold the address and credentials
+   * of Redis.
+   */
   readonly childEnv: Readonly<Record<string, string | undefined>>
 }
 
@@ -96,7 +99,7 @@ export function readConfig(files: readonly string[], env: Environment = process.
   }
 }
 
-/** What it takes to load the task modules. Throws ConfigError. */
+/** The settings for loading the task modules. Throws ConfigError. */
 export function readModules(
   files: readonly string[],
   env: Environment = process.env,
@@ -104,7 +107,7 @@ export function readModules(
   return { modules: modulesOf(files), childEnv: childEnvOf(env), loadTimeoutMs: loadTimeoutOf(env) }
 }
 
-/** What the client takes from the environment where no option is given. */
+/** The defaults of the client's options, from the environment. */
 export function fromEnvironment(): { redis: RedisAccess | undefined; namespace: string } {
   return { redis: accessFrom(process.env), namespace: process.env.MILLHAND_NAMESPACE || 'default' }
 }

@@ -1,6 +1,7 @@
-// The one way to give up waiting. A process that was held up itself (SIGSTOP, a blocked loop, a frozen machine) finds its timers overdue
-// and the answers unread: its timers run first. So a deadline counts only time in which this process could hear, and what has arrived is
-// read before it is believed to be over. Most deadlines are far away and are called off: they share one timer.
+// The one way to give up waiting. A process that was held up itself (SIGSTOP, a blocked loop, a frozen
+// machine) finds its timers overdue and the answers unread: its timers run first. So a deadline counts only
+// time in which this process could hear, and what has arrived is read before it is believed to be over. Most
+// deadlines are far away and are called off: they share one timer.
 //
 //   far ──less than a slice is left──→ near: a timer of its own ──→ over
 const SLICE_MS = 1_000
@@ -70,7 +71,10 @@ function comeNear(deadline: Deadline): void {
   }, leftMs)
 }
 
-/** Half, where it was held up: so there is always time left to hear in, and one who is held up all the time gives up in the end. */
+/**
+ * Half, where it was held up: so there is always time left to hear in, and one who is held up all the time
+ * gives up in the end.
+ */
 function heardIn(ms: number, dueAtMs: number): number {
   const lateMs = performance.now() - dueAtMs
   return lateMs > HELD_UP_MS ? ms / 2 : ms + lateMs

@@ -1,5 +1,6 @@
-// Errors as data and as text: the one place that says what went wrong, with its causes. Used in children (what a task threw), in the
-// worker's log, by the client and the command line. Whatever was thrown is hostile: getters throw, causes go in circles, messages are huge.
+// Errors as data and as text: the one place that says what went wrong, with its causes. Used in children
+// (what a task threw), in the worker's log, by the client and the command line. Whatever was thrown is
+// hostile: getters throw, causes go in circles, messages are huge.
 import { type InspectOptions, inspect, types } from 'node:util'
 
 /** An error as it is sent and kept. */
@@ -7,15 +8,15 @@ export interface JobError {
   name: string
   message: string
   code?: string
-  /** What the message does not say of: syscall, address, port, path, status. */
+  /** The fields syscall, address, port, path and status, unless the message has them. */
   facts?: string
   /** One line each: its inner errors, its cause, the cause of that. */
   causes?: string[]
-  /** With the stacks of the causes. */
+  /** The stack, with the stacks of the causes. */
   stack?: string
 }
 
-/** What is known of an attempt that failed: an error, or a sentence of the worker. */
+/** The failure of an attempt: an error, or a sentence of the worker. */
 export interface Failed {
   readonly outcome: string
   readonly message?: string
@@ -105,12 +106,12 @@ export function errorLines(error: JobError): string[] {
   return [headText(error), ...causesOf(error)]
 }
 
-/** What was thrown, in one line for the middle of a sentence. */
+/** The thrown value in one line, for the middle of a sentence. */
 export function reasonOf(thrown: unknown, maxLength = MAX_LINE): string {
   return inOneLine(reasonLines(thrown), maxLength)
 }
 
-/** Without the class of the outermost error, where it has a message. */
+/** The text without the class of the outermost error, if that has a message. */
 export function reasonLines(thrown: unknown): string[] {
   const error = copyError(thrown)
   return [error.message.trim() === '' ? headText(error) : error.message, ...causesOf(error)]
@@ -122,7 +123,7 @@ export function failureText({ outcome, message, error }: Failed, maxLength = MAX
   return oneLine(message ? `${outcome}: ${message}` : outcome, maxLength)
 }
 
-/** What the message says already is not said again: many errors repeat that of their cause. */
+/** Skips a cause whose message is repeated in the error's own, as many libraries do. */
 function causesOf({ message, causes = [] }: JobError): string[] {
   const isNew = (cause: string) => {
     const words = cause
@@ -169,7 +170,7 @@ function nameAndMessage(thrown: unknown, noError: string): { name: string; messa
   }
 }
 
-/** As Node's console says it: a class that gives itself no name is known by its constructor. */
+/** The name that Node's console shows: a class without a name has that of its constructor. */
 function nameOf(thrown: object): string {
   const name = fieldOf(thrown, 'name')
   if (name && !BUILT_IN.test(name)) return name
@@ -241,7 +242,7 @@ function readOf(thrown: unknown, field: string): unknown {
   }
 }
 
-/** As JSON, or, where that says nothing, as the console would show it. */
+/** The value as JSON; if JSON is empty, in the console's notation. */
 function shown(value: unknown): string {
   if (types.isProxy(value)) return 'a Proxy'
   const json = jsonOf(value)

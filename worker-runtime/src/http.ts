@@ -1,5 +1,6 @@
-// What the kubelet, people and Prometheus ask a worker: GET /readyz, /livez, /healthz and /metrics on MILLHAND_HTTP_PORT. main.ts starts it first, so that it
-// answers while the task modules load; nothing of it runs in a child.
+// The pages of a worker, for the kubelet, people and Prometheus: GET /readyz, /livez, /healthz and /metrics
+// on MILLHAND_HTTP_PORT. main.ts starts it first, so that it answers while the task modules load; nothing of
+// it runs in a child.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { ConfigError } from './config.ts'
 import type { RedisAccess } from './redis/address.ts'
@@ -61,7 +62,8 @@ export function healthPage({ phase, queues }: Health): Page {
 }
 
 /**
- * For the liveness probe: 503 only where a restart could help. While no client reaches Redis it would only end the jobs that run.
+ * For the liveness probe: 503 only where a restart could help. While no client reaches Redis it would only
+ * end the jobs that run.
  */
 export async function livePage(health: Health, isRedisThere: () => Promise<boolean>): Promise<Page> {
   const page = healthPage(health)
@@ -70,8 +72,8 @@ export async function livePage(health: Health, isRedisThere: () => Promise<boole
 }
 
 /**
- * Whether Redis answers on a new connection. A refusal of the credentials counts as an answer: they were changed, and after a restart the worker
- * has the Secret as it is then.
+ * Whether Redis answers on a new connection. A refusal of the credentials counts as an answer: they were
+ * changed, and after a restart the worker has the Secret as it is then.
  */
 export async function answersAnybody(redis: RedisAccess): Promise<boolean> {
   const connection = connectRedis(redis, { name: 'millhand-probe', deadlineMs: 2_000 })
@@ -85,7 +87,10 @@ export async function answersAnybody(redis: RedisAccess): Promise<boolean> {
   }
 }
 
-/** Red until the worker has registered with all its queues, and never again: an unready pod is the first that a ReplicaSet removes. */
+/**
+ * Red until the worker has registered with all its queues, and never again: an unready pod is the first that
+ * a ReplicaSet removes.
+ */
 export function readyPage(isRegistered: boolean, queues: readonly string[]): Page {
   if (isRegistered) return { status: 200, type: TEXT, text: 'registered\n' }
   const text = `not registered yet with the queues ${queues.join(', ')}: the log says why\n`

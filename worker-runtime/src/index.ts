@@ -1,3 +1,4 @@
-// The public face for those who write tasks: `import { task } from 'millhand'`. The client has its own: 'millhand/client'.
+// The public face for those who write tasks: `import { task } from 'millhand'`. The client has its own:
+// 'millhand/client'.
 export type { AnyTask, Job, Task, TaskInput, TaskName, TaskOutput, TaskResult } from './task.ts'
 export { TerminalError, task } from './task.ts'

@@ -1,4 +1,5 @@
-// The shape of a job: what the client writes, what Redis keeps, what the worker reads. Text from Redis is parsed here and nowhere else.
+// The shape of a job: what the client writes, what Redis keeps, what the worker reads. Text from Redis is
+// parsed here and nowhere else.
 import { randomInt } from 'node:crypto'
 import { reasonOf } from './errors.ts'
 import { checkOptions, oneOf, type Rules, shown, validDate, wholeNumber } from './options.ts'
@@ -130,7 +131,7 @@ const FIELDS = [
   [' c=', 'maxCrashes'],
   [' t=', 'timeoutMs'],
 ] as const
-/** Of a job whose input is undefined, which JSON does not know. */
+/** Marks an input of undefined, which JSON cannot express. */
 const NO_INPUT = ' i=0'
 
 function fieldsText(options: JobOptions, hasNoInput: boolean): string {
@@ -180,7 +181,7 @@ export function newJobId(): string {
   return timePart + processPart + counter.toString(36).padStart(5, '0')
 }
 
-/** Not when the module loads: forks of the process that loaded it would all be the same one. */
+/** Called at the first id, not when the module loads: forks would have the id of their zygote. */
 function beThisProcess(): void {
   drawnIn = process.pid
   processPart = randomInt(36 ** 7)
@@ -204,7 +205,7 @@ export function parseEnvelope(text: string): Envelope | undefined {
   }
 }
 
-/** What a completed attempt hands to `settle`: the part of the outcome that the worker knows. */
+/** The part of the outcome that the worker knows; `settle` takes it. */
 export function completedText(
   envelope: Envelope,
   facts: AttemptFacts,

@@ -1,5 +1,6 @@
-// One JSON object a line. Messages are constants, facts are fields, so that logs can be searched and never injected into. A log never holds
-// up or ends the process that writes it: lines that its reader does not take are dropped, and their number is told when one gets through.
+// One JSON object a line. Messages are constants, facts are fields, so that logs can be searched and never
+// injected into. A log never holds up or ends the process that writes it: lines that its reader does not take
+// are dropped, and their number is told when one gets through.
 import { fstatSync, writeSync } from 'node:fs'
 import { isatty } from 'node:tty'
 import { copyError } from './errors.ts'
@@ -21,7 +22,10 @@ type Output = NodeJS.WriteStream & { fd: number }
 /** The most that waits in memory for a reader that stands still. */
 const MOST_WAITING_BYTES = 1024 * 1024
 
-/** A log on stdout or stderr, be it a pipe without a reader, a terminal that is gone, or a file on a full disk. */
+/**
+ * A log on stdout or stderr, be it a pipe without a reader, a terminal that is gone, or a file on a full
+ * disk.
+ */
 export function logTo(stream: Output, options: Omit<LogOptions, 'write'>): Log {
   const put = isFile(stream.fd) ? putIntoFile(stream.fd) : putIntoStream(stream)
   let dropped = 0
@@ -56,7 +60,10 @@ function putIntoStream(stream: Output): (line: string) => boolean {
   }
 }
 
-/** Writes to the descriptor: the first error would close a stream for good, and a full disk may have room again. */
+/**
+ * Writes to the descriptor: the first error would close a stream for good, and a full disk may have room
+ * again.
+ */
 function putIntoFile(fd: number): (line: string) => boolean {
   let isTorn = false
   return (line) => {
@@ -70,7 +77,10 @@ function putIntoFile(fd: number): (line: string) => boolean {
   }
 }
 
-/** A log that drops what is below `level`. An Error among the facts is written with its code, causes and stack. */
+/**
+ * A log that drops what is below `level`. An Error among the facts is written with its code, causes and
+ * stack.
+ */
 export function createLog({ level, write, fields = {} }: LogOptions): Log {
   const at = (messageLevel: Level) =>
     LEVELS.indexOf(messageLevel) < LEVELS.indexOf(level)

@@ -1,5 +1,5 @@
-// The worker process, PID 1 of its container: wires the parts, starts, waits for SIGTERM, stops. The only process.exit but for
-// a child's.
+// The worker process, PID 1 of its container: wires the parts, starts, waits for SIGTERM, stops. The only
+// process.exit but for a child's.
 import { randomBytes } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
@@ -78,7 +78,7 @@ try {
 } catch (error) {
   const isUsage =
     error instanceof ConfigError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS')
-  // A refusal is a sentence for people: its stack would help nobody.
+  // A refusal is a sentence for people: a stack adds nothing.
   const isSaid = isUsage || error instanceof QueueRefused
   const words = isSaid ? reasonOf(error) : (copyError(error).stack ?? reasonOf(error))
   process.stderr.write(`millhand-worker: ${error instanceof ReplyError ? refusal(error) : words}\n`)
@@ -201,7 +201,10 @@ async function prepareChildren(
   return children
 }
 
-/** The deadline is short enough that a dead connection is replaced and the heartbeat renewed before it runs out. */
+/**
+ * The deadline is short enough that a dead connection is replaced and the heartbeat renewed before it runs
+ * out.
+ */
 function connectTo(redis: RedisAccess, name: string, onState?: ConnectionOptions['onState']) {
   return connectRedis(redis, { name: `millhand-${name}`, deadlineMs: 2_500, ...(onState && { onState }) })
 }
@@ -221,7 +224,8 @@ function wakersFor({ redis }: Config, consumers: readonly Consumer[], log: Log, 
 
 function registrationOf({ pod, slots }: Config, { mode, note }: Children) {
   const { name, uid: podUid, poolUid, node } = pod
-  // It stands beside the words of all other workers in the pool's status: the whole of it is in this worker's log.
+  // It stands beside the words of all other workers in the pool's status: the whole of it is in this worker's
+  // log.
   const isolationNote = note && [...note].slice(0, MAX_NOTE).join('')
   return { pod: name, podUid, poolUid, node, slots, isolation: mode, isolationNote, version }
 }
@@ -282,7 +286,7 @@ function stopSignals(log: Log) {
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     const early = process.listeners(signal)
     process.on(signal, listener)
-    // That of bin/millhand-worker.js goes last: without any listener a signal that is on its way would be lost.
+    // The listener of bin/millhand-worker.js is removed last: a signal in between would find no listener.
     for (const listener of early) process.removeListener(signal, listener)
   }
   return {
@@ -293,7 +297,9 @@ function stopSignals(log: Log) {
   }
 }
 
-/** The operator reads here, after the process has ended, which workers it was: no clocks have to be compared. */
+/**
+ * The operator reads here, after the process has ended, which workers it was: no clocks have to be compared.
+ */
 function sayWhoWeAre(config: Config, processName: string, log: Log): void {
   if (!config.terminationLog) return
   try {

@@ -1,10 +1,10 @@
-// The metrics of a worker, for Prometheus. main.ts loads this file only where MILLHAND_HTTP_PORT is set. A zygote never loads it: each fork
-// would pay for its pages.
+// The metrics of a worker, for Prometheus. main.ts loads this file only where MILLHAND_HTTP_PORT is set. A
+// zygote never loads it: each fork would pay for its pages.
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Outcome } from './child/outcome.ts'
 import type { Page } from './http.ts'
 
-/** What worker.ts tells. */
+/** The events that worker.ts reports. */
 export interface Recorder {
   /** A job was claimed for the first time. */
   claimed(queue: string, enqueuedAtMs: number): void
@@ -143,7 +143,9 @@ function gauge(registry: Registry, name: string, help: string, read: () => numbe
   })
 }
 
-/** A producer may send any task name: only so many get a label of their own, because each is a time series. */
+/**
+ * A producer may send any task name: only so many get a label of their own, because each is a time series.
+ */
 function boundedNames(): (name: string) => string {
   const known = new Set<string>()
   return (name) => {

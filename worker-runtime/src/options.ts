@@ -1,4 +1,5 @@
-// Options of the public functions, checked before anything is done: their names, and what each may be. An option that is undefined is absent.
+// Options of the public functions, checked before anything is done: their names, and what each may be. An
+// option that is undefined is absent.
 
 export interface Rule {
   readonly isValid: (value: unknown) => boolean
@@ -42,7 +43,7 @@ export function checkOptions(
   }
 }
 
-/** As it would stand in a program; short. */
+/** A value in the notation of a program, shortened. */
 export function shown(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value)
   if (typeof value === 'function') return 'a function'

@@ -15,12 +15,12 @@ export interface Task<Name extends string, Input, Output> {
 export type AnyTask = Task<string, never, unknown>
 /** The name of a task, as `enqueue` takes it. */
 export type TaskName<T extends AnyTask> = T['name']
-/** What a task takes. Where it is not known (`AnyTask`), any value. */
+/** The input of a task; any value for `AnyTask`. */
 export type TaskInput<T extends AnyTask> =
   T extends Task<string, infer Input, unknown> ? ([Input] extends [never] ? unknown : Input) : never
 /** The value that the task returns, before it goes through JSON. */
 export type TaskOutput<T extends AnyTask> = T extends Task<string, never, infer Output> ? Output : never
-/** What `result()` gives: the output of the task, as it comes through JSON. */
+/** The value of `result()`: the output of the task after JSON. */
 export type TaskResult<T extends AnyTask> = Received<TaskOutput<T>>
 
 /** Input and options of `enqueue`; no input where the task needs none. */
@@ -77,7 +77,7 @@ export type Sendable<T> =
             ? { [Key in keyof T]: Key extends symbol ? NotJson<T[Key]> : Sendable<T[Key]> }
             : T
 
-/** What JSON makes of a value of type `T`. */
+/** A value of type `T` after JSON. */
 export type Received<T> =
   Any<T> extends true
     ? T
@@ -126,7 +126,7 @@ type IsKept<Key, Value> = Key extends symbol
           : 'sometimes'
 type Flat<T> = { [Key in keyof T]: T[Key] }
 
-/** What a task is told about the job it runs. */
+/** The job, as its task sees it. */
 export interface Job {
   readonly id: string
   /** 1 for the first try. */

@@ -45,7 +45,7 @@ interface Options extends ServerOptions {
 interface Report {
   /** Hosts and ports; the rest may be secret. */
   address: string
-  /** Where the commands are to be run that remedies name. */
+  /** The place to run the commands of remedies. */
   redisCli: string
   servers: ServerFacts[]
   redis: Finding[]
@@ -119,7 +119,9 @@ async function examine(names: readonly string[], options: Options, context: Cont
   }
 }
 
-/** A server that is a replica, full or loading refuses the trials for that reason, which is a finding already. */
+/**
+ * A server that is a replica, full or loading refuses the trials for that reason, which is a finding already.
+ */
 async function tryItOut(
   names: readonly string[],
   { redis, namespace }: Address,
@@ -236,7 +238,7 @@ function isRefusal(error: unknown): boolean {
   )
 }
 
-/** Without the login of the address, which may be secret. */
+/** The address without its login, which is secret. */
 function redisCliText({ form, hosts, tls, primaryName }: RedisAddress): string {
   const of = ({ host, port }: { host: string; port: number | string }) =>
     `redis-cli -h ${host} -p ${port}${tls ? ' --tls --cacert ca.crt' : ''} --user USER --askpass`

@@ -1,4 +1,5 @@
-// millhand enqueue: enqueues one job, and prints its result with --wait. Through millhand/client, as a program would.
+// millhand enqueue: enqueues one job, and prints its result with --wait. Through millhand/client, as a
+// program would.
 import { Argument, type Command, Option } from 'commander'
 import { connect, type EnqueueOptions, type JobHandle, type Priority, ResultTimeout } from 'millhand/client'
 import { DURABILITIES, type Durability, failureText, LANES } from 'millhand/queue'

@@ -167,7 +167,10 @@ function failureOf(record: AttemptRecord, { paint }: Context): string {
     .join('\n')
 }
 
-/** The frames of each stack without the last ones, which are Millhand's and Node's own. Names and messages stand above. */
+/**
+ * The frames of each stack without the last ones, which are Millhand's and Node's own. Names and messages
+ * stand above.
+ */
 function stackOf({ error }: AttemptRecord): string[] {
   const stacks = (error?.stack ?? '').split('\ncaused by: ').map(framesOf)
   const shown = stacks.flatMap((frames, at) =>

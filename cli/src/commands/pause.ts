@@ -1,4 +1,5 @@
-// millhand pause and resume: a person stops the claims of a queue and starts them again. The operator undoes neither.
+// millhand pause and resume: a person stops the claims of a queue and starts them again. The operator undoes
+// neither.
 import type { Command } from 'commander'
 import type { Queue } from 'millhand/queue'
 import type { Context } from '../context.ts'

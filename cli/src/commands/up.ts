@@ -1,4 +1,5 @@
-// millhand up: runs the queues and worker pools of manifests on this machine, with a Redis of its own unless it is given one.
+// millhand up: runs the queues and worker pools of manifests on this machine, with a Redis of its own unless
+// it is given one.
 
 import type { Command } from 'commander'
 import { CommandFailed, type Context } from '../context.ts'
@@ -58,7 +59,10 @@ async function up(options: Options, context: Context): Promise<void> {
   await local.done
 }
 
-/** The first request lets jobs end, the second hands them back; before there is anything to stop, the second leaves at once. */
+/**
+ * The first request lets jobs end, the second hands them back; before there is anything to stop, the second
+ * leaves at once.
+ */
 function stopRequests(context: Context) {
   let local: Local | undefined
   let asked = 0
@@ -88,7 +92,10 @@ function askToStop(times: number, local: Local, context: Context): void {
   void local.stop()
 }
 
-/** Lines that do not fit into the buffer are dropped and counted; the count is printed before the next line that fits. */
+/**
+ * Lines that do not fit into the buffer are dropped and counted; the count is printed before the next line
+ * that fits.
+ */
 function eventLog({ json }: Options, context: Context): (event: UpEvent) => void {
   const linesOf = json ? jsonLines(context) : eventLines(context)
   let dropped = 0

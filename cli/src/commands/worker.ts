@@ -1,4 +1,5 @@
-// millhand worker: becomes the worker process that a pod runs, with the settings of the command line in its environment.
+// millhand worker: becomes the worker process that a pod runs, with the settings of the command line in its
+// environment.
 import { fileURLToPath } from 'node:url'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { accessVariables, MOST_SLOTS } from 'millhand/queue'

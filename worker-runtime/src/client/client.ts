@@ -1,5 +1,5 @@
-// The client: connects and enqueues one or many jobs; their handles wait for results, look jobs up, cancel and delete them (job-handle.ts).
-// Enqueues of one tick become one call to Redis (line.ts).
+// The client: connects and enqueues one or many jobs; their handles wait for results, look jobs up, cancel
+// and delete them (job-handle.ts). Enqueues of one tick become one call to Redis (line.ts).
 import { fromEnvironment } from '../config.ts'
 import { isJobId, JOB_OPTIONS, type JobOptions, MAX_PAYLOAD_BYTES, type NewJob, newJob } from '../job.ts'
 import { anything, checkOptions, oneOf, type Rules, shown, wholeNumber } from '../options.ts'
@@ -29,19 +29,22 @@ export { JobBuried, JobCancelled, JobNotFound, ResultTimeout } from './result.ts
 /** How `connect` reaches Redis, and what it promises. */
 export interface ClientOptions {
   /**
-   * A URL like redis://user:password@host:6379, or an object with the URL and certificates. Default: MILLHAND_REDIS_URL, with
-   * MILLHAND_REDIS_CA, MILLHAND_REDIS_CERT and MILLHAND_REDIS_KEY.
+   * A URL like redis://user:password@host:6379, or an object with the URL and certificates. Default:
+   * MILLHAND_REDIS_URL, with MILLHAND_REDIS_CA, MILLHAND_REDIS_CERT and MILLHAND_REDIS_KEY.
    */
   redis?: string | RedisAccess | undefined
   /** The namespace of the queues; default: MILLHAND_NAMESPACE, else `default`. */
   namespace?: string | undefined
   /** When an enqueue counts as done, unless the call says otherwise; default `fast`. */
   durability?: Durability
-  /** How long a call may take while Redis is away before it fails with RedisUnavailable; ms, default 10,000. `result()` has its own `timeoutMs`. */
+  /**
+   * How long a call may take while Redis is away before it fails with RedisUnavailable; ms, default 10,000.
+   * `result()` has its own `timeoutMs`.
+   */
   deadlineMs?: number
 }
 
-/** Without the type of a task any input may be enqueued, and results are unknown. */
+/** The task type of calls without a type: any input, and an unknown result. */
 type Untyped = Task<string, unknown, unknown>
 
 /** The options of one job, and when its enqueue counts as done. */
@@ -73,8 +76,8 @@ const MANY_OPTIONS: Rules = { durability: DURABILITY }
 const REQUEST_FIELDS: Rules = { task: anything, input: anything, options: anything }
 
 /**
- * Opens a client. It connects in the background; calls wait for the connection up to `deadlineMs`. Throws TypeError for an unknown option, a bad
- * value, or when there is no address of Redis.
+ * Opens a client. It connects in the background; calls wait for the connection up to `deadlineMs`. Throws
+ * TypeError for an unknown option, a bad value, or when there is no address of Redis.
  */
 export function connect(options: ClientOptions = {}): Client {
   return new Client(options)
@@ -98,7 +101,10 @@ export class Client {
     this.#redis = this.#connect('client')
   }
 
-  /** The queue with this name (metadata.name of its TaskQueue) in the client's namespace. Throws TypeError for an invalid name. */
+  /**
+   * The queue with this name (metadata.name of its TaskQueue) in the client's namespace. Throws TypeError for
+   * an invalid name.
+   */
   queue(name: string): ClientQueue {
     const known = this.#queues.get(name)
     if (known) return known
@@ -131,7 +137,8 @@ export class Client {
   }
 
   #connect(what: string): Connection {
-    // An idle connection may be dead without a word. It is dropped after one try, and half of the time is left for another connection.
+    // An idle connection may be dead without a word. It is dropped after one try, and half of the time is
+    // left for another connection.
     const deadlineMs = Math.min(5_000, this.#deadlineMs / 2)
     const connection = connectRedis(this.#access, { name: `millhand-${what}`, deadlineMs })
     this.#connections.push(connection)
@@ -162,7 +169,10 @@ function accessOf({ redis }: ClientOptions): string | RedisAccess {
 
 /** The parts of a client that its queues use. */
 interface ClientParts extends HandleParts {
-  /** An enqueue that waits for a disk or a replica blocks its connection: each line of such enqueues has a connection of its own. */
+  /**
+   * An enqueue that waits for a disk or a replica blocks its connection: each line of such enqueues has a
+   * connection of its own.
+   */
   queueFor: (durability: Durability) => Queue
   durability: Durability
 }
@@ -201,8 +211,9 @@ export class ClientQueue {
   }
 
   /**
-   * Enqueues many jobs, in calls of up to 1,000 jobs or 1 MB. Each call is done as a whole or not at all. Answers handles in the order of the
-   * requests. Throws as `enqueue`; a TypeError names the request by its index.
+   * Enqueues many jobs, in calls of up to 1,000 jobs or 1 MB. Each call is done as a whole or not at all.
+   * Answers handles in the order of the requests. Throws as `enqueue`; a TypeError names the request by its
+   * index.
    */
   async enqueueMany<T extends AnyTask = Untyped>(
     requests: readonly EnqueueRequest<T>[],
@@ -218,7 +229,10 @@ export class ClientQueue {
     return jobs.map(({ id }, i) => this.#handle(id, answers[i]))
   }
 
-  /** The handle of a job that was enqueued earlier, by its id. Sends nothing to Redis. Throws TypeError for an invalid id. */
+  /**
+   * The handle of a job that was enqueued earlier, by its id. Sends nothing to Redis. Throws TypeError for an
+   * invalid id.
+   */
   job<R = unknown>(id: string): JobHandle<R> {
     if (!isJobId(id)) throw new TypeError(`invalid job id ${shown(id)}: use 1 to 128 of A-Z a-z 0-9 . : _ -`)
     return this.#handle(id, undefined)

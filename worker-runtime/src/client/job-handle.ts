@@ -31,7 +31,10 @@ export interface HandleParts {
 export class JobHandle<R = unknown> {
   /** 20 characters in the order of time, or the id that was given. */
   readonly id: string
-  /** 'created', or the state of the job that had this id already: then nothing was enqueued. undefined on a handle of `queue.job(id)`. */
+  /**
+   * 'created', or the state of the job that had this id already: then nothing was enqueued. undefined on a
+   * handle of `queue.job(id)`.
+   */
   readonly enqueued: Enqueued | undefined
   readonly #queue: Queue
   readonly #client: HandleParts
@@ -48,36 +51,45 @@ export class JobHandle<R = unknown> {
     return (await this.details())?.state ?? 'unknown'
   }
 
-  /** Attempts, failures with error and output, times, progress; undefined where the state is 'unknown'. Throws RedisUnavailable. */
+  /**
+   * Attempts, failures with error and output, times, progress; undefined where the state is 'unknown'. Throws
+   * RedisUnavailable.
+   */
   async details(): Promise<JobDetails | undefined> {
     return this.#ask(() => this.#queue.job(this.id))
   }
 
   /**
-   * Cancels the job. Answers 'cancelled' for a job that waited, 'cancelling' for one that runs (its worker ends it within a moment), else the state
-   * in which it cannot be cancelled. Throws RedisUnavailable.
+   * Cancels the job. Answers 'cancelled' for a job that waited, 'cancelling' for one that runs (its worker
+   * ends it within a moment), else the state in which it cannot be cancelled. Throws RedisUnavailable.
    */
   async cancel(): Promise<'cancelling' | JobState> {
     return this.#ask(() => this.#queue.cancel(this.id))
   }
 
-  /** Deletes a job that has ended or is buried: its id is free. Answers 'deleted', or the state of a job that stays. Throws RedisUnavailable. */
+  /**
+   * Deletes a job that has ended or is buried: its id is free. Answers 'deleted', or the state of a job that
+   * stays. Throws RedisUnavailable.
+   */
   async delete(): Promise<'deleted' | JobState> {
     const [answer = 'unknown'] = await this.#ask(() => this.#queue.delete([this.id]))
     return answer
   }
 
   /**
-   * Waits for the result: what the task returned, as it comes through JSON. Waits also while Redis is away. Throws JobBuried when the job failed for
-   * good, JobCancelled, JobNotFound, ResultTimeout after `timeoutMs`, and RedisUnavailable when Redis refuses the credentials or the client is
-   * closed.
+   * Waits for the result: what the task returned, as it comes through JSON. Waits also while Redis is away.
+   * Throws JobBuried when the job failed for good, JobCancelled, JobNotFound, ResultTimeout after
+   * `timeoutMs`, and RedisUnavailable when Redis refuses the credentials or the client is closed.
    */
   async result(options: ResultOptions = {}): Promise<R> {
     checkOptions('option of result', options, RESULT_OPTIONS)
     return JSON.parse(await resultOf(this.id, this.#queue, { ...this.#client, ...options }))
   }
 
-  /** Repeats the call until the deadline, on another connection where this one is dead. All calls of a handle are safe to repeat. */
+  /**
+   * Repeats the call until the deadline, on another connection where this one is dead. All calls of a handle
+   * are safe to repeat.
+   */
   async #ask<T>(ask: () => Promise<T>): Promise<T> {
     let isOver = false
     let stop: (() => void) | undefined

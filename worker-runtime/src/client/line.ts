@@ -133,7 +133,7 @@ export class Line {
     const [first] = call
     if (call.length > 1) return this.#untilDone(call.map((piece) => [piece]))
     if (!first) return
-    // That durability cannot be had any more says nothing of what was sent before.
+    // A refused durability says nothing about the calls before this one.
     const isAboutThisTry = error instanceof QueueRefused && error.code === 'NOT_DURABLE'
     if (first.request.maybeDone && isAboutThisTry) this.#give(call, error)
     else settle(first.request, () => first.request.reject(error))

@@ -1,5 +1,5 @@
-// Waits for the result of a job: asks once whether it has ended, hears of its end on the client's channel, and looks again where a message may
-// have been lost, also through outages of Redis. Used by client.ts.
+// Waits for the result of a job: asks once whether it has ended, hears of its end on the client's channel,
+// and looks again where a message may have been lost, also through outages of Redis. Used by client.ts.
 //
 //   listening → asked ─ noted → message, or 5 s later, or the subscription was renewed ↺ asked       ended, buried, unknown, timed out, closed
 import { randomBytes } from 'node:crypto'
@@ -42,7 +42,10 @@ export class JobCancelled extends Error {
   override name = 'JobCancelled'
 }
 
-/** `result()`: no job has this id. It was never enqueued or was deleted, or its result is older than the queue keeps results. */
+/**
+ * `result()`: no job has this id. It was never enqueued or was deleted, or its result is older than the queue
+ * keeps results.
+ */
 export class JobNotFound extends Error {
   readonly code = 'JOB_NOT_FOUND'
   override name = 'JobNotFound'
@@ -60,12 +63,15 @@ const LOOK_AGAIN_MS = 5_000
 const LOOK_AGAIN_UNNOTED_MS = 1_000
 /** Redis did not answer. */
 const ASK_AGAIN_MS = 250
-/** How long a first look waits for the subscription, and how long a wait that is over waits for its last answer. */
+/**
+ * How long a first look waits for the subscription, and how long a wait that is over waits for its last
+ * answer.
+ */
 const LAST_ANSWER_MS = 1_000
 
 /**
- * The ends of jobs that one client waits for in one queue. They come on one channel of its own, subscribed to with the first wait and kept while
- * the client lives.
+ * The ends of jobs that one client waits for in one queue. They come on one channel of its own, subscribed to
+ * with the first wait and kept while the client lives.
  */
 export class EndMessages {
   /** The name of the channel, as `waiters` has it. */
@@ -187,7 +193,10 @@ class Wait {
     this.#wake()
   }
 
-  /** A job that ends between the subscription and the first look is seen by the look; one that ends after it is heard of. */
+  /**
+   * A job that ends between the subscription and the first look is seen by the look; one that ends after it
+   * is heard of.
+   */
   async begin(): Promise<void> {
     if (!this.#messages.isListening) {
       void this.#messages.listen().then(() => this.#wake())

@@ -1,5 +1,6 @@
-// Asks a server for its version, its settings and how full it is. For the worker at its start, the operator now and then, and millhand
-// doctor. Managed services forbid CONFIG, and a user may lack rights: such facts stay unknown.
+// Asks a server for its version, its settings and how full it is. For the worker at its start, the operator
+// now and then, and millhand doctor. Managed services forbid CONFIG, and a user may lack rights: such facts
+// stay unknown.
 import { type Connection, RedisUnavailable } from '../redis/connection.ts'
 import {
   type ClusterFacts,
@@ -18,7 +19,7 @@ export interface Examination {
 }
 
 export interface ExamineOptions {
-  /** Of this machine's wall clock. */
+  /** The time by this machine's wall clock. */
   nowMs: () => number
   /** The findings of the last look. */
   before?: readonly ServerFinding[]
@@ -69,7 +70,7 @@ interface Told {
   isAway: boolean
   info: string | undefined
   clock?: ServerFacts['clock']
-  /** Of CONFIG GET. */
+  /** The answer of CONFIG GET. */
   fsync?: string
   save?: string
   least?: string

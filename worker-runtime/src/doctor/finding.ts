@@ -1,17 +1,20 @@
-// A finding: what was looked at, how bad it is, what is, and what to do. The one form for the worker's start, the operator's conditions and
-// millhand doctor.
+// A finding: what was looked at, how bad it is, what is, and what to do. The one form for the worker's start,
+// the operator's conditions and millhand doctor.
 
-/** In rising order. A note is worth knowing, a warning asks for a repair, a problem keeps queues from working or loses jobs. */
+/**
+ * In rising order. A note is worth knowing, a warning asks for a repair, a problem keeps queues from working
+ * or loses jobs.
+ */
 export const SEVERITIES = ['ok', 'note', 'warning', 'problem'] as const
 export type Severity = (typeof SEVERITIES)[number]
 
 export interface Finding<Check extends string = string> {
-  /** What was looked at, in one word; stable, for programs. */
+  /** The name of the check, in one word; stable, for programs. */
   readonly check: Check
   readonly severity: Severity
-  /** What is. */
+  /** The state that was found. */
   readonly message: string
-  /** What to do; absent where there is nothing to do. */
+  /** The remedy; absent where nothing is to be done. */
   readonly remedy?: string
   /** host:port, where there are several servers. */
   readonly server?: string

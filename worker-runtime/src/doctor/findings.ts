@@ -1,5 +1,5 @@
-// Judges from its facts whether a server suits a queue. Pure; facts.ts asks the server. All texts are our own words and numbers, never a
-// server's: they are shown in conditions, logs and terminals.
+// Judges from its facts whether a server suits a queue. Pure; facts.ts asks the server. All texts are our own
+// words and numbers, never a server's: they are shown in conditions, logs and terminals.
 import { type Finding, isAtLeast, type Severity, worstFirst } from './finding.ts'
 
 /** Unknown facts are undefined. */
@@ -27,7 +27,7 @@ export interface ServerFacts {
   readonly takesSnapshots: boolean | undefined
   readonly isSnapshotBroken: boolean
   readonly replicas: readonly ReplicaFacts[] | undefined
-  /** Without so many it refuses writes; 0: writes always. */
+  /** `min-replicas-to-write`: with fewer replicas the server refuses writes. */
   readonly leastReplicas: number | undefined
   readonly clients: number | undefined
   readonly maxClients: number | undefined
@@ -86,12 +86,12 @@ export interface JudgedBy {
 
 interface Judging {
   form: JudgedBy['form']
-  /** As it was found last time. */
+  /** The result of the last examination. */
   before: (check: Check) => Severity
 }
 
 const GIB = 2 ** 30
-/** Of a whole that can be used up. */
+/** A resource and how much of it is used. */
 const WARNING_SHARE = 0.8
 const PROBLEM_SHARE = 0.95
 const LONGEST_LAG_S = 10
@@ -298,7 +298,10 @@ function appendFile(facts: ServerFacts): Judged {
   }
 }
 
-/** With everysec WAITAOF does not wait for the disk: https://github.com/redis/redis/pull/13793, fixed in Redis 8 and in no Valkey so far. */
+/**
+ * With everysec WAITAOF does not wait for the disk: https://github.com/redis/redis/pull/13793, fixed in Redis
+ * 8 and in no Valkey so far.
+ */
 function confirmsEarly({ product, version: known = '' }: ServerFacts): boolean {
   return product === 'Valkey' ? !/^7\./.test(known) : /^7\.4(\.|$)/.test(known)
 }
@@ -418,7 +421,7 @@ function counted(count: number, thing: string): string {
   return `${count} ${thing}${count === 1 ? '' : 's'}`
 }
 
-/** As Redis writes it. */
+/** In the notation of Redis. */
 const megabytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)}mb`
 
 function sizeText(bytes: number): string {

@@ -1,5 +1,6 @@
-// Tries what a queue needs of its Redis and no setting tells: a script that asks for the time and writes, waiting for work, a message. For
-// millhand doctor. Uses a key and a channel that no queue has, and leaves nothing behind.
+// Tries what a queue needs of its Redis and no setting tells: a script that asks for the time and writes,
+// waiting for work, a message. For millhand doctor. Uses a key and a channel that no queue has, and leaves
+// nothing behind.
 import { prefixOf } from '../queue/keys.ts'
 import type { Connection } from '../redis/connection.ts'
 import { RedisUnavailable } from '../redis/connection.ts'

@@ -54,7 +54,7 @@ export interface RedisAddress {
   readonly form: 'server' | 'sentinel' | 'cluster'
   /** The server, the Sentinels, or nodes of the Cluster; at least one. */
   readonly hosts: readonly HostPort[]
-  /** What the Sentinels call the primary. */
+  /** The name of the primary at the Sentinels. */
   readonly primaryName?: string
   readonly username?: string
   readonly password?: string

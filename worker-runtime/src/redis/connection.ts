@@ -82,7 +82,7 @@ export interface Connection {
   /** Resolves when connected; rejects with RedisUnavailable after the deadline. */
   ready(): Promise<void>
   call(command: string, ...args: (string | number)[]): Promise<unknown>
-  /** As call, with a deadline of its own: for commands that block. */
+  /** Like `call`, with a deadline of its own: for commands that block. */
   callWithin(deadlineMs: number, command: string, ...args: (string | number)[]): Promise<unknown>
   /** Two calls on one connection to one server, with nothing in between: the second one (WAIT, WAITAOF) is about the first. */
   callThen(deadlineMs: number, first: Command, then: Command): Promise<[unknown, unknown]>

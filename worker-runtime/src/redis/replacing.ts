@@ -41,7 +41,7 @@ const LOGIN_MS = 4_000
  */
 const WEATHER =
   /(?:^|: -?)(LOADING|MASTERDOWN|READONLY|UNBLOCKED|TRYAGAIN|CLUSTERDOWN|BUSY|MISCONF|NOREPLICAS|NOGOODSLAVE) |max number of clients/
-/** Of these, the errors after which a new connection may reach another server. */
+/** The subset of these errors after which a new connection may reach another server. */
 const ELSEWHERE = /MASTERDOWN|READONLY|UNBLOCKED|CLUSTERDOWN|LOADING/
 /** A primary whose replicas follow another primary now. */
 const DESERTED = /NOREPLICAS/

@@ -195,15 +195,15 @@ export class Consumer {
     this.#isDraining = status === 'draining'
     if (status === 'stale') void this.#standing.regain()
     else this.#standing.proved()
-    // Where nothing may be claimed nothing is promoted either, and looking again soon would find the same.
+    // A worker that may not claim does not promote delayed jobs either: another look would find the same.
     this.#lookAgainIn(status === 'ok' ? nextMs : undefined)
-    // A resync went by while this call was under way: it has found these jobs, which nobody ran yet, and hands them back.
+    // A resync overtook this call: it has found these claims, which have not started, and hands them back.
     if (this.#standing.sequence !== sequence) return []
     this.claimed(answer.claims)
     return answer.claims
   }
 
-  /** Nobody knows whether Redis did what it was asked: it is asked again, after it was read what is held there now. */
+  /** Redis may have done the call or not. The jobs held in Redis are read, then the settlements are sent again. */
   #lost(error: unknown, settling: readonly Settlement[]): void {
     this.#options.log.warn('the answer of Redis was lost', { queue: this.queue.name, error })
     this.#holdings.unsettled(settling)
@@ -235,7 +235,7 @@ export class Consumer {
       else if (what === DISMISSED) this.#dismissed()
       else this.#holdings.runningOf(what)?.stop('cancelled')
     })
-    // Without it cancellations arrive a heartbeat later; no reason not to work.
+    // A failed subscription only delays cancellations, until the next heartbeat.
     listening.then(
       (stop) => {
         // It may have got another name meanwhile, or have left.

@@ -1,5 +1,5 @@
-// What a worker holds in one queue, as plain data: which jobs Redis gave it, which attempts run for them, and which have ended and
-// are not settled yet. Pure: it calls nobody. consumer.ts moves what Redis answers into it and tells attempts what it says.
+// The jobs that a worker holds in one queue, as plain data: claimed jobs, running attempts, and attempts that
+// ended and are not settled yet. Pure: consumer.ts feeds it the answers of Redis and acts on its answers.
 //
 //   claimed ──started──→ running ──ended──→ to be settled ──settled──→ forgotten
 //
@@ -69,7 +69,7 @@ export class Holdings<Running> {
     return true
   }
 
-  /** What is to be settled, for one call. Until `settled` or `unsettled` is told, the jobs are still held. */
+  /** The attempts to settle in one call. Their jobs stay held until `settled` or `unsettled` is called. */
   takeEnded(): Settlement[] {
     const taken = this.#ended
     this.#ended = []

@@ -1,4 +1,5 @@
-// Who hears of every attempt of a worker, beside its queue: the log, the metrics, progress (progress.ts) and failed starts (starts.ts).
+// The observers of every attempt, beside the queue: the log, the metrics, progress (progress.ts) and failed
+// starts (starts.ts).
 // worker.ts calls each of them when a job was claimed and when its attempt has ended.
 import type { Outcome } from '../child/outcome.ts'
 import { errorText } from '../errors.ts'

@@ -16,7 +16,7 @@ interface Value {
   readonly awaited: PromiseWithResolvers<void>[]
 }
 
-/** Of one queue; by the token of the attempt. */
+/** The progress to report to one queue, by the token of the attempt. */
 interface Values {
   waiting: Map<string, Value>
   /** In a call that has no answer yet. */

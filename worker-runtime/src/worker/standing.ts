@@ -182,7 +182,7 @@ export class Standing {
     }
   }
 
-  /** Renews first, so that nobody takes it for dead while it finds out what it holds. */
+  /** Renews first: the worker must not be taken for dead while it reads its held jobs. */
   async #tryToBeSure(): Promise<boolean> {
     const isNew = this.#sequence === 0
     if (isNew) await this.#register()

@@ -49,7 +49,7 @@ export class Starts implements Observer {
     setTimeout(this.#options.onMore, waitMs + 1)
   }
 
-  /** As many as run now; after a while it tries more. */
+  /** Limits the worker to the jobs that run now; later it tries more. */
   #runFewer(why: string, running: number): void {
     const { log, slots } = this.#options
     const facts = { why, atOnce: running, slots }

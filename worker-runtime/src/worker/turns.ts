@@ -1,4 +1,4 @@
-// Whose turn it is: which queues of a worker have an exchange with Redis next, and how many of the free slots each asks for (pure; the time
+// Turns of the queues of a worker: which queue has an exchange with Redis next, and how many free slots it asks for (pure; the time
 // is an argument). Each queue has at most one exchange under way, so that a Redis that hangs holds up only its own queues.
 //
 //   idle ──something to settle, or perhaps to claim──→ under way: its slots are reserved ──answer──→ idle
@@ -80,7 +80,7 @@ export class Turn {
     if (wanted > 0 && claimed === wanted) this.#mayHaveWork = true
   }
 
-  /** With several queues the marker is not waited for while one of them keeps the worker busy: it is looked for now and then. */
+  /** A busy worker of several queues does not block on the markers: it polls them at this interval. */
   isWorthALook(nowMs: number, hasOthers: boolean): boolean {
     return this.#mayHaveWork || (hasOthers && this.#lastBeganAtMs < nowMs - LOOK_EVERYWHERE_EVERY_MS)
   }

@@ -26,7 +26,7 @@ export interface WakerOptions {
   readonly onWake: () => void
 }
 
-/** No block is longer, so that a dead connection is noticed and delayed jobs that nobody announced are found. */
+/** The longest block. Then a dead connection is noticed, and delayed jobs without a marker are found. */
 const LONGEST_BLOCK_S = 5
 const ALL_DRAIN_MS = 1_000
 const AFTER_ERROR_MS = 500

@@ -24,13 +24,13 @@ export interface WorkerOptions {
   readonly wakers: readonly Waker[]
   readonly slots: number
   readonly log: Log
-  /** Nothing is recorded where nobody can ask. */
+  /** Absent without an HTTP port: metrics would have no reader. */
   readonly recorder?: Recorder | undefined
 }
 
 const HAND_BACK_GRACE_MS = 2_000
 const SETTLE_PATIENCE_MS = 5_000
-/** So long the slots that one queue asked for are kept from the others. */
+/** Slots that one queue asked for are reserved for this long. */
 const RESERVED_FOR_MS = 500
 
 export class Worker {
@@ -157,7 +157,7 @@ export class Worker {
     return this.#phase === 'working' ? Math.max(0, this.#starts.most() - this.#running) : 0
   }
 
-  /** Without those that an exchange under way has asked for. */
+  /** Free slots that no running exchange has reserved. */
   #freeSlots(): number {
     const reserved = this.#consumers.reduce((sum, { turn }) => sum + turn.reserved, 0)
     return Math.max(0, this.#room() - reserved)

@@ -1,4 +1,4 @@
-// As much of BullMQ's types as the programs here use; the package itself lies in the cache, where the programs run.
+// The types of BullMQ that the programs here use. The package itself is in the cache, where the programs run.
 declare module 'bullmq' {
   export interface Connection {
     host: string

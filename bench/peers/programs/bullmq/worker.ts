@@ -1,5 +1,5 @@
-// Works with BullMQ's Worker: in this process, or with a processor file in processes of its own. Arguments: host, port, jobs at once,
-// in-process or sandboxed.
+// Works with BullMQ's Worker: in this process, or with a processor file in processes of its own. Arguments:
+// host, port, jobs at once, in-process or sandboxed.
 import { fileURLToPath } from 'node:url'
 import { type Job, Worker } from 'bullmq'
 import type { Data } from '../node/producing.ts'

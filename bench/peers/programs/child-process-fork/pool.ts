@@ -1,5 +1,6 @@
-// Reads from Redis how many jobs there are, and starts a process for each with child_process.fork, so many at a time. Counts down
-// when a process has ended. Arguments: the Redis URL, how many at once, a module to load in each or nothing.
+// Reads from Redis how many jobs there are, and starts a process for each with child_process.fork, so many at
+// a time. Counts down when a process has ended. Arguments: the Redis URL, how many at once, a module to load
+// in each or nothing.
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { Redis } from 'ioredis'

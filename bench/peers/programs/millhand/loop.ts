@@ -1,5 +1,6 @@
-// The claim-settle loop alone, as worker.ts runs it on the queue, one exchange at a time, with the task called in this process where
-// a worker would hand it to a child. Heartbeat as in a worker. Arguments: the Redis URL, slots.
+// The claim-settle loop alone, as worker.ts runs it on the queue, one exchange at a time, with the task
+// called in this process where a worker would hand it to a child. Heartbeat as in a worker. Arguments: the
+// Redis URL, slots.
 import { connectRedis, openQueue, type Queue, queueName, RENEW_MS } from 'millhand/queue'
 import { endWithStdin, perform, recordSoon } from '../node/recording.ts'
 

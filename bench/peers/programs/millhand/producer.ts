@@ -1,4 +1,5 @@
-// Enqueues with millhand/client, with all its defaults but the durability where BENCH_DURABILITY says one. Argument: the Redis URL.
+// Enqueues with millhand/client, with all its defaults but the durability where BENCH_DURABILITY says one.
+// Argument: the Redis URL.
 import { connect, type Durability } from 'millhand/client'
 import { type Data, produce } from '../node/producing.ts'
 

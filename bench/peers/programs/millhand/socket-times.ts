@@ -1,5 +1,6 @@
-// Notes when this process reads from a socket and when it writes to one: the hops of a job, for bench/hops.ts. Loaded before anything else.
-// The clock is CLOCK_MONOTONIC, the same one in every process of a machine.
+// Notes when this process reads from a socket and when it writes to one: the hops of a job, for
+// bench/hops.ts. Loaded before anything else. The clock is CLOCK_MONOTONIC, the same one in every process of
+// a machine.
 import { writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 

@@ -1,4 +1,5 @@
-// Shared by producers on Node: reads orders from stdin, carries them out with the peer's own calls, answers on stdout.
+// Shared by producers on Node: reads orders from stdin, carries them out with the peer's own calls, answers
+// on stdout.
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import type { Answer, Order } from '../../../peer.ts'
@@ -8,7 +9,10 @@ export interface Data {
   payload: string
 }
 
-/** The peer's own calls; each resolves when the server has the job. A peer leaves out the calls that it does not have. */
+/**
+ * The peer's own calls; each resolves when the server has the job. A peer leaves out the calls that it does
+ * not have.
+ */
 export interface Calls {
   add(data: Data): Promise<unknown>
   addMany?(many: Data[]): Promise<unknown>
@@ -82,8 +86,8 @@ const sleeper = new Int32Array(new SharedArrayBuffer(4))
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
 /**
- * Timers are too coarse: the last two milliseconds are slept in the kernel, in pieces, so that answers are read meanwhile. A loop that
- * turned instead would take a whole core from the programs that are measured.
+ * Timers are too coarse: the last two milliseconds are slept in the kernel, in pieces, so that answers are
+ * read meanwhile. A loop that turned instead would take a whole core from the programs that are measured.
  */
 async function paced(from: number, schedule: number[], start: number, add: (n: number) => Promise<unknown>) {
   const waiting: Promise<unknown>[] = []

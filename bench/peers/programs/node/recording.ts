@@ -39,7 +39,10 @@ function timesRecorded(n: number): number {
   return lines.filter((line) => line.startsWith(`${n} `)).length
 }
 
-/** The work of a job after it has recorded its start. With `fails`, one in ten fails and one in a hundred ends its process. */
+/**
+ * The work of a job after it has recorded its start. With `fails`, one in ten fails and one in a hundred ends
+ * its process.
+ */
 export async function perform(n: number, attempt: number): Promise<void> {
   switch (process.env.BENCH_TASK) {
     case 'sleeps':
