@@ -23,7 +23,7 @@ export function whyBlocked(observed: ObservedPool): Blocked | undefined {
   if (secrets.length > 1)
     return {
       reason: 'QueuesInDifferentRedis',
-      message: `the pool's queues name different Secrets (${secrets.join(', ')}); all queues of a pool must be in one Redis`,
+      message: `the queues use different Secrets (${secrets.join(', ')}): all queues of a pool must be in one Redis`,
       stopsWriting: true,
     }
   if (fleet.blocked) return fleet.blocked
@@ -64,8 +64,8 @@ function ready({ decision, blocked, health }: Found): Finding {
   if (working >= replicas) return finding('True', 'Ready', enough(working, replicas))
   if (trouble) return finding('False', trouble.reason, withOthers(trouble.message, health))
   if (working > 0)
-    return finding('True', 'Ready', `${working} of ${replicas} pods are ready, the others start`)
-  return finding('False', 'PodsStarting', `none of ${replicas} pods is ready yet`)
+    return finding('True', 'Ready', `${working} of ${replicas} pods are ready, the others are starting`)
+  return finding('False', 'PodsStarting', `0 of ${replicas} pods are ready`)
 }
 
 /** That keeps the pool, or a new template of it, from working at all. */
@@ -87,21 +87,21 @@ function withOthers(message: string, { working }: Health): string {
 
 function enough(working: number, replicas: number): string {
   if (working === replicas)
-    return replicas === 0 ? 'no pods are needed now' : `${working} of ${replicas} pods are ready`
-  return `${working} pods are ready, ${replicas} needed: the others go when they hold no job`
+    return replicas === 0 ? 'no pods needed' : `${working} of ${replicas} pods are ready`
+  return `${working} pods are ready, ${replicas} needed: the others are removed when they are idle`
 }
 
 function progressing({ fleet: { rollout } }: ObservedPool, { stuck, trouble }: Health): Finding {
   const type = 'Progressing'
   if (rollout === 'absent')
-    return { type, status: 'Unknown', reason: 'NoDeployment', message: 'the Deployment is not there yet' }
+    return { type, status: 'Unknown', reason: 'NoDeployment', message: 'Deployment not created yet' }
   if (stuck) {
     const why = trouble ? `${stuck}: ${trouble.message}` : stuck
     return {
       type,
       status: 'False',
       reason: 'ProgressDeadlineExceeded',
-      message: `the pods do not become ready, and while a rollout is stuck no pod is removed: ${why}`,
+      message: `rollout stuck, and no pod is removed until it completes: ${why}`,
     }
   }
   if (rollout === 'complete')
@@ -113,11 +113,16 @@ function scalingActive({ pool }: ObservedPool, found: Found): Finding {
   const { decision, blocked, load, unseen, isBehind } = found
   const type = 'ScalingActive'
   if (pool.scaling.mode === 'Manual')
-    return { type, status: 'False', reason: 'Manual', message: 'spec.replicas is the number of pods' }
+    return {
+      type,
+      status: 'False',
+      reason: 'Manual',
+      message: 'scaling.mode is Manual: spec.replicas sets the number of pods',
+    }
   if (load === 'unknown')
     return { type, status: 'Unknown', reason: blocked?.reason ?? decision.reason, message: decision.message }
   const uncounted =
-    "; jobs of workers in pods that Kubernetes does not show as the pool's are not counted: a pod lost its labels, or others use the pool's UID in Redis"
+    '; jobs of workers whose pods Kubernetes does not list for this pool are not counted: a pod lost its labels, or another program uses the UID of the pool in Redis'
   const message = `the number of pods follows the jobs${unseen.areThere && !isBehind ? uncounted : ''}`
   return { type, status: 'True', reason: 'Automatic', message }
 }
@@ -126,7 +131,12 @@ function scalingLimited({ reason, message }: Decision, load: Load | 'unknown'): 
   const type = 'ScalingLimited'
   if (load === 'unknown' && reason !== 'Manual') return { type, status: 'Unknown', reason, message }
   if (reason === 'MaxReplicas') return { type, status: 'True', reason, message }
-  return { type, status: 'False', reason: 'WithinBounds', message: 'maxReplicas does not keep pods away' }
+  return {
+    type,
+    status: 'False',
+    reason: 'WithinBounds',
+    message: 'the number of pods needed is within maxReplicas',
+  }
 }
 
 function problemsOf({ queues }: ObservedPool): QueueProblem[] {
@@ -169,7 +179,7 @@ function suspended({ queues }: ObservedPool): Finding {
       reason: 'QueuesSuspended',
       message: 'all queues of the pool are suspended or paused',
     }
-  return { type, status: 'False', reason: 'Active', message: 'jobs may be claimed' }
+  return { type, status: 'False', reason: 'Active', message: 'workers may claim jobs' }
 }
 
 /** In the words of kstatus: True is for what does not mend itself, and makes it call the pool failed. */
@@ -179,21 +189,21 @@ function stalled({ blocked, decision, health }: Found): Finding {
     type,
     status: 'True',
     reason,
-    message: 'a person has to mend this: see the condition Ready',
+    message: 'manual action required: see the condition Ready',
   })
   if (blocked?.reason === 'RedisNotServing')
     return {
       type,
       status: 'False',
       reason: 'Progressing',
-      message: "no action is needed on the pool; the TaskQueue's condition RedisSuitable is about its Redis",
+      message: 'no action required on the pool: see the condition RedisSuitable of its TaskQueue',
     }
   const mayPass = blocked && (MAY_PASS.includes(blocked.reason) || blocked.reason === 'QueueNotReady')
   if (blocked && !mayPass) return lasts(blocked.reason)
   const broken = blocked ? undefined : whatIsBroken(decision, health)
   if (broken?.isLasting)
     return lasts(health.stuck && !health.refused ? 'ProgressDeadlineExceeded' : broken.reason)
-  return { type, status: 'False', reason: 'Progressing', message: 'no action is needed' }
+  return { type, status: 'False', reason: 'Progressing', message: 'no action required' }
 }
 
 function only({ reason, message }: { reason: Reason; message: string }) {

@@ -62,19 +62,19 @@ function troubleOf(pod: WorkerPod, { pool, queues }: ObservedPool, input: Health
   const seconds = REGISTERS_WITHIN_MS / 1_000
   const told = (sentence: string): Trouble => ({
     reason: 'WorkersNotRegistered',
-    message: `${sentence}; kubectl --namespace ${namespace} logs ${pod.name} --container worker tells more; a Secret that was mended reaches the pods by kubectl --namespace ${namespace} rollout restart deployment/${name}`,
+    message: `${sentence}. See kubectl --namespace ${namespace} logs ${pod.name} --container worker; after a change of the Secret: kubectl --namespace ${namespace} rollout restart deployment/${name}`,
     isLasting: false,
   })
   if (pod.isReady)
     return isSilent(pod.uid, input)
       ? told(
-          `no worker of pod ${pod.name} has been registered in Redis for ${seconds} s, though it was: the pod cannot reach that Redis any more, or uses another one than the Secret ${secret} names now`,
+          `the worker of pod ${pod.name} has not been registered in Redis for ${seconds} s: the pod lost its connection to Redis, or the Secret ${secret} names another Redis now`,
         )
       : undefined
   const { unregisteredSinceMs = input.wallMs } = pod
   if (input.wallMs - unregisteredSinceMs <= REGISTERS_WITHIN_MS) return undefined
   return told(
-    `the container worker of pod ${pod.name} has run for ${seconds} s and no worker registers with the queues: the pod cannot reach the Redis of the Secret ${secret} (a NetworkPolicy, a wrong host), that Redis refuses its password, or the image does not run millhand-worker`,
+    `pod ${pod.name} runs and its worker did not register within ${seconds} s: it cannot reach the Redis of the Secret ${secret} (NetworkPolicy, host, port), Redis refuses its password, or the image does not run millhand-worker`,
   )
 }
 
@@ -88,5 +88,5 @@ function whyStuck(
   const { progressDeadlineMs } = pool.rollout
   const oldestMs = Math.min(...waiting.map(({ startedAtMs }) => startedAtMs))
   if (replicas === 0 || waiting.length === 0 || wallMs - oldestMs <= progressDeadlineMs) return undefined
-  return `no pod has become ready within ${progressDeadlineMs / 1000} s`
+  return `no pod became ready within ${progressDeadlineMs / 1000} s`
 }

@@ -93,7 +93,7 @@ async function lookAtQueue(
 function whyNotReady(name: string, declared: TaskQueueObject): QueueProblem | undefined {
   const ready = readyOf(declared)
   if (!ready || !NOT_ITS_OWN.includes(ready.reason)) return undefined
-  return { reason: 'QueueNotReady', message: `the TaskQueue ${name} is not ready: ${ready.message}` }
+  return { reason: 'QueueNotReady', message: `TaskQueue ${name} is not ready: ${ready.message}` }
 }
 
 /** What can be read may refuse all that is written, and only the queue's own reconcile writes when there is nothing to do. */
@@ -105,13 +105,13 @@ function whyNotServed(declared: TaskQueueObject): QueueProblem | undefined {
 const readyOf = ({ status }: TaskQueueObject) => status?.conditions?.find(({ type }) => type === 'Ready')
 
 function waiting(name: string): QueueProblem {
-  return { reason: 'QueueNotReady', message: `the TaskQueue ${name} was not yet looked at` }
+  return { reason: 'QueueNotReady', message: `TaskQueue ${name} was not reconciled yet` }
 }
 
 function notFound(name: string, namespace: string): QueueProblem {
   return {
     reason: 'QueueNotFound',
-    message: `there is no TaskQueue ${name} in the namespace ${namespace}: create it, or mend spec.queues`,
+    message: `TaskQueue ${name} not found in the namespace ${namespace}: create it, or correct spec.queues`,
   }
 }
 

@@ -80,8 +80,8 @@ async function applyTaskQueue(
 
 function lossText(atLeast: number): string {
   return (
-    `Redis went back to an earlier state and lost at least ${atLeast} enqueues that it had acknowledged: a replica that lagged took over, ` +
-    'or a restart lost the last writes. Jobs that ended in that time may run again. Who enqueues with durability replicated or fsync is told instead'
+    `Redis lost at least ${atLeast} enqueues that it had acknowledged: a replica that lagged took over, ` +
+    'or a restart lost the last writes. Jobs that ended in that time may run again. With durability replicated or fsync an enqueue fails instead'
   )
 }
 

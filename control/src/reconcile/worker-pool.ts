@@ -123,12 +123,12 @@ async function speakToRedis(
     if (undrain.length > 0) await Promise.all(seen.map((each) => each.toWrite.undrain(undrain)))
     for (const { worker, queue } of dismiss)
       if (await seen.find((each) => each.name === queue)?.toWrite.dismiss(worker))
-        log.info('told a worker of a pod deleted by force to end', { namespace, pool: name, worker })
+        log.info('dismissed a worker of a pod that was deleted by force', { namespace, pool: name, worker })
     await putBack(reap, pool, seen, log)
     return true
   } catch (error) {
     if (!(error instanceof RedisUnavailable)) throw error
-    log.warn('Redis did not take what a reconcile told it', { namespace, pool: name, error })
+    log.warn('could not write to Redis', { namespace, pool: name, error })
     return false
   }
 }
@@ -146,8 +146,7 @@ async function putBack(
     if (performance.now() > untilMs) return
     const there = seen.find((each) => each.name === queue)
     const jobs = (await there?.toWrite.reap(worker, 'sure', reason, counting)) ?? 0
-    if (jobs > 0)
-      log.info('put back what a dead worker held', { namespace, pool: name, worker, jobs, reason })
+    if (jobs > 0) log.info('put back jobs of a dead worker', { namespace, pool: name, worker, jobs, reason })
   }
 }
 

@@ -148,7 +148,7 @@ function troubleOf(pod: Pod): Trouble | undefined {
       return trouble(reason, pod, container, { what: reason, message, isLasting: true })
     if (reason === 'CrashLoopBackOff' || hasJustCrashed(container))
       return trouble('CrashLoopBackOff', pod, container, {
-        what: 'it ends again and again',
+        what: 'crash looping',
         message: lastWords(pod, container),
         isLasting: (container.restartCount ?? 0) >= RESTARTS_OF_A_LOOP,
       })
@@ -157,7 +157,7 @@ function troubleOf(pod: Pod): Trouble | undefined {
   if (scheduled?.status !== 'False') return undefined
   return {
     reason: 'Unschedulable',
-    message: `pod ${pod.metadata.name} finds no node: ${scheduled.message ?? 'no reason given'}`,
+    message: `pod ${pod.metadata.name} cannot be scheduled: ${scheduled.message ?? 'no reason given'}`,
     // An autoscaler may be about to add a node.
     isLasting: false,
   }
@@ -193,10 +193,10 @@ function lastWords(
   { name: container, state, lastState }: ContainerStatus,
 ): string {
   const ended = state?.terminated ?? lastState?.terminated
-  const logs = `kubectl --namespace ${namespace} logs ${name} --container ${container} --previous tells more`
-  if (!ended) return logs
-  const hint = ended.exitCode === 78 ? ': the worker found its settings or its task files wrong' : ''
-  return `${howEnded(ended)}${hint}; ${logs}`
+  const logs = `kubectl --namespace ${namespace} logs ${name} --container ${container} --previous`
+  if (!ended) return `see ${logs}`
+  const hint = ended.exitCode === 78 ? ' (invalid settings or task files)' : ''
+  return `${howEnded(ended)}${hint}; see ${logs}`
 }
 
 function trouble(

@@ -86,7 +86,7 @@ function whyBlocked(seen: FleetSeen): Blocked | undefined {
   if (memory.isNameTaken)
     return {
       reason: 'NameTaken',
-      message: `a Deployment ${pool.metadata.name} that is not this pool's is there already: rename the pool, or delete that Deployment`,
+      message: `Deployment ${pool.metadata.name} exists and is not owned by this pool: rename the pool, or delete the Deployment`,
       stopsWriting: false,
     }
   const refusal = refusalOf(seen)
@@ -102,7 +102,7 @@ function troubleOf({ trouble }: FleetMemory): Blocked | undefined {
   if (!trouble || trouble.times < TROUBLE_AFTER) return undefined
   return {
     reason: trouble.isDenied ? 'NotPermitted' : 'ApiServerFails',
-    message: `the API server does not do what the operator asks for the pool: ${trouble.message}`,
+    message: `${trouble.isDenied ? 'the operator lacks a right' : 'a request to the API server failed'}: ${trouble.message}`,
     stopsWriting: false,
   }
 }
@@ -110,7 +110,9 @@ function troubleOf({ trouble }: FleetMemory): Blocked | undefined {
 /** Quota, pod security and admission webhooks refuse pods, not Deployments. */
 function whyRefused(deployment: Deployment | undefined): string | undefined {
   const failure = deployment && conditionOf(deployment, 'ReplicaFailure')
-  return failure?.status === 'True' ? `pods are refused: ${failure.message ?? 'no reason given'}` : undefined
+  return failure?.status === 'True'
+    ? `pod creation failed: ${failure.message ?? 'no reason given'}`
+    : undefined
 }
 
 /** Kubernetes measures a rollout. */

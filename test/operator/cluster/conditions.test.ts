@@ -114,7 +114,7 @@ onCluster('what is wrong is said', () => {
   test('a pool whose queue does not exist, until it does', async () => {
     await scene.apply(scene.pool('early'))
     const { message } = await turns('wp', 'early', 'Ready', 'False', 'QueueNotFound')
-    expect(message).toContain('there is no TaskQueue early')
+    expect(message).toContain('TaskQueue early not found')
     await told('early', 'QueueNotFound')
     await scene.apply(taskQueue('early'))
     await turns('wp', 'early', 'Ready', 'True')
@@ -246,7 +246,7 @@ onCluster('what is wrong is said', () => {
   test('workers that end again and again', async () => {
     await scene.apply(poolOfOne('crashing', { args: ['no-such-file.js'] }))
     const { message } = await turns('wp', 'crashing', 'Ready', 'False', 'CrashLoopBackOff')
-    expect(message).toContain('the worker found its settings or its task files wrong')
+    expect(message).toContain('invalid settings or task files')
     await fails('crashing', 'CrashLoopBackOff')
   }, 240_000)
 

@@ -144,7 +144,7 @@ onCluster('while jobs run', () => {
     const sleeps = ['node', '-e', 'setInterval(() => {}, 1000)']
     const elsewhere = [{ ip: '10.255.255.1', hostnames: [`redis.${scene.namespace}`] }]
     const broken: [string, object, object, string, string][] = [
-      ['args', { args: ['nofile.js'] }, {}, 'CrashLoopBackOff', 'the worker found its settings'],
+      ['args', { args: ['nofile.js'] }, {}, 'CrashLoopBackOff', 'invalid settings or task files'],
       ['image', { command: sleeps }, {}, 'WorkersNotRegistered', 'does not run millhand-worker'],
       ['probe', { command: sleeps, livenessProbe: own }, {}, 'WorkersNotRegistered', 'no worker registers'],
       ['redis', {}, { hostAliases: elsewhere }, 'WorkersNotRegistered', 'cannot reach the Redis'],

@@ -167,8 +167,8 @@ describe('what keeps a worker from starting', () => {
   test('a crash tells the exit code, and the command that shows the log', () => {
     const { trouble } = podOfContainer({ ...waiting('CrashLoopBackOff', 3), lastState: ended(78) })
     expect(trouble?.message).toBe(
-      'container worker of pod mail-a: it ends again and again: exit code 78: the worker found its settings or its task files wrong; ' +
-        'kubectl --namespace shop logs mail-a --container worker --previous tells more',
+      'container worker of pod mail-a: crash looping: exit code 78 (invalid settings or task files); ' +
+        'see kubectl --namespace shop logs mail-a --container worker --previous',
     )
   })
 

@@ -297,16 +297,16 @@ describe('of its pods', () => {
   test('a worker that does not register is told with the likely reasons, the log and the remedy', () => {
     const { Ready } = conditionsOf(1, [fresh('a', silentFor(31_000))])
     expect(Ready?.message).toBe(
-      'the container worker of pod mail-a has run for 30 s and no worker registers with the queues: the pod cannot reach the Redis of the Secret millhand-redis ' +
-        '(a NetworkPolicy, a wrong host), that Redis refuses its password, or the image does not run millhand-worker; ' +
-        'kubectl --namespace shop logs mail-a --container worker tells more; ' +
-        'a Secret that was mended reaches the pods by kubectl --namespace shop rollout restart deployment/mail',
+      'pod mail-a runs and its worker did not register within 30 s: it cannot reach the Redis of the Secret millhand-redis ' +
+        '(NetworkPolicy, host, port), Redis refuses its password, or the image does not run millhand-worker. ' +
+        'See kubectl --namespace shop logs mail-a --container worker; ' +
+        'after a change of the Secret: kubectl --namespace shop rollout restart deployment/mail',
     )
   })
 
   test('more ready pods than are needed are counted as such', () => {
     const { Ready } = conditionsOf(1, [fresh('a', { isReady: true }), fresh('b', { isReady: true })])
-    expect(Ready?.message).toBe('2 pods are ready, 1 needed: the others go when they hold no job')
+    expect(Ready?.message).toBe('2 pods are ready, 1 needed: the others are removed when they are idle')
   })
 
   test('a ready pod whose worker Redis knows no more is not taken for one that works', () => {
