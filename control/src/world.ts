@@ -1,16 +1,15 @@
 // What the engine is given of the world in which it runs, and what it asks of it. There are two: the operator's, with an API server,
 // Deployments and pods, and that of `millhand up`, with files and processes.
+import type { ObjectOf } from './resources/object.ts'
 import type { EventReason, PodReason, Reason } from './resources/reasons.ts'
-import type { TaskQueueObject } from './resources/task-queue.ts'
+import type { Kind } from './resources/schemas.ts'
 import type { WorkerPool, WorkerPoolObject } from './resources/worker-pool.ts'
 
 /** Keys are `namespace/name`. What is asked for is there already: nobody waits for it. */
 export interface World {
-  taskQueue(key: string): TaskQueueObject | undefined
-  /** Whether a TaskQueue with this UID is there. */
-  hasTaskQueue(uid: string): boolean
-  workerPool(key: string): WorkerPoolObject | undefined
-  poolsServing(namespace: string, queue: string): Iterable<WorkerPoolObject>
+  get<K extends Kind>(kind: K, key: string): ObjectOf[K] | undefined
+  /** Those that an index of the kind (kinds.ts) has under this name. */
+  find<K extends Kind>(kind: K, index: string, name: string): Iterable<ObjectOf[K]>
   /** The same for a pool until `forgetFleet`. */
   fleet(pool: WorkerPoolObject): Fleet
   forgetFleet(key: string): void
@@ -21,7 +20,7 @@ export interface World {
 }
 
 export interface Subject {
-  kind: 'TaskQueue' | 'WorkerPool'
+  kind: Kind
   namespace: string
   name: string
   uid: string

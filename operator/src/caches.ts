@@ -1,24 +1,23 @@
 // The operator's copies of what it watches, and who is to be looked at when something changes. main.ts wires it; reconciles read it.
 // A namespace is served from when all of its collections are filled: before, pods that are not seen would look like pods that are not there.
 
+import { Index, Objects } from '@millhand/control/objects'
 import type { QueuePlace } from '@millhand/control/redis/problems'
-import { NOT_ITS_OWN } from '@millhand/control/resources/conditions'
-import { redisSecretOf, type TaskQueueObject } from '@millhand/control/resources/task-queue'
-import type { WorkerPoolObject } from '@millhand/control/resources/worker-pool'
+import type { Change, ObjectOf } from '@millhand/control/resources/object'
+import { KINDS, type Kind } from '@millhand/control/resources/schemas'
+import type { World } from '@millhand/control/world'
 import type { Log } from 'millhand/queue'
 import { type Deployment, type Pod, trimDeployment, trimMetadata, trimPod } from './fleet/cluster.ts'
 import { POOL_LABEL } from './fleet/deployment.ts'
 import type { Watched } from './fleet/kube-fleet.ts'
 import { type Kube, kinds, type ResourceKind } from './kube/client.ts'
-import { type Change, type KubeObject, keyOf, Reflector } from './kube/reflector.ts'
+import { type KubeObject, Reflector } from './kube/reflector.ts'
 
 export interface CachesOptions {
   kube: Kube
   /** Empty: all. */
   namespaces: readonly string[]
-  /** Keys to look at. */
-  onTaskQueue: (key: string) => void
-  onWorkerPool: (key: string) => void
+  look: (kind: Kind, key: string) => void
   log: Log
   /** Monotonic, ms. */
   nowMs: () => number
@@ -30,36 +29,28 @@ const MANAGED = 'app.kubernetes.io/managed-by=millhand'
 /** How long it is known how a deleted pod's processes ended; by then their heartbeats have run out. */
 const DELETED_KEPT_MS = 60_000
 
-export class ClusterCaches implements Watched {
+export class ClusterCaches implements Watched, Pick<World, 'get' | 'find'> {
   readonly #options: CachesOptions
-  readonly #taskQueues: Collection<TaskQueueObject>
-  readonly #workerPools: Collection<WorkerPoolObject>
+  readonly #objects: Objects
+  readonly #reflectors: Reflector<KubeObject>[] = []
   readonly #deployments: Collection<Deployment>
   readonly #pods: Collection<Pod>
-  readonly #poolsByQueue = new Index()
   readonly #podsByPool = new Index()
   readonly #watched = new Map<string, Pick<Reflector<KubeObject>, 'isSynced' | 'refusal'>[]>()
   readonly #served = new Set<string>()
   readonly #unreadable = new Set<string>()
   readonly #synced = Promise.withResolvers<void>()
-  readonly #queuesByPlace = new Map<string, string>()
   /** Oldest first. */
   readonly #deleted: { pool: string; pod: Pod; atMs: number }[] = []
 
   constructor(options: CachesOptions) {
     this.#options = options
-    this.#taskQueues = this.#collect(kinds.taskQueue, {
-      keep: withoutManagers<TaskQueueObject>,
-      onChange: (change) => this.#taskQueueChanged(change),
-    })
-    this.#workerPools = this.#collect(kinds.workerPool, {
-      keep: withoutManagers<WorkerPoolObject>,
-      onChange: (change) => this.#workerPoolChanged(change),
-    })
+    this.#objects = new Objects({ look: options.look, isServed: (key) => this.#isServed(key) })
+    for (const kind of KINDS) this.#watchKind(kind)
     this.#deployments = this.#collect(kinds.deployment, {
       labelSelector: `${MANAGED},${POOL_LABEL}`,
       keep: trimDeployment,
-      onChange: ({ key }) => options.onWorkerPool(key),
+      onChange: ({ key }) => options.look('WorkerPool', key),
     })
     this.#pods = this.#collect(kinds.pod, {
       labelSelector: `${MANAGED},${POOL_LABEL}`,
@@ -69,9 +60,7 @@ export class ClusterCaches implements Watched {
   }
 
   run(signal: AbortSignal): Promise<unknown> {
-    return Promise.all(
-      this.#all.flatMap((collection) => collection.reflectors.map((each) => each.run(signal))),
-    )
+    return Promise.all(this.#reflectors.map((each) => each.run(signal)))
   }
 
   /** Resolves when at least one namespace is served and nothing more is to be expected of the others for now. */
@@ -101,36 +90,26 @@ export class ClusterCaches implements Watched {
   lookAtQueue(place: QueuePlace): void {
     const name = this.taskQueueOf(place)
     if (name === undefined) return
-    for (const key of this.#poolsByQueue.get(`${place.namespace}/${name}`)) this.#options.onWorkerPool(key)
+    const pools = this.#objects.keysOf('WorkerPool', 'queue', `${place.namespace}/${name}`)
+    for (const key of pools) this.#options.look('WorkerPool', key)
   }
 
   /** The TaskQueue that has this name in this Redis. */
   taskQueueOf({ namespace, secretName, queueName }: QueuePlace): string | undefined {
-    return this.#queuesByPlace.get(`${namespace}/${secretName}/${queueName}`)?.split('/')[1]
+    const [queue] = this.find('TaskQueue', 'place', `${namespace}/${secretName}/${queueName}`)
+    return queue?.metadata.name
   }
 
-  taskQueue(key: string): TaskQueueObject | undefined {
-    return this.#isServed(key) ? this.#taskQueues.get(key) : undefined
+  get<K extends Kind>(kind: K, key: string): ObjectOf[K] | undefined {
+    return this.#objects.get(kind, key)
   }
 
-  hasTaskQueue(uid: string): boolean {
-    for (const { metadata } of this.#taskQueues.list()) if (metadata.uid === uid) return true
-    return false
-  }
-
-  workerPool(key: string): WorkerPoolObject | undefined {
-    return this.#isServed(key) ? this.#workerPools.get(key) : undefined
+  find<K extends Kind>(kind: K, index: string, name: string): Iterable<ObjectOf[K]> {
+    return this.#objects.find(kind, index, name)
   }
 
   deployment(key: string): Deployment | undefined {
     return this.#deployments.get(key)
-  }
-
-  *poolsServing(namespace: string, queue: string): Iterable<WorkerPoolObject> {
-    for (const key of this.#poolsByQueue.get(`${namespace}/${queue}`)) {
-      const pool = this.#workerPools.get(key)
-      if (pool) yield pool
-    }
   }
 
   *pods(namespace: string, pool: string): Iterable<Pod> {
@@ -146,26 +125,11 @@ export class ClusterCaches implements Watched {
     return this.#deleted.flatMap((deleted) => (deleted.pool === key ? [deleted.pod] : []))
   }
 
-  get #all() {
-    return [this.#taskQueues, this.#workerPools, this.#deployments, this.#pods]
-  }
-
-  #taskQueueChanged({ key, now, before }: Change<TaskQueueObject>): void {
-    const placesOf = (queue: TaskQueueObject | undefined) => (queue && isOwner(queue) ? [placeOf(queue)] : [])
-    for (const place of placesOf(before))
-      if (this.#queuesByPlace.get(place) === key) this.#queuesByPlace.delete(place)
-    for (const place of placesOf(now)) this.#queuesByPlace.set(place, key)
-    if (isNews(now, before)) this.#options.onTaskQueue(key)
-    if (isNews(now, before) || conditionsDiffer(now, before))
-      for (const pool of this.#poolsByQueue.get(key)) this.#options.onWorkerPool(pool)
-  }
-
-  #workerPoolChanged({ key, now, before }: Change<WorkerPoolObject>): void {
-    const queuesOf = (pool: WorkerPoolObject | undefined) =>
-      pool?.spec.queues.map(({ name }) => `${pool.metadata.namespace}/${name}`) ?? []
-    this.#poolsByQueue.move(key, queuesOf(before), queuesOf(now))
-    // Its own status is no news.
-    if (isNews(now, before)) this.#options.onWorkerPool(key)
+  #watchKind<K extends Kind>(kind: K): void {
+    this.#collect<ObjectOf[K] & KubeObject>(kinds[kind], {
+      keep: withoutManagers,
+      onChange: (change: Change<ObjectOf[K]>) => this.#objects.change(kind, change),
+    })
   }
 
   #podChanged({ key, now, before }: Change<Pod>): void {
@@ -174,7 +138,7 @@ export class ClusterCaches implements Watched {
     this.#podsByPool.move(key, poolOf(before), poolOf(now))
     for (const pool of new Set([...poolOf(before), ...poolOf(now)])) {
       if (before && !now) this.#remember(pool, before)
-      this.#options.onWorkerPool(pool)
+      this.#options.look('WorkerPool', pool)
     }
   }
 
@@ -193,12 +157,8 @@ export class ClusterCaches implements Watched {
     return this.#served.has(ALL) || this.#served.has(key.slice(0, key.indexOf('/')))
   }
 
-  #lookAt(namespace: string): void {
-    const isThere = ({ metadata }: KubeObject) => namespace === ALL || metadata.namespace === namespace
-    for (const object of this.#taskQueues.list())
-      if (isThere(object)) this.#options.onTaskQueue(keyOf(object))
-    for (const object of this.#workerPools.list())
-      if (isThere(object)) this.#options.onWorkerPool(keyOf(object))
+  #lookAt(served: string): void {
+    this.#objects.lookAtAll((namespace) => served === ALL || namespace === served)
   }
 
   /** A collection of it was filled, refused, or given again. */
@@ -239,6 +199,7 @@ export class ClusterCaches implements Watched {
           log,
         })
         void reflector.synced.then(() => this.#turned(place))
+        this.#reflectors.push(reflector as unknown as Reflector<KubeObject>)
         this.#watched.set(place, [...(this.#watched.get(place) ?? []), reflector])
         return reflector
       }),
@@ -273,53 +234,6 @@ class Collection<T extends KubeObject> {
   }
 }
 
-/** Keys under other keys. */
-class Index {
-  readonly #keys = new Map<string, Set<string>>()
-
-  get(under: string): Iterable<string> {
-    return this.#keys.get(under) ?? []
-  }
-
-  move(key: string, from: readonly string[], to: readonly string[]): void {
-    for (const under of from) {
-      const keys = this.#keys.get(under)
-      keys?.delete(key)
-      if (keys?.size === 0) this.#keys.delete(under)
-    }
-    for (const under of to) {
-      const keys = this.#keys.get(under) ?? new Set()
-      keys.add(key)
-      this.#keys.set(under, keys)
-    }
-  }
-}
-
 function withoutManagers<T extends KubeObject>(object: T): T {
   return { ...object, metadata: trimMetadata(object.metadata) }
-}
-
-function placeOf({ metadata, spec, status }: TaskQueueObject): string {
-  return `${metadata.namespace}/${redisSecretOf(spec)}/${status?.queueName}`
-}
-
-/** Of two that want one name in Redis, the one that has it. */
-function isOwner({ status }: TaskQueueObject): boolean {
-  const ready = status?.conditions.find(({ type }) => type === 'Ready')
-  return status?.queueName !== undefined && !(ready && NOT_ITS_OWN.includes(ready.reason))
-}
-
-/** New, gone, another spec, other annotations, or a resync; not merely another status. */
-function isNews(now: KubeObject | undefined, before: KubeObject | undefined): boolean {
-  if (!now || !before || now === before) return true
-  return (
-    now.metadata.uid !== before.metadata.uid ||
-    now.metadata.generation !== before.metadata.generation ||
-    now.metadata.deletionTimestamp !== before.metadata.deletionTimestamp ||
-    JSON.stringify(now.metadata.annotations) !== JSON.stringify(before.metadata.annotations)
-  )
-}
-
-function conditionsDiffer(now: TaskQueueObject | undefined, before: TaskQueueObject | undefined): boolean {
-  return JSON.stringify(now?.status?.conditions) !== JSON.stringify(before?.status?.conditions)
 }

@@ -2,15 +2,8 @@
 // reconciles. The only process.exit.
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import {
-  type Controller,
-  POOLS_AT_ONCE,
-  QUEUES_AT_ONCE,
-  startController,
-} from '@millhand/control/engine/controller'
+import { type Controllers, startControllers } from '@millhand/control/controllers'
 import type { Fence } from '@millhand/control/engine/fence'
-import { taskQueueReconciler } from '@millhand/control/reconcile/task-queue'
-import { workerPoolReconciler } from '@millhand/control/reconcile/worker-pool'
 import type { QueuePlace } from '@millhand/control/redis/problems'
 import { Secrets } from '@millhand/control/redis/secrets'
 import { Servers } from '@millhand/control/redis/servers'
@@ -66,7 +59,7 @@ process.exit(0)
 async function runOperator(config: Config): Promise<void> {
   const log = logTo(process.stdout, { level: config.logLevel, fields: { operator: config.identity } })
   const stopping = stopSignal(log)
-  let leading: Leading | undefined
+  let leading: Controllers | undefined
   const metrics = createMetrics({
     leaseName: config.leaseName,
     namespaces: () => caches.namespaces,
@@ -83,8 +76,7 @@ async function runOperator(config: Config): Promise<void> {
   const caches = new ClusterCaches({
     kube,
     namespaces: config.watchNamespaces,
-    onTaskQueue: (key) => leading?.taskQueues.enqueue(key),
-    onWorkerPool: (key) => leading?.workerPools.enqueue(key),
+    look: (kind, key) => leading?.look(kind, key),
     log,
     nowMs: monotonicMs,
   })
@@ -125,12 +117,6 @@ async function runOperator(config: Config): Promise<void> {
   log.info('operator stopped')
 }
 
-interface Leading {
-  taskQueues: Controller
-  workerPools: Controller
-  stop(): Promise<void>
-}
-
 interface Parts {
   config: Config
   kube: Kube
@@ -140,7 +126,7 @@ interface Parts {
   log: Log
 }
 
-function startLeading({ config, kube, caches, servers, metrics, log }: Parts): Leading {
+function startLeading({ config, kube, caches, servers, metrics, log }: Parts): Controllers {
   const events = new Events({ kube, instance: config.identity, log, nowMs: wallMs })
   const world = new KubeWorld({
     kube,
@@ -152,37 +138,11 @@ function startLeading({ config, kube, caches, servers, metrics, log }: Parts): L
     nowMs: monotonicMs,
     onStatusRefused: metrics.onStatusRefused,
   })
-  const shared = { world, servers, log, wallMs }
-  const reconcilePool = workerPoolReconciler({
-    ...shared,
-    nowMs: monotonicMs,
-    onPlanned: metrics.onPlanned,
-    onDecision: metrics.onDecision,
-    onGone: metrics.forgetPool,
-  })
-  const observer = metrics.controllers
-  const taskQueues = startController({
-    name: 'taskqueue',
-    reconcile: taskQueueReconciler(shared),
-    ...QUEUES_AT_ONCE,
-    log,
-    observer,
-  })
-  const workerPools = startController({
-    name: 'workerpool',
-    reconcile: reconcilePool,
-    ...POOLS_AT_ONCE,
-    log,
-    observer,
-  })
+  const { onPlanned, onDecision, forgetPool: onGone, controllers: observer } = metrics
+  const context = { world, servers, log, nowMs: monotonicMs, wallMs, onPlanned, onDecision, onGone }
+  const controllers = startControllers(context, { observer })
   setImmediate(() => caches.lookAtAll())
-  return {
-    taskQueues,
-    workerPools,
-    stop: async () => {
-      await Promise.all([taskQueues.stop(), workerPools.stop()])
-    },
-  }
+  return controllers
 }
 
 function serversOf({

@@ -1,5 +1,7 @@
 // The world of the operator: what is watched in the cluster (caches.ts), and what is written there. Made anew each time this instance leads,
 // so that nothing is remembered of an earlier time.
+import type { ObjectOf } from '@millhand/control/resources/object'
+import type { Kind } from '@millhand/control/resources/schemas'
 import type { WorkerPoolObject } from '@millhand/control/resources/worker-pool'
 import type { Fleet, News, Subject, World } from '@millhand/control/world'
 import type { ClusterCaches } from './caches.ts'
@@ -22,20 +24,12 @@ export class KubeWorld implements World {
     this.#options = options
   }
 
-  taskQueue(key: string) {
-    return this.#options.caches.taskQueue(key)
+  get<K extends Kind>(kind: K, key: string): ObjectOf[K] | undefined {
+    return this.#options.caches.get(kind, key)
   }
 
-  hasTaskQueue(uid: string): boolean {
-    return this.#options.caches.hasTaskQueue(uid)
-  }
-
-  workerPool(key: string) {
-    return this.#options.caches.workerPool(key)
-  }
-
-  poolsServing(namespace: string, queue: string) {
-    return this.#options.caches.poolsServing(namespace, queue)
+  find<K extends Kind>(kind: K, index: string, name: string): Iterable<ObjectOf[K]> {
+    return this.#options.caches.find(kind, index, name)
   }
 
   fleet({ metadata: { namespace, name, uid } }: WorkerPoolObject): Fleet {
@@ -53,12 +47,10 @@ export class KubeWorld implements World {
   }
 
   writeStatus({ kind, namespace, name }: Subject, status: object): Promise<boolean> {
-    return writeStatus(OF_KIND[kind], { metadata: { namespace, name }, status }, this.#options)
+    return writeStatus(kinds[kind], { metadata: { namespace, name }, status }, this.#options)
   }
 
   tell({ kind, ...subject }: Subject, news: News): void {
-    this.#options.events.tell({ kind: OF_KIND[kind], ...subject }, news)
+    this.#options.events.tell({ kind: kinds[kind], ...subject }, news)
   }
 }
-
-const OF_KIND = { TaskQueue: kinds.taskQueue, WorkerPool: kinds.workerPool }

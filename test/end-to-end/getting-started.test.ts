@@ -48,6 +48,11 @@ describe('getting started', () => {
     symlinkSync(root, join(folder, 'millhand'))
     sh('npm run pack', { cwd: root })
     sh(block('sh', 'npm init -y'))
+    // A laptop has no use for a client of Kubernetes, which is 70 MB with all that it needs.
+    const { packages } = JSON.parse(readFileSync(join(app, 'package-lock.json'), 'utf8'))
+    const installed = Object.keys(packages)
+    expect(installed).toContain('node_modules/@millhand/cli')
+    expect(installed.filter((name) => /kubernetes|millhand\/operator/.test(name))).toEqual([])
     writeFileSync(join(app, 'greetings.yaml'), block('yaml', 'kind: WorkerPool'))
     writeFileSync(join(app, 'tasks.ts'), block('ts', 'export const greet'))
     writeFileSync(join(app, 'enqueue.ts'), block('ts', 'client.close()'))

@@ -30,13 +30,12 @@ test('of two queues with one name in two servers each keeps its name, and wakes 
   const caches = new ClusterCaches({
     kube: holding(
       new Map<ResourceKind, object[]>([
-        [kinds.taskQueue, [queueIn('one'), queueIn('two')]],
-        [kinds.workerPool, [poolOf('in-one'), poolOf('in-two')]],
+        [kinds.TaskQueue, [queueIn('one'), queueIn('two')]],
+        [kinds.WorkerPool, [poolOf('in-one'), poolOf('in-two')]],
       ]),
     ) as Kube,
     namespaces: [],
-    onTaskQueue: () => {},
-    onWorkerPool: (key) => woken.push(key),
+    look: (kind, key) => kind === 'WorkerPool' && woken.push(key),
     log: silent,
     nowMs: () => performance.now(),
   })

@@ -29,7 +29,7 @@ function watching(answers: Record<string, Answer>) {
       list: async () => {
         const refusal = answers[namespace]?.(kind)
         if (refusal) throw refusal
-        const isOurs = kind === kinds.workerPool || kind === kinds.taskQueue
+        const isOurs = kind === kinds.WorkerPool || kind === kinds.TaskQueue
         const object = {
           metadata: { namespace, name: 'mail', uid: namespace },
           spec: { queues: [{ name: 'mail' }] },
@@ -44,8 +44,7 @@ function watching(answers: Record<string, Answer>) {
   const caches = new ClusterCaches({
     kube: kube as unknown as Kube,
     namespaces: Object.keys(answers),
-    onTaskQueue: () => {},
-    onWorkerPool: (key) => woken.add(key),
+    look: (kind, key) => kind === 'WorkerPool' && woken.add(key),
     log: { ...silent, info: note, error: note },
     nowMs: () => performance.now(),
   })
@@ -67,11 +66,11 @@ test.each<[string, Answer]>([
   try {
     await caches.synced
     expect(caches.isSynced).toBe(true)
-    expect(caches.workerPool('a/mail')).toBeDefined()
-    expect(caches.taskQueue('a/mail')).toBeDefined()
+    expect(caches.get('WorkerPool', 'a/mail')).toBeDefined()
+    expect(caches.get('TaskQueue', 'a/mail')).toBeDefined()
     // What is not seen whole is not acted upon: its pods would seem to be gone.
-    expect(caches.workerPool('b/mail')).toBeUndefined()
-    expect(caches.taskQueue('b/mail')).toBeUndefined()
+    expect(caches.get('WorkerPool', 'b/mail')).toBeUndefined()
+    expect(caches.get('TaskQueue', 'b/mail')).toBeUndefined()
     expect(caches.namespaces).toEqual([
       { namespace: 'a', isReadable: true },
       { namespace: 'b', isReadable: false },
@@ -94,7 +93,7 @@ test('one that comes back is served', async () => {
     await caches.synced
     woken.clear()
     isThere = true
-    await eventually(() => caches.workerPool('b/mail'), { withinMs: 30_000, what: 'the pool of b' })
+    await eventually(() => caches.get('WorkerPool', 'b/mail'), { withinMs: 30_000, what: 'the pool of b' })
     expect(woken).toContain('b/mail')
     expect(logged).toContainEqual({ message: 'namespace is readable again', namespace: 'b' })
     expect(caches.namespaces).toContainEqual({ namespace: 'b', isReadable: true })
@@ -114,7 +113,7 @@ test.each<[string, Record<string, Answer>]>([
       isSynced = true
     })
     await eventually(
-      () => caches.namespaces.some(({ isReadable }) => !isReadable) || caches.workerPool('a/mail'),
+      () => caches.namespaces.some(({ isReadable }) => !isReadable) || caches.get('WorkerPool', 'a/mail'),
     )
     expect(isSynced).toBe(false)
     expect(caches.isSynced).toBe(false)

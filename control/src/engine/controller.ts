@@ -1,5 +1,5 @@
 // Calls one reconcile function for every key that is put on its queue, some keys at a time, and decides what becomes of a failure.
-// main.ts starts one for each kind; reflectors, ticks and messages of Redis enqueue.
+// controllers.ts starts one for each kind; reflectors, ticks and messages of Redis enqueue.
 import type { Log } from 'millhand/queue'
 import { WorkQueue } from './work-queue.ts'
 
@@ -8,13 +8,18 @@ export interface Outcome {
   againInMs?: number
 }
 
-export interface ControllerOptions {
-  name: string
-  reconcile: (key: string) => Promise<Outcome>
+export type Reconcile = (key: string) => Promise<Outcome>
+
+export interface ControllerBounds {
   /** How many keys at a time. */
   workers: number
   /** And how many of one namespace, so that none can keep all workers waiting; default: no bound. */
   perNamespace?: number
+}
+
+export interface ControllerOptions extends ControllerBounds {
+  name: string
+  reconcile: Reconcile
   log: Log
   observer?: ControllerObserver
 }

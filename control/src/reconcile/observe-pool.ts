@@ -24,7 +24,7 @@ export interface PoolView {
   fleet: Pick<Fleet, 'set'>
 }
 
-type Watched = Pick<World, 'taskQueue' | 'poolsServing' | 'fleet'>
+type Watched = Pick<World, 'get' | 'find' | 'fleet'>
 
 export async function observeWorkerPool(
   object: WorkerPoolObject,
@@ -61,7 +61,7 @@ async function lookAtQueue(
   servers: Servers,
 ): Promise<Look> {
   const { namespace } = pool.metadata
-  const declared = world.taskQueue(`${namespace}/${name}`)
+  const declared = world.get('TaskQueue', `${namespace}/${name}`)
   if (!declared) return { queue: { name, weight, problem: notFound(name, namespace) } }
   const secretName = redisSecretOf(declared.spec)
   const queueName = declared.status?.queueName
@@ -117,7 +117,7 @@ function notFound(name: string, namespace: string): QueueProblem {
 
 function slotsServing(world: Watched, namespace: string, queue: string): number {
   let slots = 0
-  for (const { spec } of world.poolsServing(namespace, queue)) slots += spec.slots
+  for (const { spec } of world.find('WorkerPool', 'queue', `${namespace}/${queue}`)) slots += spec.slots
   return slots
 }
 

@@ -4,7 +4,7 @@
 import type { Log } from 'millhand/queue'
 import { type ObservedTaskQueue, planTaskQueue, type TaskQueuePlan } from '../decide/queue.ts'
 import { isSame, newsType } from '../decide/report.ts'
-import type { Outcome } from '../engine/controller.ts'
+import type { Reconcile } from '../engine/controller.ts'
 import { notServing, problemOf, type QueuePlace, type RedisProblem } from '../redis/problems.ts'
 import type { SeenQueue } from '../redis/seen-queue.ts'
 import type { Servers } from '../redis/servers.ts'
@@ -17,7 +17,7 @@ import {
 import type { Subject, World } from '../world.ts'
 
 export interface TaskQueueContext {
-  world: Pick<World, 'taskQueue' | 'hasTaskQueue' | 'writeStatus' | 'tell'>
+  world: Pick<World, 'get' | 'find' | 'writeStatus' | 'tell'>
   servers: Servers
   log: Log
   /** Of the wall clock: it stands in the status. */
@@ -27,14 +27,15 @@ export interface TaskQueueContext {
 /** What was found before something went wrong says nothing of it. */
 const TROUBLED_AGE_MS = 5_000
 
-export function taskQueueReconciler(context: TaskQueueContext): (key: string) => Promise<Outcome> {
+export function taskQueueReconciler(context: TaskQueueContext): Reconcile {
   const { world, servers } = context
   /** What a queue was when it was last there: its name goes back when it is deleted. */
   const owned = new Map<string, TaskQueueObject>()
   /** How many lost enqueues were told of a queue: an older CRD, left in place, keeps no such field of the status. */
   const told = new Map<string, number>()
+  const isThere = (uid: string) => [...world.find('TaskQueue', 'uid', uid)].length > 0
   return async (key) => {
-    const object = world.taskQueue(key)
+    const object = world.get('TaskQueue', key)
     const before = owned.get(key)
     if (before && before.metadata.uid !== object?.metadata.uid) await release(before, context)
     if (before?.metadata.uid !== object?.metadata.uid) told.delete(key)
@@ -42,7 +43,7 @@ export function taskQueueReconciler(context: TaskQueueContext): (key: string) =>
     else owned.delete(key)
     if (before) leave(before, object, { owned: owned.values(), servers })
     if (!object) return {}
-    const observed = await observeTaskQueue(object, servers, (uid) => world.hasTaskQueue(uid))
+    const observed = await observeTaskQueue(object, servers, isThere)
     const plan = planTaskQueue({ ...observed, toldVanished: told.get(key) ?? 0 }, context.wallMs())
     logWhatIsWrong(plan, observed, context.log)
     await applyTaskQueue(plan, object, world)

@@ -6,7 +6,7 @@ import { emptyMemory, type PoolMemory } from '../decide/memory.ts'
 import type { ObservedPool } from '../decide/observed.ts'
 import { type PoolPlan, planWorkerPool } from '../decide/pool.ts'
 import { newsType } from '../decide/report.ts'
-import type { Outcome } from '../engine/controller.ts'
+import type { Reconcile } from '../engine/controller.ts'
 import type { SeenQueue } from '../redis/seen-queue.ts'
 import type { Servers } from '../redis/servers.ts'
 import type { WorkerPool } from '../resources/worker-pool.ts'
@@ -39,11 +39,11 @@ const PUT_BACK_WITHIN_MS = 5_000
 const REFUSED_STATUS_REST_MS = 60_000
 const UNTOLD_AGAIN_MS = 1_000
 
-export function workerPoolReconciler(context: WorkerPoolContext): (key: string) => Promise<Outcome> {
+export function workerPoolReconciler(context: WorkerPoolContext): Reconcile {
   const { world, nowMs, wallMs } = context
   const memories = new Map<string, PoolMemory>()
   return async (key) => {
-    const object = world.workerPool(key)
+    const object = world.get('WorkerPool', key)
     if (!object || object.metadata.deletionTimestamp) {
       memories.delete(key)
       world.forgetFleet(key)

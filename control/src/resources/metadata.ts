@@ -15,6 +15,14 @@ export interface MetadataManifest {
   uid?: string
 }
 
+/** What the API server adds to it. */
+export interface ObjectMetadata extends MetadataManifest {
+  generation?: number
+  resourceVersion?: string
+  deletionTimestamp?: string
+  annotations?: Record<string, string>
+}
+
 export function parseMetadata(
   { name, namespace, uid }: MetadataManifest,
   defaultNamespace: string,

@@ -2,7 +2,7 @@
 // and turned into the settings that workers and clients read in Redis.
 import type { QueueSettings } from 'millhand/queue'
 import type { Condition } from './conditions.ts'
-import { type Metadata, type MetadataManifest, parseMetadata } from './metadata.ts'
+import { type Metadata, type MetadataManifest, type ObjectMetadata, parseMetadata } from './metadata.ts'
 import { parseBytes } from './quantity.ts'
 
 export interface TaskQueue {
@@ -36,12 +36,7 @@ export interface TaskQueueManifest {
 
 /** A TaskQueue as the API server has it. */
 export interface TaskQueueObject extends TaskQueueManifest {
-  metadata: TaskQueueManifest['metadata'] & {
-    namespace?: string
-    uid?: string
-    generation?: number
-    resourceVersion?: string
-  }
+  metadata: ObjectMetadata
   status?: TaskQueueStatus
 }
 

@@ -2,7 +2,7 @@
 // The operator plans Deployments from it, local/ plans processes.
 
 import type { Condition } from './conditions.ts'
-import { type Metadata, type MetadataManifest, parseMetadata } from './metadata.ts'
+import { type Metadata, type MetadataManifest, type ObjectMetadata, parseMetadata } from './metadata.ts'
 import { parseBytes } from './quantity.ts'
 import type { Reason } from './reasons.ts'
 
@@ -79,11 +79,7 @@ export interface WorkerPoolManifest {
 
 /** A WorkerPool as the API server has it. */
 export interface WorkerPoolObject extends WorkerPoolManifest {
-  metadata: WorkerPoolManifest['metadata'] & {
-    generation?: number
-    resourceVersion?: string
-    deletionTimestamp?: string
-  }
+  metadata: ObjectMetadata
   status?: WorkerPoolStatus
 }
 

@@ -1,6 +1,7 @@
 // What Millhand asks of the API server: lists, watches, server-side apply, Events and its lease. main.ts connects; reconciles are given it.
 
 import type { Fence } from '@millhand/control/engine/fence'
+import { API_VERSION, KINDS, type Kind } from '@millhand/control/resources/schemas'
 import { isNotFound } from './errors.ts'
 import type { Lease, LeaseSpec, LeaseStore } from './leader.ts'
 import type { KubeObject, ListWatch, WatchEvent } from './reflector.ts'
@@ -14,15 +15,18 @@ export interface ResourceKind {
   kind: string
 }
 
-const millhand = { group: 'millhand.dev', version: 'v1beta1' }
 const apps = { group: 'apps', version: 'v1' }
 const core = { group: '', version: 'v1' }
 const authentication = { group: 'authentication.k8s.io', version: 'v1' }
 const authorization = { group: 'authorization.k8s.io', version: 'v1' }
 
+const [group = '', version = ''] = API_VERSION.split('/')
+const ours = Object.fromEntries(
+  KINDS.map((kind) => [kind, { group, version, plural: `${kind.toLowerCase()}s`, kind }]),
+) as Record<Kind, ResourceKind>
+
 export const kinds = {
-  taskQueue: { ...millhand, plural: 'taskqueues', kind: 'TaskQueue' },
-  workerPool: { ...millhand, plural: 'workerpools', kind: 'WorkerPool' },
+  ...ours,
   deployment: { ...apps, plural: 'deployments', kind: 'Deployment' },
   pod: { ...core, plural: 'pods', kind: 'Pod' },
   secret: { ...core, plural: 'secrets', kind: 'Secret' },

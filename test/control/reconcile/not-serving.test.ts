@@ -53,8 +53,8 @@ const conditionsOf = ({ conditions }: Pick<TaskQueueStatus, 'conditions'>) =>
 async function poolsConditions({ servers }: OpenServers, name: string, status: TaskQueueStatus) {
   const pool = declaredPool({ queues: [{ name }] })
   const world = {
-    poolsServing: () => [pool],
-    taskQueue: () => ({ ...declared({ name }), status }),
+    get: () => ({ ...declared({ name }), status }) as never,
+    find: () => [pool] as never[],
     fleet: () => fleetThatShows(),
   }
   const { observed } = await observeWorkerPool(pool, { world, servers, memory: emptyMemory('pool-uid') })

@@ -29,8 +29,9 @@ function operator(kept: (status: TaskQueueStatus) => TaskQueueStatus = whole) {
   end = () => opened.servers.close()
   const reconcile = taskQueueReconciler({
     world: {
-      taskQueue: (name) => objects.get(name),
-      hasTaskQueue: (uid) => [...objects.values()].some(({ metadata }) => metadata.uid === uid),
+      get: (_kind, name) => objects.get(name) as never,
+      find: (_kind, _index, uid) =>
+        [...objects.values()].filter(({ metadata }) => metadata.uid === uid) as never[],
       writeStatus: async ({ name }, status) => {
         const object = objects.get(name)
         if (object) objects.set(name, { ...object, status: kept(status as TaskQueueStatus) })

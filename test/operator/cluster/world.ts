@@ -61,7 +61,7 @@ export async function watchWorld(cluster: SharedCluster): Promise<World> {
     if (!now) return
     most.set(key, Math.max(most.get(key) ?? 0, livePods(key).length))
   })
-  const [queues, pools] = [watch(kinds.taskQueue), watch(kinds.workerPool)]
+  const [queues, pools] = [watch(kinds.TaskQueue), watch(kinds.WorkerPool)]
   await Promise.all([queues, pools, deployments, pods].map(({ synced }) => synced))
   return {
     queues,

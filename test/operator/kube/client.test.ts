@@ -95,13 +95,13 @@ onCluster('the client', () => {
   test('applies a status without touching the spec', async () => {
     const metadata = { name: 'mail', namespace }
     const spec = { retry: { maxAttempts: 7 } }
-    await kube.apply(kinds.taskQueue, { metadata, ...{ spec } })
+    await kube.apply(kinds.TaskQueue, { metadata, ...{ spec } })
     const applyStatus = (status: object) =>
-      kube.apply<TaskQueue>(kinds.taskQueue, { metadata, ...{ status } }, { status: true })
+      kube.apply<TaskQueue>(kinds.TaskQueue, { metadata, ...{ status } }, { status: true })
     const applied = await applyStatus({ observedGeneration: 1, queueName: 'a.mail' })
     expect(applied.status).toEqual({ observedGeneration: 1, queueName: 'a.mail' })
     await applyStatus({ observedGeneration: 1 })
-    const found = await kube.findOne<TaskQueue>(kinds.taskQueue, namespace, 'mail')
+    const found = await kube.findOne<TaskQueue>(kinds.TaskQueue, namespace, 'mail')
     expect(found?.status).toEqual({ observedGeneration: 1 })
     expect(found?.spec).toMatchObject(spec)
   })
@@ -121,10 +121,10 @@ onCluster('the client', () => {
   test('does not apply to another state than the one that was seen', async () => {
     // A resource that no controller of the cluster writes to meanwhile.
     const queue = (more: object, spec: object) => ({ metadata: { namespace, name: 'stale', ...more }, spec })
-    const first = await kube.apply<TaskQueue>(kinds.taskQueue, queue({}, { suspend: false }))
+    const first = await kube.apply<TaskQueue>(kinds.TaskQueue, queue({}, { suspend: false }))
     const { resourceVersion } = first.metadata
-    await kube.apply(kinds.taskQueue, queue({ resourceVersion }, { suspend: true }))
-    const again = kube.apply(kinds.taskQueue, queue({ resourceVersion }, { suspend: false }), { force: true })
+    await kube.apply(kinds.TaskQueue, queue({ resourceVersion }, { suspend: true }))
+    const again = kube.apply(kinds.TaskQueue, queue({ resourceVersion }, { suspend: false }), { force: true })
     const stale = await failureOf(again)
     expect(stale).toMatchObject({ status: 409, reason: 'Conflict' })
     expect(saidOf(stale)).toEqual(['isConflict'])
@@ -180,7 +180,7 @@ onCluster('the client', () => {
   test('what a CRD’s own rule refuses is wrong in itself', async () => {
     const metadata = { name: 'bad', namespace }
     const spec = { retry: { maxAttempts: -1 } }
-    const failure = await failureOf(kube.apply(kinds.taskQueue, { metadata, ...{ spec } }))
+    const failure = await failureOf(kube.apply(kinds.TaskQueue, { metadata, ...{ spec } }))
     expect([failure.status, saidOf(failure)]).toEqual([422, ['isRefused']])
   })
 
@@ -221,7 +221,7 @@ onCluster('the client', () => {
   test('a namespace or kind that is not there is not found', async () => {
     const nowhere = await failureOf(kube.apply(kinds.deployment, deployment('no-such-namespace', 'a')))
     expect(saidOf(nowhere)).toEqual(['isNotFound'])
-    const unknown = { ...kinds.taskQueue, plural: 'nonsenses' }
+    const unknown = { ...kinds.TaskQueue, plural: 'nonsenses' }
     expect(saidOf(await failureOf(kube.findOne(unknown, namespace, 'a')))).toEqual(['isNotFound'])
   })
 
@@ -242,7 +242,7 @@ onCluster('the client', () => {
       const poor = connectWith(token)
       for (const call of [
         () => poor.apply(kinds.deployment, deployment(namespace, 'a')),
-        () => poor.findOne(kinds.taskQueue, namespace, 'a'),
+        () => poor.findOne(kinds.TaskQueue, namespace, 'a'),
         () => poor.get(kinds.secret, namespace, 'redis'),
       ]) {
         const denied = await failureOf(call())
@@ -256,7 +256,7 @@ onCluster('the client', () => {
 
     test('a token that nobody knows is denied', async () => {
       const stranger = connectWith('not-a-token')
-      const denied = await failureOf(stranger.findOne(kinds.taskQueue, namespace, 'a'))
+      const denied = await failureOf(stranger.findOne(kinds.TaskQueue, namespace, 'a'))
       expect([denied.status, saidOf(denied)]).toEqual([401, ['isDenied']])
       stranger.close()
     })

@@ -2,7 +2,7 @@
 import { kinds } from '../../../operator/src/kube/client.ts'
 import { Events } from '../../../operator/src/kube/events.ts'
 
-const subject = { kind: kinds.workerPool, namespace: 'shop', name: 'mail', uid: 'uid' }
+const subject = { kind: kinds.WorkerPool, namespace: 'shop', name: 'mail', uid: 'uid' }
 
 function noteOf(message: string): string {
   const notes: string[] = []

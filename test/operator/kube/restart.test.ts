@@ -31,7 +31,7 @@ onOwnCluster('when the API server goes away and comes back', () => {
   }, 60_000)
 
   const put = (name: string) =>
-    kube.apply(kinds.taskQueue, { metadata: { name, namespace: 'default' }, ...{ spec: {} } })
+    kube.apply(kinds.TaskQueue, { metadata: { name, namespace: 'default' }, ...{ spec: {} } })
   const remove = (name: string) => cluster.kubectl(['delete', 'tq', name])
 
   test('a reflector goes on by itself and misses nothing', async () => {
@@ -41,7 +41,7 @@ onOwnCluster('when the API server goes away and comes back', () => {
     const appeared: string[] = []
     const reflector = new Reflector<KubeObject>({
       name: 'queues',
-      source: kube.listWatch(kinds.taskQueue),
+      source: kube.listWatch(kinds.TaskQueue),
       onChange: ({ key, now, before }) => {
         if (!now) gone.push(key)
         else if (!before) appeared.push(key)

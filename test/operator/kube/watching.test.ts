@@ -101,7 +101,7 @@ onCluster('a reflector on an API server', () => {
   })
 
   function reflect(
-    source: ListWatch<KubeObject> = kube.listWatch(kinds.taskQueue, { namespace }),
+    source: ListWatch<KubeObject> = kube.listWatch(kinds.TaskQueue, { namespace }),
     options: Partial<ReflectorOptions<KubeObject>> = {},
   ) {
     const changes: Change<KubeObject>[] = []
@@ -119,7 +119,7 @@ onCluster('a reflector on an API server', () => {
   }
 
   async function put(name: string, labels: Record<string, string> = {}, where = namespace): Promise<void> {
-    await direct.apply(kinds.taskQueue, { metadata: { name, namespace: where, labels }, ...{ spec: {} } })
+    await direct.apply(kinds.TaskQueue, { metadata: { name, namespace: where, labels }, ...{ spec: {} } })
   }
   const remove = (name: string) => cluster.kubectl(['delete', 'tq', name, '-n', namespace])
   const told = (changes: Change<KubeObject>[], name: string) =>
@@ -146,7 +146,7 @@ onCluster('a reflector on an API server', () => {
   test('takes pages, and only what its label selector selects', async () => {
     for (const name of ['p1', 'p2', 'p3', 'p4', 'p5']) await put(name, { page: 'yes' })
     await put('other')
-    const source = kube.listWatch<KubeObject>(kinds.taskQueue, { namespace, labelSelector: 'page=yes' })
+    const source = kube.listWatch<KubeObject>(kinds.TaskQueue, { namespace, labelSelector: 'page=yes' })
     let pages = 0
     const counted: ListWatch<KubeObject> = {
       list: (page) => {
@@ -167,7 +167,7 @@ onCluster('a reflector on an API server', () => {
   test('sees the objects of all namespaces when none is named', async () => {
     const another = await cluster.newNamespace('watching')
     await put('one')
-    const { reflector } = reflect(kube.listWatch(kinds.taskQueue))
+    const { reflector } = reflect(kube.listWatch(kinds.TaskQueue))
     await reflector.synced
     await put('two', {}, another)
     await eventually(() => reflector.get(`${another}/two`) && reflector.get(`${namespace}/one`))
@@ -175,7 +175,7 @@ onCluster('a reflector on an API server', () => {
   })
 
   test('misses nothing when its connection is cut, and lists only once', async () => {
-    const source = kube.listWatch<KubeObject>(kinds.taskQueue, { namespace })
+    const source = kube.listWatch<KubeObject>(kinds.TaskQueue, { namespace })
     let lists = 0
     const counted: ListWatch<KubeObject> = {
       list: (page) => {
@@ -219,7 +219,7 @@ onCluster('a reflector on an API server', () => {
 
   test('lists again when the API server does not take its resourceVersion', async () => {
     await put('known')
-    const source = kube.listWatch<KubeObject>(kinds.taskQueue, { namespace })
+    const source = kube.listWatch<KubeObject>(kinds.TaskQueue, { namespace })
     const lists: string[] = []
     // A young API server remembers everything since its start: what is too old for it is played in ../reflector.test.ts.
     const wrong = ['nonsense']

@@ -27,7 +27,11 @@ async function observe(pods: Pod[] = []) {
     metadata: { name: 'mail', namespace: 'shop', uid: 'pool-uid', generation: 1 },
     spec: { ...manifest, queues: [{ name: 'mail' }] },
   } as unknown as WorkerPoolObject
-  const world = { poolsServing: () => [object], taskQueue: () => queue, fleet: () => fleetThatShows(pods) }
+  const world = {
+    get: () => queue as never,
+    find: () => [object] as never[],
+    fleet: () => fleetThatShows(pods),
+  }
   const memory = emptyMemory('pool-uid')
   return (await observeWorkerPool(object, { world, servers, memory })).observed
 }

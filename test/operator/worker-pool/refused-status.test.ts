@@ -23,7 +23,7 @@ async function applied(refusal: Error, changes: Parameters<typeof observed>[0] =
   const refused: string[] = []
   const kube: Pick<Kube, 'apply' | 'findOne'> = {
     apply: async <T>(kind: object, object: object) => {
-      if (kind === kinds.workerPool) throw refusal
+      if (kind === kinds.WorkerPool) throw refusal
       return { ...object, metadata: { generation: 1 } } as T
     },
     findOne: async () => undefined,
@@ -38,7 +38,7 @@ async function applied(refusal: Error, changes: Parameters<typeof observed>[0] =
   }
   const world: ApplyContext['world'] = {
     writeStatus: ({ kind: _, ...metadata }, status) =>
-      writeStatus(kinds.workerPool, { metadata, status }, { ...context, kube: kube as Kube }),
+      writeStatus(kinds.WorkerPool, { metadata, status }, { ...context, kube: kube as Kube }),
     tell: () => {},
   }
   const outcome = await appliedPlan(plan, seen, { ...context, world })

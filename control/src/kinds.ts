@@ -1,0 +1,63 @@
+// The kinds of resources: a row for each. Watching, indexes, controllers and checks of manifests go through this table; a new kind is a new row
+// (and its CRD, and its types in resources/).
+import { type ControllerBounds, POOLS_AT_ONCE, QUEUES_AT_ONCE, type Reconcile } from './engine/controller.ts'
+import { type TaskQueueContext, taskQueueReconciler } from './reconcile/task-queue.ts'
+import { type WorkerPoolContext, workerPoolReconciler } from './reconcile/worker-pool.ts'
+import { NOT_ITS_OWN } from './resources/conditions.ts'
+import { type Change, isNews, type ObjectOf } from './resources/object.ts'
+import type { Kind } from './resources/schemas.ts'
+import { redisSecretOf, type TaskQueueObject } from './resources/task-queue.ts'
+
+export type EngineContext = TaskQueueContext & WorkerPoolContext
+
+export interface KindRow<K extends Kind> {
+  /** Names under which others find it. */
+  indexes: Record<string, (object: ObjectOf[K]) => string[]>
+  /** Who else is to be looked at when it changes. It is looked at itself when its spec or its annotations changed. */
+  wakes?: (change: Change<ObjectOf[K]>, keysOf: KeysOf) => Iterable<Woken>
+  atOnce: ControllerBounds
+  reconciler: (context: EngineContext) => Reconcile
+}
+
+export interface Woken {
+  kind: Kind
+  key: string
+}
+
+/** Keys of a kind that an index has under a name. */
+export type KeysOf = (kind: Kind, index: string, name: string) => Iterable<string>
+
+export const kinds: { readonly [K in Kind]: KindRow<K> } = {
+  TaskQueue: {
+    indexes: {
+      uid: ({ metadata: { uid } }) => (uid ? [uid] : []),
+      place: (queue) => (isOwner(queue) ? [placeOf(queue)] : []),
+    },
+    // A pool looks at the conditions of its queues.
+    wakes: (change, keysOf) =>
+      isNews(change) || conditionsOf(change.now) !== conditionsOf(change.before)
+        ? [...keysOf('WorkerPool', 'queue', change.key)].map((key) => ({ kind: 'WorkerPool', key }))
+        : [],
+    atOnce: QUEUES_AT_ONCE,
+    reconciler: taskQueueReconciler,
+  },
+  WorkerPool: {
+    indexes: {
+      queue: ({ metadata: { namespace }, spec }) => spec.queues.map(({ name }) => `${namespace}/${name}`),
+    },
+    atOnce: POOLS_AT_ONCE,
+    reconciler: workerPoolReconciler,
+  },
+}
+
+function placeOf({ metadata, spec, status }: TaskQueueObject): string {
+  return `${metadata.namespace}/${redisSecretOf(spec)}/${status?.queueName}`
+}
+
+/** Of two that want one name in Redis, the one that has it. */
+function isOwner({ status }: TaskQueueObject): boolean {
+  const ready = status?.conditions.find(({ type }) => type === 'Ready')
+  return status?.queueName !== undefined && !(ready && NOT_ITS_OWN.includes(ready.reason))
+}
+
+const conditionsOf = (queue: TaskQueueObject | undefined) => JSON.stringify(queue?.status?.conditions)
