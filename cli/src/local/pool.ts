@@ -1,16 +1,19 @@
-// One WorkerPool as processes: carries out what plan.ts decided, and answers for every process from its start to its end.
+// One WorkerPool as processes: carries out what control/ decides for it, as the operator does with pods, and answers for every process from its
+// start to its end.
 // Driven by supervisor.ts, a step at a time.
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
-import type { QueueLoad } from '@millhand/control/decide/replicas'
-import { noHistory } from '@millhand/control/decide/replicas'
+import { type Leaving, leavingOf } from '@millhand/control/decide/leaving'
+import { emptyMemory, type PoolMemory } from '@millhand/control/decide/memory'
+import { type Need, needOf } from '@millhand/control/decide/need'
+import type { ObservedPool } from '@millhand/control/decide/observed'
+import type { FleetView } from '@millhand/control/world'
 import type { Queue } from 'millhand/queue'
 import { afterDeath, allowedStarts, noCrashes } from './crash-loop.ts'
 import type { OnEvent } from './events.ts'
 import type { Guard } from './guard.ts'
 import type { LocalPool } from './manifests.ts'
 import type { Outside } from './outside.ts'
-import { planLocalPool } from './plan.ts'
 import {
   describeEnding,
   type Ending,
@@ -36,15 +39,13 @@ export interface PoolMakeup {
   local: LocalPool
   workerPlan: WorkerPlan
   queues: Queue[]
+  uid: string
 }
 
 /** What the supervisor saw before a step. */
-export interface PoolView {
-  queues: QueueLoad[] | 'unknown'
-  heldBy: (podUid: string) => number
-}
+export type PoolView = Pick<ObservedPool, 'queues' | 'workers'>
 
-// Renewed each step; were we to die, the workers would claim again after so long.
+// Renewed well before; were we to die, the workers would claim again after so long.
 const DRAIN_FOR_MS = 60_000
 
 export class RunningPool {
@@ -59,8 +60,7 @@ export class RunningPool {
     counting: 'counted' | 'uncounted'
   }[] = []
   #reaping: Promise<void> | undefined
-  #wanted = 0
-  #history = noHistory
+  #memory: PoolMemory
   #crashes = noCrashes
   #isMisconfigured = false
   #checking: ReturnType<typeof startCheck> | undefined
@@ -68,6 +68,7 @@ export class RunningPool {
   constructor(makeup: PoolMakeup, context: PoolContext) {
     this.#makeup = makeup
     this.#context = context
+    this.#memory = emptyMemory(makeup.uid)
     this.#check()
   }
 
@@ -86,36 +87,68 @@ export class RunningPool {
 
   /** Whether the next step should come soon. */
   get isChanging(): boolean {
-    return this.#reaps.length > 0 || this.workers.some((worker) => worker.isDraining || !worker.isReady)
+    return (
+      this.#reaps.length > 0 || this.#memory.draining.size > 0 || this.workers.some(({ isReady }) => !isReady)
+    )
   }
 
-  async step({ queues, heldBy }: PoolView): Promise<void> {
-    if (queues !== 'unknown') await this.#reapAll()
-    const { pool } = this.#makeup.local
+  async step(view: PoolView): Promise<void> {
+    if (view.workers !== 'unknown') await this.#reapAll()
     const nowMs = this.#context.outside.nowMs()
+    const observed = this.#observed(view)
+    const need = needOf(observed, undefined, nowMs)
+    const { replicas } = need.decision
+    const leaving = leavingOf(observed, { replicas, isKnown: need.load !== 'unknown' }, nowMs)
+    this.#sayScaled(need)
+    await this.#tell(leaving)
+    this.#memory = { ...this.#memory, draining: leaving.draining }
+    for (const worker of this.workers) if (leaving.empty.has(worker.podUid)) this.#stop(worker, 'idle')
     const staying = this.workers.filter((worker) => !worker.isStopping)
-    const workers = staying.map((worker) => ({ ...identityOf(worker), held: heldBy(worker.podUid) }))
-    const wanted = this.#wanted
-    const plan = planLocalPool({ pool, queues, workers, wanted, history: this.#history, nowMs })
-    const { replicas, reason, message, history } = plan.decision
-    this.#history = history
-    this.#wanted = replicas
-    if (replicas !== wanted)
-      this.#context.onEvent({
-        kind: 'pool-scaled',
-        pool: this.name,
-        from: wanted,
-        to: replicas,
-        reason,
-        message,
-      })
-
-    await this.#drain(plan.drain)
-    await this.#undrain(plan.undrain)
-    for (const worker of this.#named(plan.stop)) this.#stop(worker, 'idle')
     const starting = staying.filter((worker) => !worker.isReady).length
-    const starts = this.#isMisconfigured ? 0 : allowedStarts(this.#crashes, plan.start, starting, nowMs)
+    const missing = Math.max(0, replicas - staying.length)
+    const starts = this.#isMisconfigured ? 0 : allowedStarts(this.#crashes, missing, starting, nowMs)
     for (let started = 0; started < starts; started++) this.#start()
+  }
+
+  /** Of workers in Redis only our own processes count: each of them is known. */
+  #observed({ queues, workers }: PoolView): ObservedPool {
+    const ours = new Set(this.workers.map(({ podUid }) => podUid))
+    return {
+      pool: this.#makeup.local.pool,
+      generation: 0,
+      status: undefined,
+      queues,
+      fleet: this.#view(),
+      workers: workers === 'unknown' ? workers : workers.filter(({ podUid }) => ours.has(podUid)),
+      memory: this.#memory,
+    }
+  }
+
+  #view(): FleetView {
+    const pods = this.workers.map(({ podName, podUid, startedAtMs, isStopping, isReady }) => ({
+      name: podName,
+      uid: podUid,
+      startedAtMs,
+      state: isStopping ? ('terminating' as const) : ('live' as const),
+      isReady,
+      isCurrent: !isStopping,
+      isForced: false,
+      deaths: [],
+    }))
+    return { pods, deletedPods: [], selector: '', rollout: 'complete', going: new Set(), isOurs: true }
+  }
+
+  #sayScaled({ decision: { replicas, reason, message, history } }: Need): void {
+    const from = this.#memory.wanted ?? 0
+    this.#memory = { ...this.#memory, wanted: replicas, history }
+    if (replicas === from) return
+    this.#context.onEvent({ kind: 'pool-scaled', pool: this.name, from, to: replicas, reason, message })
+  }
+
+  async #tell({ drain, undrain }: Leaving): Promise<void> {
+    const { queues } = this.#makeup
+    if (drain.length > 0) await Promise.all(queues.map((queue) => queue.drain(drain, DRAIN_FOR_MS)))
+    if (undrain.length > 0) await Promise.all(queues.map((queue) => queue.undrain(undrain)))
   }
 
   /** The next workers are started from these files; those there are finish what they run. */
@@ -285,22 +318,6 @@ export class RunningPool {
     }
   }
 
-  async #drain(podUids: string[]): Promise<void> {
-    if (podUids.length === 0) return
-    await Promise.all(this.#makeup.queues.map((queue) => queue.drain(podUids, DRAIN_FOR_MS)))
-    for (const worker of this.#named(podUids)) worker.isDraining = true
-  }
-
-  async #undrain(podUids: string[]): Promise<void> {
-    if (podUids.length === 0) return
-    await Promise.all(this.#makeup.queues.map((queue) => queue.undrain(podUids)))
-    for (const worker of this.#named(podUids)) worker.isDraining = false
-  }
-
-  #named(podUids: string[]): WorkerProcess[] {
-    return this.workers.filter((worker) => podUids.includes(worker.podUid))
-  }
-
   #freeName(): string {
     const taken = new Set(this.workers.map((worker) => worker.podName))
     for (let n = 1; ; n++) {
@@ -308,8 +325,4 @@ export class RunningPool {
       if (!taken.has(name)) return name
     }
   }
-}
-
-function identityOf({ podUid, startedAtMs, isDraining }: WorkerProcess) {
-  return { podUid, startedAtMs, isDraining }
 }

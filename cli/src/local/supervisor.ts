@@ -1,9 +1,11 @@
 // The operator's loop on a laptop: looks at the queues, lets each pool take a step, waits a moment or for something to happen.
 //
-//   observe (queues, held jobs) → plan (plan.ts, replicas.ts, victims.ts) → apply (pool.ts: processes instead of pods)
+//   observe (queues, workers) → plan (control/: need.ts, leaving.ts) → apply (pool.ts: processes instead of pods)
 import { setTimeout as after } from 'node:timers/promises'
-import { type QueueLoad, shareOf } from '@millhand/control/decide/replicas'
-import { heldByPod, loadOfQueue, lookAt, type QueueView } from '@millhand/control/redis/view'
+import type { ObservedQueue } from '@millhand/control/decide/observed'
+import { shareOf } from '@millhand/control/decide/replicas'
+import { workersOf } from '@millhand/control/reconcile/observe-pool'
+import { loadOfQueue, lookAt, type QueueView } from '@millhand/control/redis/view'
 import { queueSettings, type TaskQueue } from '@millhand/control/resources/task-queue'
 import {
   type Connection,
@@ -197,11 +199,15 @@ export class Supervisor {
 
   async #step(pool: RunningPool, views: ReadonlyMap<string, QueueView> | 'unknown'): Promise<void> {
     if (this.#isStopping) return
-    if (views === 'unknown') return pool.step({ queues: 'unknown', heldBy: () => 0 })
-    const served = pool.makeup.queues.flatMap(({ name }) => views.get(name) ?? [])
-    const loads = pool.makeup.queues.flatMap((queue) => this.#loadOf(queue, pool, views))
-    const held = heldByPod(served)
-    return pool.step({ queues: loads, heldBy: (podUid) => held.get(podUid) ?? 0 })
+    const { queues, uid } = pool.makeup
+    const seen = queues.flatMap((queue) => {
+      const view = views === 'unknown' ? undefined : views.get(queue.name)
+      return view ? [{ queue: queue.name, view }] : []
+    })
+    return pool.step({
+      queues: queues.map((queue) => this.#observedQueue(queue, pool, views)),
+      workers: seen.length === queues.length ? workersOf(seen, uid) : 'unknown',
+    })
   }
 
   async #observe(): Promise<ReadonlyMap<string, QueueView> | 'unknown'> {
@@ -236,10 +242,14 @@ export class Supervisor {
     this.#views.set(name, view)
   }
 
-  #loadOf(queue: Queue, { makeup }: RunningPool, views: ReadonlyMap<string, QueueView>): QueueLoad[] {
-    const view = views.get(queue.name)
-    if (!view) return []
-    return [loadOfQueue(view, shareOf(makeup.local.pool.slots, this.#slotsServing(queue)))]
+  #observedQueue(
+    queue: Queue,
+    { makeup }: RunningPool,
+    views: ReadonlyMap<string, QueueView> | 'unknown',
+  ): ObservedQueue {
+    const view = views === 'unknown' ? undefined : views.get(queue.name)
+    const share = shareOf(makeup.local.pool.slots, this.#slotsServing(queue))
+    return { name: queue.name, weight: 1, ...(view && { load: loadOfQueue(view, share) }) }
   }
 
   #slotsServing(queue: Queue): number {
@@ -274,9 +284,11 @@ export class Supervisor {
     const { namespace, name } = local.pool.metadata
     const { variables, warnings } = variablesOf(local.pool, outside.env)
     for (const message of warnings) onEvent({ kind: 'warning', message })
-    const sources = { own: outside.env, variables, redis, poolUid: uidOf('WorkerPool', namespace, name) }
+    const uid = uidOf('WorkerPool', namespace, name)
+    const sources = { own: outside.env, variables, redis, poolUid: uid }
     return {
       local,
+      uid,
       workerPlan: { taskModules: local.taskModules, env: environmentOf(local, sources) },
       queues: local.queueNames.map((queueName) => this.#queue(queueName)),
     }

@@ -23,8 +23,6 @@ export interface WorkerProcess {
   isReady: boolean
   /** It was told to end. */
   isStopping: boolean
-  /** Claims were refused to it before the last look at what it holds. */
-  isDraining: boolean
   /** It finishes the running jobs. */
   stop(): void
   /** After stop: it hands them back. Told until it has ended, since a worker takes signals that come together for one. */
@@ -109,7 +107,6 @@ export function startWorkerProcess(options: WorkerProcessOptions): WorkerProcess
     startedAtMs,
     isReady: false,
     isStopping: false,
-    isDraining: false,
     stop() {
       worker.isStopping = true
       child.kill('SIGTERM')

@@ -121,7 +121,7 @@ function slotsServing(world: Watched, namespace: string, queue: string): number 
   return slots
 }
 
-function workersOf(
+export function workersOf(
   views: readonly { queue: string; view: QueueView }[],
   poolUid: string | undefined,
 ): ObservedWorker[] {

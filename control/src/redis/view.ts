@@ -39,11 +39,3 @@ export function loadOfQueue({ depth, measured }: QueueView, share: number): Queu
     ...(rate && { rate }),
   }
 }
-
-/** Jobs held in these queues by the workers of one pod. */
-export function heldByPod(views: readonly QueueView[]): ReadonlyMap<string, number> {
-  const held = new Map<string, number>()
-  for (const { workers } of views)
-    for (const worker of workers) held.set(worker.podUid, (held.get(worker.podUid) ?? 0) + worker.held)
-  return held
-}
