@@ -5,7 +5,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { ConfigError } from './config.ts'
 import type { RedisAccess } from './redis/address.ts'
 import { RedisUnavailable } from './redis/connection.ts'
-import { connectRedis } from './redis/replacing.ts'
+import { connectRedis } from './redis/reconnect.ts'
 
 export interface Page {
   readonly status: number

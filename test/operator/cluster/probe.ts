@@ -5,7 +5,7 @@ import type { ClientRequest } from 'node:http'
 import https, { type RequestOptions } from 'node:https'
 import { syncBuiltinESMExports } from 'node:module'
 import { loadScripts } from '../../../worker-runtime/src/queue/scripts.ts'
-import { ReplacingConnection } from '../../../worker-runtime/src/redis/replacing.ts'
+import { ReplacingConnection } from '../../../worker-runtime/src/redis/reconnect.ts'
 import { RedisSocket } from '../../../worker-runtime/src/redis/socket.ts'
 
 const { MILLHAND_TEST_NOTES = '', MILLHAND_TEST_STRIKE = '' } = process.env

@@ -1,34 +1,20 @@
 // Where worker.ts gets its children from: wires a source of children, the spares, a way to run attempts, the
 // memory watch and the guard for one mode, and takes them apart again.
 import { ConfigError, type IsolationMode } from '../config.ts'
-import type { Log } from '../log.ts'
-import { type Birth, Child, type Failure } from './child.ts'
+import { Child, type Failure } from './child.ts'
 import { Guard } from './guard.ts'
 import { mostChildren, withLimit } from './limits.ts'
 import { type Container, defaultMaxMemoryBytes, findContainer, MemoryWatch } from './memory.ts'
 import { FreshChildren, type Pool } from './pool.ts'
 import { SharedChildren } from './shared-child.ts'
-import { startForks } from './source/fork/forks.ts'
+import { refusal, type Source, type SourceSettings, startSource, usageOf } from './source/fork-or-spawn.ts'
 import { spawnChild } from './source/spawn.ts'
 import { Spares, startLoaded } from './spares.ts'
 import { killChild } from './stop.ts'
 
-export interface ChildSettings {
-  modules: string[] // absolute paths
-  /** Fork becomes Spawn where it cannot work. */
-  mode: IsolationMode
+export interface ChildSettings extends SourceSettings {
   slots: number
-  /** How long the modules may take to load. */
-  loadTimeoutMs: number
   jobsPerChild?: number | undefined // Reuse; no limit when absent
-  jobsAtOncePerChild?: number | undefined // Reuse; 1 when absent
-  maxMemoryBytes?: number | undefined // of one child; a share of the container's limit when absent
-  /** Packages and files of which the user says that forks may share what they drew or opened at load. */
-  forkShares?: readonly string[] | undefined
-  env: Record<string, string | undefined>
-  log: Log
-  /** Told how long each fork took. */
-  onForked?: ((micros: number) => void) | undefined
 }
 
 const MOST_SPARES = 4
@@ -112,46 +98,6 @@ export async function checkModules({
 
 function withoutTasks(modules: readonly string[]): ConfigError {
   return new ConfigError(`no task is defined in ${modules.join(', ')}: call task('name', …) in it`)
-}
-
-function refusal({ failure, isAccident }: Failure): Error {
-  return isAccident ? new Error(failure) : new ConfigError(failure)
-}
-
-/** Where children come from. */
-interface Source {
-  mode: IsolationMode
-  note: string
-  birth(): Promise<Birth | Failure>
-  zygoteRssBytes(): number | undefined
-  stop(): Promise<void>
-}
-
-async function startSource(settings: ChildSettings): Promise<Source> {
-  const spawned = {
-    birth: () => spawnChild(settings),
-    zygoteRssBytes: () => undefined,
-    stop: async () => {},
-  }
-  if (settings.mode === 'Spawn') return { ...spawned, mode: settings.mode, note: '' }
-  const forks = await startForks({ ...settings, ...usageOf(settings) })
-  if ('failure' in forks) throw refusal(forks)
-  if ('unfit' in forks)
-    return settings.mode === 'Reuse'
-      ? { ...spawned, mode: 'Reuse', note: '' }
-      : { ...spawned, mode: 'Spawn', note: forks.unfit }
-  return {
-    mode: settings.mode,
-    note: '',
-    birth: () => forks.birth(),
-    zygoteRssBytes: () => forks.zygoteRssBytes(),
-    stop: () => forks.stop(),
-  }
-}
-
-function usageOf({ mode, jobsAtOncePerChild = 1 }: Pick<ChildSettings, 'mode' | 'jobsAtOncePerChild'>) {
-  const once = mode !== 'Reuse'
-  return { once, jobsAtOnce: once ? 1 : jobsAtOncePerChild }
 }
 
 function poolFor(settings: ChildSettings, spares: Spares): Pool {

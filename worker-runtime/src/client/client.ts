@@ -1,5 +1,5 @@
 // The client: connects and enqueues one or many jobs; their handles wait for results, look jobs up, cancel
-// and delete them (job-handle.ts). Enqueues of one tick become one call to Redis (line.ts).
+// and delete them (job-handle.ts). Enqueues of one tick become one call to Redis (batch.ts).
 import { fromEnvironment } from '../config.ts'
 import { isJobId, JOB_OPTIONS, type JobOptions, MAX_PAYLOAD_BYTES, type NewJob, newJob } from '../job.ts'
 import { anything, checkOptions, oneOf, type Rules, shown, wholeNumber } from '../options.ts'
@@ -10,10 +10,10 @@ import { openQueue, type Queue } from '../queue/queue.ts'
 import { QueueRefused } from '../queue/verbs.ts'
 import { parseAddress, type RedisAccess } from '../redis/address.ts'
 import type { Connection } from '../redis/connection.ts'
-import { connectRedis } from '../redis/replacing.ts'
+import { connectRedis } from '../redis/reconnect.ts'
 import type { AnyTask, InputArguments, InputField, Task, TaskName, TaskResult } from '../task.ts'
+import { Batcher } from './batch.ts'
 import { type HandleParts, JobHandle } from './job-handle.ts'
-import { Line } from './line.ts'
 import { EndMessages } from './result.ts'
 
 export type { AttemptFacts, EndedJob, Envelope, JobOptions, Priority } from '../job.ts'
@@ -170,7 +170,7 @@ function accessOf({ redis }: ClientOptions): string | RedisAccess {
 /** The parts of a client that its queues use. */
 interface ClientParts extends HandleParts {
   /**
-   * An enqueue that waits for a disk or a replica blocks its connection: each line of such enqueues has a
+   * An enqueue that waits for a disk or a replica blocks its connection: each batcher of such enqueues has a
    * connection of its own.
    */
   queueFor: (durability: Durability) => Queue
@@ -181,7 +181,7 @@ interface ClientParts extends HandleParts {
 export class ClientQueue {
   readonly #queue: Queue
   readonly #client: ClientParts
-  readonly #lines = new Map<Durability, Line>()
+  readonly #batchers = new Map<Durability, Batcher>()
 
   constructor(client: ClientParts) {
     this.#queue = client.queueFor('fast')
@@ -243,12 +243,12 @@ export class ClientQueue {
   }
 
   async #send(jobs: readonly NewJob[], durability = this.#client.durability): Promise<Enqueued[]> {
-    const known = this.#lines.get(durability)
+    const known = this.#batchers.get(durability)
     if (known) return known.send(jobs)
     const { queueFor, deadlineMs, isClosed } = this.#client
-    const line = new Line({ queue: queueFor(durability), durability, deadlineMs, isClosed })
-    this.#lines.set(durability, line)
-    return line.send(jobs)
+    const batcher = new Batcher({ queue: queueFor(durability), durability, deadlineMs, isClosed })
+    this.#batchers.set(durability, batcher)
+    return batcher.send(jobs)
   }
 }
 

@@ -24,7 +24,7 @@ export {
   type RedisAddress,
 } from '../redis/address.ts'
 export { type Connection, type ConnectionOptions, RedisUnavailable } from '../redis/connection.ts'
-export { connectRedis } from '../redis/replacing.ts'
+export { connectRedis } from '../redis/reconnect.ts'
 export { slotOf } from '../redis/slot.ts'
 export { RedisDataInvalid } from './answers.ts'
 export { DURABILITIES, type Durability } from './durability.ts'

@@ -43,7 +43,7 @@ export interface Script {
 export type Scripts = Readonly<Record<Verb, Script>>
 
 /** What verbs are made of; a file uses only those before it. */
-const PARTS = ['settings', 'clock', 'text', 'lanes', 'lifecycle', 'idle']
+const PARTS = ['settings', 'clock', 'text', 'lanes', 'lifecycle', 'promote', 'try-again', 'idle']
 
 /**
  * Reads the scripts. `clock` is the Lua expression that gives the time as {seconds, microseconds}: the server's clock, and in

@@ -1,4 +1,4 @@
-// The address and the credentials of a Redis, parsed from its URL. Pure; replacing.ts and cluster.ts connect.
+// The address and the credentials of a Redis, parsed from its URL. Pure; reconnect.ts and cluster.ts connect.
 //
 //   redis://user:password@host:6379/0                     one server
 //   redis+sentinel://user:password@host:26379,host/name   the primary that these Sentinels call by that name

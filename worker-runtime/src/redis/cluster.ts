@@ -1,4 +1,4 @@
-// A Cluster as one Connection: each call goes to the node that serves the slot of its key. Each node has a connection of its own (replacing.ts), so
+// A Cluster as one Connection: each call goes to the node that serves the slot of its key. Each node has a connection of its own (reconnect.ts), so
 // that a node that is away stops only the queues that live there. All keys of a queue are in one slot.
 //
 //   call → owner of the slot → answer

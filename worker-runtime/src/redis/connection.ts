@@ -1,4 +1,4 @@
-// The promise of a connection to Redis, whether Redis is a server, a primary behind Sentinels (replacing.ts) or a Cluster (cluster.ts).
+// The promise of a connection to Redis, whether Redis is a server, a primary behind Sentinels (reconnect.ts) or a Cluster (cluster.ts).
 import type { RedisAddress } from './address.ts'
 
 /**

@@ -1,4 +1,4 @@
-// One socket to one server: logs in, sends commands, gives each its answer, and passes messages on. It is never revived; replacing.ts replaces it. A
+// One socket to one server: logs in, sends commands, gives each its answer, and passes messages on. It is never revived; reconnect.ts replaces it. A
 // server that breaks the protocol ends the socket, with a BadReply as the reason.
 //
 //   connecting → logging in → ready → ended      ended from any, once, for one reason

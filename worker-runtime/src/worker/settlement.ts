@@ -1,5 +1,5 @@
 // How an attempt's outcome is told to Redis (pure). Whether a failed job is tried again is decided there, by the one rule that also
-// serves the jobs of dead workers (queue/lua/lifecycle.lua, try_again).
+// serves the jobs of dead workers (queue/lua/try-again.lua).
 import type { Outcome } from '../child/outcome.ts'
 import { type AttemptFacts, completedText, type Envelope } from '../job.ts'
 import type { Claim, Settlement } from '../queue/hold.ts'

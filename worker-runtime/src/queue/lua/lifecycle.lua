@@ -1,4 +1,5 @@
--- The life of a job. Every transition is one of these functions; verbs compose them and decide none themselves.
+-- The life of a job. Every transition is one of these functions, or promote.lua (due), or try-again.lua
+-- (failed or crashed); verbs compose them and decide none themselves.
 --
 --   enqueue -> ready or delayed        delayed -> ready            (due)
 --   ready -> held -> completed         held -> delayed or ready    (failed or crashed, with tries left)
@@ -6,9 +7,8 @@
 --   ready, delayed, held -> cancelled          buried -> ready     (by hand)
 --   ready, delayed, buried -> gone             (deleted by hand, or buried too long or among too many)
 --
--- enter_lane and enter_delayed begin to wait, hold and leave_held are the gates of held, ended is the end. An id is in exactly one of these; only the call
--- that takes it out of one puts it into the next.
-local KEPT_ATTEMPTS = 5
+-- enter_lane and enter_delayed begin to wait, hold and leave_held are the gates of held, ended is the end. An
+-- id is in exactly one of these; only the call that takes it out of one puts it into the next.
 
 -- enter_lane, enter_delayed: jobs begin to wait, at most 1,000. At the end (RPUSH) or at the head (LPUSH) of
 -- a lane; and until they are due, with due times and ids in turn.
@@ -20,22 +20,9 @@ end
 
 local function enter_delayed(due) redis.call('ZADD', Q .. 'delayed', unpack(due)) end
 
-local function promote(most)
-  local due, ready = redis.call('ZRANGEBYSCORE', Q .. 'delayed', '-inf', now, 'LIMIT', '0', most), {}
-  for first = 1, #due, SLICE do redis.call('ZREM', Q .. 'delayed', slice(due, first)) end
-  for _, id in ipairs(due) do
-    local header = header_of(id)
-    if header then
-      local ids = ready[header.lane] or {}
-      ids[#ids + 1] = id
-      ready[header.lane] = ids
-    end
-  end
-  for lane, ids in pairs(ready) do enter_lane(lane, ids, 'RPUSH') end
-end
-
--- hold: the one gate into held, for at most 2,000. What `take` has put behind the first `from` of a list belongs to
--- the worker from now on, under tokens of its own: the second of each three becomes the whole entry.
+-- hold: the one gate into held, for at most 2,000. What `take` has put behind the first `from` of a list
+-- belongs to the worker from now on, under tokens of its own: the second of each three becomes the whole
+-- entry.
 local function hold(worker, taken, from, jobs)
   local token = redis.call('HINCRBY', COUNTS, 'claimed', jobs == 1 and '1' or jobs) - jobs
   local entries = {}
@@ -69,9 +56,9 @@ local function tell_waiters(id, outcome)
   for client in string.gmatch(clients, '%S+') do redis.call('PUBLISH', C .. 'ended:' .. client, id .. ' ' .. outcome) end
 end
 
--- ended: the one end of every job: completed or cancelled (the outcome overwrites the envelope; for its time to live it is the result, and
--- the proof that this id is done), buried, or gone. What else has to happen when a job ends has its place here, behind a flag of the
--- job where it is not for all of them.
+-- ended: the one end of every job: completed or cancelled (the outcome overwrites the envelope; for its time
+-- to live it is the result, and the proof that this id is done), buried, or gone. What else has to happen
+-- when a job ends has its place here, behind a flag of the job where it is not for all of them.
 local is_waited -- whether anybody waits for a job of this queue: asked once a call
 local kept = {} -- ids of this call whose outcome is kept
 local age_text
@@ -91,12 +78,14 @@ local function ended(id, how, flags, outcome)
   if how ~= 'gone' then counted[how] = (counted[how] or 0) + 1 end
 end
 
--- Behind all that ended in a call: the list of outcomes becomes as short as the settings say; an outcome that leaves it is gone.
+-- Behind all that ended in a call: the list of outcomes becomes as short as the settings say; an outcome that
+-- leaves it is gone.
 local function keep_outcomes()
   local length = 0
   for first = 1, #kept, SLICE do length = redis.call('LPUSH', Q .. 'completed', slice(kept, first)) end
   if length <= set.completedMaxCount then return end
-  -- An id may be in use again: its first outcome ran out of time, and it was enqueued a second time. Only an outcome has a time to live.
+  -- An id may be in use again: its first outcome ran out of time, and it was enqueued a second time. Only an
+  -- outcome has a time to live.
   for _, id in ipairs(redis.call('RPOP', Q .. 'completed', math.min(length - set.completedMaxCount, 1000 + #kept))) do
     if redis.call('PTTL', Q .. 'job:' .. id) >= 0 then seldom().forget(id) end
   end
@@ -164,45 +153,11 @@ local function hand_back(id, held)
   return ready_again(id, header)
 end
 
--- Full jitter: anything from nothing to the doubled base (aws.amazon.com/builders-library, timeouts and back-off).
-local function backoff_ms(nth, header)
-  local base, most = field(header, 'b') or rule('backoffMs'), field(header, 'm') or rule('maxBackoffMs')
-  return math.floor(math.random() * math.min(most, base * 2 ^ math.min(nth - 1, 40)))
-end
-
 local function bury(id, header)
   ended(id, 'buried', header.flags)
   local excess = redis.call('ZCARD', Q .. 'buried') - rule('buriedMaxCount')
   if excess > 0 then drop_buried(redis.call('ZRANGE', Q .. 'buried', '0', math.min(excess, 100) - 1)) end
   return 'buried'
-end
-
--- An attempt ended without success, or its worker died: why.crashed is 'counted', or 'uncounted' where somebody else ended that.
--- why.record is JSON for the people who look at it later. A first crash comes back at once: mostly it was not the job's fault. Answers
--- what became of the job.
-local function try_again(id, held, why)
-  local header, crashed = header_of(id), why.crashed
-  if not header then return 'unknown' end
-  local crashes = held.crashes + (crashed == 'counted' and 1 or 0)
-  local attempts = held.attempt - (crashed and 1 or 0)
-  remember(id, header, 'attempts', attempts, 'crashes', crashes)
-  local nth = redis.call('HINCRBY', Q .. 'attempt:' .. id, 'tries', '1')
-  redis.call('HSET', Q .. 'attempt:' .. id, '#' .. nth, why.record)
-  redis.call('HDEL', Q .. 'attempt:' .. id, 'progress', '#' .. (nth - KEPT_ATTEMPTS))
-  if is_cancelled(id, held.flags) then return cancelled(id, header, { attempt = held.attempt, crashes = crashes }) end
-  if crashed == 'uncounted' then return ready_again(id, header) end
-  local exhausted = crashed and crashes >= (field(header, 'c') or rule('maxCrashes'))
-    or not crashed and attempts >= (field(header, 'a') or rule('maxAttempts'))
-  if why.terminal or exhausted then return bury(id, header) end
-  count('retried', 1)
-  local wait = crashed and (crashes > 1 and backoff_ms(crashes - 1, header) or 0) or not crashed and backoff_ms(attempts, header)
-  if wait == 0 then
-    ready_again(id, header)
-  else
-    redis.call('HSET', Q .. 'attempt:' .. id, 'readyAtMs', now + wait)
-    enter_delayed({ now + wait, id })
-  end
-  return 'delayed'
 end
 
 -- Since when a ready job is ready: since it was enqueued or due, or what was noted since.

@@ -1,5 +1,5 @@
 // Sends enqueued jobs to Redis. All jobs of one tick share calls of up to 1,000 jobs; a call is answered as a whole or repeated as a whole, until
-// the deadline of its requests. Each queue has one line for each durability. Used by client.ts.
+// the deadline of its requests. Each queue has one batcher for each durability. Used by client.ts.
 import { startDeadline } from '../deadline.ts'
 import type { NewJob } from '../job.ts'
 import type { Durability } from '../queue/durability.ts'
@@ -30,7 +30,7 @@ interface Piece {
 }
 type Call = readonly Piece[]
 
-interface LineOptions {
+interface BatcherOptions {
   queue: Queue
   durability: Durability
   deadlineMs: number
@@ -38,7 +38,7 @@ interface LineOptions {
   isClosed: () => boolean
 }
 
-export class Line {
+export class Batcher {
   readonly #queue: Queue
   readonly #durability: Durability
   readonly #deadlineMs: number
@@ -47,7 +47,7 @@ export class Line {
   /** A server that waits for its disk answers nothing else on the connection: requests that come up meanwhile go together. */
   #confirming = Promise.resolve()
 
-  constructor({ queue, durability, deadlineMs, isClosed }: LineOptions) {
+  constructor({ queue, durability, deadlineMs, isClosed }: BatcherOptions) {
     this.#queue = queue
     this.#durability = durability
     this.#deadlineMs = deadlineMs
