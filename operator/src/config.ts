@@ -70,7 +70,7 @@ export function readConfig(env: Environment = process.env): Config {
 function name(env: Environment, variable: string, otherwise: string): string {
   const text = env[variable] || otherwise
   if (NAME.test(text)) return text
-  throw new ConfigError(`${variable} is ${JSON.stringify(text)}; it is a name like ${otherwise}`)
+  throw new ConfigError(`invalid ${variable} ${JSON.stringify(text)}: write a name like ${otherwise}`)
 }
 
 function names(
@@ -84,7 +84,9 @@ function names(
   const found = text.split(',').map((part) => part.trim())
   const bad = found.find((part) => !form.test(part))
   if (bad === undefined) return found
-  throw new ConfigError(`${variable} has ${JSON.stringify(bad)}; it is a list of names with commas, like a,b`)
+  throw new ConfigError(
+    `invalid name ${JSON.stringify(bad)} in ${variable}: write names with commas, like a,b`,
+  )
 }
 
 function networks(env: Environment, variable: string): readonly string[] {
@@ -92,7 +94,7 @@ function networks(env: Environment, variable: string): readonly string[] {
   try {
     blockListOf(found)
   } catch (error) {
-    throw new ConfigError(`${variable} has ${(error as Error).message}`)
+    throw new ConfigError(`${(error as Error).message}, in ${variable}`)
   }
   return found
 }
@@ -117,7 +119,7 @@ function leaseDurations(env: Environment): LeaderDurations {
   if (lease > renew && renew > retry)
     return { leaseMs: lease * 1000, renewDeadlineMs: renew * 1000, retryMs: retry * 1000 }
   throw new ConfigError(
-    `The lease lasts ${lease} s, is renewed within ${renew} s, and tried every ${retry} s; each must be shorter than the one before: ` +
+    `invalid lease durations ${lease}, ${renew} and ${retry} s: each must be shorter than the one before: ` +
       'MILLHAND_LEASE_DURATION_SECONDS > MILLHAND_LEASE_RENEW_DEADLINE_SECONDS > MILLHAND_LEASE_RETRY_PERIOD_SECONDS',
   )
 }
@@ -132,12 +134,14 @@ function integer(env: Environment, variable: string, { otherwise, most, what }: 
   const text = env[variable]
   const value = text ? Number(text) : otherwise
   if (Number.isInteger(value) && value >= 1 && value <= most) return value
-  throw new ConfigError(`${variable} is ${JSON.stringify(text)}; it is ${what}, 1 to ${most}`)
+  throw new ConfigError(`invalid ${variable} ${JSON.stringify(text)}: write ${what}, 1 to ${most}`)
 }
 
 function level(env: Environment): Level {
   const text = env.MILLHAND_LOG_LEVEL || 'info'
   const found = LEVELS.find((known) => known === text)
   if (found) return found
-  throw new ConfigError(`MILLHAND_LOG_LEVEL is ${JSON.stringify(text)}; it is one of ${LEVELS.join(', ')}`)
+  throw new ConfigError(
+    `invalid MILLHAND_LOG_LEVEL ${JSON.stringify(text)}: write one of ${LEVELS.join(', ')}`,
+  )
 }

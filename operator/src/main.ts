@@ -21,19 +21,19 @@ import { KubeWorld } from './world.ts'
 
 const HELP = `millhand-operator   reconciles the TaskQueues and WorkerPools of a Kubernetes cluster
 
-It finds the API server by KUBECONFIG, or by the service account of its pod. Settings come from the environment:
-  MILLHAND_OPERATOR_NAMESPACE   where its lease lies; default: millhand-system
-  MILLHAND_LEASE_NAME           default: millhand
+The API server comes from KUBECONFIG, or from the service account of the pod. Settings are environment variables:
+  MILLHAND_OPERATOR_NAMESPACE   namespace of the lease; default: millhand-system
+  MILLHAND_LEASE_NAME           name of the lease; default: millhand
   MILLHAND_LEASE_DURATION_SECONDS, MILLHAND_LEASE_RENEW_DEADLINE_SECONDS, MILLHAND_LEASE_RETRY_PERIOD_SECONDS   default: 15, 10, 2
-  MILLHAND_POD_NAME             who holds the lease; default: the host's name and a random word
-  MILLHAND_WATCH_NAMESPACES     namespaces, with commas between; default: all
-  MILLHAND_REDIS_SECRETS        names of the Secrets that it may read; default: millhand-redis
-  MILLHAND_QUEUE_NAMES          names of queues in Redis outside their namespace's, or beginnings like legacy.; default: none
-  MILLHAND_REDIS_NETWORKS       CIDRs in which every Redis is; default: anywhere but loopback, link-local, metadata services
-  MILLHAND_CHART_REDIS          the host of the Redis that the chart brought: advice names its values
-  MILLHAND_HTTP_PORT            /healthz, /readyz, /metrics; default: 8080
-  MILLHAND_METRICS_PORT         /metrics with TLS, for tokens that may get it; default: at MILLHAND_HTTP_PORT, for everybody
-  MILLHAND_METRICS_CERTIFICATE  a folder with tls.crt and tls.key; default: signed by the operator itself
+  MILLHAND_POD_NAME             identity in the lease; default: hostname and a random suffix
+  MILLHAND_WATCH_NAMESPACES     comma-separated namespaces; default: all
+  MILLHAND_REDIS_SECRETS        comma-separated names of Secrets that it may read; default: millhand-redis
+  MILLHAND_QUEUE_NAMES          allowed names of queues in Redis besides <namespace>.…, or prefixes like legacy.; default: none
+  MILLHAND_REDIS_NETWORKS       CIDRs of the allowed Redis servers; default: all but loopback, link-local, metadata services
+  MILLHAND_CHART_REDIS          host of the embedded Redis of the chart, so that remedies name values of the chart
+  MILLHAND_HTTP_PORT            port of /healthz, /readyz, /metrics; default: 8080
+  MILLHAND_METRICS_PORT         port of /metrics with TLS and authorization; default: /metrics is on MILLHAND_HTTP_PORT, without
+  MILLHAND_METRICS_CERTIFICATE  folder with tls.crt and tls.key; default: a self-signed certificate
   MILLHAND_LOG_LEVEL            debug, info, warn or error; default: info
 `
 const BAD_CONFIG = 78

@@ -60,7 +60,7 @@ export function blockListOf(networks: readonly string[]): BlockList {
     const most = family === 'ipv6' ? 128 : 32
     const isNumber = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= most)
     if (isIP(address) === 0 || !isNumber || more.length > 0)
-      throw new TypeError(`${JSON.stringify(network)} is no network: write it like 10.0.0.0/8`)
+      throw new TypeError(`invalid network ${JSON.stringify(network)}: write it like 10.0.0.0/8`)
     list.addSubnet(address, bits === undefined ? most : Number(bits), family)
   }
   return list

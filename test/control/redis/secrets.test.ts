@@ -140,7 +140,7 @@ test('where networks are listed a Redis is in one of them, loopback only where i
   expect(denying({ servers: [], networks: ['0.0.0.0/0'] })('169.254.1.1', 6379)).toContain('link-local')
   expect(denying({ servers: [], networks: ['127.0.0.0/8'] })('127.0.0.1', 6379)).toBeUndefined()
   for (const wrong of ['10.0.0.0/33', '10.0.0/8', 'localhost', '::/129', '10.0.0.0/8/8', ''])
-    expect(() => blockListOf([wrong])).toThrow('is no network')
+    expect(() => blockListOf([wrong])).toThrow('invalid network')
 })
 
 test('who asks for one Secret at once shares one read of it', async () => {

@@ -146,7 +146,7 @@ onCluster('while jobs run', () => {
     const broken: [string, object, object, string, string][] = [
       ['args', { args: ['nofile.js'] }, {}, 'CrashLoopBackOff', 'invalid settings or task files'],
       ['image', { command: sleeps }, {}, 'WorkersNotRegistered', 'does not run millhand-worker'],
-      ['probe', { command: sleeps, livenessProbe: own }, {}, 'WorkersNotRegistered', 'no worker registers'],
+      ['probe', { command: sleeps, livenessProbe: own }, {}, 'WorkersNotRegistered', 'did not register'],
       ['redis', {}, { hostAliases: elsewhere }, 'WorkersNotRegistered', 'cannot reach the Redis'],
     ]
     for (const [version, worker, pod, reason, words] of broken) {
