@@ -1,11 +1,11 @@
-// How long to wait before another try, and waiting that a signal ends. Called by the other files of this folder and by the operator's kube/.
+// Back-off with jitter, and a sleep that a signal ends. Used by this folder and by the operator's kube/.
 
 export interface BackOff {
   firstMs: number
   longestMs: number
 }
 
-/** After the first failure `firstMs`, doubled with each further one up to `longestMs`; of that, by chance, between half and all. */
+/** `firstMs`, doubled with each failure up to `longestMs`; the result is a random part of it, half at least. */
 export function waitAfterFailuresMs(
   { firstMs, longestMs }: BackOff,
   failures: number,

@@ -1,9 +1,9 @@
-// Calls one reconcile function for every key that is put on its queue, some keys at a time, and decides what becomes of a failure.
+// Calls the reconcile function for each key of its queue, some keys at a time, and retries after a failure.
 // controllers.ts starts one for each kind; reflectors, ticks and messages of Redis enqueue.
 import type { Log } from 'millhand/queue'
 import { WorkQueue } from './work-queue.ts'
 
-/** `againInMs`: look again then, whatever happens. */
+/** `againInMs`: reconcile again after this time. */
 export interface Outcome {
   againInMs?: number
 }
@@ -11,9 +11,9 @@ export interface Outcome {
 export type Reconcile = (key: string) => Promise<Outcome>
 
 export interface ControllerBounds {
-  /** How many keys at a time. */
+  /** Keys that run at once. */
   workers: number
-  /** And how many of one namespace, so that none can keep all workers waiting; default: no bound. */
+  /** Keys of one namespace that run at once, so that none can occupy all workers; default: no bound. */
   perNamespace?: number
 }
 
@@ -40,7 +40,7 @@ export interface Controller {
   stop(): Promise<void>
 }
 
-/** Reconciles mostly wait, and for servers of others: of 32 namespaces whose servers are as slow as they may be nobody else notices. */
+/** Reconciles mostly wait for servers. With these bounds, 32 namespaces with servers as slow as allowed delay nobody else. */
 export const QUEUES_AT_ONCE = { workers: 128, perNamespace: 4 }
 export const POOLS_AT_ONCE = { workers: 256, perNamespace: 8 }
 

@@ -1,5 +1,5 @@
-// Who may write: of several operators the one that leads. Every instance reads, so the fence is asked where a write leaves the process, and
-// nowhere else: in the operator's kube/rest.ts for the API server, in redis/seen-queue.ts for Redis.
+// Only the leader may write. Every instance reads, so the fence stands where a write leaves the process: in the operator's kube/rest.ts
+// for the API server, in redis/seen-queue.ts for Redis.
 
 export interface Fence {
   readonly isOpen: boolean
@@ -14,5 +14,5 @@ export function pass(fence: Fence): void {
   if (!fence.isOpen) throw new NotLeading('this operator does not lead any more: nothing is written')
 }
 
-/** For who has nobody beside it. */
+/** For a process that has no other instance beside it. */
 export const openFence: Fence = { isOpen: true }

@@ -1,9 +1,9 @@
-// A value that costs something to read: read again when it is too old, and once for all who ask meanwhile.
+// A cached value: read again when it is too old, and once for all callers that ask meanwhile.
 
 export interface RememberedOptions<T> {
-  /** `before`: what was read last. Where it fails, that stays, and whoever asked is told. */
+  /** `before`: the last value. It stays when the read fails, and the caller gets the error. */
   read: (before: T | undefined) => Promise<T>
-  /** How old it may be before it is read again; `isDistrusted`: somebody found that it may be wrong. */
+  /** The age after which it is read again; `isDistrusted`: a caller found that it may be wrong. */
   goodForMs: (value: T, isDistrusted: boolean) => number
   /** Monotonic, ms. */
   nowMs: () => number

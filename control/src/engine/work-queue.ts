@@ -1,19 +1,19 @@
-// The keys that wait to be reconciled: each once however often it was added, never given out while it is being worked on, and some
-// only later. controller.ts takes from it.
+// The keys that wait for a reconcile. A key is there once however often it was added, is never given out while it runs, and may be
+// scheduled for later. controller.ts takes from it.
 //
 //   add ──▶ waiting ──next──▶ running ──done──▶ gone        added while running: from done straight to waiting
 //   addAfter, addLimited ──▶ later ──time──▶ add            a key may be later and, besides, waiting or running
 //
-// Keys are `namespace/name`. Namespaces take turns, and each has a bound on what runs at once: of one with hundreds of keys whose servers
-// are slow the others notice nothing. A key is given out at most ten times a second, whatever adds it.
+// Keys are `namespace/name`. Namespaces take turns, and each has a bound on what runs at once, so that one with hundreds of keys and slow
+// servers delays nobody else. A key is given out at most ten times a second.
 import { type BackOff, waitAfterFailuresMs } from './backoff.ts'
 
 export interface WorkQueueOptions {
-  /** Between the tries of one key. */
+  /** Delays between the retries of a key. */
   backOff?: BackOff
   /** Keys of one namespace that may run at once; default: no bound. */
   perNamespace?: number
-  /** From one turn of a key to its next; default: ten turns a second. */
+  /** The least time between two turns of a key; default: 100 ms. */
   keyEveryMs?: number
   random?: () => number
   nowMs?: () => number
@@ -37,13 +37,13 @@ export class WorkQueue {
   readonly #observer: WorkQueueObserver | undefined
   readonly #perNamespace: number
   readonly #keyEveryMs: number
-  /** By namespace, the one whose turn is next first; of each the keys in the order of arrival, with the time of it. */
+  /** Keys by namespace, in the order of their turns; of each namespace in the order of arrival, with its time. */
   readonly #waiting = new Map<string, Map<string, number>>()
   #waitingCount = 0
   readonly #running = new Set<string>()
-  /** How many keys of a namespace run. */
+  /** Keys of each namespace that run. */
   readonly #runningIn = new Map<string, number>()
-  /** When a key was given out, for as long as it may not be given out again; oldest first. */
+  /** When a key was given out, until it may be given out again; oldest first. */
   readonly #takenAtMs = new Map<string, number>()
   readonly #addedWhileRunning = new Set<string>()
   readonly #later = new Map<string, { dueAtMs: number; timer: NodeJS.Timeout }>()
@@ -87,7 +87,7 @@ export class WorkQueue {
     this.#giveOut()
   }
 
-  /** Of several times for one key the earliest wins. */
+  /** The earliest of several times for a key wins. */
   addAfter(key: string, ms: number): void {
     if (this.#isClosed) return
     if (ms <= 0) {
@@ -106,7 +106,7 @@ export class WorkQueue {
     this.#later.set(key, { dueAtMs, timer })
   }
 
-  /** After a failure: waits the longer the oftener this key failed since it was forgotten. */
+  /** After a failure: the delay grows with the failures of the key. */
   addLimited(key: string): void {
     const failures = this.failuresOf(key) + 1
     this.#failures.set(key, failures)
@@ -114,7 +114,7 @@ export class WorkQueue {
     this.addAfter(key, waitAfterFailuresMs(this.#backOff, failures, this.#random))
   }
 
-  /** Its failures count no more; it stays where it is. */
+  /** Forgets the failures of a key; it stays where it is. */
   forget(key: string): void {
     this.#failures.delete(key)
   }
@@ -123,7 +123,7 @@ export class WorkQueue {
     return this.#failures.get(key) ?? 0
   }
 
-  /** The next key, as soon as there is one; undefined when the queue is closed. To be ended by `done`. */
+  /** The next key, when there is one; undefined when the queue is closed. `done` ends its turn. */
   next(): Promise<string | undefined> {
     if (this.#isClosed) return Promise.resolve(undefined)
     return new Promise((resolve) => {
@@ -142,7 +142,7 @@ export class WorkQueue {
     this.#giveOut()
   }
 
-  /** What waits is dropped: whoever comes next reconciles everything anyway. */
+  /** Drops what waits: the next leader reconciles everything anyway. */
   close(): void {
     this.#isClosed = true
     for (const { timer } of this.#later.values()) clearTimeout(timer)

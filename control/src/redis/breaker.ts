@@ -1,6 +1,6 @@
-// Whether a server is worth asking. One that lets everybody in and then says nothing, or ends each connection, would keep all its queues
-// waiting at every tick, and with them the workers that serve others; so after a missed deadline it is left alone, longer each time,
-// whatever it says in its handshakes. servers.ts has one for each server.
+// A circuit breaker for each server of servers.ts. A server that accepts connections and then answers nothing, or ends each connection,
+// would hold up the reconciles of all its queues. After a missed deadline it is left alone, longer each time, whatever its
+// handshakes say.
 //
 //   trusted ── missed a deadline, or lost three times in a while ──▶ resting, 5 s, 10 s … 60 s ──▶ trusted; well for a minute: 5 s again
 import { type Connection, RedisUnavailable } from 'millhand/queue'
@@ -8,14 +8,14 @@ import { type Connection, RedisUnavailable } from 'millhand/queue'
 export interface BreakerOptions {
   /** Monotonic, ms. */
   nowMs: () => number
-  /** It may be asked again. */
+  /** Called when the server may be asked again. */
   onRested: () => void
 }
 
 const FIRST_REST_MS = 5_000
 const LONGEST_REST_MS = 60_000
 const FORGIVEN_AFTER_MS = 60_000
-/** A restart, or a failover, costs a connection or two. */
+/** A restart or a failover costs a connection or two. */
 const LOSSES = 3
 const LOSSES_WITHIN_MS = 10_000
 
@@ -36,7 +36,7 @@ export class Breaker {
 
   missed(): void {
     const now = this.#options.nowMs()
-    // What was under way when it began to rest is no news.
+    // Calls that were under way when the rest began tell nothing new.
     if (now < this.#restsUntilMs) return
     if (now - this.#restsUntilMs > FORGIVEN_AFTER_MS) this.#misses = 0
     const restMs = Math.min(LONGEST_REST_MS, FIRST_REST_MS * 2 ** this.#misses)
@@ -60,12 +60,12 @@ export class Breaker {
 
 interface Watched {
   deadlineMs: number
-  /** It is not known to be away: that there is no connection says nothing of how it answers. */
+  /** Whether the server is not known to be away. A missing connection says nothing of how it answers. */
   isThere: () => boolean
   onMissed: () => void
 }
 
-/** The connection, but a call that gets no answer in its time is told. */
+/** The connection, with a report of each call that misses its deadline. */
 export function watched(redis: Connection, { deadlineMs, isThere, onMissed }: Watched): Connection {
   const within = async <T>(limitMs: number, call: () => Promise<T>): Promise<T> => {
     const wasReady = redis.isReady
@@ -101,5 +101,5 @@ export function watched(redis: Connection, { deadlineMs, isThere, onMissed }: Wa
   }
 }
 
-/** Timers may come a little early. */
+/** Timers may fire a little early. */
 const TIMER_MS = 50

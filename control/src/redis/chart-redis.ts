@@ -1,5 +1,4 @@
-// The Redis that the chart brings for trying out: what is to be mended about it is a value of the chart, not a setting of the server, which
-// would be gone with its pod. Pure.
+// The embedded Redis of the chart: its remedies name values of the chart, because settings of the server are lost with its pod. Pure.
 import type { Check, ServerFinding } from 'millhand/doctor'
 
 const REMEDIES: Partial<Record<Check, string>> = {

@@ -1,7 +1,8 @@
-// Where a Redis URL may not lead: whoever may write a Secret could otherwise have the operator speak to what only it can reach. Pure.
+// Addresses that no Redis URL may point to. Without them, who may write a Secret could make the operator connect to what only it
+// can reach. Pure.
 import { BlockList, isIP, isIPv6 } from 'node:net'
 
-/** Link-local, and what clouds serve their machines at: no Redis is there, and no setting allows it. */
+/** Link-local addresses and metadata services of clouds. No setting allows them. */
 const METADATA = blockListOf([
   '169.254.0.0/16',
   'fe80::/10',
@@ -10,7 +11,7 @@ const METADATA = blockListOf([
   '100.100.100.200',
   '168.63.129.16',
 ])
-/** The operator's own pod, and addresses that are no server's. */
+/** The operator's own pod, and addresses that no server has. */
 const OWN = blockListOf([
   '127.0.0.0/8',
   '::1',
@@ -22,15 +23,15 @@ const OWN = blockListOf([
 ])
 
 export interface Denials {
-  /** host:port that no Redis URL may lead to: the API server. */
+  /** host:port of the API server. */
   servers: readonly string[]
-  /** CIDRs. There are none: everywhere but to what is denied. Else only there; loopback too, where it is listed. */
+  /** Allowed CIDRs, loopback too where it is listed. Empty: all but the denied addresses. */
   networks?: readonly string[]
 }
 
 export type IsDenied = (address: string, port: number) => string | undefined
 
-/** Answers what is wrong with an address, to go behind "leads to"; undefined when nothing is. */
+/** What a denied address is, to follow "points to"; undefined for an allowed one. */
 export function denying({ servers, networks = [] }: Denials): IsDenied {
   const allowed = networks.length > 0 ? blockListOf(networks) : undefined
   const has = (list: BlockList, address: string) => list.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
@@ -66,7 +67,7 @@ export function blockListOf(networks: readonly string[]): BlockList {
   return list
 }
 
-/** By these an IPv6 address means an IPv4 one: mapped, compatible, NAT64 (RFC 6052, RFC 8215), 6to4. */
+/** IPv6 forms of IPv4 addresses: mapped, compatible, NAT64 (RFC 6052, RFC 8215), 6to4. */
 const MAPPED = [
   /^(?:0{1,4}:){5}ffff:([0-9a-f]{4}):([0-9a-f]{4})$/,
   /^(?:0{1,4}:){6}([0-9a-f]{4}):([0-9a-f]{4})$/,

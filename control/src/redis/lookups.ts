@@ -1,22 +1,22 @@
-// The addresses of names. getaddrinfo has no deadline, cannot be broken off, and keeps one of a few threads for as long as a name server
-// takes; each namespace gets two of them at a time, so that the slow zone of one keeps nobody else's names waiting.
+// DNS look-ups with a bound for each namespace. getaddrinfo has no deadline, cannot be cancelled, and occupies one of a few threads. Each
+// namespace gets two at a time, so that a slow zone delays nobody else.
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 
-/** The name server gave no answer in time: nothing is known of the name. */
+/** DNS did not answer in time: nothing is known of the name. */
 export class LookUpTimeout extends Error {
   override readonly name = 'LookUpTimeout'
 }
 
 export interface LookupsOptions {
-  /** Default: as the system does. */
+  /** Default: the resolver of the system. */
   resolve?: (host: string) => Promise<readonly string[]>
   deadlineMs?: number
 }
 
 const AT_ONCE = 2
 const DEADLINE_MS = 2_000
-/** Of one namespace; who asks for more is told that there was no answer in time. */
+/** Look-ups of one namespace that may wait; further ones fail with LookUpTimeout. */
 const MOST_WAITING = 100
 
 interface Waiting {
@@ -27,9 +27,9 @@ interface Waiting {
 export class Lookups {
   readonly #resolve: (host: string) => Promise<readonly string[]>
   readonly #deadlineMs: number
-  /** By namespace and host: one answer serves all who ask meanwhile. */
+  /** By namespace and host: callers share a look-up that is under way. */
   readonly #running = new Map<string, Promise<readonly string[]>>()
-  /** How many threads a namespace has, also after the deadline. */
+  /** Threads that a namespace occupies, also after the deadline. */
   readonly #threads = new Map<string, number>()
   readonly #waiting = new Map<string, Waiting[]>()
 

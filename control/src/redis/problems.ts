@@ -2,13 +2,13 @@
 import { QueueRefused, RedisDataInvalid, RedisUnavailable } from 'millhand/queue'
 import type { RedisReason } from '../resources/reasons.ts'
 
-/** Where a queue is declared, and which Secret says where its Redis is. */
+/** The namespace of a queue, and the Secret with the address of its Redis. */
 export interface Place {
   namespace: string
   secretName: string
 }
 
-/** One queue: its name in that Redis. */
+/** One queue, by its name in that Redis. */
 export interface QueuePlace extends Place {
   queueName: string
 }
@@ -17,7 +17,7 @@ export interface RedisProblem {
   kind: 'problem'
   reason: RedisReason
   message: string
-  /** For the log, where the message does not say enough: what the server said, cut. */
+  /** The words of the server, cut, for the log only. */
   cause?: string
 }
 
@@ -27,11 +27,11 @@ export function problem(reason: RedisReason, message: string): RedisProblem {
 
 const MAX_WORDS = 500
 
-/** The server is there and does not let this user in, or not do this; of what a script does it says so in words of its own. */
+/** A refused login or command. A command that a script calls has wording of its own. */
 const NOT_ALLOWED =
   /^(NOPERM|NOAUTH|WRONGPASS|ERR AUTH|ERR invalid password)\b|^ERR .*(user executing the script can't|ACL failure in script)/
 
-/** One server of a Cluster names the one that has the queue. */
+/** A node of a Cluster names the node that has the queue. */
 const ELSEWHERE = /^(MOVED|ASK) \d/
 
 export const isRefusal = (error: Error | undefined): boolean =>

@@ -1,5 +1,4 @@
-// From a Secret to the address of a Redis: reads only the Secrets that the operator may read, and refuses addresses that are none of
-// Redis's.
+// Resolves a Secret to the address of a Redis. Reads only allowed Secrets, and refuses denied addresses.
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { type HostPort, parseAddress, type RedisAccess } from 'millhand/queue'
 import { Remembered } from '../engine/remembered.ts'
@@ -7,10 +6,10 @@ import { type Denials, denying, type IsDenied } from './denied.ts'
 import { LookUpTimeout, Lookups } from './lookups.ts'
 import { type Place, problem, type RedisProblem } from './problems.ts'
 
-/** The message is the API server's, cut. */
+/** The message has the words of the API server, cut. */
 export class SecretUnreadable extends Error {
   override readonly name = 'SecretUnreadable'
-  /** The right to read it is missing; anything else may pass. */
+  /** Whether the right to read it is missing; other failures may pass. */
   readonly isDenied: boolean
 
   constructor(message: string, { isDenied, cause }: { isDenied: boolean; cause: unknown }) {
@@ -59,17 +58,17 @@ export class Secrets {
     return this.#rememberedOf(place).get()
   }
 
-  /** The same for what a connection has come to in the end: names change, and Sentinels and Clusters name others. */
+  /** The same for the address that a socket reached: names change, and Sentinels and Clusters name other hosts. */
   isDenied(address: string, port: number): boolean {
     return this.#whyDenied(address, port) !== undefined
   }
 
-  /** For the connections of a place: names are looked up as for its Secret. */
+  /** A look-up for a connection, under the bounds of the namespace. */
   lookUp({ namespace }: Place, host: string): Promise<readonly string[]> {
     return this.#lookups.addressesOf(namespace, host)
   }
 
-  /** It is read again soon: what was refused may have been replaced. Not at once: each of many queues of a server that refuses says so. */
+  /** Marks the Secret for an early read, since a refused password may have been replaced. Not at once: many queues may call this. */
   forget(place: Place): void {
     this.#known.get(keyOf(place))?.distrust()
   }
@@ -113,7 +112,7 @@ export class Secrets {
       const { hosts } = parseAddress(access)
       return (await this.#wrongPlace(hosts, place)) ?? { kind: 'address', access }
     } catch (error) {
-      // Of a name that was known a moment ago a slow name server says nothing new.
+      // A slow DNS server says nothing new of a name that resolved a moment ago.
       if (error instanceof LookUpTimeout && before?.kind === 'address' && before.access.url === access.url)
         return { kind: 'address', access }
       if (error instanceof LookUpTimeout)
@@ -125,7 +124,7 @@ export class Secrets {
     }
   }
 
-  /** Whoever writes the Secret decides where the operator connects to: not to what only the operator can reach. */
+  /** Who writes the Secret decides where the operator connects to; denied addresses are refused. */
   async #wrongPlace(hosts: readonly HostPort[], place: Place): Promise<RedisProblem | undefined> {
     const found = await Promise.all(
       hosts.map(async ({ host, port }) => ({ port, addresses: await this.lookUp(place, host) })),
@@ -153,7 +152,7 @@ function errorOfSecret(error: unknown): { error: SecretUnreadable } {
   throw error
 }
 
-/** Each connection would fail with words that name no key of the Secret. */
+/** Checked here, because the error of a connection names no key of the Secret. */
 function whyNoCertificates({ ca, cert, key }: RedisAccess): string | undefined {
   if (ca && !holds(() => new X509Certificate(ca))) return 'the key ca.crt is not a PEM certificate'
   if (cert && key && !holds(() => new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))))
@@ -169,7 +168,7 @@ function holds(parse: () => unknown): boolean {
   }
 }
 
-/** Not the tenant's fault, mostly: a missing right, an API server that cannot decrypt. */
+/** Mostly not the tenant's fault: a missing right, an API server that cannot decrypt. */
 function unreadable({ message, isDenied }: SecretUnreadable, secretName: string): RedisProblem {
   const said = `${secretName}: ${message}`
   return isDenied

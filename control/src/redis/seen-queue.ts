@@ -1,4 +1,4 @@
-// A queue and what was last seen of it. Two controllers and several pools ask; Redis is asked once.
+// A queue and its last view. Two controllers and several pools share one read of Redis.
 import type { ServerFinding } from 'millhand/doctor'
 import { type Connection, type Queue, RedisUnavailable, type Seen, stirredChannel } from 'millhand/queue'
 import { type Fence, NotLeading, pass } from '../engine/fence.ts'
@@ -10,11 +10,11 @@ export interface SeenQueueOptions {
   place: Place
   onStirred: (queue: QueuePlace) => void
   fence: Fence
-  /** What to throw while the server is known to be away. */
+  /** The error to throw while the server is known to be away. */
   away: () => RedisUnavailable | undefined
-  /** A look took longer than it may. */
+  /** Called when a look missed its deadline. */
   onMissed: () => void
-  /** Of a look, however many calls it takes. */
+  /** Deadline of a look, over all its calls. */
   deadlineMs: number
   isReady: () => boolean
   examine: (maxAgeMs?: number) => Promise<readonly ServerFinding[] | 'unknown'>
@@ -22,22 +22,22 @@ export interface SeenQueueOptions {
   nowMs: () => number
 }
 
-/** A look that is not older, and not from before a stir, serves everybody. */
+/** Callers share a look of this age, unless a stir came since. */
 const FRESH_MS = 200
-/** So much later than the last call's own deadline, which says more. */
+/** Later than the deadline of the last call, whose error says more. */
 const TIMER_MS = 500
-/** What is due so soon one look shows after the other. */
+/** Jobs that are due within this time are not worth a look of their own. */
 const SOON_MS = 50
-/** A queue that runs empty again and again says so each time: so often is looked, no oftener. */
+/** A queue that runs empty again and again stirs each time: a look follows at most this often. */
 const STIR_EVERY_MS = 200
 
 export class SeenQueue {
   readonly #options: SeenQueueOptions
   #view: QueueView | undefined
-  /** The highest counters that were seen: Redis is told them until it has them, also when telling fails at first. */
+  /** The highest counters seen. They are written to Redis until Redis has them, with retries. */
   #highest: Seen = { enqueued: 0, claimed: 0 }
   #looking: { look: Promise<QueueView>; stirs: number } | undefined
-  /** How often the queue said that it has work: what was seen before the last time is old. */
+  /** How often the queue stirred: a look from before the last stir is stale. */
   #stirs = 0
   #seenAtStir = -1
   #toldAtMs = Number.NEGATIVE_INFINITY
@@ -72,7 +72,7 @@ export class SeenQueue {
     return this.#view
   }
 
-  /** For what changes the queue. Throws NotLeading, or RedisUnavailable at once where the server is known to be away. */
+  /** The calls that change the queue. Throws NotLeading, or RedisUnavailable at once while the server is known to be away. */
   get toWrite(): Queue {
     pass(this.#options.fence)
     return this.#reachable()
@@ -80,7 +80,7 @@ export class SeenQueue {
 
   listen(messages: Connection): void {
     this.#listening ??= messages.subscribe(stirredChannel(this.name, messages.database), this.stir)
-    // Where it fails the tick is enough, until the connection is there again.
+    // Where it fails, the tick is enough until the connection is back.
     this.#listening.catch(() => {
       this.#listening = undefined
     })
@@ -116,12 +116,12 @@ export class SeenQueue {
     }
   }
 
-  /** What of its server suits a queue and what does not; of some minutes ago at most, or of so long. */
+  /** The findings about the server, some minutes old at most, or of the given age. */
   examineServer(maxAgeMs?: number): Promise<readonly ServerFinding[] | 'unknown'> {
     return this.#options.examine(maxAgeMs)
   }
 
-  /** Where no worker and no client that saw more is there, nobody else would tell. */
+  /** Without a worker or client that saw higher counters, nobody else notices the loss. */
   async #witness({ enqueued, claimed }: Seen): Promise<void> {
     const before = this.#highest
     this.#highest = {
@@ -129,7 +129,7 @@ export class SeenQueue {
       claimed: Math.max(claimed, before.claimed),
     }
     if (enqueued >= before.enqueued && claimed >= before.claimed) return
-    // Whoever leads has seen it too, or will.
+    // The leader has seen it too, or will.
     if (!this.#options.fence.isOpen) return
     try {
       await this.toWrite.witness(this.#highest)
@@ -137,11 +137,11 @@ export class SeenQueue {
       if (!(error instanceof RedisUnavailable || error instanceof NotLeading)) throw error
       return
     }
-    // What vanished is seen at the next look, and that may be soon.
+    // The next look shows what vanished, and should come soon.
     this.stir()
   }
 
-  /** Each call may take its time, but all of them together keep one who reconciles no longer than one call may. */
+  /** All calls of a look together have the deadline of one call, so that they delay a reconcile no longer. */
   async #inTime(look: Promise<QueueView>): Promise<QueueView> {
     const { deadlineMs, onMissed } = this.#options
     let timer: NodeJS.Timeout | undefined
@@ -158,7 +158,7 @@ export class SeenQueue {
     }
   }
 
-  /** Of workers nothing is kept any longer than it serves: there may be ten thousand of them in each of many queues. */
+  /** Workers are dropped as soon as nobody needs them: there may be ten thousand in each of many queues. */
   #forgetWorkersLater(view: QueueView): void {
     setTimeout(() => {
       if (this.#view === view) this.#view = { ...view, workers: [], atMs: Number.NEGATIVE_INFINITY }
@@ -178,7 +178,7 @@ export class SeenQueue {
   }
 }
 
-/** A delayed job that is due since then would be missing. */
+/** A view that is older may miss a delayed job that has become due. */
 function isFresh({ atMs, depth: { nextMs = FRESH_MS } }: QueueView, nowMs: number): boolean {
   return nowMs - atMs < Math.min(FRESH_MS, Math.max(nextMs, SOON_MS))
 }

@@ -1,5 +1,5 @@
-// The operator's connections to Redis: one pair per distinct server, for as long as somebody asks for a queue there. Asked by both controllers
-// at each reconcile, and on every instance by whoever wants to know of a queue; only who leads may write.
+// The operator's connections to Redis: one pair for each distinct server, for as long as a queue there is asked for. Both controllers ask at
+// each reconcile. Every instance may read; only the leader may write.
 import {
   type Connection,
   type ConnectionOptions,
@@ -20,11 +20,11 @@ import { Suitability } from './suitability.ts'
 
 export interface ServersOptions {
   secrets: Secrets
-  /** Names in Redis, and beginnings of names with a dot at the end, that queues of all namespaces may have; * is every name. */
+  /** Allowed names in Redis besides <namespace>.…, or prefixes that end in a dot; * is every name. */
   queueNames?: readonly string[]
-  /** The host of the Redis that the chart brought; absent where it brought none. */
+  /** Host of the embedded Redis of the chart, if any. */
   chartRedis?: string | undefined
-  /** A queue stopped being empty, or its server was lost or is there again. */
+  /** Called when a queue stops being empty, and when its server is lost or back. */
   onStirred: (queue: QueuePlace) => void
   fence: Fence
   log: Log
@@ -36,21 +36,21 @@ export interface ServersOptions {
 export type Opened = { kind: 'open'; seen: SeenQueue } | RedisProblem
 
 const DEADLINE_MS = 2_500
-/** The longest answer, a page of workers, has a tenth of it. */
+/** The longest regular reply, a page of workers, has a tenth of it. */
 const MAX_REPLY_BYTES = 8_000_000
-/** A queue stirs five times a second at most, as far as anybody looks. */
+/** Stirs of a queue count five times a second at most. */
 const MAX_MESSAGES_PER_SECOND = 1_000
-/** Reconciles ask at least every minute: nobody needs a queue any more that was not asked for. */
+/** Reconciles ask at least every minute: a queue that nobody asked for is closed. */
 const UNUSED_AFTER_MS = 180_000
 const SWEEP_EVERY_MS = 60_000
-/** Who answers "not here" ends the connection, and is connected to again in a moment: not away until it is not. */
+/** A server that answers "not here" ends the connection. It counts as away only when it is not back within this time. */
 const BACK_WITHIN_MS = 1_000
 
 export class Servers {
   readonly #options: ServersOptions
   /** By URL and certificates. */
   readonly #servers = new Map<string, Server>()
-  /** Which server each queue was opened at last, by namespace, Secret and name in Redis. */
+  /** The server of each queue, by namespace, Secret and name in Redis. */
   readonly #places = new Map<string, { server: Server; askedAtMs: number }>()
   readonly #sweeping: NodeJS.Timeout
   #sweptAtMs: number
@@ -76,7 +76,7 @@ export class Servers {
     return { kind: 'open', seen }
   }
 
-  /** The queue is not declared any more. */
+  /** Drops a queue that is not declared any more. */
   forget(queueName: string, place: Place): void {
     const key = keyOf(queueName, place)
     const known = this.#places.get(key)
@@ -84,17 +84,17 @@ export class Servers {
     if (known) this.#leave(known.server, key)
   }
 
-  /** Its Secret is read again soon. */
+  /** Marks its Secret for an early read. */
   forgetSecret(place: Place): void {
     this.#options.secrets.forget(place)
   }
 
-  /** From now on; the past counts as a moment from now, because what was seen of it is old. */
+  /** From now on. A time in the past counts as a moment from now, because its view is stale. */
   msUntil(atMs: number): number {
     return Math.max(1, atMs - this.#options.nowMs())
   }
 
-  /** Every queue that was looked at; for metrics. */
+  /** All queues that are open, for metrics. */
   get queues(): SeenQueue[] {
     return [...this.#servers.values()].flatMap((server) => [...server.queues.values()])
   }
@@ -115,7 +115,7 @@ export class Servers {
     return server
   }
 
-  /** Of an instance that led once, or was asked once. */
+  /** Closes the queues that nobody asked for of late, on an instance that led before for example. */
   #leaveUnused(): void {
     const now = this.#options.nowMs()
     if (now - this.#sweptAtMs < SWEEP_EVERY_MS) return
@@ -127,7 +127,7 @@ export class Servers {
     }
   }
 
-  /** A server that no queue needs is left: its password may be an old one, and retrying it may lock somebody out. */
+  /** Closes a server that no queue needs: retries with an old password may lock a user out. */
   #leave(server: Server, key: string): void {
     server.forget(key)
     if (server.queues.size > 0) return
@@ -136,12 +136,12 @@ export class Servers {
   }
 }
 
-/** One name may be that of two queues in two servers. */
+/** Two servers may have queues of one name. */
 function keyOf(queueName: string, { namespace, secretName }: Place): string {
   return `${namespace}/${secretName}/${queueName}`
 }
 
-/** A name of another namespace would be another tenant's queue. */
+/** A name of another namespace would be the queue of another tenant. */
 function isNameAllowed(queueName: string, namespace: string, more: readonly string[]): boolean {
   if (queueName.startsWith(`${namespace}.`)) return true
   return more.some(
@@ -159,7 +159,7 @@ function nameNotAllowed(queueName: string, namespace: string): RedisProblem {
 /** One Redis: a connection for commands, one for messages. */
 class Server {
   readonly key: string
-  /** Two namespaces, and two Secrets, may lead to one queue, if only one owns it. */
+  /** Two namespaces or Secrets may point to one queue, though only one owns it. */
   readonly queues = new Map<string, SeenQueue>()
   readonly #options: ServersOptions
   readonly #commands: Connection
@@ -167,13 +167,13 @@ class Server {
   readonly #suitability: Suitability
   readonly #breaker: Breaker
   readonly #isCharts: boolean
-  /** Waiting for a server that is known to be away would only keep others waiting. */
+  /** Fails at once while the server is known to be away, so that others do not wait. */
   #away: RedisUnavailable | undefined
   #knownAwayFromMs = 0
   /** Why the connection was lost the last time. */
   #lostFor: RedisUnavailable['code'] = 'REDIS_UNAVAILABLE'
 
-  /** `place`: where it was declared first; its names are looked up for that namespace. */
+  /** `place`: the first declaration; its namespace counts the DNS look-ups. */
   constructor(key: string, access: RedisAccess, place: Place, options: ServersOptions) {
     this.key = key
     this.#options = options
@@ -264,7 +264,7 @@ class Server {
   #turned(state: 'ready' | 'away', error?: Error): void {
     const isRefused = isRefusal(error)
     const isElsewhere = error?.name === 'ReplyError' && !isRefused
-    // There again after such an answer, it gives the same one to what is written at once: the pools' own ticks are soon enough.
+    // After such an answer a write at once would get the same answer: the ticks of the pools are soon enough.
     const isSame = isElsewhere || this.#options.nowMs() < this.#knownAwayFromMs
     this.#knownAwayFromMs = this.#options.nowMs() + (isElsewhere ? BACK_WITHIN_MS : 0)
     const said = error instanceof RedisUnavailable ? error.code : 'REDIS_UNAVAILABLE'

@@ -1,20 +1,20 @@
-// What of a server suits a queue and what does not: examined when it is connected and now and then, once for all its queues.
+// Findings about a server: examined when it is connected and now and then, once for all its queues.
 import { examineServer, type ServerFinding } from 'millhand/doctor'
 import { type Connection, RedisUnavailable } from 'millhand/queue'
 import { Remembered } from '../engine/remembered.ts'
 
 export interface SuitabilityOptions {
-  /** For the examination alone: calls that a server answers with "not here" end the connection that they use. */
+  /** A connection for the examination alone: an answer "not here" ends the connection that asked. */
   connect: () => Connection
   /** Monotonic, ms. */
   nowMs: () => number
-  /** Of the wall clock, which the server's is compared with. */
+  /** The wall clock, with which the clock of the server is compared. */
   wallMs: () => number
 }
 
-/** To ask a server about everything is not free. */
+/** An examination costs several calls. */
 const EXAMINE_EVERY_MS = 120_000
-/** Whoever mends a problem waits to see it gone. */
+/** Who corrects a problem waits to see it gone. */
 const PROBLEM_AGE_MS = 15_000
 
 export class Suitability {
@@ -43,7 +43,7 @@ export class Suitability {
     }
   }
 
-  /** It may be another server by now. */
+  /** Forgets the findings: it may be another server by now. */
   forget(): void {
     this.#findings.distrust()
   }
