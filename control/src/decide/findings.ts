@@ -1,4 +1,4 @@
-// What is right and wrong with a WorkerPool, as conditions. Pure.
+// The conditions of a WorkerPool. Pure.
 
 import { type Finding, MAY_PASS } from '../resources/conditions.ts'
 import type { Reason } from '../resources/reasons.ts'
@@ -47,7 +47,7 @@ export function findingsOf(observed: ObservedPool, found: Found): Finding[] {
   ]
 }
 
-/** Whether the pool does what its spec says now: that pods of an earlier template go on working does not make a broken one ready. */
+/** Ready is about the present spec: pods of an earlier template that work do not make a broken template ready. */
 function ready({ decision, blocked, health }: Found): Finding {
   const finding = (status: Finding['status'], reason: Reason, message: string): Finding => ({
     type: 'Ready',
@@ -68,7 +68,7 @@ function ready({ decision, blocked, health }: Found): Finding {
   return finding('False', 'PodsStarting', `0 of ${replicas} pods are ready`)
 }
 
-/** That keeps the pool, or a new template of it, from working at all. */
+/** The failure that keeps the pool, or its new template, from working at all. */
 function whatIsBroken(
   { replicas }: Decision,
   { refused, stuck, trouble, workingCurrent }: Health,
@@ -143,7 +143,7 @@ function problemsOf({ queues }: ObservedPool): QueueProblem[] {
   return queues.flatMap(({ problem }) => problem ?? [])
 }
 
-/** What the workers used last stays true while there are none, or while Redis cannot be read. */
+/** Without workers, and while Redis cannot be read, the last condition stays. */
 function isolationFallback({ workers, pool, status }: ObservedPool): Finding {
   const type = 'IsolationFallback'
   if (workers === 'unknown' || workers.length === 0) {
@@ -182,7 +182,7 @@ function suspended({ queues }: ObservedPool): Finding {
   return { type, status: 'False', reason: 'Active', message: 'workers may claim jobs' }
 }
 
-/** In the words of kstatus: True is for what does not mend itself, and makes it call the pool failed. */
+/** As kstatus has it: True where manual action is required. kstatus then calls the pool failed. */
 function stalled({ blocked, decision, health }: Found): Finding {
   const type = 'Stalled'
   const lasts = (reason: Reason): Finding => ({

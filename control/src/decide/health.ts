@@ -1,4 +1,4 @@
-// How the pods of a pool are: who works, what is wrong with the others, and whether time alone will mend it. Pure. findings.ts makes
+// The health of a pool's pods: which ones work, what the others lack, and whether that may pass by itself. Pure. findings.ts makes
 // conditions of it.
 import { POD_REASONS } from '../resources/reasons.ts'
 import { livePods, type Trouble, type WorkerPod } from '../world.ts'
@@ -6,11 +6,11 @@ import type { ObservedPool } from './observed.ts'
 
 export interface Health {
   live: number
-  /** Ready and, as far as Redis can be read, registered there. */
+  /** Pods that are ready and, as far as Redis can be read, registered there. */
   working: number
   /** Of these, the ones with the template that is rolled out. */
   workingCurrent: number
-  /** The worst of what is wrong with pods of that template. */
+  /** The worst trouble of pods with that template. */
   trouble?: Trouble
   /** Why the API server creates no pods. */
   refused?: string
@@ -24,11 +24,11 @@ export interface HealthInput {
   /** Pod UID → since when it is ready and no worker of it is registered, by the monotonic clock. */
   silent: ReadonlyMap<string, number>
   nowMs: number
-  /** Of the API server's and the nodes' times. */
+  /** The wall clock, for times of the API server and the nodes. */
   wallMs: number
 }
 
-/** Starting and registering takes a few seconds; after that a person wants to know. */
+/** Starting and registering takes a few seconds; a longer time is reported. */
 const REGISTERS_WITHIN_MS = 30_000
 
 export function healthOf(observed: ObservedPool, input: HealthInput): Health {
@@ -78,7 +78,7 @@ function troubleOf(pod: WorkerPod, { pool, queues }: ObservedPool, input: Health
   )
 }
 
-/** Kubernetes measures a rollout; that of a pool without pods is complete at once, and what comes later is measured here. */
+/** Kubernetes measures rollouts. The rollout of a pool without pods is complete at once; pods that scaling adds are measured here. */
 function whyStuck(
   { fleet, pool }: ObservedPool,
   waiting: readonly WorkerPod[],

@@ -14,10 +14,10 @@ export interface Leaving {
   empty: ReadonlySet<string>
   /** UIDs of pods that hold jobs. */
   busy: ReadonlySet<string>
-  /** UIDs of pods that shall claim nothing for the next while, and that may claim again. */
+  /** UIDs of pods to drain, and of pods that may claim again. */
   drain: string[]
   undrain: string[]
-  /** Workers that have no time left for what they hold; their pods are drained first. */
+  /** Workers without time to finish their jobs; their pods are drained first. */
   dismiss: Dismissal[]
   /** Workers that have ended for sure. */
   reap: Reaping[]
@@ -37,14 +37,14 @@ export interface Reaping extends Dismissal {
   counting: 'counted' | 'uncounted'
 }
 
-/** Marks in Redis last a minute; said again well before. */
+/** Marks in Redis last a minute and are renewed well before. */
 const RENEW_DRAIN_MS = 20_000
-/** How long a pod that never registered is given before it counts as one that holds nothing. */
+/** A pod that has not registered after this time counts as one that holds nothing. */
 const REGISTERS_WITHIN_MS = 15_000
 
 type Holds = ReadonlyMap<string, PodHolds>
 
-/** `isKnown`: what the workers hold. Without it nobody goes, and nobody is needed again. */
+/** `isKnown`: whether the held jobs are known. If not, no pod goes and none is unmarked. */
 export function leavingOf(
   observed: ObservedPool,
   { replicas, isKnown }: { replicas: number; isKnown: boolean },
@@ -67,7 +67,7 @@ export function leavingOf(
   }
 }
 
-/** Whom the next smaller pool does without. They claim nothing from now on; when they hold nothing any more they go. */
+/** The pods that a smaller pool does without. They claim nothing more, and go when they hold nothing. */
 function victimsOf({ fleet: { pods }, memory }: ObservedPool, replicas: number, held: Holds): string[] {
   const live = livePods(pods)
   const candidates = live.map(({ uid, startedAtMs, isReady }) => ({
@@ -80,7 +80,7 @@ function victimsOf({ fleet: { pods }, memory }: ObservedPool, replicas: number, 
   return chooseVictims(candidates, live.length - replicas)
 }
 
-/** What a victim held while Redis gave it no claims any more, in one and the same answer, is all that it will ever hold. */
+/** A victim that drains and holds nothing, in one and the same answer of Redis, will never hold anything. */
 function emptyVictims(
   { fleet: { pods }, memory }: ObservedPool,
   victims: ReadonlySet<string>,
@@ -98,8 +98,8 @@ function emptyVictims(
 }
 
 /**
- * Whoever was told to end claims nothing any more, also before its worker has heard of it. And an operator that led before may be about to
- * remove those that it drained: first this one sets the fleet.
+ * A pod that was told to end stays drained, also before its worker has got the signal. An operator that led before may be about to remove
+ * pods that it drained, so this one sets the fleet before it unmarks any.
  */
 function neededAgain({ fleet, memory }: ObservedPool, victims: ReadonlySet<string>, held: Holds): string[] {
   if (!fleet.isOurs) return []
@@ -110,7 +110,7 @@ function neededAgain({ fleet, memory }: ObservedPool, victims: ReadonlySet<strin
   )
 }
 
-/** Only workers that are still registered: the rest was put back before, or never held anything. */
+/** Only workers that are still registered: others were put back before, or never held anything. */
 function deathsToReport({ fleet: { pods, deletedPods }, workers }: ObservedPool): Reaping[] {
   if (workers === 'unknown') return []
   return [...pods, ...deletedPods].flatMap(({ uid, deaths }) =>
@@ -123,8 +123,8 @@ function deathsToReport({ fleet: { pods, deletedPods }, workers }: ObservedPool)
 }
 
 /**
- * Told to end, they let their jobs go on; nobody tells them that the kubelet gives their pods two seconds, or that nobody counts on them
- * any more. That says nothing of a death: who lives hands back itself. A pod that is merely not seen any more (relabelled, say) stays.
+ * SIGTERM lets their jobs go on; nothing tells them that the kubelet gives their pods two seconds. A dismissal is no evidence of death:
+ * a worker that lives hands back by itself. A pod that merely lost its labels stays.
  */
 function hurriedWorkers({ fleet: { pods, deletedPods }, workers }: ObservedPool): ObservedWorker[] {
   if (workers === 'unknown') return []
@@ -132,7 +132,7 @@ function hurriedWorkers({ fleet: { pods, deletedPods }, workers }: ObservedPool)
   return workers.filter(({ podUid, isAlive }) => isAlive && forced.has(podUid))
 }
 
-/** Redis shows the mark, and it was renewed a short while ago. */
+/** Whether Redis shows the mark, and it was renewed recently. */
 function isSurelyDraining(uid: string, held: Holds, { draining }: PoolMemory, nowMs: number): boolean {
   const renewedAtMs = draining.get(uid)?.renewedAtMs ?? Number.NEGATIVE_INFINITY
   return held.get(uid)?.isDraining !== false && nowMs - renewedAtMs <= RENEW_DRAIN_MS

@@ -1,5 +1,5 @@
-// What a reconcile of a WorkerPool remembers for the next one. Lost when the operator restarts, and nothing breaks: no pod is removed
-// before a whole window was seen.
+// The memory from one reconcile of a WorkerPool to the next. A restart of the operator loses it without harm: no pod is removed before a
+// whole window was seen.
 import { noHistory, type ScalingHistory } from './replicas.ts'
 
 export interface PoolMemory {
@@ -10,12 +10,12 @@ export interface PoolMemory {
   wanted: number | undefined
   /** Pod UID → when its claims were stopped, and when that was last said to Redis. */
   draining: ReadonlyMap<string, { sinceMs: number; renewedAtMs: number }>
-  /** How long workers in pods that were not shown were believed, over all of them: whoever names a new pod each time gets no more. */
+  /** How long workers in pods that are not shown were believed, over all of them: new names of pods give no new time. */
   unseen: { areThere: boolean; believedMs: number; atMs: number }
   /** UID of a pod that is ready and of which no worker is registered → since when. */
   silent: ReadonlyMap<string, number>
   statusWrittenAtMs: number
-  /** The API server refused a status: until then none is written. */
+  /** After a refused status none is written until then. */
   statusRestsUntilMs: number
 }
 

@@ -12,16 +12,16 @@ export interface Need {
   decision: Decision
   /** For the next time. */
   unseen: PoolMemory['unseen']
-  /** Workers are at work in pods that were not shown yet. */
+  /** Whether workers run in pods that were not shown yet. */
   isBehind: boolean
 }
 
 /**
- * Workers are seen for longer, and their pods not: somebody took a pod's labels, or somebody else says that they are the pool's. A silent watch
- * is asked anew before.
+ * After this time the pods of these workers will not be shown any more: a pod lost its labels, or another program uses the UID of the
+ * pool. A watch that fell silent is restarted before.
  */
 const SHOWN_WITHIN_MS = 180_000
-/** So much longer than it was used that time is given back. */
+/** Belief is regained so much more slowly than it is used up. */
 const GIVEN_BACK = 10
 
 export function needOf(observed: ObservedPool, blocked: Blocked | undefined, nowMs: number): Need {
@@ -35,7 +35,7 @@ export function needOf(observed: ObservedPool, blocked: Blocked | undefined, now
   return { load, decision, unseen, isBehind }
 }
 
-/** Unknown as soon as one queue is: unknown is not zero. */
+/** Unknown as soon as one queue is unknown: unknown is not zero. */
 function loadOf({ queues, workers, fleet: { pods } }: ObservedPool, isBehind: boolean): Load | 'unknown' {
   const loads = queues.flatMap(({ load }) => load ?? [])
   if (loads.length < queues.length || workers === 'unknown') return 'unknown'
@@ -45,7 +45,7 @@ function loadOf({ queues, workers, fleet: { pods } }: ObservedPool, isBehind: bo
   return { busy: heldBy([...working, ...strangers]), queues: loads }
 }
 
-/** They live in pods that were not shown yet: our view of the pods is behind. Or it never will: somebody took their labels. */
+/** Workers in pods that were not shown: the view of the pods is behind, or a pod lost its labels. */
 function unseenWorkers(workers: readonly ObservedWorker[], pods: readonly WorkerPod[]): ObservedWorker[] {
   const seen = new Set(pods.map(({ uid }) => uid))
   return workers.filter(({ podUid, isAlive, isDraining }) => isAlive && !isDraining && !seen.has(podUid))
@@ -61,7 +61,7 @@ function rememberUnseen({ workers, fleet, memory }: ObservedPool, nowMs: number)
   return { areThere: unseenWorkers(workers, fleet.pods).length > 0, believedMs, atMs: nowMs }
 }
 
-/** The number stays, and says why it is not known. */
+/** The number stays, with the reason why the need is unknown. */
 function onHold(decision: Decision, { scaling }: WorkerPool, { reason, message }: Blocked): Decision {
   if (scaling.mode === 'Manual') return decision
   return { ...decision, reason, message: `replicas unchanged at ${decision.replicas}: ${message}` }

@@ -1,11 +1,11 @@
-// Everything that is decided for a WorkerPool, and from nothing else: the resource, its queues, what runs its workers, and what Redis says.
+// The input of each decision about a WorkerPool: the resource, its queues, its fleet, and what Redis says.
 import type { Reason } from '../resources/reasons.ts'
 import type { IsolationMode, WorkerPool, WorkerPoolStatus } from '../resources/worker-pool.ts'
 import type { FleetView } from '../world.ts'
 import type { PoolMemory } from './memory.ts'
 import type { QueueLoad } from './replicas.ts'
 
-/** What keeps the pool from serving a queue. */
+/** The problem that keeps the pool from serving a queue. */
 export interface QueueProblem {
   reason: Reason
   message: string
@@ -36,9 +36,9 @@ export interface ObservedWorker {
   isAlive: boolean
   /** Redis gives it nothing to claim. */
   isDraining: boolean
-  /** Absent where Redis says what is no mode. */
+  /** Absent for an unknown mode. */
   isolation?: IsolationMode
-  /** Why the worker does not use the mode that it was told. */
+  /** Why the worker does not use the configured mode. */
   fallback?: string
 }
 

@@ -1,4 +1,4 @@
-// What a WorkerPool needs next, decided from what was observed: data in, data out. Carried out by reconcile/worker-pool.ts.
+// The next step of a WorkerPool, decided from what was observed: data in, data out. reconcile/worker-pool.ts carries it out.
 //
 //   blocked? (findings.ts) → how many (need.ts) → who goes, drained and empty first (leaving.ts) → what the status says (status.ts)
 
@@ -18,16 +18,16 @@ import { statusOf, statusToWrite } from './status.ts'
 export interface PoolPlan extends Pick<Leaving, 'drain' | 'undrain' | 'dismiss' | 'reap'> {
   decision: Decision
   wish: FleetWish
-  /** What the status says now; `status` is there when that is worth a write. */
+  /** The present status; `status` is set when it is worth a write. */
   currentStatus: WorkerPoolStatus
   status?: WorkerPoolStatus
   events: Finding[]
-  /** For the next time; apply adds what came of the writing. */
+  /** For the next reconcile; apply adds the outcome of its writes. */
   memory: PoolMemory
   checkAgainAfterMs: number
 }
 
-/** By the monotonic clock what is decided, by the wall clock what people read. */
+/** The monotonic clock for decisions, the wall clock for times that people read. */
 export interface Clocks {
   nowMs: number
   wallMs: number
@@ -86,7 +86,7 @@ function reportOf(
   }
 }
 
-/** Pods that are ready and of which no worker is registered any more: that they once were is all that their probe knows. */
+/** Ready pods without a registered worker: their startup probe only knows that it registered once. */
 function rememberSilent({ workers, fleet, memory }: ObservedPool, nowMs: number): PoolMemory['silent'] {
   if (workers === 'unknown') return memory.silent
   const registered = new Set(workers.flatMap(({ podUid, isAlive }) => (isAlive ? [podUid] : [])))
@@ -100,16 +100,16 @@ interface Situation {
   victims: ReadonlySet<string>
 }
 
-/** The tick reads Redis and what was watched only. A pool whose queues are idle is woken by them, and looked at seldom. */
+/** A tick reads Redis and caches only. Idle queues wake their pool, so its ticks are rare. */
 function checkAgainAfterMs(observed: ObservedPool, { blocked, need, victims }: Situation): number {
   const { load, decision } = need
   if (blocked || load === 'unknown') return PROBLEM_TICK_MS
-  // One that was claimed between the look at the workers and the one at the depth is held by nobody, one that ended is not busy.
+  // Workers and depth are read one after the other: a job that was claimed in between is held by no worker yet.
   const hasWork =
     load.busy > 0 || load.queues.some(({ ready, busy, isStopped }) => busy > 0 || (ready > 0 && !isStopped))
   const isChanging = victims.size > 0 || observed.fleet.size !== decision.replicas || isSomeoneNew(observed)
   const isStabilizing = decision.reason === 'ScaleDownStabilized' || decision.reason === 'ScaleUpStabilized'
-  // What is due already waits for a slot or for a pause to end, not for us.
+  // Jobs that are due already wait for a slot, not for a tick.
   const dueInMs = observed.queues.flatMap(({ nextMs = 0 }) => (nextMs > 0 ? [nextMs + DUE_MARGIN_MS] : []))
   return Math.min(hasWork || isChanging || isStabilizing ? TICK_MS : IDLE_TICK_MS, ...dueInMs)
 }

@@ -1,4 +1,4 @@
-// What a TaskQueue's status says, decided from what was observed. Pure.
+// The status of a TaskQueue, decided from what was observed. Pure.
 import type { ServerFinding } from 'millhand/doctor'
 import { LAYOUT } from 'millhand/queue'
 import type { RedisProblem } from '../redis/problems.ts'
@@ -21,11 +21,11 @@ export interface ObservedTaskQueue {
 }
 
 export interface TaskQueuePlan {
-  /** Absent: what is written is still true, or was written a moment ago. */
+  /** Absent when the written status is still true, or was written a moment ago. */
   status?: TaskQueueStatus
-  /** Conditions that turned, or have lasted: each is told as an Event. */
+  /** Conditions that turned, or have lasted: each becomes an Event. */
   events: Finding[]
-  /** Redis lost enqueues that it had acknowledged, so many at least since the last status. */
+  /** The least number of acknowledged enqueues that Redis lost since the last status. */
   vanished?: number
   checkAgainAfterMs: number
 }
@@ -33,11 +33,11 @@ export interface TaskQueuePlan {
 type Problem = Extract<ObservedTaskQueue['redis'], { kind: 'problem' }>
 
 interface PlannedFrom extends ObservedTaskQueue {
-  /** Lost enqueues that this operator has told already. */
+  /** Lost enqueues that this operator has reported already. */
   toldVanished?: number
 }
 
-/** Counts change all the time: they are written at most this often. Fast numbers are metrics. */
+/** Counts are written at most this often. Fast numbers are metrics. */
 const COUNTS_EVERY_MS = 15_000
 const RETRY_AFTER_MS = 5_000
 
@@ -62,7 +62,7 @@ export function planTaskQueue(observed: PlannedFrom, nowMs: number): TaskQueuePl
   }
 }
 
-/** The status remembers what was told, also over a restart of the operator. */
+/** The status remembers what was reported, also over a restart of the operator. */
 function newlyVanished({ redis, status, toldVanished = 0 }: PlannedFrom): number {
   if (redis.kind !== 'open') return 0
   return Math.max(0, redis.view.depth.counts.vanished - Math.max(status?.vanishedEnqueues ?? 0, toldVanished))
@@ -150,7 +150,7 @@ function suspended(isSuspended: boolean, redis: ObservedTaskQueue['redis']): Fin
   return { type: 'Suspended', status: 'False', reason: 'Active', message: 'workers may claim jobs' }
 }
 
-/** In the words of kstatus: True is for what does not mend itself. */
+/** As kstatus has it: True where manual action is required. */
 function stalled(redis: ObservedTaskQueue['redis']): Finding {
   const type = 'Stalled'
   const lasts = (reason: Reason, where: string): Finding => {
@@ -165,7 +165,7 @@ function stalled(redis: ObservedTaskQueue['redis']): Finding {
   return { type, status: 'False', reason: 'Progressing', message: 'no action required' }
 }
 
-/** Of the owner Redis knows a UID: it is not told, because to name it is to prove that the queue was one's own. */
+/** The message does not tell the UID of the owner: who names it proves that the queue was theirs. */
 function taken(queueName: string, isOwnerThere: boolean): string {
   const belongs = `the name ${queueName} belongs to another owner in this Redis`
   return isOwnerThere
@@ -174,7 +174,7 @@ function taken(queueName: string, isOwnerThere: boolean): string {
 }
 
 function counts({ redis, status }: ObservedTaskQueue, nowMs: number): Partial<TaskQueueStatus> {
-  // The last that was seen, with the time when it was, is worth more than nothing.
+  // The last counts, with their time, are worth more than nothing.
   if (redis.kind !== 'open') return pick(status, ['layoutVersion', 'observedAt', 'jobs', 'vanishedEnqueues'])
   const { ready, delayed, busy, buried, oldestReadyMs, counts } = redis.view.depth
   return {
@@ -195,7 +195,7 @@ function sameButForTimes(next: TaskQueueStatus, before: TaskQueueStatus | undefi
   return isSame(essence(next), essence(before))
 }
 
-/** Good news is told once it was bad before. */
+/** Conditions that are worth an Event. */
 function isNews({ type, status }: Finding): boolean {
   return (
     type === 'Ready' ||

@@ -1,4 +1,4 @@
-// How fast jobs come to a queue and how long they take, measured from its counters: what the target Latency is computed from. Pure.
+// Arrival rate and mean duration of the jobs of a queue, measured from its counters for the target Latency. Pure.
 import type { Rate } from './replicas.ts'
 
 export interface Counters {
@@ -10,7 +10,7 @@ export interface Counters {
   busy: number
 }
 
-/** Sums in which older times count less and less. Begin with undefined. */
+/** Sums that decay with time. Begin with undefined. */
 export interface Measured {
   last: Counters
   atMs: number
@@ -20,11 +20,11 @@ export interface Measured {
   busyMs: number
 }
 
-// After so long a time weighs a third.
+// The weight of a moment falls to a third in this time.
 const MEMORY_MS = 60_000
 
 export function measure(before: Measured | undefined, now: Counters, nowMs: number): Measured {
-  // Counters that fall back belong to a queue that was emptied from outside: begin again.
+  // Counters that went back belong to a queue that was emptied from outside: begin again.
   if (!before || now.enqueued < before.last.enqueued || now.ended < before.last.ended) {
     return { last: now, atMs: nowMs, elapsedMs: 0, arrivals: 0, endings: 0, busyMs: 0 }
   }
@@ -40,7 +40,7 @@ export function measure(before: Measured | undefined, now: Counters, nowMs: numb
   }
 }
 
-/** By Little's law the mean duration is the time that slots were busy for each attempt that ended. Undefined until one has. */
+/** By Little's law: the mean duration is the busy time of slots per attempt that ended. Undefined until one has ended. */
 export function rateOf(measured: Measured): Rate | undefined {
   const { elapsedMs, arrivals, endings, busyMs } = measured
   if (elapsedMs === 0 || endings < 0.5) return undefined

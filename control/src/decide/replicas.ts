@@ -1,5 +1,5 @@
-// How many workers a pool should have now, and why, in a word and a sentence. Pure: the operator asks it for Deployments, local/ for
-// processes, and both keep the history it returns for the next call.
+// How many workers a pool should have now, with a reason and a sentence. Pure: the operator asks for Deployments, `millhand up` for
+// processes. Both keep the returned history for the next call.
 //
 //   need (from the jobs) → min and max → stabilization windows → policies → never below what is busy
 import type { Reason } from '../resources/reasons.ts'
@@ -30,7 +30,7 @@ export interface QueueLoad {
   maxBusy?: number
   /** Suspended by the resource or paused by a person: nothing is claimed. */
   isStopped: boolean
-  /** The part of the ready jobs that is this pool's to run, 0 to 1: its slots among those of all pools that serve the queue. */
+  /** This pool's share of the ready jobs, 0 to 1: its slots among those of all pools that serve the queue. */
   share: number
   /** Measured; absent until there is data. */
   rate?: Rate
@@ -41,7 +41,7 @@ export interface Rate {
   meanDurationMs: number
 }
 
-/** What windows and policies look back on. Begin with `noHistory`. */
+/** The history for windows and policies. Begin with `noHistory`. */
 export interface ScalingHistory {
   /** What was wanted, from that time until the next one. */
   wishes: readonly { atMs: number; replicas: number }[]
@@ -66,7 +66,7 @@ export function decideReplicas(situation: Situation): Decision {
   if (load === 'unknown') return hold(situation)
 
   const need = neededReplicas(pool, load)
-  // What is no number is unknown too, wherever it came from: in JSON it would be null, and a Deployment without replicas has one pod.
+  // NaN is unknown too: in JSON it would be null, and a Deployment without replicas has one pod.
   if (!Number.isFinite(need.replicas) || !Number.isFinite(load.busy)) return hold(situation)
   const wanted = clamp(need.replicas, scaling.minReplicas, scaling.maxReplicas)
   const history = remember(situation, wanted)
@@ -106,7 +106,7 @@ function neededReplicas({ slots, scaling }: Situation['pool'], { busy, queues }:
   return { replicas, jobs, reason: 'Latency' }
 }
 
-/** By Little's law the slots that the arriving jobs keep busy, and those that work off what waits within the latency. */
+/** By Little's law: slots for the arriving jobs, and slots that run the waiting jobs within the target. */
 function needForLatency(queues: QueueLoad[], maxWaitMs: number): number | undefined {
   const slots = queues.map((queue) => {
     const { rate, share } = queue
@@ -138,7 +138,7 @@ function byHand(situation: Situation): Decision {
   }
 }
 
-/** The current number counts as wished for, so that nothing is removed before Redis was readable for a whole window. */
+/** The current number counts as wanted, so that no pod is removed before Redis was readable for a whole window. */
 function hold(situation: Situation): Decision {
   const { current } = situation
   const message = `replicas unchanged at ${current}: Redis cannot be read, so the need is unknown`
@@ -245,7 +245,7 @@ const LONGEST_PERIOD_MS = 1_800_000
 function remember({ history, current, pool, nowMs }: Situation, replicas: number): ScalingHistory {
   const { scaleUp, scaleDown } = pool.scaling
   const windowMs = Math.max(scaleUp.stabilizationWindowMs, scaleDown.stabilizationWindowMs)
-  // The first look does not know what was wanted before: the number there is, as an HPA assumes too.
+  // The first look takes the present number for the wanted one, as an HPA does.
   const before = history.wishes.length > 0 ? history.wishes : [{ atMs: nowMs, replicas: current }]
   const wishes = before.at(-1)?.replicas === replicas ? before : [...before, { atMs: nowMs, replicas }]
   return {

@@ -1,5 +1,5 @@
-// What the reports of all kinds have in common: conditions with their times, when a status is worth a write, which findings are told as Events,
-// and what they say of their Redis. Pure.
+// Common to the reports of all kinds: conditions with their times, when a status is worth a write, which findings become Events, and the
+// condition RedisReachable. Pure.
 import type { Condition, Finding } from '../resources/conditions.ts'
 import { REDIS_ANSWERS } from '../resources/conditions.ts'
 import type { Reason } from '../resources/reasons.ts'
@@ -17,7 +17,7 @@ export function conditionsOf(
   })
 }
 
-/** Whether something changed that somebody may wait for: not only the words of a message. */
+/** Whether a status or reason changed, and not only a message. */
 export function hasTurned(findings: readonly Finding[], before: readonly Condition[] = []): boolean {
   if (findings.length !== before.length) return true
   return findings.some(({ type, status, reason }) => {
@@ -26,13 +26,13 @@ export function hasTurned(findings: readonly Finding[], before: readonly Conditi
   })
 }
 
-/** At each first apply, cold start and failover: they are no news unless they last. */
+/** Reasons that come at each first apply, cold start and failover: they become Events only when they last. */
 const PASSES_SOON: readonly Reason[] = ['QueueNotReady', 'RedisUnreachable']
 const LASTS_FROM_MS = 30_000
 
 /**
- * The findings that are worth an Event: new ones, or with another status or reason than before. What usually passes is one when it has
- * lasted for a while, at each look from then on; the same Event is not told twice in ten minutes.
+ * The findings that are worth an Event: those that are new or have another status or reason. A reason that usually passes becomes one
+ * when it has lasted, at each look from then on; the same Event is not written twice in ten minutes.
  */
 export function worthTelling(
   findings: readonly Finding[],
@@ -47,7 +47,7 @@ export function worthTelling(
   })
 }
 
-/** A pod that starts is nothing to be warned of: what keeps it from starting has a reason of its own. */
+/** Starting pods are no Warning: what keeps a pod from starting has a reason of its own. */
 export function newsType({ status, reason }: Finding): 'Normal' | 'Warning' {
   return status === 'True' || reason === 'PodsStarting' ? 'Normal' : 'Warning'
 }
@@ -70,12 +70,12 @@ export interface Reported {
   conditions: Condition[]
 }
 
-/** What somebody may wait for is written at once: conditions that turned, and that a change of the spec was seen. */
+/** What others may wait for is written at once: conditions that turned, and the observed generation. */
 export function hasNews(now: Reported, before: Reported | undefined): boolean {
   return before?.observedGeneration !== now.observedGeneration || hasTurned(now.conditions, before.conditions)
 }
 
-/** `isRead`: something could be read from Redis. */
+/** `isRead`: whether anything could be read from Redis. */
 export function redisReachable(
   problems: readonly { reason: Reason; message: string }[],
   isRead: boolean,

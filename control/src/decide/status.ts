@@ -1,4 +1,4 @@
-// The status of a WorkerPool: what it says, and when it is worth a write. Pure.
+// The status of a WorkerPool, and when it is worth a write. Pure.
 
 import { boundedStatus } from '../resources/bounds.ts'
 import type { Finding } from '../resources/conditions.ts'
@@ -14,7 +14,7 @@ interface Saying {
   wallMs: number
 }
 
-/** Sentences and counts change with every job: written at most this often. What somebody may wait for is written at once. */
+/** Messages and counts change with every job and are written at most this often. News is written at once. */
 const WORDS_EVERY_MS = 15_000
 
 export function statusOf(observed: ObservedPool, { decision, findings, wallMs }: Saying): WorkerPoolStatus {
@@ -50,7 +50,7 @@ export function statusOf(observed: ObservedPool, { decision, findings, wallMs }:
   })
 }
 
-/** Undefined when what is written is still true, or was written a moment ago and only words changed. */
+/** Undefined when the written status is still true, or was written a moment ago and only messages changed. */
 export function statusToWrite(
   { status: before, memory }: ObservedPool,
   status: WorkerPoolStatus,

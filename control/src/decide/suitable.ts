@@ -1,9 +1,9 @@
-// The condition RedisSuitable: what a person should mend about the Redis of a queue. Pure.
+// The condition RedisSuitable: problems of a Redis that a person should solve. Pure.
 import { type Check, isAtLeast, type ServerFinding } from 'millhand/doctor'
 import type { Finding } from '../resources/conditions.ts'
 import type { ServerReason } from '../resources/reasons.ts'
 
-/** The reason that the worst finding gives, by what was checked. */
+/** The reason of each check. */
 export const REASON_OF: Readonly<Record<Check, ServerReason>> = {
   Connection: 'ServerAway',
   Rights: 'InfoRefused',
@@ -19,12 +19,12 @@ export const REASON_OF: Readonly<Record<Check, ServerReason>> = {
   Clock: 'ClocksDiffer',
 }
 
-/** What keeps queues from working and does not mend itself: of servers of a Cluster that are away, replicas take the place. */
+/** A problem that keeps queues from working and does not pass. A server of a Cluster that is away is none: replicas take over. */
 export function lastingProblem(findings: readonly ServerFinding[] = []): ServerFinding | undefined {
   return findings.find(({ check, severity }) => severity === 'problem' && check !== 'Connection')
 }
 
-/** Of findings that come worst first. Which server of a Cluster it is is the server's own word, and left out. */
+/** Findings come worst first. The name of a server of a Cluster is left out: it is the server's own word. */
 export function redisSuitable(findings: readonly ServerFinding[] | 'unknown'): Finding {
   const type = 'RedisSuitable'
   if (findings === 'unknown')

@@ -1,5 +1,5 @@
-// Which workers go when a pool becomes smaller. Pure. A victim is drained first and stopped only when it holds nothing,
-// so a busy one may be chosen: it finishes what it holds and takes nothing new.
+// Chooses the workers that go when a pool becomes smaller. Pure. A victim is drained and stopped only when it holds nothing, so a busy one
+// may be chosen: it finishes its jobs and claims nothing new.
 
 export interface Candidate {
   /** The UID of the pod, or of the process where there are no pods. */
@@ -7,13 +7,15 @@ export interface Candidate {
   /** Jobs it holds in all queues. */
   held: number
   startedAtMs: number
-  /** False: the first that a ReplicaSet removes, whatever we choose. */
+  /** A ReplicaSet removes unready pods first, whatever is chosen here. */
   isReady?: boolean
   /** Chosen before, and not yet gone. */
   isDraining: boolean
 }
 
-/** Idle ones first, of these the ones that are not ready, then the youngest. Among equals those that already drain, so that a choice once made is kept. */
+/**
+ * Idle workers first, of these unready ones, then those that drain already, so that a choice is kept, then the youngest.
+ */
 export function chooseVictims(candidates: readonly Candidate[], count: number): string[] {
   return [...candidates]
     .sort(byReadinessToGo)

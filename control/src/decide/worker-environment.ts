@@ -1,4 +1,4 @@
-// What a worker of a pool is told by its environment, in a pod as on a laptop. Pure. Who it is and where Redis is comes on top.
+// The environment of a worker of a pool, the same in a pod and on a laptop. Pure. Its name and its Redis come on top.
 import type { WorkerPool } from '../resources/worker-pool.ts'
 
 export interface ServedQueueVariable {

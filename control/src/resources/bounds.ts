@@ -1,5 +1,5 @@
-// Makes a status fit into its CRD, so that the API server never refuses it for the length of a text or the size of a number: the words of
-// workers, of the API server and of people have no bound of their own. Every status goes through here before it is compared or written.
+// Makes a status fit into its CRD, so that the API server never refuses it for the length of a text or the size of a number. Words of
+// workers, of the API server and of people have no bound. Every status goes through here before it is compared or written.
 import type { Schema } from './schema.ts'
 import { type Kind, loadCrds } from './schemas.ts'
 
@@ -10,7 +10,7 @@ export function boundedStatus<Status extends object>(kind: Kind, status: Status)
   return bounded(status, crds[kind].properties?.status ?? {}) as Status
 }
 
-/** At most so many code points, as the API server counts them; `end` takes the place of what is left out. */
+/** Cuts to so many code points, as the API server counts them; `end` replaces the rest. */
 export function cutText(text: string, maxLength: number, end = '…'): string {
   // A code point has one or two units.
   if (text.length <= maxLength) return text
@@ -19,7 +19,7 @@ export function cutText(text: string, maxLength: number, end = '…'): string {
 }
 
 function bounded(value: unknown, schema: Schema): unknown {
-  // A word for programs has a pattern, in which an ellipsis has no place.
+  // A reason has a pattern that allows no ellipsis.
   if (typeof value === 'string')
     return cutText(value, schema.maxLength ?? Number.POSITIVE_INFINITY, schema.pattern && '')
   if (typeof value === 'number') return boundedNumber(value, schema)
@@ -35,7 +35,7 @@ function bounded(value: unknown, schema: Schema): unknown {
   return Object.fromEntries(fields)
 }
 
-/** JSON makes null of what is not finite, and the API server refuses null: left out it is merely not known. */
+/** JSON turns NaN and Infinity into null, which the API server refuses; a field that is left out is unknown. */
 function boundedNumber(value: number, { type, format, minimum, maximum }: Schema): number | undefined {
   if (!Number.isFinite(value)) return undefined
   const { least, most } =

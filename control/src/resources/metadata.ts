@@ -1,4 +1,4 @@
-// The part of metadata that the two kinds use, and the schema by which manifests are checked; the CRDs themselves may only bound the name.
+// The part of metadata that the kinds use, and its schema for manifests. In a CRD only the name may have bounds.
 import type { Schema } from './schema.ts'
 
 export interface Metadata {

@@ -1,6 +1,6 @@
-// The valid name that a mistyped one was probably meant to be: for every "did you mean" of this package.
+// The valid name that is nearest to a mistyped one, for every "did you mean" of this package.
 
-/** Undefined when nothing is near enough for the question to help. */
+/** Undefined when no name is near enough. */
 export function nearest(name: string, valid: readonly string[]): string | undefined {
   const wanted = name.toLowerCase()
   const ranked = valid
@@ -11,7 +11,7 @@ export function nearest(name: string, valid: readonly string[]): string | undefi
   return best && best.distance <= farthest ? best.candidate : undefined
 }
 
-/** How many letters must be added, removed, changed or swapped with their neighbour to get from one word to the other. */
+/** The number of letters to add, remove, change or swap with a neighbour (Damerau-Levenshtein). */
 function distance(from: string, to: string): number {
   const rows: number[][] = [Array.from({ length: to.length + 1 }, (_, column) => column)]
   for (let row = 1; row <= from.length; row++) {
