@@ -82,14 +82,18 @@ export class FrameReader<Kind extends string, Message> {
 
   push(chunk: Buffer): (Message | Broken)[] {
     if (this.#isBroken) return []
-    this.#parts.push(chunk)
-    this.#keptBytes += chunk.length
-    return this.#keptBytes < this.#wantedBytes ? [] : this.#readAll()
+    if (this.#parts.length === 0) return this.#readAll(chunk)
+    this.#keep(chunk)
+    return this.#keptBytes < this.#wantedBytes ? [] : this.#readAll(Buffer.concat(this.#parts))
   }
 
-  #readAll(): (Message | Broken)[] {
-    const [first = NOTHING] = this.#parts
-    const buffer = this.#parts.length === 1 ? first : Buffer.concat(this.#parts)
+  /** A copy: what was read may be written over, and a small rest must not keep a large buffer alive. */
+  #keep(rest: Buffer): void {
+    this.#parts.push(Buffer.from(rest))
+    this.#keptBytes += rest.length
+  }
+
+  #readAll(buffer: Buffer): (Message | Broken)[] {
     const messages: (Message | Broken)[] = []
     let at = 0
     this.#wantedBytes = HEAD_BYTES
@@ -112,8 +116,9 @@ export class FrameReader<Kind extends string, Message> {
       messages.push(message)
       at = end
     }
-    this.#parts = at === buffer.length ? [] : [buffer.subarray(at)]
-    this.#keptBytes = buffer.length - at
+    this.#parts = []
+    this.#keptBytes = 0
+    if (at < buffer.length) this.#keep(buffer.subarray(at))
     return messages
   }
 

@@ -85,7 +85,9 @@ export interface Stray {
 export class Strays {
   readonly #onStray: (line: Stray) => void
   readonly #lines: Lines
-  readonly #ended = new Map<number, { queue: string; jobId: string }>()
+  /** The last ones, in a ring. */
+  readonly #ended: { run: number; queue: string; jobId: string }[] = []
+  #endedCount = 0
   readonly #startedAtMs = performance.now()
   #bytes = 0
 
@@ -99,7 +101,8 @@ export class Strays {
   }
 
   appendOf(run: number, stream: Stream, chunk: Buffer): void {
-    const job = this.#ended.get(run)
+    const ended = this.#ended.find((each) => each.run === run)
+    const job = ended && { queue: ended.queue, jobId: ended.jobId }
     const lines = new Lines((of, line) => this.#onStray({ stream: of, line, ...(job && { job }) }))
     if (!this.#isWithinBounds(chunk)) return
     lines.append(stream, chunk)
@@ -108,11 +111,8 @@ export class Strays {
 
   /** What it writes from now on is late. */
   hasEnded(run: number, { queue, jobId }: { queue: string; jobId: string }): void {
-    this.#ended.set(run, { queue, jobId })
-    for (const oldest of this.#ended.keys()) {
-      if (this.#ended.size <= MAX_ENDED) break
-      this.#ended.delete(oldest)
-    }
+    this.#ended[this.#endedCount % MAX_ENDED] = { run, queue, jobId }
+    this.#endedCount += 1
   }
 
   end(): void {

@@ -92,7 +92,7 @@ export class Verbs {
  * refused as a whole (TRYAGAIN). The prefix itself is never a key.
  */
 export function run(redis: Connection, script: Script, prefix: string, args: Arguments): Promise<unknown> {
-  return evaluated(script, { prefix, args }, ([name, ...rest]) => redis.call(name, ...rest))
+  return evaluated(script, { prefix, args }, (command) => redis.call(...command))
 }
 
 async function evaluated<T>(
@@ -100,12 +100,13 @@ async function evaluated<T>(
   { prefix, args }: { prefix: string; args: Arguments },
   send: (command: Command) => Promise<T>,
 ): Promise<T> {
-  const rest = [2, prefix, `${prefix}config`, ...args] as const
+  const command: [string, ...(string | number)[]] = ['EVALSHA', sha, 2, prefix, `${prefix}config`]
+  command.push(...args)
   try {
-    return await send(['EVALSHA', sha, ...rest])
+    return await send(command)
   } catch (error) {
     if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error
-    return send(['EVAL', source, ...rest])
+    return send(['EVAL', source, ...command.slice(2)])
   }
 }
 

@@ -122,12 +122,12 @@ export class ReplacingConnection implements Connection {
     return this.callWithin(this.deadlineMs, command, ...args)
   }
 
-  async callWithin(deadlineMs: number, command: string, ...args: (string | number)[]): Promise<unknown> {
+  async callWithin(deadlineMs: number, ...command: Command): Promise<unknown> {
     const socket = this.#isReady ? this.#socket : await this.#readySocket(deadlineMs)
     return new Promise((resolve, reject) => {
       const pending: Pending = { leftMs: deadlineMs + this.#watch(), fail: reject }
       this.#pending.add(pending)
-      socket.send([command, ...args]).then(
+      socket.send(command).then(
         (answer) => {
           this.#pending.delete(pending)
           resolve(answer)

@@ -38,10 +38,10 @@ const NOTHING = Buffer.alloc(0)
 const CR = 13
 const LF = 10
 
-export function encoded([name, ...args]: Command): string {
-  let text = `*${args.length + 1}\r\n$${Buffer.byteLength(name)}\r\n${name}\r\n`
-  for (const arg of args) {
-    const argument = String(arg)
+export function encoded(command: Command): string {
+  let text = `*${command.length}\r\n`
+  for (const part of command) {
+    const argument = String(part)
     text += `$${Buffer.byteLength(argument)}\r\n${argument}\r\n`
   }
   return text
@@ -105,12 +105,11 @@ export class ReplyReader {
       if ((end < 0 ? bytes.length : end) - at > MAX_LINE_BYTES) throw new BadReply('a line without end')
       if (end < 0 || end + 1 === bytes.length) return at
       if (bytes[end + 1] !== LF) throw new BadReply('a line that does not end with CRLF')
-      const text = bytes.toString('utf8', at + 1, end)
       const next = end + 2
       switch (bytes[at]) {
         case 0x24: {
           // $
-          const size = sizeOf(text)
+          const size = sizeOf(bytes, at + 1, end)
           this.#take(Math.max(0, size))
           const after = next + size + 2
           if (size < 0) {
@@ -129,21 +128,21 @@ export class ReplyReader {
           break
         }
         case 0x2a: // *
-          this.#openArray(sizeOf(text))
+          this.#openArray(sizeOf(bytes, at + 1, end))
           at = next
           break
         case 0x3a: // :
-          this.#complete(numberOf(text))
+          this.#complete(numberOf(textOf(bytes, at, end)))
           at = next
           break
         case 0x2b: // +
-          this.#take(text.length)
-          this.#complete(text)
+          this.#take(end - at - 1)
+          this.#complete(textOf(bytes, at, end))
           at = next
           break
         case 0x2d: // -
-          this.#take(text.length)
-          this.#complete(new ReplyError(text.slice(0, MAX_ERROR_LENGTH)))
+          this.#take(end - at - 1)
+          this.#complete(new ReplyError(textOf(bytes, at, end).slice(0, MAX_ERROR_LENGTH)))
           at = next
           break
         default:
@@ -178,10 +177,24 @@ export class ReplyReader {
   }
 }
 
+/** Of a line, what follows its first byte. */
+const textOf = (bytes: Buffer, at: number, end: number): string => bytes.toString('utf8', at + 1, end)
+
 /** -1: null. */
-function sizeOf(text: string): number {
-  if (!/^(\d{1,10}|-1)$/.test(text)) throw new BadReply('an invalid length')
-  return Number(text)
+function sizeOf(bytes: Buffer, from: number, to: number): number {
+  let size = 0
+  for (let at = from; at < to; at += 1) {
+    const digit = (bytes[at] ?? 0) - 0x30
+    if (digit < 0 || digit > 9) return nullOf(bytes, from, to)
+    size = 10 * size + digit
+  }
+  if (to === from || to - from > 10) throw new BadReply('an invalid length')
+  return size
+}
+
+function nullOf(bytes: Buffer, from: number, to: number): number {
+  if (bytes.toString('latin1', from, to) !== '-1') throw new BadReply('an invalid length')
+  return -1
 }
 
 function numberOf(text: string): number {

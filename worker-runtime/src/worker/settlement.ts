@@ -22,8 +22,6 @@ export function settlementOf(
         verdict: 'completed',
         text: completedText(envelope, outcome.facts, outcome.result, outcome.facts.output),
       }
-    case 'failed':
-      return failed(claim, outcome, worker)
     case 'cancelled':
       return { id, token, verdict: 'cancelled', text: '' }
     case 'handed-back':

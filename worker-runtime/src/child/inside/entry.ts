@@ -50,9 +50,9 @@ interface Attempt {
   readonly id: number
   readonly order: Order
   readonly startedWith: NodeJS.CpuUsage | undefined
-  abort: AbortController | undefined // made when the task first looks at job.signal
-  abortReason: string | undefined
-  progress: Progress | undefined // made when the task first reports some
+  abort?: AbortController // made when the task first looks at job.signal
+  abortReason?: string
+  progress?: Progress // made when the task first reports some
 }
 
 const running = new Map<number, Attempt>()
@@ -77,8 +77,12 @@ export function sayHowItEnds(): void {
 }
 
 export function listenToWorker(): void {
-  channel = new Socket({ fd: CHANNEL, readable: true, writable: true })
-    .on('data', receive)
+  const buffer = Buffer.allocUnsafeSlow(64 * 1024)
+  const callback = (size: number) => {
+    receive(buffer.subarray(0, size))
+    return true
+  }
+  channel = new Socket({ fd: CHANNEL, readable: true, writable: true, onread: { buffer, callback } })
     .on('error', () => {})
     .on('close', endWithWorker)
 }
@@ -194,9 +198,6 @@ function begin(order: Order): Attempt {
     id: order.id,
     order,
     startedWith: mode?.jobsAtOnce === 1 && !(mode.once && mode.isForked) ? process.cpuUsage() : undefined,
-    abort: undefined,
-    abortReason: undefined,
-    progress: undefined,
   }
   running.set(attempt.id, attempt)
   hasHadJob = true
