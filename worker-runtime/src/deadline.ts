@@ -64,11 +64,14 @@ function endSlice(): void {
 function comeNear(deadline: Deadline): void {
   const { leftMs, onOver } = deadline
   const dueAtMs = performance.now() + leftMs
-  deadline.timer = setTimeout(() => {
-    deadline.leftMs -= heardIn(leftMs, dueAtMs)
-    if (deadline.leftMs >= 1) comeNear(deadline)
-    else deadline.reading = setImmediate(onOver) // after the loop has read its sockets
-  }, leftMs)
+  deadline.timer = setTimeout(
+    () => {
+      deadline.leftMs -= heardIn(leftMs, dueAtMs)
+      if (deadline.leftMs >= 1) comeNear(deadline)
+      else deadline.reading = setImmediate(onOver) // after the loop has read its sockets
+    },
+    Math.max(0, leftMs),
+  )
 }
 
 /**

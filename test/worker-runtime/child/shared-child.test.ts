@@ -32,6 +32,18 @@ test('they are fresh processes where the modules keep something open, and nobody
   expect(resultOf(outcome)).toBe('loaded')
 })
 
+test('attempts of one turn of the loop share a child while attempts take a moment, and are spread while they take longer', async () => {
+  const tiny = await startTiny('Reuse', { slots: 16, jobsAtOncePerChild: 8 })
+  const all = (task: string, input?: unknown) =>
+    Promise.all(Array.from({ length: 8 }, async () => resultOf(await tiny.perform(task, input))))
+  const childrenOfEight = async () => new Set(await all('tells-child')).size
+  await eventually(() => childrenOf(zygoteOf(process.pid) ?? 0).length === 2)
+  await eventually(async () => (await childrenOfEight()) === 1)
+  for (let count = 0; count < 4; count += 1) await all('sleeps', { ms: 50 })
+  expect(await childrenOfEight()).toBe(2)
+  await tiny.stop()
+})
+
 describe('a child that serves one job at a time', () => {
   let tiny: Tiny
   beforeAll(async () => {

@@ -26,6 +26,9 @@ interface Shared {
 }
 
 const MOST_CHILDREN_TRIED = 3
+/** Attempts that take no longer are soon over, whichever child they share. */
+const MOMENT_MS = 5
+const WEIGHT_OF_NEWEST = 1 / 16
 
 export class SharedChildren implements Pool {
   readonly #options: SharedOptions
@@ -35,6 +38,10 @@ export class SharedChildren implements Pool {
   /** Those that ran when a child died, with the time until which they may wait for their turn alone. */
   readonly #suspects = new Map<PendingAttempt, number>()
   readonly #childrenTried = new Map<PendingAttempt, number>()
+  /** How long attempts take of late. */
+  #usualMs = MOMENT_MS
+  /** Gets the other attempts of this turn of the loop, too. */
+  #favourite: Shared | undefined
   #alone = 0
   #starting = 0
   #lastId = 0
@@ -61,7 +68,7 @@ export class SharedChildren implements Pool {
 
   #serve(): void {
     while (this.#waiting.length > 0) {
-      const shared = this.#leastBusy()
+      const shared = this.#childForNext()
       const pending = shared && this.#waiting.shift()
       if (!shared || !pending) break
       this.#place(pending, shared)
@@ -69,11 +76,25 @@ export class SharedChildren implements Pool {
     this.#replenish()
   }
 
-  #leastBusy(): Shared | undefined {
+  /**
+   * The least busy child. While attempts take a moment, those of one turn of the loop go into the same child: each child is woken
+   * half as often.
+   */
+  #childForNext(): Shared | undefined {
+    if (this.#favourite && this.#hasRoom(this.#favourite)) return this.#favourite
     let best: Shared | undefined
     for (const shared of this.#children)
       if ((!best || shared.running.size < best.running.size) && this.#hasRoom(shared)) best = shared
+    if (best && this.#usualMs < MOMENT_MS) this.#favour(best)
     return best
+  }
+
+  #favour(shared: Shared): void {
+    if (!this.#favourite)
+      process.nextTick(() => {
+        this.#favourite = undefined
+      })
+    this.#favourite = shared
   }
 
   #hasRoom(shared: Shared): boolean {
@@ -173,8 +194,10 @@ export class SharedChildren implements Pool {
   }
 
   #end(pending: PendingAttempt, attempt: Attempt): void {
+    const outcome = attempt.outcome()
+    this.#usualMs += (outcome.facts.durationMs - this.#usualMs) * WEIGHT_OF_NEWEST
     this.#forget(pending)
-    pending.end(attempt.outcome())
+    pending.end(outcome)
   }
 
   #forget(pending: PendingAttempt): void {
