@@ -1,5 +1,6 @@
-// Sends enqueued jobs to Redis. All jobs of one tick share calls of up to 1,000 jobs; a call is answered as a whole or repeated as a whole, until
-// the deadline of its requests. Each queue has one batcher for each durability. Used by client.ts.
+// Sends enqueued jobs to Redis. All jobs of one tick share calls of up to 1,000 jobs; a call is answered as a
+// whole or repeated as a whole, until the deadline of its requests. Each queue has one batcher for each
+// durability. Used by client.ts.
 import { startDeadline } from '../deadline.ts'
 import type { NewJob } from '../job.ts'
 import type { Durability } from '../queue/durability.ts'
@@ -44,7 +45,10 @@ export class Batcher {
   readonly #deadlineMs: number
   readonly #isClosed: () => boolean
   #waiting: Request[] = []
-  /** A server that waits for its disk answers nothing else on the connection: requests that come up meanwhile go together. */
+  /**
+   * A server that waits for its disk answers nothing else on the connection: requests that come up meanwhile
+   * go together.
+   */
   #confirming = Promise.resolve()
 
   constructor({ queue, durability, deadlineMs, isClosed }: BatcherOptions) {
@@ -94,14 +98,17 @@ export class Batcher {
         for (const { request } of left) request.maybeDone ||= error.maybeDone
         if (this.#isHopeless(error)) return this.#give(calls.slice(at).flat(), error)
         why = error.code === 'NOT_CONFIRMED' ? undefined : error
-        // Unconfirmed jobs are in Redis already: not sent again, because they may have ended and been forgotten, and would run twice.
+        // Unconfirmed jobs are in Redis already: not sent again, because they may have ended and been
+        // forgotten, and would run twice.
         if (error.code === 'NOT_CONFIRMED') this.#give(left, error)
         else await new Promise((resolve) => setTimeout(resolve, 25 + Math.random() * 50))
       }
     }
   }
 
-  /** Answers the error. To repeat a call whose answer was lost is safe, because Redis leaves a known id alone. */
+  /**
+   * Answers the error. To repeat a call whose answer was lost is safe, because Redis leaves a known id alone.
+   */
   async #tryOnce(call: Call): Promise<unknown> {
     const { redis } = this.#queue
     try {
@@ -115,8 +122,8 @@ export class Batcher {
   }
 
   /**
-   * Most jobs are there after one try and need no timer. A process that was held up learns late of a failure: its try is charged with no more than
-   * a try may take.
+   * Most jobs are there after one try and need no timer. A process that was held up learns late of a failure:
+   * its try is charged with no more than a try may take.
    */
   #startDeadlines(waiting: Call, beganAtMs: number): void {
     const spentMs = Math.min(performance.now() - beganAtMs, this.#queue.redis.deadlineMs)
@@ -128,7 +135,10 @@ export class Batcher {
     return error.code === 'REDIS_REFUSED' || this.#isClosed()
   }
 
-  /** One job over a limit must not take down jobs that were only enqueued in the same tick: each request is asked for alone. */
+  /**
+   * One job over a limit must not take down jobs that were only enqueued in the same tick: each request is
+   * asked for alone.
+   */
   async #refuse(call: Call, error: unknown): Promise<void> {
     const [first] = call
     if (call.length > 1) return this.#untilDone(call.map((piece) => [piece]))
@@ -155,7 +165,9 @@ export class Batcher {
   }
 }
 
-/** The jobs of all requests, in calls; a request may be in several calls, and a call may have many requests. */
+/**
+ * The jobs of all requests, in calls; a request may be in several calls, and a call may have many requests.
+ */
 function callsFor(requests: readonly Request[]): Call[] {
   const [only] = requests
   if (requests.length === 1 && only?.jobs.length === 1) return [[{ request: only, jobs: only.jobs }]]

@@ -1,7 +1,11 @@
-// The one parser of numbers, texts, words and lists that verbs get from Redis. Other programs may have written to the keys, and something
-// else may listen where a Redis should be: what cannot be right is an error here, and never a NaN or a 2 GB text further on.
+// The one parser of numbers, texts, words and lists that verbs get from Redis. Other programs may have
+// written to the keys, and something else may listen where a Redis should be: what cannot be right is an
+// error here, and never a NaN or a 2 GB text further on.
 
-/** Redis holds, or answers, what Millhand never writes. `field` says of what, in Millhand's words; the value is foreign. */
+/**
+ * Redis holds, or answers, what Millhand never writes. `field` says of what, in Millhand's words; the value
+ * is foreign.
+ */
 export class RedisDataInvalid extends Error {
   override readonly name = 'RedisDataInvalid'
   readonly code = 'REDIS_DATA_INVALID'

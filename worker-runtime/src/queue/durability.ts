@@ -5,15 +5,16 @@ import type { Verb } from './scripts.ts'
 import { type Arguments, believed, QueueRefused, type Verbs } from './verbs.ts'
 
 /**
- * When an enqueue counts as done. fast: Redis has it in memory. fsync: it is on the primary's disk too. replicated: at least one replica has it
- * in memory too.
+ * When an enqueue counts as done. fast: Redis has it in memory. fsync: it is on the primary's disk too.
+ * replicated: at least one replica has it in memory too.
  */
 export type Durability = (typeof DURABILITIES)[number]
 export const DURABILITIES = ['fast', 'fsync', 'replicated'] as const
 
 /**
- * Throws RedisUnavailable, NOT_CONFIRMED, where nobody confirms in time: what was asked is done, and may be lost with the primary. The call
- * is not repeated: the job may have ended and be forgotten by then, and would run a second time.
+ * Throws RedisUnavailable, NOT_CONFIRMED, where nobody confirms in time: what was asked is done, and may be
+ * lost with the primary. The call is not repeated: the job may have ended and be forgotten by then, and would
+ * run a second time.
  */
 export async function runConfirmed(
   verbs: Verbs,
@@ -60,7 +61,7 @@ const confirmation = (durability: Confirmed, withinMs: number): Command =>
 const confirmer = (durability: Confirmed): string =>
   durability === 'fsync' ? 'the disk of the primary (never, where appendfsync is no)' : 'a replica'
 
-/** The server said of one of two commands that it did not do it; what it did of the other nobody knows. */
+/** The server refused one of two commands; the other one may have been done. */
 function firstMaybeDone(error: Error): never {
   if (!(error instanceof RedisUnavailable) || error.maybeDone) throw error
   throw new RedisUnavailable(error.message, { maybeDone: true, code: error.code, cause: error.cause })

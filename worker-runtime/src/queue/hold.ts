@@ -21,7 +21,7 @@ export interface Registration extends WorkerFacts {
   isolationNote: string
 }
 
-/** What a running attempt has used when it was last looked at. */
+/** The use of memory and processor of a running attempt, at the last look. */
 export interface UsedSoFar {
   readonly token: string
   readonly maxRssBytes?: number
@@ -50,7 +50,7 @@ export interface SettledAndClaimed {
   readonly status: (typeof STATUSES)[number]
   /** ms until the next delayed job is due. */
   readonly nextMs: number | undefined
-  /** What became of each settled attempt, in order. */
+  /** The new state of each settled attempt, in order. */
   readonly became: readonly (typeof BECAME)[number][]
   readonly claims: readonly Claim[]
   /** It stands among the idle workers: an enqueue may give it a job. */
@@ -90,13 +90,13 @@ const MAX_NAME = 512
 
 /** To put back a job takes a dozen commands. */
 const REAP_SLICE = 100
-/** A server that answers again and again that more is left keeps nobody for longer. */
+/** The longest time for one call of reap, however often the server answers that more is left. */
 const REAP_WITHIN_MS = 5_000
 const MAX_CLAIMS_A_CALL = 1_000
 
 /**
- * Answers the queue's timeout of an attempt, the older workers of the same pod, which are dead for sure, and how many enqueues Redis is known
- * to have lost so far.
+ * Answers the queue's timeout of an attempt, the older workers of the same pod, which are dead for sure, and
+ * how many enqueues Redis is known to have lost so far.
  */
 async function register(
   verbs: Verbs,
@@ -110,7 +110,7 @@ async function register(
   return { timeoutMs, dead, vanished: counters.vanished }
 }
 
-/** What its attempts use is kept until it renews again, for the record of a dead worker's attempts. */
+/** `used` is kept until the next renewal, for the record of a dead worker's attempts. */
 async function renew(
   verbs: Verbs,
   worker: string,
@@ -157,8 +157,8 @@ async function settleAndClaim(
 }
 
 /**
- * Puts back what a dead worker held, slice by slice; answers how many jobs. Of more than it can put back in 5 s the next call does more.
- * 'silent': only if its heartbeat ran out.
+ * Puts back what a dead worker held, slice by slice; answers how many jobs. Of more than it can put back in 5
+ * s the next call does more. 'silent': only if its heartbeat ran out.
  */
 async function reap(
   verbs: Verbs,
@@ -251,7 +251,7 @@ function resyncedOf(answer: unknown): Resynced {
   return { kind, held: pairsOf(held).map(([id, entry]) => ({ id: idOf(id), token: heldOf(entry).token })) }
 }
 
-/** Of a call that told of so many attempts and asked for so many jobs. */
+/** The parsed answer of a call with so many settlements and so many wanted jobs. */
 function settledAndClaimedOf(
   answer: unknown,
   { settled, wanted }: { settled: number; wanted: number },
@@ -286,7 +286,10 @@ export function countersOf(answer: unknown): Counters {
   }
 }
 
-/** A job that an enqueue has given to an idle worker: `+<id> <entry> <envelope>`. Undefined for other messages. */
+/**
+ * A job that an enqueue has given to an idle worker: `+<id> <entry> <envelope>`. Undefined for other
+ * messages.
+ */
 export function givenOf(message: string): Claim | undefined {
   const [whole, id, entry] = GIVEN.exec(message) ?? []
   return whole === undefined ? undefined : claimOf(id, entry, message.slice(whole.length))

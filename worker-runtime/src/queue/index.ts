@@ -1,4 +1,5 @@
-// The export `millhand/queue`: what the worker, the CLI and the operator share. The only way to the layout in Redis.
+// The export `millhand/queue`: what the worker, the CLI and the operator share. The only way to the layout in
+// Redis.
 
 export { copyError, errorLines, failureText, type JobError, reasonLines, reasonOf } from '../errors.ts'
 export {

@@ -1,11 +1,12 @@
-// Which queues there are. Redis keeps no list of them: the whole key space is looked through, a page at a time.
+// Which queues there are. Redis keeps no list of them: the whole key space is looked through, a page at a
+// time.
 import type { Connection } from '../redis/connection.ts'
 import { listOf, textOf } from './answers.ts'
 import { prefixOf } from './keys.ts'
 
 /**
- * Every queue that was declared has `config`, every one that had a job has `counts`. What looks alike, but has no queue's name, is not ours.
- * Calls `check` after each page, which may throw. Throws RedisDataInvalid.
+ * Every queue that was declared has `config`, every one that had a job has `counts`. What looks alike, but
+ * has no queue's name, is not ours. Calls `check` after each page, which may throw. Throws RedisDataInvalid.
  */
 export async function listQueues(redis: Connection, check: (found: number) => void): Promise<string[]> {
   const names = new Set<string>()

@@ -1,4 +1,5 @@
-// The texts of the scripts: from sources, the files. In the package another module stands here, which has them in it (lua-build.ts).
+// The texts of the scripts: from sources, the files. In the package another module stands here, which has
+// them in it (lua-build.ts).
 import { readFileSync } from 'node:fs'
 
 export const luaOf = (name: string): string =>

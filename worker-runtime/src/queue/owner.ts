@@ -1,4 +1,5 @@
-// The verbs of the owner of a queue, the operator or `millhand up`: settings, the name, and workers that are to stop.
+// The verbs of the owner of a queue, the operator or `millhand up`: settings, the name, and workers that are
+// to stop.
 import { amountOf, isDone, listOf, oneOf, textOf } from './answers.ts'
 import { countersOf } from './hold.ts'
 import type { QueueSettings } from './settings.ts'
@@ -22,12 +23,15 @@ async function configure(verbs: Verbs, settings: QueueSettings): Promise<'config
   return verbs.write('configure', args, (answer) => oneOf(answer, 'a queue', ['configured', 'name-taken']))
 }
 
-/** Gives the name back; jobs and settings stay. Answers whose it is then: '' is nobody's. */
+/** Gives the name back; jobs and settings stay. Answers the owner then: '' for none. */
 async function release(verbs: Verbs, ownerUid: string): Promise<string> {
   return verbs.write('release', [ownerUid], (answer) => textOf(answer, 'config.ownerUid'))
 }
 
-/** Who declared it; undefined where the name is free. Both are words of that owner, not ours. */
+/**
+ * The owner that declared it; undefined where the name is free. Both texts come from that owner: do not trust
+ * them.
+ */
 async function owner(verbs: Verbs): Promise<Owner | undefined> {
   const answer = await verbs.redis.call('HMGET', verbs.key('config'), 'ownerUid', 'owner')
   const [uid = '', name = ''] = listOf(answer, 'owner').map((text) => textOf(text ?? '', 'owner'))
@@ -43,12 +47,18 @@ async function undrain(verbs: Verbs, podUids: readonly string[]): Promise<void> 
   await verbs.write('drain', ['0', ...podUids], isDone)
 }
 
-/** Its pod has no time left: it hands back what it holds and ends. Drain the pod first. Answers whether somebody heard it. */
+/**
+ * Its pod has no time left: it hands back what it holds and ends. Drain the pod first. Answers whether
+ * somebody heard it.
+ */
 async function dismiss(verbs: Verbs, worker: string): Promise<boolean> {
   return (await verbs.write('dismiss', [worker], (answer) => amountOf(answer, 'who heard it'))) > 0
 }
 
-/** For who neither enqueues nor renews: what Redis took since it had these counters, and has no more, is counted as vanished. */
+/**
+ * For who neither enqueues nor renews: what Redis took since it had these counters, and has no more, is
+ * counted as vanished.
+ */
 async function witness(verbs: Verbs, { enqueued, claimed }: Seen): Promise<void> {
   await verbs.write('witness', [enqueued, claimed], countersOf)
 }

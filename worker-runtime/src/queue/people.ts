@@ -24,7 +24,7 @@ export const PURGEABLE = ['ready', 'delayed', 'buried'] as const
 export type Purgeable = (typeof PURGEABLE)[number]
 
 const SLICE = 500
-/** Of buried jobs a script reads the last record too, of up to 20 KB. */
+/** The page of buried jobs is smaller: the script reads the last record of each, up to 20 KB. */
 const RECORDS_PER_CALL = 100
 
 /** 'cancelling': it runs, and its worker ends it. Another state: it cannot be cancelled in it. */
@@ -37,7 +37,10 @@ async function retry(verbs: Verbs, ids: readonly string[]): Promise<JobState[]> 
   return inSlices(verbs, { verb: 'retry', ids }, JOB_STATES)
 }
 
-/** Buried and ended jobs are deleted for good; their ids are free. Answers 'deleted', or the state of those that are neither. */
+/**
+ * Buried and ended jobs are deleted for good; their ids are free. Answers 'deleted', or the state of those
+ * that are neither.
+ */
 async function deleteJobs(verbs: Verbs, ids: readonly string[]): Promise<('deleted' | JobState)[]> {
   return inSlices(verbs, { verb: 'delete', ids }, ['deleted', ...JOB_STATES])
 }
@@ -63,7 +66,10 @@ async function depth(verbs: Verbs): Promise<Depth> {
   return depthOf(await verbs.run('depth', COUNT_FIELDS))
 }
 
-/** At most 10,000; throws RedisDataInvalid where there are more. Each worker's entry is of one moment, and not all of the same. */
+/**
+ * At most 10,000; throws RedisDataInvalid where there are more. Each worker's entry is of one moment, and not
+ * all of the same.
+ */
 export async function workers(verbs: Verbs): Promise<WorkerEntry[]> {
   const page = async (names: readonly string[]) =>
     workersOf(await verbs.run('workers', [WORKERS_A_PAGE, MOST_WORKERS, MAX_TEXT, ...names]))
@@ -110,7 +116,10 @@ async function inSlices<T extends string>(
   return answers
 }
 
-/** Whether it was declared, has or had jobs, or has a worker; where none of that is so its name is most likely misspelt. */
+/**
+ * Whether it was declared, has or had jobs, or has a worker; where none of that is so its name is most likely
+ * misspelt.
+ */
 async function exists({ redis, key }: Verbs): Promise<boolean> {
   return (await redis.call('EXISTS', ...['counts', 'config', 'workers'].map(key))) !== 0
 }

@@ -1,4 +1,5 @@
-// One queue in Redis, with the verbs of everybody: the client (enqueue.ts, wait.ts), workers (hold.ts), people (people.ts), the owner (owner.ts).
+// One queue in Redis, with the verbs of everybody: the client (enqueue.ts, wait.ts), workers (hold.ts),
+// people (people.ts), the owner (owner.ts).
 import type { Connection } from '../redis/connection.ts'
 import { enqueueing } from './enqueue.ts'
 import { holding } from './hold.ts'
@@ -23,7 +24,9 @@ export interface Queue extends OfOneQueue<typeof everything> {
   readonly redis: Connection
 }
 
-/** Opens the queue with this name in Redis (`queueName(namespace, name)`). Costs nothing; nothing is created. */
+/**
+ * Opens the queue with this name in Redis (`queueName(namespace, name)`). Costs nothing; nothing is created.
+ */
 export function openQueue(redis: Connection, name: string, scripts?: Scripts): Queue {
   const verbs = new Verbs({ name: checkedQueueName(name), redis, scripts })
   const calls: [string, (verbs: Verbs, ...rest: never[]) => unknown][] = Object.entries(everything)

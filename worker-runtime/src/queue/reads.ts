@@ -1,20 +1,23 @@
-// The answers of the verbs that only read, parsed: the numbers of a queue, its workers, one job, a page of jobs.
+// The answers of the verbs that only read, parsed: the numbers of a queue, its workers, one job, a page of
+// jobs.
 import { failureText, type JobError, parseError } from '../errors.ts'
 import { type AttemptFacts, type EndedJob, type Envelope, parseEnded, parseEnvelope } from '../job.ts'
 import { amountOf, counterOf, listOf, numberOf, oneOf, optionalOf, textOf } from './answers.ts'
 
 export interface Depth {
-  /** Those that are due included. */
+  /** Ready jobs, with delayed ones that are due. */
   ready: number
-  /** Of the ready ones, those that no claim has moved out of `delayed` yet. */
+  /** The part of the ready jobs that is due but still in `delayed`. */
   due: number
-  /** Those that are not due. */
+  /** Delayed jobs that are not due. */
   delayed: number
   busy: number
   buried: number
   /** ms until the next delayed job is due. */
   nextMs?: number
-  /** For how long the oldest job at the head of a lane is ready: since it was enqueued, due, or put back; ms. */
+  /**
+   * For how long the oldest job at the head of a lane is ready: since it was enqueued, due, or put back; ms.
+   */
   oldestReadyMs?: number
   suspended: boolean
   paused: boolean
@@ -54,13 +57,13 @@ export interface WorkerEntry extends WorkerFacts {
   isolationNote?: string
   startedAtMs: number
   held: number
-  /** Its heartbeat has not run out, and nobody took it for dead. */
+  /** Its heartbeat has not run out, and it was not taken for dead. */
   alive: boolean
   draining: boolean
 }
 
 export const JOB_STATES = ['ready', 'delayed', 'held', 'completed', 'cancelled', 'buried', 'unknown'] as const
-/** Where a job is: it is in exactly one of these. */
+/** The state of a job: always exactly one of these. */
 export type JobState = (typeof JOB_STATES)[number]
 
 /** An attempt that ended without success, as it is kept with the job. */
@@ -73,7 +76,7 @@ export interface AttemptRecord extends AttemptFacts {
   signal?: string
   output?: string
   worker?: string
-  /** Of a worker that was lost. */
+  /** The name of the worker that was lost. */
   pod?: string
   node?: string
   startedAtMs?: number
@@ -110,11 +113,13 @@ export interface JobSummary {
   dueAtMs?: number
   buriedAtMs?: number
   endedAtMs?: number
-  /** Why a buried job failed the last time: the error and its causes, in one line of at most 300 characters. */
+  /**
+   * Why a buried job failed the last time: the error and its causes, in one line of at most 300 characters.
+   */
   why?: string
 }
 
-/** What the script of depth is asked for. */
+/** The arguments of the script of depth. */
 export const COUNT_FIELDS: readonly string[] = [...COUNTS, 'vanishedAtMs']
 
 /** The oldest job is no older than 70 years. */
@@ -152,7 +157,7 @@ export const MOST_WORKERS = 10_000
 
 export interface WorkersPage {
   workers: WorkerEntry[]
-  /** Of those on no page yet. */
+  /** The names of workers that were on no page yet. */
   rest: string[]
 }
 
@@ -167,7 +172,7 @@ export function workersOf(answer: unknown): WorkersPage {
 function workerOf(answer: unknown): WorkerEntry {
   const found = fieldsOf(answer, 'the entry of a worker')
   const text = (field: string) => textOf(found[field] ?? '', `${field} of a worker`)
-  // Of a worker whose entry has gone nothing is known but that it is in the list.
+  // A worker whose entry has gone is only known by the list.
   const number = (field: string) => counterOf(text(field) || '0', `${field} of a worker`)
   return {
     name: textOf(found.name, 'the name of a worker'),
@@ -245,7 +250,7 @@ function summaryOf(state: string, answer: unknown): JobSummary {
 }
 export const MOST_JOBS_A_PAGE = 1_000
 
-/** What a job is and what its attempts said: the connection bounds it, and '' is where there is none. */
+/** Texts of a job and its attempts: the connection bounds them, and '' stands for none. */
 const longTextOf = (value: unknown): string =>
   textOf(value ?? '', 'a part of a job', Number.POSITIVE_INFINITY)
 
@@ -279,7 +284,7 @@ function parseRecord(json: string): AttemptRecord {
   return { ...rest, ...(parsed && { error: parsed }) } as unknown as AttemptRecord
 }
 
-/** None where it is no JSON of an object: a record that nobody can read is still a failed attempt. */
+/** Empty where the record is not the JSON of an object: it is still a failed attempt. */
 function fieldsIn(json: string): Record<string, unknown> {
   try {
     const found: unknown = JSON.parse(json)

@@ -1,12 +1,13 @@
-// The scripts: one for each verb, composed of lua/<verb>.lua and of what it uses of the parts. Loaded once a process, by verbs.ts.
+// The scripts: one for each verb, composed of lua/<verb>.lua and of what it uses of the parts. Loaded once a
+// process, by verbs.ts.
 import { createHash } from 'node:crypto'
 import { databasePart } from './keys.ts'
 import { luaOf } from './lua.ts'
 import { defaultSettings, LAYOUT, LEASE_MS, RENEW_MS } from './settings.ts'
 
 /**
- * adds: refused by a Redis that is full. changes: lets jobs end and people act even there; frees: the same, and its first write frees
- * memory by itself. reads: writes nothing that it needs.
+ * adds: refused by a Redis that is full. changes: lets jobs end and people act even there; frees: the same,
+ * and its first write frees memory by itself. reads: writes nothing that it needs.
  */
 const VERBS = {
   enqueue: 'adds',
@@ -42,12 +43,12 @@ export interface Script {
 }
 export type Scripts = Readonly<Record<Verb, Script>>
 
-/** What verbs are made of; a file uses only those before it. */
+/** The parts of verbs; a part uses only those before it. */
 const PARTS = ['settings', 'clock', 'text', 'lanes', 'lifecycle', 'promote', 'try-again', 'idle']
 
 /**
- * Reads the scripts. `clock` is the Lua expression that gives the time as {seconds, microseconds}: the server's clock, and in
- * tests of the state machine a key that they can turn.
+ * Reads the scripts. `clock` is the Lua expression that gives the time as {seconds, microseconds}: the
+ * server's clock, and in tests of the state machine a key that they can turn.
  */
 export function loadScripts({ clock = "redis.call('TIME')", database = 0 } = {}): Scripts {
   const parts = PARTS.map(partOf)
@@ -69,7 +70,10 @@ export function loadScripts({ clock = "redis.call('TIME')", database = 0 } = {})
 
 const sha1 = (text: string): string => createHash('sha1').update(text).digest('hex')
 
-/** A function that names a constant is made with it, which takes time at each call: the value stands in its place. */
+/**
+ * A function that names a constant is made with it, which takes time at each call: the value stands in its
+ * place.
+ */
 function withValues(lua: string): string {
   const values = new Map<string, string>()
   const rest = lua.replaceAll(CONSTANTS, (_, names: string, texts: string) => {
@@ -81,7 +85,7 @@ function withValues(lua: string): string {
 }
 const CONSTANTS = /^local ((?:[A-Z_]+, )*[A-Z_]+) = ((?:(?:\d+|'\w*'), )*(?:\d+|'\w*'))\n/gm
 
-/** Without comments: a word of one is no use of a function. */
+/** The text without comments: the name of a function in a comment is no use of it. */
 const partOf = (name: string): string => luaOf(name).replaceAll(/^ *--.*\n| +--.*$/gm, '')
 
 const DEFAULTS: Readonly<Record<string, number>> = Object.fromEntries(
@@ -101,14 +105,17 @@ const settingsIn = (lua: string): string[] => [
 const FIELDS = settingsIn([...PARTS, ...Object.keys(VERBS)].map(partOf).join('')).filter(
   (field) => field !== 'layout',
 )
-/** What stands in config, if anything, where a setting is as usual. */
+/** The text in config of a setting with its usual value, if config has it. */
 const usualOf = (field: string): string => String(DEFAULTS[field] ?? (field === 'maxBusy' ? '' : 0))
-/** Says in config that all of them are as usual; a release with other defaults or settings has another one. */
+/**
+ * Says in config that all of them are as usual; a release with other defaults or settings has another one.
+ */
 const USUAL = sha1(FIELDS.map((field) => `${field}=${usualOf(field)}`).join(' ')).slice(0, 8)
 
 /**
- * Every verb begins with the settings that it names, and refuses a queue of another layout. Redis over maxmemory refuses a script whose first
- * write may need memory: what must work even then frees something first.
+ * Every verb begins with the settings that it names, and refuses a queue of another layout. Redis over
+ * maxmemory refuses a script whose first write may need memory: what must work even then frees something
+ * first.
  */
 function prologueOf(verb: Verb, body: string, database: number): string {
   const fields = [...new Set(['layout', ...settingsIn(body)])]
@@ -125,8 +132,8 @@ function prologueOf(verb: Verb, body: string, database: number): string {
 }
 
 /**
- * Redis makes all functions of a script anew at each call, so a verb gets only what it names of the parts; and what is named as
- * seldom().<function> alone is made when it is first called.
+ * Redis makes all functions of a script anew at each call, so a verb gets only what it names of the parts;
+ * and what is named as seldom().<function> alone is made when it is first called.
  */
 function withWhatItUses(verb: string, parts: readonly string[]): string {
   const always = usedBy(verb, parts)
@@ -146,7 +153,7 @@ end
 ${verb}`
 }
 
-/** What is used seldom may itself use another one seldom. */
+/** A function behind seldom() may use another one behind seldom(). */
 function usedSeldomBy(text: string, parts: readonly string[]): { seldom: string[]; later: string[] } {
   let seldom: string[] = []
   let later: string[] = []

@@ -1,5 +1,5 @@
-// The rules of a queue, as a TaskQueue declares them; in milliseconds. The scripts get these defaults, so that a queue that
-// nobody declared behaves like an empty TaskQueue.
+// The rules of a queue, as a TaskQueue declares them; in milliseconds. The scripts get these defaults, so
+// that a queue that nobody declared behaves like an empty TaskQueue.
 export interface QueueSettings {
   maxAttempts: number
   backoffMs: number
@@ -15,7 +15,7 @@ export interface QueueSettings {
   suspended: boolean
   /** The most jobs that may be held at once, over all workers; absent means no limit. */
   maxBusy?: number
-  /** Who declares the queue; a second owner is refused. */
+  /** The owner of the queue; a second owner is refused. */
   ownerUid?: string
   /** The owner in words, for people. */
   owner?: string

@@ -6,12 +6,18 @@ import type { Verbs } from './verbs.ts'
 
 const WAITS = ['noted', 'unnoted', 'buried', 'unknown'] as const
 
-/** How the job ended; where it has not, the client hears of its end on its channel (`noted`), or must look again (`unnoted`). */
+/**
+ * How the job ended; where it has not, the client hears of its end on its channel (`noted`), or must look
+ * again (`unnoted`).
+ */
 async function wait(verbs: Verbs, id: string, client: string): Promise<EndedJob | (typeof WAITS)[number]> {
   return endedOr(await verbs.run('wait', [id, client]), WAITS)
 }
 
-/** This client no longer waits for the job; '' where other waits of it do. Answers how the job ended, or its state. */
+/**
+ * This client no longer waits for the job; '' where other waits of it do. Answers how the job ended, or its
+ * state.
+ */
 async function unwait(verbs: Verbs, id: string, client: string): Promise<EndedJob | JobState> {
   return endedOr(await verbs.run('unwait', [id, client]), JOB_STATES)
 }

@@ -70,7 +70,10 @@ const URL_PARTS =
 const EXAMPLES = 'redis://host:6379, redis+sentinel://host:26379,host/name or redis+cluster://host:6379,host'
 const QUERY_NAMES = ['sentinelUsername', 'sentinelPassword']
 
-/** Throws TypeError, whose message goes behind the name of the option: what is wrong with the URL, and no part of it that may be secret. */
+/**
+ * Throws TypeError, whose message goes behind the name of the option: what is wrong with the URL, and no part
+ * of it that may be secret.
+ */
 export function parseAddress(access: string | RedisAccess): RedisAddress {
   const { url, ca, cert, key } = typeof access === 'string' ? { url: access } : access
   const parts = URL_PARTS.exec(url.trim())

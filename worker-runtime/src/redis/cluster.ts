@@ -1,5 +1,6 @@
-// A Cluster as one Connection: each call goes to the node that serves the slot of its key. Each node has a connection of its own (reconnect.ts), so
-// that a node that is away stops only the queues that live there. All keys of a queue are in one slot.
+// A Cluster as one Connection: each call goes to the node that serves the slot of its key. Each node has a
+// connection of its own (reconnect.ts), so that a node that is away stops only the queues that live there.
+// All keys of a queue are in one slot.
 //
 //   call → owner of the slot → answer
 //             MOVED ↺ that node, from now on          ASK ↺ that node, this once          lost → the call is rejected; the map is read again
@@ -222,7 +223,10 @@ export class ClusterConnection implements Connection {
     this.#readMapLater()
   }
 
-  /** A Cluster that refuses the credentials or breaks the protocol is asked ever more rarely: wrong passwords may lock a user out. */
+  /**
+   * A Cluster that refuses the credentials or breaks the protocol is asked ever more rarely: wrong passwords
+   * may lock a user out.
+   */
   #readMapAfter(error: unknown): void {
     this.#pauseMs = isHopeless(error) ? Math.min(LAST_PAUSE_MS, this.#pauseMs * 2) : MAP_AGAIN_MS
     this.#readMapLater()
@@ -248,7 +252,10 @@ export class ClusterConnection implements Connection {
     return this.#reading
   }
 
-  /** Takes the map of the node that answers first, on connections for this alone: the others may be blocked, or away. */
+  /**
+   * Takes the map of the node that answers first, on connections for this alone: the others may be blocked,
+   * or away.
+   */
   async #askForMap(): Promise<void> {
     const before = this.#owners
     const known = new Set([...before.filter(Boolean), ...this.#address.hosts.map(hostPortText)])
@@ -265,7 +272,8 @@ export class ClusterConnection implements Connection {
     this.#turned('ready')
     this.#leaveNodes()
     await this.#moveSubscriptions()
-    // While a node is away its replica may take over. A connection that only listens has no call that fails and makes it read the map.
+    // While a node is away its replica may take over. A connection that only listens has no call that fails
+    // and makes it read the map.
     this.#pauseMs = isSame(before, this.#owners) ? Math.min(LAST_PAUSE_MS, this.#pauseMs * 2) : MAP_AGAIN_MS
     if ([...this.#nodes.values()].some(({ connection }) => !connection.isReady)) this.#readMapLater()
   }
@@ -343,13 +351,19 @@ function hostPortIn(text: string): HostPort {
   return { host: text.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(text.slice(colon + 1)) }
 }
 
-/** When it resolves, ASKING is written; the command that follows in the same turn of the loop comes right behind it. */
+/**
+ * When it resolves, ASKING is written; the command that follows in the same turn of the loop comes right
+ * behind it.
+ */
 async function askingAt({ connection }: Node): Promise<void> {
   await connection.ready()
   connection.call('ASKING').catch(() => {})
 }
 
-/** The key that routes a command: the first key of a script, else the first argument; undefined for commands about a server. */
+/**
+ * The key that routes a command: the first key of a script, else the first argument; undefined for commands
+ * about a server.
+ */
 function keyOf([name, ...args]: Command): string | undefined {
   if (name === 'EVALSHA' || name === 'EVAL') return String(args[2])
   return KEYLESS.includes(name) ? undefined : String(args[0])

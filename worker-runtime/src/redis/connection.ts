@@ -1,4 +1,5 @@
-// The promise of a connection to Redis, whether Redis is a server, a primary behind Sentinels (reconnect.ts) or a Cluster (cluster.ts).
+// The promise of a connection to Redis, whether Redis is a server, a primary behind Sentinels (reconnect.ts)
+// or a Cluster (cluster.ts).
 import type { RedisAddress } from './address.ts'
 
 /**
@@ -51,8 +52,8 @@ export interface ConnectionOptions {
   /** How long a call may take, waiting for a connection included; ms. */
   deadlineMs?: number
   /**
-   * Whether this address is forbidden, whatever name, Sentinel or Cluster leads to it; asked before anything is sent there. For programs that
-   * connect on behalf of others.
+   * Whether this address is forbidden, whatever name, Sentinel or Cluster leads to it; asked before anything
+   * is sent there. For programs that connect on behalf of others.
    */
   isDenied?: (address: string, port: number) => boolean
   /** The addresses of a name; default: as the system looks names up. */
@@ -84,9 +85,15 @@ export interface Connection {
   call(command: string, ...args: (string | number)[]): Promise<unknown>
   /** Like `call`, with a deadline of its own: for commands that block. */
   callWithin(deadlineMs: number, command: string, ...args: (string | number)[]): Promise<unknown>
-  /** Two calls on one connection to one server, with nothing in between: the second one (WAIT, WAITAOF) is about the first. */
+  /**
+   * Two calls on one connection to one server, with nothing in between: the second one (WAIT, WAITAOF) is
+   * about the first.
+   */
   callThen(deadlineMs: number, first: Command, then: Command): Promise<[unknown, unknown]>
-  /** Resolves when the server has confirmed; subscribed again by itself after every loss. A connection either subscribes or calls. */
+  /**
+   * Resolves when the server has confirmed; subscribed again by itself after every loss. A connection either
+   * subscribes or calls.
+   */
   subscribe(
     channel: string,
     onMessage: (message: string) => void,

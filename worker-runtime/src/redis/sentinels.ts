@@ -1,5 +1,6 @@
-// Asks Sentinels for the address of the primary, and listens to one of them for a failover: the old primary may live on and take writes for ten
-// seconds, until the Sentinels make a replica of it, and those writes are lost. When that Sentinel is away, the next one is listened to.
+// Asks Sentinels for the address of the primary, and listens to one of them for a failover: the old primary
+// may live on and take writes for ten seconds, until the Sentinels make a replica of it, and those writes are
+// lost. When that Sentinel is away, the next one is listened to.
 
 import { startDeadline } from '../deadline.ts'
 import { type HostPort, hostPortOf, type RedisAddress } from './address.ts'

@@ -1,6 +1,9 @@
 // Which of the 16,384 slots of a Redis Cluster a key belongs to.
 
-/** The slot of a Cluster in which a key lies: CRC-16/XMODEM of what stands in the first braces, of 16,384 (Redis Cluster specification). */
+/**
+ * The slot of a Cluster in which a key lies: CRC-16/XMODEM of what stands in the first braces, of 16,384
+ * (Redis Cluster specification).
+ */
 export function slotOf(key: string): number {
   const tag = /\{([^}]+)\}/.exec(key)?.[1] ?? key
   let crc = 0

@@ -1,5 +1,6 @@
-// One queue of a worker: settles and claims in one call, and keeps what is held there. Its parts are the registration (standing.ts), the
-// heartbeat (heartbeat.ts), what is held (holdings.ts) and its turn among the worker's queues (turns.ts).
+// One queue of a worker: settles and claims in one call, and keeps what is held there. Its parts are the
+// registration (standing.ts), the heartbeat (heartbeat.ts), what is held (holdings.ts) and its turn among the
+// worker's queues (turns.ts).
 import type { PendingAttempt } from '../child/pool.ts'
 import type { Log } from '../log.ts'
 import {
@@ -25,8 +26,8 @@ export interface ConsumerOptions {
   readonly messages: Connection
   readonly log: Log
   /**
-   * An enqueue gave it this job while slots were free; it is held. Without this, enqueues give it none: where the slots are for other queues
-   * too, two might give a job for the same slot.
+   * An enqueue gave it this job while slots were free; it is held. Without this, enqueues give it none: where
+   * the slots are for other queues too, two might give a job for the same slot.
    */
   readonly onGiven?: ((consumer: Consumer, claim: Claim) => void) | undefined
   /** There may be something to exchange. */
@@ -119,7 +120,10 @@ export class Consumer {
     this.#heartbeat.start()
   }
 
-  /** One round trip: settles what has ended and claims up to `wanted` jobs. Never rejects; answers nothing while Redis is away. */
+  /**
+   * One round trip: settles what has ended and claims up to `wanted` jobs. Never rejects; answers nothing
+   * while Redis is away.
+   */
   async exchange(wanted: number): Promise<readonly Claim[]> {
     const { name, sequence, isSure } = this.#standing
     if (!isSure) return []
@@ -128,7 +132,8 @@ export class Consumer {
     try {
       const answer = await this.queue.settleAndClaim(name, sequence, settling, wanted, this.#given(wanted))
       this.#standing.heard()
-      // The heartbeat was told "dead" meanwhile: others have these jobs, and the attempts that this call settled were forgotten.
+      // The heartbeat was told "dead" meanwhile: others have these jobs, and the attempts that this call
+      // settled were forgotten.
       if (this.#standing.name !== name) return []
       if (wanted > 0) this.#isIdle = answer.isIdle
       return this.#answered(answer, settling, sequence)
@@ -154,7 +159,10 @@ export class Consumer {
     if (!this.#holdings.started(claim, running)) running.stop('lost-hold')
   }
 
-  /** An attempt ended: it is settled by the next exchange. Where the hold is over, another worker has the job, and there is nothing to say. */
+  /**
+   * An attempt ended: it is settled by the next exchange. Where the hold is over, another worker has the job,
+   * and there is nothing to say.
+   */
   settle(settlement: Settlement): void {
     if (this.#holdings.ended(settlement)) this.#options.onChange()
   }
@@ -165,7 +173,10 @@ export class Consumer {
     return this.queue.report(this.name, progress)
   }
 
-  /** Redis is told at once that this worker was told to stop: when it is killed before its jobs have ended, that is no fault of theirs. */
+  /**
+   * Redis is told at once that this worker was told to stop: when it is killed before its jobs have ended,
+   * that is no fault of theirs.
+   */
   stopping(): void {
     this.#standing.stopping()
     this.#heartbeat.soon()
@@ -203,7 +214,10 @@ export class Consumer {
     return answer.claims
   }
 
-  /** Redis may have done the call or not. The jobs held in Redis are read, then the settlements are sent again. */
+  /**
+   * Redis may have done the call or not. The jobs held in Redis are read, then the settlements are sent
+   * again.
+   */
   #lost(error: unknown, settling: readonly Settlement[]): void {
     this.#options.log.warn('the answer of Redis was lost', { queue: this.queue.name, error })
     this.#holdings.unsettled(settling)

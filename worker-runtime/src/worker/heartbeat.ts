@@ -1,5 +1,6 @@
-// The heartbeat of a worker in one queue: renews every 2 s, and does what the answer says. It stops cancelled attempts, puts back the jobs
-// of workers that are silent, says when Redis lost enqueues, and compares what is held.
+// The heartbeat of a worker in one queue: renews every 2 s, and does what the answer says. It stops cancelled
+// attempts, puts back the jobs of workers that are silent, says when Redis lost enqueues, and compares what
+// is held.
 import type { PendingAttempt } from '../child/pool.ts'
 import type { Log } from '../log.ts'
 import type { Queue } from '../queue/queue.ts'
@@ -11,7 +12,10 @@ export interface HeartbeatOptions {
   readonly queue: Queue
   readonly standing: Standing
   readonly holdings: Holdings<PendingAttempt>
-  /** How many exchanges have begun. Without a new one only an enqueue changes what is held, and its message comes within moments. */
+  /**
+   * How many exchanges have begun. Without a new one only an enqueue changes what is held, and its message
+   * comes within moments.
+   */
   readonly exchanges: () => number
   readonly log: Log
   readonly onBroken: (error: unknown) => void
@@ -56,7 +60,10 @@ export class Heartbeat {
     clearInterval(this.#interval)
   }
 
-  /** Now, or as soon as the beat that is under way has its answer: that one was sent before there was something new to say. */
+  /**
+   * Now, or as soon as the beat that is under way has its answer: that one was sent before there was
+   * something new to say.
+   */
   soon(): void {
     this.#isBeatDue = this.#isBeating
     void this.#beat()
@@ -78,7 +85,8 @@ export class Heartbeat {
     } catch (error) {
       if (!this.#standing.maySoonBeWell(error)) return this.#options.onBroken(error)
       this.#log.warn('could not renew', { queue: this.#queue.name, error })
-      // An exchange may have found out meanwhile that the worker was taken for dead: it registers anew already.
+      // An exchange may have found out meanwhile that the worker was taken for dead: it registers anew
+      // already.
       if (this.#standing.name === name) void this.#standing.regain()
     } finally {
       this.#isBeating = false
@@ -89,7 +97,10 @@ export class Heartbeat {
     }
   }
 
-  /** Redis went back to an earlier state: a replica that lagged became primary, or a restart lost its last writes. */
+  /**
+   * Redis went back to an earlier state: a replica that lagged became primary, or a restart lost its last
+   * writes.
+   */
   #noteVanished(vanished: number): void {
     const atLeast = vanished - this.#vanished
     this.#vanished = vanished
@@ -98,8 +109,8 @@ export class Heartbeat {
   }
 
   /**
-   * Before the next heartbeat. Other workers set the same timer: the reap looks again, so that only one of them puts the jobs back, and
-   * none where the silent worker has renewed meanwhile.
+   * Before the next heartbeat. Other workers set the same timer: the reap looks again, so that only one of
+   * them puts the jobs back, and none where the silent worker has renewed meanwhile.
    */
   #reapLater({ worker, leftMs }: { worker: string; leftMs: number }): void {
     const reap = () => {
@@ -116,8 +127,9 @@ export class Heartbeat {
   }
 
   /**
-   * Two heartbeats with no exchange between them that count another number than here: a failover to a replica that lagged looks like this. One
-   * is not enough: an exchange under way may have changed what is held, in Redis or here, and not yet at the other end.
+   * Two heartbeats with no exchange between them that count another number than here: a failover to a replica
+   * that lagged looks like this. One is not enough: an exchange under way may have changed what is held, in
+   * Redis or here, and not yet at the other end.
    */
   #compare(held: number): void {
     const exchanges = this.#options.exchanges()

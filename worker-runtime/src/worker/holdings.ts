@@ -3,7 +3,8 @@
 //
 //   claimed ──started──→ running ──ended──→ to be settled ──settled──→ forgotten
 //
-// A job is held under a token. What comes with another token (a late end, an old claim) is about a hold that is over, and is dropped.
+// A job is held under a token. What comes with another token (a late end, an old claim) is about a hold that
+// is over, and is dropped.
 import type { Settlement } from '../queue/hold.ts'
 import { handedBack } from './settlement.ts'
 
@@ -39,14 +40,16 @@ export class Holdings<Running> {
     this.#held.set(id, { token, attempt, running: undefined })
   }
 
-  /** How many jobs enqueues have given to this worker since it registered or resynced, as far as it has heard. */
+  /**
+   * How many jobs enqueues have given to this worker since it registered or resynced, as far as it has heard.
+   */
   get given(): number {
     return this.#given
   }
 
   /**
-   * An enqueue gave this job to the worker. Answers false where a resync was faster than the message: `adopt` has found the job in Redis, and
-   * hands it back.
+   * An enqueue gave this job to the worker. Answers false where a resync was faster than the message: `adopt`
+   * has found the job in Redis, and hands it back.
    */
   givenBy(hold: Hold): boolean {
     if (Number(hold.token) <= this.#adoptedUpTo) return false
@@ -87,8 +90,9 @@ export class Holdings<Running> {
   }
 
   /**
-   * Takes over what Redis says is held. What runs here but is not held there belongs to another worker: it is forgotten, and the attempts are
-   * answered, to be stopped. What is held there but unknown here was claimed by a call whose answer was lost: it is handed back.
+   * Takes over what Redis says is held. What runs here but is not held there belongs to another worker: it is
+   * forgotten, and the attempts are answered, to be stopped. What is held there but unknown here was claimed
+   * by a call whose answer was lost: it is handed back.
    */
   adopt(inRedis: readonly Hold[]): Running[] {
     const tokens = new Map(inRedis.map(({ id, token }) => [id, token]))

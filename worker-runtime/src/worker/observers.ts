@@ -14,7 +14,10 @@ export interface ClaimedJob {
   readonly consumer: Consumer
   readonly claim: Claim
   readonly envelope: Envelope
-  /** The worker's name when it claimed the job: the record of the attempt names it, whatever the worker is called at its end. */
+  /**
+   * The worker's name when it claimed the job: the record of the attempt names it, whatever the worker is
+   * called at its end.
+   */
   readonly worker: string
 }
 

@@ -1,10 +1,11 @@
-// A worker's registration in one queue: its name there, the sequence number of its claims, and whether it is sure what it holds.
+// A worker's registration in one queue: its name there, the sequence number of its claims, and whether it is
+// sure what it holds.
 //
 //   sure ──the answer of a call was lost──→ unsure ──renewed, held jobs read again──→ sure
 //   sure, unsure ──Redis says "dead"──→ unsure, attempts stopped, a new name ──registered──→ sure
 //
-// While it is unsure nothing is claimed or settled. Each resync raises the sequence number in Redis: a claim that is still on its way
-// carries the old one and gets nothing.
+// While it is unsure nothing is claimed or settled. Each resync raises the sequence number in Redis: a claim
+// that is still on its way carries the old one and gets nothing.
 import type { PendingAttempt } from '../child/pool.ts'
 import type { Log } from '../log.ts'
 import type { Registration, Renewed } from '../queue/hold.ts'
@@ -79,7 +80,10 @@ export class Standing {
     return this.#vanishedAtStart ?? 0
   }
 
-  /** How long Redis has not answered, ms. Heartbeats are counted, because the time while this process was held up proves nothing. */
+  /**
+   * How long Redis has not answered, ms. Heartbeats are counted, because the time while this process was held
+   * up proves nothing.
+   */
   get silentMs(): number {
     return this.#beatsUnheard * RENEW_MS
   }
@@ -111,8 +115,8 @@ export class Standing {
   }
 
   /**
-   * Says that it lives. Answers nothing where Redis took it for dead, or where somebody else found that out, and changed the name, while this
-   * call was under way: its answer is about the old name.
+   * Says that it lives. Answers nothing where Redis took it for dead, or where somebody else found that out,
+   * and changed the name, while this call was under way: its answer is about the old name.
    */
   async renew(): Promise<Alive | undefined> {
     const name = this.#name
@@ -146,7 +150,10 @@ export class Standing {
     return this.#regaining
   }
 
-  /** Says goodbye. Others put back what could not be settled: at once if it says so, else when the heartbeat runs out. */
+  /**
+   * Says goodbye. Others put back what could not be settled: at once if it says so, else when the heartbeat
+   * runs out.
+   */
   async leave(): Promise<void> {
     this.#isLeaving = true
     if (!this.#isSure) return
@@ -155,7 +162,10 @@ export class Standing {
       .catch((error) => this.#log.warn('could not deregister', { queue: this.#queue.name, error }))
   }
 
-  /** A worker that has worked outlives a refusal: to end would end its jobs, and the server may be repaired meanwhile. */
+  /**
+   * A worker that has worked outlives a refusal: to end would end its jobs, and the server may be repaired
+   * meanwhile.
+   */
   maySoonBeWell(error: unknown): boolean {
     return isWeather(error) || (this.#wasSure && error instanceof ReplyError)
   }
@@ -209,7 +219,8 @@ export class Standing {
     this.#timeoutMs = timeoutMs
     this.#vanishedAtStart ??= vanished
     this.#options.onRegistered(this.#name)
-    // Redis knows that they are dead, and whether they were told to stop: 'sure' is for a caller that saw how the process ended.
+    // Redis knows that they are dead, and whether they were told to stop: 'sure' is for a caller that saw how
+    // the process ended.
     for (const worker of dead) await this.#queue.reap(worker, 'silent', 'another worker started in its pod')
   }
 

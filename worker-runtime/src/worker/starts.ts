@@ -1,5 +1,5 @@
-// How many jobs may run at once: as many as there are slots; fewer where the machine has no room for a child in each; none for a while
-// where children do not start at all. worker.ts asks it before each claim.
+// How many jobs may run at once: as many as there are slots; fewer where the machine has no room for a child
+// in each; none for a while where children do not start at all. worker.ts asks it before each claim.
 import { isForWantOfResources } from '../child/limits.ts'
 import type { Outcome } from '../child/outcome.ts'
 import type { Log } from '../log.ts'

@@ -1,5 +1,6 @@
-// Turns of the queues of a worker: which queue has an exchange with Redis next, and how many free slots it asks for (pure; the time
-// is an argument). Each queue has at most one exchange under way, so that a Redis that hangs holds up only its own queues.
+// Turns of the queues of a worker: which queue has an exchange with Redis next, and how many free slots it
+// asks for (pure; the time is an argument). Each queue has at most one exchange under way, so that a Redis
+// that hangs holds up only its own queues.
 //
 //   idle ──something to settle, or perhaps to claim──→ under way: its slots are reserved ──answer──→ idle
 //                                                        └─no answer for long: its slots are free for other queues─┘
@@ -25,7 +26,10 @@ export class Turn {
     this.#lastBeganAtMs = nowMs
   }
 
-  /** Its wake marker was popped here, and no claim has followed: only a claim, even for nothing, puts the marker back for other workers. */
+  /**
+   * Its wake marker was popped here, and no claim has followed: only a claim, even for nothing, puts the
+   * marker back for other workers.
+   */
   get owesClaim(): boolean {
     return this.#owesClaim
   }
@@ -40,8 +44,8 @@ export class Turn {
   }
 
   /**
-   * Claimed jobs divided by the weight, of late: the least served queue comes first. It fades with time, for all queues alike: by exchanges,
-   * a queue that has more of them would fade faster, and starve the others.
+   * Claimed jobs divided by the weight, of late: the least served queue comes first. It fades with time, for
+   * all queues alike: by exchanges, a queue that has more of them would fade faster, and starve the others.
    */
   servedAt(nowMs: number): number {
     return this.#served * 2 ** ((this.#servedAtMs - nowMs) / HALF_LIFE_MS)
@@ -66,12 +70,18 @@ export class Turn {
     this.#lastBeganAtMs = nowMs
   }
 
-  /** Its Redis takes long: other queues may use the slots. Jobs that come all the same are handed back if there is no room. */
+  /**
+   * Its Redis takes long: other queues may use the slots. Jobs that come all the same are handed back if
+   * there is no room.
+   */
   lapse(): void {
     this.#reserved = 0
   }
 
-  /** A queue that gave all that was asked for may have more. `work` and `woken` count also when they were called while it was under way. */
+  /**
+   * A queue that gave all that was asked for may have more. `work` and `woken` count also when they were
+   * called while it was under way.
+   */
   end({ wanted, claimed, nowMs }: { wanted: number; claimed: number; nowMs: number }): void {
     this.#isUnderWay = false
     this.#reserved = 0
@@ -94,7 +104,9 @@ export interface Waiting {
   readonly hasEnded: boolean
 }
 
-/** The queues whose exchange begins now, with the slots that each asks for: by weight, the least served first. */
+/**
+ * The queues whose exchange begins now, with the slots that each asks for: by weight, the least served first.
+ */
 export function nextTurns<Queue extends Waiting>(
   queues: readonly Queue[],
   { free, nowMs }: { free: number; nowMs: number },

@@ -1,6 +1,6 @@
-// Sleeps on the wake markers of queues, on a connection of its own, while the worker has free slots. In a Cluster each queue has a waker,
-// because one call cannot wait for keys of different slots. A claim must follow each popped marker, even for nothing: only that
-// puts the marker back for the next idle worker.
+// Sleeps on the wake markers of queues, on a connection of its own, while the worker has free slots. In a
+// Cluster each queue has a waker, because one call cannot wait for keys of different slots. A claim must
+// follow each popped marker, even for nothing: only that puts the marker back for the next idle worker.
 import type { Log } from '../log.ts'
 import { wakeKey } from '../queue/keys.ts'
 import type { Connection } from '../redis/connection.ts'

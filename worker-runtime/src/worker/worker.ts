@@ -1,5 +1,6 @@
-// A worker: for each of its queues one call settles what has ended and claims jobs for free slots; each claim runs in a child; its outcome is
-// settled by the next call. main.ts starts it. Redis is behind consumer.ts, one for each queue; processes are behind child/.
+// A worker: for each of its queues one call settles what has ended and claims jobs for free slots; each claim
+// runs in a child; its outcome is settled by the next call. main.ts starts it. Redis is behind consumer.ts,
+// one for each queue; processes are behind child/.
 import type { AttemptHooks, AttemptSpec } from '../child/attempt.ts'
 import type { Children } from '../child/children.ts'
 import type { Outcome } from '../child/outcome.ts'
@@ -75,7 +76,10 @@ export class Worker {
   /** An enqueue gave a job to this worker while it waited. */
   readonly given = (consumer: Consumer, claim: Claim): void => this.#start(consumer, claim)
 
-  /** Something happened: an attempt ended, a marker was popped, Redis is back. All that happens in one turn of Node's loop is one look. */
+  /**
+   * Something happened: an attempt ended, a marker was popped, Redis is back. All that happens in one turn of
+   * Node's loop is one look.
+   */
   readonly ring = (): void => {
     if (this.#isLookDue) return
     this.#isLookDue = true
@@ -83,9 +87,10 @@ export class Worker {
   }
 
   /**
-   * Claims nothing more; attempts may go on until the deadline, then they are handed back, uncounted. Queues do not wait for each other. In each
-   * the order holds: the claim that a popped marker is owed, the ends of attempts, the goodbye. What does not get through within the patience
-   * is put back by other workers when the heartbeat runs out: the job runs twice, and is not lost.
+   * Claims nothing more; attempts may go on until the deadline, then they are handed back, uncounted. Queues
+   * do not wait for each other. In each the order holds: the claim that a popped marker is owed, the ends of
+   * attempts, the goodbye. What does not get through within the patience is put back by other workers when
+   * the heartbeat runs out: the job runs twice, and is not lost.
    */
   async stop(drainTimeoutMs: number, hurry: Promise<void>): Promise<void> {
     this.#phase = 'stopping'
@@ -119,7 +124,9 @@ export class Worker {
     })
   }
 
-  /** Begins the exchanges whose turn it is. Sleeps on the wake markers where there is none and a slot is free. */
+  /**
+   * Begins the exchanges whose turn it is. Sleeps on the wake markers where there is none and a slot is free.
+   */
   #look(): void {
     this.#isLookDue = false
     if (this.#phase === 'waiting' || this.#phase === 'over') return
@@ -163,7 +170,10 @@ export class Worker {
     return Math.max(0, this.#room() - reserved)
   }
 
-  /** Every claim enters here. The worker may have been told to stop, and the slot may have been given away, while it was on its way. */
+  /**
+   * Every claim enters here. The worker may have been told to stop, and the slot may have been given away,
+   * while it was on its way.
+   */
   #start(consumer: Consumer, claim: Claim): void {
     const envelope = parseEnvelope(claim.envelope)
     if (this.#room() === 0 || !envelope) {

@@ -3,8 +3,8 @@
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000) -- of the whole call
 
--- Lua passes at most 8,000 values to a function, and a list may be longer: for first = 1, #list, SLICE do … slice(list, first). Even, for
--- lists of pairs.
+-- Lua passes at most 8,000 values to a function, and a list may be longer: for first = 1, #list, SLICE do …
+-- slice(list, first). Even, for lists of pairs.
 local SLICE = 4000
 local function slice(list, first) return unpack(list, first, math.min(first + SLICE - 1, #list)) end
 
@@ -25,15 +25,16 @@ local function write_counts()
   return ready, busy
 end
 
--- When the next delayed job is due, in ms from now; -1 when there is none.
+-- The time until the next delayed job is due, in ms; -1 when there is none.
 local function next_ms()
   local first = redis.call('ZRANGE', Q .. 'delayed', '0', '0', 'WITHSCORES')
   return first[2] and math.max(0, first[2] - now) or -1
 end
 
--- wake: the epilogue of every verb that changes anything writes what it counted, then the marker. The marker stands when a claim has
--- something to take; idle workers block on it. The one that pops it claims, and the epilogue of that claim puts it back for the next
--- one. It is set for one claim more when there is news: a due time sooner than the one until which idle workers sleep.
+-- wake: the epilogue of every verb that changes anything writes what it counted, then the marker. The marker
+-- stands when a claim has something to take; idle workers block on it. The one that pops it claims, and the
+-- epilogue of that claim puts it back for the next one. It is set for one claim more when there is news: a
+-- due time sooner than the one until which idle workers sleep.
 local function wake(news, due_in)
   local ready, busy = write_counts()
   local is_open = set.suspended ~= 1 and set.paused ~= 1
@@ -45,9 +46,10 @@ local function wake(news, due_in)
   end
 end
 
--- The counters enqueued and claimed only grow. Where somebody has seen a higher one (by > 0), this Redis went back to an earlier state:
--- a replica that lagged took over, a restart lost the last writes. The counter goes on from where it was, so that no token is given
--- twice and a lost enqueue is counted once, however many saw it. Answers by how much.
+-- The counters enqueued and claimed only grow. Where somebody has seen a higher one (by > 0), this Redis went
+-- back to an earlier state: a replica that lagged took over, a restart lost the last writes. The counter goes
+-- on from where it was, so that no token is given twice and a lost enqueue is counted once, however many saw
+-- it. Answers by how much.
 local function vanish(what, by)
   if by <= 0 then return 0 end
   redis.call('HINCRBY', COUNTS, what, by)
@@ -66,8 +68,9 @@ local function witness(enqueued, claimed)
   return { counts[1] + lost, counts[2] + vanish('claimed', claimed - counts[2]), counts[3] + lost }
 end
 
--- tick: every worker that renews writes it. When no worker did for two intervals, or the clock went back, then Redis was away or
--- stopped or its clock jumped, and every heartbeat looks old: no worker may be taken for dead until all had the time to renew.
+-- tick: every worker that renews writes it. When no worker did for two intervals, or the clock went back,
+-- then Redis was away or stopped or its clock jumped, and every heartbeat looks old: no worker may be taken
+-- for dead until all had the time to renew.
 local function tick()
   local last, quiet_until = string.match(redis.call('GET', Q .. 'tick') or '', '^(%d+) (%d+)$')
   quiet_until = tonumber(quiet_until) or 0

@@ -1,4 +1,5 @@
--- Deletes buried and ended jobs for good: their ids are free. In the list of what ended an id may stay; without an outcome it is not shown.
+-- Deletes buried and ended jobs for good: their ids are free. In the list of what ended an id may stay;
+-- without an outcome it is not shown.
 -- KEYS  the queue
 -- ARGV  1 to 500 ids
 -- returns  per id 'deleted', or the state it is in when it is neither buried nor ended

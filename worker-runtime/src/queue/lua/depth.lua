@@ -1,8 +1,9 @@
--- The numbers of a queue, none of which depends on how many jobs there are. What is due counts as ready, whether a claim has put it into
--- its lane or not.
+-- The numbers of a queue, none of which depends on how many jobs there are. What is due counts as ready,
+-- whether a claim has put it into its lane or not.
 -- KEYS  the queue
 -- ARGV  names of counts
--- returns  name and value in turn: ready, due (of the ready ones), delayed, buried, nextMs (until the next delayed job is due), oldestMs
+-- returns  name and value in turn: ready, due (of the ready ones), delayed, buried, nextMs (until the next
+--       delayed job is due), oldestMs
 --          (for how long the oldest job at the head of a lane is ready), suspended, paused, maxBusy where they are set, counts (the values)
 -- Reads only.
 local MAX_LANES, MAX_LOOKED_AT = 100, 100
@@ -17,7 +18,7 @@ for _, lane in ipairs(redis.call('ZRANGE', Q .. 'lanes', '0', MAX_LANES - 1)) do
     if header or not id then break end
   end
 end
--- As long as a number may be: another program may have written something else there.
+-- The longest text of a number: another program may have written something else there.
 local counts = redis.call('HMGET', COUNTS, unpack(ARGV))
 for i = 1, #ARGV do counts[i] = counts[i] and string.sub(counts[i], 1, 20) end
 local answer = { 'counts', counts, 'ready', math.max(0, count_of('ready')) + due, 'due', due,

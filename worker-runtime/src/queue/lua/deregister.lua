@@ -1,7 +1,8 @@
 -- A worker that holds nothing leaves.
 -- KEYS  the queue
 -- ARGV  worker
--- returns  1 when it is gone, 0 when it still holds jobs (then its heartbeat runs out and others put them back)
+-- returns  1 when it is gone, 0 when it still holds jobs (then its heartbeat runs out and others put them
+--       back)
 -- Safe to run twice.
 local me = ARGV[1]
 if redis.call('HLEN', Q .. 'held:' .. me) > 0 then return 0 end

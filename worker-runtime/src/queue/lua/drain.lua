@@ -1,4 +1,5 @@
--- Marks pods that shall claim nothing more, for a limited time, so that a dead operator leaves no pod idle for ever.
+-- Marks pods that shall claim nothing more, for a limited time, so that a dead operator leaves no pod idle
+-- for ever.
 -- KEYS  the queue
 -- ARGV  for how many ms (0 takes the marks off), pod uids
 -- returns  1

@@ -1,21 +1,22 @@
 -- Settles attempts that ended, then claims jobs for the slots that are free: one round trip for both.
 -- KEYS  the queue
--- ARGV  worker, sequence number, jobs wanted, seed, '<given>' where it may be given jobs while it is idle (idle.lua): how many it was given, and
+-- ARGV  worker, sequence number, jobs wanted, seed, '<given>' where it may be given jobs while it is idle
+--       (idle.lua): how many it was given, and
 --       '+' behind it where it stands in `idle`, else '', then per attempt four: id, token, verdict (completed, failed, terminal, cancelled,
 --       handed-back), text (completed: '<enqueued ms> <task> <facts>\n<result>'; failed, terminal: the record as JSON)
 -- returns  status, ms until the next delayed job or -1, 1 where it stands in `idle` now, what became of each
 --          settled (not where it is dead), per claim three: id, its entry in held:<worker>, envelope; in one
 --          list, because Redis takes as long for a list in it as for a command
 --          status: ok, dead, stale (old sequence number), draining, closed (suspended or paused)
--- Safe to run twice: what was settled is no longer held under its token ('not-yours'), and a claim whose answer was lost is
--- found by resync.
+-- Safe to run twice: what was settled is no longer held under its token ('not-yours'), and a claim whose
+-- answer was lost is found by resync.
 local MAX_PROMOTED, SOON_MS = 100, 5000
 local args = ARGV -- a global is looked up by its name each time
 local me, want, given = args[1], tonumber(args[3]), args[5]
 local seq, pod_uid, was_given = unpack(redis.call('HMGET', Q .. 'worker:' .. me, 'seq', 'podUid', 'given'))
 if not seq then return { 'dead', -1, 0 } end -- idle.lua, take_for_dead
 
--- What it held under the token that it names, by the place in the call; out of held it goes, whatever becomes of it.
+-- The held entries under the tokens of the call, by their place in it. They leave held, whatever the verdict.
 local function take_back(ids)
   local entries, mine = {}, {}
   for first = 1, #ids, SLICE do

@@ -1,18 +1,19 @@
--- Idle workers: one that asked for jobs, got fewer and has slots free stands in `idle`, by their number. An enqueue gives it the job at
--- once: held as after any claim, told in a message. So it is not woken to ask. All other ways to become ready set the marker. The flag
--- in counts says that some worker may be idle.
+-- Idle workers: one that asked for jobs, got fewer and has slots free stands in `idle`, by their number. An
+-- enqueue gives it the job at once: held as after any claim, told in a message. So it is not woken to ask.
+-- All other ways to become ready set the marker. The flag in counts says that some worker may be idle.
 local MAX_GIVEN_BYTES, MOST_TRIED = 65536, 5
 
 local function be_idle_no_more(worker) redis.call('ZREM', Q .. 'idle', worker) end
 
--- Without a sequence number no exchange of it counts any more.
+-- A worker without a sequence number has lost its registration: its exchanges are refused.
 local function take_for_dead(worker)
   redis.call('ZADD', Q .. 'workers', '0', worker)
   redis.call('HDEL', Q .. 'worker:' .. worker, 'seq')
   be_idle_no_more(worker)
 end
 
--- PUBLISH answers how many connections heard it: none, where the worker's process has gone or has lost its connection.
+-- PUBLISH answers how many connections heard it: none, where the worker's process has gone or has lost its
+-- connection.
 local function given_to(worker, id, envelope)
   if tonumber(redis.call('ZSCORE', Q .. 'workers', worker) or 0) <= now then return false end
   local taken = { id, '1:0', envelope }
@@ -23,8 +24,8 @@ local function given_to(worker, id, envelope)
   return false
 end
 
--- The job is new, and it is the first in line: no other one is ready. Workers whose pod drains may be among the idle ones, and a limit of
--- busy jobs may be reached: then the job goes into its lane.
+-- The job is new, and it is the first in line: no other one is ready. Workers whose pod drains may be among
+-- the idle ones, and a limit of busy jobs may be reached: then the job goes into its lane.
 local function give(id, envelope)
   if set.suspended == 1 or set.paused == 1 or set.maxBusy then return false end
   if #envelope > MAX_GIVEN_BYTES or redis.call('EXISTS', Q .. 'draining') == 1 then return false end

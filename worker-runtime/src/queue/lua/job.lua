@@ -1,7 +1,8 @@
 -- All that is known of one job.
 -- KEYS  the queue
 -- ARGV  id
--- returns  name and value in turn: state, text (envelope or outcome), known (attempt:<id> as field and value pairs), worker that holds it and
+-- returns  name and value in turn: state, text (envelope or outcome), known (attempt:<id> as field and value
+--       pairs), worker that holds it and
 --          its entry there, at (ms: when it is due, or was buried); of an unknown one only the state
 -- Reads only.
 local id = ARGV[1]

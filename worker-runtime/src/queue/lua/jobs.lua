@@ -1,7 +1,8 @@
 -- A page of the jobs in one state, next or newest first.
 -- KEYS  the queue
 -- ARGV  state (ready, delayed, held, buried, completed), how many to pass over, how many at most
--- returns  per job a list of name and value in turn: id, line (the first of its envelope or outcome), lane of a ready one, worker of a
+-- returns  per job a list of name and value in turn: id, line (the first of its envelope or outcome), lane of
+--       a ready one, worker of a
 --          held one, at (ms: when it is due, or was buried), why (of a buried one the record of its last attempt, without stack and output)
 -- Reads only; O(offset + limit), and the tombstones before.
 local PAGE = 1000

@@ -1,10 +1,11 @@
--- Lanes: where ready jobs wait. A lane is named <priority> or <priority>/<key>; its list has ids, next first, and `lanes` has the lanes
--- that have a list, by virtual time: a claim serves the lowest, and adds what it took divided by the weight of the priority.
+-- Lanes: where ready jobs wait. A lane is named <priority> or <priority>/<key>; its list has ids, next first,
+-- and `lanes` has the lanes that have a list, by virtual time: a claim serves the lowest, and adds what it
+-- took divided by the weight of the priority.
 local WEIGHT = { urgent = 8, high = 4, normal = 2, low = 1 }
 local function weight_of(lane) return WEIGHT[lane] or WEIGHT[string.match(lane, '^%a+')] or 1 end
 
--- A lane that gets work again starts level with the lowest one: it has no credit from the time when it was empty. Of lanes that
--- are level the more urgent one comes first.
+-- A lane that gets work again starts level with the lowest one: it has no credit from the time when it was
+-- empty. Of lanes that are level the more urgent one comes first.
 local function open_lane(lane)
   local lowest = redis.call('ZRANGE', Q .. 'lanes', '0', '0', 'WITHSCORES')
   local level = lowest[1] and lowest[2] - 0.001 / weight_of(lowest[1]) or 0
@@ -15,8 +16,9 @@ local function close_if_empty(lane)
   if redis.call('EXISTS', Q .. 'ready:' .. lane) == 0 then redis.call('ZREM', Q .. 'lanes', lane) end
 end
 
--- tombstones: taking a cancelled id out of the middle of its lane is O(n), so its entry stays there until a claim meets it. Its envelope
--- is gone by then, or for the time of its retention an outcome. The flag in config says that there may be any.
+-- tombstones: taking a cancelled id out of the middle of its lane is O(n), so its entry stays there until a
+-- claim meets it. Its envelope is gone by then, or for the time of its retention an outcome. The flag in
+-- config says that there may be any.
 local function leave_tombstone(id, lane)
   redis.call('HSET', Q .. 'tombstones', id, lane)
   if not set.tombstones then
@@ -26,7 +28,8 @@ local function leave_tombstone(id, lane)
   count('ready', -1)
 end
 
--- The id of a cancelled job may be used anew before a claim has met its old entry, which would pass for the new one. O(n), but rare.
+-- The id of a cancelled job may be used anew before a claim has met its old entry, which would pass for the
+-- new one. O(n), but rare.
 local function remove_tombstone(id)
   local lane = redis.call('HGET', Q .. 'tombstones', id)
   if not lane or redis.call('EXISTS', Q .. 'job:' .. id) == 1 then return end
@@ -35,7 +38,8 @@ local function remove_tombstone(id)
   close_if_empty(lane)
 end
 
--- What `ready` must be. O(lanes): only where the counter cannot be right, because keys were written or deleted by hand.
+-- The true number of ready jobs. O(lanes): only where the counter is wrong, after keys were written or
+-- deleted by hand.
 local function ready_in_lanes()
   local ready = -redis.call('HLEN', Q .. 'tombstones')
   for _, lane in ipairs(redis.call('ZRANGE', Q .. 'lanes', '0', '-1')) do ready = ready + redis.call('LLEN', Q .. 'ready:' .. lane) end
@@ -52,7 +56,8 @@ local function lanes()
   return found
 end
 
--- A ready id: its envelope, and of its entry when it is held what comes behind the token; nil for a tombstone.
+-- A ready id: its envelope, and of its entry when it is held what comes behind the token; nil for a
+-- tombstone.
 local function look_at(id)
   local envelope = redis.call('GET', Q .. 'job:' .. id)
   local kind, flags = string.byte(envelope or '=', 1, 2)
@@ -66,9 +71,10 @@ local function look_at(id)
   return envelope, seldom().tries_of((attempts or 0) + 1, crashes or 0, flags - 48, lane)
 end
 
--- take: as many jobs at a time of the lane with the lowest virtual time as its weight says; the last of several
--- lanes takes the rest, and its time stands still: whoever comes begins level with it. Puts three for each job
--- behind the first `from` of a list: id, its entry without the token, envelope; answers how many jobs.
+-- take: as many jobs at a time of the lane with the lowest virtual time as its weight says; the last of
+-- several lanes takes the rest, and its time stands still: whoever comes begins level with it. Puts three for
+-- each job behind the first `from` of a list: id, its entry without the token, envelope; answers how many
+-- jobs.
 local MAX_BYTES, MAX_LOOKED_AT = 4194304, 2000
 local function take(wanted, taken, from)
   local jobs, bytes, looked_at = 0, 0, 0

@@ -110,7 +110,7 @@ local function remember(id, header, ...)
   redis.call('HSET', Q .. 'attempt:' .. id, ...)
 end
 
--- The same of a job while it is held: its entry says so too.
+-- The same for a held job: its entry has the flag too.
 local function remember_held(worker, id, held, ...)
   if has_flag(held.flags, REMEMBERED) then return redis.call('HSET', Q .. 'attempt:' .. id, ...) end
   local header = header_of(id)
@@ -135,7 +135,7 @@ local function cancelled_held(id, held)
   return header and cancelled(id, header, held) or 'unknown'
 end
 
--- A person has cancelled it while it was held.
+-- True when a person cancelled the job while it was held.
 local function is_cancelled(id, flags)
   return has_flag(flags, REMEMBERED) and redis.call('HEXISTS', Q .. 'attempt:' .. id, 'cancel') == 1
 end
@@ -160,7 +160,7 @@ local function bury(id, header)
   return 'buried'
 end
 
--- Since when a ready job is ready: since it was enqueued or due, or what was noted since.
+-- The time from which a ready job is ready: its enqueue, its due time, or a later note.
 local function ready_since(id, header)
   local noted = has_flag(header.flags, REMEMBERED) and redis.call('HGET', Q .. 'attempt:' .. id, 'readyAtMs')
   return tonumber(noted) or field(header, 'd') or header.enqueued

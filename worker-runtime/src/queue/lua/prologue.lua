@@ -1,4 +1,4 @@
--- What every verb begins with. KEYS[1] is the prefix of the queue, mh:{<queue>}:, and routes the call to its
+-- The beginning of every verb. KEYS[1] is the prefix of the queue, mh:{<queue>}:, and routes the call to its
 -- slot; all other keys are built from it (why a second one is named: verbs.ts). `set` has the TaskQueue's
 -- settings as numbers, or the defaults where nobody declared one: those that the verb names as set.<field>,
 -- which the loader writes here. Most queues have all defaults of this release, and one field says so
@@ -10,8 +10,8 @@ local first = redis.call('HMGET', Q .. 'config', 'layout', 'usual')
 if first[1] ~= 'LAYOUT_TEXT' or first[2] ~= USUAL then
   local values = redis.call('HMGET', Q .. 'config', FIELDS)
   set = { SETTINGS }
-  -- A queue of another layout is refused, and left as it is. One of an older layout in which no job waits, runs or is buried may be taken
-  -- over: counters, settings and outcomes mean the same in all of them.
+  -- A queue of another layout is refused, and left as it is. One of an older layout in which no job waits,
+  -- runs or is buried may be taken over: counters, settings and outcomes mean the same in all of them.
   if set.layout and set.layout ~= LAYOUT then
     if set.layout > LAYOUT then return redis.error_reply('NEWLAYOUT ' .. set.layout) end
     if redis.call('EXISTS', Q .. 'lanes', Q .. 'delayed', Q .. 'buried') > 0 or tonumber(redis.call('HGET', Q .. 'counts', 'busy') or 0) > 0 then

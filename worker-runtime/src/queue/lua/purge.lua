@@ -1,4 +1,5 @@
--- Deletes jobs that wait or are buried, for good, at most 500 a call. Held jobs stay with their workers, and outcomes stay.
+-- Deletes jobs that wait or are buried, for good, at most 500 a call. Held jobs stay with their workers, and
+-- outcomes stay.
 -- KEYS  the queue
 -- ARGV  the states: ready, delayed, buried
 -- returns  how many were deleted, and 1 where there may be more
@@ -6,7 +7,7 @@
 local MOST = 500
 local left, deleted = MOST, 0
 
--- Of a cancelled id that lay in its lane the outcome may stay.
+-- The outcome of a cancelled id in the lane may stay.
 local function purge(ids, state)
   left = left - #ids
   local live = {}

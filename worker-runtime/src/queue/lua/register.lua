@@ -1,4 +1,5 @@
--- Makes a worker known. An older worker of the same pod is dead for sure: a container has one worker at a time.
+-- Makes a worker known. An older worker of the same pod is dead for sure: a container has one worker at a
+-- time.
 -- KEYS  the queue
 -- ARGV  worker, pod uid, then field and value pairs for worker:<worker>
 -- returns  {timeout of an attempt in ms, names of workers to reap, the counters enqueued, claimed, vanished}

@@ -1,8 +1,10 @@
 -- A worker says that it lives. One that was taken for dead is told so; it may not come back under this name.
 -- KEYS  the queue
--- ARGV  worker, the counters enqueued and claimed as it saw them last, a line for each running attempt that was looked at: token, peak
+-- ARGV  worker, the counters enqueued and claimed as it saw them last, a line for each running attempt that
+--       was looked at: token, peak
 --       memory in bytes, user and system CPU in ms; - is unknown; 'stopping' from when it was told to stop
--- returns  {'dead'} or {'alive', how many jobs it holds, timeout of an attempt in ms, ids to cancel, workers that look dead,
+-- returns  {'dead'} or {'alive', how many jobs it holds, timeout of an attempt in ms, ids to cancel, workers
+--       that look dead,
 --          those that will before this one renews again: name, ms left,
 --          the counters enqueued, claimed, vanished}
 -- Safe to run twice: cancellations are given again until the job has ended.

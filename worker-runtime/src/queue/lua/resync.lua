@@ -1,5 +1,6 @@
--- After a call whose answer was lost: from now on only claims with the new sequence number count, so that one still on its way
--- can take nothing, and no job is given to it until it is idle again; and the worker learns what it really holds.
+-- After a call whose answer was lost: from now on only claims with the new sequence number count, so that one
+-- still on its way can take nothing, and no job is given to it until it is idle again; and the worker learns
+-- what it really holds.
 -- KEYS  the queue
 -- ARGV  worker, new sequence number
 -- returns  {'dead'} or {'alive', what it holds as id and entry pairs}

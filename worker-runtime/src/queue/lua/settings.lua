@@ -1,6 +1,6 @@
 -- The settings of a queue, beyond those that a verb names as set.<field>.
 
--- What most calls need not ask for; of the rules for retries those in the header of a job win.
+-- Settings that most calls do not need. For retries, the rules in the header of a job win.
 local DEFAULTS = { ALL_DEFAULTS }
 local rules = {}
 local function rule(setting)

@@ -1,15 +1,17 @@
--- The texts in Redis that scripts write and read, each format once: header of an envelope, entry of a held job, outcome.
+-- The texts in Redis that scripts write and read, each format once: header of an envelope, entry of a held
+-- job, outcome.
 
--- The flags of a job say what there is besides its envelope, as a sum in one character from '0' on. They stand in the header, and in
--- the entry of the job when it is held: a job with no flag ends without a look at its header.
+-- The flags of a job say what there is besides its envelope, as a sum in one character from '0' on. They
+-- stand in the header, and in the entry of the job when it is held: a job with no flag ends without a look at
+-- its header.
 local REMEMBERED = 1 -- attempt:<id> exists
 local function flags_of(letter) return string.byte(letter) - 48 end
 local function letter_of(flags) return string.char(48 + flags) end
 local function with_flag(flags, flag) return bit.bor(flags, flag) end
 local function has_flag(flags, flag) return bit.band(flags, flag) ~= 0 end
 
--- header: 2<flags> <lane> <enqueued ms> <task>, then named fields ` <name>=<value>`; who does not know a name passes over it.
--- a attempts, b and m back-off, c crashes, t timeout, d is when it is due, i=0 no input.
+-- header: 2<flags> <lane> <enqueued ms> <task>, then named fields ` <name>=<value>`; who does not know a name
+-- passes over it. a attempts, b and m back-off, c crashes, t timeout, d is when it is due, i=0 no input.
 local MAX_HEADER = '1000'
 local function write_header(lane, enqueued, call) return '20 ' .. lane .. ' ' .. string.format('%d', enqueued) .. ' ' .. call .. '\n' end
 
@@ -23,7 +25,8 @@ end
 local function field(header, name) return tonumber(string.match(header.fields, ' ' .. name .. '=(%d+)')) end
 
 -- entry of a held job: <token>:<attempt>:<crashes>, and :<flags>:<lane> where it has a flag. Where a token is
--- named, nil for an entry of another one; most are of a first attempt without a flag, and need no look at them.
+-- named, nil for an entry of another one; most are of a first attempt without a flag, and need no look at
+-- them.
 local FIRST = { attempt = 1, crashes = 0, flags = 0 }
 local function parse_held(entry, named)
   if named and entry == named .. ':1:0' then return FIRST end
@@ -36,8 +39,9 @@ local function tries_of(attempt, crashes, flags, lane)
   return string.format('%d:%d:%s:%s', attempt, crashes, letter_of(flags), lane)
 end
 
--- outcome: =<c completed, x cancelled> <ended ms> <attempts>[+<crashes>] <ms since it was enqueued> <task> <facts>, a newline, the
--- result. Numbers are hexadecimal and nothing is said twice: up to 44 bytes Redis keeps a value in one piece with its object.
+-- outcome: =<c completed, x cancelled> <ended ms> <attempts>[+<crashes>] <ms since it was enqueued> <task>
+-- <facts>, a newline, the result. Numbers are hexadecimal and nothing is said twice: up to 44 bytes Redis
+-- keeps a value in one piece with its object.
 local now_text = string.format('%x', now)
 local function write_outcome(letter, held, enqueued, rest)
   local tries = held == FIRST and '1' or string.format('%x', held.attempt)

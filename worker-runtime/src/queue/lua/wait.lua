@@ -1,7 +1,9 @@
--- Asks how a job ended; where it has not, notes that a client waits for its end and hears of it on a channel of its own.
+-- Asks how a job ended; where it has not, notes that a client waits for its end and hears of it on a channel
+-- of its own.
 -- KEYS  the queue
 -- ARGV  id, name of the client's channel
--- returns  the outcome of an ended job; else buried, unknown, noted, or unnoted where the client must look again by itself: too many wait
+-- returns  the outcome of an ended job; else buried, unknown, noted, or unnoted where the client must look
+--       again by itself: too many wait
 --          for this job, or Redis refuses to write (it is full, or this user may only read)
 -- Safe to run twice: a client is noted once.
 local MAX_WAITERS = 16

@@ -1,8 +1,9 @@
--- Who works on the queue: the first page and the names of all others, or the workers of given names. O(page) but for the names: for
--- people and for reconciles, not for jobs.
+-- The workers of the queue: the first page and the names of all others, or the workers of given names.
+-- O(page) but for the names: for people and for reconciles, not for jobs.
 -- KEYS  the queue
 -- ARGV  workers of a page, the most workers, the longest text in bytes, then names
--- returns  {how many there are, per worker a list of name and value in turn: name, alive (1, or 0 where it is dead or silent), held (how many
+-- returns  {how many there are, per worker a list of name and value in turn: name, alive (1, or 0 where it is
+--       dead or silent), held (how many
 --          jobs), draining 1 or 0, the fields of its entry; names of those on no page yet}; of more than the most only how many
 -- Reads only.
 local FIELDS =
