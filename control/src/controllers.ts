@@ -1,4 +1,5 @@
-// A controller for each kind, over one world. Started by the operator's main.ts while it leads, and by `millhand up`.
+// A controller for each kind, over one world. Started by the operator's main.ts while it leads, and by
+// `millhand up`.
 import { type Controller, type ControllerObserver, startController } from './engine/controller.ts'
 import { type EngineContext, kinds } from './kinds.ts'
 import { KINDS, type Kind } from './resources/schemas.ts'

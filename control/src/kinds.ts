@@ -1,5 +1,5 @@
-// The kinds of resources: a row for each. Watching, indexes, controllers and checks of manifests go through this table; a new kind is a new row
-// (and its CRD, and its types in resources/).
+// The kinds of resources: a row for each. Watching, indexes, controllers and checks of manifests go through
+// this table; a new kind is a new row (and its CRD, and its types in resources/).
 import { type ControllerBounds, POOLS_AT_ONCE, QUEUES_AT_ONCE, type Reconcile } from './engine/controller.ts'
 import { type TaskQueueContext, taskQueueReconciler } from './reconcile/task-queue.ts'
 import { type WorkerPoolContext, workerPoolReconciler } from './reconcile/worker-pool.ts'
@@ -13,7 +13,10 @@ export type EngineContext = TaskQueueContext & WorkerPoolContext
 export interface KindRow<K extends Kind> {
   /** Names under which others find it. */
   indexes: Record<string, (object: ObjectOf[K]) => string[]>
-  /** Who else is to be looked at when it changes. It is looked at itself when its spec or its annotations changed. */
+  /**
+   * Who else is to be looked at when it changes. It is looked at itself when its spec or its annotations
+   * changed.
+   */
   wakes?: (change: Change<ObjectOf[K]>, keysOf: KeysOf) => Iterable<Woken>
   atOnce: ControllerBounds
   reconciler: (context: EngineContext) => Reconcile

@@ -1,5 +1,6 @@
-// The resources of all kinds as they are now, by key and by what they name, and who is to be looked at when one changes. What they are is
-// told by whoever watches: the operator's caches, or the files of `millhand up`. Kinds differ by their rows in kinds.ts alone.
+// The resources of all kinds as they are now, by key and by what they name, and who is to be looked at when
+// one changes. What they are is told by whoever watches: the operator's caches, or the files of
+// `millhand up`. Kinds differ by their rows in kinds.ts alone.
 import { type KeysOf, type KindRow, kinds } from './kinds.ts'
 import { type Change, isNews, type ObjectOf } from './resources/object.ts'
 import { KINDS, type Kind } from './resources/schemas.ts'

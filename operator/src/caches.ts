@@ -1,5 +1,6 @@
-// The operator's copies of what it watches, and who is to be looked at when something changes. main.ts wires it; reconciles read it.
-// A namespace is served from when all of its collections are filled: before, pods that are not seen would look like pods that are not there.
+// The caches of watched objects, and which keys to reconcile when one changes. main.ts wires them; reconciles
+// read them. A namespace is served when all its collections are filled: before, pods that were not listed yet
+// would look like pods that do not exist.
 
 import { Index, Objects } from '@millhand/control/objects'
 import type { QueuePlace } from '@millhand/control/redis/problems'
@@ -23,10 +24,10 @@ export interface CachesOptions {
   nowMs: () => number
 }
 
-/** Stands for all namespaces where none is named. */
+/** The key for all namespaces, where none is named. */
 const ALL = ''
 const MANAGED = 'app.kubernetes.io/managed-by=millhand'
-/** How long it is known how a deleted pod's processes ended; by then their heartbeats have run out. */
+/** How long deleted pods are remembered; by then the heartbeats of their workers have run out. */
 const DELETED_KEPT_MS = 60_000
 
 export class ClusterCaches implements Watched, Pick<World, 'get' | 'find'> {
@@ -63,7 +64,7 @@ export class ClusterCaches implements Watched, Pick<World, 'get' | 'find'> {
     return Promise.all(this.#reflectors.map((each) => each.run(signal)))
   }
 
-  /** Resolves when at least one namespace is served and nothing more is to be expected of the others for now. */
+  /** Resolves when at least one namespace is served and the others are served or refused. */
   get synced(): Promise<void> {
     return this.#synced.promise
   }
@@ -73,7 +74,7 @@ export class ClusterCaches implements Watched, Pick<World, 'get' | 'find'> {
     return this.#served.size > 0 && [...this.#watched.keys()].every(isSettled)
   }
 
-  /** Those that were named, and whether the API server lets the operator read them; for metrics. */
+  /** The named namespaces, and whether the operator may read them; for metrics. */
   get namespaces(): { namespace: string; isReadable: boolean }[] {
     return this.#options.namespaces.map((namespace) => ({
       namespace,
@@ -161,7 +162,7 @@ export class ClusterCaches implements Watched, Pick<World, 'get' | 'find'> {
     this.#objects.lookAtAll((namespace) => served === ALL || namespace === served)
   }
 
-  /** A collection of it was filled, refused, or given again. */
+  /** Called when a collection of the namespace was filled, refused, or is readable again. */
   #turned(namespace: string): void {
     const { log } = this.#options
     const reflectors = this.#watched.get(namespace) ?? []

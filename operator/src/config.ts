@@ -1,4 +1,5 @@
-// Environment → Config, once. The only place of the operator that reads process.env; the way to the API server is the client's to find.
+// Environment → Config, once. The only file of the operator that reads process.env, except for the client of
+// the API server.
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { blockListOf } from '@millhand/control/redis/denied'
@@ -6,33 +7,33 @@ import { DEFAULT_REDIS_SECRET } from '@millhand/control/resources/task-queue'
 import { LEVELS, type Level } from 'millhand/queue'
 import type { LeaderDurations } from './kube/leader.ts'
 
-/** What is wrong with how the operator was started, in one sentence, with the remedy. */
+/** A wrong setting, in one sentence, with the remedy. */
 export class ConfigError extends Error {
   readonly code = 'CONFIG'
   override name = 'ConfigError'
 }
 
 export interface Config {
-  /** Where the lease lies. */
+  /** The namespace of the lease. */
   readonly namespace: string
   readonly leaseName: string
   readonly leaseDurations: LeaderDurations
-  /** Who holds the lease, and who says Events. */
+  /** The identity in the lease and in Events. */
   readonly identity: string
   /** Empty: all. */
   readonly watchNamespaces: readonly string[]
   readonly redisSecrets: readonly string[]
-  /** Names in Redis, or beginnings with a dot at the end, that queues may have whatever their namespace; * is every name. */
+  /** Allowed names in Redis besides <namespace>.…, or prefixes that end in a dot; * is every name. */
   readonly queueNames: readonly string[]
-  /** CIDRs; empty: a Redis may be anywhere but where none is (redis/denied.ts). */
+  /** Allowed CIDRs; empty: all but the denied addresses (redis/denied.ts). */
   readonly redisNetworks: readonly string[]
-  /** The host of the Redis that the chart brought. */
+  /** Host of the embedded Redis of the chart. */
   readonly chartRedis: string | undefined
   readonly httpPort: number
   /** Metrics with TLS and authentication; undefined: at httpPort, without. */
   readonly secureMetrics: SecureMetrics | undefined
   readonly logLevel: Level
-  /** host:port of the API server as pods see it, beside what the client's configuration says. */
+  /** host:port of the API server as pods see it, besides that of the client's configuration. */
   readonly apiServers: readonly string[]
 }
 

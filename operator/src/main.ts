@@ -1,5 +1,5 @@
-// The operator's process: wires the parts, starts, waits for SIGTERM, stops. Every instance keeps its caches filled; only the leader
-// reconciles. The only process.exit.
+// The operator's process: wires the parts, starts, waits for SIGTERM, stops. Every instance keeps its caches
+// filled; only the leader reconciles. The only process.exit.
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { type Controllers, startControllers } from '@millhand/control/controllers'
@@ -181,7 +181,8 @@ function stopSignal(log: Log): { signal: AbortSignal; asked: Promise<void> } {
       controller.abort()
       asked.resolve()
     })
-    // That of bin/millhand-operator.js goes last: without any listener a signal that is on its way would be lost.
+    // That of bin/millhand-operator.js goes last: without any listener a signal that is on its way would be
+    // lost.
     for (const listener of early) process.removeListener(signal, listener)
   }
   return { signal: controller.signal, asked: asked.promise }

@@ -1,5 +1,5 @@
-// What Prometheus reads of the operator: gauges from what was seen last, counters as things happen, and the names that dashboards for
-// other operators know already. Scraping asks nobody.
+// The metrics of the operator: gauges of what was seen last, counters, and the names that dashboards for
+// other operators know. A scrape makes no calls.
 
 import type { ObservedPool } from '@millhand/control/decide/observed'
 import type { PoolPlan } from '@millhand/control/decide/pool'
@@ -13,7 +13,7 @@ export interface Metrics {
   controllers: ControllerObserver
   onRequest: (answered: Answered) => void
   onPlanned: (observed: ObservedPool, plan: PoolPlan) => void
-  /** A pool or a queue is not there any more. */
+  /** Drops the series of a pool that is gone. */
   forgetPool: (namespace: string, name: string) => void
   onDecision: (pool: ObservedPool['pool'], reason: string) => void
   onStatusRefused: (kind: string) => void
@@ -31,7 +31,7 @@ const SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 
 export interface MetricsOptions {
   leaseName: string
-  /** Those that the operator was told to watch. */
+  /** The namespaces of the setting. */
   namespaces: () => readonly { namespace: string; isReadable: boolean }[]
   servers: () => Servers | undefined
   /** The name of a queue's TaskQueue; undefined when it is gone. */
@@ -75,7 +75,7 @@ export function createMetrics({ leaseName, namespaces, ...queues }: MetricsOptio
     onStatusRefused: (kind) => refused.inc({ kind }),
     setLeading: (isLeading) => {
       leading.set({ name: leaseName }, Number(isLeading))
-      // Two operators must not both say what only one of them sees.
+      // Only the leader may report what only the leader sees.
       if (!isLeading) pools.forgetAll()
     },
     read: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
@@ -95,7 +95,7 @@ function observeQueues(
         ? []
         : [{ labels: { namespace, queue }, depth: seen.lastView?.depth, isReachable }]
     })
-  /** A value that is no number would make the answer to every scrape an error, for all. */
+  /** A value that is not a number would turn the whole scrape into an error. */
   const sound = <T extends object>(labels: T, value: number, put: (labels: T, value: number) => void) => {
     if (typeof value === 'number' && Number.isFinite(value) && value >= 0) put(labels, value)
   }

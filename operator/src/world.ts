@@ -1,5 +1,5 @@
-// The world of the operator: what is watched in the cluster (caches.ts), and what is written there. Made anew each time this instance leads,
-// so that nothing is remembered of an earlier time.
+// The world of the operator: what is watched in the cluster (caches.ts), and what is written there. Made anew
+// each time this instance leads, so that nothing is remembered of an earlier time.
 import type { ObjectOf } from '@millhand/control/resources/object'
 import type { Kind } from '@millhand/control/resources/schemas'
 import type { WorkerPoolObject } from '@millhand/control/resources/worker-pool'

@@ -47,7 +47,9 @@ export function findingsOf(observed: ObservedPool, found: Found): Finding[] {
   ]
 }
 
-/** Ready is about the present spec: pods of an earlier template that work do not make a broken template ready. */
+/**
+ * Ready is about the present spec: pods of an earlier template that work do not make a broken template ready.
+ */
 function ready({ decision, blocked, health }: Found): Finding {
   const finding = (status: Finding['status'], reason: Reason, message: string): Finding => ({
     type: 'Ready',

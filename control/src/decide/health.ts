@@ -1,5 +1,5 @@
-// The health of a pool's pods: which ones work, what the others lack, and whether that may pass by itself. Pure. findings.ts makes
-// conditions of it.
+// The health of a pool's pods: which ones work, what the others lack, and whether that may pass by itself.
+// Pure. findings.ts makes conditions of it.
 import { POD_REASONS } from '../resources/reasons.ts'
 import { livePods, type Trouble, type WorkerPod } from '../world.ts'
 import type { ObservedPool } from './observed.ts'
@@ -78,7 +78,10 @@ function troubleOf(pod: WorkerPod, { pool, queues }: ObservedPool, input: Health
   )
 }
 
-/** Kubernetes measures rollouts. The rollout of a pool without pods is complete at once; pods that scaling adds are measured here. */
+/**
+ * Kubernetes measures rollouts. The rollout of a pool without pods is complete at once; pods that scaling
+ * adds are measured here.
+ */
 function whyStuck(
   { fleet, pool }: ObservedPool,
   waiting: readonly WorkerPod[],

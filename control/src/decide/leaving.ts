@@ -98,8 +98,8 @@ function emptyVictims(
 }
 
 /**
- * A pod that was told to end stays drained, also before its worker has got the signal. An operator that led before may be about to remove
- * pods that it drained, so this one sets the fleet before it unmarks any.
+ * A pod that was told to end stays drained, also before its worker has got the signal. An operator that led
+ * before may be about to remove pods that it drained, so this one sets the fleet before it unmarks any.
  */
 function neededAgain({ fleet, memory }: ObservedPool, victims: ReadonlySet<string>, held: Holds): string[] {
   if (!fleet.isOurs) return []
@@ -123,8 +123,9 @@ function deathsToReport({ fleet: { pods, deletedPods }, workers }: ObservedPool)
 }
 
 /**
- * SIGTERM lets their jobs go on; nothing tells them that the kubelet gives their pods two seconds. A dismissal is no evidence of death:
- * a worker that lives hands back by itself. A pod that merely lost its labels stays.
+ * SIGTERM lets their jobs go on; nothing tells them that the kubelet gives their pods two seconds. A
+ * dismissal is no evidence of death: a worker that lives hands back by itself. A pod that merely lost its
+ * labels stays.
  */
 function hurriedWorkers({ fleet: { pods, deletedPods }, workers }: ObservedPool): ObservedWorker[] {
   if (workers === 'unknown') return []

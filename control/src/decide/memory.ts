@@ -1,5 +1,5 @@
-// The memory from one reconcile of a WorkerPool to the next. A restart of the operator loses it without harm: no pod is removed before a
-// whole window was seen.
+// The memory from one reconcile of a WorkerPool to the next. A restart of the operator loses it without harm:
+// no pod is removed before a whole window was seen.
 import { noHistory, type ScalingHistory } from './replicas.ts'
 
 export interface PoolMemory {
@@ -10,7 +10,10 @@ export interface PoolMemory {
   wanted: number | undefined
   /** Pod UID → when its claims were stopped, and when that was last said to Redis. */
   draining: ReadonlyMap<string, { sinceMs: number; renewedAtMs: number }>
-  /** How long workers in pods that are not shown were believed, over all of them: new names of pods give no new time. */
+  /**
+   * How long workers in pods that are not shown were believed, over all of them: new names of pods give no
+   * new time.
+   */
   unseen: { areThere: boolean; believedMs: number; atMs: number }
   /** UID of a pod that is ready and of which no worker is registered → since when. */
   silent: ReadonlyMap<string, number>

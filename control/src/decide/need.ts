@@ -17,8 +17,8 @@ export interface Need {
 }
 
 /**
- * After this time the pods of these workers will not be shown any more: a pod lost its labels, or another program uses the UID of the
- * pool. A watch that fell silent is restarted before.
+ * After this time the pods of these workers will not be shown any more: a pod lost its labels, or another
+ * program uses the UID of the pool. A watch that fell silent is restarted before.
  */
 const SHOWN_WITHIN_MS = 180_000
 /** Belief is regained so much more slowly than it is used up. */

@@ -1,4 +1,5 @@
-// The next step of a WorkerPool, decided from what was observed: data in, data out. reconcile/worker-pool.ts carries it out.
+// The next step of a WorkerPool, decided from what was observed: data in, data out. reconcile/worker-pool.ts
+// carries it out.
 //
 //   blocked? (findings.ts) → how many (need.ts) → who goes, drained and empty first (leaving.ts) → what the status says (status.ts)
 
@@ -104,7 +105,8 @@ interface Situation {
 function checkAgainAfterMs(observed: ObservedPool, { blocked, need, victims }: Situation): number {
   const { load, decision } = need
   if (blocked || load === 'unknown') return PROBLEM_TICK_MS
-  // Workers and depth are read one after the other: a job that was claimed in between is held by no worker yet.
+  // Workers and depth are read one after the other: a job that was claimed in between is held by no worker
+  // yet.
   const hasWork =
     load.busy > 0 || load.queues.some(({ ready, busy, isStopped }) => busy > 0 || (ready > 0 && !isStopped))
   const isChanging = victims.size > 0 || observed.fleet.size !== decision.replicas || isSomeoneNew(observed)

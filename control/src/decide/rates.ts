@@ -1,4 +1,5 @@
-// Arrival rate and mean duration of the jobs of a queue, measured from its counters for the target Latency. Pure.
+// Arrival rate and mean duration of the jobs of a queue, measured from its counters for the target Latency.
+// Pure.
 import type { Rate } from './replicas.ts'
 
 export interface Counters {
@@ -40,7 +41,10 @@ export function measure(before: Measured | undefined, now: Counters, nowMs: numb
   }
 }
 
-/** By Little's law: the mean duration is the busy time of slots per attempt that ended. Undefined until one has ended. */
+/**
+ * By Little's law: the mean duration is the busy time of slots per attempt that ended. Undefined until one
+ * has ended.
+ */
 export function rateOf(measured: Measured): Rate | undefined {
   const { elapsedMs, arrivals, endings, busyMs } = measured
   if (elapsedMs === 0 || endings < 0.5) return undefined

@@ -1,5 +1,5 @@
-// How many workers a pool should have now, with a reason and a sentence. Pure: the operator asks for Deployments, `millhand up` for
-// processes. Both keep the returned history for the next call.
+// How many workers a pool should have now, with a reason and a sentence. Pure: the operator asks for
+// Deployments, `millhand up` for processes. Both keep the returned history for the next call.
 //
 //   need (from the jobs) → min and max → stabilization windows → policies → never below what is busy
 import type { Reason } from '../resources/reasons.ts'
@@ -138,7 +138,10 @@ function byHand(situation: Situation): Decision {
   }
 }
 
-/** The current number counts as wanted, so that no pod is removed before Redis was readable for a whole window. */
+/**
+ * The current number counts as wanted, so that no pod is removed before Redis was readable for a whole
+ * window.
+ */
 function hold(situation: Situation): Decision {
   const { current } = situation
   const message = `replicas unchanged at ${current}: Redis cannot be read, so the need is unknown`

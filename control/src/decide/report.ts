@@ -1,5 +1,5 @@
-// Common to the reports of all kinds: conditions with their times, when a status is worth a write, which findings become Events, and the
-// condition RedisReachable. Pure.
+// Common to the reports of all kinds: conditions with their times, when a status is worth a write, which
+// findings become Events, and the condition RedisReachable. Pure.
 import type { Condition, Finding } from '../resources/conditions.ts'
 import { REDIS_ANSWERS } from '../resources/conditions.ts'
 import type { Reason } from '../resources/reasons.ts'
@@ -31,8 +31,9 @@ const PASSES_SOON: readonly Reason[] = ['QueueNotReady', 'RedisUnreachable']
 const LASTS_FROM_MS = 30_000
 
 /**
- * The findings that are worth an Event: those that are new or have another status or reason. A reason that usually passes becomes one
- * when it has lasted, at each look from then on; the same Event is not written twice in ten minutes.
+ * The findings that are worth an Event: those that are new or have another status or reason. A reason that
+ * usually passes becomes one when it has lasted, at each look from then on; the same Event is not written
+ * twice in ten minutes.
  */
 export function worthTelling(
   findings: readonly Finding[],

@@ -19,7 +19,10 @@ export const REASON_OF: Readonly<Record<Check, ServerReason>> = {
   Clock: 'ClocksDiffer',
 }
 
-/** A problem that keeps queues from working and does not pass. A server of a Cluster that is away is none: replicas take over. */
+/**
+ * A problem that keeps queues from working and does not pass. A server of a Cluster that is away is none:
+ * replicas take over.
+ */
 export function lastingProblem(findings: readonly ServerFinding[] = []): ServerFinding | undefined {
   return findings.find(({ check, severity }) => severity === 'problem' && check !== 'Connection')
 }

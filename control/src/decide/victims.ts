@@ -1,5 +1,5 @@
-// Chooses the workers that go when a pool becomes smaller. Pure. A victim is drained and stopped only when it holds nothing, so a busy one
-// may be chosen: it finishes its jobs and claims nothing new.
+// Chooses the workers that go when a pool becomes smaller. Pure. A victim is drained and stopped only when it
+// holds nothing, so a busy one may be chosen: it finishes its jobs and claims nothing new.
 
 export interface Candidate {
   /** The UID of the pod, or of the process where there are no pods. */
@@ -14,7 +14,8 @@ export interface Candidate {
 }
 
 /**
- * Idle workers first, of these unready ones, then those that drain already, so that a choice is kept, then the youngest.
+ * Idle workers first, of these unready ones, then those that drain already, so that a choice is kept, then
+ * the youngest.
  */
 export function chooseVictims(candidates: readonly Candidate[], count: number): string[] {
   return [...candidates]

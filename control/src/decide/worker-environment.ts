@@ -1,4 +1,5 @@
-// The environment of a worker of a pool, the same in a pod and on a laptop. Pure. Its name and its Redis come on top.
+// The environment of a worker of a pool, the same in a pod and on a laptop. Pure. Its name and its Redis come
+// on top.
 import type { WorkerPool } from '../resources/worker-pool.ts'
 
 export interface ServedQueueVariable {

@@ -5,7 +5,9 @@ export interface BackOff {
   longestMs: number
 }
 
-/** `firstMs`, doubled with each failure up to `longestMs`; the result is a random part of it, half at least. */
+/**
+ * `firstMs`, doubled with each failure up to `longestMs`; the result is a random part of it, half at least.
+ */
 export function waitAfterFailuresMs(
   { firstMs, longestMs }: BackOff,
   failures: number,

@@ -40,7 +40,10 @@ export interface Controller {
   stop(): Promise<void>
 }
 
-/** Reconciles mostly wait for servers. With these bounds, 32 namespaces with servers as slow as allowed delay nobody else. */
+/**
+ * Reconciles mostly wait for servers. With these bounds, 32 namespaces with servers as slow as allowed delay
+ * nobody else.
+ */
 export const QUEUES_AT_ONCE = { workers: 128, perNamespace: 4 }
 export const POOLS_AT_ONCE = { workers: 256, perNamespace: 8 }
 

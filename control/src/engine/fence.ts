@@ -1,5 +1,5 @@
-// Only the leader may write. Every instance reads, so the fence stands where a write leaves the process: in the operator's kube/rest.ts
-// for the API server, in redis/seen-queue.ts for Redis.
+// Only the leader may write. Every instance reads, so the fence stands where a write leaves the process: in
+// the operator's kube/rest.ts for the API server, in redis/seen-queue.ts for Redis.
 
 export interface Fence {
   readonly isOpen: boolean

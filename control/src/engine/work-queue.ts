@@ -1,11 +1,11 @@
-// The keys that wait for a reconcile. A key is there once however often it was added, is never given out while it runs, and may be
-// scheduled for later. controller.ts takes from it.
+// The keys that wait for a reconcile. A key is there once however often it was added, is never given out
+// while it runs, and may be scheduled for later. controller.ts takes from it.
 //
 //   add ──▶ waiting ──next──▶ running ──done──▶ gone        added while running: from done straight to waiting
 //   addAfter, addLimited ──▶ later ──time──▶ add            a key may be later and, besides, waiting or running
 //
-// Keys are `namespace/name`. Namespaces take turns, and each has a bound on what runs at once, so that one with hundreds of keys and slow
-// servers delays nobody else. A key is given out at most ten times a second.
+// Keys are `namespace/name`. Namespaces take turns, and each has a bound on what runs at once, so that one
+// with hundreds of keys and slow servers delays nobody else. A key is given out at most ten times a second.
 import { type BackOff, waitAfterFailuresMs } from './backoff.ts'
 
 export interface WorkQueueOptions {
@@ -37,7 +37,9 @@ export class WorkQueue {
   readonly #observer: WorkQueueObserver | undefined
   readonly #perNamespace: number
   readonly #keyEveryMs: number
-  /** Keys by namespace, in the order of their turns; of each namespace in the order of arrival, with its time. */
+  /**
+   * Keys by namespace, in the order of their turns; of each namespace in the order of arrival, with its time.
+   */
   readonly #waiting = new Map<string, Map<string, number>>()
   #waitingCount = 0
   readonly #running = new Set<string>()

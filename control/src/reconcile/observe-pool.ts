@@ -1,5 +1,5 @@
-// Everything that a WorkerPool's reconcile decides from, read once: the resource, its queues, its fleet, what Redis says of the queues and
-// their workers.
+// Everything that a WorkerPool's reconcile decides from, read once: the resource, its queues, its fleet, what
+// Redis says of the queues and their workers.
 import type { PoolMemory } from '../decide/memory.ts'
 import type { ObservedPool, ObservedQueue, ObservedWorker, QueueProblem } from '../decide/observed.ts'
 import { shareOf } from '../decide/replicas.ts'
@@ -96,7 +96,10 @@ function whyNotReady(name: string, declared: TaskQueueObject): QueueProblem | un
   return { reason: 'QueueNotReady', message: `TaskQueue ${name} is not ready: ${ready.message}` }
 }
 
-/** What can be read may refuse all that is written, and only the queue's own reconcile writes when there is nothing to do. */
+/**
+ * What can be read may refuse all that is written, and only the queue's own reconcile writes when there is
+ * nothing to do.
+ */
 function whyNotServed(declared: TaskQueueObject): QueueProblem | undefined {
   const ready = readyOf(declared)
   return ready?.reason === 'RedisNotServing' ? { reason: ready.reason, message: ready.message } : undefined
@@ -141,7 +144,10 @@ export function workersOf(
   )
 }
 
-/** Others may write to the Redis too: the status takes over modes that there are, and of a note what a sentence is made of. */
+/**
+ * Others may write to the Redis too: the status takes over modes that there are, and of a note what a
+ * sentence is made of.
+ */
 function isolationOf(isolation: string, note = ''): Pick<ObservedWorker, 'isolation' | 'fallback'> {
   const mode = ISOLATION_MODES.find((known) => known === isolation)
   const fallback = note.replace(/[^\w .,:;'()/+-]/g, '').slice(0, MAX_NOTE)

@@ -1,5 +1,5 @@
-// One reconcile of a TaskQueue: observe → plan → apply. What it declares is written to the queue's config in Redis, and its status says how
-// that went. When it is deleted its name goes back; the jobs stay.
+// One reconcile of a TaskQueue: observe → plan → apply. What it declares is written to the queue's config in
+// Redis, and its status says how that went. When it is deleted its name goes back; the jobs stay.
 
 import type { Log } from 'millhand/queue'
 import { type ObservedTaskQueue, planTaskQueue, type TaskQueuePlan } from '../decide/queue.ts'
@@ -31,7 +31,10 @@ export function taskQueueReconciler(context: TaskQueueContext): Reconcile {
   const { world, servers } = context
   /** What a queue was when it was last there: its name goes back when it is deleted. */
   const owned = new Map<string, TaskQueueObject>()
-  /** How many lost enqueues were told of a queue: an older CRD, left in place, keeps no such field of the status. */
+  /**
+   * How many lost enqueues were told of a queue: an older CRD, left in place, keeps no such field of the
+   * status.
+   */
   const told = new Map<string, number>()
   const isThere = (uid: string) => [...world.find('TaskQueue', 'uid', uid)].length > 0
   return async (key) => {
@@ -86,7 +89,9 @@ function lossText(atLeast: number): string {
   )
 }
 
-/** Says to Redis what the resource declares, and looks at the queue. Writing the same again changes nothing. */
+/**
+ * Says to Redis what the resource declares, and looks at the queue. Writing the same again changes nothing.
+ */
 export async function observeTaskQueue(
   object: TaskQueueObject,
   servers: Servers,

@@ -1,5 +1,6 @@
-// One reconcile of a WorkerPool: observe → plan → apply. Carried out in an order that is safe to break off anywhere: claims are stopped before
-// a pod is marked or the number lowered, the dead are named whenever they are seen, the status comes last.
+// One reconcile of a WorkerPool: observe → plan → apply. Carried out in an order that is safe to break off
+// anywhere: claims are stopped before a pod is marked or the number lowered, the dead are named whenever they
+// are seen, the status comes last.
 
 import { type Log, RedisUnavailable } from 'millhand/queue'
 import { emptyMemory, type PoolMemory } from '../decide/memory.ts'
@@ -74,7 +75,10 @@ export interface Applied {
   failure?: unknown
 }
 
-/** Where Redis goes away in the middle, or a part is refused, nothing is removed and the status is written all the same. */
+/**
+ * Where Redis goes away in the middle, or a part is refused, nothing is removed and the status is written all
+ * the same.
+ */
 export async function applyPlan(
   plan: PoolPlan,
   { observed, seen, fleet }: PoolView,

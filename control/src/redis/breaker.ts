@@ -1,6 +1,6 @@
-// A circuit breaker for each server of servers.ts. A server that accepts connections and then answers nothing, or ends each connection,
-// would hold up the reconciles of all its queues. After a missed deadline it is left alone, longer each time, whatever its
-// handshakes say.
+// A circuit breaker for each server of servers.ts. A server that accepts connections and then answers
+// nothing, or ends each connection, would hold up the reconciles of all its queues. After a missed deadline
+// it is left alone, longer each time, whatever its handshakes say.
 //
 //   trusted ── missed a deadline, or lost three times in a while ──▶ resting, 5 s, 10 s … 60 s ──▶ trusted; well for a minute: 5 s again
 import { type Connection, RedisUnavailable } from 'millhand/queue'

@@ -1,4 +1,5 @@
-// The embedded Redis of the chart: its remedies name values of the chart, because settings of the server are lost with its pod. Pure.
+// The embedded Redis of the chart: its remedies name values of the chart, because settings of the server are
+// lost with its pod. Pure.
 import type { Check, ServerFinding } from 'millhand/doctor'
 
 const REMEDIES: Partial<Record<Check, string>> = {

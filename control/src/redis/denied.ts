@@ -1,5 +1,5 @@
-// Addresses that no Redis URL may point to. Without them, who may write a Secret could make the operator connect to what only it
-// can reach. Pure.
+// Addresses that no Redis URL may point to. Without them, who may write a Secret could make the operator
+// connect to what only it can reach. Pure.
 import { BlockList, isIP, isIPv6 } from 'node:net'
 
 /** Link-local addresses and metadata services of clouds. No setting allows them. */
@@ -76,7 +76,10 @@ const MAPPED = [
   /^2002:([0-9a-f]{4}):([0-9a-f]{4}):/,
 ]
 
-/** ::ffff:10.0.0.1, ::ffff:a00:1 and 64:ff9b::10.0.0.1 are 10.0.0.1; other IPv6 addresses in their longest form. */
+/**
+ * ::ffff:10.0.0.1, ::ffff:a00:1 and 64:ff9b::10.0.0.1 are 10.0.0.1; other IPv6 addresses in their longest
+ * form.
+ */
 function plainAddress(written: string): string {
   const address = written.replace(/%.*$/, '')
   if (!isIPv6(address)) return address

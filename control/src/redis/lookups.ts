@@ -1,5 +1,5 @@
-// DNS look-ups with a bound for each namespace. getaddrinfo has no deadline, cannot be cancelled, and occupies one of a few threads. Each
-// namespace gets two at a time, so that a slow zone delays nobody else.
+// DNS look-ups with a bound for each namespace. getaddrinfo has no deadline, cannot be cancelled, and
+// occupies one of a few threads. Each namespace gets two at a time, so that a slow zone delays nobody else.
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 

@@ -1,4 +1,5 @@
-// Why a queue's Redis cannot be used, as a sentence for people. It never has the words or the address of the server.
+// Why a queue's Redis cannot be used, as a sentence for people. It never has the words or the address of the
+// server.
 import { QueueRefused, RedisDataInvalid, RedisUnavailable } from 'millhand/queue'
 import type { RedisReason } from '../resources/reasons.ts'
 

@@ -58,7 +58,10 @@ export class Secrets {
     return this.#rememberedOf(place).get()
   }
 
-  /** The same for the address that a socket reached: names change, and Sentinels and Clusters name other hosts. */
+  /**
+   * The same for the address that a socket reached: names change, and Sentinels and Clusters name other
+   * hosts.
+   */
   isDenied(address: string, port: number): boolean {
     return this.#whyDenied(address, port) !== undefined
   }
@@ -68,7 +71,10 @@ export class Secrets {
     return this.#lookups.addressesOf(namespace, host)
   }
 
-  /** Marks the Secret for an early read, since a refused password may have been replaced. Not at once: many queues may call this. */
+  /**
+   * Marks the Secret for an early read, since a refused password may have been replaced. Not at once: many
+   * queues may call this.
+   */
   forget(place: Place): void {
     this.#known.get(keyOf(place))?.distrust()
   }

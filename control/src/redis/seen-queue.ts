@@ -72,7 +72,10 @@ export class SeenQueue {
     return this.#view
   }
 
-  /** The calls that change the queue. Throws NotLeading, or RedisUnavailable at once while the server is known to be away. */
+  /**
+   * The calls that change the queue. Throws NotLeading, or RedisUnavailable at once while the server is known
+   * to be away.
+   */
   get toWrite(): Queue {
     pass(this.#options.fence)
     return this.#reachable()

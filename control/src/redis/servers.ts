@@ -1,5 +1,5 @@
-// The operator's connections to Redis: one pair for each distinct server, for as long as a queue there is asked for. Both controllers ask at
-// each reconcile. Every instance may read; only the leader may write.
+// The operator's connections to Redis: one pair for each distinct server, for as long as a queue there is
+// asked for. Both controllers ask at each reconcile. Every instance may read; only the leader may write.
 import {
   type Connection,
   type ConnectionOptions,
@@ -43,7 +43,10 @@ const MAX_MESSAGES_PER_SECOND = 1_000
 /** Reconciles ask at least every minute: a queue that nobody asked for is closed. */
 const UNUSED_AFTER_MS = 180_000
 const SWEEP_EVERY_MS = 60_000
-/** A server that answers "not here" ends the connection. It counts as away only when it is not back within this time. */
+/**
+ * A server that answers "not here" ends the connection. It counts as away only when it is not back within
+ * this time.
+ */
 const BACK_WITHIN_MS = 1_000
 
 export class Servers {

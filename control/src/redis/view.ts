@@ -1,4 +1,5 @@
-// What was last seen of a queue in Redis, and what it means for a pool that serves it. For the operator and for local mode.
+// What was last seen of a queue in Redis, and what it means for a pool that serves it. For the operator and
+// for local mode.
 import type { Depth, Queue, WorkerEntry } from 'millhand/queue'
 import { type Measured, measure, rateOf } from '../decide/rates.ts'
 import type { QueueLoad } from '../decide/replicas.ts'
@@ -17,8 +18,8 @@ export async function lookAt(
   { hasWorkers, nowMs }: { hasWorkers: boolean; nowMs: number },
 ): Promise<QueueView> {
   const wasBusy = (before?.depth.busy ?? 1) > 0
-  // In this order a job that is claimed in between is in neither, for one look; the other way round it would be in both, and start
-  // a worker for nothing.
+  // In this order a job that is claimed in between is in neither, for one look; the other way round it would
+  // be in both, and start a worker for nothing.
   const workers = hasWorkers || wasBusy ? await queue.workers() : []
   const depth = await queue.depth()
   const { enqueued, completed, retried, buried, cancelled } = depth.counts

@@ -1,5 +1,6 @@
-// Makes a status fit into its CRD, so that the API server never refuses it for the length of a text or the size of a number. Words of
-// workers, of the API server and of people have no bound. Every status goes through here before it is compared or written.
+// Makes a status fit into its CRD, so that the API server never refuses it for the length of a text or the
+// size of a number. Words of workers, of the API server and of people have no bound. Every status goes
+// through here before it is compared or written.
 import type { Schema } from './schema.ts'
 import { type Kind, loadCrds } from './schemas.ts'
 
@@ -35,7 +36,9 @@ function bounded(value: unknown, schema: Schema): unknown {
   return Object.fromEntries(fields)
 }
 
-/** JSON turns NaN and Infinity into null, which the API server refuses; a field that is left out is unknown. */
+/**
+ * JSON turns NaN and Infinity into null, which the API server refuses; a field that is left out is unknown.
+ */
 function boundedNumber(value: number, { type, format, minimum, maximum }: Schema): number | undefined {
   if (!Number.isFinite(value)) return undefined
   const { least, most } =

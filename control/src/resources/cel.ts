@@ -1,10 +1,14 @@
-// The rules of the CRDs (x-kubernetes-validations) by CEL, as the API server evaluates them: for manifests that no API server
-// has seen. Pure. Called by cli/src/local/manifests.ts after schema.ts has checked the types.
+// The rules of the CRDs (x-kubernetes-validations) by CEL, as the API server evaluates them: for manifests
+// that no API server has seen. Pure. Called by cli/src/local/manifests.ts after schema.ts has checked the
+// types.
 import { Environment } from '@marcbachmann/cel-js'
 import { parseQuantity } from './quantity.ts'
 import { isObject, named, type Path, type Problem, type Schema } from './schema.ts'
 
-/** The rules that a value breaks, with the place of each. `old` is what was applied before; without it rules about changes hold. */
+/**
+ * The rules that a value breaks, with the place of each. `old` is what was applied before; without it rules
+ * about changes hold.
+ */
 export function brokenRules(schema: Schema, value: unknown, old?: unknown): Problem[] {
   return check(schema, value, old, [])
 }

@@ -1,7 +1,7 @@
 // Conditions in the form that kubectl wait and other tools know. Pure.
 //
-// Ready, Progressing, ScalingActive, RedisReachable, RedisSuitable: True is good. ScalingLimited, IsolationFallback,
-// Suspended, Stalled: True asks for a look.
+// Ready, Progressing, ScalingActive, RedisReachable, RedisSuitable: True is good. ScalingLimited,
+// IsolationFallback, Suspended, Stalled: True asks for a look.
 import type { Reason } from './reasons.ts'
 
 export type ConditionStatus = 'True' | 'False' | 'Unknown'

@@ -1,4 +1,5 @@
-// The part of metadata that the kinds use, and its schema for manifests. In a CRD only the name may have bounds.
+// The part of metadata that the kinds use, and its schema for manifests. In a CRD only the name may have
+// bounds.
 import type { Schema } from './schema.ts'
 
 export interface Metadata {
@@ -30,7 +31,10 @@ export function parseMetadata(
   return { name, namespace: namespace ?? defaultNamespace, ...(uid !== undefined && { uid }) }
 }
 
-/** The schema of a CRD as a person meets it: with the standard fields of metadata, of which the name is required. */
+/**
+ * The schema of a CRD as a person meets it: with the standard fields of metadata, of which the name is
+ * required.
+ */
 export function withMetadata(schema: Schema): Schema {
   const { name = {} } = schema.properties?.metadata?.properties ?? {}
   const metadata: Schema = { type: 'object', required: ['name'], properties: { name, ...STANDARD } }

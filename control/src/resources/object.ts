@@ -9,7 +9,10 @@ export interface ObjectOf {
   WorkerPool: WorkerPoolObject
 }
 
-/** Keys are `namespace/name`. `before` and `now` are one object when nothing changed, and it is only to be looked at again. */
+/**
+ * Keys are `namespace/name`. `before` and `now` are one object when nothing changed, and it is only to be
+ * looked at again.
+ */
 export interface Change<T> {
   key: string
   now?: T

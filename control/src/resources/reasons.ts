@@ -1,5 +1,6 @@
-// Every reason of a condition, of a decision and of an Event. Tools branch on a reason and people search for it, so it keeps its name over
-// releases, and a word of Kubernetes wins. docs/conditions.md has a row for each; a test compares.
+// Every reason of a condition, of a decision and of an Event. Tools branch on a reason and people search for
+// it, so it keeps its name over releases, and a word of Kubernetes wins. docs/conditions.md has a row for
+// each; a test compares.
 
 /** Why a queue's Redis cannot be used. */
 export const REDIS_REASONS = [

@@ -1,5 +1,6 @@
-// The schemas of the two kinds, read from the CRDs that also go to the API server: in the repository from crds/, in the published
-// package and the image from the copy beside dist/. Data that comes with the code: the only file that resources/ reads.
+// The schemas of the two kinds, read from the CRDs that also go to the API server: in the repository from
+// crds/, in the published package and the image from the copy beside dist/. Data that comes with the code:
+// the only file that resources/ reads.
 import { readFileSync } from 'node:fs'
 import { parse } from 'yaml'
 import { withMetadata } from './metadata.ts'

@@ -1,5 +1,5 @@
-// A TaskQueue inside Millhand: milliseconds and bytes, every default filled in. Made from a manifest that schema.ts has checked,
-// and turned into the settings that workers and clients read in Redis.
+// A TaskQueue inside Millhand: milliseconds and bytes, every default filled in. Made from a manifest that
+// schema.ts has checked, and turned into the settings that workers and clients read in Redis.
 import type { QueueSettings } from 'millhand/queue'
 import type { Condition } from './conditions.ts'
 import { type Metadata, type MetadataManifest, type ObjectMetadata, parseMetadata } from './metadata.ts'
@@ -100,7 +100,10 @@ export function redisSecretOf({ redis }: TaskQueueSpec): string {
   return redis?.secretRef.name ?? DEFAULT_REDIS_SECRET
 }
 
-/** The one rule that names a queue in Redis; `millhand/queue` has it for clients and workers, and a test compares the two. */
+/**
+ * The one rule that names a queue in Redis; `millhand/queue` has it for clients and workers, and a test
+ * compares the two.
+ */
 export function defaultQueueName(namespace: string, name: string): string {
   return `${namespace}.${name}`
 }

@@ -1,5 +1,5 @@
-// A WorkerPool inside Millhand: milliseconds and bytes, every default filled in. Made from a manifest that schema.ts has checked.
-// The operator plans Deployments from it, local/ plans processes.
+// A WorkerPool inside Millhand: milliseconds and bytes, every default filled in. Made from a manifest that
+// schema.ts has checked. The operator plans Deployments from it, local/ plans processes.
 
 import type { Condition } from './conditions.ts'
 import { type Metadata, type MetadataManifest, type ObjectMetadata, parseMetadata } from './metadata.ts'

@@ -1,4 +1,4 @@
-// The part of Kubernetes' own objects that Millhand looks at. kube/ reads them, decisions are made from them.
+// The fields of Kubernetes' own objects that decisions are made from. kube/ reads them.
 export interface OwnerReference {
   apiVersion: string
   kind: string
@@ -75,7 +75,7 @@ export interface ContainerState {
   }
 }
 
-/** All that is kept of a Pod: ten thousand of them are to fit into a small operator. */
+/** The part of a Pod that is kept: ten thousand pods must fit into a small operator. */
 export function trimPod({ metadata, status }: Pod): Pod {
   const { phase, reason, message, conditions, containerStatuses, initContainerStatuses } = status ?? {}
   return {
@@ -100,7 +100,7 @@ export function trimDeployment({ metadata, spec, status }: Deployment): Deployme
   }
 }
 
-/** A resource of ours is kept whole but for who manages which field. */
+/** TaskQueues and WorkerPools are kept without managedFields. */
 export function trimMetadata<M extends ObjectMetadata>(metadata: M): M {
   const kept = { ...metadata }
   delete (kept as { managedFields?: unknown }).managedFields

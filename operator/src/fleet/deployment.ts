@@ -1,5 +1,5 @@
-// A WorkerPool as the Deployment that runs it. Pure: the same pool gives the same bytes, also after an upgrade of the operator, because
-// a changed template replaces all pods.
+// Renders the Deployment of a WorkerPool. Pure: the same pool gives the same bytes, also after an upgrade of
+// the operator, because a changed template replaces all pods.
 import { createHash } from 'node:crypto'
 import { type ServedQueueVariable, workerVariables } from '@millhand/control/decide/worker-environment'
 import { API_VERSION } from '@millhand/control/resources/schemas'
@@ -8,18 +8,21 @@ import type { OwnerReference } from './cluster.ts'
 
 export const POOL_LABEL = 'millhand.dev/pool'
 export const TEMPLATE_ANNOTATION = 'millhand.dev/template'
-/** Who wrote it last: a new leader's first write makes another version of it, whatever else it says. */
+/** The leader that wrote it last: the first write of a new leader thus always makes a new version. */
 export const LEADER_ANNOTATION = 'millhand.dev/leader'
 /** ReplicaSets remove the pods with the lowest first. */
 export const DELETION_COST = 'controller.kubernetes.io/pod-deletion-cost'
 const MANAGED_BY = { 'app.kubernetes.io/managed-by': 'millhand' }
 const HTTP_PORT = 9400
-/** How long a worker may take to register before it is started again, with the Secret as it is then. */
+/** A worker that has not registered after this time is restarted, and reads the Secret again. */
 const REGISTERS_WITHIN_SECONDS = 600
-/** Millhand's own time to end after the jobs of a pod had theirs. */
+/** Time for a worker to end after the drain timeout of its jobs. */
 const GRACE_AFTER_DRAIN_SECONDS = 10
 const MAX_HISTORY = 3
-/** A node that does not answer is given up after so long; Kubernetes' own 300 s are for pods that keep something on it. */
+/**
+ * Pods of a node that does not answer are given up after this time, in place of Kubernetes' 300 s: workers
+ * keep no state there.
+ */
 const LOST_NODE_SECONDS = 30
 const LOST_NODE_TAINTS = ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable']
 
@@ -46,7 +49,7 @@ export interface DeploymentInput {
   secretName: string
 }
 
-/** Without replicas: these are added when it is applied. */
+/** Without replicas, which are added when it is applied. */
 export function deploymentOf(input: DeploymentInput): DeploymentManifest {
   const { pool } = input
   const { name, namespace, uid = '' } = pool.metadata
@@ -79,13 +82,16 @@ export function deploymentOf(input: DeploymentInput): DeploymentManifest {
       },
       progressDeadlineSeconds: pool.rollout.progressDeadlineMs / 1000,
       revisionHistoryLimit: MAX_HISTORY,
-      // By it a pod is known to have this template, and not one before.
+      // Tells pods with this template from pods with an earlier one.
       template: { ...template, metadata: { ...template.metadata, annotations } },
     },
   }
 }
 
-/** The recommended labels. A template may say of which application its pods are part; what pods are found by stays the operator's. */
+/**
+ * The recommended labels. A template may set part-of; the labels by which pods are selected are the
+ * operator's.
+ */
 function labelsOf({ metadata: { name }, template }: WorkerPool): Record<string, string> {
   return {
     'app.kubernetes.io/name': 'millhand-worker',
@@ -131,7 +137,7 @@ function podTemplate(input: DeploymentInput, labels: Record<string, string>) {
   }
 }
 
-/** What the template says of a taint wins: by the same rule the API server leaves out its own 300 s. */
+/** A toleration of the template for the taint wins, as it does over the default of the API server. */
 function withLostNode(given: readonly unknown[]): unknown[] {
   const isTolerated = (taint: string) =>
     given.some((toleration) => {
@@ -147,17 +153,18 @@ function workerContainer(container: Container, input: DeploymentInput): Containe
   const { ports, env = [], ...rest } = container
   const { progressDeadlineMs } = input.pool.rollout
   return withLimits({
-    // Red when the last answer of Redis is old although Redis is there: then, and when its loop hangs, a restart helps.
+    // Fails when Redis answers others and not this worker, and when its event loop hangs: a restart helps
+    // then.
     livenessProbe: {
       httpGet: { path: '/livez', port: 'millhand' },
-      // On a node with far too much to do it answers late, and to end it would end its jobs.
+      // An overloaded node makes it answer late, and a restart would end its jobs.
       periodSeconds: 10,
       timeoutSeconds: 10,
       failureThreshold: 9,
     },
     ...rest,
-    // A pod is ready when its worker has registered, and a rollout takes no working pod away before. Not a readiness probe: that could turn
-    // red again on a busy node, and a ReplicaSet removes unready pods first, whatever they run.
+    // A pod is ready when its worker has registered, and a rollout removes no working pod before. A readiness
+    // probe could fail later on a busy node, and a ReplicaSet removes unready pods first, whatever they run.
     startupProbe: {
       httpGet: { path: '/readyz', port: 'millhand' },
       periodSeconds: 1,
@@ -169,7 +176,7 @@ function workerContainer(container: Container, input: DeploymentInput): Containe
   })
 }
 
-/** What restricted pod security asks for, unless the template says otherwise. */
+/** The settings of restricted pod security, unless the template has others. */
 function withLimits(container: Container): Container {
   return {
     ...container,

@@ -1,12 +1,12 @@
-// Which pods the autoscalers of nodes are asked to leave alone: those at work for a while, so that no node is taken away under a long job,
-// and none is kept for an idle worker. Pure; write.ts asks.
+// The pods that autoscalers of nodes should leave alone: those that have been busy for a while. So no node is
+// removed under a long job, and none is kept for an idle worker. Pure; write.ts asks.
 //
 //   off ── busy for 30 s ──▶ on ── idle for 60 s, or empty and about to go ──▶ off        foreign: somebody else's, never touched
 import { livePods } from '@millhand/control/world'
 import type { FleetPod } from './pods.ts'
 
 export interface GuardMemory {
-  /** Pod UID → what it does, and since when as far as was seen. */
+  /** Pod UID → whether it is busy, and since when. */
   activities: ReadonlyMap<string, Activity>
   /** No guard is turned before. */
   restsUntilMs: number
@@ -28,7 +28,7 @@ export interface GuardPlan {
 interface Seen {
   pods: readonly FleetPod[]
   isBusy: (pod: FleetPod) => boolean
-  /** They hold nothing, get nothing, and go next. */
+  /** Pods that hold nothing, get nothing, and go next. */
   empty: ReadonlySet<FleetPod>
   memory: GuardMemory
   nowMs: number
@@ -36,7 +36,7 @@ interface Seen {
 
 const BUSY_FOR_MS = 30_000
 const IDLE_FOR_MS = 60_000
-/** Of a thousand pods that become busy at once some wait a while: nothing about a guard is urgent. */
+/** Guards written at once; the others wait, since no guard is urgent. */
 const AT_ONCE = 20
 const REST_MS = 1_000
 
@@ -55,7 +55,7 @@ export function planGuards({ pods, isBusy, empty, memory, nowMs }: Seen): GuardP
   }
   const isResting = nowMs < memory.restsUntilMs
   const due = isResting ? [] : coming.filter(({ inMs }) => inMs <= 0).slice(0, AT_ONCE)
-  // Our own pace does not keep them; a policy that refuses to turn guards would refuse it again.
+  // After a refusal by a policy no guard is turned for a while; the pace alone does not count as one.
   const isRefused = memory.restsUntilMs - nowMs > REST_MS
   const leaving = isRefused ? [] : [...empty].filter(({ guard }) => guard === 'on')
   const restsUntilMs = due.length > 0 ? nowMs + REST_MS : memory.restsUntilMs

@@ -1,5 +1,5 @@
-// The fleet of a pool in a cluster: a Deployment and its pods. Marks are written before the number is lowered, and what the API server
-// refuses of one keeps nothing else from being written.
+// The fleet of a pool in a cluster: a Deployment and its pods. Marks are written before the number is
+// lowered. A write that the API server refuses holds up no other write.
 
 import { DEFAULT_REDIS_SECRET, defaultQueueName } from '@millhand/control/resources/task-queue'
 import type { Fleet, FleetDone, FleetSpec, FleetView, FleetWish } from '@millhand/control/world'
@@ -33,7 +33,7 @@ export interface WriteContext {
   log: Log
   /** The name by which this operator leads. */
   leader: string
-  /** Monotonic: what decisions look at. */
+  /** Monotonic, ms. */
   nowMs: () => number
 }
 
@@ -41,23 +41,23 @@ export interface FleetContext extends WriteContext {
   watched: Watched
 }
 
-/** What is known of Deployments and pods. */
+/** The caches of Deployments and pods. */
 export interface Watched {
   deployment(key: string): Deployment | undefined
   /** Those with the pool's label. */
   pods(namespace: string, pool: string): Iterable<Pod>
-  /** Of these, the ones that were deleted of late: nobody else tells how their processes ended. */
+  /** Those that were deleted recently, with how their processes ended. */
   deletedPods(namespace: string, pool: string): Iterable<Pod>
 }
 
 const REFUSED_GUARDS_REST_MS = 300_000
-/** What is watched catches up meanwhile. */
+/** The watch catches up meanwhile. */
 const STALE_AGAIN_MS = 250
 
 export class KubeFleet implements Fleet {
   readonly #context: FleetContext
   #memory = noFleetMemory
-  /** What was rendered last, and from what: a template may be large, and is the same at almost every tick. */
+  /** The last rendering and its input: a template may be large, and rarely changes between ticks. */
   #rendered: { from: string; rendered: Rendered } | undefined
   #seen: FleetSeen | undefined
 
@@ -138,12 +138,12 @@ export async function carryOut(
   }
 }
 
-/** What the API server just refused is said in the status right away. */
+/** A refusal of the API server shows in the status of the same reconcile. */
 function hasNews(now: FleetMemory, before: FleetMemory): boolean {
   return now.refusal?.hash !== before.refusal?.hash || now.isNameTaken !== before.isNameTaken
 }
 
-/** What the API server does not do keeps nothing else from being done and told. Faults of ours go on up. */
+/** A failed request holds up no other step. Other errors are thrown. */
 class Attempts {
   failure: KubeError | undefined
 
@@ -164,7 +164,7 @@ class Attempts {
   }
 }
 
-/** A guard that somebody's policy refuses keeps nothing else from being done. */
+/** A guard that an admission policy refuses holds up no other write. */
 async function patchPods(
   { podPatches }: FleetPlan,
   { pool, memory }: FleetSeen,
@@ -227,23 +227,23 @@ async function writeDeployment(
   }
 }
 
-/** Throws what may pass. */
+/** Throws errors that may pass. */
 function afterFailure(
   error: unknown,
   { rendered, replicas, isNumberOnly }: DeploymentWrite,
   { deployment, memory }: FleetSeen,
   { log, nowMs }: WriteContext,
 ): Written {
-  // The pool goes with its namespace, or somebody deleted the Deployment just now.
+  // The namespace is being deleted, or the Deployment was deleted just now.
   if (isEnding(error) || isNotFound(error)) return {}
-  // The view was behind: what is watched will say so, and the next reconcile decides anew.
+  // The cache was stale: the watch will catch up, and the next reconcile decides anew.
   if (isConflict(error)) return deployment ? { againInMs: STALE_AGAIN_MS } : { memory: { isNameTaken: true } }
   if (!isRefused(error)) throw error
   const { namespace, name } = rendered.manifest.metadata
   log.warn('the API server refuses a Deployment', { namespace, pool: name, error })
   const refusal = { hash: rendered.hash, message: error.message, atMs: nowMs() }
   if (!isNumberOnly) return { memory: { refusal } }
-  // The template is due again when it was before.
+  // The template is tried again at the time that was due before.
   const { atMs } = memory.refusal ?? refusal
   return { memory: { refusal: { ...refusal, atMs, replicas } } }
 }
@@ -255,7 +255,7 @@ function write(
 ): Promise<Deployment> {
   const { name, namespace } = manifest.metadata
   const version = resourceVersion ? { resourceVersion } : {}
-  // Once is enough for its purpose, and each new name would be a change that another operator answers.
+  // One change of the name per leader is enough: two operators would answer each other's changes for ever.
   const before = memory.applied && deployment?.metadata.annotations?.[LEADER_ANNOTATION]
   const by = { [LEADER_ANNOTATION]: before ?? leader }
   if (isNumberOnly) {
@@ -267,11 +267,11 @@ function write(
     metadata: { ...manifest.metadata, ...version, annotations: { ...manifest.metadata.annotations, ...by } },
     spec: { ...manifest.spec, replicas },
   }
-  // Where there is none yet, nothing is taken over from anybody.
+  // A Deployment that does not exist yet has no other field manager to take over from.
   return kube.apply(kinds.deployment, object, { force: deployment !== undefined })
 }
 
-/** The cache holds only Deployments with Millhand's label, and one of the same name may have been there before the pool. */
+/** The cache has only Deployments with Millhand's label; another one of this name may exist. */
 async function isSomebodyElses(kube: WriteContext['kube'], { pool }: FleetSeen): Promise<boolean> {
   const { namespace, name, uid } = pool.metadata
   const found = await kube.findOne<Deployment>(kinds.deployment, namespace, name)
@@ -282,7 +282,9 @@ function podsOf(pods: Iterable<Pod>, deployment: string, template: string | unde
   return [...pods].filter((pod) => isOfDeployment(pod, deployment)).map((pod) => readPod(pod, template))
 }
 
-/** Of a ReplicaSet that its Deployment made: named for its template, which the pods are labelled with. Not one of somebody's own. */
+/**
+ * Whether the ReplicaSet of the pod was made by the Deployment: its name ends in the hash of the template.
+ */
 function isOfDeployment({ metadata }: Pod, name: string): boolean {
   const owner = metadata.ownerReferences?.find(({ controller }) => controller === true)
   const template = metadata.labels?.['pod-template-hash']

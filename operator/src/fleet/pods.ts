@@ -1,17 +1,18 @@
-// What a Pod says of a worker: whether it counts, whether it is well, and, when its process has ended, which worker it was and why. Pure.
+// Reads a Pod: whether it counts, whether it is healthy, and, when its process has ended, which worker it was
+// and why. Pure.
 import { cutText } from '@millhand/control/resources/bounds'
 import type { PodReason } from '@millhand/control/resources/reasons'
 import type { Death, Trouble, WorkerPod } from '@millhand/control/world'
 import { type ContainerState, type ContainerStatus, conditionOf, type Pod } from './cluster.ts'
 import { DELETION_COST, TEMPLATE_ANNOTATION } from './deployment.ts'
 
-/** A pod, with what only its Deployment and the autoscalers of nodes look at. */
+/** A pod, with the facts that only its Deployment and autoscalers of nodes need. */
 export interface FleetPod extends WorkerPod {
   /** The pod's template as its ReplicaSet names it; one value over all pods when nothing is rolled out. */
   templateHash: string
   /** Marked to be the first that its ReplicaSet removes. */
   isMarked: boolean
-  /** Whether autoscalers of nodes are asked to leave it alone; foreign: by somebody else, or by the pool's template. */
+  /** Whether it is guarded from autoscalers of nodes; foreign: by another manager or the template. */
   guard: 'on' | 'off' | 'foreign'
 }
 
@@ -19,15 +20,15 @@ const OOM_KILLED = 'OOMKilled'
 /** The exit code that SIGKILL leaves. */
 const KILLED = 137
 const MAX_MESSAGE = 300
-/** A container that lived for longer did not crash at its start. */
+/** A container that ran for longer did not crash at its start. */
 const CRASHES_WITHIN_MS = 300_000
-/** Restarted so often it is no passing state, after some 30 s. */
+/** So many restarts, after some 30 s, are no passing state. */
 const RESTARTS_OF_A_LOOP = 3
 
 /** Lower than any that a person would choose. */
 export const LOWEST_COST = '-2147483648'
 
-/** By which a guard is known to be the operator's own. */
+/** Marks a guard as the operator's own. */
 const GUARDED = 'millhand.dev/guarded'
 const ASKS = {
   'cluster-autoscaler.kubernetes.io/safe-to-evict': 'false',
@@ -71,8 +72,8 @@ function deathsOf(pod: Pod, hasEnded: boolean): Death[] {
   )
   const deaths = ended.flatMap((state) => deathOf(pod, state))
   const reason = whyEnded(pod)
-  // The kubelet ended the pod and its containers were never reported. Where anybody else calls a pod failed (its node is gone),
-  // processes may still run on the far side: the heartbeat decides.
+  // The kubelet ended the pod without a report of its containers. Where another component calls a pod failed
+  // (its node is lost), processes may still run there: the heartbeat decides.
   const isKubelets = BY_KUBELET.includes(pod.status?.reason ?? '')
   if (hasEnded && deaths.length === 0 && isKubelets && reason)
     return [{ reason, counting: hasUsedTooMuch(pod) ? 'counted' : 'uncounted' }]
@@ -92,15 +93,17 @@ function deathOf(pod: Pod, ended: Terminated): Death[] {
   return [{ process, reason: because ? `${because} (${how})` : `the container ended: ${how}`, counting }]
 }
 
-/** A container in which the kernel has ended a child earlier is called OOMKilled at its end, however it ends. */
+/**
+ * After an OOM kill of a child, containerd reports OOMKilled at the end of the container, however it ends.
+ */
 function howEnded({ reason, exitCode, signal }: Terminated): string {
   if (reason === OOM_KILLED && exitCode === KILLED) return OOM_KILLED
   return signal ? `signal ${signal}` : howExited(exitCode)
 }
 
 /**
- * Evicted for its own use of the disk, and not because the node had to give something up: then Kubernetes calls it a disruption. The jobs'
- * own doing, as memory is, also while the pod was being removed.
+ * Evicted for its own use of the disk. An eviction for the sake of the node is a disruption in Kubernetes'
+ * terms. The jobs caused it, as they cause OOMKilled, also while the pod was being removed.
  */
 function hasUsedTooMuch(pod: Pod): boolean {
   return pod.status?.reason === 'Evicted' && disruptionOf(pod) === undefined
@@ -128,7 +131,7 @@ function disruptionOf(pod: Pod): { reason?: string } | undefined {
 
 const BY_KUBELET = ['Evicted', 'NodeShutdown', 'Terminated', 'Preempting', 'DeadlineExceeded']
 
-/** The first is tried again at once, and may pass. */
+/** ErrImagePull is retried at once, and may pass. */
 const NO_IMAGE = [
   'ErrImagePull',
   'ImagePullBackOff',
@@ -168,7 +171,10 @@ const isNotCreated = (reason: string) =>
   reason === 'CreateContainerError' ||
   reason === 'RunContainerError'
 
-/** Between two crashes, while it runs for a moment, too. Exit code 0 is no better: a worker ends when its pod is told to. */
+/**
+ * True also while the container runs for a moment between two crashes. Exit code 0 counts: a worker only ends
+ * on a signal.
+ */
 function hasJustCrashed({ ready, started, state, lastState, restartCount = 0 }: ContainerStatus): boolean {
   // An init container that has done its work is ready.
   if (restartCount === 0 || ready || (started && state?.running)) return false
@@ -178,7 +184,7 @@ function hasJustCrashed({ ready, started, state, lastState, restartCount = 0 }: 
   return !(ranMs > CRASHES_WITHIN_MS)
 }
 
-/** One that was started again because it had not registered has been given its time already. */
+/** A container that was restarted because it did not register has had its time already. */
 function unregisteredSince(pod: Pod): number | undefined {
   const worker = workerOf(pod)
   const running = worker?.state?.running
@@ -187,7 +193,7 @@ function unregisteredSince(pod: Pod): number | undefined {
   return Date.parse(since ?? '') || 0
 }
 
-/** Exit code 78 is the worker's word for a bad configuration, and its log says which. */
+/** Exit code 78 of a worker means invalid configuration; its log has the error. */
 function lastWords(
   { metadata: { name, namespace } }: Pod,
   { name: container, state, lastState }: ContainerStatus,

@@ -1,4 +1,4 @@
-// The fleet of a pool as its Deployment and pods show it, and what is remembered of writing it. Pure.
+// The fleet of a pool as its Deployment and pods show it, and the memory of its writes. Pure.
 import { type Blocked, type FleetSpec, type FleetView, livePods } from '@millhand/control/world'
 import { conditionOf, type Deployment } from './cluster.ts'
 import { type Rendered, selectorOf } from './deployment.ts'
@@ -9,23 +9,24 @@ export interface FleetSeen extends FleetSpec {
   deployment: Deployment | undefined
   pods: readonly FleetPod[]
   deletedPods: readonly FleetPod[]
-  /** As the Deployment should be. */
+  /** The wanted Deployment. */
   rendered: Rendered
   memory: FleetMemory
 }
 
-/** Lost when the operator restarts: an unchanged Deployment is written once more. */
+/** A restart of the operator loses it: an unchanged Deployment is then written once more. */
 export interface FleetMemory {
   /**
-   * What was written last, and the generation that the Deployment had then: another one means that somebody changed it. No hash where only
-   * the number was written. There at all, what an operator that led before may still be about to write gets a conflict.
+   * The last write, and the generation of the Deployment after it: another generation means a change by
+   * someone else. No hash where only the number was written. Once it is set, late writes of an earlier leader
+   * get a conflict.
    */
   applied: { hash: string | undefined; generation: number; replicas: number } | undefined
-  /** What the API server refused to write, so that it is not asked the same again and again: a template, and then also a number alone. */
+  /** A refused template, or number, so that the same write is not repeated at once. */
   refusal: { hash: string; message: string; atMs: number; replicas?: number } | undefined
-  /** A Deployment of the pool's name is somebody else's. */
+  /** A Deployment of the pool's name belongs to another owner. */
   isNameTaken: boolean
-  /** What the API server did not do, in its words, and how many times in a row. */
+  /** The failed request in the words of the API server, and how often it failed in a row. */
   trouble: { message: string; isDenied: boolean; times: number } | undefined
   guards: GuardMemory
 }
@@ -38,7 +39,7 @@ export const noFleetMemory: FleetMemory = {
   guards: noGuardMemory,
 }
 
-/** What fails once and then not again is no news. */
+/** A single failure is not reported. */
 const TROUBLE_AFTER = 2
 
 export function viewOf(seen: FleetSeen): FleetView {
@@ -63,14 +64,14 @@ export function viewOf(seen: FleetSeen): FleetView {
   }
 }
 
-/** Of this template, and not of an earlier one. */
+/** The refusal of this template; one of an earlier template does not count. */
 export function refusalOf({ memory: { refusal }, rendered }: FleetSeen): FleetMemory['refusal'] {
   return refusal?.hash === rendered.hash ? refusal : undefined
 }
 
 /**
- * Marked pods that the Deployment asks for no longer. Their ReplicaSet removes them in a moment, whatever is written now: only when
- * they are seen to go can the number be raised and others be needed again.
+ * Marked pods above the number of the Deployment. Their ReplicaSet removes them in a moment, whatever is
+ * written now: the number is raised only when they are seen to go.
  */
 export function leavingPods({ deployment, pods, memory: { applied } }: FleetSeen): FleetPod[] {
   const live = livePods(pods)

@@ -1,4 +1,5 @@
-// What is written to a pool's Deployment and pods, so that the fleet becomes what is wished for. Pure; kube-fleet.ts carries it out.
+// The writes to a pool's Deployment and pods that bring the fleet to the wish. Pure; kube-fleet.ts carries
+// them out.
 //
 //   more: at once            fewer: empty pods are marked ──the watch shows the marks, all others are well──▶ the number is lowered by them
 import { type FleetWish, livePods } from '@millhand/control/world'
@@ -9,16 +10,16 @@ import { type FleetSeen, leavingPods, refusalOf } from './view.ts'
 
 export interface FleetPlan {
   podPatches: PodPatch[]
-  /** Absent: what is written is still right. */
+  /** Absent when the written Deployment is still right. */
   deployment?: DeploymentWrite
-  /** Absent while it is not known who is busy. */
+  /** Absent while the held jobs are unknown. */
   guards?: GuardPlan
 }
 
-/** What is absent stays as it is. */
+/** Absent fields stay as they are. */
 export interface PodPatch {
   name: string
-  /** Gets, or loses, the mark by which its ReplicaSet removes it first. */
+  /** Sets or removes the mark by which its ReplicaSet removes it first. */
   isMarked?: boolean
   isGuarded?: boolean
 }
@@ -26,9 +27,9 @@ export interface PodPatch {
 export interface DeploymentWrite {
   rendered: Rendered
   replicas: number
-  /** The template cannot be written now (refused, or held back): only the number is. */
+  /** Only the number is written: the template was refused or is held back. */
   isNumberOnly: boolean
-  /** What this was decided from: another state of the Deployment gets a conflict. Absent where it can do no harm. */
+  /** The version that this was decided from; another one gets a conflict. Absent where it can do no harm. */
   resourceVersion?: string
 }
 
@@ -55,7 +56,8 @@ function patchesOf(
 ): PodPatch[] {
   return livePods(pods).flatMap((pod) => {
     const isMarked = empty.has(pod)
-    // What an earlier leader marked it may be about to remove: first this one writes the Deployment.
+    // An earlier leader may be about to remove the pods that it marked: this one writes the Deployment before
+    // it unmarks.
     const isRemarked = isMarked !== pod.isMarked && (isMarked || memory.applied !== undefined)
     const isTurned = turned.has(pod)
     if (!isRemarked && !isTurned) return []
@@ -83,13 +85,13 @@ function deploymentToWrite(seen: FleetSeen, wish: FleetWish, nowMs: number): Dep
     : applied?.hash === rendered.hash && applied.generation === deployment.metadata.generation
   const current = deployment.spec.replicas
   if (isWritten && replicas === current) return undefined
-  // A view that is behind may take a lower number for a higher one: only above all that we know of ourselves it can do no harm.
+  // A stale view may take a lower number for a higher one: a number above all known ones does no harm.
   const isSurelyMore = applied !== undefined && replicas > Math.max(current ?? 0, applied.replicas)
   const { resourceVersion } = deployment.metadata
   return { rendered, replicas, isNumberOnly, ...(!isSurelyMore && resourceVersion && { resourceVersion }) }
 }
 
-/** A Deployment does not wait for pods that terminate: three rollouts in a row would pile them up. */
+/** A Deployment does not wait for terminating pods: several rollouts in a row would pile them up. */
 function isRolloutHeld({ pods, pool, deployment }: FleetSeen, manifest: DeploymentManifest): boolean {
   const written = deployment?.metadata.annotations?.[TEMPLATE_ANNOTATION]
   const isNew = written !== undefined && written !== manifest.metadata.annotations[TEMPLATE_ANNOTATION]
@@ -97,24 +99,24 @@ function isRolloutHeld({ pods, pool, deployment }: FleetSeen, manifest: Deployme
   return isNew && terminating > pool.scaling.maxReplicas
 }
 
-/** More at once; fewer only by pods that hold nothing and that the ReplicaSet will surely choose. */
+/** Raises at once; lowers only by pods that hold nothing and that the ReplicaSet will surely choose. */
 function nextReplicas(seen: FleetSeen, { replicas, empty, isKnown, isBehind }: FleetWish): number {
   const current = seen.deployment?.spec.replicas ?? 1
   if (leavingPods(seen).length > 0) return current
   if (replicas >= current) return replicas
   if (!isKnown || isBehind) return current
   const live = livePods(seen.pods)
-  // Pods that do not exist are given up first, and nobody is removed for that.
+  // Pods that do not exist are given up first, which removes none.
   if (live.length < current) return Math.max(replicas, live.length)
   const marked = live.filter(({ isMarked }) => isMarked)
-  // One that is marked since an earlier decision, and took jobs since, would go with them.
+  // A pod with an older mark that took jobs since would go with them.
   const areEmpty = marked.every(({ uid }) => empty.has(uid))
   return areEmpty && canLower(seen) ? Math.max(replicas, current - marked.length) : current
 }
 
 /**
- * Whether the ReplicaSet will remove exactly the marked pods. It ranks pods that are not ready, that restarted or are new before
- * any mark, so all that is not marked must be well.
+ * Whether the ReplicaSet will remove exactly the marked pods. It ranks pods that are unready, restarted or
+ * new before any mark, so all unmarked pods must be ready.
  */
 export function canLower({ deployment, pods }: Pick<FleetSeen, 'deployment' | 'pods'>): boolean {
   if (!deployment) return false

@@ -1,5 +1,6 @@
-// Who may read a path of the operator: whoever has a token that the API server knows, of a user whom RBAC allows the verb get on this
-// nonResourceURL. Two questions to the API server, a TokenReview and a SubjectAccessReview, whose answers are kept for a while.
+// Who may read a path of the operator: whoever has a token that the API server knows, of a user whom RBAC
+// allows the verb get on this nonResourceURL. Two questions to the API server, a TokenReview and a
+// SubjectAccessReview, whose answers are kept for a while.
 import { createHash } from 'node:crypto'
 import type { Reviews } from '../kube/reviews.ts'
 

@@ -1,4 +1,5 @@
-// The certificate that the metrics are served with: of a mounted Secret, which the kubelet renews, or one that the operator signs itself.
+// The certificate that the metrics are served with: of a mounted Secret, which the kubelet renews, or one
+// that the operator signs itself.
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type KeyPair, selfSigned } from './self-signed.ts'

@@ -1,4 +1,5 @@
-// A certificate that its own key signs, as X.509 version 3 in DER (RFC 5280): Node reads certificates and makes none, and the image has no openssl.
+// A certificate that its own key signs, as X.509 version 3 in DER (RFC 5280): Node reads certificates and
+// makes none, and the image has no openssl.
 import { generateKeyPairSync, randomBytes, sign } from 'node:crypto'
 
 export interface KeyPair {

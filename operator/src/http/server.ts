@@ -1,5 +1,6 @@
-// The operator's ports. Probes of the kubelet: /healthz (the process answers), /readyz (its caches are filled, leader or not). /metrics is on the
-// same port, or on one of its own with TLS, for those who may read it (access.ts). main.ts starts them.
+// The operator's ports. Probes of the kubelet: /healthz (the process answers), /readyz (its caches are
+// filled, leader or not). /metrics is on the same port, or on one of its own with TLS, for those who may read
+// it (access.ts). main.ts starts them.
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'

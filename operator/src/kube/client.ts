@@ -1,4 +1,5 @@
-// What Millhand asks of the API server: lists, watches, server-side apply, Events and its lease. main.ts connects; reconciles are given it.
+// The calls to the API server: lists, watches, server-side apply, Events and the lease. main.ts connects;
+// reconciles get the client.
 
 import type { Fence } from '@millhand/control/engine/fence'
 import { API_VERSION, KINDS, type Kind } from '@millhand/control/resources/schemas'
@@ -43,7 +44,7 @@ export interface KubeOptions {
   onRequest?: (answered: Answered) => void
   /** Before each write but those of the lease. */
   fence?: Fence
-  /** Of each call; a page of a list has three times as long. */
+  /** Deadline of each call; a page of a list has three times as long. */
   deadlineMs?: number
 }
 
@@ -84,7 +85,7 @@ export interface Kube {
     kind: ResourceKind,
     where?: { namespace?: string; labelSelector?: string },
   ): ListWatch<T>
-  /** By a list of one: the role may list but not get. */
+  /** Uses a list of one: the role has list and not get. */
   findOne<T>(kind: ResourceKind, namespace: string, name: string): Promise<T | undefined>
   get<T>(kind: ResourceKind, namespace: string, name: string): Promise<T | undefined>
   /** Server-side apply. `force`: takes fields over from other managers; `status`: the status only. */
@@ -98,7 +99,7 @@ export interface Kube {
   close(): void
 }
 
-/** Two of them fit into a renew deadline. */
+/** Two calls fit into a renew deadline. */
 const LEASE_DEADLINE_MS = 4_500
 
 export function connectKube({

@@ -1,6 +1,6 @@
-// What the API server says when it does not do what it was asked for, and what that means for whoever asked.
+// Errors of the API server, and what they mean for the caller.
 
-/** The message is the API server's own. Never has a request's headers or body. */
+/** The message has the words of the API server, and never headers or the body of a request. */
 export class KubeError extends Error {
   override readonly name = 'KubeError'
   /** The HTTP status; 0: there was no answer that could be read. */
@@ -23,28 +23,29 @@ export class KubeError extends Error {
   }
 }
 
-/** Somebody else changed it in between, or owns the field. */
+/** Another client changed the object in between, or owns the field. */
 export const isConflict = (error: unknown): boolean => isKube(error, 409) && error.reason !== 'AlreadyExists'
 export const isNotFound = (error: unknown): boolean => isKube(error, 404)
 
-/** The operator's own rights do not suffice. */
+/** The operator lacks the right. */
 export const isDenied = (error: unknown): boolean =>
   isKube(error, 401) || (isKube(error, 403) && BY_RBAC.test(error.message))
 
-/** The API server's own words, as many as a person reads. */
+/** The words of the API server, cut. */
 export function textFromKube({ message }: Error): string {
   return message.length > MAX_WORDS ? `${message.slice(0, MAX_WORDS)}…` : message
 }
 const MAX_WORDS = 500
 
-/** To catch with, where it does not matter that the object was deleted in between. */
+/** For `.catch`, where a deletion in between does not matter. */
 export function unlessGone(error: unknown): void {
   if (!isNotFound(error)) throw error
 }
 
 /**
- * Wrong in itself: the same request will be refused again. Invalid, refused by an admission plugin or webhook or by a quota, or a pod
- * template with unknown fields, wrong types or broken quantities, which server-side apply answers with a 500.
+ * The same request would be refused again: invalid, refused by an admission plugin, a webhook or a quota, or
+ * a pod template with unknown fields, wrong types or broken quantities, which server-side apply answers with
+ * a 500.
  */
 export function isRefused(error: unknown): error is KubeError {
   if (isKube(error, 400) || isKube(error, 422)) return true
@@ -52,11 +53,13 @@ export function isRefused(error: unknown): error is KubeError {
   return isKube(error, 500) && BY_APPLY.test(error.message)
 }
 
-/** Its namespace is being deleted, and with it whatever asks for something new in there. */
+/** The namespace is being deleted. */
 export const isEnding = (error: unknown): boolean =>
   isKube(error, 403) && BY_END_OF_NAMESPACE.test(error.message)
 
-/** `deployments.apps "a" is forbidden: User "…" cannot patch resource "deployments" in API group "apps" in the namespace "b"` */
+/**
+ * `deployments.apps "a" is forbidden: User "…" cannot patch resource "deployments" in API group "apps" in the namespace "b"`
+ */
 const BY_RBAC = /User "[^"]*" cannot \S+ (resource|path) "/
 const BY_END_OF_NAMESPACE = / because it is being terminated$/
 const BY_APPLY = /^failed to (create typed patch object|convert new object) /

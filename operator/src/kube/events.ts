@@ -1,5 +1,5 @@
-// Events for people (kubectl describe, kubectl events): told when something turns, never waited for, not twice in ten minutes, and of one
-// object no more than a person reads: each is a write to the API server and to its store.
+// Events for people (kubectl describe, kubectl events). An Event is written when something turns, never
+// waited for, not repeated within ten minutes, and limited for each object, because each is a write to etcd.
 import { randomBytes } from 'node:crypto'
 import type { News } from '@millhand/control/world'
 import type { Log } from 'millhand/queue'
@@ -14,15 +14,15 @@ export interface EventSubject {
 
 export interface EventsOptions {
   kube: Pick<Kube, 'createEvent'>
-  /** Who says it: the pod of the operator. */
+  /** The pod of the operator that reports. */
   instance: string
   log: Log
-  /** Of the wall clock: it stands in the Event. */
+  /** The wall clock, for the time in the Event. */
   nowMs: () => number
 }
 
 const REPEAT_AFTER_MS = 600_000
-/** Of one object: so many at once, and then one for each of these times. */
+/** A token bucket for each object: so many at once, and then one per interval. */
 const BURST = 25
 const ONE_EVERY_MS = 30_000
 /** The bound of events.k8s.io, in bytes of UTF-8. */
@@ -32,7 +32,7 @@ const ELLIPSIS = '…'
 export class Events {
   readonly #options: EventsOptions
   readonly #told = new Map<string, number>()
-  /** By UID: when as many as were told would be paid off; the oldest tellings first. */
+  /** By UID: when the tokens of the written Events are regained; in the order of the last Events. */
   readonly #paidAtMs = new Map<string, number>()
 
   constructor(options: EventsOptions) {

@@ -1,17 +1,18 @@
-// One of several operators leads: the one that holds a lease and keeps renewing it. main.ts runs it and works only while `isLeader`.
-// The rules are those of client-go's leaderelection, so that its habits and numbers apply.
+// Leader election by a Lease. main.ts runs it and reconciles only while `isLeader`. The rules are those of
+// client-go's leaderelection, so that its experience and numbers apply.
 //
 //   candidate ──the lease is free, or unchanged for its duration──▶ leader ──not renewed by the deadline, or the signal──▶ candidate
 //
-// Nobody compares clocks: a candidate waits for the duration from when it saw the lease change last; a leader counts its deadline, which
-// is shorter, from before it sent its last successful write. So the old one knows first, even if a call hangs or the process stood still.
+// No clocks are compared. A candidate waits for the duration since it saw the lease change. A leader counts
+// its shorter deadline from before it sent its last successful write. So the old leader knows first, even if
+// a call hangs or its process stood still.
 
 import { sleep } from '@millhand/control/engine/backoff'
 import type { Log } from 'millhand/queue'
 
 export interface Lease {
   resourceVersion: string
-  /** Empty: nobody's. */
+  /** Empty: free. */
   holder: string
   durationSeconds: number
   transitions: number
@@ -21,7 +22,7 @@ export interface Lease {
 
 export type LeaseSpec = Omit<Lease, 'resourceVersion'>
 
-/** What it throws may have a `status`; 409: somebody else wrote in between. */
+/** Its errors may have a `status`; 409: another client wrote in between. */
 export interface LeaseStore {
   read(): Promise<Lease | undefined>
   create(lease: LeaseSpec): Promise<Lease>
@@ -49,9 +50,9 @@ export interface LeaderOptions {
 }
 
 const DURATIONS: LeaderDurations = { leaseMs: 15_000, renewDeadlineMs: 10_000, retryMs: 2_000 }
-/** A candidate waits up to so much longer than the retry period. client-go's 1.2 would make the next leader wait for up to five seconds more. */
+/** Jitter of the retry period. client-go's 1.2 would delay the next leader by up to five seconds more. */
 const JITTER = 0.2
-/** Of the failures in a row. */
+/** Failures in a row between two lines of the log. */
 const LOG_EVERY = 10
 
 export class LeaderElection {
@@ -60,10 +61,10 @@ export class LeaderElection {
   readonly #nowMs: () => number
   readonly #wallNow: () => Date
   #leadsUntilMs = Number.NEGATIVE_INFINITY
-  /** As it was after our last write; undefined when it has to be read. */
+  /** The lease after our last write; undefined when it has to be read. */
   #mine: Lease | undefined
   #failures = 0
-  /** The last change of the lease that was seen, and when. */
+  /** The last change of the lease, and when it was seen. */
   #seen: { lease: Lease; atMs: number } | undefined
 
   constructor(options: LeaderOptions) {
@@ -78,7 +79,7 @@ export class LeaderElection {
     return this.#nowMs() < this.#leadsUntilMs
   }
 
-  /** Until the signal; becomes a candidate again when it lost the lease. */
+  /** Runs until the signal; becomes a candidate again after it lost the lease. */
   async run(signal: AbortSignal): Promise<void> {
     const { log, identity, onStarted, onStopped, random = Math.random } = this.#options
     while (!signal.aborted) {
@@ -93,7 +94,7 @@ export class LeaderElection {
       log.info('became leader', { identity })
       onStarted()
       await this.#keepLeading(signal)
-      // Told to stop, it leads until what is running has ended.
+      // After the signal it leads until the running reconciles have ended.
       if (!signal.aborted) this.#leadsUntilMs = Number.NEGATIVE_INFINITY
       await onStopped()
       log[signal.aborted ? 'info' : 'warn']('lost leadership', { identity })
@@ -112,14 +113,16 @@ export class LeaderElection {
     }
   }
 
-  /** Resolves when that took effect, failed, or took too long; what comes of it after that makes no leader. */
+  /**
+   * Resolves when the attempt succeeded, failed or timed out; a success after the time-out makes no leader.
+   */
   async #try(withinMs: number): Promise<void> {
     const over = new AbortController()
     const succeeded = () => {
       this.#failures = 0
     }
     const trying = this.#acquireOrRenew(over.signal).then(succeeded, (error: unknown) => {
-      // It may have been written nevertheless, or be gone.
+      // The write may have succeeded nevertheless, or the lease may be gone.
       if (!over.signal.aborted) this.#mine = undefined
       this.#failures += 1
       const level = this.#failures % LOG_EVERY === 1 ? 'warn' : 'debug'
@@ -135,7 +138,7 @@ export class LeaderElection {
       await this.#acquireOrRenewOnce(over)
     } catch (error) {
       if (!isConflict(error) || over.aborted) throw error
-      // Read what somebody else wrote, or a write of our own whose answer was lost.
+      // Reads the write of another candidate, or our own whose answer was lost.
       this.#mine = undefined
       await this.#acquireOrRenewOnce(over)
     }
@@ -184,7 +187,7 @@ export class LeaderElection {
     return this.#nowMs() < this.#seenFreeAtMs
   }
 
-  /** When the lease that was seen last runs out, unless it is renewed. */
+  /** When the lease that was seen last expires, unless it is renewed. */
   get #seenFreeAtMs(): number {
     if (!this.#seen) return Number.NEGATIVE_INFINITY
     const { lease, atMs } = this.#seen

@@ -1,4 +1,4 @@
-// Keeps a copy of a collection of the API server's, by listing it once and watching it from there. main.ts runs one for each kind and
+// Keeps a copy of a collection of the API server by list and watch. main.ts runs one for each kind and
 // namespace; reconciles read the copy, and every change puts a key on a queue.
 //
 //   no resourceVersion ──list, in pages──▶ watch from a resourceVersion ──ended or cut──▶ watch again from the last one heard of
@@ -37,7 +37,7 @@ export type WatchEvent<T extends KubeObject> =
   | { type: 'BOOKMARK'; object: { metadata: { resourceVersion: string } } }
   | { type: 'ERROR'; object: { code?: number; reason?: string; message?: string } }
 
-/** Where the objects come from. What it throws may have a `status`, that of the API server's answer; 0 or none: there was no answer. */
+/** The source of the objects. Its errors may have the HTTP `status`; 0 or none: there was no answer. */
 export interface ListWatch<T extends KubeObject> {
   /** A limit of 0 asks for everything in one page. */
   list(page: { limit: number; continueToken?: string; signal: AbortSignal }): Promise<Page<T>>
@@ -54,7 +54,10 @@ export interface Page<T extends KubeObject> {
   continueToken?: string
 }
 
-/** No `now`: it is gone, and `before` is the last that was seen of it. `now` is `before`: nothing changed, look at it again. */
+/**
+ * Without `now` the object is gone, and `before` is its last state. `now` === `before`: a resync without a
+ * change.
+ */
 export interface Change<T extends KubeObject> {
   key: string
   now?: T
@@ -64,11 +67,11 @@ export interface Change<T extends KubeObject> {
 export interface ReflectorOptions<T extends KubeObject> {
   name: string
   source: ListWatch<T>
-  /** What is kept of an object, to save memory. Name, namespace, uid and resourceVersion have to stay. */
+  /** Drops fields to save memory. Name, namespace, uid and resourceVersion have to stay. */
   keep?: (object: T) => T
-  /** What it throws is logged. */
+  /** Its errors are logged. */
   onChange: (change: Change<T>) => void
-  /** The API server turned to refusing the list (no such namespace, no right to read it), or to giving it. */
+  /** Called when the API server begins to refuse the list (no namespace, no right), or to answer it again. */
   onRefused?: (refusal: unknown) => void
   log: Log
   random?: () => number
@@ -78,16 +81,16 @@ export interface ReflectorOptions<T extends KubeObject> {
 
 export interface ReflectorTimings {
   pageSize: number
-  /** The server is asked to end each watch after a time between these two, so that not all come back at once. */
+  /** Each watch asks for a random time-out between these two, so that not all reconnect at once. */
   shortestWatchSeconds: number
   longestWatchSeconds: number
-  /** A watch that lasts for so long beyond what the server was asked for is dead: it is cut. */
+  /** A watch that outlasts its time-out by this time is dead and is cut. */
   graceMs: number
   /** A watch that ends sooner and brought nothing has failed. */
   leastWatchMs: number
-  /** A watch that lasted for so long was connected, however it ended and even if it brought nothing. */
+  /** A watch that lasted for this time was connected, however it ended. */
   settledMs: number
-  /** The server says every minute how far it is: a watch that is silent for longer is asked anew. */
+  /** Bookmarks come every minute: a watch that is silent for longer is restarted. */
   silentMs: number
   resyncMs: number
   backOff: BackOff
@@ -113,7 +116,7 @@ export class Reflector<T extends KubeObject> {
   readonly #nowMs: () => number
   readonly #random: () => number
   #objects = new Map<string, T>()
-  /** The state of the collection that is known; undefined: list it. */
+  /** The known resourceVersion of the collection; undefined: list it. */
   #resourceVersion: string | undefined
   #failures = 0
   #wasTooOld = false
@@ -135,7 +138,9 @@ export class Reflector<T extends KubeObject> {
     return this.#isSynced
   }
 
-  /** Why the API server does not give the list; undefined when it does, and while it merely does not answer. */
+  /**
+   * Why the API server refuses the list; undefined when it answers it, and while it does not answer at all.
+   */
   get refusal(): unknown {
     return this.#refusal
   }
@@ -164,11 +169,11 @@ export class Reflector<T extends KubeObject> {
       await this.#watch(resourceVersion, signal)
     } catch (error) {
       if (signal.aborted) return
-      // The server answered, and not with a watch: only a list leads on from any such answer. "Later, please" is the exception.
+      // An error status needs a new list, except 429.
       const status = statusOf(error)
       if (status >= 400 && status !== 429) this.#resourceVersion = undefined
       if (status === 403 || status === 404) this.#turn(error)
-      // After an outage this is the answer of a server that is back: it is asked soon. One that repeats it is not.
+      // A first 410 after an outage is no failure: relist soon. A repeated one backs off.
       if (status === 410 && !this.#wasTooOld) this.#failures = 0
       this.#wasTooOld = status === 410
       this.#failures++
@@ -202,7 +207,7 @@ export class Reflector<T extends KubeObject> {
     return resourceVersion
   }
 
-  /** All pages are of one moment. When that becomes too old in between, everything is asked for at once. */
+  /** All pages have one resourceVersion. When it expires in between, everything is listed in one page. */
   async #listAll(
     signal: AbortSignal,
     limit: number,
@@ -303,7 +308,7 @@ export class Reflector<T extends KubeObject> {
   }
 }
 
-/** `<namespace>/<name>`; only the name for what has no namespace. */
+/** `<namespace>/<name>`, or the name alone for cluster-scoped objects. */
 export function keyOf({ metadata: { namespace, name } }: KubeObject): string {
   return namespace ? `${namespace}/${name}` : name
 }

@@ -1,8 +1,10 @@
-// One request to the API server and its answer, whole or line by line. client.ts calls it with what is to be asked.
+// One request to the API server and its answer, whole or line by line. client.ts calls it with what is to be
+// asked.
 //
-// @kubernetes/client-node is asked for the way only: server, TLS and credentials, which it reads again as they change (a service account's
-// token at most a minute after kubelet wrote it). The requests are made here: each has a deadline, connections are kept, and one that died
-// without a word is noticed by TCP within half a minute. Whoever does not lead any more writes nothing more.
+// @kubernetes/client-node provides server, TLS and credentials only, and reads rotated ones again (a service
+// account token at most a minute after the kubelet wrote it). Requests are made here: each has a deadline,
+// connections are kept alive, and TCP keep-alive notices a dead one within half a minute. An instance that
+// lost leadership writes nothing more.
 import { type IncomingMessage, Agent as PlainAgent, request as requestPlain } from 'node:http'
 import { Agent, type RequestOptions, request } from 'node:https'
 import { KubeConfig } from '@kubernetes/client-node'
@@ -22,7 +24,7 @@ export interface Call {
   /** Until the whole answer is there; for a stream until it begins. */
   deadlineMs: number
   signal?: AbortSignal
-  /** A shut fence does not stop it: the lease says who leads, and a review changes nothing. */
+  /** Passes the fence: leases decide who leads, and reviews change nothing. */
   isUnfenced?: true
 }
 
@@ -40,7 +42,7 @@ export interface RestOptions {
   fence?: Fence | undefined
 }
 
-/** More than etcd stores in one object. */
+/** Larger than any object in etcd. */
 const LONGEST_LINE = 16 * 1024 * 1024
 const LONGEST_PLAIN_MESSAGE = 300
 const KEPT = { keepAlive: true, keepAliveMsecs: 15_000, timeout: 60_000 }
@@ -49,7 +51,7 @@ export class Rest {
   readonly #config: KubeConfig
   readonly #base: URL
   readonly #agent: Agent | PlainAgent
-  /** The agents of KubeConfig know the proxy of a kubeconfig; they do not keep connections. */
+  /** The agents of KubeConfig know the proxy of a kubeconfig, but do not keep connections alive. */
   readonly #isByProxy: boolean
   readonly #onRequest: (answered: Answered) => void
   readonly #fence: Fence
@@ -71,7 +73,7 @@ export class Rest {
     return `${hostname}:${port || (protocol === 'http:' ? 80 : 443)}`
   }
 
-  /** The answer's body. One answer that asks to come back later is obeyed, where the deadline allows it. */
+  /** The body of the answer. Retry-After is obeyed once, where the deadline allows it. */
   async send(call: Call): Promise<unknown> {
     const giveUpAtMs = performance.now() + call.deadlineMs
     const deadline = AbortSignal.timeout(call.deadlineMs)
@@ -165,7 +167,7 @@ function loadConfig(kubeconfig: string | undefined): KubeConfig {
   return config
 }
 
-/** A connection that was kept may have been ended by the server just now: then a new one is made, once. */
+/** The server may have just closed a kept connection: the request is sent once more on a new one. */
 async function opened(options: RequestOptions, body: object | undefined): Promise<IncomingMessage> {
   const ask = options.protocol === 'http:' ? requestPlain : request
   const once = () => {
@@ -213,7 +215,7 @@ function statusIn(body: string): { reason?: string; message?: string } {
   }
 }
 
-/** What JSON.parse says has a part of the text in it, which may be a Secret's. */
+/** The message of JSON.parse quotes the text, which may be that of a Secret. */
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text)
@@ -222,7 +224,7 @@ function parsed(text: string): unknown {
   }
 }
 
-/** What comes after the last line break was cut off: it is left out. */
+/** Text after the last line break is incomplete and left out. */
 async function* linesOf(response: IncomingMessage): AsyncGenerator<string, void, undefined> {
   let parts: string[] = []
   let length = 0
@@ -254,14 +256,14 @@ function queryString(query: NonNullable<Call['query']>): string {
   return given.size > 0 ? `?${given}` : ''
 }
 
-/** A token's file may end in a line break, which no header may have. */
+/** The file of a token may end in a line break, which a header may not have. */
 function trimmed(headers: RequestOptions['headers']): Record<string, string> {
   return Object.fromEntries(
     Object.entries(headers ?? {}).map(([name, value]) => [name, String(value).trim()]),
   )
 }
 
-/** An error of the system names a file or program; any other may quote what a credential program wrote. */
+/** A system error names a file or program; other errors may quote the output of a credential program. */
 function harmlessMessage(error: unknown): string {
   const isOfSystem = typeof error === 'object' && error !== null && 'syscall' in error
   return isOfSystem ? reasonOf(error) : 'the way of the kubeconfig to get them failed'

@@ -1,4 +1,5 @@
-// Questions to the API server about a request to the operator: whose token is it, and may this user get the path? http/access.ts asks them.
+// Questions to the API server about a request to the operator: whose token is it, and may this user get the
+// path? http/access.ts asks them.
 import { type Kube, kinds } from './client.ts'
 
 /** As a TokenReview says it and a SubjectAccessReview takes it. */

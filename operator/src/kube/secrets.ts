@@ -1,4 +1,4 @@
-// Reads a Secret, for whoever knows no API server: decoded, and with one error for all that may go wrong.
+// Reads and decodes a Secret for control/, which knows no API server. All failures become one error.
 import { SecretUnreadable } from '@millhand/control/redis/secrets'
 import { type Kube, kinds } from './client.ts'
 import { isDenied, KubeError, textFromKube } from './errors.ts'

@@ -1,5 +1,5 @@
-// Writes the status of a resource. One that the API server refuses, by its schema or by a policy, is logged and counted, and stops nothing
-// else: the same status would be refused again, and what a reconcile decided and remembers does not depend on what people can read of it.
+// Writes the status of a resource. A status that the API server refuses, by its schema or a policy, is logged
+// and counted, and stops nothing else: it would be refused again, and decisions do not depend on it.
 import type { Log } from 'millhand/queue'
 import type { Kube, ResourceKind } from './client.ts'
 import { isNotFound, isRefused } from './errors.ts'
@@ -11,7 +11,10 @@ export interface StatusContext {
   onStatusRefused: (kind: string) => void
 }
 
-/** Always whole: a field that is left out is deleted. Answers whether it was taken; throws what may pass. */
+/**
+ * Writes it whole: a field that is left out is deleted. Answers whether it was accepted; throws errors that
+ * may pass.
+ */
 export async function writeStatus(
   kind: ResourceKind,
   object: { metadata: { namespace: string; name: string }; status: object },
