@@ -99,7 +99,11 @@ export interface FleetView {
   size?: number
   /** The selector by which a person finds its pods. */
   selector: string
-  rollout: 'absent' | 'running' | 'complete'
+  /**
+   * `replacing`: the template is not written yet, or pods of an earlier one run. `resizing`: only the
+   * number of pods changes.
+   */
+  rollout: 'absent' | 'replacing' | 'resizing' | 'complete'
   /** UIDs of pods that go, whatever is decided now. */
   going: ReadonlySet<string>
   /** Whether this process has set it, so that no earlier leader removes pods that it had marked. */

@@ -128,7 +128,7 @@ export class ClusterCaches implements Watched, Pick<World, 'get' | 'find'> {
 
   #watchKind<K extends Kind>(kind: K): void {
     this.#collect<ObjectOf[K] & KubeObject>(kinds[kind], {
-      keep: withoutManagers,
+      keep: kept,
       onChange: (change: Change<ObjectOf[K]>) => this.#objects.change(kind, change),
     })
   }
@@ -235,6 +235,9 @@ class Collection<T extends KubeObject> {
   }
 }
 
-function withoutManagers<T extends KubeObject>(object: T): T {
-  return { ...object, metadata: trimMetadata(object.metadata) }
+/** Without managers, and without the status that the CRD gives to an object that no operator has looked at. */
+function kept<T extends KubeObject & { status?: { conditions?: unknown } }>(object: T): T {
+  const { status, ...rest } = object
+  const isWritten = status?.conditions !== undefined
+  return { ...(rest as T), ...(isWritten && { status }), metadata: trimMetadata(object.metadata) }
 }

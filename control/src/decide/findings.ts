@@ -35,6 +35,7 @@ export function findingsOf(observed: ObservedPool, found: Found): Finding[] {
   return [
     ready(found),
     progressing(observed, found.health),
+    reconciling(observed, stalled(found)),
     scalingActive(observed, found),
     scalingLimited(found.decision, found.load),
     redisReachable(
@@ -109,6 +110,29 @@ function progressing({ fleet: { rollout } }: ObservedPool, { stuck, trouble }: H
   if (rollout === 'complete')
     return { type, status: 'True', reason: 'RolloutComplete', message: 'all pods have the current template' }
   return { type, status: 'True', reason: 'RollingOut', message: 'pods are being added, removed or replaced' }
+}
+
+/** In the words of kstatus: True until the pods are those of the present spec. What waits for a person is Stalled instead. */
+function reconciling({ fleet: { rollout } }: ObservedPool, isStalled: Finding): Finding {
+  const type = 'Reconciling'
+  const isUnderWay = rollout === 'absent' || rollout === 'replacing'
+  if (!isUnderWay)
+    return { type, status: 'False', reason: 'RolloutComplete', message: 'all pods have the current template' }
+  if (isStalled.status === 'True')
+    return {
+      type,
+      status: 'False',
+      reason: isStalled.reason,
+      message: 'rollout stuck: see the condition Stalled',
+    }
+  if (rollout === 'absent')
+    return { type, status: 'True', reason: 'NoDeployment', message: 'Deployment not created yet' }
+  return {
+    type,
+    status: 'True',
+    reason: 'RollingOut',
+    message: 'pods of an earlier template are being replaced',
+  }
 }
 
 function scalingActive({ pool }: ObservedPool, found: Found): Finding {

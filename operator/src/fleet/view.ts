@@ -1,7 +1,7 @@
 // The fleet of a pool as its Deployment and pods show it, and the memory of its writes. Pure.
 import { type Blocked, type FleetSpec, type FleetView, livePods } from '@millhand/control/world'
 import { conditionOf, type Deployment } from './cluster.ts'
-import { type Rendered, selectorOf } from './deployment.ts'
+import { type Rendered, selectorOf, TEMPLATE_ANNOTATION } from './deployment.ts'
 import { type GuardMemory, noGuardMemory } from './guards.ts'
 import type { FleetPod } from './pods.ts'
 
@@ -54,7 +54,7 @@ export function viewOf(seen: FleetSeen): FleetView {
     deletedPods,
     ...(size !== undefined && { size }),
     selector: selectorOf(pool.metadata.name),
-    rollout: rolloutOf(deployment),
+    rollout: rolloutOf(seen),
     going: new Set(leavingPods(seen).map(({ uid }) => uid)),
     isOurs: memory.applied !== undefined,
     ...(blocked && { blocked }),
@@ -122,12 +122,15 @@ function whyStuck(deployment: Deployment | undefined): string | undefined {
   return progress?.status === 'False' ? (progress.message ?? 'no reason given') : undefined
 }
 
-function rolloutOf(deployment: Deployment | undefined): FleetView['rollout'] {
+function rolloutOf({ deployment, pods, rendered }: FleetSeen): FleetView['rollout'] {
   if (!deployment) return 'absent'
   const { metadata, spec, status } = deployment
+  const template = metadata.annotations?.[TEMPLATE_ANNOTATION]
+  const isWritten = template === undefined || template === rendered.hash
+  if (!isWritten || livePods(pods).some((pod) => !pod.isCurrent)) return 'replacing'
   const wanted = spec.replicas ?? 0
   const isCurrent = status?.observedGeneration === metadata.generation
   const isComplete =
     isCurrent && (status?.updatedReplicas ?? 0) >= wanted && (status?.replicas ?? 0) <= wanted
-  return isComplete ? 'complete' : 'running'
+  return isComplete ? 'complete' : 'resizing'
 }

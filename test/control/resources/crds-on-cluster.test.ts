@@ -46,6 +46,14 @@ onCluster('the API server', () => {
     expect(taken.spec).toEqual(checkLocally(manifest).spec)
   })
 
+  test.each([queue(), pool()])('says of a new $kind that no operator has looked at it', async (manifest) => {
+    const { kind } = manifest
+    await apply(called('new', manifest))
+    const status = await kubectl('get', kind, 'new', '--output=jsonpath={.status}')
+    expect(JSON.parse(status)).toEqual({ observedGeneration: -1 })
+    await kubectl('delete', kind, 'new')
+  })
+
   test.each(good)('finds $shows unchanged when a person applies it again', async ({ manifest }) => {
     const again = called(`again-${Math.random().toString(36).slice(2)}`, manifest)
     await give('apply', again)

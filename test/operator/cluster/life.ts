@@ -101,6 +101,7 @@ async function whatIsWrong(scene: Scene, world: World, name: string): Promise<st
   const conditions = {
     Ready: 'True',
     Progressing: 'True',
+    Reconciling: 'False',
     ScalingActive: 'True',
     ScalingLimited: 'False',
     RedisReachable: 'True',

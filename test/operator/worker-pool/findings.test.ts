@@ -1,11 +1,13 @@
 // What a pool says of its queues, its pods and its rollout: reasons that people know, and Stalled where a person has to mend something.
 
 import type { Reason } from '../../../control/src/resources/reasons.ts'
+import type { WorkerPool } from '../../../control/src/resources/worker-pool.ts'
 import type { Trouble } from '../../../control/src/world.ts'
 import { TEMPLATE_ANNOTATION } from '../../../operator/src/fleet/deployment.ts'
 import type { FleetPod } from '../../../operator/src/fleet/pods.ts'
 import {
   deploymentWith,
+  fleetOf,
   memoryOf,
   NOW,
   type Observed,
@@ -77,11 +79,11 @@ test('one queue that can be seen is enough to know that Redis answers', () => {
 
 describe('of its pods', () => {
   const MINUTE_MS = 60_000
-  const written = (replicas: number, conditions: object[] = []) =>
+  const written = (pool: WorkerPool, replicas: number, conditions: object[] = []) =>
     deploymentWith(replicas, {
       metadata: {
         ...deploymentWith(replicas).metadata,
-        annotations: { [TEMPLATE_ANNOTATION]: 'new' },
+        annotations: { [TEMPLATE_ANNOTATION]: fleetOf(observed({ pool })).rendered.hash },
       },
       status: { ...deploymentWith(replicas).status, conditions },
     })
@@ -108,7 +110,8 @@ describe('of its pods', () => {
   ) => {
     const pool = poolOf({ scaling: { mode: 'Manual' }, replicas })
     const workers = pods.filter(({ isReady }) => isReady).map(({ uid }) => workerOf(uid))
-    return planned({ pool, pods, workers, deployment: written(replicas, conditions), ...more }).conditions
+    return planned({ pool, pods, workers, deployment: written(pool, replicas, conditions), ...more })
+      .conditions
   }
 
   const rows: [string, number, FleetPod[], object[], string, string, string][] = [
@@ -220,7 +223,7 @@ describe('of its pods', () => {
       [old('a'), old('b'), fresh('c')],
       [],
       'True Ready',
-      'True RolloutComplete',
+      'True RollingOut',
       'False Progressing',
     ],
     [
@@ -229,7 +232,7 @@ describe('of its pods', () => {
       [old('a'), old('b'), fresh('c', trouble('CrashLoopBackOff'))],
       [],
       'False CrashLoopBackOff',
-      'True RolloutComplete',
+      'True RollingOut',
       'True CrashLoopBackOff',
     ],
     [
@@ -238,7 +241,7 @@ describe('of its pods', () => {
       [old('a'), old('b'), fresh('c', silentFor(31_000))],
       [],
       'False WorkersNotRegistered',
-      'True RolloutComplete',
+      'True RollingOut',
       'False Progressing',
     ],
     [
@@ -247,7 +250,7 @@ describe('of its pods', () => {
       [old('a'), old('b')],
       [refused],
       'False FailedCreate',
-      'True RolloutComplete',
+      'True RollingOut',
       'True FailedCreate',
     ],
     [
@@ -279,7 +282,7 @@ describe('of its pods', () => {
       ],
       [],
       'True Ready',
-      'True RolloutComplete',
+      'True RollingOut',
       'False Progressing',
     ],
   ]
