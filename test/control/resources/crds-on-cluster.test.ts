@@ -71,7 +71,7 @@ onCluster('the API server', () => {
       // What an operator writes is no difference either.
       const status =
         synced.kind === 'TaskQueue' ? ofQueue(synced.metadata.name) : ofPool(synced.metadata.name)
-      await apply(status, '--subresource=status', '--field-manager=millhand')
+      await apply(status, '--subresource=status', '--field-manager=millhand', '--force-conflicts')
       const predicted = JSON.parse(await apply(synced, ...argo, '--dry-run=server'))
       expect({ ...predicted.metadata, managedFields: [], resourceVersion: '' }).toEqual({
         ...live.metadata,
