@@ -76,10 +76,11 @@ export function* callsOf(jobs: readonly NewJob[]): Generator<readonly NewJob[]> 
   if (part.length > 0) yield part
 }
 
-/** The counter of all enqueues, and what became of each of so many jobs. */
+/** The counter of all enqueues, and what became of each of so many jobs; where none was known the counter alone. */
 function enqueuedOf(answer: unknown, jobs: number): { enqueued: number; answers: Enqueued[] } {
-  const [enqueued, ...known] = listOf(answer, 'the answer to an enqueue', 1 + 2 * jobs)
-  const answers = Array.from({ length: jobs }, (): Enqueued => 'created')
+  const [enqueued, ...known] =
+    typeof answer === 'number' ? [answer] : listOf(answer, 'the answer to an enqueue', 1 + 2 * jobs)
+  const answers = new Array<Enqueued>(jobs).fill('created')
   for (let i = 0; i < known.length; i += 2) {
     const at = numberOf(known[i], 'the place of a job', { least: 0, most: jobs - 1 })
     answers[at] = oneOf(known[i + 1], 'the state of a job', ENDS_AND_WAITS)

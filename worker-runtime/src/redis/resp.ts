@@ -101,15 +101,14 @@ export class ReplyReader {
     let at = 0
     for (;;) {
       this.#needed = bytes.length - at + 1
-      const end = bytes.indexOf(CR, at)
-      if ((end < 0 ? bytes.length : end) - at > MAX_LINE_BYTES) throw new BadReply('a line without end')
+      const end = endOfLine(bytes, at)
       if (end < 0 || end + 1 === bytes.length) return at
       if (bytes[end + 1] !== LF) throw new BadReply('a line that does not end with CRLF')
       const next = end + 2
       switch (bytes[at]) {
         case 0x24: {
           // $
-          const size = sizeOf(bytes, at + 1, end)
+          const size = sizeIn(bytes, at + 1, end)
           this.#take(Math.max(0, size))
           const after = next + size + 2
           if (size < 0) {
@@ -128,23 +127,22 @@ export class ReplyReader {
           break
         }
         case 0x2a: // *
-          this.#openArray(sizeOf(bytes, at + 1, end))
+          this.#openArray(sizeIn(bytes, at + 1, end))
           at = next
           break
         case 0x3a: // :
-          this.#complete(numberOf(textOf(bytes, at, end)))
+          this.#complete(numberIn(bytes, at + 1, end))
           at = next
           break
         case 0x2b: // +
-          this.#take(end - at - 1)
-          this.#complete(textOf(bytes, at, end))
+        case 0x2d: {
+          // -
+          const text = bytes.toString('utf8', at + 1, end)
+          this.#take(text.length)
+          this.#complete(bytes[at] === 0x2b ? text : new ReplyError(text.slice(0, MAX_ERROR_LENGTH)))
           at = next
           break
-        case 0x2d: // -
-          this.#take(end - at - 1)
-          this.#complete(new ReplyError(textOf(bytes, at, end).slice(0, MAX_ERROR_LENGTH)))
-          at = next
-          break
+        }
         default:
           throw new BadReply('bytes that are not a reply')
       }
@@ -177,27 +175,38 @@ export class ReplyReader {
   }
 }
 
-/** Of a line, what follows its first byte. */
-const textOf = (bytes: Buffer, at: number, end: number): string => bytes.toString('utf8', at + 1, end)
-
-/** -1: null. */
-function sizeOf(bytes: Buffer, from: number, to: number): number {
-  let size = 0
-  for (let at = from; at < to; at += 1) {
-    const digit = (bytes[at] ?? 0) - 0x30
-    if (digit < 0 || digit > 9) return nullOf(bytes, from, to)
-    size = 10 * size + digit
-  }
-  if (to === from || to - from > 10) throw new BadReply('an invalid length')
-  return size
-}
-
-function nullOf(bytes: Buffer, from: number, to: number): number {
-  if (bytes.toString('latin1', from, to) !== '-1') throw new BadReply('an invalid length')
+/** -1 where it has not come yet. Most lines are a few bytes: a loop finds their end sooner than a search does. */
+function endOfLine(bytes: Buffer, from: number): number {
+  const most = Math.min(bytes.length, from + MAX_LINE_BYTES + 1)
+  for (let at = from; at < most; at += 1) if (bytes[at] === CR) return at
+  if (most - from > MAX_LINE_BYTES) throw new BadReply('a line without end')
   return -1
 }
 
-function numberOf(text: string): number {
+/** -1: null. */
+function sizeIn(bytes: Buffer, from: number, end: number): number {
+  const size = digitsIn(bytes, from, end)
+  if (size !== undefined) return size
+  if (bytes.toString('latin1', from, end) !== '-1') throw new BadReply('an invalid length')
+  return -1
+}
+
+function numberIn(bytes: Buffer, from: number, end: number): number {
+  const number = digitsIn(bytes, from, end)
+  if (number !== undefined) return number
+  const text = bytes.toString('latin1', from, end)
   if (!/^[+-]?\d{1,19}$/.test(text)) throw new BadReply('an invalid number')
   return Number(text)
+}
+
+/** Undefined where it is something else than 1 to 10 digits. */
+function digitsIn(bytes: Buffer, from: number, end: number): number | undefined {
+  if (end === from || end - from > 10) return undefined
+  let number = 0
+  for (let at = from; at < end; at += 1) {
+    const digit = (bytes[at] ?? 0) - 0x30
+    if (digit < 0 || digit > 9) return undefined
+    number = 10 * number + digit
+  }
+  return number
 }

@@ -3,7 +3,7 @@
 //
 //   connecting → logging in → ready → ended      ended from any, once, for one reason
 import { lookup } from 'node:dns/promises'
-import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net'
+import { connect as connectTcp, isIP, type LookupFunction, type OnReadOpts, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { HostPort, RedisAddress } from './address.ts'
 import type { Command, ConnectionOptions } from './connection.ts'
@@ -30,6 +30,7 @@ interface Owed {
 
 /** More than a claim carries: 4 MB, and one payload of 16 MiB. */
 const MAX_REPLY_BYTES = 32 * 1024 * 1024
+const BUFFER_BYTES = 64 * 1024
 /** INFO of a large server has some 10 kB. */
 const MAX_GREETING_BYTES = 256 * 1024
 const KEEP_ALIVE_MS = 5_000
@@ -82,7 +83,7 @@ export class RedisSocket {
     if (this.#isEnded) return
     const { login, options } = this.#is
     if (isIP(at.host) && options.isDenied?.(at.host, at.port)) throw denied()
-    const where = { ...at, lookup: lookingUp(at.port, options) }
+    const where = { ...at, lookup: lookingUp(at.port, options), onread: this.#reading() }
     const stream = login.tls ? connectTls({ ...where, ...login.tls, ...serverName(at) }) : connectTcp(where)
     this.#stream = stream
     stream.setNoDelay(true)
@@ -93,9 +94,18 @@ export class RedisSocket {
       if (options.isDenied?.(remoteAddress, remotePort)) this.#end(denied())
     })
     stream.once(login.tls ? 'secureConnect' : 'connect', () => this.#logIn())
-    stream.on('data', (piece: Buffer) => this.#read(piece))
     stream.on('error', (error) => this.#end(error))
     stream.on('close', () => this.#end(new Error('the server ended the connection')))
+  }
+
+  /** One buffer for all that comes, where Node makes one for each piece; the reader copies what it keeps. */
+  #reading(): OnReadOpts {
+    const buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES)
+    const callback = (bytes: number) => {
+      this.#read(buffer.subarray(0, bytes))
+      return true
+    }
+    return { buffer, callback }
   }
 
   /** All commands at once: a distant server takes one round trip. */
