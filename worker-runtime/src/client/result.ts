@@ -156,6 +156,7 @@ class Wait {
   #isOver = false
   #isTimedOut = false
   #hasLooked = false
+  #isNoted = false
   #isRung = false
   #failureOfLastLook: unknown
   #wake = () => {}
@@ -219,6 +220,10 @@ class Wait {
       const said = await this.#queue.wait(this.#id, this.#messages.client)
       this.#failureOfLastLook = undefined
       if (typeof said === 'object') this.settle(said)
+      // Redis has told its end to whom it had noted: the message may come behind this answer, on another connection.
+      const isTold = said === 'unknown' && this.#isNoted
+      this.#isNoted = said === 'noted'
+      if (isTold) return ASK_AGAIN_MS
       if (said === 'unknown')
         this.fail(new JobNotFound(`job ${this.#id} is not known in ${this.#queue.name}`))
       if (said === 'buried') await this.#failAsBuried()

@@ -122,8 +122,12 @@ export class ReplacingConnection implements Connection {
     return this.callWithin(this.deadlineMs, command, ...args)
   }
 
-  async callWithin(deadlineMs: number, ...command: Command): Promise<unknown> {
-    const socket = this.#isReady ? this.#socket : await this.#readySocket(deadlineMs)
+  callWithin(deadlineMs: number, ...command: Command): Promise<unknown> {
+    const ask = (socket: RedisSocket) => this.#ask(socket, deadlineMs, command)
+    return this.#isReady ? ask(this.#socket) : this.#readySocket(deadlineMs).then(ask)
+  }
+
+  #ask(socket: RedisSocket, deadlineMs: number, command: Command): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const pending: Pending = { leftMs: deadlineMs + this.#watch(), fail: reject }
       this.#pending.add(pending)

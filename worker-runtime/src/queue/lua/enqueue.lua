@@ -30,7 +30,7 @@ end
 -- A queue that nobody declared has a layout too: that of its first job.
 if set.layout ~= LAYOUT then seldom().note_settings() end
 local job_key, head, due, lane = Q .. 'job:', nil, nil, nil
-local answer, ids, entered, delayed = { 0 }, {}, 0, {}
+local answer, ids, entered, delayed = { 0 }, {}, 0, nil
 for i = 1, #args - 1, 3 do
   local id = args[i]
   if args[i + 1] ~= '' then
@@ -46,8 +46,8 @@ for i = 1, #args - 1, 3 do
   if redis.call('SETNX', job_key .. id, head .. args[i + 2]) == 0 then
     answer[#answer + 1], answer[#answer + 2] = (i - 1) / 3, id
   elseif due > now then
-    delayed[#delayed + 1] = due
-    delayed[#delayed + 1] = id
+    delayed = delayed or {}
+    delayed[#delayed + 1], delayed[#delayed + 2] = due, id
   else
     ids[#ids + 1] = id
   end
@@ -60,7 +60,7 @@ if #ids > 0 and not is_given then
 end
 -- An idle worker sleeps until the next due time that it knows of.
 local is_earlier = false
-if #delayed > 0 then
+if delayed then
   local next_before = seldom().next_ms()
   seldom().enter_delayed(delayed)
   is_earlier = next_before < 0 or seldom().next_ms() < next_before
@@ -71,7 +71,7 @@ answer[1] = redis.call('HINCRBY', COUNTS, 'enqueued', new == 1 and '1' or new)
 local behind = args[#args] - (answer[1] - new)
 if behind > 0 then answer[1] = answer[1] + seldom().vanish('enqueued', behind) end
 -- Where jobs were ready before, the marker was set, and popped at most by a worker whose claim sets it again.
-if is_earlier or entered > 0 and (before == 0 or is_any_idle) then wake(is_earlier) else write_counts() end
+if is_earlier or entered > 0 and (before == 0 or is_any_idle) then seldom().wake(is_earlier) else write_counts() end
 if is_earlier or entered > 0 and before == 0 then redis.call('PUBLISH', C .. 'stirred', '') end
 if #answer == 1 then return answer[1] end
 for i = 3, #answer, 2 do answer[i] = seldom().state_of(answer[i]) end
