@@ -76,10 +76,13 @@ export function* callsOf(jobs: readonly NewJob[]): Generator<readonly NewJob[]> 
   if (part.length > 0) yield part
 }
 
-/** The counter of all enqueues, and what became of each of so many jobs; where none was known the counter alone. */
+/**
+ * The counter of all enqueues, and what became of each of so many jobs; where none was known the counter alone,
+ * below zero.
+ */
 function enqueuedOf(answer: unknown, jobs: number): { enqueued: number; answers: Enqueued[] } {
   const [enqueued, ...known] =
-    typeof answer === 'number' ? [answer] : listOf(answer, 'the answer to an enqueue', 1 + 2 * jobs)
+    typeof answer === 'number' ? [-answer] : listOf(answer, 'the answer to an enqueue', 1 + 2 * jobs)
   const answers = new Array<Enqueued>(jobs).fill('created')
   for (let i = 0; i < known.length; i += 2) {
     const at = numberOf(known[i], 'the place of a job', { least: 0, most: jobs - 1 })

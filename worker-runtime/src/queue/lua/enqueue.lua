@@ -3,8 +3,9 @@
 -- ARGV  per job three: id, '<lane> <when> <task>' and named fields, or '' for the same as the job before, payload
 --       when: '-' at once, '+<ms>' from now, '@<ms>' on the wall clock
 --       and last the counter enqueued as the caller saw it last
--- returns  how many were ever enqueued; where jobs were known already a list of that, then for each of them two: its
---          place from 0, its state; or an error that names the limit
+-- returns  how many were ever enqueued, as a number below zero, which no other server answers by chance; where jobs
+--          were known already a list of that, above zero, then for each of them two: its place from 0, its state;
+--          or an error that names the limit
 local args, most = ARGV, set.maxPayloadBytes
 local jobs = (#args - 1) / 3
 for i = 3, #args, 3 do
@@ -73,6 +74,6 @@ if behind > 0 then answer[1] = answer[1] + seldom().vanish('enqueued', behind) e
 -- Where jobs were ready before, the marker was set, and popped at most by a worker whose claim sets it again.
 if is_earlier or entered > 0 and (before == 0 or is_any_idle) then seldom().wake(is_earlier) else write_counts() end
 if is_earlier or entered > 0 and before == 0 then redis.call('PUBLISH', C .. 'stirred', '') end
-if #answer == 1 then return answer[1] end
+if #answer == 1 then return -answer[1] end -- a list takes Redis as long as a command
 for i = 3, #answer, 2 do answer[i] = seldom().state_of(answer[i]) end
 return answer
