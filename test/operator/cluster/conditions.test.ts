@@ -250,7 +250,7 @@ onCluster('what is wrong is said', () => {
     await fails('crashing', 'CrashLoopBackOff')
   }, 240_000)
 
-  test('pods that quota or pod security refuses', async () => {
+  test('pods that pod security refuses', async () => {
     const securityContext = { runAsNonRoot: false, runAsUser: 0 }
     await scene.apply(poolOfOne('rootful', { securityContext }))
     const { message } = await turns('wp', 'rootful', 'Ready', 'False', 'FailedCreate')
@@ -258,6 +258,52 @@ onCluster('what is wrong is said', () => {
     await told('rootful', 'FailedCreate')
     await fails('rootful', 'FailedCreate')
   }, 90_000)
+
+  test('pods that a quota refuses, beside those that work', async () => {
+    const name = `few-of-${scene.namespace}`
+    const ofThese = { scopeName: 'PriorityClass', operator: 'In', values: [name] }
+    await scene.apply(
+      { apiVersion: 'scheduling.k8s.io/v1', kind: 'PriorityClass', metadata: { name }, value: 0 },
+      {
+        apiVersion: 'v1',
+        kind: 'ResourceQuota',
+        metadata: { name },
+        spec: { hard: { pods: '1' }, scopeSelector: { matchExpressions: [ofThese] } },
+      },
+    )
+    const pool = poolOfOne('many', {}, { scaling: { minReplicas: 2 } }) as KubeJson
+    pool.spec.template.spec.priorityClassName = name
+    await scene.apply(pool)
+    const { message } = await turns('wp', 'many', 'Ready', 'False', 'FailedCreate')
+    expect(message).toContain('exceeded quota')
+    await told('many', 'FailedCreate')
+    await fails('many', 'FailedCreate')
+    await scene.cluster.kubectl(['-n', scene.namespace, 'delete', 'resourcequota', name])
+    await turns('wp', 'many', 'Ready', 'True')
+    await scene.cluster.kubectl(['delete', 'priorityclass', name])
+  }, 240_000)
+
+  test.each([
+    ['deployments', 'ApiServerFails'],
+    ['pods', 'FailedCreate'],
+  ])(
+    'a webhook for %s that is down, until it is gone',
+    async (resource, reason) => {
+      const pool = `hooked-${resource}`
+      const name = `${pool}-in-${scene.namespace}`
+      await scene.apply(webhookThatIsDown(name, { namespace: scene.namespace, pool, resource }))
+      try {
+        await scene.apply(poolOfOne(pool))
+        const { message } = await turns('wp', pool, 'Ready', 'False', reason)
+        expect(message).toContain('failed calling webhook "down.millhand.test"')
+        await told(pool, reason)
+      } finally {
+        await scene.cluster.kubectl(['delete', 'validatingwebhookconfiguration', name])
+      }
+      await turns('wp', pool, 'Ready', 'True')
+    },
+    240_000,
+  )
 
   test('pods for which there is no room', async () => {
     await scene.apply(poolOfOne('huge', { resources: { requests: { cpu: '1000' } } }))
@@ -328,4 +374,36 @@ const atMostOne: Rule = {
     expression: 'object.metadata.name != "few" || object.spec.replicas <= 1',
     message: 'one is enough',
   },
+}
+
+/** Its Service does not exist, and what it does not answer is refused. */
+function webhookThatIsDown(
+  name: string,
+  { namespace, pool, resource }: { namespace: string; pool: string; resource: string },
+) {
+  const service = { name: 'nowhere', namespace, path: '/' }
+  return {
+    apiVersion: 'admissionregistration.k8s.io/v1',
+    kind: 'ValidatingWebhookConfiguration',
+    metadata: { name },
+    webhooks: [
+      {
+        name: 'down.millhand.test',
+        clientConfig: { service },
+        failurePolicy: 'Fail',
+        sideEffects: 'None',
+        admissionReviewVersions: ['v1'],
+        namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } },
+        objectSelector: { matchLabels: { 'millhand.dev/pool': pool } },
+        rules: [
+          {
+            apiGroups: [resource === 'pods' ? '' : 'apps'],
+            apiVersions: ['v1'],
+            operations: ['CREATE'],
+            resources: [resource],
+          },
+        ],
+      },
+    ],
+  }
 }
