@@ -32,3 +32,17 @@ test('every address is one', () => {
   expect(addresses).toHaveLength(4)
   for (const url of addresses) expect(parseAddress(url).hosts.length).toBeGreaterThan(0)
 })
+
+test('the keys of the Secret are those that the operator gives to a worker, and the command makes two of them', () => {
+  const [, keys = ''] = /^\| key of the Secret[^|]*\|(.*)\|$/m.exec(page) ?? []
+  const [, variables = ''] = /^\| environment \|(.*)\|$/m.exec(page) ?? []
+  const cells = (row: string) => row.split('|').map((cell) => cell.replaceAll(/[` ]/g, ''))
+  const deployment = readFileSync(new URL('../../operator/src/fleet/deployment.ts', import.meta.url), 'utf8')
+  const given = [...deployment.matchAll(/fromSecret\('(MILLHAND_REDIS_\w+)', secretName, '([\w.]+)'/g)]
+  expect(Object.fromEntries(given.map(([, variable, key]) => [variable, key]))).toEqual({
+    MILLHAND_REDIS_URL: 'url',
+    ...Object.fromEntries(cells(variables).map((variable, at) => [variable, cells(keys)[at]])),
+  })
+  const [command = ''] = /^kubectl create secret .*$/m.exec(page) ?? []
+  expect(command).toMatch(/--from-literal=url=rediss:\/\/\S+ --from-file=ca\.crt$/)
+})
