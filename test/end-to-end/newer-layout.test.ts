@@ -105,7 +105,7 @@ test('the operator: a condition, and the queue is left as it is', async () => {
     expect(turned.Ready).toMatchObject({
       status: 'False',
       reason: 'NewerLayout',
-      message: expect.stringMatching(/newer Millhand.*: upgrade this operator/),
+      message: expect.stringMatching(/newer Millhand.*: upgrade the operator/),
     })
     expect(turned.Stalled).toMatchObject({ status: 'True', reason: 'NewerLayout' })
   } finally {
