@@ -173,7 +173,6 @@ export class Attempt implements AttemptListener {
 
   #askToEnd(cause: Cause, graceMs: number): void {
     this.#child.abort(this, cause.message)
-    if (this.#child.attempts.isAlone) this.#child.end()
     // A second reason to stop may shorten the grace, never prolong it.
     const endsAtMs = nowMs() + graceMs
     if (endsAtMs >= this.#graceEndsAtMs) return

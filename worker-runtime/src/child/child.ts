@@ -118,10 +118,15 @@ export class Child {
     this.#outbox.push(message)
   }
 
-  /** Leaves at once, so that the child can read the reason before a signal that follows. */
+  /**
+   * Ends the child too if the attempt is alone in it. Both leave at once and in one write: the child reads the
+   * reason before the signal, and it cannot end between two writes. The second one would fail then, and Node
+   * would drop the result that is not read yet.
+   */
   abort({ id }: AttemptListener, reason: string): void {
     this.send({ kind: 'abort', id, reason })
-    this.#flush()
+    if (this.attempts.isAlone) this.end()
+    else this.#flush()
   }
 
   /** Asks the child to end, and what it has started by SIGTERM. */
