@@ -11,7 +11,8 @@ describe.each(['Fork', 'Spawn'] as const)('with %s', (isolation) => {
     'what a job does after its return (%s) is done, for each of many jobs',
     (task) =>
       scene(async (scene) => {
-        await scene.enqueue(jobs, task, { ms: 50 })
+        // A tenth of the time that a child has when other jobs wait for its slot.
+        await scene.enqueue(jobs, task, { ms: 10 })
         const worker = await scene.worker({ slots: 4 })
         await scene.idle()
         expect(await worker.stop()).toMatchObject({ code: 0 })
