@@ -66,10 +66,13 @@ export function startMillhand(args: readonly string[], { env = {}, cwd }: RunOpt
   }
 }
 
-/** Asks, and asks again until it has ended: signals that come at once count as one. */
+/**
+ * Asks, and asks again until it has ended: signals that come at once count as one. Not often: a signal that
+ * comes when Node has taken its handlers down ends the process without its exit code.
+ */
 export async function stopAtOnce({ process: child, ended }: Running): Promise<void> {
   child.kill('SIGTERM')
-  const again = setInterval(() => child.kill('SIGTERM'), 300)
+  const again = setInterval(() => child.kill('SIGTERM'), 1_500)
   await ended
   clearInterval(again)
 }
