@@ -103,7 +103,10 @@ onCluster('a pod with a long job', () => {
   })
 
   test('and its neighbours are evicted one by one with the budget of docs/operate.md', async () => {
-    const [, budget = ''] = /```yaml\n(.*?PodDisruptionBudget.*?)```/s.exec(readFileSync(PAGE, 'utf8')) ?? []
+    const blocks = [...readFileSync(PAGE, 'utf8').matchAll(/```yaml\n(.*?)```/gs)].map(
+      ([, block = '']) => block,
+    )
+    const budget = blocks.find((block) => block.includes('kind: PodDisruptionBudget')) ?? ''
     await kubectl(['apply', '-f', '-'], budget.replaceAll('thumbnails', 'works'))
     await eventually(async () => (await scene.get('pdb', 'works')).status?.disruptionsAllowed === 1, SOON)
     const [first = '', second = ''] = (await look('works')).map(({ metadata }): string => metadata.name)
