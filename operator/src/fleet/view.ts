@@ -125,8 +125,9 @@ function whyStuck(deployment: Deployment | undefined): string | undefined {
 function rolloutOf({ deployment, pods, rendered }: FleetSeen): FleetView['rollout'] {
   if (!deployment) return 'absent'
   const { metadata, spec, status } = deployment
-  const template = metadata.annotations?.[TEMPLATE_ANNOTATION]
-  const isWritten = template === undefined || template === rendered.hash
+  const written = metadata.annotations?.[TEMPLATE_ANNOTATION]
+  const isWritten =
+    written === undefined || written === rendered.manifest.metadata.annotations[TEMPLATE_ANNOTATION]
   if (!isWritten || livePods(pods).some((pod) => !pod.isCurrent)) return 'replacing'
   const wanted = spec.replicas ?? 0
   const isCurrent = status?.observedGeneration === metadata.generation
