@@ -50,7 +50,7 @@ function poolStatus(
   const deployment = deploymentWith(replicas, {
     metadata: {
       ...deploymentWith(replicas).metadata,
-      annotations: { [TEMPLATE_ANNOTATION]: fleetOf(seen).rendered.hash },
+      annotations: fleetOf(seen).rendered.manifest.metadata.annotations,
     },
     status: { ...deploymentWith(replicas).status, conditions },
   })

@@ -3,7 +3,6 @@
 import type { Reason } from '../../../control/src/resources/reasons.ts'
 import type { WorkerPool } from '../../../control/src/resources/worker-pool.ts'
 import type { Trouble } from '../../../control/src/world.ts'
-import { TEMPLATE_ANNOTATION } from '../../../operator/src/fleet/deployment.ts'
 import type { FleetPod } from '../../../operator/src/fleet/pods.ts'
 import {
   deploymentWith,
@@ -83,7 +82,7 @@ describe('of its pods', () => {
     deploymentWith(replicas, {
       metadata: {
         ...deploymentWith(replicas).metadata,
-        annotations: { [TEMPLATE_ANNOTATION]: fleetOf(observed({ pool })).rendered.hash },
+        annotations: fleetOf(observed({ pool })).rendered.manifest.metadata.annotations,
       },
       status: { ...deploymentWith(replicas).status, conditions },
     })
