@@ -69,6 +69,12 @@ export function refusalOf({ memory: { refusal }, rendered }: FleetSeen): FleetMe
   return refusal?.hash === rendered.hash ? refusal : undefined
 }
 
+/** The Deployment has another template than the wanted one. */
+export function isTemplateNew({ deployment, rendered }: FleetSeen): boolean {
+  const written = deployment?.metadata.annotations?.[TEMPLATE_ANNOTATION]
+  return written !== undefined && written !== rendered.manifest.metadata.annotations[TEMPLATE_ANNOTATION]
+}
+
 /**
  * Marked pods above the number of the Deployment. Their ReplicaSet removes them in a moment, whatever is
  * written now: the number is raised only when they are seen to go.
@@ -122,13 +128,11 @@ function whyStuck(deployment: Deployment | undefined): string | undefined {
   return progress?.status === 'False' ? (progress.message ?? 'no reason given') : undefined
 }
 
-function rolloutOf({ deployment, pods, rendered }: FleetSeen): FleetView['rollout'] {
+function rolloutOf(seen: FleetSeen): FleetView['rollout'] {
+  const { deployment, pods } = seen
   if (!deployment) return 'absent'
   const { metadata, spec, status } = deployment
-  const written = metadata.annotations?.[TEMPLATE_ANNOTATION]
-  const isWritten =
-    written === undefined || written === rendered.manifest.metadata.annotations[TEMPLATE_ANNOTATION]
-  if (!isWritten || livePods(pods).some((pod) => !pod.isCurrent)) return 'replacing'
+  if (isTemplateNew(seen) || livePods(pods).some((pod) => !pod.isCurrent)) return 'replacing'
   const wanted = spec.replicas ?? 0
   const isCurrent = status?.observedGeneration === metadata.generation
   const isComplete =

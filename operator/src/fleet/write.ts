@@ -3,10 +3,10 @@
 //
 //   more: at once            fewer: empty pods are marked ──the watch shows the marks, all others are well──▶ the number is lowered by them
 import { type FleetWish, livePods } from '@millhand/control/world'
-import { type DeploymentManifest, type Rendered, TEMPLATE_ANNOTATION } from './deployment.ts'
+import type { Rendered } from './deployment.ts'
 import { type GuardPlan, planGuards } from './guards.ts'
 import type { FleetPod } from './pods.ts'
-import { type FleetSeen, leavingPods, refusalOf } from './view.ts'
+import { type FleetSeen, isTemplateNew, leavingPods, refusalOf } from './view.ts'
 
 export interface FleetPlan {
   podPatches: PodPatch[]
@@ -78,7 +78,7 @@ function deploymentToWrite(seen: FleetSeen, wish: FleetWish, nowMs: number): Dep
   if (!deployment) return isRefused ? undefined : { rendered, replicas: wish.replicas, isNumberOnly: false }
   const replicas = nextReplicas(seen, wish)
   const { applied } = memory
-  const isNumberOnly = isRefused || isRolloutHeld(seen, rendered.manifest)
+  const isNumberOnly = isRefused || isRolloutHeld(seen)
   if (isRefused && refusal.replicas === replicas) return undefined
   const isWritten = isNumberOnly
     ? isRefused || applied !== undefined
@@ -92,11 +92,10 @@ function deploymentToWrite(seen: FleetSeen, wish: FleetWish, nowMs: number): Dep
 }
 
 /** A Deployment does not wait for terminating pods: several rollouts in a row would pile them up. */
-function isRolloutHeld({ pods, pool, deployment }: FleetSeen, manifest: DeploymentManifest): boolean {
-  const written = deployment?.metadata.annotations?.[TEMPLATE_ANNOTATION]
-  const isNew = written !== undefined && written !== manifest.metadata.annotations[TEMPLATE_ANNOTATION]
+function isRolloutHeld(seen: FleetSeen): boolean {
+  const { pods, pool } = seen
   const terminating = pods.filter(({ state }) => state === 'terminating').length
-  return isNew && terminating > pool.scaling.maxReplicas
+  return isTemplateNew(seen) && terminating > pool.scaling.maxReplicas
 }
 
 /** Raises at once; lowers only by pods that hold nothing and that the ReplicaSet will surely choose. */
