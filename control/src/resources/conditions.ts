@@ -32,7 +32,7 @@ export interface Condition extends Finding {
   lastTransitionTime: string
 }
 
-/** Reasons that time may mend. */
+/** Reasons that may pass by themselves. */
 export const MAY_PASS: readonly Reason[] = ['RedisUnreachable', 'RedisNotServing', 'ApiServerFails']
 
 /** Reasons of a TaskQueue whose name is another queue's in Redis: what is there is not its own. */

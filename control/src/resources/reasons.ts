@@ -22,7 +22,7 @@ export const REDIS_REASONS = [
 ] as const
 export type RedisReason = (typeof REDIS_REASONS)[number]
 
-/** What a person should mend about a Redis. */
+/** Problems of a Redis that need manual action. */
 export const SERVER_REASONS = [
   'VersionTooOld',
   'ReadOnlyReplica',
@@ -39,7 +39,7 @@ export const SERVER_REASONS = [
 ] as const
 export type ServerReason = (typeof SERVER_REASONS)[number]
 
-/** Why a pod does not start or stay. What a person has to mend comes before what follows from it. */
+/** Why a pod does not start or stay. A cause comes before what follows from it. */
 export const POD_REASONS = [
   'ImagePullBackOff',
   'CreateContainerConfigError',
