@@ -27,14 +27,16 @@ function sourcesOf(folder: string): Source[] {
     })
 }
 
-/** A module of control/ is a file of its sources, from wherever it is imported. */
+/** A module of control/ or dashboard/ is a file of its sources, from wherever it is imported. */
 function fileOf(target: string, from: string): string {
   if (target.startsWith('.')) return relative(root, join(root, dirname(from), target))
-  return target.replace(/^@millhand\/control\/(.*)$/, 'control/src/$1.ts')
+  return target.replace(/^@millhand\/(control|dashboard)\/(.*)$/, '$1/src/$2.ts')
 }
 
 const withoutComments = (text: string) => text.replaceAll(/\/\*[\s\S]*?\*\/|(?<=^|\s)\/\/.*$/gm, '')
-const sources = ['worker-runtime/src', 'control/src', 'operator/src', 'cli/src'].flatMap(sourcesOf)
+const sources = ['worker-runtime', 'control', 'dashboard', 'operator', 'cli'].flatMap((name) =>
+  sourcesOf(`${name}/src`),
+)
 const runtime = 'worker-runtime/src'
 
 /** A file whose path matches `from` may import of the paths that match `among` only those that match `only`. */
@@ -83,13 +85,14 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
   },
   {
     from: /^worker-runtime/,
-    among: /^(@millhand|control|operator|cli|\.\.)/,
+    among: /^(@millhand|control|dashboard|operator|cli|\.\.)/,
     only: /^$/,
     because: 'worker-runtime knows nobody',
   },
   {
     from: /^control/,
-    among: /^(millhand|worker-runtime|operator|cli|@millhand|@kubernetes|node:(child_process|http|https))/,
+    among:
+      /^(millhand|worker-runtime|dashboard|operator|cli|@millhand|@kubernetes|node:(child_process|http|https))/,
     only: /^millhand\/(queue|doctor)$/,
     because:
       'control/ knows neither an API server nor processes: of millhand only queues, and what is wrong with a Redis',
@@ -117,6 +120,18 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
     among: /^control/,
     only: /^control\/src\/(redis\/|engine\/(fence|remembered)\.ts|decide\/(rates|replicas)\.ts|resources\/reasons\.ts)/,
     because: 'redis/ knows queues and reasons, and neither kinds of resources nor who asks',
+  },
+  {
+    from: /^dashboard/,
+    among: /^(millhand|worker-runtime|operator|cli|@millhand|@kubernetes|node:(child_process))/,
+    only: /^millhand\/queue$/,
+    because: 'the dashboard knows queues and what control/ says of them: no API server, no processes',
+  },
+  {
+    from: /^dashboard\/src\/(api|schema)\.ts$/,
+    among: /./,
+    only: /^dashboard\/src\/(api|schema)\.ts$/,
+    because: 'the types of the API are for browsers too',
   },
   {
     from: /^operator/,
