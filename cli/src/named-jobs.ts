@@ -1,5 +1,5 @@
 // Common to retry, cancel and delete: which jobs are meant, what is done to them, and what became of each.
-import { isJobId, type JobState, type Queue } from 'millhand/queue'
+import { isJobId, type JobState, MOST_JOBS_A_PAGE, parseFilter, type Queue } from 'millhand/queue'
 import { CommandFailed, type Context } from './context.ts'
 import { jsonDocument } from './printable.ts'
 import { type ServerOptions, withServer } from './server.ts'
@@ -30,7 +30,7 @@ interface Answer {
   state: State
 }
 
-const PAGE = 1_000
+const BURIED = parseFilter('state:buried', 0)
 
 /** Throws CommandFailed when it could not be done to each of the jobs that were named. */
 export function actOnJobs(named: NamedJobs, action: Action, context: Context): Promise<void> {
@@ -67,11 +67,13 @@ export function checkId(id: string): void {
 /** All are read before the first one is touched: a job that is retried may be buried again at once. */
 async function buriedIds(queue: Queue): Promise<string[]> {
   const ids = new Set<string>()
-  for (let offset = 0; ; offset += PAGE) {
-    const page = await queue.jobs('buried', { offset, limit: PAGE })
-    for (const { id } of page) ids.add(id)
-    if (page.length < PAGE) return [...ids]
-  }
+  let cursor: string | undefined
+  do {
+    const page = await queue.find(BURIED, { cursor, limit: MOST_JOBS_A_PAGE })
+    for (const { id } of page.jobs) ids.add(id)
+    cursor = page.cursor
+  } while (cursor !== undefined)
+  return [...ids]
 }
 
 function whatBecame({ id, state }: Answer, { one }: Action): string {

@@ -114,7 +114,7 @@ function waiting(facts: QueueFacts): Finding | undefined {
     check: 'Waiting',
     severity: 'warning',
     message: `${jobsWait(depth)}; ${counted(live.length, 'worker')} with ${counted(slots, 'slot')} run ${busy} of this queue`,
-    remedy: `what they do: millhand jobs ${name} --state held${option}; for more workers, spec.scaling.maxReplicas: ${why}`,
+    remedy: `what they do: millhand jobs ${name} state:held${option}; for more workers, spec.scaling.maxReplicas: ${why}`,
   }
 }
 
@@ -167,7 +167,7 @@ function buried({ depth, lastBuriedMs, name, option }: QueueFacts): Finding | un
     check: 'Buried',
     severity: lastBuriedMs !== undefined && lastBuriedMs < LATELY_MS ? 'warning' : 'note',
     message: `${counted(depth.buried, 'job')} failed for good and ${depth.buried === 1 ? 'is' : 'are'} kept (buried)${last}`,
-    remedy: `see why: millhand jobs ${name} --state buried${option}, millhand job ${name} ID${option}; once that is fixed: millhand retry ${name} --all${option}`,
+    remedy: `see why: millhand jobs ${name} state:buried${option}, millhand job ${name} ID${option}; once that is fixed: millhand retry ${name} --all${option}`,
   }
 }
 

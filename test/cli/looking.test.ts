@@ -78,19 +78,29 @@ test('jobs shows a few of each state', async () => {
   )
 })
 
-test('jobs pages through one state', async () => {
-  const pages = [
-    await json('jobs', 'seen', '--state', 'buried', '--limit', '1'),
-    await json('jobs', 'seen', '--state', 'buried', '--limit', '1', '--offset', '1'),
-  ]
-  expect(pages.flatMap(({ jobs }) => jobs.map(({ id }: { id: string }) => id))).toEqual(['exited', 'failed'])
-  expect(pages.map(({ jobs }) => jobs[0].why)).toEqual([
+test('jobs takes a filter, and goes on where a page has ended', async () => {
+  const first = await json('jobs', 'seen', 'state:buried', '--limit', '1')
+  expect(first).toMatchObject({ scanned: 1, isDone: false, total: 2 })
+  const second = await json('jobs', 'seen', 'state:buried', '--limit', '1', '--cursor', first.cursor)
+  expect([first, second].flatMap(({ jobs }) => jobs.map(({ id }: { id: string }) => id))).toEqual([
+    'exited',
+    'failed',
+  ])
+  expect([first, second].map(({ jobs }) => jobs[0].why)).toEqual([
     'exited: the child exited with code 3 before the job had a result',
     'TypeError: boom \u001b[2J (E_TINY); caused by: Error: the root of it',
   ])
-  expect(await run('jobs', 'seen', '--state', 'completed')).toMatch(
+  expect(await run('jobs', 'seen', 'state:completed')).toMatch(
     /^completed +done +succeeds .* ended \S+ ago$/m,
   )
+  const { jobs } = await json('jobs', 'seen', 'task:thr* "boom"')
+  expect(jobs.map(({ id }: { id: string }) => id)).toEqual(['failed'])
+})
+
+test('jobs names the word of a filter that it cannot read, and what to write instead', async () => {
+  const { code, stderr } = await millhand(['jobs', 'seen', 'staet:buried'], { env })
+  expect(code).toBe(2)
+  expect(stderr).toMatch(/invalid filter: there is no such field: "staet:"; the fields are state, task, /)
 })
 
 test('jobs of a queue that nobody knows says that its name may be wrong', async () => {

@@ -76,7 +76,7 @@ const rows: Record<string, Row> = {
     facts: { depth: { ...waiting(11), busy: 4 } },
     finds: ['Waiting warning'],
     says: /3 jobs wait, the oldest for 11m; 1 worker with 4 slots run 4 of this queue/,
-    remedy: /millhand jobs mail --state held --namespace shop/,
+    remedy: /millhand jobs mail state:held --namespace shop/,
   },
   'the limit lets no more run': {
     facts: { depth: { ...waiting(11), busy: 2, maxBusy: 2 } },

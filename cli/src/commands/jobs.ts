@@ -1,7 +1,8 @@
-// millhand jobs: lists the jobs of a queue, a few of each state or a page of one.
-import { type Command, Option } from 'commander'
-import type { Depth, JobSummary, Queue } from 'millhand/queue'
+// millhand jobs: lists the jobs of a queue, a few of each state or those that a filter finds.
+import type { Command } from 'commander'
+import { type Depth, type FoundJobs, type JobSummary, MOST_JOBS_A_PAGE, type Queue } from 'millhand/queue'
 import type { Context } from '../context.ts'
+import { filterOf } from '../filtered-jobs.ts'
 import { jsonDocument, shortened } from '../printable.ts'
 import {
   examples,
@@ -14,67 +15,72 @@ import {
 import { type Cell, table } from '../table.ts'
 import { durationText } from '../units.ts'
 
-const STATES = ['held', 'ready', 'delayed', 'buried', 'completed'] as const
-type State = (typeof STATES)[number]
+const SHOWN = ['held', 'ready', 'delayed', 'buried'] as const
 
 interface Options extends ServerOptions {
-  state?: State
   limit?: number
-  offset?: number
+  cursor?: string
   json?: boolean
 }
 
-interface Listing {
-  depth: Depth
-  jobs: JobSummary[]
-}
+type Found = Pick<FoundJobs, 'jobs'> & Partial<FoundJobs>
 
 const FEW = 5
 const MAX_WHY = 100
-const PAGE = 50
 
 export function jobsCommand(parent: Command, context: Context): void {
   const command = parent
     .command('jobs')
     .summary('list the jobs of a queue')
     .description(
-      `Lists jobs of a queue. Without --state: a few running jobs (held), the next ones (ready, delayed), and the last buried ones. --state completed lists completed and cancelled jobs.`,
+      `Lists jobs of a queue. Without a filter: a few running jobs (held), the next ones (ready, delayed), and the last buried ones.\nA filter has terms like state:buried, task:Send*, id:A,B, worker:W, error:FINGERPRINT, key:K, since:2h, until:2026-01-31, attempt:>=3, and "text in the payload". All must hold; - in front of a term negates it. Waiting jobs are listed next first, others newest first. One call looks at no more than 5,000 jobs and says how to go on.`,
     )
     .argument('<queue>', 'the name of the TaskQueue')
-    .addOption(new Option('--state <state>', 'a page of the jobs in this state').choices(STATES))
+    .argument('[filter...]', 'which jobs; put it in quotes')
     .option(
       '--limit <number>',
-      `how many, of each state; default: ${FEW}, with --state ${PAGE}`,
-      wholeNumberOption(1, 1_000),
+      `how many; default: ${FEW} of each state, with a filter 50`,
+      wholeNumberOption(1, MOST_JOBS_A_PAGE),
     )
-    .option('--offset <number>', 'how many to skip', wholeNumberOption(0))
+    .option('--cursor <cursor>', 'go on where the call before has ended')
   withJsonOption(withServerOptions(command))
     .addHelpText(
       'after',
       examples(
         'millhand jobs mail',
-        'millhand jobs mail --state buried --limit 100 --offset 100',
-        "millhand jobs mail --state buried --json | jq -r '.jobs[].id'",
+        "millhand jobs mail 'state:buried task:Send* since:2h'",
+        'millhand jobs mail \'"jane@example.com" -state:completed\'',
+        "millhand jobs mail state:buried --json | jq -r '.jobs[].id'",
       ),
     )
-    .action((name: string, options: Options) =>
-      withServer(options, context, async (server) => {
+    .action((name: string, words: string[], options: Options) => {
+      const filter = words.length === 0 && options.cursor === undefined ? undefined : filterOf(words, context)
+      return withServer(options, context, async (server) => {
         const queue = server.queue(name)
-        const listing = await list(queue, options)
-        if (options.json) return context.print(jsonDocument({ queue: queue.name, ...listing }))
-        context.print(headline(queue, listing.depth))
-        if (listing.jobs.length > 0) context.print(`\n${tableOf(listing.jobs, context)}`)
+        const { limit, cursor } = options
+        const few = async () => ({ jobs: await fewOfEach(queue, limit ?? FEW) })
+        const found: Found = filter ? await queue.find(filter, { limit, cursor }) : await few()
+        const depth = await queue.depth()
+        if (options.json) return context.print(jsonDocument({ queue: queue.name, depth, ...found }))
+        context.print(headline(queue, depth))
+        if (found.jobs.length > 0) context.print(`\n${tableOf(found.jobs, context)}`)
+        if (filter) noteMore(found, context)
         if (!(await queue.exists())) context.note(`note: there is no queue ${queue.name}; check its name`)
-      }),
-    )
+      })
+    })
 }
 
-async function list(queue: Queue, { state, limit, offset = 0 }: Options): Promise<Listing> {
-  const states = state ? [state] : STATES.filter((each) => each !== 'completed')
-  const page = { offset, limit: limit ?? (state ? PAGE : FEW) }
-  const depth = await queue.depth()
-  const pages = await Promise.all(states.map((each) => queue.jobs(each, page)))
-  return { depth, jobs: pages.flat() }
+async function fewOfEach(queue: Queue, limit: number): Promise<JobSummary[]> {
+  const pages = await Promise.all(SHOWN.map((state) => queue.jobs(state, { limit })))
+  return pages.flat()
+}
+
+/** Where more may be found, in words that can be given to the command again. */
+function noteMore({ jobs, scanned, cursor, total }: Found, context: Context): void {
+  if (jobs.length === 0 && cursor === undefined) context.note('no job matches the filter')
+  if (cursor === undefined) return
+  const of = total === undefined ? '' : ` of ${total}`
+  context.note(`looked at ${scanned}${of} jobs; to go on: --cursor '${cursor}'`)
 }
 
 function headline(queue: Queue, { ready, delayed, busy, buried, counts, paused, suspended }: Depth): string {

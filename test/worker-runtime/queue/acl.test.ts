@@ -38,7 +38,7 @@ const verbsOf: Record<Role, readonly Verb[]> = {
   producer: ['enqueue', 'wait', 'unwait', 'job', 'cancel', 'delete'],
   worker: ['register', 'renew', 'deregister', 'resync', 'exchange', 'reap', 'report'],
   operator: ['configure', 'release', 'depth', 'workers', 'drain', 'reap', 'witness'],
-  viewer: ['depth', 'jobs', 'job', 'workers'],
+  viewer: ['depth', 'find', 'job', 'workers'],
 }
 const connecting = ['evalsha', 'eval', 'info', 'client|setname', 'cluster|slots', 'asking']
 const listening = ['subscribe', 'unsubscribe']

@@ -60,7 +60,7 @@ test.each(refusals)('$verb refuses layout $layout and changes nothing', async ({
     reap: ['p:1', 'sure', 'counted', '{}', 1, 500],
     resync: ['p:1', 1],
     drain: [1_000, 'u'],
-    jobs: ['ready', 0, 10],
+    find: [10, 'ready', ''],
     pause: ['1'],
     cancel: ['job-3'],
     retry: ['job-1'],

@@ -30,6 +30,19 @@ export { slotOf } from '../redis/slot.ts'
 export { RedisDataInvalid } from './answers.ts'
 export { DURABILITIES, type Durability } from './durability.ts'
 export type { Enqueued } from './enqueue.ts'
+export {
+  type Candidate,
+  FILTER_STATES,
+  type Filter,
+  FilterInvalid,
+  type FilterState,
+  filterText,
+  matches,
+  parseFilter,
+  statesFor,
+  type Term,
+} from './filter.ts'
+export { type FindOptions, type FoundJobs, MOST_JOBS_A_PAGE } from './find.ts'
 export { prefixOf, queueName, stirredChannel } from './keys.ts'
 export { listQueues } from './list-queues.ts'
 export { type Owner, ownerText } from './owner.ts'

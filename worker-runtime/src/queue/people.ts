@@ -7,11 +7,8 @@ import {
   JOB_STATES,
   type JobDetails,
   type JobState,
-  type JobSummary,
   jobOf,
-  MOST_JOBS_A_PAGE,
   MOST_WORKERS,
-  summariesOf,
   WORKERS_A_PAGE,
   type WorkerEntry,
   workersOf,
@@ -24,8 +21,6 @@ export const PURGEABLE = ['ready', 'delayed', 'buried'] as const
 export type Purgeable = (typeof PURGEABLE)[number]
 
 const SLICE = 500
-/** The page of buried jobs is smaller: the script reads the last record of each, up to 20 KB. */
-const RECORDS_PER_CALL = 100
 
 /** 'cancelling': it runs, and its worker ends it. Another state: it cannot be cancelled in it. */
 async function cancel(verbs: Verbs, id: string): Promise<'cancelling' | JobState> {
@@ -83,24 +78,6 @@ async function job(verbs: Verbs, id: string): Promise<JobDetails | undefined> {
   return jobOf(id, await verbs.run('job', [id]))
 }
 
-/** A page of the jobs in a state; `limit` at most 1,000. */
-async function jobs(
-  verbs: Verbs,
-  state: 'ready' | 'delayed' | 'held' | 'buried' | 'completed',
-  { offset = 0, limit = 50 } = {},
-): Promise<JobSummary[]> {
-  const most = Math.min(limit, MOST_JOBS_A_PAGE)
-  const page = state === 'buried' ? RECORDS_PER_CALL : most
-  const found: JobSummary[] = []
-  for (let at = 0; at < most; at += page) {
-    const wanted = Math.min(page, most - at)
-    const answer = summariesOf(state, await verbs.run('jobs', [state, offset + at, wanted]))
-    found.push(...answer)
-    if (answer.length < wanted) break
-  }
-  return found
-}
-
 async function inSlices<T extends string>(
   verbs: Verbs,
   { verb, ids }: { verb: Verb; ids: readonly string[] },
@@ -135,6 +112,6 @@ async function maxLength({ redis, key }: Verbs): Promise<number | undefined> {
 }
 
 export const looking = {
-  ...{ depth, workers, job, jobs, exists, hasWorkers, maxLength },
+  ...{ depth, workers, job, exists, hasWorkers, maxLength },
   ...{ cancel, retry, delete: deleteJobs, purge, pause, resume },
 }

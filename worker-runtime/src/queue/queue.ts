@@ -1,7 +1,8 @@
 // One queue in Redis, with the verbs of everybody: the client (enqueue.ts, wait.ts), workers (hold.ts),
-// people (people.ts), the owner (owner.ts).
+// people (people.ts, find.ts), the owner (owner.ts).
 import type { Connection } from '../redis/connection.ts'
 import { enqueueing } from './enqueue.ts'
+import { finding } from './find.ts'
 import { holding } from './hold.ts'
 import { checkedQueueName } from './keys.ts'
 import { owning } from './owner.ts'
@@ -10,7 +11,7 @@ import type { Scripts } from './scripts.ts'
 import { Verbs } from './verbs.ts'
 import { waiting } from './wait.ts'
 
-const everything = { ...enqueueing, ...waiting, ...holding, ...looking, ...owning }
+const everything = { ...enqueueing, ...waiting, ...holding, ...looking, ...finding, ...owning }
 
 /** Each function without its first argument, the queue. */
 type OfOneQueue<T> = {

@@ -113,6 +113,10 @@ export interface JobSummary {
   dueAtMs?: number
   buriedAtMs?: number
   endedAtMs?: number
+  /** Attempts that ended, or the one that runs. */
+  attempts: number
+  /** The fingerprint of its last error. */
+  error?: string
   /**
    * Why a buried job failed the last time: the error and its causes, in one line of at most 300 characters.
    */
@@ -222,40 +226,15 @@ export function jobOf(id: string, answer: unknown): JobDetails | undefined {
   }
 }
 
-/** Throws RedisDataInvalid. */
-export function summariesOf(state: string, answer: unknown): JobSummary[] {
-  const summaries = listOf(answer, 'a page of jobs', MOST_JOBS_A_PAGE).map((each) => summaryOf(state, each))
-  // The outcome of a completed job may have run out since.
-  return summaries.filter((summary) => state !== 'completed' || summary.endedAtMs !== undefined)
-}
-
-function summaryOf(state: string, answer: unknown): JobSummary {
-  const found = fieldsOf(answer, 'a job')
-  const line = `${longTextOf(found.line)}\n`
-  const ended = parseEnded(line)
-  const envelope = parseEnvelope(line)
-  const why = longTextOf(found.why)
-  return {
-    id: longTextOf(found.id),
-    state: ended?.state ?? state,
-    task: ended?.task ?? envelope?.task ?? '',
-    enqueuedAtMs: ended?.enqueuedAtMs ?? envelope?.enqueuedAtMs ?? 0,
-    ...(state === 'ready' && { lane: longTextOf(found.lane) }),
-    ...(state === 'held' && { worker: longTextOf(found.worker) }),
-    ...(state === 'delayed' && { dueAtMs: timeOf(found.at) }),
-    ...(state === 'buried' && { buriedAtMs: timeOf(found.at) }),
-    ...(ended && { endedAtMs: ended.endedAtMs }),
-    ...(why && { why: failureText(parseRecord(why), MAX_WHY) }),
-  }
-}
-export const MOST_JOBS_A_PAGE = 1_000
+/** In one line, from the record of an attempt. */
+export const failureOf = (record: string): string => failureText(parseRecord(record), MAX_WHY)
 
 /** Texts of a job and its attempts: the connection bounds them, and '' stands for none. */
 const longTextOf = (value: unknown): string =>
   textOf(value ?? '', 'a part of a job', Number.POSITIVE_INFINITY)
 
 /** A score: Redis may write a large number with a fraction or an exponent. */
-function timeOf(value: unknown): number {
+export function timeOf(value: unknown): number {
   const found = typeof value === 'string' && value !== '' ? Math.floor(Number(value)) : Number.NaN
   return numberOf(found, 'the time of a job', { least: 0, most: Number.MAX_SAFE_INTEGER })
 }

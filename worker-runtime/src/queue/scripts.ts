@@ -32,7 +32,7 @@ const VERBS = {
   job: 'reads',
   wait: 'reads',
   unwait: 'reads',
-  jobs: 'reads',
+  find: 'reads',
   witness: 'changes',
 } as const
 
@@ -44,7 +44,7 @@ export interface Script {
 export type Scripts = Readonly<Record<Verb, Script>>
 
 /** The parts of verbs; a part uses only those before it. */
-const PARTS = ['settings', 'clock', 'text', 'lanes', 'lifecycle', 'promote', 'try-again', 'idle']
+const PARTS = ['settings', 'clock', 'text', 'lanes', 'lifecycle', 'promote', 'try-again', 'idle', 'people']
 
 /**
  * Reads the scripts. `clock` is the Lua expression that gives the time as {seconds, microseconds}: the

@@ -1,0 +1,236 @@
+// Finding jobs: in every state, by every index, page by page while others come and go, and within bounds.
+import {
+  type Connection,
+  connectRedis,
+  defaultSettings,
+  type FindOptions,
+  type FoundJobs,
+  type JobOptions,
+  newJob,
+  openQueue,
+  parseFilter,
+  prefixOf,
+  type Queue,
+} from 'millhand/queue'
+import { redisUrl } from '../../redis.ts'
+
+let redis: Connection
+let queue: Queue
+let tests = 0
+beforeAll(() => {
+  redis = connectRedis(redisUrl())
+})
+afterAll(() => redis.close())
+beforeEach(async () => {
+  tests += 1
+  queue = openQueue(redis, `find.${process.pid}-${tests}`)
+  const nothing = { pod: '', poolUid: '', node: '', isolation: '', isolationNote: '', version: '' }
+  await queue.register({ ...nothing, worker: 'p:1', process: 'p', podUid: 'u', slots: 9 })
+})
+
+const find = (text: string, options: FindOptions = {}) => queue.find(parseFilter(text, Date.now()), options)
+const idsOf = ({ jobs }: FoundJobs) => jobs.map(({ id }) => id)
+const ids = async (text: string, options: FindOptions = {}) => idsOf(await find(text, options))
+const add = (id: string, options: JobOptions = {}, task = 'task', payload: unknown = null) =>
+  queue.enqueue([newJob(task, payload, { id, ...options })])
+const claim = async (wanted = 1) => (await queue.settleAndClaim('p:1', 0, [], wanted)).claims
+async function settle(verdict: 'completed' | 'terminal' | 'failed', text?: string): Promise<void> {
+  const [first] = await claim()
+  if (!first) throw new Error('no job was ready')
+  const said =
+    text ?? (verdict === 'completed' ? '1 task 1\n{"kept":"in the result"}' : '{"outcome":"failed"}')
+  await queue.settleAndClaim('p:1', 0, [{ id: first.id, token: first.token, verdict, text: said }], 0)
+}
+
+/** One job in each state. */
+async function oneOfEach(): Promise<void> {
+  await add('done', {}, 'task', 'x')
+  await settle('completed')
+  await add('lost', { maxAttempts: 3 }, 'Send', { to: 'jane "J" doe' })
+  await settle('terminal', '{"outcome":"failed","error":{"name":"Error","message":"boom"}}')
+  await add('runs', {}, 'Send')
+  await claim()
+  await add('off', { delayMs: 3_600_000 })
+  await queue.cancel('off')
+  await add('later', { delayMs: 3_600_000 }, 'SendLater')
+  await add('waits', { priority: 'low' })
+}
+
+test('every state has its place, and each job says what it is', async () => {
+  await oneOfEach()
+  const { jobs, ...rest } = await find('')
+  expect(rest).toEqual({ scanned: 6, isDone: true, total: 6 })
+  expect(jobs).toMatchObject([
+    { id: 'runs', state: 'held', worker: 'p:1', attempts: 1, task: 'Send' },
+    { id: 'waits', state: 'ready', lane: 'low', attempts: 0 },
+    { id: 'later', state: 'delayed', dueAtMs: expect.any(Number) },
+    { id: 'lost', state: 'buried', buriedAtMs: expect.any(Number), attempts: 1, why: 'Error: boom' },
+    { id: 'off', state: 'cancelled', endedAtMs: expect.any(Number) },
+    { id: 'done', state: 'completed', attempts: 1 },
+  ])
+})
+
+test.each([
+  ['state:failed', ['lost'], 1],
+  ['state:completed', ['done'], undefined],
+  ['state:completed,cancelled', ['off', 'done'], 2],
+  ['-state:completed -state:cancelled', ['runs', 'waits', 'later', 'lost'], 4],
+  ['state:held,ready', ['runs', 'waits'], 2],
+  ['state:held state:ready', [], 0],
+  ['task:Send*', ['runs', 'later', 'lost'], undefined],
+  ['task:Send -state:held', ['lost'], undefined],
+  ['id:waits,nobody,done', ['waits', 'done'], undefined],
+  ['id:waits,done state:ready', ['waits'], undefined],
+  ['worker:p:1', ['runs'], undefined],
+  ['worker:p:1 state:ready', [], undefined],
+  ['worker:p*', ['runs'], undefined],
+  ['attempt:>=1', ['runs', 'lost', 'done'], undefined],
+  ['since:1h', ['runs', 'waits', 'later', 'lost', 'off', 'done'], undefined],
+  ['until:1h', [], undefined],
+  [String.raw`"jane \"J\""`, ['lost'], undefined],
+  ['"in the result"', ['done'], undefined],
+  ['"Send"', [], undefined],
+  ['-"jane" state:buried', [], undefined],
+])('%j finds %j', async (text, expected, total) => {
+  await oneOfEach()
+  const found = await find(text)
+  expect(idsOf(found)).toEqual(expected)
+  expect(found.total).toBe(total)
+  expect(found.isDone).toBe(true)
+})
+
+/** All pages, with something done to the queue between them. */
+async function pagesOf(text: string, limit: number, between: (page: number) => Promise<unknown>) {
+  const all: string[] = []
+  let cursor: string | undefined
+  for (let page = 0; page === 0 || cursor !== undefined; page += 1) {
+    const found = await find(text, { limit, cursor })
+    all.push(...idsOf(found))
+    cursor = found.cursor
+    expect(found.isDone).toBe(cursor === undefined)
+    await between(page)
+  }
+  return all
+}
+
+const named = (count: number, what = 'job') =>
+  Array.from({ length: count }, (_, n) => `${what}-${String(n).padStart(3, '0')}`)
+const addAll = (ids: readonly string[], options: JobOptions = {}) =>
+  queue.enqueue(ids.map((id) => newJob('task', null, { id, ...options })))
+
+test('pages of ready jobs neither repeat nor skip one while the first are claimed, cancelled and others come', async () => {
+  await addAll(named(40, 'low'), { priority: 'low' })
+  await addAll(named(40))
+  const seen = await pagesOf('state:ready', 7, async (page) => {
+    await claim(3)
+    await queue.cancel(`low-${String(39 - page).padStart(3, '0')}`)
+    if (page === 2) await addAll(named(5, 'new'))
+  })
+  expect(new Set(seen).size).toBe(seen.length)
+  expect(seen.filter((id) => id.startsWith('job'))).toEqual(named(40))
+  expect(seen.filter((id) => id.startsWith('new'))).toEqual(named(5, 'new'))
+  const unseen = named(40, 'low').filter((id) => !seen.includes(id))
+  for (const id of unseen) expect((await queue.job(id))?.state).not.toBe('ready') // claimed or cancelled before its page
+})
+
+test('pages of ready jobs go on where the last one of a page was claimed', async () => {
+  await addAll(named(30))
+  const seen = await pagesOf('state:ready', 5, () => claim(6))
+  expect(new Set(seen).size).toBe(seen.length)
+  // What was claimed before its page is not ready any more.
+  expect(seen).toEqual([
+    ...named(5),
+    ...named(30).slice(6, 11),
+    ...named(30).slice(12, 17),
+    ...named(30).slice(18, 23),
+    ...named(30).slice(24, 29),
+  ])
+})
+
+test('pages of delayed jobs with one due time go on behind a job that has gone', async () => {
+  await addAll(named(60), { at: new Date(Date.now() + 3_600_000) })
+  const seen = await pagesOf('state:delayed', 7, async (page) => {
+    await queue.cancel(named(60)[7 * page + 6] ?? '') // the last one of this page
+    await addAll([`early-${page}`], { delayMs: 60_000 })
+  })
+  expect(seen).toEqual(named(60))
+})
+
+test('pages of buried and of ended jobs are newest first, and new ones do not shift them', async () => {
+  for (const id of named(12, 'bad')) {
+    await add(id)
+    await settle('terminal')
+  }
+  for (const id of named(12, 'good')) {
+    await add(id)
+    await settle('completed')
+  }
+  const more = (verdict: 'terminal' | 'completed') => async (page: number) => {
+    await add(`late-${verdict}-${page}`)
+    await settle(verdict)
+  }
+  const buried = await pagesOf('state:buried', 5, more('terminal'))
+  expect(buried).toEqual(named(12, 'bad').sort(newestFirst))
+  const ended = await pagesOf('state:completed,cancelled', 5, more('completed'))
+  expect(ended).toEqual(named(12, 'good').reverse())
+})
+/** Of two that were buried in one ms the order is that of their names. */
+const newestFirst = (a: string, b: string) => (a < b ? 1 : -1)
+
+test('pages of held jobs go by worker and id, whoever renews meanwhile', async () => {
+  await queue.register({
+    ...{ worker: 'q:1', process: 'q', pod: '', podUid: 'v', poolUid: '', node: '', slots: 9 },
+    ...{ isolation: '', isolationNote: '', version: '' },
+  })
+  await addAll(named(10))
+  await claim(5)
+  await queue.settleAndClaim('q:1', 0, [], 5)
+  const seen = await pagesOf('state:held', 3, (page) => queue.renew(page % 2 === 0 ? 'p:1' : 'q:1'))
+  expect(seen).toEqual(named(10))
+})
+
+test('a page looks at 5,000 jobs at most, says so, and goes on', async () => {
+  for (let i = 0; i < 12; i += 1) await addAll(named(1_000, `job-${i}`))
+  await add('needle', {}, 'rare', { a: 'needle' })
+  const first = await find('task:rare')
+  expect(first).toMatchObject({ jobs: [], isDone: false })
+  expect(first.scanned).toBeLessThanOrEqual(5_000)
+  expect(first.scanned).toBeGreaterThanOrEqual(500)
+  expect(await pagesOf('task:rare', 50, async () => {})).toEqual(['needle'])
+  expect(await pagesOf('"needle"', 50, async () => {})).toEqual(['needle'])
+})
+
+test('one slice of large payloads is bounded', async () => {
+  await queue.configure({ ...defaultSettings, ownerUid: 'test', maxPayloadBytes: 2_000_000 })
+  const big = 'x'.repeat(1_900_000)
+  for (const id of named(6)) await add(id, {}, 'task', big)
+  const before = performance.now()
+  const seen = await pagesOf('"no such text"', 50, async () => {})
+  expect(seen).toEqual([])
+  expect(performance.now() - before).toBeLessThan(5_000)
+})
+
+test.each([
+  'ready',
+  'buried 1 x',
+  'ready low x',
+  'ready low 1 x y',
+  'tag:x',
+  '',
+  'ready \n',
+  `ready ${'x'.repeat(9_000)}`,
+])('the cursor %j of another filter, or of nobody, is refused or harmless', async (cursor) => {
+  await addAll(named(3))
+  const found = await find('state:ready', { cursor }).catch((error) => error)
+  if (found instanceof Error) expect(found).toMatchObject({ code: 'FILTER_INVALID' })
+  else expect(idsOf(found)).toEqual(named(3))
+})
+
+test('finding writes nothing, and what is foreign in a list is passed over', async () => {
+  await oneOfEach()
+  const key = (name: string) => prefixOf(queue.name) + name
+  await redis.call('RPUSH', key('ready:low'), 'no-such-job', 'x'.repeat(300))
+  await redis.call('LPUSH', key('completed'), 'ran-out')
+  expect(await ids('state:ready')).toEqual(['waits'])
+  expect(await ids('state:completed')).toEqual(['done'])
+})

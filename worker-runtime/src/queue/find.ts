@@ -1,0 +1,270 @@
+// Finds jobs by a filter (filter.ts): by id, by tag, by worker, else through the places where jobs of the wanted
+// states are. A page looks at 5,000 jobs or for 50 ms, says how far it has looked, and goes on from its cursor.
+// Also the lists of jobs by state.
+import { parseEnded, parseEnvelope } from '../job.ts'
+import { amountOf, counterOf, listOf, textOf } from './answers.ts'
+import {
+  type Candidate,
+  type Filter,
+  FilterInvalid,
+  matches,
+  statesFor,
+  textsOf,
+  timesFor,
+  valuesFor,
+} from './filter.ts'
+import { failureOf, type JobSummary, timeOf } from './reads.ts'
+import type { Verbs } from './verbs.ts'
+
+export const MOST_JOBS_A_PAGE = 200
+const DEFAULT_LIMIT = 50
+
+export interface FindOptions {
+  /** Of the page before. */
+  readonly cursor?: string | undefined
+  /** 1 to 200; default 50. */
+  readonly limit?: number | undefined
+}
+
+export interface FoundJobs {
+  readonly jobs: JobSummary[]
+  /** To go on from here; absent where everything was looked at. */
+  readonly cursor?: string
+  /** How many jobs were looked at for this page. */
+  readonly scanned: number
+  readonly isDone: boolean
+  /** How many there are on all pages, where no job need be looked at to know it. Only on the first page. */
+  readonly total?: number
+}
+
+/** The most jobs, and the longest time, that one page looks. */
+const SCAN_JOBS = 5_000
+const SCAN_MS = 50
+const SLICE = 500
+/** The record of a failed attempt may have 20 KB. */
+const RECORDS_A_CALL = 100
+
+/**
+ * Where jobs wait, next first, else newest first; without a state in the filter those that run, wait, are buried and
+ * have ended, in this order. A job that changes its state meanwhile may be on two pages, or on none. Throws
+ * FilterInvalid for a cursor of another filter.
+ */
+async function find(verbs: Verbs, filter: Filter, options: FindOptions = {}): Promise<FoundJobs> {
+  const limit = Math.max(1, Math.min(options.limit ?? DEFAULT_LIMIT, MOST_JOBS_A_PAGE))
+  const plan = planOf(filter)
+  let at = placeOf(options.cursor, plan.places)
+  const found: Found[] = []
+  let scanned = 0
+  const untilMs = performance.now() + SCAN_MS
+  while (
+    at &&
+    found.length < limit &&
+    scanned < SCAN_JOBS &&
+    (scanned === 0 || performance.now() < untilMs)
+  ) {
+    const most = plan.isExact ? limit - found.length : Math.min(SLICE, SCAN_JOBS - scanned)
+    const slice = await sliceOf(verbs, { ...at, most, texts: plan.texts })
+    const { taken, position } = takeFrom(slice, {
+      filter,
+      at,
+      room: limit - found.length,
+      sinceMs: plan.sinceMs,
+    })
+    found.push(...taken)
+    scanned += slice.scanned
+    at = position === '' ? next(plan.places, at.place) : { place: at.place, position }
+  }
+  const total = plan.isExact && options.cursor === undefined ? await totalOf(verbs, plan) : undefined
+  return {
+    jobs: await withReasons(verbs, found),
+    ...(at && { cursor: cursorOf(at) }),
+    scanned,
+    isDone: at === undefined,
+    ...(total !== undefined && { total }),
+  }
+}
+
+/** A list of the jobs in a state; `limit` at most 1,000. */
+async function jobs(
+  verbs: Verbs,
+  state: 'ready' | 'delayed' | 'held' | 'buried' | 'completed',
+  { limit = 50 } = {},
+): Promise<JobSummary[]> {
+  const values = state === 'completed' ? ['completed', 'cancelled'] : [state]
+  const filter: Filter = { terms: [{ field: 'state', isNegated: false, values }] }
+  const found: JobSummary[] = []
+  let cursor: string | undefined
+  do {
+    const page = await find(verbs, filter, {
+      cursor,
+      limit: Math.min(limit - found.length, MOST_JOBS_A_PAGE),
+    })
+    found.push(...page.jobs)
+    cursor = page.cursor
+  } while (cursor !== undefined && found.length < limit)
+  return found
+}
+
+export const finding = { find, jobs }
+
+interface Plan {
+  readonly places: readonly string[]
+  readonly texts: readonly string[]
+  /** All jobs in the places match. */
+  readonly isExact: boolean
+  readonly sinceMs: number
+}
+
+const PLACES = ['held', 'ready', 'delayed', 'buried', 'ended'] as const
+
+function planOf(filter: Filter): Plan {
+  const states = new Set<string>(statesFor(filter))
+  const texts = textsOf(filter)
+  const { sinceMs } = timesFor(filter)
+  const ids = valuesFor(filter, 'id')
+  if (ids) return { places: [`id:${[...new Set(ids)].join(',')}`], texts, isExact: false, sinceMs }
+  const workers = valuesFor(filter, 'worker')
+  if (workers && !workers.some((each) => each.includes('*')))
+    return {
+      places: states.has('held') ? workers.map((each) => `worker:${each}`) : [],
+      texts,
+      isExact: false,
+      sinceMs,
+    }
+  const areEnded = [states.has('completed'), states.has('cancelled')]
+  const places = PLACES.filter((place) => (place === 'ended' ? areEnded.includes(true) : states.has(place)))
+  const isAboutStates = filter.terms.every(({ field }) => field === 'state')
+  return { places, texts, isExact: isAboutStates && areEnded[0] === areEnded[1], sinceMs }
+}
+
+async function totalOf(verbs: Verbs, { places }: Plan): Promise<number> {
+  const slices = await Promise.all(
+    places.map((place) => sliceOf(verbs, { place, position: '', most: 0, texts: [] })),
+  )
+  return slices.reduce((sum, { size }) => sum + size, 0)
+}
+
+interface At {
+  readonly place: string
+  readonly position: string
+}
+
+function next(places: readonly string[], place: string): At | undefined {
+  const following = places[places.indexOf(place) + 1]
+  return following === undefined ? undefined : { place: following, position: '' }
+}
+
+const cursorOf = ({ place, position }: At): string => `${place} ${position}`.trim()
+const MAX_CURSOR = 8_000
+const POSITION = /^[^\s"]{1,300}( [^\s"]{1,300}){0,2}$/
+
+/** A cursor comes from a user: it names one of the places, and its position is only ever compared. */
+function placeOf(cursor: string | undefined, places: readonly string[]): At | undefined {
+  const [first] = places
+  if (cursor === undefined) return first === undefined ? undefined : { place: first, position: '' }
+  const end = cursor.indexOf(' ')
+  const [place, position] = end < 0 ? [cursor, ''] : [cursor.slice(0, end), cursor.slice(end + 1)]
+  const isKnown = places.includes(place) && cursor.length <= MAX_CURSOR
+  if (isKnown && (position === '' || POSITION.test(position))) return { place, position }
+  throw new FilterInvalid(
+    cursor.slice(0, 40),
+    'this cursor is of no page of this filter',
+    'give the cursor of the page before, or none',
+  )
+}
+
+interface Found {
+  readonly position: string
+  readonly candidate: Candidate
+  readonly summary: JobSummary
+}
+interface Slice {
+  /** Behind it; '' at the end of the place. */
+  readonly position: string
+  readonly size: number
+  readonly scanned: number
+  readonly found: readonly Found[]
+}
+
+async function sliceOf(
+  verbs: Verbs,
+  { place, position, most, texts }: At & { most: number; texts: readonly string[] },
+): Promise<Slice> {
+  // In JSON a text has its escapes.
+  const written = texts.map((text) => JSON.stringify(text).slice(1, -1))
+  const answer = await verbs.run('find', [most, place, position, ...written])
+  const [behind, size, scanned, ...each] = listOf(answer, 'a page of jobs', 3 + SLICE)
+  return {
+    position: textOf(behind, 'the position of a page', 1_000),
+    size: amountOf(size, 'how many jobs there are'),
+    scanned: amountOf(scanned, 'how many jobs were looked at'),
+    found: each.flatMap((job) => foundOf(job) ?? []),
+  }
+}
+
+/** What matches, until there is no room; and the position behind it. What is older than `since` ends the place. */
+function takeFrom(
+  { found, position }: Slice,
+  { filter, at, room, sinceMs }: { filter: Filter; at: At; room: number; sinceMs: number },
+): { taken: Found[]; position: string } {
+  const taken: Found[] = []
+  const isByTime = at.place === 'buried' || at.place === 'ended'
+  for (const each of found) {
+    if (isByTime && each.candidate.atMs < sinceMs) return { taken, position: '' }
+    if (!matches(filter, each.candidate)) continue
+    taken.push(each)
+    if (taken.length === room) return { taken, position: each === found.at(-1) ? position : each.position }
+  }
+  return { taken, position }
+}
+
+/** Undefined for an outcome that cannot be read: another program wrote it. */
+function foundOf(answer: unknown): Found | undefined {
+  const texts = listOf(answer, 'a job', 11).map((each) =>
+    textOf(each ?? '', 'a part of a job', Number.POSITIVE_INFINITY),
+  )
+  const [position = '', id = '', place = '', line = '', at = '', worker = '', entry = '', known = '0'] = texts
+  const [error = '', hits = '', why = ''] = texts.slice(8)
+  const ended = parseEnded(`${line}\n`)
+  const envelope = parseEnvelope(`${line}\n`)
+  const state = ended?.state ?? place
+  if (state === 'ended') return undefined
+  const enqueuedAtMs = ended?.enqueuedAtMs ?? envelope?.enqueuedAtMs ?? 0
+  const attempts = counterOf(entry.split(':')[1] ?? ended?.attempts ?? known, 'attempts of a job')
+  const summary: JobSummary = {
+    ...{ id, state, task: ended?.task ?? envelope?.task ?? '', enqueuedAtMs, attempts },
+    ...(envelope && state === 'ready' && { lane: envelope.lane }),
+    ...(worker && { worker }),
+    ...(state === 'delayed' && { dueAtMs: timeOf(at) }),
+    ...(state === 'buried' && { buriedAtMs: timeOf(at) }),
+    ...(ended && { endedAtMs: ended.endedAtMs }),
+    ...(error && { error }),
+    ...(why && { why: failureOf(why) }),
+  }
+  return { position, candidate: candidateOf(summary, envelope?.lane, hits), summary }
+}
+
+function candidateOf(summary: JobSummary, lane: string | undefined, hits: string): Candidate {
+  const slash = lane?.indexOf('/') ?? -1
+  return {
+    ...summary,
+    atMs: summary.buriedAtMs ?? summary.endedAtMs ?? summary.enqueuedAtMs,
+    ...(lane !== undefined && slash > 0 && { key: lane.slice(slash + 1) }),
+    hits: [...hits].map((hit) => hit === '1'),
+  }
+}
+
+/** Buried jobs are shown with their last failure, which is read for those alone. */
+async function withReasons(verbs: Verbs, found: readonly Found[]): Promise<JobSummary[]> {
+  const buried = found.filter(({ summary }) => summary.state === 'buried').map(({ summary }) => summary.id)
+  const whys = new Map<string, string>()
+  for (let i = 0; i < buried.length; i += RECORDS_A_CALL) {
+    const place = `why:${buried.slice(i, i + RECORDS_A_CALL).join(',')}`
+    const slice = await sliceOf(verbs, { place, position: '', most: RECORDS_A_CALL, texts: [] })
+    for (const { summary } of slice.found) if (summary.why !== undefined) whys.set(summary.id, summary.why)
+  }
+  return found.map(({ summary }) => {
+    const why = whys.get(summary.id)
+    return why === undefined ? summary : { ...summary, why }
+  })
+}

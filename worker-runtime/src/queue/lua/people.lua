@@ -1,0 +1,41 @@
+-- What the verbs of people share: the states of many jobs at once, and what a list shows of a failed attempt.
+-- Off the path of every job.
+
+-- state_of of many ids in O(ids + workers + held jobs), where each alone would ask every worker. By id: state,
+-- line (the first of its envelope or outcome), at (ms: when it is due, or was buried), worker and entry.
+local function states_of(ids)
+  local found, unclear = {}, false
+  for _, id in ipairs(ids) do
+    local line = string.match(redis.call('GETRANGE', Q .. 'job:' .. id, '0', MAX_HEADER), '^[^\n]*')
+    local start = string.byte(line)
+    local job = { line = line, state = start == 61 and 'completed' or start == 50 and 'ready' or 'unknown' }
+    if job.state == 'ready' then
+      for _, state in ipairs({ 'delayed', 'buried' }) do
+        local at = redis.call('ZSCORE', Q .. state, id)
+        if at then job.state, job.at = state, at end
+      end
+      unclear = unclear or job.state == 'ready'
+    end
+    if string.sub(line, 1, 2) == '=x' then job.state = 'cancelled' end
+    found[id] = job
+  end
+  for _, worker in ipairs(unclear and redis.call('ZRANGE', Q .. 'workers', '0', '-1') or {}) do
+    local held = redis.call('HGETALL', Q .. 'held:' .. worker)
+    for i = 1, #held, 2 do
+      local job = found[held[i]]
+      if job and job.state == 'ready' then job.state, job.worker, job.entry = 'held', worker, held[i + 1] end
+    end
+  end
+  return found
+end
+
+-- The record of the last failed attempt without stack and output, as JSON; '' where there is none. A record
+-- may have 20 KB; what a list shows of it is small.
+local function last_failure(id)
+  local last = redis.call('HGET', Q .. 'attempt:' .. id, 'tries')
+  local known, record = pcall(cjson.decode, last and redis.call('HGET', Q .. 'attempt:' .. id, '#' .. last) or '')
+  if not known or type(record) ~= 'table' then return '' end
+  local error = type(record.error) == 'table' and record.error or nil
+  if error then error.stack = nil end
+  return cjson.encode({ outcome = record.outcome, message = record.message, error = error })
+end
