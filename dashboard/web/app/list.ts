@@ -1,0 +1,108 @@
+// A list that never moves by itself: known rows are renewed where they stand, and new ones are counted until they are asked for. It rests
+// while something is selected.
+import { useEffect, useRef, useState } from 'preact/hooks'
+import { ApiError, get } from './api.ts'
+import { isLive } from './settings.ts'
+
+export interface Page<Row> {
+  rows: readonly Row[]
+  cursor: string | undefined
+  scanned: number
+  isDone: boolean
+  total: number | undefined
+}
+
+export interface List<Row> {
+  page: Page<Row> | undefined
+  error: ApiError | undefined
+  /** Rows that came since, and are not shown yet. */
+  fresh: number
+  /** Whether there are more of them than one page has. */
+  isMore: boolean
+  showFresh: () => void
+  /** Takes what is known of a row after something was done with it. */
+  patch: (id: string, change: Partial<Row>) => void
+  /** Looks further where a search has stopped. */
+  goOn: () => Promise<void>
+}
+
+interface Held<Row> {
+  path: string
+  page?: Page<Row>
+  waiting?: Page<Row>
+  error?: ApiError
+}
+
+const LOOK_EVERY_MS = 3_000
+
+export function useList<Answer, Row extends { id: string }>(
+  path: string | undefined,
+  pageOf: (answer: Answer) => Page<Row>,
+  { isResting, goOnPath }: { isResting: boolean; goOnPath: (cursor: string) => string },
+): List<Row> {
+  const [held, hold] = useState<Held<Row>>({ path: '' })
+  const latest = useRef({ held, isResting })
+  latest.current = { held, isResting }
+  useEffect(() => {
+    if (path === undefined) return
+    const left = new AbortController()
+    const look = async () => {
+      const known = latest.current.held
+      const isFirst = known.path !== path || !known.page
+      if (!isFirst && (document.hidden || latest.current.isResting || !isLive.peek())) return
+      try {
+        const seen = pageOf(await get<Answer>(path, left.signal))
+        if (!left.signal.aborted) hold((before) => taken(before, path, seen))
+      } catch (error) {
+        if (!left.signal.aborted && error instanceof ApiError)
+          hold((before) => ({ ...(before.path === path ? before : { path }), error }))
+      }
+    }
+    void look()
+    const timer = setInterval(look, LOOK_EVERY_MS)
+    return () => {
+      left.abort()
+      clearInterval(timer)
+    }
+  }, [path])
+  const own = held.path === path ? held : undefined
+  const shownIds = new Set(own?.page?.rows.map(({ id }) => id))
+  const fresh = own?.waiting?.rows.filter(({ id }) => !shownIds.has(id)).length ?? 0
+  return {
+    page: own?.page,
+    error: own?.error,
+    fresh,
+    isMore: fresh > 0 && fresh === own?.waiting?.rows.length,
+    showFresh: () =>
+      hold(
+        ({ path, waiting, page }) =>
+          ({ path, ...((waiting ?? page) && { page: waiting ?? page }) }) as Held<Row>,
+      ),
+    patch: (id, change) => hold((before) => patched(before, id, change)),
+    async goOn() {
+      const cursor = own?.page?.cursor
+      if (!cursor) return
+      const more = pageOf(await get<Answer>(goOnPath(cursor)))
+      hold((before) => (before.page ? { ...before, page: joined(before.page, more) } : before))
+    },
+  }
+}
+
+/** Renewed where they stand; all at once where nothing is shown yet. */
+function taken<Row extends { id: string }>(before: Held<Row>, path: string, seen: Page<Row>): Held<Row> {
+  const shown = before.path === path ? before.page : undefined
+  if (!shown || shown.rows.length === 0) return { path, page: seen }
+  const now = new Map(seen.rows.map((row) => [row.id, row]))
+  const rows = shown.rows.map((row) => now.get(row.id) ?? row)
+  return { path, page: { ...shown, rows, total: seen.total }, waiting: seen }
+}
+
+function patched<Row extends { id: string }>(before: Held<Row>, id: string, change: Partial<Row>): Held<Row> {
+  if (!before.page) return before
+  const rows = before.page.rows.map((row) => (row.id === id ? { ...row, ...change } : row))
+  return { ...before, page: { ...before.page, rows } }
+}
+
+function joined<Row>(page: Page<Row>, more: Page<Row>): Page<Row> {
+  return { ...more, rows: [...page.rows, ...more.rows], scanned: page.scanned + more.scanned }
+}

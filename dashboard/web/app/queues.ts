@@ -1,0 +1,82 @@
+// What the pages ask of a snapshot: a queue by its name, sums, what a queue is up to.
+import type { QueueNow, QueueNumbers, Snapshot } from '../../src/api.ts'
+import { to } from './router.ts'
+
+export const keyOf = ({ namespace, name }: { namespace: string; name: string }): string =>
+  `${namespace}/${name}`
+
+export function queueOf(seen: Snapshot | undefined, key: string): QueueNow | undefined {
+  return seen?.queues.find((queue) => keyOf(queue) === key)
+}
+
+/** The two parts of `namespace/name`. */
+export function partsOf(key: string): [namespace: string, name: string] {
+  const at = key.indexOf('/')
+  return at < 0 ? ['', key] : [key.slice(0, at), key.slice(at + 1)]
+}
+
+/** The namespace only where there are several. */
+export function shortName(queue: { namespace: string; name: string }, seen: Snapshot | undefined): string {
+  const isOnly = seen?.queues.every(({ namespace }) => namespace === queue.namespace) ?? true
+  return isOnly ? queue.name : keyOf(queue)
+}
+
+export const jobsOf = (queue: { namespace: string; name: string }, filter?: string): string =>
+  to(['jobs'], { queue: keyOf(queue), f: filter })
+
+export const jobHref = (namespace: string, queue: string, id: string): string =>
+  to(['job', namespace, queue, id])
+
+export interface Sums {
+  ready: number
+  delayed: number
+  busy: number
+  buried: number
+  slots: number
+  workers: number
+  oldestReadyMs: number | undefined
+  completedPerMinute: number | undefined
+  failedPerMinute: number | undefined
+  enqueuedPerMinute: number | undefined
+  unread: number
+}
+
+/** Of queues that can be read; workers that serve several queues are counted once a queue. */
+export function sumsOf(queues: readonly QueueNow[]): Sums {
+  const read = queues.flatMap(({ numbers }) => numbers ?? [])
+  const sum = (of: (numbers: QueueNumbers) => number) => read.reduce((total, each) => total + of(each), 0)
+  const rates = read.flatMap(({ perSecond }) => perSecond ?? [])
+  const perMinute = (of: (rates: NonNullable<QueueNumbers['perSecond']>) => number) =>
+    rates.length === 0 ? undefined : 60 * rates.reduce((total, each) => total + of(each), 0)
+  const ages = read.flatMap(({ oldestReadyMs }) => oldestReadyMs ?? [])
+  return {
+    ready: sum((each) => each.ready),
+    delayed: sum((each) => each.delayed),
+    busy: sum((each) => each.busy),
+    buried: sum((each) => each.buried),
+    slots: sum((each) => each.slots),
+    workers: sum((each) => each.workers),
+    oldestReadyMs: ages.length === 0 ? undefined : Math.max(...ages),
+    completedPerMinute: perMinute((each) => each.completed),
+    failedPerMinute: perMinute((each) => each.failed),
+    enqueuedPerMinute: perMinute((each) => each.enqueued),
+    unread: queues.length - read.length,
+  }
+}
+
+export type QueueMood = { word: string; tone: string; means: string }
+
+/** In one word. */
+export function moodOf({ numbers, unread }: QueueNow): QueueMood {
+  if (unread) return { word: 'unreadable', tone: 'buried', means: unread.message }
+  if (!numbers) return { word: 'not seen yet', tone: 'cancelled', means: 'Nobody has read it yet.' }
+  if (numbers.isPaused)
+    return { word: 'paused', tone: 'blocked', means: 'A person has paused it: no job starts.' }
+  if (numbers.isSuspended)
+    return { word: 'suspended', tone: 'blocked', means: 'Its TaskQueue suspends it: no job starts.' }
+  if (numbers.workers === 0 && numbers.ready > 0)
+    return { word: 'no workers', tone: 'buried', means: 'Jobs wait and no worker serves it.' }
+  if (numbers.busy > 0) return { word: 'working', tone: 'held', means: 'Workers run its jobs.' }
+  if (numbers.ready > 0) return { word: 'waiting', tone: 'retrying', means: 'Jobs wait for a free slot.' }
+  return { word: 'idle', tone: 'ready', means: 'There is nothing to run now.' }
+}

@@ -1,0 +1,62 @@
+// The first thing that runs in a browser: what page belongs to the address, and the loop that keeps it up to date.
+import './style/index.css'
+import { render } from 'preact'
+import { listenToKeys } from './app/keys.ts'
+import { begin, follow, me, trouble } from './app/live.ts'
+import { followLinks, path } from './app/router.ts'
+import { showTheme } from './app/settings.ts'
+import { JobPage } from './pages/job.tsx'
+import { JobsPage } from './pages/jobs.tsx'
+import { Overview } from './pages/overview.tsx'
+import { QueuePage } from './pages/queue.tsx'
+import { QueuesPage } from './pages/queues.tsx'
+import { SignIn } from './pages/sign-in.tsx'
+import { WorkersPage } from './pages/workers.tsx'
+import { Blank, Failed, Loading } from './parts/feedback.tsx'
+import { Frame } from './parts/frame.tsx'
+
+function App() {
+  if (!me.value)
+    return trouble.value?.status === 401 ? (
+      <SignIn />
+    ) : (
+      <main class="page">
+        {trouble.value ? (
+          <Failed error={trouble.value} again={() => void begin()} what="the dashboard" />
+        ) : (
+          <Loading what="the dashboard" />
+        )}
+      </main>
+    )
+  return (
+    <Frame>
+      <Page />
+    </Frame>
+  )
+}
+
+function Page() {
+  const [first = '', namespace, name, id] = path.value
+  if (first === '') return <Overview />
+  if (first === 'jobs') return <JobsPage />
+  if (first === 'job' && namespace && name && id)
+    return <JobPage namespace={namespace} queue={name} id={id} />
+  if (first === 'queues' && namespace && name) return <QueuePage namespace={namespace} name={name} />
+  if (first === 'queues') return <QueuesPage />
+  if (first === 'workers') return <WorkersPage />
+  return (
+    <Blank title="There is no such page">
+      <p>
+        <a href="./">Go to the overview</a>
+      </p>
+    </Blank>
+  )
+}
+
+showTheme()
+followLinks()
+listenToKeys()
+follow()
+void begin()
+const root = document.querySelector('#app')
+if (root) render(<App />, root)

@@ -1,0 +1,232 @@
+// One job: what it is up to and why, its attempts on a line of time, its payload and result.
+import type { ComponentChildren } from 'preact'
+import { useState } from 'preact/hooks'
+import type { Job } from '../../src/api.ts'
+import { actOnEach, type JobVerb, VERBS } from '../app/acting.ts'
+import { address } from '../app/api.ts'
+import { useKeys } from '../app/keys.ts'
+import { may } from '../app/live.ts'
+import { bytes, count } from '../app/numbers.ts'
+import { useResource } from '../app/resource.ts'
+import { go, here, query, to } from '../app/router.ts'
+import { duration } from '../app/time.ts'
+import { Attempts } from '../parts/attempts.tsx'
+import { Confirm, type Question } from '../parts/dialog.tsx'
+import { Blank, Shown } from '../parts/feedback.tsx'
+import { JsonView } from '../parts/json.tsx'
+import { JsonOf } from '../parts/json-of.tsx'
+import { Copy, Name, visible, When } from '../parts/show.tsx'
+import { type ShownState, StateMark } from '../parts/state.tsx'
+import { Timeline } from '../parts/timeline.tsx'
+import { WhyCard } from '../parts/why.tsx'
+
+const LOOK_EVERY_MS = 2_000
+const ENDED = ['completed', 'cancelled', 'buried']
+
+export function JobPage({ namespace, queue, id }: { namespace: string; queue: string; id: string }) {
+  const path = address(['queues', namespace, queue, 'jobs', id])
+  const job = useResource<Job>(path, LOOK_EVERY_MS)
+  const key = `${namespace}/${queue}`
+  if (job.error?.status === 404)
+    return (
+      <section class="card">
+        <Blank title="This job is not there, or not any more">
+          <p>
+            Queue <Name of={key} /> has no job <Name of={id} mono />. What is completed, cancelled or buried
+            is kept as long as its TaskQueue says.
+          </p>
+          <a href={to(['jobs'], { queue: key })}>Show the jobs that are there</a>
+        </Blank>
+      </section>
+    )
+  return (
+    <Shown of={job} what="this job">
+      {(value) => <Known job={value} again={job.again} path={path} />}
+    </Shown>
+  )
+}
+
+function Known({ job, again, path }: { job: Job; again: () => void; path: string }) {
+  const key = `${job.namespace}/${job.queue}`
+  return (
+    <>
+      <nav class="small" aria-label="Where this is">
+        <a href={to(['jobs'], { queue: key })}>‹ Jobs of {visible(key)}</a>
+      </nav>
+      <div class="page-head">
+        <h1>
+          <Name of={job.task} />
+        </h1>
+        <StateMark state={shownState(job)} />
+        <span class="nowrap id">
+          <Name of={job.id} mono />
+          <Copy text={job.id} what="the id" />
+        </span>
+        <Verbs job={job} queueKey={key} again={again} />
+      </div>
+      {!ENDED.includes(job.state) && <WhyCard path={path} state={job.state} />}
+      <section class="card" aria-label="What is known">
+        <Facts job={job} queueKey={key} />
+        <Timeline job={job} />
+      </section>
+      <Tabs job={job} path={path} />
+    </>
+  )
+}
+
+const shownState = ({ state, attempts }: Job): ShownState =>
+  state === 'delayed' && attempts > 0 ? 'retrying' : state
+
+function Verbs({ job, queueKey, again }: { job: Job; queueKey: string; again: () => void }) {
+  const [question, ask] = useState<Question | undefined>(undefined)
+  const open = (verb: JobVerb) => {
+    if (!job.can.includes(verb) || !may(`jobs ${verb}`, job.namespace)) return
+    const { label, warning, isDangerous } = VERBS[verb]
+    ask({
+      title: `${label} this job?`,
+      text: <p>{warning}</p>,
+      verb: label,
+      jobs: 1,
+      isDangerous,
+      async run() {
+        const { done } = await actOnEach(queueKey, [job.id], verb)
+        if (verb === 'delete' && done.length > 0) go(to(['jobs'], { queue: queueKey }))
+        else again()
+      },
+    })
+  }
+  useKeys([
+    { keys: 'R', does: 'retry', run: () => open('retry') },
+    { keys: 'C', does: 'cancel', run: () => open('cancel') },
+    { keys: 'D', does: 'delete', run: () => open('delete') },
+  ])
+  return (
+    <div class="actions">
+      {(Object.keys(VERBS) as JobVerb[])
+        .filter((verb) => job.can.includes(verb))
+        .map((verb) => {
+          const isAllowed = may(`jobs ${verb}`, job.namespace)
+          return (
+            <button
+              key={verb}
+              type="button"
+              class={`button ${verb === 'retry' ? 'primary' : VERBS[verb].isDangerous ? 'dangerous' : ''}`}
+              disabled={!isAllowed}
+              title={isAllowed ? undefined : `You may not ${verb} jobs in ${job.namespace}.`}
+              onClick={() => open(verb)}
+            >
+              {VERBS[verb].label}
+            </button>
+          )
+        })}
+      {question && <Confirm question={question} close={() => ask(undefined)} />}
+    </div>
+  )
+}
+
+function Facts({ job, queueKey }: { job: Job; queueKey: string }) {
+  const cpuMs = (job.cpuUserMs ?? 0) + (job.cpuSystemMs ?? 0)
+  return (
+    <dl class="facts">
+      <Fact name="Queue">
+        <a href={to(['queues', job.namespace, job.queue])}>
+          <Name of={queueKey} />
+        </a>
+      </Fact>
+      {job.lane && (
+        <Fact name="Lane">
+          <Name of={job.lane} />
+        </Fact>
+      )}
+      <Fact name="Attempts">
+        {count(job.attempts)} <span class="muted">of {count(job.maxAttempts)}</span>
+        {job.crashes > 0 && <span class="danger"> · {count(job.crashes)} workers died</span>}
+      </Fact>
+      <Fact name="Enqueued">
+        <When atMs={job.enqueuedAtMs} />
+      </Fact>
+      {job.dueAtMs !== undefined && (
+        <Fact name="Due">
+          <When atMs={job.dueAtMs} />
+        </Fact>
+      )}
+      {(job.endedAtMs ?? job.buriedAtMs) !== undefined && (
+        <Fact name={job.state === 'buried' ? 'Buried' : 'Ended'}>
+          <When atMs={job.endedAtMs ?? job.buriedAtMs} />
+        </Fact>
+      )}
+      {job.worker && (
+        <Fact name="Worker">
+          <Name of={job.worker} mono />
+        </Fact>
+      )}
+      {job.durationMs !== undefined && <Fact name="Ran">{duration(job.durationMs)}</Fact>}
+      {cpuMs > 0 && <Fact name="Processor time">{duration(cpuMs)}</Fact>}
+      {job.maxRssBytes !== undefined && <Fact name="Most memory">{bytes(job.maxRssBytes)}</Fact>}
+      {job.timeoutMs !== undefined && <Fact name="Timeout">{duration(job.timeoutMs)}</Fact>}
+      {job.isCancelling && <Fact name="Cancelling">its worker was told to end it</Fact>}
+    </dl>
+  )
+}
+
+function Fact({ name, children }: { name: string; children: ComponentChildren }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  )
+}
+
+interface Tab {
+  name: string
+  label: string
+  show: () => ComponentChildren
+}
+
+function Tabs({ job, path }: { job: Job; path: string }) {
+  const tabs = tabsOf(job, path)
+  const wanted = query.value.get('tab')
+  const current = tabs.find(({ name }) => name === wanted) ?? tabs[0]
+  return (
+    <section class="card" aria-label={current?.label}>
+      <nav class="page-tabs" aria-label="Parts of the job">
+        {tabs.map(({ name, label }) => (
+          <a key={name} href={here({ tab: name })} aria-current={name === current?.name ? 'true' : undefined}>
+            {label}
+          </a>
+        ))}
+      </nav>
+      {current?.show()}
+    </section>
+  )
+}
+
+function tabsOf(job: Job, path: string): Tab[] {
+  const size = (value: number | undefined) => (value === undefined ? '' : ` ${bytes(value)}`)
+  const { progress, output } = job
+  const attempts = job.failures.length > 0 ? ` ${job.failures.length}` : ''
+  return [
+    { name: 'attempts', label: `Failed attempts${attempts}`, show: () => <Attempts job={job} /> },
+    {
+      name: 'payload',
+      label: `Payload${size(job.payloadBytes)}`,
+      show: () => <JsonOf path={`${path}/payload`} what="payload" />,
+    },
+    ...(job.state === 'completed'
+      ? [
+          {
+            name: 'result',
+            label: `Result${size(job.resultBytes)}`,
+            show: () => <JsonOf path={`${path}/result`} what="result" />,
+          },
+        ]
+      : []),
+    ...(progress !== undefined
+      ? [{ name: 'progress', label: 'Progress', show: () => <JsonView text={progress} isCut={false} /> }]
+      : []),
+    ...(output !== undefined
+      ? [{ name: 'output', label: 'Output', show: () => <pre class="text in-card">{output}</pre> }]
+      : []),
+  ]
+}

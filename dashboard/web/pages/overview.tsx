@@ -1,0 +1,132 @@
+// How everything is: healthy, or the worst problems as sentences; six numbers; the queues that wait longest.
+import type { ComponentChildren } from 'preact'
+import type { QueueNow } from '../../src/api.ts'
+import { snapshot } from '../app/live.ts'
+import { brief, count, percent, plural, rate } from '../app/numbers.ts'
+import { sumsOf } from '../app/queues.ts'
+import { to } from '../app/router.ts'
+import { duration } from '../app/time.ts'
+import { Blank, Loading, Note } from '../parts/feedback.tsx'
+import { PoolTable } from '../parts/pools.tsx'
+import { Problems } from '../parts/problems.tsx'
+import { QueueTable } from '../parts/queue-table.tsx'
+import { NoQueues } from './queues.tsx'
+
+const MOST_PROBLEMS = 5
+const MOST_QUEUES = 10
+
+export function Overview() {
+  const seen = snapshot.value
+  if (!seen) return <Loading what="the overview" />
+  if (seen.queues.length === 0)
+    return (
+      <>
+        <h1>Overview</h1>
+        <section class="card">
+          <NoQueues />
+        </section>
+      </>
+    )
+  const { problems } = seen
+  return (
+    <>
+      <h1>Overview</h1>
+      <section class="verdict" aria-label="Verdict">
+        {problems.length === 0 ? (
+          <Note tone="completed" icon="good">
+            <strong>Healthy.</strong> {verdict(seen.queues)}
+          </Note>
+        ) : (
+          <Problems problems={problems.slice(0, MOST_PROBLEMS)} />
+        )}
+        {problems.length > MOST_PROBLEMS && (
+          <p class="muted">and {plural(problems.length - MOST_PROBLEMS, 'more problem')}</p>
+        )}
+      </section>
+      <Six queues={seen.queues} />
+      <section class="card" aria-label="Queues">
+        <div class="card-head">
+          <h2>Queues</h2>
+          <span class="muted small">those that wait longest first</span>
+          <span class="more">
+            <a href={to(['queues'])}>All {count(seen.queues.length)}</a>
+          </span>
+        </div>
+        <QueueTable queues={[...seen.queues].sort(byNeed).slice(0, MOST_QUEUES)} />
+      </section>
+      <section class="card" aria-label="Workers">
+        <div class="card-head">
+          <h2>Workers</h2>
+          <span class="more">
+            <a href={to(['workers'])}>All workers</a>
+          </span>
+        </div>
+        {seen.pools.length > 0 ? (
+          <PoolTable pools={seen.pools.slice(0, MOST_QUEUES)} />
+        ) : (
+          <Blank icon="workers" title="There is no WorkerPool">
+            <p>Jobs wait until one serves their queue.</p>
+          </Blank>
+        )}
+      </section>
+    </>
+  )
+}
+
+function verdict(queues: readonly QueueNow[]): string {
+  const { busy, ready, workers } = sumsOf(queues)
+  return `${plural(workers, 'worker')} run ${plural(busy, 'job')}, and ${count(ready)} wait.`
+}
+
+function Six({ queues }: { queues: readonly QueueNow[] }) {
+  const sums = sumsOf(queues)
+  const { completedPerMinute: done, failedPerMinute: failed } = sums
+  const share = done !== undefined && failed !== undefined ? percent(failed, done + failed) : undefined
+  return (
+    <section class="six" aria-label="Numbers">
+      <Figure name="Ready" value={brief(sums.ready)} title={count(sums.ready)} />
+      <Figure
+        name="Oldest waits"
+        value={sums.oldestReadyMs === undefined ? '–' : duration(sums.oldestReadyMs)}
+      />
+      <Figure name="Running" value={brief(sums.busy)}>
+        of {brief(sums.slots)}
+      </Figure>
+      <Figure name="Done a minute" value={done === undefined ? '–' : rate(done)} />
+      <Figure name="Buried a minute" value={failed === undefined ? '–' : rate(failed)}>
+        {share}
+      </Figure>
+      <Figure name="Buried" value={brief(sums.buried)} title={count(sums.buried)} />
+    </section>
+  )
+}
+
+function Figure({
+  name,
+  value,
+  title,
+  children,
+}: {
+  name: string
+  value: string
+  title?: string
+  children?: ComponentChildren
+}) {
+  return (
+    <div class="card">
+      <span class="muted small">{name}</span>
+      <span class="value" title={title}>
+        {value} <small>{children}</small>
+      </span>
+    </div>
+  )
+}
+
+/** Those that cannot be read, then those whose oldest job waits longest, then those with most to do. */
+function byNeed(a: QueueNow, b: QueueNow): number {
+  const needOf = ({ unread, numbers }: QueueNow) =>
+    unread ? Number.POSITIVE_INFINITY : (numbers?.oldestReadyMs ?? -1)
+  const [left, right] = [needOf(a), needOf(b)]
+  if (left !== right) return right > left ? 1 : -1
+  return (b.numbers?.busy ?? 0) + (b.numbers?.buried ?? 0) - (a.numbers?.busy ?? 0) - (a.numbers?.buried ?? 0)
+}

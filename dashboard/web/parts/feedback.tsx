@@ -1,0 +1,125 @@
+// What is shown where there is nothing to show: while it loads, when it failed, when it is empty, when it is not allowed.
+import type { ComponentChildren } from 'preact'
+import { useEffect, useState } from 'preact/hooks'
+import type { ApiError } from '../app/api.ts'
+import type { Resource } from '../app/resource.ts'
+import { Icon, type IconName } from './icons.tsx'
+import { When } from './show.tsx'
+
+const SKELETON_AFTER_MS = 150
+
+export function Blank({
+  icon = 'empty',
+  title,
+  children,
+}: {
+  icon?: IconName
+  title: string
+  children?: ComponentChildren
+}) {
+  return (
+    <div class="blank">
+      <Icon name={icon} />
+      <h2>{title}</h2>
+      {children}
+    </div>
+  )
+}
+
+export function Loading({ lines = 4, what }: { lines?: number; what: string }) {
+  const [isLate, setLate] = useState(false)
+  useEffect(() => {
+    const timer = setTimeout(() => setLate(true), SKELETON_AFTER_MS)
+    return () => clearTimeout(timer)
+  }, [])
+  return (
+    <div class="loading" role="status">
+      <span class="hidden-visually">Loading {what}</span>
+      {isLate && Array.from({ length: lines }, (_, n) => <div key={n} class="skeleton" aria-hidden="true" />)}
+    </div>
+  )
+}
+
+/** In the place of what could not be had. */
+export function Failed({ error, again, what }: { error: ApiError; again?: () => void; what: string }) {
+  const retry = again && (
+    <button type="button" class="button" onClick={again}>
+      Try again
+    </button>
+  )
+  if (error.status === 403)
+    return (
+      <Blank icon="lock" title={`You may not see ${what}`}>
+        <p>{error.message}</p>
+      </Blank>
+    )
+  if (error.status === 404)
+    return (
+      <Blank title="There is nothing here">
+        <p>{error.message}</p>
+      </Blank>
+    )
+  return (
+    <div role="alert">
+      <Blank icon="errors" title={error.status === 503 ? 'Redis does not answer' : `Cannot show ${what}`}>
+        <p>
+          {error.message}
+          {error.sinceMs !== undefined && (
+            <>
+              {' '}
+              Since <When atMs={error.sinceMs} />.
+            </>
+          )}
+        </p>
+        {retry}
+      </Blank>
+    </div>
+  )
+}
+
+/** Above an older value that is still shown. */
+export function Stale({ error }: { error: ApiError | undefined }) {
+  if (!error) return null
+  return (
+    <Note tone="retrying" icon="delayed">
+      <p role="status">{error.message} What is shown is older.</p>
+    </Note>
+  )
+}
+
+export function Note({
+  tone,
+  icon,
+  children,
+}: {
+  tone: string
+  icon: IconName
+  children: ComponentChildren
+}) {
+  return (
+    <div class={`note s-${tone}`}>
+      <Icon name={icon} />
+      <div>{children}</div>
+    </div>
+  )
+}
+
+/** One of: loading, failed, the value. */
+export function Shown<T>({
+  of,
+  what,
+  children,
+}: {
+  of: Resource<T>
+  what: string
+  children: (value: T) => ComponentChildren
+}) {
+  if (of.value === undefined)
+    return of.error ? <Failed error={of.error} again={of.again} what={what} /> : <Loading what={what} />
+  return (
+    <>
+      <Stale error={of.error} />
+      {children(of.value)}
+    </>
+  )
+}

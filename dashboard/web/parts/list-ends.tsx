@@ -1,0 +1,104 @@
+// The end of a list of jobs: how far was looked, and how to go on; or why nothing is in it.
+import type { JobRow } from '../../src/api.ts'
+import type { Page } from '../app/list.ts'
+import { count, plural } from '../app/numbers.ts'
+import { partsOf } from '../app/queues.ts'
+import { here } from '../app/router.ts'
+import { Blank } from './feedback.tsx'
+import { Name } from './show.tsx'
+
+export const ROWS = 50
+
+export function ListFoot({
+  page,
+  goOn,
+  cursor,
+}: {
+  page: Page<JobRow>
+  goOn: () => Promise<void>
+  cursor: string | undefined
+}) {
+  return (
+    <div class="list-foot">
+      <span>
+        {page.total === undefined
+          ? plural(page.rows.length, 'job')
+          : `${count(page.rows.length)} of ${plural(page.total, 'job')}`}
+        {page.scanned > page.rows.length && ` · looked at ${count(page.scanned)}`}
+      </span>
+      <div class="actions">
+        {cursor && (
+          <a class="button small" href={here({ at: undefined })}>
+            Newest
+          </a>
+        )}
+        {page.cursor && page.rows.length < ROWS && (
+          <button type="button" class="button small" onClick={() => void goOn()}>
+            Look further
+          </button>
+        )}
+        {page.cursor && page.rows.length >= ROWS && (
+          <a class="button small" href={here({ at: page.cursor })}>
+            Older{' '}
+            <span class="key" aria-hidden="true">
+              ]
+            </span>
+          </a>
+        )}
+      </div>
+    </div>
+  )
+}
+
+export function Nothing({
+  filter,
+  page,
+  goOn,
+  queue,
+}: {
+  filter: string
+  page: Page<JobRow>
+  goOn: () => Promise<void>
+  queue: string
+}) {
+  if (!page.isDone)
+    return (
+      <Blank icon="search" title={`Nothing among ${count(page.scanned)} jobs`}>
+        <p>The search stops after some thousands, so that it holds nobody up.</p>
+        <button type="button" class="button" onClick={() => void goOn()}>
+          Look further
+        </button>
+      </Blank>
+    )
+  if (filter === '')
+    return (
+      <Blank icon="jobs" title="There is no job in this queue">
+        <p>
+          Enqueue one: <code>millhand enqueue {partsOf(queue)[1]} TASK</code>
+        </p>
+      </Blank>
+    )
+  return (
+    <Blank icon="search" title="No job is like that">
+      <p>
+        Nothing in <Name of={queue} /> matches <code>{filter}</code>.
+      </p>
+      <p>
+        {wider(filter).map(({ text, f }) => (
+          <span key={f}>
+            <a href={here({ f: f || undefined, at: undefined })}>{text}</a>{' '}
+          </span>
+        ))}
+      </p>
+    </Blank>
+  )
+}
+
+/** The filter without one of its words. */
+function wider(filter: string): { text: string; f: string }[] {
+  const words = filter.match(/"(?:[^"\\]|\\.)*"|\S+/g) ?? []
+  return words.slice(0, 4).map((word) => ({
+    text: words.length === 1 ? 'Show all jobs' : `Without ${word}`,
+    f: words.filter((each) => each !== word).join(' '),
+  }))
+}
