@@ -23,7 +23,11 @@ export class Objects {
   readonly keysOf: KeysOf = (kind, index, name) => this.#index(kind, index).get(name)
 
   get<K extends Kind>(kind: K, key: string): ObjectOf[K] | undefined {
-    return (this.#options.isServed ?? (() => true))(key) ? this.#of(kind).get(key) : undefined
+    return this.#isServed(key) ? this.#of(kind).get(key) : undefined
+  }
+
+  *list<K extends Kind>(kind: K): Iterable<ObjectOf[K]> {
+    for (const [key, object] of this.#of(kind)) if (this.#isServed(key)) yield object
   }
 
   /** Those that an index of their row has under this name. */
@@ -50,6 +54,10 @@ export class Objects {
     for (const kind of KINDS)
       for (const [key, { metadata }] of this.#of(kind))
         if (isMeant(metadata.namespace)) this.#options.look(kind, key)
+  }
+
+  #isServed(key: string): boolean {
+    return this.#options.isServed?.(key) ?? true
   }
 
   #of<K extends Kind>(kind: K): Map<string, ObjectOf[K]> {

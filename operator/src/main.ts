@@ -7,6 +7,7 @@ import type { Fence } from '@millhand/control/engine/fence'
 import type { QueuePlace } from '@millhand/control/redis/problems'
 import { Secrets } from '@millhand/control/redis/secrets'
 import { Servers } from '@millhand/control/redis/servers'
+import type { TaskQueue } from '@millhand/control/resources/task-queue'
 import { copyError, type Log, logTo, reasonOf } from 'millhand/queue'
 import { ClusterCaches } from './caches.ts'
 import { type Config, ConfigError, readConfig } from './config.ts'
@@ -139,7 +140,19 @@ function startLeading({ config, kube, caches, servers, metrics, log }: Parts): C
     onStatusRefused: metrics.onStatusRefused,
   })
   const { onPlanned, onDecision, forgetPool: onGone, controllers: observer } = metrics
-  const context = { world, servers, log, nowMs: monotonicMs, wallMs, onPlanned, onDecision, onGone }
+  const ownerName = ({ metadata: { namespace, name } }: TaskQueue) =>
+    `TaskQueue ${namespace}/${name} of a cluster`
+  const context = {
+    world,
+    servers,
+    ownerName,
+    log,
+    nowMs: monotonicMs,
+    wallMs,
+    onPlanned,
+    onDecision,
+    onGone,
+  }
   const controllers = startControllers(context, { observer })
   setImmediate(() => caches.lookAtAll())
   return controllers
@@ -160,7 +173,8 @@ function serversOf({
   })
   const onStirred = (place: QueuePlace) => caches.lookAtQueue(place)
   return new Servers({
-    secrets,
+    reach: secrets,
+    name: 'millhand-operator',
     queueNames: config.queueNames,
     chartRedis: config.chartRedis,
     onStirred,

@@ -76,7 +76,8 @@ test(
 test('the operator: a condition, and the queue is left as it is', async () => {
   await setLayout(LAYOUT + 1)
   const servers = new Servers({
-    secrets: new Secrets({
+    name: 'millhand-operator',
+    reach: new Secrets({
       readSecret: async () => ({ url: redisUrl() }),
       secretNames: ['millhand-redis'],
       denials: { servers: [], networks: ['127.0.0.0/8'] },
@@ -100,7 +101,10 @@ test('the operator: a condition, and the queue is left as it is', async () => {
     },
   }
   try {
-    const { status } = planTaskQueue(await observeTaskQueue(object, servers, () => false), Date.now())
+    const { status } = planTaskQueue(
+      await observeTaskQueue(object, { servers, ownerName: () => 'me' }, () => false),
+      Date.now(),
+    )
     const turned = Object.fromEntries((status?.conditions ?? []).map((each) => [each.type, each]))
     expect(turned.Ready).toMatchObject({
       status: 'False',

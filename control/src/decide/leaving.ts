@@ -33,6 +33,8 @@ export interface Dismissal {
 }
 
 export interface Reaping extends Dismissal {
+  /** The name of its pod. */
+  pod: string
   reason: string
   counting: 'counted' | 'uncounted'
 }
@@ -113,11 +115,11 @@ function neededAgain({ fleet, memory }: ObservedPool, victims: ReadonlySet<strin
 /** Only workers that are still registered: others were put back before, or never held anything. */
 function deathsToReport({ fleet: { pods, deletedPods }, workers }: ObservedPool): Reaping[] {
   if (workers === 'unknown') return []
-  return [...pods, ...deletedPods].flatMap(({ uid, deaths }) =>
+  return [...pods, ...deletedPods].flatMap(({ name: pod, uid, deaths }) =>
     deaths.flatMap(({ process, reason, counting }) =>
       workers
         .filter((worker) => worker.podUid === uid && (process === undefined || worker.process === process))
-        .map(({ name, queue }) => ({ worker: name, queue, reason, counting })),
+        .map(({ name, queue }) => ({ worker: name, queue, pod, reason, counting })),
     ),
   )
 }

@@ -84,7 +84,7 @@ async function lookAtQueue(
   } catch (error) {
     const problem = problemOf(error, place)
     if (!problem) throw error
-    if (problem.reason === 'RedisRefused') servers.forgetSecret(place)
+    if (problem.reason === 'RedisRefused') servers.distrust(place)
     return { queue: { ...known, problem }, seen }
   }
 }

@@ -19,16 +19,21 @@ import type { Subject, World } from '../world.ts'
 export interface TaskQueueContext {
   world: Pick<World, 'get' | 'find' | 'writeStatus' | 'tell'>
   servers: Servers
+  /** Who declared it, for a person who is refused the queue elsewhere and asks `millhand doctor` whose it is. */
+  ownerName: (queue: TaskQueue) => string
   log: Log
   /** Of the wall clock: it stands in the status. */
   wallMs: () => number
 }
 
+type Declaring = Pick<TaskQueueContext, 'servers' | 'ownerName'>
+
+const MAX_OWNER_NAME = 200
 /** What was found before something went wrong says nothing of it. */
 const TROUBLED_AGE_MS = 5_000
 
 export function taskQueueReconciler(context: TaskQueueContext): Reconcile {
-  const { world, servers } = context
+  const { world } = context
   /** What a queue was when it was last there: its name goes back when it is deleted. */
   const owned = new Map<string, TaskQueueObject>()
   /**
@@ -44,9 +49,9 @@ export function taskQueueReconciler(context: TaskQueueContext): Reconcile {
     if (before?.metadata.uid !== object?.metadata.uid) told.delete(key)
     if (object) owned.set(key, object)
     else owned.delete(key)
-    if (before) leave(before, object, { owned: owned.values(), servers })
+    if (before) leave(before, object, { owned: owned.values(), servers: context.servers })
     if (!object) return {}
-    const observed = await observeTaskQueue(object, servers, isThere)
+    const observed = await observeTaskQueue(object, context, isThere)
     const plan = planTaskQueue({ ...observed, toldVanished: told.get(key) ?? 0 }, context.wallMs())
     logWhatIsWrong(plan, observed, context.log)
     await applyTaskQueue(plan, object, world)
@@ -94,19 +99,19 @@ function lossText(atLeast: number): string {
  */
 export async function observeTaskQueue(
   object: TaskQueueObject,
-  servers: Servers,
+  context: Declaring,
   isThere: (uid: string) => boolean,
 ): Promise<ObservedTaskQueue> {
   const queue = parseTaskQueue(object, 'default')
   const generation = object.metadata.generation ?? 0
-  const redis = await declare(object, queue, servers, isThere)
+  const redis = await declare(object, queue, context, isThere)
   return { queue, generation, status: object.status, redis }
 }
 
 async function declare(
   { metadata }: TaskQueueObject,
   queue: TaskQueue,
-  servers: Servers,
+  { servers, ownerName }: Declaring,
   /** Whether a TaskQueue with this UID is there: nobody else takes what is its. */
   isThere: (uid: string) => boolean,
 ): Promise<ObservedTaskQueue['redis']> {
@@ -119,20 +124,17 @@ async function declare(
     const isOwnerThere = former !== undefined && isThere(former)
     if (former && !isOwnerThere) await seen.toWrite.release(former)
     const uid = metadata.uid ?? ''
-    const answer = await seen.toWrite.configure(queueSettings(queue, uid, ownerName(queue)))
+    const answer = await seen.toWrite.configure(
+      queueSettings(queue, uid, ownerName(queue).slice(0, MAX_OWNER_NAME)),
+    )
     if (answer === 'name-taken') return { kind: 'taken', isOwnerThere }
     return { kind: 'open', view: await seen.look(), server: await seen.examineServer() }
   } catch (error) {
     const found = problemOf(error, place)
     if (!found) throw error
-    if (found.reason === 'RedisRefused') servers.forgetSecret(place)
+    if (found.reason === 'RedisRefused') servers.distrust(place)
     return examined(found, seen)
   }
-}
-
-/** For a person who is refused the queue elsewhere and asks `millhand doctor` whose it is. */
-function ownerName({ metadata: { namespace, name } }: TaskQueue): string {
-  return `TaskQueue ${namespace}/${name} of a cluster`.slice(0, 200)
 }
 
 /** Who answers what is asked of servers is there, also where the call's own answer was lost. */

@@ -21,6 +21,14 @@ export interface ApplyContext {
   nowMs: () => number
   /** For metrics: the number was written. */
   onDecision: (pool: WorkerPool, reason: string) => void
+  onPutBack?: (pool: WorkerPool, putBack: PutBack) => void
+}
+
+/** Jobs of a dead worker. */
+export interface PutBack {
+  pod: string
+  jobs: number
+  reason: string
 }
 
 export interface WorkerPoolContext extends ApplyContext {
@@ -84,7 +92,7 @@ export async function applyPlan(
   { observed, seen, fleet }: PoolView,
   context: ApplyContext,
 ): Promise<Applied> {
-  const isRedisThere = await speakToRedis(plan, observed, seen, context.log)
+  const isRedisThere = await speakToRedis(plan, observed, seen, context)
   // Who was told nothing is remembered as before.
   const memory = isRedisThere ? plan.memory : { ...plan.memory, draining: observed.memory.draining }
   const set = isRedisThere ? await fleet.set(plan.wish) : { againInMs: UNTOLD_AGAIN_MS }
@@ -119,8 +127,9 @@ async function speakToRedis(
   { drain, undrain, dismiss, reap }: PoolPlan,
   { pool }: ObservedPool,
   seen: readonly SeenQueue[],
-  log: Log,
+  context: ApplyContext,
 ): Promise<boolean> {
+  const { log } = context
   const { namespace, name } = pool.metadata
   try {
     if (drain.length > 0) await Promise.all(seen.map((each) => each.toWrite.drain(drain, DRAIN_FOR_MS)))
@@ -128,7 +137,7 @@ async function speakToRedis(
     for (const { worker, queue } of dismiss)
       if (await seen.find((each) => each.name === queue)?.toWrite.dismiss(worker))
         log.info('dismissed a worker of a pod that was deleted by force', { namespace, pool: name, worker })
-    await putBack(reap, pool, seen, log)
+    await putBack(reap, pool, seen, context)
     return true
   } catch (error) {
     if (!(error instanceof RedisUnavailable)) throw error
@@ -142,15 +151,17 @@ async function putBack(
   reap: PoolPlan['reap'],
   pool: WorkerPool,
   seen: readonly SeenQueue[],
-  log: Log,
+  { log, onPutBack }: ApplyContext,
 ): Promise<void> {
   const { namespace, name } = pool.metadata
   const untilMs = performance.now() + PUT_BACK_WITHIN_MS
-  for (const { worker, queue, reason, counting } of reap) {
+  for (const { worker, queue, pod, reason, counting } of reap) {
     if (performance.now() > untilMs) return
     const there = seen.find((each) => each.name === queue)
     const jobs = (await there?.toWrite.reap(worker, 'sure', reason, counting)) ?? 0
-    if (jobs > 0) log.info('put back jobs of a dead worker', { namespace, pool: name, worker, jobs, reason })
+    if (jobs === 0) continue
+    log.info('put back jobs of a dead worker', { namespace, pool: name, pod, worker, jobs, reason })
+    onPutBack?.(pool, { pod, jobs, reason })
   }
 }
 

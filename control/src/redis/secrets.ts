@@ -5,6 +5,7 @@ import { Remembered } from '../engine/remembered.ts'
 import { type Denials, denying, type IsDenied } from './denied.ts'
 import { LookUpTimeout, Lookups } from './lookups.ts'
 import { type Place, problem, type RedisProblem } from './problems.ts'
+import type { Address, Reach } from './reach.ts'
 
 /** The message has the words of the API server, cut. */
 export class SecretUnreadable extends Error {
@@ -29,13 +30,11 @@ export interface SecretsOptions {
   nowMs: () => number
 }
 
-export type Address = { kind: 'address'; access: RedisAccess } | RedisProblem
-
 /** Secrets are not watched: each is read again after so long. */
 const AGE_MS = 600_000
 const PROBLEM_AGE_MS = 5_000
 
-export class Secrets {
+export class Secrets implements Reach {
   readonly #options: SecretsOptions
   readonly #whyDenied: IsDenied
   readonly #lookups: Lookups
@@ -58,15 +57,11 @@ export class Secrets {
     return this.#rememberedOf(place).get()
   }
 
-  /**
-   * The same for the address that a socket reached: names change, and Sentinels and Clusters name other
-   * hosts.
-   */
   isDenied(address: string, port: number): boolean {
     return this.#whyDenied(address, port) !== undefined
   }
 
-  /** A look-up for a connection, under the bounds of the namespace. */
+  /** Under the bounds of the namespace. */
   lookUp({ namespace }: Place, host: string): Promise<readonly string[]> {
     return this.#lookups.addressesOf(namespace, host)
   }

@@ -1,6 +1,13 @@
 // A queue and its last view. Two controllers and several pools share one read of Redis.
 import type { ServerFinding } from 'millhand/doctor'
-import { type Connection, type Queue, RedisUnavailable, type Seen, stirredChannel } from 'millhand/queue'
+import {
+  type Connection,
+  type Log,
+  type Queue,
+  RedisUnavailable,
+  type Seen,
+  stirredChannel,
+} from 'millhand/queue'
 import { type Fence, NotLeading, pass } from '../engine/fence.ts'
 import type { Place, QueuePlace } from './problems.ts'
 import { lookAt, type QueueView } from './view.ts'
@@ -18,6 +25,7 @@ export interface SeenQueueOptions {
   deadlineMs: number
   isReady: () => boolean
   examine: (maxAgeMs?: number) => Promise<readonly ServerFinding[] | 'unknown'>
+  log: Log
   /** Monotonic, ms. */
   nowMs: () => number
 }
@@ -30,6 +38,9 @@ const TIMER_MS = 500
 const SOON_MS = 50
 /** A queue that runs empty again and again stirs each time: a look follows at most this often. */
 const STIR_EVERY_MS = 200
+/** Others are put back after the next look. */
+const MOST_SILENT = 20
+const WHY_SILENT = 'its heartbeat ran out: the worker was killed, stopped or cut off'
 
 export class SeenQueue {
   readonly #options: SeenQueueOptions
@@ -43,6 +54,7 @@ export class SeenQueue {
   #toldAtMs = Number.NEGATIVE_INFINITY
   #telling: NodeJS.Timeout | undefined
   #listening: Promise<() => void> | undefined
+  #isReaping = false
 
   constructor(options: SeenQueueOptions) {
     this.#options = options
@@ -111,6 +123,7 @@ export class SeenQueue {
     try {
       this.#view = await look
       this.#seenAtStir = stirs
+      void this.#reapSilent(this.#view)
       this.#forgetWorkersLater(this.#view)
       await this.#witness(this.#view.depth.counts)
       return this.#view
@@ -141,6 +154,29 @@ export class SeenQueue {
       return
     }
     // The next look shows what vanished, and should come soon.
+    this.stir()
+  }
+
+  /**
+   * Workers put back the jobs of silent ones for each other. After a reboot, or the loss of all nodes, none
+   * may be left to do it. Redis decides who is silent.
+   */
+  async #reapSilent({ workers }: QueueView): Promise<void> {
+    const { fence, log } = this.#options
+    const silent = workers.filter(({ alive, held }) => !alive && held > 0).slice(0, MOST_SILENT)
+    if (this.#isReaping || silent.length === 0 || !fence.isOpen) return
+    this.#isReaping = true
+    let jobs = 0
+    try {
+      for (const { name } of silent) jobs += await this.toWrite.reap(name, 'silent', WHY_SILENT)
+    } catch (error) {
+      if (!(error instanceof NotLeading))
+        log.warn('could not put back jobs of silent workers', { queue: this.name, error })
+    } finally {
+      this.#isReaping = false
+    }
+    if (jobs === 0) return
+    log.info('put back jobs of silent workers', { queue: this.name, jobs })
     this.stir()
   }
 

@@ -1,4 +1,4 @@
-// The operator's connections to Redis: one pair for each distinct server, for as long as a queue there is
+// The engine's connections to Redis: one pair for each distinct server, for as long as a queue there is
 // asked for. Both controllers ask at each reconcile. Every instance may read; only the leader may write.
 import {
   type Connection,
@@ -14,18 +14,22 @@ import type { Fence } from '../engine/fence.ts'
 import { Breaker, watched } from './breaker.ts'
 import { ofTheChart } from './chart-redis.ts'
 import { isRefusal, type Place, problem, type QueuePlace, type RedisProblem } from './problems.ts'
-import type { Secrets } from './secrets.ts'
+import type { Reach } from './reach.ts'
 import { SeenQueue } from './seen-queue.ts'
 import { Suitability } from './suitability.ts'
 
 export interface ServersOptions {
-  secrets: Secrets
+  reach: Reach
+  /** Begins the names of its connections in CLIENT LIST. */
+  name: string
   /** Allowed names in Redis besides <namespace>.…, or prefixes that end in a dot; * is every name. */
   queueNames?: readonly string[]
   /** Host of the embedded Redis of the chart, if any. */
   chartRedis?: string | undefined
   /** Called when a queue stops being empty, and when its server is lost or back. */
   onStirred: (queue: QueuePlace) => void
+  /** Called when a server is there, and when it is lost, with the error that says why. */
+  onState?: (state: 'ready' | 'away', error?: Error) => void
   fence: Fence
   log: Log
   /** Monotonic, ms. */
@@ -67,7 +71,7 @@ export class Servers {
   async open(queueName: string, place: Place): Promise<Opened> {
     if (!isNameAllowed(queueName, place.namespace, this.#options.queueNames ?? []))
       return nameNotAllowed(queueName, place.namespace)
-    const address = await this.#options.secrets.addressOf(place)
+    const address = await this.#options.reach.addressOf(place)
     if (address.kind === 'problem') return address
     const server = this.#serverOf(address.access, place)
     const key = keyOf(queueName, place)
@@ -87,9 +91,9 @@ export class Servers {
     if (known) this.#leave(known.server, key)
   }
 
-  /** Marks its Secret for an early read. */
-  forgetSecret(place: Place): void {
-    this.#options.secrets.forget(place)
+  /** Its credentials were refused: they may have been replaced. */
+  distrust(place: Place): void {
+    this.#options.reach.forget(place)
   }
 
   /** From now on. A time in the past counts as a moment from now, because its view is stale. */
@@ -180,18 +184,18 @@ class Server {
   constructor(key: string, access: RedisAccess, place: Place, options: ServersOptions) {
     this.key = key
     this.#options = options
-    const { chartRedis } = options
+    const { chartRedis, reach } = options
     this.#isCharts =
       chartRedis !== undefined && parseAddress(access).hosts.some(({ host }) => host === chartRedis)
     const bounds = {
       deadlineMs: DEADLINE_MS,
-      isDenied: (address: string, port: number) => options.secrets.isDenied(address, port),
-      lookUp: (host: string) => options.secrets.lookUp(place, host),
+      isDenied: (address: string, port: number) => reach.isDenied(address, port),
+      lookUp: (host: string) => reach.lookUp(place, host),
       maxReplyBytes: MAX_REPLY_BYTES,
       maxMessagesPerSecond: MAX_MESSAGES_PER_SECOND,
     }
     const connect = (name: string, onState: NonNullable<ConnectionOptions['onState']>) =>
-      connectRedis(access, { ...bounds, name, onState })
+      connectRedis(access, { ...bounds, name: `${options.name}${name}`, onState })
     const watch = {
       deadlineMs: DEADLINE_MS,
       isThere: () => this.#away === undefined,
@@ -199,17 +203,17 @@ class Server {
     }
     this.#breaker = new Breaker({ nowMs: options.nowMs, onRested: () => this.#stirAll() })
     this.#commands = watched(
-      connect('millhand-operator', (state, error) => this.#turned(state, error)),
+      connect('', (state, error) => this.#turned(state, error)),
       watch,
     )
-    this.#messages = connect('millhand-operator-messages', (state) => {
+    this.#messages = connect('-messages', (state) => {
       if (state === 'ready') for (const seen of this.queues.values()) seen.listen(this.#messages)
     })
     const { nowMs, wallMs } = options
     this.#suitability = new Suitability({
       connect: () =>
         watched(
-          connect('millhand-operator-look', () => {}),
+          connect('-look', () => {}),
           watch,
         ),
       nowMs,
@@ -265,6 +269,7 @@ class Server {
   }
 
   #turned(state: 'ready' | 'away', error?: Error): void {
+    this.#options.onState?.(state, error)
     const isRefused = isRefusal(error)
     const isElsewhere = error?.name === 'ReplyError' && !isRefused
     // After such an answer a write at once would get the same answer: the ticks of the pools are soon enough.

@@ -2,6 +2,8 @@
 
 import type { TaskQueueObject } from '../../../control/src/resources/task-queue.ts'
 
+export const ownerName = () => 'the owner of a test'
+
 interface Declared {
   name?: string
   uid?: string

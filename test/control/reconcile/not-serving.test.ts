@@ -15,7 +15,7 @@ import { ask, RedisCluster } from '../../redis-forms.ts'
 import { RedisServer } from '../../redis-server.ts'
 import { redis62 } from '../../redis-versions.ts'
 import { type OpenServers, openServers } from '../redis/open-servers.ts'
-import { declared } from './declared.ts'
+import { declared, ownerName } from './declared.ts'
 
 const toRemove: { remove(): Promise<void> }[] = []
 const toClose: Servers[] = []
@@ -42,7 +42,10 @@ async function statusOf(
   before?: TaskQueueStatus,
 ): Promise<TaskQueueStatus> {
   const object = { ...declared({ name }), ...(before && { status: before }) }
-  const { status } = planTaskQueue(await observeTaskQueue(object, servers, () => false), Date.now())
+  const { status } = planTaskQueue(
+    await observeTaskQueue(object, { servers, ownerName }, () => false),
+    Date.now(),
+  )
   return status ?? (before as TaskQueueStatus)
 }
 
@@ -211,7 +214,7 @@ test.each([
     toRemove.push(server)
     const operator = operatorAt(server.url)
     const { servers } = operator
-    const { redis } = await observeTaskQueue(declared(), servers, () => false)
+    const { redis } = await observeTaskQueue(declared(), { servers, ownerName }, () => false)
     expect(redis).toMatchObject({
       reason: 'RedisScriptsFail',
       cause: expect.stringContaining('command'),

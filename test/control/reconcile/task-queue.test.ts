@@ -6,7 +6,7 @@ import { taskQueueReconciler } from '../../../control/src/reconcile/task-queue.t
 import type { TaskQueueObject, TaskQueueStatus } from '../../../control/src/resources/task-queue.ts'
 import { RedisServer } from '../../redis-server.ts'
 import { openServers } from '../redis/open-servers.ts'
-import { declared } from './declared.ts'
+import { declared, ownerName } from './declared.ts'
 
 /** Of server-side apply: the whole status, of which an older CRD keeps only fields that it knows. */
 const withoutNewFields = ({ vanishedEnqueues: _, ...known }: TaskQueueStatus): TaskQueueStatus => known
@@ -40,6 +40,7 @@ function operator(kept: (status: TaskQueueStatus) => TaskQueueStatus = whole) {
       tell: ({ name }, { reason, message }) => void told.push({ name, reason, message }),
     },
     servers: opened.servers,
+    ownerName,
     log: silent,
     wallMs: () => Date.now(),
   })

@@ -27,7 +27,8 @@ export function openServers(
   const nowMs = () => performance.now() + clock.skippedMs
   const readSecret = async (_namespace: string, name: string) => ({ url: urls[name] ?? '' })
   const servers = new Servers({
-    secrets: new Secrets({
+    name: 'millhand-operator',
+    reach: new Secrets({
       readSecret,
       secretNames: Object.keys(urls),
       denials: { servers: [], networks: ['127.0.0.0/8'] },

@@ -2,7 +2,8 @@
 
 import { blockListOf, denying } from '../../../control/src/redis/denied.ts'
 import { LookUpTimeout, Lookups } from '../../../control/src/redis/lookups.ts'
-import { type Address, Secrets, SecretUnreadable } from '../../../control/src/redis/secrets.ts'
+import type { Address } from '../../../control/src/redis/reach.ts'
+import { Secrets, SecretUnreadable } from '../../../control/src/redis/secrets.ts'
 import { eventually } from '../../eventually.ts'
 
 const place = { namespace: 'shop', secretName: 'millhand-redis' }

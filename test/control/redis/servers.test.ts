@@ -29,7 +29,8 @@ function serversFor(url: { now: string }, fence: Fence = openFence) {
     nowMs: () => performance.now() + clock.skippedMs,
   })
   const servers = new Servers({
-    secrets,
+    name: 'test',
+    reach: secrets,
     onStirred: ({ queueName }) => stirs.push(queueName),
     fence,
     log: silent,
@@ -61,11 +62,11 @@ test('after a Secret leads to another server, the old one is left', async () => 
     const { servers, open } = serversFor(url)
     await (await open('shop.moved')).look()
     url.now = second.url
-    servers.forgetSecret(place)
+    servers.distrust(place)
     clock.skippedMs += 5_001
     await (await open('shop.moved')).look()
     const there = connectRedis(first.url)
-    await eventually(async () => !String(await there.call('CLIENT', 'LIST')).includes('millhand-operator'))
+    await eventually(async () => !String(await there.call('CLIENT', 'LIST')).includes('name=test'))
     there.close()
     expect(servers.queues.length).toBe(1)
     servers.forget('shop.moved', place)
@@ -106,6 +107,33 @@ test('an instance that does not lead answers questions about queues, and writes 
   } finally {
     await redis.remove()
   }
+})
+
+test('jobs of a worker whose heartbeat ran out are put back by who looks and leads', async () => {
+  const fence = { isOpen: false }
+  const { open } = serversFor({ now: redisUrl() }, fence)
+  const name = `shop.silent-${process.pid}`
+  const redis = connectRedis(redisUrl())
+  const queue = openQueue(redis, name)
+  await queue.enqueue([newJob('echo', 1)])
+  const nobody = { process: 'gone', pod: '', podUid: '', poolUid: '', node: '', slots: 1, version: '' }
+  await queue.register({ ...nobody, worker: 'gone:1', isolation: '', isolationNote: '' })
+  await queue.settleAndClaim('gone:1', 0, [], 1)
+  const seen = await open(name)
+  const look = async () => {
+    clock.skippedMs += 1_000
+    return (await seen.look()).depth
+  }
+  fence.isOpen = true
+  expect(await look()).toMatchObject({ ready: 0, busy: 1 })
+  fence.isOpen = false
+  await redis.call('ZADD', `mh:{${name}}:workers`, 1, 'gone:1')
+  expect(await look()).toMatchObject({ ready: 0, busy: 1 })
+  expect(await look()).toMatchObject({ ready: 0, busy: 1 })
+  fence.isOpen = true
+  await eventually(async () => (await look()).ready === 1)
+  expect(await queue.workers()).toEqual([])
+  redis.close()
 })
 
 test('a queue that runs empty again and again stirs five times a second', async () => {

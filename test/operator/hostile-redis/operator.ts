@@ -44,7 +44,8 @@ for (const name of ['uncaughtException', 'unhandledRejection'] as const)
 const nowMs = () => performance.now()
 const secretName = 'millhand-redis'
 const servers = new Servers({
-  secrets: new Secrets({
+  name: 'millhand-operator',
+  reach: new Secrets({
     readSecret: async (namespace) => ({ url: namespace === WELL ? wellUrl : (urls[namespace] ?? '') }),
     secretNames: [secretName],
     denials: { servers: [], networks: ['127.0.0.1/32'] },
@@ -97,7 +98,7 @@ async function reconcileQueue(key: string): Promise<{ againInMs: number }> {
   const object = declared({ name, uid: '5d3b4a52-5b0e-4b7f-9d42-3c2b6d2c2f10' })
   const observed = await observeTaskQueue(
     { ...object, metadata: { ...object.metadata, namespace } },
-    servers,
+    { servers, ownerName: () => 'a tenant' },
     () => false,
   )
   const { status } = planTaskQueue(observed, Date.now())

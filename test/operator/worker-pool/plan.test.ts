@@ -422,7 +422,13 @@ describe('the Deployment is written', () => {
 
 describe('what a dead worker held is put back', () => {
   const death = { process: 'process-a', reason: 'OOMKilled', counting: 'counted' as const }
-  const reaped = { worker: 'process-a:1', queue: 'shop.mail', reason: 'OOMKilled', counting: 'counted' }
+  const reaped = {
+    pod: 'mail-a',
+    worker: 'process-a:1',
+    queue: 'shop.mail',
+    reason: 'OOMKilled',
+    counting: 'counted',
+  }
   test('when the kubelet says that its process ended, and it still holds its name', () => {
     expect(plan({ ...three, pods: [podOf('a', { deaths: [death] })] }).reap).toEqual([reaped])
     expect(
