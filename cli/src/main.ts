@@ -17,6 +17,7 @@ import { purgeCommand } from './commands/purge.ts'
 import { queuesCommand } from './commands/queues.ts'
 import { retryCommand } from './commands/retry.ts'
 import { upCommand } from './commands/up.ts'
+import { whyCommand } from './commands/why.ts'
 import { workerCommand } from './commands/worker.ts'
 import { workersCommand } from './commands/workers.ts'
 import { readConfig } from './config.ts'
@@ -82,6 +83,7 @@ function program(): Command {
   queuesCommand(millhand, context)
   jobsCommand(millhand, context)
   jobCommand(millhand, context)
+  whyCommand(millhand, context)
   retryCommand(millhand, context)
   cancelCommand(millhand, context)
   deleteCommand(millhand, context)

@@ -155,6 +155,17 @@ test('job that nobody knows is a failure that says so', async () => {
   expect(stderr).toContain(`job nobody is not known in ${namespace}.seen`)
 })
 
+test('why says what stops a job, job says it too, and a running job says where', async () => {
+  expect(await run('why', 'seen', 'later')).toMatch(
+    /^job later of \S+ is delayed\n {2}it was enqueued with a delay, and is not due yet \(for (1h|60m|59m) more\)$/m,
+  )
+  expect(await run('job', 'seen', 'later')).toMatch(/why +it was enqueued with a delay/)
+  expect((await json('job', 'seen', 'later')).why).toMatchObject([{ code: 'delayed' }])
+  expect(await json('why', 'seen', 'running')).toMatchObject({ state: 'held', causes: [{ code: 'running' }] })
+  const { code, stderr } = await millhand(['why', 'seen', 'nobody'], { env })
+  expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining('job nobody is not known') })
+})
+
 test('workers shows who works, with slots and held jobs', async () => {
   const [entry] = await json('workers', 'seen')
   expect(entry).toMatchObject({

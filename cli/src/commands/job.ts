@@ -1,6 +1,6 @@
 // millhand job: shows all that is known of one job, above all why it failed.
 import type { Command } from 'commander'
-import { type AttemptRecord, errorLines, type JobDetails, type Queue } from 'millhand/queue'
+import { type AttemptRecord, type Cause, errorLines, type JobDetails, type Queue } from 'millhand/queue'
 import { CommandFailed, type Context } from '../context.ts'
 import { reprinted } from '../json-input.ts'
 import { checkId } from '../named-jobs.ts'
@@ -16,6 +16,7 @@ import {
 } from '../server.ts'
 import { type Cell, facts } from '../table.ts'
 import { bytesText, counted, durationText, timeText } from '../units.ts'
+import { causeText } from './why.ts'
 
 interface Options extends ServerOptions {
   json?: boolean
@@ -54,7 +55,12 @@ export function jobCommand(parent: Command, context: Context): void {
       checkId(id)
       return withServer(options, context, async (server) => {
         const found = await find(id, name, server)
-        context.print(options.json ? jsonDocument(plain(found)) : described(found, context))
+        const causes = await whyNot(found)
+        context.print(
+          options.json
+            ? jsonDocument({ ...plain(found), ...(causes && { why: causes }) })
+            : described(found, causes ?? [], context),
+        )
       })
     })
 }
@@ -78,6 +84,12 @@ async function find(id: string, name: string | undefined, server: Server): Promi
   )
 }
 
+/** Of a job that waits. */
+async function whyNot({ queue, job }: Found): Promise<readonly Cause[] | undefined> {
+  if (job.state !== 'ready' && job.state !== 'delayed') return undefined
+  return (await queue.why(job.id))?.causes
+}
+
 function plain({ queue, job }: Found) {
   const { envelope, ended, progress, ...rest } = job
   return {
@@ -98,12 +110,13 @@ function plain({ queue, job }: Found) {
   }
 }
 
-function described({ queue, job }: Found, context: Context): string {
+function described({ queue, job }: Found, causes: readonly Cause[], context: Context): string {
   const { paint, nowMs } = context
   const title = `job ${paint('bold', job.id)} of ${queue.name}`
+  const why = causes.map((cause, at): [string, Cell] => [at === 0 ? 'why' : '', causeText(cause, nowMs())])
   return [
     title,
-    facts(mainFacts(job, nowMs()), paint),
+    facts([...mainFacts(job, nowMs()), ...why], paint),
     ...outputOf(job.ended?.output, '  '),
     ...failuresOf(job, context),
   ].join('\n')

@@ -38,7 +38,7 @@ const verbsOf: Record<Role, readonly Verb[]> = {
   producer: ['enqueue', 'wait', 'unwait', 'job', 'cancel', 'delete'],
   worker: ['register', 'renew', 'deregister', 'resync', 'exchange', 'reap', 'report'],
   operator: ['configure', 'release', 'depth', 'workers', 'drain', 'reap', 'witness'],
-  viewer: ['depth', 'find', 'job', 'workers'],
+  viewer: ['depth', 'find', 'job', 'why', 'workers'],
 }
 const connecting = ['evalsha', 'eval', 'info', 'client|setname', 'cluster|slots', 'asking']
 const listening = ['subscribe', 'unsubscribe']
@@ -239,6 +239,7 @@ describe('on a server', () => {
     expect(await queue.job(id)).toMatchObject({ state: 'ready' })
     for (const state of ['ready', 'delayed', 'held', 'buried', 'completed'] as const)
       expect(Array.isArray(await queue.jobs(state))).toBe(true)
+    expect(await queue.why(id)).toMatchObject({ state: 'ready' })
     await queue.workers()
     await examineServer(redis, { nowMs: () => Date.now() })
     const refusals = await refusedTo('shop-viewer')

@@ -61,6 +61,7 @@ test.each(refusals)('$verb refuses layout $layout and changes nothing', async ({
     resync: ['p:1', 1],
     drain: [1_000, 'u'],
     find: [10, 'ready', ''],
+    why: ['job-3'],
     pause: ['1'],
     cancel: ['job-3'],
     retry: ['job-1'],

@@ -1,5 +1,5 @@
 // One queue in Redis, with the verbs of everybody: the client (enqueue.ts, wait.ts), workers (hold.ts),
-// people (people.ts, find.ts), the owner (owner.ts).
+// people (people.ts, find.ts, why.ts), the owner (owner.ts).
 import type { Connection } from '../redis/connection.ts'
 import { enqueueing } from './enqueue.ts'
 import { finding } from './find.ts'
@@ -10,8 +10,9 @@ import { looking } from './people.ts'
 import type { Scripts } from './scripts.ts'
 import { Verbs } from './verbs.ts'
 import { waiting } from './wait.ts'
+import { explaining } from './why.ts'
 
-const everything = { ...enqueueing, ...waiting, ...holding, ...looking, ...finding, ...owning }
+const everything = { ...enqueueing, ...waiting, ...holding, ...looking, ...finding, ...explaining, ...owning }
 
 /** Each function without its first argument, the queue. */
 type OfOneQueue<T> = {

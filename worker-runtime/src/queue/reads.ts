@@ -274,7 +274,7 @@ function fieldsIn(json: string): Record<string, unknown> {
 }
 
 /** Name and value in turn. */
-function fieldsOf(answer: unknown, what: string): Record<string, unknown> {
+export function fieldsOf(answer: unknown, what: string): Record<string, unknown> {
   const flat = listOf(answer, what, 100)
   const fields: Record<string, unknown> = Object.create(null)
   for (let i = 0; i + 1 < flat.length; i += 2) fields[textOf(flat[i], what)] = flat[i + 1]

@@ -33,6 +33,7 @@ const VERBS = {
   wait: 'reads',
   unwait: 'reads',
   find: 'reads',
+  why: 'reads',
   witness: 'changes',
 } as const
 

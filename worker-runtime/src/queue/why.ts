@@ -1,0 +1,212 @@
+// Why a job does not run: the causes, what stops it first before what would stop it next. A pure function over facts
+// that one script reads (lua/why.lua). The operator adds what it knows of pods (control/decide/why.ts).
+import { parseEnded, parseEnvelope } from '../job.ts'
+import { amountOf, counterOf, numberOf, oneOf, optionalOf, textOf } from './answers.ts'
+import { failureOf, fieldsOf, JOB_STATES, type JobState, timeOf } from './reads.ts'
+import type { Verbs } from './verbs.ts'
+
+export const WHY_CODES = [
+  ...['completed', 'cancelled', 'buried', 'running', 'cancelling'],
+  ...['paused', 'suspended', 'delayed', 'back-off', 'max-busy'],
+  ...['no-workers', 'draining', 'slots-busy', 'next'],
+] as const
+
+export interface Cause {
+  /** One word: of WHY_CODES, or a reason of Kubernetes. */
+  readonly code: string
+  /** A sentence. */
+  readonly text: string
+  readonly sinceMs?: number
+  readonly untilMs?: number
+  /** What it is about: a worker, a pool. */
+  readonly subject?: string
+}
+
+export interface Why {
+  readonly id: string
+  readonly state: Exclude<JobState, 'unknown'>
+  /** The first cause first; of a job that runs or has ended, what it is. Never empty. */
+  readonly causes: readonly Cause[]
+}
+
+/** All times in ms, by the clock of Redis. */
+export interface WhyFacts {
+  readonly state: Exclude<JobState, 'unknown'>
+  readonly nowMs: number
+  readonly enqueuedAtMs: number
+  readonly endedAtMs?: number
+  /** When it is due, or was buried. */
+  readonly atMs?: number
+  readonly worker?: string
+  readonly isCancelling: boolean
+  /** Attempts that ended, or the one that runs. */
+  readonly attempts: number
+  readonly crashes: number
+  readonly maxAttempts: number
+  readonly maxCrashes: number
+  readonly lastFailure?: string
+  readonly readySinceMs?: number
+  /** How many jobs are before it in its lane; undefined where too many to count. */
+  readonly before?: number
+  readonly isSuspended: boolean
+  readonly isPaused: boolean
+  readonly maxBusy?: number
+  readonly busy: number
+  /** When any worker last renewed; undefined where none ever did. */
+  readonly renewedAtMs?: number
+  readonly aliveWorkers: number
+  /** Of the workers that were looked at, at most 100; slots and held jobs of those that do not drain. */
+  readonly lookedAt: {
+    readonly workers: number
+    readonly draining: number
+    readonly slots: number
+    readonly held: number
+  }
+}
+
+/** Undefined where the job is not known. */
+async function why(verbs: Verbs, id: string): Promise<Why | undefined> {
+  const facts = factsOf(await verbs.run('why', [id]))
+  return facts && { id, state: facts.state, causes: causesOf(facts) }
+}
+
+export const explaining = { why }
+
+export function causesOf(facts: WhyFacts): Cause[] {
+  if (facts.state !== 'ready' && facts.state !== 'delayed') return [whatItIs(facts)]
+  const causes = [...closed(facts), ...notDue(facts), ...limited(facts), ...withoutSlot(facts)]
+  if (causes.length > 0) return causes
+  const text = `nothing holds it back: a worker claims it within moments${waitsBehind(facts)}`
+  return [{ code: 'next', text, ...(facts.readySinceMs !== undefined && { sinceMs: facts.readySinceMs }) }]
+}
+
+/** Of a job that runs or has ended. */
+function whatItIs(facts: WhyFacts): Cause {
+  const { state, worker = 'a worker', endedAtMs, atMs, lastFailure } = facts
+  const ended = endedAtMs !== undefined && { sinceMs: endedAtMs }
+  if (state === 'completed') return { code: state, text: 'it has completed', ...ended }
+  if (state === 'cancelled') return { code: state, text: 'it was cancelled', ...ended }
+  if (state === 'buried') {
+    const tries = `it has failed${lastFailure ? `: ${lastFailure}` : ''}; no attempts are left (${triesOf(facts)})`
+    return { code: state, text: tries, ...(atMs !== undefined && { sinceMs: atMs }) }
+  }
+  const text = `attempt ${facts.attempts} of ${facts.maxAttempts} runs in ${worker}`
+  return facts.isCancelling
+    ? { code: 'cancelling', text: `it is being cancelled: ${text}`, subject: worker }
+    : { code: 'running', text, subject: worker }
+}
+
+function triesOf({ attempts, maxAttempts, crashes }: WhyFacts): string {
+  const died = crashes === 0 ? '' : `, and ${crashes === 1 ? '1 worker' : `${crashes} workers`} died with it`
+  return `${attempts} of ${maxAttempts} attempts${died}`
+}
+
+function closed({ isSuspended, isPaused }: WhyFacts): Cause[] {
+  return [
+    ...(isPaused
+      ? [{ code: 'paused', text: 'a person paused the queue: no job is claimed until it is resumed' }]
+      : []),
+    ...(isSuspended
+      ? [{ code: 'suspended', text: 'the TaskQueue is suspended (spec.suspend): no job is claimed' }]
+      : []),
+  ]
+}
+
+function notDue(facts: WhyFacts): Cause[] {
+  const { state, atMs = 0, nowMs, attempts, maxAttempts, crashes, lastFailure } = facts
+  if (state !== 'delayed' || atMs <= nowMs) return []
+  if (attempts + crashes === 0)
+    return [{ code: 'delayed', text: 'it was enqueued with a delay, and is not due yet', untilMs: atMs }]
+  const last = lastFailure ? `; the last one: ${lastFailure}` : ''
+  const text = `it failed and waits before attempt ${attempts + 1} of ${maxAttempts}${last}`
+  return [{ code: 'back-off', text, untilMs: atMs }]
+}
+
+function limited({ maxBusy, busy }: WhyFacts): Cause[] {
+  if (maxBusy === undefined || busy < maxBusy) return []
+  return [
+    { code: 'max-busy', text: `${busy} jobs of the queue run, and spec.limits.maxBusy allows ${maxBusy}` },
+  ]
+}
+
+function withoutSlot(facts: WhyFacts): Cause[] {
+  const { aliveWorkers, renewedAtMs, lookedAt, readySinceMs } = facts
+  if (aliveWorkers === 0) {
+    const text =
+      renewedAtMs === undefined
+        ? 'no worker has ever served the queue'
+        : 'no worker serves the queue any more'
+    return [{ code: 'no-workers', text, ...(renewedAtMs !== undefined && { sinceMs: renewedAtMs }) }]
+  }
+  const areAllLookedAt = lookedAt.workers === aliveWorkers
+  if (areAllLookedAt && lookedAt.draining === aliveWorkers)
+    return [
+      {
+        code: 'draining',
+        text: `all ${counted(aliveWorkers, 'worker')} of the queue drain: their pods are about to end`,
+      },
+    ]
+  if (!areAllLookedAt || lookedAt.held < lookedAt.slots) return []
+  const text = `all ${counted(lookedAt.slots, 'slot')} of ${counted(aliveWorkers - lookedAt.draining, 'worker')} are busy${waitsBehind(facts)}`
+  return [{ code: 'slots-busy', text, ...(readySinceMs !== undefined && { sinceMs: readySinceMs }) }]
+}
+
+function waitsBehind({ state, before }: WhyFacts): string {
+  if (state !== 'ready') return ''
+  if (before === undefined) return '; more than 10,000 jobs of its lane are before it'
+  return before === 0
+    ? '; it is the next one of its lane'
+    : `; ${counted(before, 'job')} of its lane before it`
+}
+
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`
+
+/** Throws RedisDataInvalid. */
+function factsOf(answer: unknown): WhyFacts | undefined {
+  const found = fieldsOf(answer, 'why a job does not run')
+  const state = oneOf(found.state, 'the state of a job', JOB_STATES)
+  if (state === 'unknown') return undefined
+  const count = (name: string) => counterOf(found[name] ?? null, `${name} of a job`)
+  const time = (name: string) => (found[name] === undefined ? undefined : timeOf(String(found[name])))
+  const line = `${textOf(found.line, 'a job', 1_100)}\n`
+  const ended = parseEnded(line)
+  const [, heldAttempt, heldCrashes = ''] = textOf(found.entry ?? '', 'what a worker holds').split(':')
+  const failure = textOf(found.failure ?? '', 'the last failure of a job', Number.POSITIVE_INFINITY)
+  const before = numberOf(found.place ?? -1, 'the place of a job', { least: -1, most: 1e9 })
+  return {
+    state,
+    nowMs: time('now') ?? 0,
+    enqueuedAtMs: ended?.enqueuedAtMs ?? parseEnvelope(line)?.enqueuedAtMs ?? 0,
+    isCancelling: found.cancel === '1',
+    attempts: heldAttempt === undefined ? (ended?.attempts ?? count('attempts')) : Number(heldAttempt),
+    crashes:
+      heldAttempt === undefined ? (ended?.crashes ?? count('crashes')) : Number.parseInt(heldCrashes, 10),
+    maxAttempts: count('maxAttempts'),
+    maxCrashes: count('maxCrashes'),
+    isSuspended: found.suspended === 1,
+    isPaused: found.paused === 1,
+    busy: amountOf(found.busy, 'counts.busy'),
+    aliveWorkers: amountOf(found.alive, 'the number of workers'),
+    lookedAt: {
+      workers: amountOf(found.looked, 'workers'),
+      draining: amountOf(found.draining, 'workers that drain'),
+      slots: amountOf(found.slots, 'slots'),
+      held: amountOf(found.held, 'held jobs'),
+    },
+    ...known({
+      endedAtMs: ended?.endedAtMs,
+      atMs: time('at'),
+      worker: found.worker === undefined ? undefined : textOf(found.worker, 'a worker', 512),
+      lastFailure: failure === '' ? undefined : failureOf(failure),
+      readySinceMs: time('readyMs'),
+      before: before < 0 ? undefined : before,
+      maxBusy: optionalOf(found.maxBusy, 'config.maxBusy'),
+      renewedAtMs: time('renewedMs'),
+    }),
+  }
+}
+
+/** Without the fields that are undefined. */
+function known<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never
+}
