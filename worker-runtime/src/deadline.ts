@@ -7,21 +7,25 @@
 const SLICE_MS = 1_000
 /** A loop that is only busy is late too; this late it was held up. */
 const HELD_UP_MS = 200
+const NOT_FAR = -1
 
 interface Deadline {
   leftMs: number
+  /** Where it is in `far`. */
+  place: number
   readonly onOver: () => void
   timer: NodeJS.Timeout | undefined
   reading: NodeJS.Immediate | undefined
 }
 
-const far = new Set<Deadline>()
+/** A list, because a Set that changes all the time is much work for the garbage collector (turnover.ts). */
+const far: Deadline[] = []
 let slice: NodeJS.Timeout | undefined
 let sliceDueAtMs = 0
 
 /** Calls `onOver` once, `ms` from now or later. Returns how to call it off. */
 export function startDeadline(ms: number, onOver: () => void): () => void {
-  const deadline: Deadline = { leftMs: ms, onOver, timer: undefined, reading: undefined }
+  const deadline: Deadline = { leftMs: ms, place: NOT_FAR, onOver, timer: undefined, reading: undefined }
   if (ms > SLICE_MS) goFar(deadline)
   else comeNear(deadline)
   return () => callOff(deadline)
@@ -30,14 +34,26 @@ export function startDeadline(ms: number, onOver: () => void): () => void {
 function callOff(deadline: Deadline): void {
   clearTimeout(deadline.timer)
   clearImmediate(deadline.reading)
-  if (far.delete(deadline)) restSlice()
+  if (deadline.place === NOT_FAR) return
+  leaveFar(deadline)
+  restSlice()
 }
 
 /** The part of the slice that is over already does not count. */
 function goFar(deadline: Deadline): void {
-  if (far.size === 0) beginSlice()
+  if (far.length === 0) beginSlice()
   else deadline.leftMs += Math.min(SLICE_MS, performance.now() - sliceDueAtMs + SLICE_MS)
-  far.add(deadline)
+  deadline.place = far.length
+  far.push(deadline)
+}
+
+function leaveFar(deadline: Deadline): void {
+  const last = far.pop()
+  if (last && last !== deadline) {
+    far[deadline.place] = last
+    last.place = deadline.place
+  }
+  deadline.place = NOT_FAR
 }
 
 function beginSlice(): void {
@@ -47,18 +63,18 @@ function beginSlice(): void {
 
 /** Nothing is far: no timer keeps the process alive. */
 function restSlice(): void {
-  if (far.size === 0) clearTimeout(slice)
+  if (far.length === 0) clearTimeout(slice)
 }
 
 function endSlice(): void {
   const heardMs = heardIn(SLICE_MS, sliceDueAtMs)
-  for (const deadline of far) {
+  for (const deadline of [...far]) {
     deadline.leftMs -= heardMs
     if (deadline.leftMs > SLICE_MS) continue
-    far.delete(deadline)
+    leaveFar(deadline)
     comeNear(deadline)
   }
-  if (far.size > 0) beginSlice()
+  if (far.length > 0) beginSlice()
 }
 
 function comeNear(deadline: Deadline): void {

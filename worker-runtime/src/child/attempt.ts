@@ -84,10 +84,6 @@ export class Attempt implements AttemptListener {
     child.send({ kind: 'attempt', id, queue, jobId, task, attempt, enqueuedAtMs, payload })
   }
 
-  get isStopping(): boolean {
-    return this.#callOffGrace !== undefined
-  }
-
   /**
    * The job may end by itself in the grace, if it listens; then its child is killed. A hold that is lost
    * allows no grace.
@@ -177,7 +173,8 @@ export class Attempt implements AttemptListener {
     const endsAtMs = nowMs() + graceMs
     if (endsAtMs >= this.#graceEndsAtMs) return
     this.#graceEndsAtMs = endsAtMs
-    this.#callOffGrace?.()
+    if (this.#callOffGrace) this.#callOffGrace()
+    else this.#child.stopping += 1
     this.#callOffGrace = startDeadline(graceMs, () => this.#graceIsOver())
   }
 
@@ -220,8 +217,8 @@ export class Attempt implements AttemptListener {
     this.#endedAtMs = nowMs()
     this.#callOffTimeout()
     this.#calls?.end()
+    if (this.#callOffGrace) this.#child.stopping -= 1
     this.#callOffGrace?.()
-    this.#callOffGrace = undefined
     this.#onOver(this)
   }
 

@@ -37,7 +37,6 @@ export type Loaded = { tasks: string[] } | Failure
 /** Hears what the child says of an attempt that is in it (attempt.ts). */
 export interface AttemptListener extends Neighbour {
   readonly spec: { readonly queue: string; readonly jobId: string }
-  readonly isStopping: boolean
   accepted(): void
   aborting(): void
   progress(text: string): void
@@ -69,6 +68,8 @@ export class Child {
   readonly attempts = new Neighbours<AttemptListener>()
   /** No new attempt may go into it. */
   isSpent = false
+  /** Attempts in it that are asked to end; one of them may take the child with it. */
+  stopping = 0
   sample: Usage = {}
   ending: Ending | undefined
   wasKilledByKernel = false

@@ -1,6 +1,8 @@
 // The attempts in one child, and which one is to blame for its end. An attempt that is alone in its child is
 // always to blame; several share a child only with Reuse and several jobs at once. Where the culprit is
 // unknown, each is tried again alone (shared-child.ts).
+import { TurnoverMap } from '../turnover.ts'
+
 export interface Neighbour {
   readonly id: number
   /** It has begun. */
@@ -8,7 +10,7 @@ export interface Neighbour {
 }
 
 export class Neighbours<Attempt extends Neighbour> {
-  readonly #attempts = new Map<number, Attempt>()
+  readonly #attempts = new TurnoverMap<number, Attempt>()
   #culprit: Attempt | undefined
   #diedUnder = 0
 
@@ -43,7 +45,7 @@ export class Neighbours<Attempt extends Neighbour> {
   }
 
   all(): Attempt[] {
-    return [...this.#attempts.values()]
+    return this.#attempts.values()
   }
 
   /** It is why the child ends; the first one counts. */

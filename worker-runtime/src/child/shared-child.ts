@@ -4,6 +4,8 @@
 // alone: the culprit dies again, the others come through unharmed. Where it is known, the others go on in
 // another child.
 // waiting → in a child → ended, or: → waiting, or: → suspect → alone in a fresh child → ended
+
+import { TurnoverMap } from '../turnover.ts'
 import { type Attempt, type AttemptHooks, type AttemptSpec, nowMs } from './attempt.ts'
 import type { Child } from './child.ts'
 import { notStarted, type StopReason } from './outcome.ts'
@@ -22,7 +24,6 @@ interface Shared {
   readonly child: Child
   /** How many attempts it was given. */
   served: number
-  readonly running: Set<Attempt>
 }
 
 const MOST_CHILDREN_TRIED = 3
@@ -33,7 +34,7 @@ const WEIGHT_OF_NEWEST = 1 / 16
 export class SharedChildren implements Pool {
   readonly #options: SharedOptions
   readonly #children = new Set<Shared>()
-  readonly #pending = new Set<PendingAttempt>()
+  readonly #pending = new TurnoverMap<PendingAttempt, PendingAttempt>()
   readonly #waiting: PendingAttempt[] = []
   /** Those that ran when a child died, with the time until which they may wait for their turn alone. */
   readonly #suspects = new Map<PendingAttempt, number>()
@@ -54,7 +55,7 @@ export class SharedChildren implements Pool {
 
   run(spec: AttemptSpec, hooks: AttemptHooks): PendingAttempt {
     const pending = new PendingAttempt(spec, hooks, this.#stopWaiting)
-    this.#pending.add(pending)
+    this.#pending.set(pending, pending)
     this.#waiting.push(pending)
     this.#serve()
     return pending
@@ -62,7 +63,7 @@ export class SharedChildren implements Pool {
 
   async stop(): Promise<void> {
     this.#isStopping = true
-    await Promise.all([...this.#pending].map((pending) => pending.handBack()))
+    await Promise.all(this.#pending.values().map((pending) => pending.handBack()))
     await Promise.all([...this.#children].map(({ child }) => endChild(child)))
   }
 
@@ -84,7 +85,8 @@ export class SharedChildren implements Pool {
     if (this.#favourite && this.#hasRoom(this.#favourite)) return this.#favourite
     let best: Shared | undefined
     for (const shared of this.#children)
-      if ((!best || shared.running.size < best.running.size) && this.#hasRoom(shared)) best = shared
+      if ((!best || shared.child.attempts.size < best.child.attempts.size) && this.#hasRoom(shared))
+        best = shared
     if (best && this.#usualMs < MOMENT_MS) this.#favour(best)
     return best
   }
@@ -98,11 +100,8 @@ export class SharedChildren implements Pool {
   }
 
   #hasRoom(shared: Shared): boolean {
-    const { running } = shared
-    if (!this.#isUsable(shared) || running.size >= this.#options.jobsAtOncePerChild) return false
-    // An attempt that is being stopped may take the child with it.
-    for (const attempt of running) if (attempt.isStopping) return false
-    return true
+    const { attempts, stopping } = shared.child
+    return this.#isUsable(shared) && stopping === 0 && attempts.size < this.#options.jobsAtOncePerChild
   }
 
   #isUsable({ child, served }: Shared): boolean {
@@ -112,11 +111,7 @@ export class SharedChildren implements Pool {
   #place(pending: PendingAttempt, shared: Shared): void {
     shared.served += 1
     this.#lastId += 1
-    const attempt = pending.start(shared.child, this.#lastId, (over) => {
-      shared.running.delete(over)
-      this.#over(pending, over, shared.child)
-    })
-    shared.running.add(attempt)
+    pending.start(shared.child, this.#lastId, (over) => this.#over(pending, over, shared.child))
   }
 
   #over(pending: PendingAttempt, attempt: Attempt, child: Child): void {
@@ -211,7 +206,7 @@ export class SharedChildren implements Pool {
     let usable = 0
     for (const shared of this.#children) {
       if (this.#isUsable(shared)) usable += 1
-      else if (shared.running.size === 0) this.#dismiss(shared)
+      else if (shared.child.attempts.size === 0) this.#dismiss(shared)
     }
     for (let missing = this.#options.children - usable - this.#starting; missing > 0; missing -= 1)
       void this.#startOne()
@@ -228,7 +223,7 @@ export class SharedChildren implements Pool {
     this.#starting -= 1
     if ('failure' in child) this.#startFailed(child.failure)
     else if (this.#isStopping) child.kill('SIGKILL')
-    else this.#welcome({ child, served: 0, running: new Set() })
+    else this.#welcome({ child, served: 0 })
   }
 
   #welcome(shared: Shared): void {

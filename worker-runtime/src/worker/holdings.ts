@@ -6,6 +6,7 @@
 // A job is held under a token. What comes with another token (a late end, an old claim) is about a hold that
 // is over, and is dropped.
 import type { Settlement } from '../queue/hold.ts'
+import { TurnoverMap } from '../turnover.ts'
 import { handedBack } from './settlement.ts'
 
 export interface Hold {
@@ -23,7 +24,7 @@ interface Held<Running> {
 }
 
 export class Holdings<Running> {
-  readonly #held = new Map<string, Held<Running>>()
+  readonly #held = new TurnoverMap<string, Held<Running>>()
   #ended: Settlement[] = []
   #given = 0
   #adoptedUpTo = 0
@@ -99,14 +100,14 @@ export class Holdings<Running> {
     this.#given = 0
     for (const { token } of inRedis) this.#adoptedUpTo = Math.max(this.#adoptedUpTo, Number(token))
     const lost: Running[] = []
-    for (const [id, { token, running }] of this.#held) {
+    for (const [id, { token, running }] of this.#held.entries()) {
       if (tokens.get(id) === token) continue
       if (running !== undefined) lost.push(running)
       this.#held.delete(id)
     }
     this.#ended = this.#ended.filter(({ id, token }) => tokens.get(id) === token)
     for (const stranger of inRedis) {
-      if (this.#held.has(stranger.id)) continue
+      if (this.#held.get(stranger.id)) continue
       this.claimed(stranger)
       this.#ended.push(handedBack(stranger))
     }
@@ -123,7 +124,7 @@ export class Holdings<Running> {
   }
 
   running(): Running[] {
-    return [...this.#held.values()].flatMap(({ running }) => (running === undefined ? [] : [running]))
+    return this.#held.values().flatMap(({ running }) => (running === undefined ? [] : [running]))
   }
 
   runningOf(id: string): Running | undefined {
@@ -136,9 +137,9 @@ export class Holdings<Running> {
 
   /** Token and attempt of all that run. */
   tokens(): { token: string; running: Running }[] {
-    return [...this.#held.values()].flatMap(({ token, running }) =>
-      running === undefined ? [] : [{ token, running }],
-    )
+    return this.#held
+      .values()
+      .flatMap(({ token, running }) => (running === undefined ? [] : [{ token, running }]))
   }
 
   #heldAs({ id, token }: Hold): Held<Running> | undefined {

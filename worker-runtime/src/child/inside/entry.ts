@@ -10,6 +10,7 @@ import { pathToFileURL } from 'node:url'
 import { format, inspect } from 'node:util'
 import { copyError } from '../../errors.ts'
 import { definedTasks, isTerminal, type Job } from '../../task.ts'
+import { TurnoverMap } from '../../turnover.ts'
 import { descendantsOf, killAll } from '../descendants.ts'
 import {
   encodeFromChild,
@@ -55,7 +56,7 @@ interface Attempt {
   progress?: Progress // made when the task first reports some
 }
 
-const running = new Map<number, Attempt>()
+const running = new TurnoverMap<number, Attempt>()
 const current = new AsyncLocalStorage<Attempt>()
 const reader = readerInChild()
 const calls = new Calls(sendNow)
@@ -119,7 +120,7 @@ export function speakTo(descriptor: number): void {
   mouth = descriptor
 }
 
-export const isRunning = (id: number): boolean => running.has(id)
+export const isRunning = (id: number): boolean => running.get(id) !== undefined
 
 /** With the modules loaded; from now on an uncaught error is no longer that of a module. */
 export function beReady(wanted: Mode): void {
@@ -234,7 +235,7 @@ function fail(attempt: Attempt, thrown: unknown, spoilsChild = false): void {
 }
 
 function end(attempt: Attempt, message: FromChild): void {
-  if (!running.has(attempt.id)) return
+  if (!isRunning(attempt.id)) return
   attempt.progress?.flush()
   running.delete(attempt.id)
   sendSoon(message)
@@ -254,7 +255,7 @@ function abort(id: number, reason: string): void {
 /** At once, unless somebody in here listens; the worker kills this process at the end of the grace. */
 function endWhenTold(): void {
   isTerminating = true
-  const attempts = [...running.values()]
+  const attempts = running.values()
   const hasListener = hasListenerForEnd() || attempts.some((attempt) => attempt.abort)
   if (attempts.length === 0 || !hasListener) process.exit(EXIT_CODE_SIGTERM)
   tellListenersOfEnd()
@@ -265,7 +266,7 @@ function endWhenTold(): void {
 function uncaught(thrown: unknown): void {
   const attempt = currentAttempt()
   const error = copyError(thrown)
-  if (attempt && running.has(attempt.id)) fail(attempt, thrown, true)
+  if (attempt && isRunning(attempt.id)) fail(attempt, thrown, true)
   else if (mode?.once && hasHadJob) failLate(thrown)
   else if (mode) sendNow({ kind: 'spoiled', error })
   else void failToLoad('the task modules raised an error while they loaded', thrown)
@@ -281,12 +282,12 @@ function failLate(thrown: unknown): never {
 function currentAttempt(): Attempt | undefined {
   const attempt = current.getStore()
   if (attempt || running.size !== 1) return attempt
-  return running.values().next().value
+  return running.values()[0]
 }
 
 export function sayWhoExits(): void {
   const attempt = current.getStore()
-  if (attempt && running.has(attempt.id)) sendNow({ kind: 'exiting', id: attempt.id })
+  if (attempt && isRunning(attempt.id)) sendNow({ kind: 'exiting', id: attempt.id })
   else if (loading !== undefined) sendNow({ kind: 'load-failed', ...exitOf(loading) })
   else flush()
 }
@@ -312,7 +313,7 @@ function jobOf(attempt: Attempt): Job {
 function report(attempt: Attempt, value: unknown): Promise<void> {
   const { id } = attempt
   attempt.progress ??= new Progress({
-    send: (progress) => running.has(id) && sendNow({ kind: 'progress', id, progress }),
+    send: (progress) => isRunning(id) && sendNow({ kind: 'progress', id, progress }),
     isInRedis: () => calls.ask(id, 'progress'),
   })
   try {
