@@ -3,10 +3,9 @@
 import { type ControllerBounds, POOLS_AT_ONCE, QUEUES_AT_ONCE, type Reconcile } from './engine/controller.ts'
 import { type TaskQueueContext, taskQueueReconciler } from './reconcile/task-queue.ts'
 import { type WorkerPoolContext, workerPoolReconciler } from './reconcile/worker-pool.ts'
-import { NOT_ITS_OWN } from './resources/conditions.ts'
 import { type Change, isNews, type ObjectOf } from './resources/object.ts'
 import type { Kind } from './resources/schemas.ts'
-import { redisSecretOf, type TaskQueueObject } from './resources/task-queue.ts'
+import { hasItsName, redisSecretOf, type TaskQueueObject } from './resources/task-queue.ts'
 
 export type EngineContext = TaskQueueContext & WorkerPoolContext
 
@@ -34,7 +33,7 @@ export const kinds: { readonly [K in Kind]: KindRow<K> } = {
   TaskQueue: {
     indexes: {
       uid: ({ metadata: { uid } }) => (uid ? [uid] : []),
-      place: (queue) => (isOwner(queue) ? [placeOf(queue)] : []),
+      place: (queue) => (hasItsName(queue) ? [placeOf(queue)] : []),
     },
     // A pool looks at the conditions of its queues.
     wakes: (change, keysOf) =>
@@ -55,12 +54,6 @@ export const kinds: { readonly [K in Kind]: KindRow<K> } = {
 
 function placeOf({ metadata, spec, status }: TaskQueueObject): string {
   return `${metadata.namespace}/${redisSecretOf(spec)}/${status?.queueName}`
-}
-
-/** Of two that want one name in Redis, the one that has it. */
-function isOwner({ status }: TaskQueueObject): boolean {
-  const ready = status?.conditions.find(({ type }) => type === 'Ready')
-  return status?.queueName !== undefined && !(ready && NOT_ITS_OWN.includes(ready.reason))
 }
 
 const conditionsOf = (queue: TaskQueueObject | undefined) => JSON.stringify(queue?.status?.conditions)

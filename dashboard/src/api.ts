@@ -26,6 +26,8 @@ const time = (what: string) => whole(`${what}; ms UTC`)
 const words = (what: string, max = 4_096) => text(what, { max })
 
 export const JOB_STATES = ['ready', 'delayed', 'held', 'completed', 'cancelled', 'buried'] as const
+/** Those that have a list. */
+export const LISTED_STATES = ['ready', 'delayed', 'held', 'completed', 'buried'] as const
 export const PRIORITIES = ['urgent', 'high', 'normal', 'low'] as const
 
 // Who asks, and what the server is.

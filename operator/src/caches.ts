@@ -109,6 +109,10 @@ export class ClusterCaches implements Watched, Pick<World, 'get' | 'find'> {
     return this.#objects.find(kind, index, name)
   }
 
+  list<K extends Kind>(kind: K): Iterable<ObjectOf[K]> {
+    return this.#objects.list(kind)
+  }
+
   deployment(key: string): Deployment | undefined {
     return this.#deployments.get(key)
   }

@@ -93,6 +93,14 @@ export class SeenQueue {
     return this.#reachable()
   }
 
+  /**
+   * What people look at and change: every instance does it for them, whoever leads. Throws RedisUnavailable at once
+   * while the server is known to be away.
+   */
+  get forPeople(): Queue {
+    return this.#reachable()
+  }
+
   listen(messages: Connection): void {
     this.#listening ??= messages.subscribe(stirredChannel(this.name, messages.database), this.stir)
     // Where it fails, the tick is enough until the connection is back.

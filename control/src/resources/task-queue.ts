@@ -1,7 +1,7 @@
 // A TaskQueue inside Millhand: milliseconds and bytes, every default filled in. Made from a manifest that
 // schema.ts has checked, and turned into the settings that workers and clients read in Redis.
 import type { QueueSettings } from 'millhand/queue'
-import type { Condition } from './conditions.ts'
+import { type Condition, NOT_ITS_OWN } from './conditions.ts'
 import { type Metadata, type MetadataManifest, type ObjectMetadata, parseMetadata } from './metadata.ts'
 import { parseBytes } from './quantity.ts'
 
@@ -98,6 +98,12 @@ export const DEFAULT_REDIS_SECRET = 'millhand-redis'
 
 export function redisSecretOf({ redis }: TaskQueueSpec): string {
   return redis?.secretRef.name ?? DEFAULT_REDIS_SECRET
+}
+
+/** Of two that want one name in Redis, the one that has it; known when its status was written. */
+export function hasItsName({ status }: TaskQueueObject): boolean {
+  const ready = status?.conditions.find(({ type }) => type === 'Ready')
+  return status?.queueName !== undefined && !(ready && NOT_ITS_OWN.includes(ready.reason))
 }
 
 /**

@@ -1,0 +1,101 @@
+// What a person should look at, as sentences that say what is wrong and what to do. Pure.
+import type { PoolNow, Problem, QueueNow } from '../api.ts'
+
+const MOST = 50
+/** A cold start is no problem. */
+const WAITS_TOO_LONG_MS = 10_000
+/** Conditions whose other status than this is a problem. */
+const QUEUE_CONDITIONS = { Ready: 'True', RedisSuitable: 'True' } as const
+const POOL_CONDITIONS = {
+  Stalled: 'False',
+  Ready: 'True',
+  ScalingActive: 'True',
+  IsolationFallback: 'False',
+  ScalingLimited: 'False',
+} as const
+const IS_ERROR = ['Ready', 'Stalled']
+/** What passes by itself within moments. */
+const PASSES = ['PodsStarting', 'WorkersStarting', 'QueueNotReady']
+
+/** The worst first. */
+export function problemsIn(queues: readonly QueueNow[], pools: readonly PoolNow[]): Problem[] {
+  const found = [...queues.flatMap(ofQueue), ...pools.flatMap(ofPool)]
+  const seen = new Set<string>()
+  const isNew = ({ text }: Problem) => !seen.has(text) && seen.add(text)
+  return [...found.filter(isError), ...found.filter((problem) => !isError(problem))]
+    .filter(isNew)
+    .slice(0, MOST)
+}
+
+const isError = ({ severity }: Problem): boolean => severity === 'error'
+
+function ofQueue(queue: QueueNow): Problem[] {
+  const { namespace, name, unread, conditions } = queue
+  const about = { kind: 'TaskQueue', namespace, name } as const
+  const told: Problem[] = unread
+    ? [
+        {
+          ...about,
+          severity: 'error',
+          code: unread.reason,
+          text: `Queue ${name} cannot be read: ${unread.message}.`,
+        },
+      ]
+    : []
+  const bad = conditions
+    .filter((condition) => isBad(condition, QUEUE_CONDITIONS) && condition.reason !== unread?.reason)
+    .map((condition) => ofCondition(condition, about))
+  const waiting = unread ? undefined : whyWaiting(queue)
+  return [...told, ...bad, ...(waiting ? [{ ...about, ...waiting }] : [])]
+}
+
+function whyWaiting({
+  name,
+  namespace,
+  numbers,
+  pools,
+}: QueueNow): Pick<Problem, 'severity' | 'code' | 'text'> | undefined {
+  if (!numbers || numbers.ready === 0) return undefined
+  const { ready, oldestReadyMs = 0, isPaused, isSuspended, workers } = numbers
+  const jobs = ready === 1 ? '1 job waits' : `${ready} jobs wait`
+  if (isPaused)
+    return {
+      severity: 'warning',
+      code: 'Paused',
+      text: `Queue ${name} is paused: ${jobs}. Resume it to run them.`,
+    }
+  if (isSuspended)
+    return {
+      severity: 'warning',
+      code: 'Suspended',
+      text: `Queue ${name} is suspended by its TaskQueue: ${jobs}. Set spec.suspend to false to run them.`,
+    }
+  if (workers > 0 || oldestReadyMs < WAITS_TOO_LONG_MS) return undefined
+  const text =
+    pools.length === 0
+      ? `No WorkerPool serves queue ${name}: ${jobs}. Create one in namespace ${namespace} that names it in spec.queues.`
+      : `No worker serves queue ${name}: ${jobs}. See the conditions of WorkerPool ${pools.join(', ')}.`
+  return { severity: 'error', code: 'NoWorkers', text }
+}
+
+function ofPool({ namespace, name, conditions }: PoolNow): Problem[] {
+  const bad = conditions.filter((condition) => isBad(condition, POOL_CONDITIONS))
+  const reasons = new Set<string>()
+  const isNew = ({ reason }: { reason: string }) => !reasons.has(reason) && reasons.add(reason)
+  return bad.filter(isNew).map((condition) => ofCondition(condition, { kind: 'WorkerPool', namespace, name }))
+}
+
+type Condition = QueueNow['conditions'][number]
+
+function isBad({ type, status, reason }: Condition, good: Readonly<Record<string, string>>): boolean {
+  const wanted = Object.hasOwn(good, type) ? good[type] : undefined
+  return wanted !== undefined && status !== wanted && status !== 'Unknown' && !PASSES.includes(reason)
+}
+
+function ofCondition(
+  { type, reason, message }: Condition,
+  about: Pick<Problem, 'kind' | 'namespace' | 'name'>,
+): Problem {
+  const severity = IS_ERROR.includes(type) ? 'error' : 'warning'
+  return { ...about, severity, code: reason, text: `${about.kind} ${about.name}: ${message}` }
+}

@@ -1,0 +1,7 @@
+// The table of all routes of the API, below /api/v1. Each says what it needs: there is no other way in.
+import type { Route } from './route.ts'
+import { jobRoutes } from './routes/jobs.ts'
+import { queueRoutes } from './routes/queues.ts'
+import { sessionRoutes } from './routes/session.ts'
+
+export const routes: readonly Route[] = [...sessionRoutes(() => routes), ...queueRoutes, ...jobRoutes]

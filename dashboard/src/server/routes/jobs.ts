@@ -1,0 +1,202 @@
+// Jobs: pages of them, one of them with payload and result, enqueue, retry, cancel, delete.
+import { failureText, type JobDetails, newJob, type Queue } from 'millhand/queue'
+import {
+  Enqueued,
+  EnqueueRequest,
+  Job,
+  JobDone,
+  JobsPage,
+  JsonText,
+  LISTED_STATES,
+  MOST_ROWS,
+  Result,
+} from '../../api.ts'
+import { oneOf, optional, text, whole } from '../../schema.ts'
+import { badRequest, Refused } from '../refused.ts'
+import { type Call, type Route, route } from '../route.ts'
+import { jobOf, jsonTextOf, rowOf } from './job-shapes.ts'
+import { jobNotFound, queueOf, taskQueueOf } from './resources.ts'
+
+const JOB = '/queues/{namespace}/{name}/jobs/{id}'
+const MAX_ENQUEUE_BYTES = 17 * 1024 * 1024
+const MAX_WAIT_MS = 30_000
+
+export const jobRoutes: readonly Route[] = [
+  route({
+    method: 'GET',
+    path: '/queues/{namespace}/{name}/jobs',
+    summary: 'A page of the jobs in a state',
+    permission: { resource: 'jobs', verb: 'list' },
+    query: {
+      state: oneOf('The state', LISTED_STATES),
+      cursor: optional(text('The cursor of the page before', { max: 200 })),
+      limit: optional(whole('Jobs of this page; default: 50', { min: 1, max: MOST_ROWS })),
+    },
+    answer: JobsPage,
+    handle: jobsPage,
+  }),
+  route({
+    method: 'POST',
+    path: '/queues/{namespace}/{name}/jobs',
+    summary: 'Enqueues a job',
+    permission: { resource: 'jobs', verb: 'create' },
+    body: EnqueueRequest,
+    maxBodyBytes: MAX_ENQUEUE_BYTES,
+    answer: Enqueued,
+    handle: enqueue,
+  }),
+  route({
+    method: 'GET',
+    path: JOB,
+    summary: 'All that is known of a job, without payload and result',
+    permission: { resource: 'jobs', verb: 'get' },
+    answer: Job,
+    handle: async (call) => jobOf(await detailsOf(call), taskQueueOf(call), call.parts.redact),
+  }),
+  route({
+    method: 'GET',
+    path: `${JOB}/payload`,
+    summary: 'The payload of a job, at most its first 64 KB',
+    permission: { resource: 'jobs/payload', verb: 'get' },
+    answer: JsonText,
+    handle: async (call) => {
+      const { envelope, task } = await detailsOf(call)
+      if (!envelope)
+        throw new Refused(404, 'NO_PAYLOAD', `job ${call.path.id} has ended: its payload is not kept`)
+      return jsonTextOf(envelope.payload, task, call.parts.redact)
+    },
+  }),
+  route({
+    method: 'GET',
+    path: `${JOB}/result`,
+    summary: 'How a job ended; waits for its end where waitMs is given',
+    permission: { resource: 'jobs/payload', verb: 'get' },
+    query: { waitMs: optional(whole('How long to wait; ms', { max: MAX_WAIT_MS })) },
+    answer: Result,
+    handle: resultOf,
+  }),
+  route({
+    method: 'POST',
+    path: `${JOB}/retry`,
+    summary: 'Gives a buried job all its attempts again',
+    permission: { resource: 'jobs', verb: 'retry' },
+    answer: JobDone,
+    handle: (call) => changed(call, retry, ['buried']),
+  }),
+  route({
+    method: 'POST',
+    path: `${JOB}/cancel`,
+    summary: 'Cancels a job that has not ended',
+    permission: { resource: 'jobs', verb: 'cancel' },
+    answer: JobDone,
+    handle: (call) => changed(call, (queue, id) => queue.cancel(id), ['ready', 'delayed', 'held']),
+  }),
+  route({
+    method: 'DELETE',
+    path: JOB,
+    summary: 'Deletes a job that has ended or is buried',
+    permission: { resource: 'jobs', verb: 'delete' },
+    answer: JobDone,
+    handle: (call) => changed(call, remove, ['buried', 'completed', 'cancelled']),
+  }),
+]
+
+async function jobsPage(
+  call: Call<{ state: (typeof LISTED_STATES)[number]; cursor?: string; limit?: number }>,
+) {
+  const { state, cursor = '0', limit = 50 } = call.query
+  if (!/^\d{1,9}$/.test(cursor)) throw badRequest(`cursor is ${cursor}; it must be that of the page before`)
+  const offset = Number(cursor)
+  const queue = await queueOf(call)
+  const jobs = await queue.jobs(state, { offset, limit })
+  const isDone = jobs.length < limit
+  const rows = jobs.map((job) => rowOf(job, call.parts.redact))
+  return { jobs: rows, scanned: jobs.length, isDone, ...(!isDone && { cursor: String(offset + limit) }) }
+}
+
+async function enqueue(call: Call<unknown, EnqueueRequest>): Promise<Enqueued> {
+  const { task, input, atMs, ...options } = call.body
+  const job = checkedJob(task, input, { ...options, ...(atMs !== undefined && { at: new Date(atMs) }) })
+  call.note({ ids: [job.id] })
+  const queue = await queueOf(call)
+  const [enqueued = 'created'] = await queue.enqueue([job])
+  return { id: job.id, enqueued }
+}
+
+function checkedJob(...args: Parameters<typeof newJob>): ReturnType<typeof newJob> {
+  try {
+    return newJob(...args)
+  } catch (error) {
+    throw error instanceof TypeError ? badRequest(error.message) : error
+  }
+}
+
+async function detailsOf(call: Call): Promise<JobDetails> {
+  const queue = await queueOf(call)
+  const details = await queue.job(idOf(call))
+  if (!details) throw jobNotFound(call)
+  return details
+}
+
+const idOf = ({ path }: Call): string => path.id ?? ''
+
+/** Looks again after longer and longer pauses; a look costs no payload. */
+async function resultOf(call: Call<{ waitMs?: number }>): Promise<Result> {
+  const { query, signal, parts } = call
+  const queue = await queueOf(call)
+  const id = idOf(call)
+  const untilMs = parts.wallMs() + (query.waitMs ?? 0)
+  for (let pauseMs = 20; ; pauseMs = Math.min(1_000, pauseMs * 1.5)) {
+    const said = await queue.unwait(id, '')
+    if (typeof said === 'object') {
+      const { state, result, task } = said
+      return { id, state, ...(state === 'completed' && { result: jsonTextOf(result, task, parts.redact) }) }
+    }
+    if (said === 'unknown') throw jobNotFound(call)
+    if (said === 'buried') return { id, state: said, ...(await whyBuried(queue, id)) }
+    const leftMs = untilMs - parts.wallMs()
+    if (leftMs <= 0 || signal.aborted) return { id, state: said }
+    await pause(Math.min(pauseMs, leftMs), signal)
+  }
+}
+
+async function whyBuried(queue: Queue, id: string): Promise<{ why?: string }> {
+  const last = (await queue.job(id))?.failures.at(-1)
+  return last ? { why: failureText(last) } : {}
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, ms)
+    signal.addEventListener('abort', done, { once: true })
+    function done() {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+  })
+}
+
+type Verb = (queue: Queue, id: string) => Promise<string>
+
+const retry: Verb = async (queue, id) => (await queue.retry([id]))[0] ?? 'unknown'
+const remove: Verb = async (queue, id) => (await queue.delete([id]))[0] ?? 'unknown'
+
+/** A verb answers the state of a job that it leaves alone; some of them are also what becomes of one. */
+async function changed(call: Call, verb: Verb, states: readonly string[]): Promise<JobDone> {
+  const id = idOf(call)
+  call.note({ ids: [id] })
+  const queue = await queueOf(call)
+  const said = await queue.unwait(id, '')
+  const before = typeof said === 'object' ? said.state : said
+  if (before === 'unknown') throw jobNotFound(call)
+  if (!states.includes(before)) throw conflict(id, before, states)
+  const state = await verb(queue, id)
+  if (state === 'unknown') throw jobNotFound(call)
+  return { id, state: state as JobDone['state'] }
+}
+
+function conflict(id: string, state: string, states: readonly string[]): Refused {
+  const message = `job ${id} is ${state}; this can be done with a job that is ${states.join(' or ')}`
+  return new Refused(409, 'WRONG_STATE', message, { state })
+}
