@@ -129,9 +129,9 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
     because: 'the dashboard knows queues and what control/ says of them: no API server, no processes',
   },
   {
-    from: /^dashboard\/src\/(api|schema)\.ts$/,
+    from: /^dashboard\/src\/(api\/.*|api|schema)\.ts$/,
     among: /./,
-    only: /^dashboard\/src\/(api|schema)\.ts$/,
+    only: /^dashboard\/src\/(api\/.*|api|schema)\.ts$/,
     because: 'the types of the API are for browsers too',
   },
   {

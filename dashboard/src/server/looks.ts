@@ -133,10 +133,7 @@ export class Looks {
     object: TaskQueueObject,
   ): Pick<QueueNow, 'namespace' | 'name' | 'queueName' | 'conditions' | 'pools'> {
     const { name, namespace = '' } = object.metadata
-    const pools = [...this.#options.plant.list('WorkerPool')].filter(
-      ({ metadata, spec }) =>
-        metadata.namespace === namespace && spec.queues.some((each) => each.name === name),
-    )
+    const pools = [...this.#options.plant.find('WorkerPool', 'queue', `${namespace}/${name}`)]
     return {
       namespace,
       name,

@@ -13,6 +13,8 @@ export interface Plant {
   /** Keys are `namespace/name`. Reads come from caches and never wait. */
   get<K extends Kind>(kind: K, key: string): ObjectOf[K] | undefined
   list<K extends Kind>(kind: K): Iterable<ObjectOf[K]>
+  /** Those that an index of the kind (kinds.ts of control/) has under this name. */
+  find<K extends Kind>(kind: K, index: string, name: string): Iterable<ObjectOf[K]>
   /** Opens the queue with this name in Redis. */
   open(queueName: string, place: Place): Promise<Opened>
 }

@@ -1,5 +1,5 @@
 // What the API answers in place of what was asked for: a status, a code for programs, and a sentence with the remedy.
-import { QueueRefused, RedisDataInvalid, RedisUnavailable } from 'millhand/queue'
+import { FilterInvalid, QueueRefused, RedisDataInvalid, RedisUnavailable } from 'millhand/queue'
 import type { ErrorAnswer } from '../api.ts'
 import type { Refusal } from './access/access.ts'
 
@@ -52,6 +52,7 @@ export function refusalOf(error: unknown, sinceMs?: number): Refused | undefined
   if (error instanceof Refused) return error
   if (error instanceof QueueRefused)
     return new Refused(OF_QUEUE[error.code] ?? 409, error.code, error.message)
+  if (error instanceof FilterInvalid) return new Refused(400, error.code, error.message)
   if (error instanceof RedisDataInvalid) return new Refused(502, error.code, error.message)
   if (error instanceof RedisUnavailable) {
     const done = error.maybeDone ? '; the call may have been done: look before you repeat it' : '; try again'

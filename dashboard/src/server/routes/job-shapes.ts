@@ -14,7 +14,7 @@ const MOST_STACK = 8_192
 const MOST_NAME = 1_000
 
 export function rowOf({ id, state, task, enqueuedAtMs, why, ...job }: JobSummary, redact: Redact): JobRow {
-  const { lane, worker, dueAtMs, buriedAtMs, endedAtMs } = job
+  const { lane, worker, dueAtMs, buriedAtMs, endedAtMs, attempts, error } = job
   return {
     id: shortened(id, 512),
     state: state as JobRow['state'],
@@ -26,6 +26,8 @@ export function rowOf({ id, state, task, enqueuedAtMs, why, ...job }: JobSummary
     ...(buriedAtMs !== undefined && { buriedAtMs }),
     ...(endedAtMs !== undefined && { endedAtMs }),
     ...(why !== undefined && { why: redactedText(why, task, redact) }),
+    attempts,
+    ...(error !== undefined && { error }),
   }
 }
 

@@ -1,17 +1,7 @@
 // Jobs: pages of them, one of them with payload and result, enqueue, retry, cancel, delete.
-import { failureText, type JobDetails, newJob, type Queue } from 'millhand/queue'
-import {
-  Enqueued,
-  EnqueueRequest,
-  Job,
-  JobDone,
-  JobsPage,
-  JsonText,
-  LISTED_STATES,
-  MOST_ROWS,
-  Result,
-} from '../../api.ts'
-import { oneOf, optional, text, whole } from '../../schema.ts'
+import { failureText, type JobDetails, newJob, parseFilter, type Queue } from 'millhand/queue'
+import { Enqueued, EnqueueRequest, Job, JobDone, JobsPage, JsonText, MOST_ROWS, Result } from '../../api.ts'
+import { optional, text, whole } from '../../schema.ts'
 import { badRequest, Refused } from '../refused.ts'
 import { type Call, type Route, route } from '../route.ts'
 import { jobOf, jsonTextOf, rowOf } from './job-shapes.ts'
@@ -25,11 +15,13 @@ export const jobRoutes: readonly Route[] = [
   route({
     method: 'GET',
     path: '/queues/{namespace}/{name}/jobs',
-    summary: 'A page of the jobs in a state',
+    summary: 'A page of the jobs that match a filter',
     permission: { resource: 'jobs', verb: 'list' },
     query: {
-      state: oneOf('The state', LISTED_STATES),
-      cursor: optional(text('The cursor of the page before', { max: 200 })),
+      filter: optional(
+        text('Like: state:failed task:Send* since:2h; docs/commands.md has the language', { max: 1_000 }),
+      ),
+      cursor: optional(text('The cursor of the page before', { max: 8_000 })),
       limit: optional(whole('Jobs of this page; default: 50', { min: 1, max: MOST_ROWS })),
     },
     answer: JobsPage,
@@ -101,17 +93,12 @@ export const jobRoutes: readonly Route[] = [
   }),
 ]
 
-async function jobsPage(
-  call: Call<{ state: (typeof LISTED_STATES)[number]; cursor?: string; limit?: number }>,
-) {
-  const { state, cursor = '0', limit = 50 } = call.query
-  if (!/^\d{1,9}$/.test(cursor)) throw badRequest(`cursor is ${cursor}; it must be that of the page before`)
-  const offset = Number(cursor)
+async function jobsPage(call: Call<{ filter?: string; cursor?: string; limit?: number }>): Promise<JobsPage> {
+  const { filter = '', ...page } = call.query
+  const parsed = parseFilter(filter, call.parts.wallMs())
   const queue = await queueOf(call)
-  const jobs = await queue.jobs(state, { offset, limit })
-  const isDone = jobs.length < limit
-  const rows = jobs.map((job) => rowOf(job, call.parts.redact))
-  return { jobs: rows, scanned: jobs.length, isDone, ...(!isDone && { cursor: String(offset + limit) }) }
+  const { jobs, ...rest } = await queue.find(parsed, page)
+  return { jobs: jobs.map((job) => rowOf(job, call.parts.redact)), ...rest }
 }
 
 async function enqueue(call: Call<unknown, EnqueueRequest>): Promise<Enqueued> {
