@@ -38,12 +38,6 @@ export class Objects {
     }
   }
 
-  /** All that are served. */
-  *list<K extends Kind>(kind: K): Iterable<ObjectOf[K]> {
-    const isServed = this.#options.isServed ?? (() => true)
-    for (const [key, object] of this.#of(kind)) if (isServed(key)) yield object
-  }
-
   change<K extends Kind>(kind: K, change: Change<ObjectOf[K]>): void {
     const row: KindRow<K> = kinds[kind]
     const { key, now, before } = change
