@@ -33,6 +33,7 @@ import { stopRequests } from './stop-requests.ts'
 import { Consumer } from './worker/consumer.ts'
 import { Waker } from './worker/waker.ts'
 import { Worker } from './worker/worker.ts'
+import { letYoungGenerationGrow } from './young-generation.ts'
 
 const HELP = `millhand-worker FILE...           runs the jobs of queues with the tasks that the files define
 millhand-worker --check FILE...   loads the files and names their tasks, or says why they do not load
@@ -112,6 +113,7 @@ async function runWorker(config: Config): Promise<void> {
   })
   let isRegistered = false
   const http = await answerHttp(config, queues, { health, isRegistered: () => isRegistered })
+  if (config.isolation.mode === 'Reuse') letYoungGenerationGrow()
   const stopEndingOrphans = endOrphans()
   const children = await prepareChildren(config, log, http?.metrics.forked)
   const processName = randomBytes(6).toString('base64url').replaceAll(/[-_]/g, 'x')
