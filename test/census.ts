@@ -69,6 +69,20 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
   for (const name of names.filter((each) => each.startsWith('attempt:')))
     if (!states.has(name.slice(8))) problems.push(`${name} belongs to no job`)
 
+  const groups = new Set(await list('ZRANGE', 'errors', 0, -1))
+  const listed = new Map<string, string>()
+  for (const name of names) {
+    const [, kind, group = ''] = /^(error|failed):(.*)$/.exec(name) ?? []
+    if (kind !== undefined && !groups.has(group)) problems.push(`${name} belongs to no group of errors`)
+    if (kind === 'failed') for (const id of await list('ZRANGE', name, 0, -1)) listed.set(id, group)
+  }
+  for (const [id, group] of listed)
+    if (!buried.includes(id)) problems.push(`${id} is listed as failed by ${group} and is not buried`)
+  for (const id of buried) {
+    const group = String(await redis.call('HGET', `${prefix}attempt:${id}`, 'group'))
+    if ((listed.get(id) ?? 'null') !== group) problems.push(`${id} is not listed as failed by ${group}`)
+  }
+
   if (Number(counts.busy ?? 0) !== held)
     problems.push(`counts.busy is ${counts.busy ?? 0}, a recount gives ${held}`)
   let inLanes = 0
@@ -85,7 +99,7 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
   if (!hasTombstones && Object.keys(tombstones).length > 0)
     problems.push(`config knows of no tombstones, and there are ${JSON.stringify(tombstones)}`)
   const known =
-    /^(job|ready|held|worker|attempt):|^(lanes|delayed|workers|idle|draining|completed|buried|counts|wake|tick|config|tombstones|waiters|clock)$/
+    /^(job|ready|held|worker|attempt|error|failed):|^(events|errors|lanes|delayed|workers|idle|draining|completed|buried|counts|wake|tick|config|tombstones|waiters|clock)$/
   for (const name of names) if (!known.test(name)) problems.push(`the key ${name} is not in the layout`)
   return { states, problems }
 }

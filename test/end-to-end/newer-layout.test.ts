@@ -98,6 +98,7 @@ test('the operator: a condition, and the queue is left as it is', async () => {
       retry: { maxAttempts: 3, maxCrashes: 3, backoff: { baseSeconds: 5, maxSeconds: 60 } },
       timeoutSeconds: 60,
       retention: { completed: kept, buried: kept },
+      events: { maxCount: 100 },
     },
   }
   try {

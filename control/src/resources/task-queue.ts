@@ -19,6 +19,8 @@ export interface TaskQueue {
   maxLength: number
   maxPayloadBytes: number
   retention: { completed: Retention; buried: Retention }
+  /** Entries of its stream of events; 0: none. */
+  maxEvents: number
   /** Absent: no limit. */
   maxBusy?: number
 }
@@ -64,6 +66,7 @@ export interface TaskQueueSpec {
   }
   timeoutSeconds: number
   retention: { completed: RetentionSpec; buried: RetentionSpec }
+  events: { maxCount: number }
 }
 
 interface RetentionSpec {
@@ -90,6 +93,7 @@ export function parseTaskQueue({ metadata, spec }: TaskQueueManifest, defaultNam
     maxLength: limits.maxLength,
     maxPayloadBytes: parseBytes(limits.maxPayload) ?? 0,
     retention: { completed: retention(spec.retention.completed), buried: retention(spec.retention.buried) },
+    maxEvents: spec.events.maxCount,
     ...(limits.maxBusy !== undefined && { maxBusy: limits.maxBusy }),
   }
 }
@@ -128,6 +132,7 @@ export function queueSettings(queue: TaskQueue, ownerUid: string, owner?: string
     completedMaxCount: completed.maxCount,
     buriedMaxAgeMs: buried.maxAgeMs,
     buriedMaxCount: buried.maxCount,
+    eventsMaxCount: queue.maxEvents,
     suspended: queue.suspend,
     ...(queue.maxBusy !== undefined && { maxBusy: queue.maxBusy }),
   }

@@ -45,6 +45,7 @@ const OF_QUEUE: Record<QueueRefused['code'], Status> = {
   OLDER_LAYOUT: 503,
   REDIS_FULL: 503,
   NOT_DURABLE: 503,
+  EVENTS_OFF: 409,
 }
 
 /** Undefined for an error that nobody foresaw. `sinceMs`: since when Redis is known to be away. */

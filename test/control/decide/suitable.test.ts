@@ -63,6 +63,7 @@ describe('in the status of a TaskQueue', () => {
     maxLength: 1,
     maxPayloadBytes: 1,
     retention: { completed: retention, buried: retention },
+    maxEvents: 1,
   }
   const counts = {
     enqueued: 0,

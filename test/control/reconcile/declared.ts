@@ -31,6 +31,7 @@ export function declared({
       retry: { maxAttempts: 3, maxCrashes: 3, backoff: { baseSeconds: 5, maxSeconds: 60 } },
       timeoutSeconds: 60,
       retention: { completed: kept, buried: kept },
+      events: { maxCount: 100 },
     },
   }
 }

@@ -54,6 +54,7 @@ describe('a TaskQueue', () => {
       retry: { maxAttempts: 5, backoff: { baseSeconds: 1 } },
       limits: { maxBusy: 4, maxPayload: '1.5Ki' },
       retention: { completed: { maxAgeSeconds: 10, maxCount: 5 } },
+      events: { maxCount: 7 },
     })
     expect(queueSettings(queue, 'owner')).toEqual({
       ...defaultSettings,
@@ -66,6 +67,7 @@ describe('a TaskQueue', () => {
       maxPayloadBytes: 1536,
       completedMaxAgeMs: 10_000,
       completedMaxCount: 5,
+      eventsMaxCount: 7,
     })
   })
 

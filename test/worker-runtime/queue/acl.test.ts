@@ -35,10 +35,10 @@ const [lines, [replicated, fsync, atSentinel]] = [all.slice(0, -3), all.slice(-3
 
 type Role = 'producer' | 'worker' | 'operator' | 'viewer'
 const verbsOf: Record<Role, readonly Verb[]> = {
-  producer: ['enqueue', 'wait', 'unwait', 'job', 'cancel', 'delete'],
+  producer: ['enqueue', 'wait', 'unwait', 'job', 'cancel', 'delete', 'watch', 'events'],
   worker: ['register', 'renew', 'deregister', 'resync', 'exchange', 'reap', 'report'],
   operator: ['configure', 'release', 'depth', 'workers', 'drain', 'reap', 'witness'],
-  viewer: ['depth', 'find', 'job', 'why', 'workers'],
+  viewer: ['depth', 'find', 'job', 'why', 'workers', 'events', 'groups'],
 }
 const connecting = ['evalsha', 'eval', 'info', 'client|setname', 'cluster|slots', 'asking']
 const listening = ['subscribe', 'unsubscribe']

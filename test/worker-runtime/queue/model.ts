@@ -48,6 +48,11 @@ export class Model {
   /** What the queue counts, beside `busy`. */
   readonly counts = { enqueued: 0, claimed: 0, completed: 0, retried: 0, buried: 0, lost: 0, cancelled: 0 }
   lastToken = 0
+  /** How many attempts failed, by error group. */
+  readonly errors: Record<string, number> = {}
+  /** Until then every event is written; the id of the last event that was compared. */
+  watchedUntilMs = 0
+  lastEvent = '-'
   #lastTickMs: number | undefined
   #quietUntilMs = 0
 

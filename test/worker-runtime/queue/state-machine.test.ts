@@ -12,6 +12,8 @@ import {
   type Queue,
   type QueueSettings,
 } from 'millhand/queue'
+import { fingerprintOf } from '../../../worker-runtime/src/fingerprint.ts'
+import { pageOf } from '../../../worker-runtime/src/queue/events.ts'
 import { givenOf } from '../../../worker-runtime/src/queue/hold.ts'
 import { workerChannel } from '../../../worker-runtime/src/queue/keys.ts'
 import { loadScripts } from '../../../worker-runtime/src/queue/scripts.ts'
@@ -28,6 +30,9 @@ const JOBS = ['a', 'b', 'c', 'd', 'e', 'f']
 const VERDICTS = ['completed', 'failed', 'terminal', 'cancelled', 'handed-back'] as const
 type Verdict = (typeof VERDICTS)[number]
 
+const groupOf = (id: string) => `v1:${id.repeat(16)}`
+const LOST = fingerprintOf({ outcome: 'worker-lost', message: 'the test says so' })
+
 interface Real {
   queue: Queue
   redis: Connection
@@ -43,8 +48,10 @@ abstract class Step implements Command {
     return true
   }
   async run(model: Model, real: Real): Promise<void> {
+    const before = { ...model.counts }
     await this.step(model, real)
     await compare(model, real)
+    await compareEvents(model, real, before)
   }
   abstract step(model: Model, real: Real): Promise<void>
   abstract toString(): string
@@ -269,7 +276,10 @@ class Exchange extends Step {
       id: job,
       token: isStale ? '0' : (model.jobs.get(job)?.token ?? '0'),
       verdict,
-      text: verdict === 'completed' ? '1 task 1\n"done"' : '{"outcome":"failed"}',
+      text:
+        verdict === 'completed'
+          ? '1 task 1\n"done"'
+          : JSON.stringify({ outcome: 'failed', group: groupOf(job) }),
     }))
     const waits = this.mayWait && me ? `${me.heard}${me.saysItWaits ? '+' : ''}` : ''
     const answer = await queue.settleAndClaim(this.worker, sequence, settlements, this.wanted, waits)
@@ -380,6 +390,18 @@ class Reap extends Step {
   }
   toString() {
     return `reap ${this.worker} (${this.evidence}, ${this.counting})`
+  }
+}
+
+/** Somebody watches the events for a while. */
+class Watch extends Step {
+  async step(model: Model, { queue }: Real) {
+    const events = queue.events({ everyMs: 10, signal: AbortSignal.timeout(1) })
+    model.watchedUntilMs = Math.max(model.watchedUntilMs, model.nowMs + 30_000)
+    await events.next()
+  }
+  toString() {
+    return 'somebody watches'
   }
 }
 
@@ -540,6 +562,11 @@ async function ended(
   isClaimedAgain: boolean,
 ) {
   const allowed = model.endsWith(id, verdict)
+  const hasFailed = verdict === 'failed' || verdict === 'terminal' || verdict === 'crashed'
+  if (hasFailed && !allowed.includes('cancelled')) {
+    const group = verdict === 'crashed' ? LOST : groupOf(id)
+    model.errors[group] = (model.errors[group] ?? 0) + 1
+  }
   const job = model.jobs.get(id)
   if (!job) throw new Error('unknown to the model')
   job.readySinceMs = model.nowMs
@@ -563,6 +590,26 @@ async function ended(
     job.dueMs = details.dueAtMs
     job.readySinceMs = details.dueAtMs
   }
+}
+
+/** What was counted was told: failures and acts of people always, the rest while somebody watches. */
+async function compareEvents(model: Model, { queue, redis }: Real, before: Model['counts']) {
+  const key = `${prefixOf(queue.name)}events`
+  const from = model.lastEvent === '-' ? '-' : `(${model.lastEvent}`
+  const entries = (await redis.call('XRANGE', key, from, '+')) as [string, string[]][]
+  model.lastEvent = entries.at(-1)?.[0] ?? model.lastEvent
+  const changes = pageOf(['', '', entries]).entries.flatMap(({ event }) => event.changes)
+  const isWatched = model.watchedUntilMs > model.nowMs
+  for (const kind of ['enqueued', 'claimed', 'completed', 'retried', 'buried', 'cancelled'] as const) {
+    const told = changes.filter((change) => change.kind === kind)
+    const isAlwaysTold = kind === 'retried' || kind === 'buried' || kind === 'cancelled'
+    const expected = isAlwaysTold || isWatched ? model.counts[kind] - before[kind] : 0
+    expect([kind, told.reduce((sum, { count }) => sum + count, 0)]).toEqual([kind, expected])
+    for (const { jobs } of told)
+      for (const { id, task } of jobs) expect([JOBS.includes(id), task]).toEqual([true, 'task'])
+  }
+  const { groups } = await queue.errors.list({ limit: 1_000 })
+  expect(Object.fromEntries(groups.map(({ group, count }) => [group, count]))).toEqual(model.errors)
 }
 
 async function compare(model: Model, { queue, redis }: Real) {
@@ -646,6 +693,7 @@ const commands = fc.commands(
         fc.constantFrom('counted' as const, 'counted' as const, 'uncounted' as const),
       )
       .map((args) => new Reap(...args)),
+    fc.constant(new Watch()),
     job.map((id) => new Cancel(id)),
     job.map((id) => new Retry(id)),
     job.map((id) => new Delete(id)),
@@ -672,7 +720,7 @@ const settingsOf = ({ keepsNothing }: Model): QueueSettings => ({
   ...{ maxAttempts: MAX_ATTEMPTS, maxCrashes: MAX_CRASHES, backoffMs: 2_000, maxBackoffMs: 4_000 },
   ...{ maxLength: 100, maxPayloadBytes: 1_000 },
   ...{ completedMaxAgeMs: keepsNothing ? 0 : 3_600_000, completedMaxCount: 100 },
-  ...{ buriedMaxAgeMs: 86_400_000_000, buriedMaxCount: 100 },
+  ...{ buriedMaxAgeMs: 86_400_000_000, buriedMaxCount: 100, eventsMaxCount: 10_000 },
 })
 
 /** The long form: npm run soak -- --faults. */

@@ -485,7 +485,7 @@ describe('a reap', () => {
       pod: 'mail-abc',
       node: 'node2',
     }
-    expect(short).toEqual({ ...there, endedAtMs: expect.any(Number) })
+    expect(short).toEqual({ ...there, group: expect.any(String), endedAtMs: expect.any(Number) })
     expect(long).toEqual({ ...short, maxRssBytes: 3e8, cpuUserMs: 700, cpuSystemMs: 20 })
     expect(shared).toEqual({ ...short, maxRssBytes: 5e10 })
   })

@@ -5,6 +5,7 @@ import { isJobId, JOB_OPTIONS, type JobOptions, MAX_PAYLOAD_BYTES, type NewJob, 
 import { anything, checkOptions, oneOf, type Rules, shown, wholeNumber } from '../options.ts'
 import { DURABILITIES, type Durability } from '../queue/durability.ts'
 import type { Enqueued } from '../queue/enqueue.ts'
+import type { EventsOptions, QueueEvent } from '../queue/events.ts'
 import { queueName } from '../queue/keys.ts'
 import { openQueue, type Queue } from '../queue/queue.ts'
 import { QueueRefused } from '../queue/verbs.ts'
@@ -19,6 +20,7 @@ import { EndMessages } from './result.ts'
 export type { AttemptFacts, EndedJob, Envelope, JobOptions, Priority } from '../job.ts'
 export type { Durability } from '../queue/durability.ts'
 export type { Enqueued } from '../queue/enqueue.ts'
+export type { Change, ChangedJob, EventKind, EventsOptions, QueueEvent } from '../queue/events.ts'
 export type { AttemptRecord, JobDetails, JobState } from '../queue/reads.ts'
 export { QueueRefused } from '../queue/verbs.ts'
 export type { RedisAccess } from '../redis/address.ts'
@@ -236,6 +238,14 @@ export class ClientQueue {
   job<R = unknown>(id: string): JobHandle<R> {
     if (!isJobId(id)) throw new TypeError(`invalid job id ${shown(id)}: use 1 to 128 of A-Z a-z 0-9 . : _ -`)
     return this.#handle(id, undefined)
+  }
+
+  /**
+   * What happens in the queue from now on, or behind the event with the id `after`; goes on by itself after an
+   * outage of Redis. Throws TypeError for a bad option, and QueueRefused where the queue keeps no events.
+   */
+  events(options: EventsOptions = {}): AsyncGenerator<QueueEvent, void, void> {
+    return this.#queue.events(options)
   }
 
   #handle<R>(id: string, enqueued: Enqueued | undefined): JobHandle<R> {

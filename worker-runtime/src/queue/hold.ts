@@ -12,7 +12,6 @@ import {
   RedisDataInvalid,
   textOf,
 } from './answers.ts'
-import { workers } from './people.ts'
 import type { WorkerFacts } from './reads.ts'
 import type { Verbs } from './verbs.ts'
 
@@ -88,10 +87,6 @@ const MAX_LEFT_MS = 2 ** 31 - 1
 /** Nothing that has a name is longer. */
 const MAX_NAME = 512
 
-/** To put back a job takes a dozen commands. */
-const REAP_SLICE = 100
-/** The longest time for one call of reap, however often the server answers that more is left. */
-const REAP_WITHIN_MS = 5_000
 const MAX_CLAIMS_A_CALL = 1_000
 
 /**
@@ -156,46 +151,6 @@ async function settleAndClaim(
   return answer
 }
 
-/**
- * Puts back what a dead worker held, slice by slice; answers how many jobs. Of more than it can put back in 5
- * s the next call does more. 'silent': only if its heartbeat ran out.
- */
-async function reap(
-  verbs: Verbs,
-  worker: string,
-  evidence: 'sure' | 'silent',
-  reason: string,
-  counting: 'counted' | 'uncounted' = 'counted',
-): Promise<number> {
-  // A reason that was cut may end in half a character, which Redis cannot read as JSON.
-  const message = reason.toWellFormed()
-  const record = JSON.stringify({ outcome: 'worker-lost', message, worker, endedAtMs: Date.now() })
-  let putBack = 0
-  const untilMs = performance.now() + REAP_WITHIN_MS
-  do {
-    const args = [worker, evidence, counting, record, seed(), REAP_SLICE]
-    const [done, left] = await verbs.write('reap', args, (answer) => listOf(answer, 'what was put back'))
-    if (done === -1) break
-    putBack += amountOf(done, 'what was put back')
-    if (amountOf(left, 'what is left to put back') === 0) break
-  } while (performance.now() < untilMs)
-  return putBack
-}
-
-/** All workers that this process registered are dead for sure. Answers how many jobs were put back. */
-async function reapProcess(
-  verbs: Verbs,
-  process: string,
-  reason: string,
-  counting: 'counted' | 'uncounted' = 'counted',
-): Promise<number> {
-  let putBack = 0
-  for (const worker of await workers(verbs))
-    if (worker.name.startsWith(`${process}:`))
-      putBack += await reap(verbs, worker.name, 'sure', reason, counting)
-  return putBack
-}
-
 /** Progress of running attempts, as JSON text; what is no longer held is ignored by the server. */
 async function report(
   verbs: Verbs,
@@ -208,13 +163,13 @@ async function report(
   )
 }
 
-export const holding = { register, renew, deregister, resync, settleAndClaim, report, reap, reapProcess }
+export const holding = { register, renew, deregister, resync, settleAndClaim, report }
 
 function boundedText(value: string | number): string | number {
   return typeof value === 'string' ? value.slice(0, MAX_TEXT).toWellFormed() : value
 }
 
-const seed = (): number => randomInt(2 ** 31)
+export const seed = (): number => randomInt(2 ** 31)
 
 const BIT = { least: 0, most: 1 }
 

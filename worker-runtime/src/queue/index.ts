@@ -30,6 +30,15 @@ export { slotOf } from '../redis/slot.ts'
 export { RedisDataInvalid } from './answers.ts'
 export { DURABILITIES, type Durability } from './durability.ts'
 export type { Enqueued } from './enqueue.ts'
+export type { ErrorGroup, ErrorGroupDetails, ErrorGroups } from './error-groups.ts'
+export {
+  type Change,
+  type ChangedJob,
+  EVENT_KINDS,
+  type EventKind,
+  type EventsOptions,
+  type QueueEvent,
+} from './events.ts'
 export {
   type Candidate,
   FILTER_STATES,

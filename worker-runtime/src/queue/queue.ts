@@ -2,17 +2,23 @@
 // people (people.ts, find.ts, why.ts), the owner (owner.ts).
 import type { Connection } from '../redis/connection.ts'
 import { enqueueing } from './enqueue.ts'
+import { errorGroups } from './error-groups.ts'
+import { telling } from './events.ts'
 import { finding } from './find.ts'
 import { holding } from './hold.ts'
 import { checkedQueueName } from './keys.ts'
 import { owning } from './owner.ts'
 import { looking } from './people.ts'
+import { reaping } from './reap.ts'
 import type { Scripts } from './scripts.ts'
 import { Verbs } from './verbs.ts'
 import { waiting } from './wait.ts'
 import { explaining } from './why.ts'
 
-const everything = { ...enqueueing, ...waiting, ...holding, ...looking, ...finding, ...explaining, ...owning }
+const everything = {
+  ...{ ...enqueueing, ...waiting, ...holding, ...reaping, ...looking },
+  ...{ ...finding, ...explaining, ...owning, ...telling },
+}
 
 /** Each function without its first argument, the queue. */
 type OfOneQueue<T> = {
@@ -24,6 +30,8 @@ type OfOneQueue<T> = {
 export interface Queue extends OfOneQueue<typeof everything> {
   readonly name: string
   readonly redis: Connection
+  /** Failures of one kind, counted together. */
+  readonly errors: OfOneQueue<typeof errorGroups>
 }
 
 /**
@@ -31,7 +39,12 @@ export interface Queue extends OfOneQueue<typeof everything> {
  */
 export function openQueue(redis: Connection, name: string, scripts?: Scripts): Queue {
   const verbs = new Verbs({ name: checkedQueueName(name), redis, scripts })
-  const calls: [string, (verbs: Verbs, ...rest: never[]) => unknown][] = Object.entries(everything)
-  const bound = calls.map(([verb, call]) => [verb, (...rest: never[]) => call(verbs, ...rest)])
-  return { name, redis, ...Object.fromEntries(bound) }
+  return { name, redis, ...bound(everything, verbs), errors: bound(errorGroups, verbs) }
+}
+
+function bound<T extends object>(functions: T, verbs: Verbs): OfOneQueue<T> {
+  const calls: [string, (verbs: Verbs, ...rest: never[]) => unknown][] = Object.entries(functions)
+  return Object.fromEntries(
+    calls.map(([verb, call]) => [verb, (...rest: never[]) => call(verbs, ...rest)]),
+  ) as OfOneQueue<T>
 }

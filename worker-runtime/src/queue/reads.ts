@@ -70,6 +70,8 @@ export type JobState = (typeof JOB_STATES)[number]
 export interface AttemptRecord extends AttemptFacts {
   /** failed, timed-out, killed, exited, out-of-memory, output-limit, worker-lost ... */
   outcome: string
+  /** The error group that it was counted in. */
+  group?: string
   message?: string
   error?: JobError
   exitCode?: number
@@ -246,7 +248,7 @@ function failuresOf(known: Record<string, string>): AttemptRecord[] {
     .map(([, json]) => parseRecord(json))
 }
 
-const TEXTS = ['message', 'signal', 'output', 'worker', 'pod', 'node']
+const TEXTS = ['group', 'message', 'signal', 'output', 'worker', 'pod', 'node']
 const NUMBERS = [
   ...['exitCode', 'startedAtMs', 'endedAtMs'],
   ...['durationMs', 'cpuUserMs', 'cpuSystemMs', 'maxRssBytes'],

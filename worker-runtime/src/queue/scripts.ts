@@ -35,6 +35,10 @@ const VERBS = {
   find: 'reads',
   why: 'reads',
   witness: 'changes',
+  watch: 'changes',
+  events: 'reads',
+  groups: 'reads',
+  mute: 'changes',
 } as const
 
 export type Verb = keyof typeof VERBS
@@ -45,7 +49,10 @@ export interface Script {
 export type Scripts = Readonly<Record<Verb, Script>>
 
 /** The parts of verbs; a part uses only those before it. */
-const PARTS = ['settings', 'clock', 'text', 'lanes', 'lifecycle', 'promote', 'try-again', 'idle', 'people']
+const PARTS = [
+  ...['settings', 'clock', 'text', 'tell', 'errors', 'lanes', 'lifecycle'],
+  ...['promote', 'try-again', 'idle', 'people'],
+]
 
 /**
  * Reads the scripts. `clock` is the Lua expression that gives the time as {seconds, microseconds}: the

@@ -12,6 +12,8 @@ export interface QueueSettings {
   completedMaxCount: number
   buriedMaxAgeMs: number
   buriedMaxCount: number
+  /** Entries of the stream of events; 0: the queue keeps none. */
+  eventsMaxCount: number
   suspended: boolean
   /** The most jobs that may be held at once, over all workers; absent means no limit. */
   maxBusy?: number
@@ -33,6 +35,7 @@ export const defaultSettings: QueueSettings = {
   completedMaxCount: 100_000,
   buriedMaxAgeMs: 2_592_000_000,
   buriedMaxCount: 10_000,
+  eventsMaxCount: 10_000,
   suspended: false,
 }
 

@@ -15,6 +15,7 @@ export class QueueRefused extends Error {
     | 'OLDER_LAYOUT'
     | 'REDIS_FULL'
     | 'NOT_DURABLE'
+    | 'EVENTS_OFF'
   constructor(code: QueueRefused['code'], message: string) {
     super(message)
     this.name = 'QueueRefused'

@@ -1,6 +1,7 @@
 // How an attempt's outcome is told to Redis (pure). Whether a failed job is tried again is decided there, by the one rule that also
 // serves the jobs of dead workers (queue/lua/try-again.lua).
 import type { Outcome } from '../child/outcome.ts'
+import { fingerprintOf } from '../fingerprint.ts'
 import { type AttemptFacts, completedText, type Envelope } from '../job.ts'
 import type { Claim, Settlement } from '../queue/hold.ts'
 
@@ -36,11 +37,9 @@ export function settlementOf(
 
 /** A claim whose envelope this release cannot read fails, so that a person sees it. */
 export function unreadable(claim: Claim, worker: string): Settlement {
-  const record = {
-    outcome: 'failed',
-    message: 'the envelope of this job cannot be read by this release of Millhand',
-    worker,
-  }
+  const outcome = 'failed'
+  const message = 'the envelope of this job cannot be read by this release of Millhand'
+  const record = { outcome, group: fingerprintOf({ outcome, message }), message, worker }
   return { id: claim.id, token: claim.token, verdict: 'failed', text: JSON.stringify(record) }
 }
 
@@ -65,8 +64,10 @@ function recordOf(outcome: Failure, worker: string): string {
     ...(cpuSystemMs !== undefined && { cpuSystemMs: Math.round(cpuSystemMs) }),
   }
   const why = outcome.kind === 'failed' ? { error: outcome.error } : { message: outcome.message }
+  // These two stand first, for the script that counts them (queue/lua/errors.lua).
   return JSON.stringify({
     outcome: outcome.kind,
+    group: fingerprintOf({ outcome: outcome.kind, ...why }),
     ...why,
     ...rest,
     ...rounded,

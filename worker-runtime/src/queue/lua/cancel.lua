@@ -24,4 +24,5 @@ local tries = redis.call('HMGET', Q .. 'attempt:' .. id, 'attempts', 'crashes')
 cancelled(id, header, { attempt = tonumber(tries[1]) or 0, crashes = tonumber(tries[2]) or 0 })
 keep_outcomes()
 wake()
+write_events()
 return 'cancelled'

@@ -8,7 +8,11 @@ local answers = {}
 for n, id in ipairs(ARGV) do
   local state = state_of(id)
   if state == 'buried' then drop_buried({ id }) end
-  if state == 'completed' or state == 'cancelled' then forget(id) end
+  if state == 'completed' or state == 'cancelled' then
+    forget(id)
+    tell('deleted', id)
+  end
   answers[n] = (state == 'buried' or state == 'completed' or state == 'cancelled') and 'deleted' or state
 end
+write_events()
 return answers

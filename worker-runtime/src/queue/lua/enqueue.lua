@@ -74,6 +74,7 @@ if behind > 0 then answer[1] = answer[1] + seldom().vanish('enqueued', behind) e
 -- Where jobs were ready before, the marker was set, and popped at most by a worker whose claim sets it again.
 if is_earlier or entered > 0 and (before == 0 or is_any_idle) then seldom().wake(is_earlier) else write_counts() end
 if is_earlier or entered > 0 and before == 0 then redis.call('PUBLISH', C .. 'stirred', '') end
+if set.watchedUntilMs then seldom().tell_enqueue(args, answer, is_given) end
 if #answer == 1 then return -answer[1] end -- a list takes Redis as long as a command
 for i = 3, #answer, 2 do answer[i] = seldom().state_of(answer[i]) end
 return answer

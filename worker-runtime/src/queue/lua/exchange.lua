@@ -46,7 +46,7 @@ local function settle_one(id, held, verdict, text)
   if verdict == 'handed-back' then return seldom().hand_back(id, held) end
   if verdict == 'cancelled' then return seldom().cancelled_held(id, held) end
   math.randomseed(tonumber(args[4]))
-  return seldom().try_again(id, held, { record = text, terminal = verdict == 'terminal' })
+  return seldom().try_again(id, held, { record = text, terminal = verdict == 'terminal', worker = me })
 end
 
 local ids, answer = {}, { 'ok', -1, 0 }
@@ -84,4 +84,5 @@ if given ~= '' then
 end
 -- This worker may be full now; another one must learn when the next delayed job is due.
 wake(claimed > 0 and due_in >= 0 and due_in < SOON_MS, due_in)
+if told or set.watchedUntilMs then seldom().tell_exchange(me, args, ids, answer, claimed) end
 return answer

@@ -25,7 +25,8 @@ local function given_to(worker, id, envelope)
 end
 
 -- The job is new, and it is the first in line: no other one is ready. Workers whose pod drains may be among
--- the idle ones, and a limit of busy jobs may be reached: then the job goes into its lane.
+-- the idle ones, and a limit of busy jobs may be reached: then the job goes into its lane. Answers the worker
+-- that has the job now.
 local function give(id, envelope)
   if set.suspended == 1 or set.paused == 1 or set.maxBusy then return false end
   if #envelope > MAX_GIVEN_BYTES or redis.call('EXISTS', Q .. 'draining') == 1 then return false end
@@ -39,7 +40,7 @@ local function give(id, envelope)
     if is_given and free ~= '1' then redis.call('ZADD', Q .. 'idle', free - 1, worker) else be_idle_no_more(worker) end
     if is_given then
       redis.call('HINCRBY', Q .. 'worker:' .. worker, 'given', '1')
-      return true
+      return worker
     end
   end
   return false

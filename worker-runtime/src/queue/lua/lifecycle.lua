@@ -96,11 +96,13 @@ local function drop(ids)
   for _, id in ipairs(ids) do
     local flag = redis.call('GETRANGE', Q .. 'job:' .. id, '1', '1')
     ended(id, 'gone', flag == '' and 0 or flags_of(flag))
+    tell('deleted', id)
   end
 end
 
 local function drop_buried(ids)
   for first = 1, #ids, SLICE do redis.call('ZREM', Q .. 'buried', slice(ids, first)) end
+  for _, id in ipairs(ids) do unlist_failed(id) end
   drop(ids)
 end
 
@@ -127,6 +129,7 @@ end
 
 local function cancelled(id, header, tries)
   ended(id, 'cancelled', header.flags, write_outcome('x', tries, header.enqueued, header.task .. '\nnull'))
+  tell('cancelled', id .. ' ' .. header.task)
   return 'cancelled'
 end
 
@@ -150,6 +153,7 @@ local function hand_back(id, held)
   local header = header_of(id)
   if not header then return 'unknown' end
   if is_cancelled(id, held.flags) then return cancelled(id, header, held) end
+  tell('handed-back', id .. ' ' .. header.task)
   return ready_again(id, header)
 end
 

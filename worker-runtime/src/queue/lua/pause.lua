@@ -7,5 +7,7 @@ redis.call('HSET', Q .. 'config', 'paused', ARGV[1])
 note_settings()
 set.paused = tonumber(ARGV[1])
 wake()
+tell(ARGV[1] == '1' and 'paused' or 'resumed')
+write_events()
 redis.call('PUBLISH', C .. 'stirred', '')
 return 1

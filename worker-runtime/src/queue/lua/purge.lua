@@ -14,6 +14,7 @@ local function purge(ids, state)
   for _, id in ipairs(ids) do
     local was_cancelled = state == 'ready' and redis.call('HDEL', Q .. 'tombstones', id) == 1
     if not was_cancelled then live[#live + 1] = id end
+    if state == 'buried' then unlist_failed(id) end
   end
   drop(live)
   if state == 'ready' then count('ready', -#live) end
@@ -34,4 +35,5 @@ for _, state in ipairs(ARGV) do
   end
 end
 wake()
+write_events()
 return { deleted, left == 0 and 1 or 0 }

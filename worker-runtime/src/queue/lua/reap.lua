@@ -29,9 +29,13 @@ local used = {}
 for token, rss, user, system in string.gmatch(lines or '', '(%S+) (%S+) (%S+) (%S+)') do
   used[token] = { tonumber(rss), tonumber(user), tonumber(system) }
 end
+-- Outcome and group stand first, as in the records of workers.
+local _, group = kind_of(ARGV[4])
+record.outcome, record.group = nil, nil
+local begins = '{"outcome":"worker-lost",' .. (group and '"group":"' .. group .. '",' or '')
 local function record_of(token)
   record.maxRssBytes, record.cpuUserMs, record.cpuSystemMs = unpack(used[token] or {}, 1, 3)
-  return cjson.encode(record)
+  return begins .. string.sub(cjson.encode(record), 2)
 end
 
 local held_key = Q .. 'held:' .. worker
@@ -51,14 +55,16 @@ end
 leave_held(worker, done)
 for _, id in ipairs(done) do
   local held = held_as[id]
-  try_again(id, held, { record = record_of(held.token), crashed = crashed })
+  try_again(id, held, { record = record_of(held.token), crashed = crashed, worker = worker })
 end
 keep_outcomes()
 count('lost', #done)
 local left = redis.call('HLEN', held_key)
 if left == 0 then
+  tell('reaped')
   redis.call('ZREM', Q .. 'workers', worker)
   redis.call('DEL', Q .. 'worker:' .. worker)
 end
 wake()
+write_events(worker)
 return { #done, left }

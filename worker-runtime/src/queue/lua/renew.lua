@@ -25,7 +25,12 @@ if set.tombstones and redis.call('EXISTS', Q .. 'tombstones') == 0 then
   redis.call('HDEL', Q .. 'config', 'tombstones')
   seldom().note_settings()
 end
+if set.watchedUntilMs and set.watchedUntilMs <= now then
+  redis.call('HDEL', Q .. 'config', 'watchedUntilMs')
+  seldom().note_settings()
+end
 wake()
+if told then write_events() end
 
 local cancelled = {}
 for id in string.gmatch(redis.call('HGET', Q .. 'worker:' .. me, 'cancel') or '', '%S+') do

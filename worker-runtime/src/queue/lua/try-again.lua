@@ -10,8 +10,8 @@ local function backoff_ms(nth, header)
 end
 
 -- An attempt ended without success, or its worker died: why.crashed is 'counted', or 'uncounted' where
--- somebody else ended that. why.record is JSON for the people who look at it later. A first crash comes back
--- at once: mostly it was not the job's fault. Answers what became of the job.
+-- somebody else ended that. why.record is JSON for the people who look at it later; why.worker had the job. A
+-- first crash comes back at once: mostly it was not the job's fault. Answers what became of the job.
 local function try_again(id, held, why)
   local header, crashed = header_of(id), why.crashed
   if not header then return 'unknown' end
@@ -22,10 +22,21 @@ local function try_again(id, held, why)
   redis.call('HSET', Q .. 'attempt:' .. id, '#' .. nth, why.record)
   redis.call('HDEL', Q .. 'attempt:' .. id, 'progress', '#' .. (nth - KEPT_ATTEMPTS))
   if is_cancelled(id, held.flags) then return cancelled(id, header, { attempt = held.attempt, crashes = crashes }) end
-  if crashed == 'uncounted' then return ready_again(id, header) end
+  if crashed == 'uncounted' then
+    tell('handed-back', id .. ' ' .. header.task)
+    return ready_again(id, header)
+  end
+  local outcome, group = kind_of(why.record)
+  if group then count_error(group, header.task, why.record, why.worker) end
+  local line = string.format('%s %s %d %s %s', id, header.task, held.attempt, outcome, group or '-')
   local exhausted = crashed and crashes >= (field(header, 'c') or rule('maxCrashes'))
     or not crashed and attempts >= (field(header, 'a') or rule('maxAttempts'))
-  if why.terminal or exhausted then return bury(id, header) end
+  if why.terminal or exhausted then
+    if group then list_failed(id, group) end
+    tell('buried', line)
+    return bury(id, header)
+  end
+  tell('retried', line)
   count('retried', 1)
   local wait = crashed and (crashes > 1 and backoff_ms(crashes - 1, header) or 0) or not crashed and backoff_ms(attempts, header)
   if wait == 0 then
