@@ -93,6 +93,7 @@ const SAY: { [Kind in UpEvent['kind']]: Say<Kind> } = {
     ...message.split('\n').map((what): Line => ({ who: pool, what, style: 'red' })),
     { who: pool, what: 'its workers are started again when a file changes' },
   ],
+  'resource-event': conditionLines,
   watching: ({ folders }) => [
     {
       who: 'reload',
@@ -118,8 +119,21 @@ function linesOf(event: UpEvent, said: Set<string>): Line[] {
 const WHY_STOPPING = {
   idle: 'no work',
   replaced: 'newer code',
+  deleted: 'its pool is gone',
   stop: 'up stops',
 } as const
+
+/** Warnings, and that a resource is ready again after one. What else is told has lines of its own. */
+function conditionLines(event: Extract<UpEvent, { kind: 'resource-event' }>, said: Set<string>): Line[] {
+  const { resource, name, type, reason, message } = event
+  const inTrouble = `in trouble: ${resource} ${name}`
+  const what = `${resource} ${reason}: ${message}`
+  if (type === 'Warning') {
+    said.add(inTrouble)
+    return [{ who: name, what, style: 'yellow' }]
+  }
+  return reason === 'Ready' && said.delete(inTrouble) ? [{ who: name, what }] : []
+}
 
 /** Lines of a worker's log: output of tasks, warnings and errors. Other lines have events of their own. */
 function outputLines({ worker, line, entry }: WorkerOutput, said: Set<string>): Line[] {

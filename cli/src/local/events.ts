@@ -1,4 +1,7 @@
 // What happens in local/, as data: the CLI and the demo print it, tests wait for it.
+import type { EventReason } from '@millhand/control/resources/reasons'
+import type { Kind } from '@millhand/control/resources/schemas'
+import type { News } from '@millhand/control/world'
 import type { PlacedProblem } from './documents.ts'
 
 export type LocalEvent =
@@ -28,7 +31,7 @@ export type LocalEvent =
       pool: string
       worker: string
       pid: number
-      because: 'idle' | 'replaced' | 'stop'
+      because: 'idle' | 'replaced' | 'deleted' | 'stop'
     }
   | { kind: 'worker-stopped'; pool: string; worker: string; pid: number }
   /** It ended although nobody told it to. */
@@ -36,6 +39,16 @@ export type LocalEvent =
   | { kind: 'jobs-put-back'; pool: string; worker: string; jobs: number; reason: string }
   /** The workers cannot start as they are configured; the next ones are tried when a file changes. */
   | { kind: 'pool-misconfigured'; pool: string; message: string }
+  /** As an Event in a cluster: a condition that turned, a pool that was scaled. */
+  | {
+      kind: 'resource-event'
+      resource: Kind
+      namespace: string
+      name: string
+      type: News['type']
+      reason: EventReason
+      message: string
+    }
   /** A file saved in one of these, or below, is noticed; another one that tasks import is not. */
   | { kind: 'watching'; folders: readonly string[] }
   | { kind: 'code-changed'; files: string[]; pools: string[] }

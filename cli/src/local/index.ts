@@ -1,18 +1,20 @@
 // The export `@millhand/cli/local`: queues and workers on one machine, from the same manifests as in a cluster. Used by
 // `millhand up`, the demo and tests; it prints nothing and handles no signals, which is its caller's.
 import { mkdtempSync, rmSync } from 'node:fs'
-import { hostname, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { dirname, join, resolve, sep } from 'node:path'
+import type { Objects } from '@millhand/control/objects'
+import type { Servers } from '@millhand/control/redis/servers'
 import type { TaskQueue } from '@millhand/control/resources/task-queue'
-import { connectRedis, type RedisAccess, reasonOf } from 'millhand/queue'
+import type { RedisAccess } from 'millhand/queue'
 import { keepEmbeddedRedis } from './embedded-redis.ts'
+import { Engine } from './engine.ts'
 import type { OnEvent } from './events.ts'
 import { type Guard, startGuard } from './guard.ts'
 import { type LocalPool, type Manifests, ManifestsRefused, readManifests } from './manifests.ts'
 import { type Outside, theOutside } from './outside.ts'
 import { type Reload, watchFiles } from './reload.ts'
 import { claimFolder, stableUids } from './running.ts'
-import { Supervisor } from './supervisor.ts'
 
 export { nearest } from '@millhand/control/resources/nearest'
 export type { PlacedProblem } from './documents.ts'
@@ -26,10 +28,10 @@ export {
   ManifestsRefused,
   readManifests,
 } from './manifests.ts'
+export { QueueTaken } from './names.ts'
 export { type Outside, theOutside } from './outside.ts'
 export { NoRedisServer } from './redis-server.ts'
 export { AlreadyRunning, findRunning, type RunningUp } from './running.ts'
-export { QueueTaken } from './supervisor.ts'
 
 export interface LocalOptions {
   /** Files and folders with manifests. */
@@ -64,6 +66,10 @@ export interface Local {
   /** As the manifests say now. */
   readonly pools: readonly LocalPool[]
   readonly queues: readonly TaskQueue[]
+  /** The resources, with what the controllers say of them in their status. */
+  readonly objects: Objects
+  /** The connections to its Redis, by queue. */
+  readonly servers: Servers
   workers(): LocalWorker[]
   /** For whoever wants to kill some. */
   workerPids(): number[]
@@ -74,8 +80,6 @@ export interface Local {
   /** Resolves after stop; rejects when it cannot go on. */
   readonly done: Promise<void>
 }
-
-const MAX_OWNER_NAME = 200
 
 /** Throws ManifestsRefused, AlreadyRunning, NoRedisServer, RedisUnavailable or QueueTaken; nothing is left running then. */
 export async function startLocal(options: LocalOptions): Promise<Local> {
@@ -101,7 +105,7 @@ class LocalRun implements Local {
   #manifests: Manifests
   #areManifestsRefused = false
   #redis: RedisAccess & { pid?: () => number } = { url: '' }
-  #supervisor: Supervisor | undefined
+  #engine: Engine | undefined
   #reload: Reload | undefined
   #changes: Promise<void> = Promise.resolve()
   #stopped: Promise<void> | undefined
@@ -131,10 +135,18 @@ class LocalRun implements Local {
     return this.#done.promise
   }
 
+  get objects(): Objects {
+    return this.#started.world.objects
+  }
+
+  get servers(): Servers {
+    return this.#started.servers
+  }
+
   workers(): LocalWorker[] {
-    return (this.#supervisor?.pools ?? []).flatMap((pool) =>
-      pool.workers.map(({ podName, pid, podUid, isReady, isStopping }) => {
-        return { pool: pool.name, name: podName, pid, podUid, isReady, isStopping }
+    return (this.#engine?.world.fleets ?? []).flatMap(({ pool, pods }) =>
+      pods.map(({ name, uid: podUid, isStopping, process: { pid, isReady } }) => {
+        return { pool, name, pid, podUid, isReady, isStopping }
       }),
     )
   }
@@ -164,11 +176,7 @@ class LocalRun implements Local {
     this.#cleanUps.push(() => rmSync(runFolder, { recursive: true, force: true }))
 
     await this.#provideRedis(guard, runFolder)
-    const supervisor = await this.#connect(guard, runFolder)
-    this.#cleanUps.push(() => supervisor.releaseQueues())
-    await supervisor.start(this.#manifests)
-    this.#supervisor = supervisor
-    void supervisor.failed.catch((error) => this.#fail(error))
+    await this.#startEngine(guard, runFolder)
     if (this.#options.reload) this.#reload = await this.#watch()
     claim.announce(this.redisUrl)
   }
@@ -180,7 +188,7 @@ class LocalRun implements Local {
   async #stop(): Promise<void> {
     await this.#reload?.stop()
     await this.#changes
-    await this.#supervisor?.stop(this.#hurry.promise)
+    await this.#engine?.stop(this.#hurry.promise)
     await this.cleanUp()
   }
 
@@ -208,47 +216,26 @@ class LocalRun implements Local {
     this.#onEvent({ kind: 'redis-started', url, version, ...(isPersistent && { dataFolder: folder }) })
   }
 
-  async #connect(guard: Guard, runFolder: string): Promise<Supervisor> {
+  async #startEngine(guard: Guard, runFolder: string): Promise<void> {
     const { pid: _, ...redis } = this.#redis
-    const connection = connectRedis(redis, {
-      name: 'millhand-up',
-      onState: (state, error) => this.#redisIs(state, error),
-    })
-    const messages = connectRedis(redis, { name: 'millhand-up-messages' })
-    this.#cleanUps.push(() => {
-      connection.close()
-      messages.close()
-    })
-    await connection.ready()
-    const uidOf = stableUids(this.#outside.workingFolder)
     const outside = this.#outside
-    return new Supervisor({
+    const engine = new Engine({
       outside,
       guard,
       runFolder,
       onEvent: this.#onEvent,
       redis,
-      connection,
-      messages,
-      uidOf,
-      ownerName: `millhand up in ${outside.workingFolder} on ${hostname()}`.slice(-MAX_OWNER_NAME),
+      uidOf: stableUids(outside.workingFolder),
       takeOver: this.#options.takeOver === true,
     })
+    this.#cleanUps.push(() => engine.close())
+    await engine.start(this.#manifests)
+    this.#engine = engine
   }
 
-  #redisIs(state: 'ready' | 'away', error: Error | undefined): void {
-    const supervisor = this.#supervisor
-    if (!supervisor) return
-    if (state === 'away') {
-      this.#onEvent({ kind: 'redis-away', message: error ? reasonOf(error) : 'the connection was lost' })
-      return
-    }
-    this.#onEvent({ kind: 'redis-back' })
-    // It may have come back without its data.
-    supervisor
-      .configureQueues()
-      .catch((failure: Error) => this.#onEvent({ kind: 'warning', message: reasonOf(failure) }))
-    supervisor.wake()
+  get #started(): Engine {
+    if (!this.#engine) throw new Error('up has not started yet')
+    return this.#engine
   }
 
   async #watch(): Promise<Reload> {
@@ -271,14 +258,12 @@ class LocalRun implements Local {
   async #codeChanged(files: string[]): Promise<void> {
     // A task module that was missing may be there now.
     if (this.#areManifestsRefused) await this.#manifestsChanged(files)
-    const pools = (this.#supervisor?.pools ?? []).filter(({ makeup }) =>
-      makeup.workerPlan.taskModules.some((module) =>
-        files.some((file) => file.startsWith(dirname(module) + sep)),
-      ),
+    const pools = this.pools.filter(({ taskModules }) =>
+      taskModules.some((module) => files.some((file) => file.startsWith(dirname(module) + sep))),
     )
     if (pools.length === 0) return
-    this.#onEvent({ kind: 'code-changed', files, pools: pools.map(({ name }) => name) })
-    this.#supervisor?.replaceWorkers(pools)
+    this.#onEvent({ kind: 'code-changed', files, pools: pools.map(({ pool }) => pool.metadata.name) })
+    this.#engine?.world.renew(pools)
   }
 
   async #manifestsChanged(files: string[]): Promise<void> {
@@ -293,7 +278,7 @@ class LocalRun implements Local {
       return
     }
     this.#onEvent({ kind: 'manifests-changed', files })
-    await this.#supervisor?.reconfigure(this.#manifests)
+    this.#engine?.declare(this.#manifests)
     if (this.#codeFolders().join('\n') === foldersBefore) return
     await this.#reload?.stop()
     this.#reload = await this.#watch()

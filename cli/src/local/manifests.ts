@@ -11,6 +11,7 @@ import {
   parseTaskQueue,
   type TaskQueue,
   type TaskQueueManifest,
+  type TaskQueueObject,
 } from '@millhand/control/resources/task-queue'
 import {
   parseWorkerPool,
@@ -27,8 +28,17 @@ export interface Manifests {
   warnings: string[]
   /** The files that were read, for reload. */
   files: string[]
-  /** What was read, by kind and name: a later reading may not change what cannot be changed. */
-  manifests: ReadonlyMap<string, unknown>
+  /** What was read: a later reading may not change what cannot be changed. */
+  resources: readonly Declared[]
+  /** Queues that pools serve and no manifest declares, by key. */
+  undeclared: ReadonlyMap<string, TaskQueueObject>
+}
+
+/** A resource as it was read, with all defaults; its key is `namespace/name`. */
+export interface Declared {
+  kind: Kind
+  key: string
+  manifest: TaskQueueManifest | WorkerPoolManifest
 }
 
 export interface LocalPool {
@@ -82,13 +92,9 @@ interface Reading {
   files: string[]
 }
 
-interface Resource {
-  kind: Kind
-  /** Kind, namespace and name. */
-  key: string
+interface Resource extends Declared {
   file: string
   document: YamlDocument
-  manifest: unknown
 }
 
 function startReading(options: ManifestOptions): Reading {
@@ -129,17 +135,18 @@ function readDocument(file: string, document: YamlDocument, reading: Reading): v
 
   // The schema has been checked, and the interfaces of the manifests say what it says; a test compares them.
   const manifest = value as TaskQueueManifest | WorkerPoolManifest
-  const key = `${kind} ${manifest.metadata.namespace ?? reading.options.namespace}/${manifest.metadata.name}`
-  const old = reading.options.previous?.manifests.get(key)
+  const key = `${manifest.metadata.namespace ?? reading.options.namespace}/${manifest.metadata.name}`
+  const isIt = (resource: Declared) => resource.kind === kind && resource.key === key
+  const old = reading.options.previous?.resources.find(isIt)?.manifest
   refuse(brokenRules(reading.schemas[kind], manifest, old), document, reading)
-  const earlier = reading.resources.find((resource) => resource.key === key)
+  const earlier = reading.resources.find(isIt)
   if (earlier) {
     const path = ['metadata', 'name']
     const there = describeProblem({
       ...earlier.document.placeOf({ path, at: 'value' }),
       message: '',
     }).replace(/: $/, '')
-    const message = `there is a ${key} already, at ${there}; give one of them another name`
+    const message = `there is a ${kind} ${key} already, at ${there}; give one of them another name`
     refuse([{ path, at: 'value', message }], document, reading)
     return
   }
@@ -204,9 +211,8 @@ function assemble(reading: Reading): Manifests {
   const pools = resources
     .filter(({ kind }) => kind === 'WorkerPool')
     .map((resource) => localPool(resource, queues, reading))
-  const manifests = new Map(resources.map(({ key, manifest }) => [key, manifest]))
   warnings.push(...otherNamespaces(pools, options))
-  return { queues, pools, warnings, files, manifests }
+  return { queues, pools, warnings, files, resources, undeclared: undeclaredQueues(pools, reading) }
 }
 
 function localQueue({ manifest, document }: Resource, reading: Reading): TaskQueue {
@@ -239,6 +245,26 @@ function localPool({ manifest, file, document }: Resource, queues: TaskQueue[], 
   refuse(problems, document, reading)
   reading.warnings.push(...warnings)
   return { pool, queueNames, taskModules: modules }
+}
+
+/** They have the defaults, and an owner elsewhere or none. */
+function undeclaredQueues(
+  pools: readonly LocalPool[],
+  { resources, schemas }: Reading,
+): Manifests['undeclared'] {
+  const declared = new Set(resources.flatMap(({ kind, key }) => (kind === 'TaskQueue' ? [key] : [])))
+  const served = pools.flatMap(({ pool: { queues, metadata } }) =>
+    queues.map(({ name }) => ({ namespace: metadata.namespace, name })),
+  )
+  return new Map(
+    served.flatMap(({ namespace, name }) => {
+      const key = `${namespace}/${name}`
+      if (declared.has(key)) return []
+      const { value } = checkAgainstSchema({ metadata: { name, namespace }, spec: {} }, schemas.TaskQueue)
+      const status = { observedGeneration: 0, queueName: defaultQueueName(namespace, name), conditions: [] }
+      return [[key, { ...(value as TaskQueueManifest), status }]]
+    }),
+  )
 }
 
 /** Whoever enqueues must name the namespace too, and a manifest hides it well. */

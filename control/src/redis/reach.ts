@@ -12,8 +12,8 @@ export interface Reach {
    * Clusters name other hosts.
    */
   isDenied(address: string, port: number): boolean
-  /** The addresses of a host, for a connection. */
-  lookUp(place: Place, host: string): Promise<readonly string[]>
+  /** The addresses of a host, for a connection; default: as the system looks names up. */
+  lookUp?(place: Place, host: string): Promise<readonly string[]>
   /** The credentials were refused: the address is to be read again soon. */
   forget(place: Place): void
 }

@@ -126,7 +126,7 @@ export class SeenQueue {
     if (this.#view && this.#seenAtStir === this.#stirs && isFresh(this.#view, nowMs())) return this.#view
     if (this.#looking?.stirs === this.#stirs) return this.#looking.look
     const stirs = this.#stirs
-    const look = this.#inTime(lookAt(this.#reachable(), this.#view, { hasWorkers: true, nowMs: nowMs() }))
+    const look = this.#inTime(lookAt(this.#reachable(), this.#view, nowMs()))
     this.#looking = { look, stirs }
     try {
       this.#view = await look

@@ -190,7 +190,7 @@ class Server {
     const bounds = {
       deadlineMs: DEADLINE_MS,
       isDenied: (address: string, port: number) => reach.isDenied(address, port),
-      lookUp: (host: string) => reach.lookUp(place, host),
+      ...(reach.lookUp && { lookUp: (host: string) => reach.lookUp?.(place, host) ?? Promise.resolve([]) }),
       maxReplyBytes: MAX_REPLY_BYTES,
       maxMessagesPerSecond: MAX_MESSAGES_PER_SECOND,
     }

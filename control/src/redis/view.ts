@@ -1,5 +1,4 @@
-// What was last seen of a queue in Redis, and what it means for a pool that serves it. For the operator and
-// for local mode.
+// What was last seen of a queue in Redis, and what it means for a pool that serves it.
 import type { Depth, Queue, WorkerEntry } from 'millhand/queue'
 import { type Measured, measure, rateOf } from '../decide/rates.ts'
 import type { QueueLoad } from '../decide/replicas.ts'
@@ -11,16 +10,11 @@ export interface QueueView {
   atMs: number
 }
 
-/** Two round trips; one where no worker is looked for. */
-export async function lookAt(
-  queue: Queue,
-  before: QueueView | undefined,
-  { hasWorkers, nowMs }: { hasWorkers: boolean; nowMs: number },
-): Promise<QueueView> {
-  const wasBusy = (before?.depth.busy ?? 1) > 0
+/** Two round trips. */
+export async function lookAt(queue: Queue, before: QueueView | undefined, nowMs: number): Promise<QueueView> {
   // In this order a job that is claimed in between is in neither, for one look; the other way round it would
   // be in both, and start a worker for nothing.
-  const workers = hasWorkers || wasBusy ? await queue.workers() : []
+  const workers = await queue.workers()
   const depth = await queue.depth()
   const { enqueued, completed, retried, buried, cancelled } = depth.counts
   const counters = { enqueued, ended: completed + retried + buried + cancelled, busy: depth.busy }

@@ -1,0 +1,78 @@
+// The place of one worker, in which its process may be started several times: how the reconcile sees it, and
+// why it does not work, with the reason that a kubelet would give. Pure; used by fleet.ts.
+import { cutText } from '@millhand/control/resources/bounds'
+import type { Death, Trouble, WorkerPod } from '@millhand/control/world'
+import type { Ending, WorkerProcess } from './worker-process.ts'
+
+export interface LocalPod {
+  /** `<pool>-<n>`. */
+  readonly name: string
+  readonly uid: string
+  /** What its workers run: others than those of the present template are replaced. */
+  readonly template: string
+  readonly createdAtMs: number
+  process?: WorkerProcess
+  isStopping: boolean
+  /** How often its process ended unasked. */
+  restarts: number
+  /** Why it does not work, until it does. */
+  trouble?: Trouble | undefined
+  deaths: Death[]
+}
+
+/** A process that ran for longer did not crash at its start. */
+const CRASHES_WITHIN_MS = 300_000
+/** So many restarts are no passing state. */
+const RESTARTS_OF_A_LOOP = 3
+const MAX_WORDS = 300
+
+/** `trouble`: why no process of the pool is started. */
+export function viewOf(
+  pod: LocalPod,
+  { template, trouble: ofAll }: { template: string; trouble: Trouble | undefined },
+): WorkerPod {
+  const { name, uid, createdAtMs, process, isStopping, deaths } = pod
+  const trouble = pod.trouble ?? (process ? undefined : ofAll)
+  return {
+    name,
+    uid,
+    startedAtMs: createdAtMs,
+    state: isStopping ? 'terminating' : 'live',
+    isReady: process?.isReady === true,
+    isCurrent: pod.template === template,
+    isForced: false,
+    ...(trouble && { trouble }),
+    ...(process && !process.isReady && { unregisteredSinceMs: process.startedAtMs }),
+    deaths,
+  }
+}
+
+/** Undefined for one that has worked for a while: it is just started again. */
+export function crashOf(
+  { name, restarts }: { name: string; restarts: number },
+  ending: Ending,
+  livedMs: number,
+): Trouble | undefined {
+  if (livedMs > CRASHES_WITHIN_MS) return undefined
+  return {
+    reason: 'CrashLoopBackOff',
+    message: `worker ${name}: crash looping: ${howEnded(ending)}${lastWords(ending)}`,
+    isLasting: restarts >= RESTARTS_OF_A_LOOP,
+  }
+}
+
+/** No worker of the pool is started until a file changes. */
+export function misconfigurationOf(pool: string, ending: Ending): Trouble {
+  const how = `${howEnded(ending)} (invalid settings or task files)`
+  return {
+    reason: 'CrashLoopBackOff',
+    message: `workers of ${pool}: crash looping: ${how}${lastWords(ending)}`,
+    isLasting: true,
+  }
+}
+
+const howEnded = ({ code, signal }: Ending) => (signal ? `signal ${signal}` : `exit code ${code}`)
+
+function lastWords({ lastWords: words }: Ending): string {
+  return words ? `: ${cutText(words, MAX_WORDS)}` : ''
+}
