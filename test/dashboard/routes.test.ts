@@ -1,7 +1,7 @@
 // Each route of the API, over a real Redis and a real worker.
 
 import { fileURLToPath } from 'node:url'
-import type { Job, JobsPage, Queue, QueueNow, Snapshot, Workers } from '../../dashboard/src/api.ts'
+import type { Job, JobsPage, Queue, QueueNow, Snapshot, Why, Workers } from '../../dashboard/src/api.ts'
 import { problemsOf } from '../../dashboard/src/server/check.ts'
 import { matchOf } from '../../dashboard/src/server/input.ts'
 import { routes } from '../../dashboard/src/server/routes.ts'
@@ -118,6 +118,8 @@ test('a running job is cancelled; what a job is too late for is a conflict with 
 test('a pause is seen in the numbers, and in what is wrong', async () => {
   await ask('POST', `${QUEUE}/pause`, { reason: 'a look' })
   const { id } = await enqueue('noop')
+  const why = await ask<Why>('GET', `${QUEUE}/jobs/${id}/why`)
+  expect(why).toMatchObject({ id, state: 'ready', causes: [{ code: 'paused', text: expect.any(String) }] })
   const { queue, problems } = await eventually(async () => {
     const found = await ask<Queue>('GET', QUEUE)
     return found.queue.numbers?.isPaused && found.queue.numbers.ready === 1 ? found : undefined
@@ -126,6 +128,14 @@ test('a pause is seen in the numbers, and in what is wrong', async () => {
   expect(problems).toMatchObject([{ severity: 'warning', code: 'Paused', kind: 'TaskQueue', name: NAME }])
   expect(await ask('POST', `${QUEUE}/resume`)).toEqual({ isPaused: false })
   await stateOf(id, 'completed')
+})
+
+test('a job that nobody serves says so, with its pools', async () => {
+  const path = `queues/test/${NAME}-2/jobs`
+  const { id } = await ask<{ id: string }>('POST', path, { task: 'noop' })
+  const { causes } = await ask<Why>('GET', `${path}/${id}/why`)
+  expect(causes.map(({ code }) => code)).toEqual(['no-workers', 'NoPool'])
+  await ask('POST', `${path}/${id}/cancel`)
 })
 
 test('snapshot, queues, pools and workers agree', async () => {
@@ -139,7 +149,7 @@ test('snapshot, queues, pools and workers agree', async () => {
   const { queues } = await ask<{ queues: QueueNow[] }>('GET', 'queues')
   expect(queues.map(({ name }) => name)).toEqual([NAME, `${NAME}-2`])
   expect(snapshot.queues[0]?.numbers).toMatchObject({ workers: 1, draining: 0, slots: 2 })
-  expect(snapshot.queues[1]?.numbers).toMatchObject({ enqueued: 0, workers: 0 })
+  expect(snapshot.queues[1]?.numbers).toMatchObject({ ready: 0, workers: 0 })
   const { pools } = await ask<{ pools: { name: string }[] }>('GET', 'pools')
   expect(pools).toMatchObject([
     { name: 'pool', namespace: 'test', slots: 1, scaling: { maxReplicas: expect.any(Number) } },

@@ -71,9 +71,11 @@ function checkedPath(values: Record<string, string>): Record<string, string> {
   )
 }
 
+/** The ids . and .. come encoded twice: a browser takes them for steps in the address. */
 function decoded(part: string): string {
   try {
-    return decodeURIComponent(part)
+    const once = decodeURIComponent(part)
+    return /^(%2e){1,2}$/i.test(once) ? decodeURIComponent(once) : once
   } catch {
     throw badRequest(`the address has ${shown(part)}, which is not percent-encoded UTF-8`)
   }

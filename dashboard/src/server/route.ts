@@ -4,6 +4,7 @@ import type { Log } from 'millhand/queue'
 import type { Config } from '../api.ts'
 import { type Fields, object, type Schema, type TypeOf, text } from '../schema.ts'
 import type { Access, Permission, Session } from './access/access.ts'
+import type { Redactor } from './access/redact.ts'
 import type { Looks } from './looks.ts'
 import type { Plant } from './plant.ts'
 import type { Snapshots } from './snapshots.ts'
@@ -15,8 +16,7 @@ export interface Parts {
   access: Access
   looks: Looks
   snapshots: Snapshots
-  /** JSON text as it may be shown. */
-  redact: (json: string, task?: string) => string
+  redact: Redactor
   config: () => Config
   log: Log
   wallMs: () => number

@@ -7,6 +7,7 @@ import type { Log } from 'millhand/queue'
 import { API, type Config } from '../api.ts'
 import { object, text } from '../schema.ts'
 import type { Access, Permission, Session } from './access/access.ts'
+import { type Redactor, redactor } from './access/redact.ts'
 import type { Assets } from './assets.ts'
 import { addressOf, bodyOf, type Matched, matchOf, queryOf } from './input.ts'
 import { Looks } from './looks.ts'
@@ -23,8 +24,8 @@ export interface DashboardOptions {
   access: Access
   /** The pages; absent: only the API. */
   assets?: Assets
-  /** JSON text as it may be shown; default: as it is. */
-  redact?: Parts['redact']
+  /** Default: the names and shapes that everybody hides. */
+  redact?: Redactor
   /** Where a proxy puts it, like /millhand; requests may come with it or without it. */
   basePath?: string
   log: Log
@@ -57,7 +58,7 @@ class Server implements Dashboard {
   #calls = 0
 
   constructor(options: DashboardOptions) {
-    const { plant, access, log, wallMs, redact = (json) => json } = options
+    const { plant, access, log, wallMs, redact = redactor() } = options
     this.#options = options
     this.#viewers = new Viewers(options)
     const looks = new Looks(options)

@@ -3,17 +3,16 @@ import type { TaskQueueObject } from '@millhand/control/resources/task-queue'
 import type { AttemptRecord, JobDetails, JobSummary } from 'millhand/queue'
 import type { Attempt, Job, JobRow, JsonText } from '../../api.ts'
 import { MOST_TEXT_BYTES } from '../../api.ts'
-
-export type Redact = (json: string, task?: string) => string
+import type { Redactor } from '../access/redact.ts'
 
 /** What is beyond it is not looked through. */
-const MOST_REDACTED = 2 * MOST_TEXT_BYTES
+const MOST_REDACTED = MOST_TEXT_BYTES + 4_096
 const MOST_MESSAGE = 4_096
 const MOST_OUTPUT = 16_384
 const MOST_STACK = 8_192
 const MOST_NAME = 1_000
 
-export function rowOf({ id, state, task, enqueuedAtMs, why, ...job }: JobSummary, redact: Redact): JobRow {
+export function rowOf({ id, state, task, enqueuedAtMs, why, ...job }: JobSummary, redact: Redactor): JobRow {
   const { lane, worker, dueAtMs, buriedAtMs, endedAtMs, attempts, error } = job
   return {
     id: shortened(id, 512),
@@ -25,15 +24,15 @@ export function rowOf({ id, state, task, enqueuedAtMs, why, ...job }: JobSummary
     ...(dueAtMs !== undefined && { dueAtMs }),
     ...(buriedAtMs !== undefined && { buriedAtMs }),
     ...(endedAtMs !== undefined && { endedAtMs }),
-    ...(why !== undefined && { why: redactedText(why, task, redact) }),
+    ...(why !== undefined && { why: redact.text(why) }),
     attempts,
     ...(error !== undefined && { error }),
   }
 }
 
-export function jobOf(job: JobDetails, { metadata, spec }: TaskQueueObject, redact: Redact): Job {
+export function jobOf(job: JobDetails, { metadata, spec }: TaskQueueObject, redact: Redactor): Job {
   const { id, state, task, enqueuedAtMs, attempts, crashes, envelope, ended, worker, progress } = job
-  const text = (value: string, most: number) => shortened(redactedText(value, task, redact), most)
+  const text = (value: string, most: number) => shortened(redact.text(value), most)
   return {
     id,
     namespace: metadata.namespace ?? '',
@@ -51,11 +50,13 @@ export function jobOf(job: JobDetails, { metadata, spec }: TaskQueueObject, reda
     ...(envelope?.timeoutMs !== undefined && { timeoutMs: envelope.timeoutMs }),
     ...(worker !== undefined && { worker: shortened(worker, MOST_NAME) }),
     isCancelling: job.cancelling,
-    ...(progress !== undefined && { progress: shortened(redact(bounded(progress), task), MOST_TEXT_BYTES) }),
+    ...(progress !== undefined && {
+      progress: shortened(redact.json(bounded(progress), task), MOST_TEXT_BYTES),
+    }),
     ...(envelope && { payloadBytes: Buffer.byteLength(envelope.payload) }),
     ...(ended?.state === 'completed' && { resultBytes: Buffer.byteLength(ended.result) }),
     ...(ended?.output !== undefined && { output: text(ended.output, MOST_OUTPUT) }),
-    failures: job.failures.map((failure) => attemptOf(failure, task, redact)),
+    failures: job.failures.map((failure) => attemptOf(failure, redact)),
     can: CAN[state],
   }
 }
@@ -69,8 +70,8 @@ const CAN: Record<JobDetails['state'], Job['can']> = {
   cancelled: ['delete'],
 }
 
-function attemptOf(record: AttemptRecord, task: string, redact: Redact): Attempt {
-  const text = (value: string, most: number) => shortened(redactedText(value, task, redact), most)
+function attemptOf(record: AttemptRecord, redact: Redactor): Attempt {
+  const text = (value: string, most: number) => shortened(redact.text(value), most)
   const { outcome, message, error, output, worker, pod, node, signal, ...numbers } = record
   const { exitCode, startedAtMs, endedAtMs, durationMs, cpuUserMs, cpuSystemMs, maxRssBytes } = numbers
   return {
@@ -101,9 +102,10 @@ function attemptOf(record: AttemptRecord, task: string, redact: Redact): Attempt
   }
 }
 
-export function jsonTextOf(json: string, task: string, redact: Redact): JsonText {
+export function jsonTextOf(json: string, task: string, redact: Redactor): JsonText {
+  // What is cut off could be the end of a secret, so a little more is looked through than is shown.
   const begin = bounded(json)
-  const shown = redact(begin, task)
+  const shown = redact.json(begin, task)
   const text = shortened(shown, MOST_TEXT_BYTES)
   return {
     text,
@@ -114,13 +116,6 @@ export function jsonTextOf(json: string, task: string, redact: Redact): JsonText
 }
 
 const bounded = (json: string): string => json.slice(0, MOST_REDACTED)
-
-/** A text is redacted as JSON text. */
-function redactedText(text: string, task: string, redact: Redact): string {
-  const json = redact(JSON.stringify(text), task)
-  const parsed: unknown = JSON.parse(json)
-  return typeof parsed === 'string' ? parsed : json
-}
 
 /** At most so many bytes of UTF-8, and no half character at the end. */
 function shortened(text: string, mostBytes: number): string {

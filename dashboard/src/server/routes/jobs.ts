@@ -1,6 +1,17 @@
 // Jobs: pages of them, one of them with payload and result, enqueue, retry, cancel, delete.
+import { whyWithPools } from '@millhand/control/decide/why'
 import { failureText, type JobDetails, newJob, parseFilter, type Queue } from 'millhand/queue'
-import { Enqueued, EnqueueRequest, Job, JobDone, JobsPage, JsonText, MOST_ROWS, Result } from '../../api.ts'
+import {
+  Enqueued,
+  EnqueueRequest,
+  Job,
+  JobDone,
+  JobsPage,
+  JsonText,
+  MOST_ROWS,
+  Result,
+  Why,
+} from '../../api.ts'
 import { optional, text, whole } from '../../schema.ts'
 import { badRequest, Refused } from '../refused.ts'
 import { type Call, type Route, route } from '../route.ts'
@@ -66,6 +77,14 @@ export const jobRoutes: readonly Route[] = [
     query: { waitMs: optional(whole('How long to wait; ms', { max: MAX_WAIT_MS })) },
     answer: Result,
     handle: resultOf,
+  }),
+  route({
+    method: 'GET',
+    path: `${JOB}/why`,
+    summary: 'Why a job does not run: the first cause first, those of its pools too',
+    permission: { resource: 'jobs', verb: 'get' },
+    answer: Why,
+    handle: whyOf,
   }),
   route({
     method: 'POST',
@@ -150,6 +169,16 @@ async function resultOf(call: Call<{ waitMs?: number }>): Promise<Result> {
 async function whyBuried(queue: Queue, id: string): Promise<{ why?: string }> {
   const last = (await queue.job(id))?.failures.at(-1)
   return last ? { why: failureText(last) } : {}
+}
+
+async function whyOf(call: Call): Promise<Why> {
+  const { namespace, name } = call.path
+  const queue = await queueOf(call)
+  const why = await queue.why(idOf(call))
+  if (!why) throw jobNotFound(call)
+  const pools = [...call.parts.plant.find('WorkerPool', 'queue', `${namespace}/${name}`)]
+  const causes = whyWithPools(why.causes, name ?? '', pools)
+  return { ...why, causes: causes.map((cause) => ({ ...cause, text: call.parts.redact.text(cause.text) })) }
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {
