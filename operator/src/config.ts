@@ -32,6 +32,8 @@ export interface Config {
   readonly httpPort: number
   /** Metrics with TLS and authentication; undefined: at httpPort, without. */
   readonly secureMetrics: SecureMetrics | undefined
+  /** Undefined: the dashboard is not served. */
+  readonly dashboard: DashboardConfig | undefined
   readonly logLevel: Level
   /** host:port of the API server as pods see it, besides that of the client's configuration. */
   readonly apiServers: readonly string[]
@@ -43,9 +45,38 @@ export interface SecureMetrics {
   readonly certificateFolder: string | undefined
 }
 
+/** Who may use the dashboard, and how it is reached. */
+export interface DashboardConfig {
+  readonly port: number
+  readonly mode: DashboardMode
+  /** HTTPS by a self-signed certificate, or by tls.crt and tls.key of a folder; undefined: HTTP. */
+  readonly tls: { readonly certificateFolder: string | undefined } | undefined
+  readonly isReadOnly: boolean
+  /** As browsers see it; its path is the base path. */
+  readonly publicUrl: URL | undefined
+  /** Names in the Host header besides localhost and addresses. */
+  readonly hosts: readonly string[]
+  /** Of the files cookie-secret, tokens and proxy-secret. */
+  readonly secretsFolder: string
+  /** Paths that are hidden, by task; * is every task. */
+  readonly redact: Readonly<Record<string, readonly string[]>>
+  /** Of the mode proxy. */
+  readonly proxy: {
+    readonly networks: readonly string[]
+    readonly secretHeader: string
+    readonly userHeader: string
+    readonly groupsHeader: string
+  }
+}
+
+const DASHBOARD_MODES = ['kubernetes', 'proxy', 'token'] as const
+export type DashboardMode = (typeof DASHBOARD_MODES)[number]
+
 type Environment = Readonly<Record<string, string | undefined>>
 
 const QUEUE_NAME = /^([a-z0-9][a-z0-9._-]{0,126}|\*)$/
+const HOST = /^(\*\.)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/i
+const HEADER = /^[A-Za-z0-9-]{1,64}$/
 const NAME = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/
 
 /** Throws ConfigError. */
@@ -63,6 +94,7 @@ export function readConfig(env: Environment = process.env): Config {
     chartRedis: env.MILLHAND_CHART_REDIS || undefined,
     httpPort: integer(env, 'MILLHAND_HTTP_PORT', { otherwise: 8080, most: 65_535, what: 'a port' }),
     secureMetrics: secureMetrics(env),
+    dashboard: dashboard(env),
     logLevel: level(env),
     apiServers: host ? [`${host}:${env.KUBERNETES_SERVICE_PORT || 443}`] : [],
   }
@@ -106,6 +138,72 @@ function secureMetrics(env: Environment): SecureMetrics | undefined {
     port: integer(env, 'MILLHAND_METRICS_PORT', { otherwise: 8443, most: 65_535, what: 'a port' }),
     certificateFolder: env.MILLHAND_METRICS_CERTIFICATE || undefined,
   }
+}
+
+function dashboard(env: Environment): DashboardConfig | undefined {
+  if (!env.MILLHAND_DASHBOARD_PORT) return undefined
+  const mode = DASHBOARD_MODES.find((known) => known === env.MILLHAND_DASHBOARD_MODE)
+  if (!mode)
+    throw new ConfigError(
+      `invalid MILLHAND_DASHBOARD_MODE ${JSON.stringify(env.MILLHAND_DASHBOARD_MODE)}: nobody could sign in; ` +
+        `write one of ${DASHBOARD_MODES.join(', ')}`,
+    )
+  const networksOfProxy = networks(env, 'MILLHAND_DASHBOARD_PROXY_NETWORKS')
+  if (mode === 'proxy' && networksOfProxy.length === 0)
+    throw new ConfigError('invalid MILLHAND_DASHBOARD_PROXY_NETWORKS "": write the CIDRs of the proxy')
+  const tls = env.MILLHAND_DASHBOARD_TLS
+  return {
+    port: integer(env, 'MILLHAND_DASHBOARD_PORT', { otherwise: 8081, most: 65_535, what: 'a port' }),
+    mode,
+    tls: tls ? { certificateFolder: tls === 'self-signed' ? undefined : tls } : undefined,
+    isReadOnly: isTrue(env, 'MILLHAND_DASHBOARD_READ_ONLY'),
+    publicUrl: publicUrl(env, 'MILLHAND_DASHBOARD_URL'),
+    hosts: names(env, 'MILLHAND_DASHBOARD_HOSTS', [], HOST),
+    secretsFolder: env.MILLHAND_DASHBOARD_SECRETS || '/etc/millhand/dashboard',
+    redact: hiddenPaths(env, 'MILLHAND_DASHBOARD_REDACT'),
+    proxy: {
+      networks: networksOfProxy,
+      secretHeader: header(env, 'MILLHAND_DASHBOARD_SECRET_HEADER', 'X-Millhand-Proxy-Secret'),
+      userHeader: header(env, 'MILLHAND_DASHBOARD_USER_HEADER', 'X-Forwarded-User'),
+      groupsHeader: header(env, 'MILLHAND_DASHBOARD_GROUPS_HEADER', 'X-Forwarded-Groups'),
+    },
+  }
+}
+
+function isTrue(env: Environment, variable: string): boolean {
+  const text = env[variable] || 'false'
+  if (text === 'true' || text === 'false') return text === 'true'
+  throw new ConfigError(`invalid ${variable} ${JSON.stringify(text)}: write true or false`)
+}
+
+function header(env: Environment, variable: string, otherwise: string): string {
+  const text = env[variable] || otherwise
+  if (HEADER.test(text)) return text
+  throw new ConfigError(`invalid ${variable} ${JSON.stringify(text)}: write a header like ${otherwise}`)
+}
+
+function publicUrl(env: Environment, variable: string): URL | undefined {
+  const text = env[variable]
+  if (!text) return undefined
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  const isPlain = url && !url.username && !url.password && !url.search && !url.hash
+  if (isPlain && /^https?:$/.test(url.protocol)) return url
+  const like = 'https://millhand.example.com or https://example.com/millhand'
+  throw new ConfigError(`invalid ${variable} ${JSON.stringify(text)}: write an address like ${like}`)
+}
+
+function hiddenPaths(env: Environment, variable: string): Readonly<Record<string, readonly string[]>> {
+  const text = env[variable] || '{}'
+  try {
+    const found: unknown = JSON.parse(text)
+    const lists = Object.values(Object(found))
+    const isPath = (path: unknown) => typeof path === 'string' && path !== ''
+    if (!Array.isArray(found) && lists.every((list) => Array.isArray(list) && list.every(isPath)))
+      return found as Record<string, string[]>
+  } catch {}
+  throw new ConfigError(
+    `invalid ${variable} ${JSON.stringify(text)}: write paths by task like {"SendMail":["customer.card"]}`,
+  )
 }
 
 /** A leader must notice that it cannot renew the lease before another one may take it. */
