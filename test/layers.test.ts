@@ -136,9 +136,10 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
   },
   {
     from: /^operator/,
-    among: /^(millhand|worker-runtime|cli|@millhand)/,
-    only: /^millhand\/(queue|doctor)$/,
-    because: 'the operator knows only control/, millhand/queue, and what is wrong with a Redis',
+    among: /^(millhand|worker-runtime|cli|dashboard|@millhand)/,
+    only: /^millhand\/(queue|doctor)$|^dashboard\/src\/server\//,
+    because:
+      'the operator knows only control/, millhand/queue, what is wrong with a Redis, and the dashboard’s server',
   },
   {
     from: /^operator\/src\/kube\//,

@@ -11,6 +11,7 @@ import type { TaskQueue } from '@millhand/control/resources/task-queue'
 import { copyError, type Log, logTo, reasonOf } from 'millhand/queue'
 import { ClusterCaches } from './caches.ts'
 import { type Config, ConfigError, readConfig } from './config.ts'
+import { serveDashboard } from './dashboard.ts'
 import { serve } from './http/server.ts'
 import { connectKube, type Kube } from './kube/client.ts'
 import { Events } from './kube/events.ts'
@@ -35,6 +36,17 @@ The API server comes from KUBECONFIG, or from the service account of the pod. Se
   MILLHAND_HTTP_PORT            port of /healthz, /readyz, /metrics; default: 8080
   MILLHAND_METRICS_PORT         port of /metrics with TLS and authorization; default: /metrics is on MILLHAND_HTTP_PORT, without
   MILLHAND_METRICS_CERTIFICATE  folder with tls.crt and tls.key; default: a self-signed certificate
+  MILLHAND_DASHBOARD_PORT       port of the dashboard; default: it is not served
+  MILLHAND_DASHBOARD_MODE       who may use it: kubernetes, proxy or token; needed with the port
+  MILLHAND_DASHBOARD_TLS        self-signed, or a folder with tls.crt and tls.key; default: HTTP
+  MILLHAND_DASHBOARD_READ_ONLY  true: nothing can be changed; default: false
+  MILLHAND_DASHBOARD_URL        address that browsers open, like https://example.com/millhand
+  MILLHAND_DASHBOARD_HOSTS      comma-separated names in the Host header besides that of the address; localhost and IPs always
+  MILLHAND_DASHBOARD_SECRETS    folder with cookie-secret, tokens and proxy-secret; default: /etc/millhand/dashboard
+  MILLHAND_DASHBOARD_REDACT     hidden paths by task, like {"SendMail":["customer.card"],"*":["pin"]}; default: {}
+  MILLHAND_DASHBOARD_PROXY_NETWORKS   CIDRs of the proxy in the mode proxy
+  MILLHAND_DASHBOARD_SECRET_HEADER, MILLHAND_DASHBOARD_USER_HEADER, MILLHAND_DASHBOARD_GROUPS_HEADER
+                                its headers; default: X-Millhand-Proxy-Secret, X-Forwarded-User, X-Forwarded-Groups
   MILLHAND_LOG_LEVEL            debug, info, warn or error; default: info
 `
 const BAD_CONFIG = 78
@@ -83,14 +95,16 @@ async function runOperator(config: Config): Promise<void> {
   })
   const servers = serversOf({ config, kube, caches, fence, log })
   const reviews = reviewsBy(kube)
+  const times = { nowMs: monotonicMs, wallMs }
   const http = await serve(config, {
     isReady: () => caches.isSynced,
     metrics: metrics.read,
     reviews,
     log,
-    nowMs: monotonicMs,
-    wallMs,
+    ...times,
   })
+  const dashboard =
+    config.dashboard && (await serveDashboard(config.dashboard, { caches, servers, reviews, log, ...times }))
   log.info('operator started', { version, server: kube.server, namespaces: config.watchNamespaces })
   const watching = caches.run(stopping.signal)
   await Promise.race([caches.synced, stopping.asked])
@@ -112,6 +126,7 @@ async function runOperator(config: Config): Promise<void> {
     },
   })
   await Promise.all([election.run(stopping.signal), watching])
+  dashboard?.close()
   http.close()
   servers.close()
   kube.close()

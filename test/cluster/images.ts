@@ -34,6 +34,7 @@ const WORKSPACE = ['package.json', 'package-lock.json', '.npmrc', '.dockerignore
 const PACKAGES = [
   'cli/package.json',
   'control/package.json',
+  'dashboard/package.json',
   'operator/package.json',
   'worker-runtime/package.json',
 ]
@@ -41,7 +42,7 @@ const RECIPES: Record<BuiltImage, Recipe> = {
   operator: {
     dockerfile: 'operator/Dockerfile',
     context: '.',
-    sources: [...WORKSPACE, ...PACKAGES, 'crds', 'control', 'operator', 'worker-runtime'],
+    sources: [...WORKSPACE, ...PACKAGES, 'crds', 'control', 'dashboard', 'operator', 'worker-runtime'],
   },
   worker: {
     dockerfile: 'worker-runtime/Dockerfile',

@@ -9,6 +9,8 @@ export interface Refusal {
   reason: string
 }
 
+type Asked = Pick<Reviews, 'userOf' | 'mayGet'>
+
 interface Kept {
   refusal: Promise<Refusal | undefined>
   untilMs: number
@@ -25,13 +27,13 @@ const TOO_MANY: Refusal = { status: 429, reason: 'too many tokens are being chec
 const UNREACHABLE: Refusal = { status: 503, reason: 'the API server cannot check the token now; try again' }
 
 export class Access {
-  readonly #reviews: Reviews
+  readonly #reviews: Asked
   readonly #nowMs: () => number
   /** By a hash: no token is kept. The oldest first. */
   readonly #kept = new Map<string, Kept>()
   #asking = 0
 
-  constructor({ reviews, nowMs }: { reviews: Reviews; nowMs: () => number }) {
+  constructor({ reviews, nowMs }: { reviews: Asked; nowMs: () => number }) {
     this.#reviews = reviews
     this.#nowMs = nowMs
   }

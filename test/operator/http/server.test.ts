@@ -7,13 +7,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { silent } from 'millhand/queue'
 import { certificateIn } from '../../../operator/src/http/certificates.ts'
+import { listenHttps } from '../../../operator/src/http/listen.ts'
 import { selfSigned } from '../../../operator/src/http/self-signed.ts'
-import { serve, serveHttps } from '../../../operator/src/http/server.ts'
-import type { Reviews } from '../../../operator/src/kube/reviews.ts'
+import { handler, type Served, serve } from '../../../operator/src/http/server.ts'
 import { eventually } from '../../eventually.ts'
 import { freePort } from '../../free-port.ts'
 
-const reviews: Reviews = {
+const reviews: Served['reviews'] = {
   userOf: async (token) => (token === 'unknown' ? undefined : { username: token }),
   mayGet: async ({ username }, path) => username === 'prometheus' && path === '/metrics',
 }
@@ -94,7 +94,7 @@ describe('metrics with TLS', () => {
       const certificates = { ...certificateIn(folder), renewEveryMs: 20 }
       const warned: string[] = []
       const log = { ...silent, warn: (message: string) => void warned.push(message) }
-      const server = await serveHttps(port, {}, { certificates, log })
+      const server = await listenHttps(port, handler({}), { certificates, of: 'metrics', log })
       const used = async () => (await getSecurely(port, '/')).fingerprint256
       const first = await used()
 
