@@ -37,7 +37,6 @@ export async function serveDashboard(config: DashboardConfig, served: Served): P
   const { port, publicUrl, tls } = config
   const { caches, servers, log, nowMs, wallMs } = served
   const basePath = publicUrl?.pathname ?? '/'
-  const hides = redactor({ paths: config.redact })
   const dashboard = dashboardServer({
     plant: {
       kind: 'kubernetes',
@@ -48,7 +47,7 @@ export async function serveDashboard(config: DashboardConfig, served: Served): P
     },
     access: await accessOf(config, served),
     assets: await ownAssets(basePath),
-    redact: hides.json,
+    redact: redactor({ paths: config.redact }),
     basePath,
     log,
     nowMs,
