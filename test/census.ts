@@ -99,7 +99,7 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
   if (!hasTombstones && Object.keys(tombstones).length > 0)
     problems.push(`config knows of no tombstones, and there are ${JSON.stringify(tombstones)}`)
   const known =
-    /^(job|ready|held|worker|attempt|error|failed):|^(events|errors|lanes|delayed|workers|idle|draining|completed|buried|counts|wake|tick|config|tombstones|waiters|clock)$/
+    /^(job|ready|held|worker|attempt|action|trash|trash-attempt|trashed|error|failed):|^(actions|events|errors|lanes|delayed|workers|idle|draining|completed|buried|counts|wake|tick|config|tombstones|waiters|clock)$/
   for (const name of names) if (!known.test(name)) problems.push(`the key ${name} is not in the layout`)
   return { states, problems }
 }

@@ -6,6 +6,7 @@ import { styleText } from 'node:util'
 import { Command, CommanderError } from 'commander'
 import { reasonLines } from 'millhand/queue'
 import { stopRequests } from 'millhand/stop-requests'
+import { actionsCommand } from './commands/actions.ts'
 import { cancelCommand } from './commands/cancel.ts'
 import { deleteCommand } from './commands/delete.ts'
 import { doctorCommand } from './commands/doctor.ts'
@@ -87,6 +88,7 @@ function program(): Command {
   retryCommand(millhand, context)
   cancelCommand(millhand, context)
   deleteCommand(millhand, context)
+  actionsCommand(millhand, context)
   purgeCommand(millhand, context)
   pauseCommand(millhand, context)
   resumeCommand(millhand, context)

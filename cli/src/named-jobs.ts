@@ -1,13 +1,15 @@
 // Common to retry, cancel and delete: which jobs are meant, what is done to them, and what became of each.
-import { isJobId, type JobState, MOST_JOBS_A_PAGE, parseFilter, type Queue } from 'millhand/queue'
+import type { Command } from 'commander'
+import { type ActionVerb, isJobId, type JobState, type Queue } from 'millhand/queue'
 import { CommandFailed, type Context } from './context.ts'
+import { actOnFilter, type FilterOptions } from './filtered-jobs.ts'
 import { jsonDocument } from './printable.ts'
-import { type ServerOptions, withServer } from './server.ts'
-import { counted } from './units.ts'
+import { withServer } from './server.ts'
 
 type State = 'cancelling' | 'deleted' | JobState
 
 export interface Action {
+  verb: ActionVerb
   /** Answers the states of the jobs, in the order of the ids. */
   act(queue: Queue, ids: readonly string[]): Promise<readonly State[]>
   /** States that mean that it was done. */
@@ -22,7 +24,7 @@ export interface Action {
 export interface NamedJobs {
   queue: string
   ids: readonly string[]
-  options: ServerOptions & { all?: boolean; json?: boolean }
+  options: FilterOptions
 }
 
 interface Answer {
@@ -30,33 +32,53 @@ interface Answer {
   state: State
 }
 
-const BURIED = parseFilter('state:buried', 0)
-
 /** Throws CommandFailed when it could not be done to each of the jobs that were named. */
 export function actOnJobs(named: NamedJobs, action: Action, context: Context): Promise<void> {
-  const { all = false } = named.options
+  if (named.options.all || named.options.filter !== undefined) {
+    checkFiltered(named)
+    const { verb, one, many } = action
+    return actOnFilter({ queue: named.queue, verb, one, many }, named.options, context)
+  }
   checkIds(named)
   return withServer(named.options, context, async (server) => {
     const queue = server.queue(named.queue)
-    const ids = all ? await buriedIds(queue) : [...new Set(named.ids)]
+    const ids = [...new Set(named.ids)]
     const states = await action.act(queue, ids)
     const answers = ids.map((id, index): Answer => ({ id, state: states[index] ?? 'unknown' }))
     const done = answers.filter(({ state }) => action.done.includes(state))
     if (named.options.json) context.print(jsonDocument({ queue: queue.name, jobs: answers }))
-    else if (all) context.print(summary(queue, done.length, action))
     else for (const answer of done) context.print(whatBecame(answer, action))
-    // With --all, another person may have acted on a job first: no failure.
     const refused = answers.filter(({ state }) => !action.done.includes(state))
-    if (!all && refused.length > 0) throw refusal(queue, refused, action)
+    if (refused.length > 0) throw refusal(queue, refused, action)
   })
 }
 
+/** The options of commands that act on named jobs, or on those of a filter. */
+export function withFilterOptions(command: Command): Command {
+  return command
+    .option('--filter <filter>', 'all jobs of a filter, as millhand jobs takes it')
+    .option('--reason <text>', 'why, for the record of the action')
+    .option('--dry-run', 'only count the jobs of the filter')
+    .option('--yes [number]', 'do not ask; above 1,000 jobs give their number')
+}
+
 /** Checked before anything is done to the first of them. */
-function checkIds({ ids, options: { all = false } }: NamedJobs): void {
-  if (all && ids.length > 0) throw new CommandFailed('give ids or --all, not both', { exitCode: 2 })
-  if (!all && ids.length === 0)
-    throw new CommandFailed('name the jobs by their ids, or give --all', { exitCode: 2 })
+function checkIds({ ids, options }: NamedJobs): void {
+  if (ids.length === 0)
+    throw new CommandFailed('name the jobs by their ids, or give --filter', { exitCode: 2 })
+  if (options.dryRun || options.yes !== undefined || options.reason !== undefined)
+    throw new CommandFailed('--dry-run, --yes and --reason go with --filter', { exitCode: 2 })
   for (const id of ids) checkId(id)
+}
+
+function checkFiltered({ ids, options }: NamedJobs): void {
+  if (ids.length > 0) throw new CommandFailed('give ids or a filter, not both', { exitCode: 2 })
+  if (options.all && options.filter !== undefined)
+    throw new CommandFailed('give --all or --filter, not both', { exitCode: 2 })
+  if (!options.all && options.filter?.trim() === '')
+    throw new CommandFailed('the filter is empty; to mean all jobs, name their states: state:buried', {
+      exitCode: 2,
+    })
 }
 
 export function checkId(id: string): void {
@@ -64,25 +86,8 @@ export function checkId(id: string): void {
   throw new CommandFailed(`invalid job id "${id}": use 1 to 128 of A-Z a-z 0-9 . : _ -`, { exitCode: 2 })
 }
 
-/** All are read before the first one is touched: a job that is retried may be buried again at once. */
-async function buriedIds(queue: Queue): Promise<string[]> {
-  const ids = new Set<string>()
-  let cursor: string | undefined
-  do {
-    const page = await queue.find(BURIED, { cursor, limit: MOST_JOBS_A_PAGE })
-    for (const { id } of page.jobs) ids.add(id)
-    cursor = page.cursor
-  } while (cursor !== undefined)
-  return [...ids]
-}
-
 function whatBecame({ id, state }: Answer, { one }: Action): string {
   return `job ${id} ${state === 'cancelling' ? 'is being ended by its worker' : one}`
-}
-
-function summary(queue: Queue, count: number, { one, many }: Action): string {
-  if (count === 0) return `${queue.name} has no buried jobs`
-  return `${counted(count, 'job')} of ${queue.name} ${count === 1 ? one : many}`
 }
 
 function refusal(queue: Queue, refused: readonly Answer[], { rule }: Action): CommandFailed {

@@ -72,16 +72,16 @@ test(
   async () => {
     await bury(...Array.from({ length: 12 }, (_, index) => `many-${index}`))
     const before = (await queue.depth()).buried
-    expect(await run('retry', 'acted', '--all')).toMatchObject({
+    expect(await run('retry', 'acted', '--all', '--yes')).toMatchObject({
       code: 0,
       stdout: `${before} jobs of ${queue.name} are ready again\n`,
     })
     await eventually(async () => (await queue.depth()).buried === before)
-    expect(await run('delete', 'acted', '--all')).toMatchObject({
+    expect(await run('delete', 'acted', '--all', '--yes')).toMatchObject({
       code: 0,
       stdout: `${before} jobs of ${queue.name} are deleted\n`,
     })
-    expect(await run('delete', 'acted', '--all')).toMatchObject({
+    expect(await run('delete', 'acted', '--all', '--yes')).toMatchObject({
       code: 0,
       stdout: `${queue.name} has no buried jobs\n`,
     })
@@ -93,9 +93,97 @@ test(
 test('retry and delete want to know which jobs', async () => {
   expect(await run('retry', 'acted')).toMatchObject({
     code: 2,
-    stderr: expect.stringContaining('name the jobs by their ids, or give --all'),
+    stderr: expect.stringContaining('name the jobs by their ids, or give --filter'),
   })
   expect(await run('delete', 'acted', 'x', '--all')).toMatchObject({ code: 2 })
+})
+
+test(
+  'a filter is counted first, needs a yes where nobody can be asked, and leaves a record; a delete is undone',
+  async () => {
+    await queue.delete((await queue.jobs('buried', { limit: 100 })).map(({ id }) => id))
+    await bury('f-1', 'f-2', 'f-3')
+    const filter = ['--filter', 'task:throws-terminal state:buried']
+    const dry = await run('delete', 'acted', ...filter, '--dry-run')
+    expect(dry).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining(`delete would be done to 3 jobs of ${queue.name}`),
+    })
+    expect(dry.stdout).toMatch(/^ {2}f-3 {2}buried {2}throws-terminal/m)
+    expect(await run('delete', 'acted', ...filter)).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining(`delete: 3 jobs of ${queue.name}; to do it without a question: --yes`),
+    })
+    const deleted = await run('delete', 'acted', ...filter, '--yes', '--reason', 'a test')
+    expect(deleted).toMatchObject({ code: 0, stdout: `3 jobs of ${queue.name} are deleted\n` })
+    const [, id = ''] = /millhand actions acted (\S+) --undo/.exec(deleted.stderr) ?? []
+    expect(await stateOf('f-2')).toBeUndefined()
+    expect((await run('actions', 'acted')).stdout).toMatch(
+      /delete +done +3\/3 +0 +0 .*task:throws-terminal.* a test$/m,
+    )
+    const undone = await run('actions', 'acted', id, '--undo')
+    expect(undone).toMatchObject({ code: 0, stderr: '3 jobs put back\n' })
+    expect(undone.stdout).toMatch(/state +undone\n/)
+    expect(await stateOf('f-2')).toBe('buried')
+    expect(await run('actions', 'acted', id, '--undo')).toMatchObject({ code: 1 })
+    const retried = JSON.parse((await run('retry', 'acted', ...filter, '--yes', '--json')).stdout)
+    expect(retried.action).toMatchObject({ verb: 'retry', state: 'done', done: 3, total: 3, skipped: 0 })
+  },
+  PATIENCE_MS,
+)
+
+test(
+  'above 1,000 jobs the number itself is the yes',
+  async () => {
+    const many = openQueue(redis, `${namespace}.many`)
+    await many.enqueue(Array.from({ length: 1_000 }, () => newJob('succeeds', null)))
+    await many.enqueue(Array.from({ length: 500 }, () => newJob('succeeds', null)))
+    const cancel = (...more: string[]) => run('cancel', 'many', '--filter', 'state:ready', ...more)
+    expect(await cancel('--yes')).toMatchObject({ code: 2, stderr: expect.stringContaining('--yes 1500') })
+    expect(await cancel('--yes', '1501')).toMatchObject({ code: 2 })
+    expect((await many.depth()).ready).toBe(1_500)
+    expect(await cancel('--yes', '1500')).toMatchObject({
+      code: 0,
+      stdout: `1500 jobs of ${many.name} are cancelled\n`,
+    })
+    expect((await many.depth()).ready).toBe(0)
+  },
+  PATIENCE_MS,
+)
+
+test(
+  'Ctrl-C ends an action after its page, and says what was done',
+  async () => {
+    const many = openQueue(redis, `${namespace}.stopped`)
+    for (let i = 0; i < 60; i += 1)
+      await many.enqueue(Array.from({ length: 1_000 }, () => newJob('succeeds', null)))
+    const running = startMillhand(['cancel', 'stopped', '--filter', 'state:ready', '--yes', '60000'], { env })
+    await eventually(async () => (await many.depth()).ready < 60_000)
+    running.process.kill('SIGINT')
+    const { code, stdout, stderr } = await running.ended
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/the action was aborted before its end/)
+    const { ready } = await many.depth()
+    expect(ready).toBeGreaterThan(0)
+    expect(stdout).toBe(`${60_000 - ready} jobs of ${many.name} are cancelled\n`)
+    expect(await many.actions.list()).toMatchObject([
+      { state: 'aborted', done: 60_000 - ready, total: 60_000 },
+    ])
+  },
+  PATIENCE_MS,
+)
+
+test.each([
+  [['retry', 'acted', 'x', '--filter', 'state:buried'], /give ids or a filter, not both/],
+  [['retry', 'acted', '--filter', ''], /the filter is empty/],
+  [['retry', 'acted', '--filter', 'state:ready'], /retry does nothing to jobs in this state.*states buried/],
+  [['retry', 'acted', '--filter', 'x:y'], /no such field/],
+  [['retry', 'acted', '--all', '--filter', 'x'], /--all or --filter/],
+  [['retry', 'acted', 'x', '--dry-run'], /go with --filter/],
+  [['actions', 'acted', '--undo'], /name the action/],
+  [['actions', 'acted', 'x', '--undo', '--abort'], /one of --undo, --abort and --resume/],
+])('%j is wrong use', async (args, message) => {
+  expect(await run(...args)).toMatchObject({ code: 2, stderr: expect.stringMatching(message) })
 })
 
 test(

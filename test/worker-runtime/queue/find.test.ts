@@ -42,12 +42,17 @@ async function settle(verdict: 'completed' | 'terminal' | 'failed', text?: strin
   await queue.settleAndClaim('p:1', 0, [{ id: first.id, token: first.token, verdict, text: said }], 0)
 }
 
+const GROUP = 'v1:0123456789abcdef'
+
 /** One job in each state. */
 async function oneOfEach(): Promise<void> {
   await add('done', {}, 'task', 'x')
   await settle('completed')
   await add('lost', { maxAttempts: 3 }, 'Send', { to: 'jane "J" doe' })
-  await settle('terminal', '{"outcome":"failed","error":{"name":"Error","message":"boom"}}')
+  await settle(
+    'terminal',
+    '{"outcome":"failed","group":"v1:0123456789abcdef","error":{"name":"Error","message":"boom"}}',
+  )
   await add('runs', {}, 'Send')
   await claim()
   await add('off', { delayMs: 3_600_000 })
@@ -64,7 +69,14 @@ test('every state has its place, and each job says what it is', async () => {
     { id: 'runs', state: 'held', worker: 'p:1', attempts: 1, task: 'Send' },
     { id: 'waits', state: 'ready', lane: 'low', attempts: 0 },
     { id: 'later', state: 'delayed', dueAtMs: expect.any(Number) },
-    { id: 'lost', state: 'buried', buriedAtMs: expect.any(Number), attempts: 1, why: 'Error: boom' },
+    {
+      id: 'lost',
+      state: 'buried',
+      buriedAtMs: expect.any(Number),
+      attempts: 1,
+      why: 'Error: boom',
+      error: GROUP,
+    },
     { id: 'off', state: 'cancelled', endedAtMs: expect.any(Number) },
     { id: 'done', state: 'completed', attempts: 1 },
   ])
@@ -84,6 +96,10 @@ test.each([
   ['worker:p:1', ['runs'], undefined],
   ['worker:p:1 state:ready', [], undefined],
   ['worker:p*', ['runs'], undefined],
+  ['error:v1:0123456789abcdef', ['lost'], undefined],
+  ['error:v1:0123456789abcdef state:ready', [], undefined],
+  ['error:v1:01*', ['lost'], undefined],
+  ['-error:* state:buried', [], undefined],
   ['attempt:>=1', ['runs', 'lost', 'done'], undefined],
   ['since:1h', ['runs', 'waits', 'later', 'lost', 'off', 'done'], undefined],
   ['until:1h', [], undefined],

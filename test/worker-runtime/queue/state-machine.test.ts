@@ -2,6 +2,8 @@
 // step. The scripts' clock is a key, so that time can stand still, run and jump.
 import fc from 'fast-check'
 import {
+  ACTION_VERBS,
+  type ActionVerb,
   type Connection,
   connectRedis,
   newJob,
@@ -11,6 +13,7 @@ import {
   prefixOf,
   type Queue,
   type QueueSettings,
+  STATES_OF_VERB,
 } from 'millhand/queue'
 import { fingerprintOf } from '../../../worker-runtime/src/fingerprint.ts'
 import { pageOf } from '../../../worker-runtime/src/queue/events.ts'
@@ -20,7 +23,7 @@ import { loadScripts } from '../../../worker-runtime/src/queue/scripts.ts'
 import { census } from '../../census.ts'
 import { eventually } from '../../eventually.ts'
 import { redisUrl } from '../../redis.ts'
-import { MAX_ATTEMPTS, MAX_CRASHES, Model, type ModelState } from './model.ts'
+import { MAX_ATTEMPTS, MAX_CRASHES, Model, type ModelJob, type ModelState } from './model.ts'
 
 const CLOCK =
   "{ math.floor(redis.call('GET', KEYS[1] .. 'clock') / 1000), redis.call('GET', KEYS[1] .. 'clock') % 1000 * 1000 }"
@@ -490,6 +493,43 @@ class Retry extends Step {
   }
 }
 
+/** All jobs by name in one action; what it deleted may come back. */
+class Bulk extends Step {
+  readonly verb: ActionVerb
+  readonly isUndone: boolean
+  constructor(verb: ActionVerb, isUndone: boolean) {
+    super()
+    this.verb = verb
+    this.isUndone = isUndone && verb === 'delete'
+  }
+  async step(model: Model, { queue }: Real) {
+    const wanted = [...model.jobs].filter(([, { state }]) =>
+      STATES_OF_VERB[this.verb].some((each) => each === state),
+    )
+    const id = await queue.actions.create({ verb: this.verb, filter: { terms: [] }, ids: JOBS })
+    const action = await queue.actions.run(id)
+    expect(action).toMatchObject({ state: 'done', done: wanted.length, failed: 0 })
+    if (this.isUndone) expect(await queue.actions.undo(id)).toBe(wanted.length)
+    for (const [id, job] of wanted) this.#done(model, id, job)
+  }
+  #done(model: Model, id: string, job: ModelJob) {
+    if (this.verb === 'cancel' && job.state === 'held') job.isCancelling = true
+    else if (this.verb === 'cancel') model.ended(id, 'cancelled')
+    else if (this.verb === 'retry')
+      Object.assign(job, {
+        state: 'ready',
+        attempts: 0,
+        crashes: 0,
+        isCancelling: false,
+        readySinceMs: model.nowMs,
+      })
+    else if (!this.isUndone) model.jobs.delete(id)
+  }
+  toString() {
+    return `${this.verb} all${this.isUndone ? ', undone' : ''}`
+  }
+}
+
 class Pause extends Step {
   readonly isPaused: boolean
   constructor(isPaused: boolean) {
@@ -698,6 +738,7 @@ const commands = fc.commands(
     job.map((id) => new Retry(id)),
     job.map((id) => new Delete(id)),
     job.map((id) => new RunOut(id)),
+    fc.tuple(fc.constantFrom(...ACTION_VERBS), fc.boolean()).map((args) => new Bulk(...args)),
     fc.subarray([...PURGEABLE], { minLength: 1 }).map((states) => new Purge(states)),
     fc.constantFrom(0, 0, 2, 3).map((maxBusy) => new Limit(maxBusy)),
     fc.constantFrom(true, false, false).map((isPaused) => new Pause(isPaused)),

@@ -1,4 +1,4 @@
-// Finds jobs by a filter (filter.ts): by id, by tag, by worker, else through the places where jobs of the wanted
+// Finds jobs by a filter (filter.ts): by id, by worker, by error group, else through the places where jobs of the wanted
 // states are. A page looks at 5,000 jobs or for 50 ms, says how far it has looked, and goes on from its cursor.
 // Also the lists of jobs by state.
 import { parseEnded, parseEnvelope } from '../job.ts'
@@ -51,6 +51,15 @@ const RECORDS_A_CALL = 100
  */
 async function find(verbs: Verbs, filter: Filter, options: FindOptions = {}): Promise<FoundJobs> {
   const limit = Math.max(1, Math.min(options.limit ?? DEFAULT_LIMIT, MOST_JOBS_A_PAGE))
+  return findPage(verbs, filter, { ...options, limit })
+}
+
+/** isPlain: without the last failures of buried jobs, for programs that count or act. */
+export async function findPage(
+  verbs: Verbs,
+  filter: Filter,
+  { limit, ...options }: FindOptions & { limit: number; isPlain?: boolean },
+): Promise<FoundJobs> {
   const plan = planOf(filter)
   let at = placeOf(options.cursor, plan.places)
   const found: Found[] = []
@@ -62,7 +71,7 @@ async function find(verbs: Verbs, filter: Filter, options: FindOptions = {}): Pr
     scanned < SCAN_JOBS &&
     (scanned === 0 || performance.now() < untilMs)
   ) {
-    const most = plan.isExact ? limit - found.length : Math.min(SLICE, SCAN_JOBS - scanned)
+    const most = plan.isExact ? Math.min(SLICE, limit - found.length) : Math.min(SLICE, SCAN_JOBS - scanned)
     const slice = await sliceOf(verbs, { ...at, most, texts: plan.texts })
     const { taken, position } = takeFrom(slice, {
       filter,
@@ -76,7 +85,7 @@ async function find(verbs: Verbs, filter: Filter, options: FindOptions = {}): Pr
   }
   const total = plan.isExact && options.cursor === undefined ? await totalOf(verbs, plan) : undefined
   return {
-    jobs: await withReasons(verbs, found),
+    jobs: options.isPlain ? found.map(({ summary }) => summary) : await withReasons(verbs, found),
     ...(at && { cursor: cursorOf(at) }),
     scanned,
     isDone: at === undefined,
@@ -131,6 +140,14 @@ function planOf(filter: Filter): Plan {
       isExact: false,
       sinceMs,
     }
+  const errors = valuesFor(filter, 'error')
+  if (errors && !errors.some((each) => each.includes('*')))
+    return {
+      places: states.has('buried') ? errors.map((each) => `failed:${each}`) : [],
+      texts,
+      isExact: false,
+      sinceMs,
+    }
   const areEnded = [states.has('completed'), states.has('cancelled')]
   const places = PLACES.filter((place) => (place === 'ended' ? areEnded.includes(true) : states.has(place)))
   const isAboutStates = filter.terms.every(({ field }) => field === 'state')
@@ -154,8 +171,9 @@ function next(places: readonly string[], place: string): At | undefined {
   return following === undefined ? undefined : { place: following, position: '' }
 }
 
-const cursorOf = ({ place, position }: At): string => `${place} ${position}`.trim()
-const MAX_CURSOR = 8_000
+/** The ids are those of the filter: they need not be in the cursor. */
+const nameOf = (place: string): string => (place.startsWith('id:') ? 'id' : place)
+const cursorOf = ({ place, position }: At): string => `${nameOf(place)} ${position}`.trim()
 const POSITION = /^[^\s"]{1,300}( [^\s"]{1,300}){0,2}$/
 
 /** A cursor comes from a user: it names one of the places, and its position is only ever compared. */
@@ -163,9 +181,9 @@ function placeOf(cursor: string | undefined, places: readonly string[]): At | un
   const [first] = places
   if (cursor === undefined) return first === undefined ? undefined : { place: first, position: '' }
   const end = cursor.indexOf(' ')
-  const [place, position] = end < 0 ? [cursor, ''] : [cursor.slice(0, end), cursor.slice(end + 1)]
-  const isKnown = places.includes(place) && cursor.length <= MAX_CURSOR
-  if (isKnown && (position === '' || POSITION.test(position))) return { place, position }
+  const [name, position] = end < 0 ? [cursor, ''] : [cursor.slice(0, end), cursor.slice(end + 1)]
+  const place = places.find((each) => nameOf(each) === name)
+  if (place !== undefined && (position === '' || POSITION.test(position))) return { place, position }
   throw new FilterInvalid(
     cursor.slice(0, 40),
     'this cursor is of no page of this filter',
@@ -208,7 +226,7 @@ function takeFrom(
   { filter, at, room, sinceMs }: { filter: Filter; at: At; room: number; sinceMs: number },
 ): { taken: Found[]; position: string } {
   const taken: Found[] = []
-  const isByTime = at.place === 'buried' || at.place === 'ended'
+  const isByTime = /^(buried|ended|failed:.*)$/.test(at.place)
   for (const each of found) {
     if (isByTime && each.candidate.atMs < sinceMs) return { taken, position: '' }
     if (!matches(filter, each.candidate)) continue

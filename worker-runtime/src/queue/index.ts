@@ -27,6 +27,15 @@ export {
 export { type Connection, type ConnectionOptions, RedisUnavailable } from '../redis/connection.ts'
 export { connectRedis } from '../redis/reconnect.ts'
 export { slotOf } from '../redis/slot.ts'
+export {
+  ACTION_VERBS,
+  type Action,
+  type ActionVerb,
+  type Counted,
+  type NewAction,
+  type RunOptions,
+  STATES_OF_VERB,
+} from './actions.ts'
 export { RedisDataInvalid } from './answers.ts'
 export { DURABILITIES, type Durability } from './durability.ts'
 export type { Enqueued } from './enqueue.ts'

@@ -1,6 +1,7 @@
 // One queue in Redis, with the verbs of everybody: the client (enqueue.ts, wait.ts), workers (hold.ts),
 // people (people.ts, find.ts, why.ts), the owner (owner.ts).
 import type { Connection } from '../redis/connection.ts'
+import { acting } from './actions.ts'
 import { enqueueing } from './enqueue.ts'
 import { errorGroups } from './error-groups.ts'
 import { telling } from './events.ts'
@@ -32,6 +33,8 @@ export interface Queue extends OfOneQueue<typeof everything> {
   readonly redis: Connection
   /** Failures of one kind, counted together. */
   readonly errors: OfOneQueue<typeof errorGroups>
+  /** What is done to many jobs at once. */
+  readonly actions: OfOneQueue<typeof acting>
 }
 
 /**
@@ -39,7 +42,13 @@ export interface Queue extends OfOneQueue<typeof everything> {
  */
 export function openQueue(redis: Connection, name: string, scripts?: Scripts): Queue {
   const verbs = new Verbs({ name: checkedQueueName(name), redis, scripts })
-  return { name, redis, ...bound(everything, verbs), errors: bound(errorGroups, verbs) }
+  return {
+    name,
+    redis,
+    ...bound(everything, verbs),
+    errors: bound(errorGroups, verbs),
+    actions: bound(acting, verbs),
+  }
 }
 
 function bound<T extends object>(functions: T, verbs: Verbs): OfOneQueue<T> {

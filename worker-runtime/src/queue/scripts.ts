@@ -34,6 +34,10 @@ const VERBS = {
   unwait: 'reads',
   find: 'reads',
   why: 'reads',
+  action: 'changes',
+  act: 'changes',
+  restore: 'changes',
+  actions: 'reads',
   witness: 'changes',
   watch: 'changes',
   events: 'reads',
@@ -51,7 +55,7 @@ export type Scripts = Readonly<Record<Verb, Script>>
 /** The parts of verbs; a part uses only those before it. */
 const PARTS = [
   ...['settings', 'clock', 'text', 'tell', 'errors', 'lanes', 'lifecycle'],
-  ...['promote', 'try-again', 'idle', 'people'],
+  ...['promote', 'try-again', 'idle', 'people', 'trash'],
 ]
 
 /**

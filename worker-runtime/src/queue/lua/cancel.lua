@@ -6,23 +6,10 @@
 --       unknown, completed, buried...
 -- Safe to run twice.
 local id = ARGV[1]
-local state = state_of(id)
-if state == 'held' then
-  local worker, entry = holder_of(id)
-  remember_held(worker, id, parse_held(entry), 'cancel', 1)
-  local waiting = redis.call('HGET', Q .. 'worker:' .. worker, 'cancel') or ''
-  if not string.find(' ' .. waiting .. ' ', ' ' .. id .. ' ', 1, true) then
-    redis.call('HSET', Q .. 'worker:' .. worker, 'cancel', waiting .. ' ' .. id)
-  end
-  redis.call('PUBLISH', C .. 'worker:' .. worker, id)
-  return 'cancelling'
-end
-local header = (state == 'ready' or state == 'delayed') and header_of(id)
-if not header then return state end
-leave_waiting(id, state, header.lane)
-local tries = redis.call('HMGET', Q .. 'attempt:' .. id, 'attempts', 'crashes')
-cancelled(id, header, { attempt = tonumber(tries[1]) or 0, crashes = tonumber(tries[2]) or 0 })
+local job = { state = state_of(id) }
+if job.state == 'held' then job.worker, job.entry = holder_of(id) end
+local answer = cancel_job(id, job)
 keep_outcomes()
 wake()
 write_events()
-return 'cancelled'
+return answer

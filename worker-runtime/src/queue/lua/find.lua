@@ -2,7 +2,7 @@
 -- first. A slice begins behind a job, wherever that one is by now: nothing is shown twice or left out
 -- because others came or went meanwhile.
 -- KEYS  the queue
--- ARGV  how many jobs at most, place: ready, held, delayed, buried, ended, worker:<worker>, tag:<tag>,
+-- ARGV  how many jobs at most, place: ready, held, delayed, buried, ended, failed:<group>, worker:<worker>, tag:<tag>,
 --       id:<id>,<id>..., why:<id>,<id>... (these with their last failure); position, '' for the beginning; then
 --       texts that are looked for
 -- returns  {position behind the slice, '' at the end; how many jobs the place has; how many were looked at;
@@ -34,7 +34,7 @@ local function add(at_position, id, state, job)
   if not start or not job.line and start ~= (state == 'ended' and 61 or 50) then return end
   local known = {}
   if start == 50 and has_flag(flags_of(string.sub(line, 2, 2)), REMEMBERED) then
-    known = redis.call('HMGET', Q .. 'attempt:' .. id, 'attempts', 'fingerprint')
+    known = redis.call('HMGET', Q .. 'attempt:' .. id, 'attempts', 'group')
   end
   found[#found + 1] = { at_position, id, state, line, job.at or '', job.worker or '', job.entry or '', known[1] or '0',
     known[2] or '', hits, kind == 'why' and last_failure(id) or '' }
@@ -171,6 +171,8 @@ elseif kind == 'delayed' then
   walk_set(Q .. 'delayed', 'ZRANGE', 'delayed')
 elseif kind == 'buried' then
   walk_set(Q .. 'buried', 'ZREVRANGE', 'buried')
+elseif kind == 'failed' then
+  walk_set(Q .. 'failed:' .. name, 'ZREVRANGE', 'buried')
 elseif kind == 'ended' then
   local index, id = string.match(position, '^%- (%d+) (%S+)$')
   size = redis.call('LLEN', Q .. 'completed')

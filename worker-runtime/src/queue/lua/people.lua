@@ -39,3 +39,35 @@ local function last_failure(id)
   if error then error.stack = nil end
   return cjson.encode({ outcome = record.outcome, message = record.message, error = error })
 end
+
+-- A job that waits ends now; a held one is flagged, and its worker is told. job: its state, and of a held one
+-- worker and entry.
+local function cancel_job(id, job)
+  if job.state == 'held' then
+    local worker = job.worker
+    remember_held(worker, id, parse_held(job.entry), 'cancel', 1)
+    local waiting = redis.call('HGET', Q .. 'worker:' .. worker, 'cancel') or ''
+    if not string.find(' ' .. waiting .. ' ', ' ' .. id .. ' ', 1, true) then
+      redis.call('HSET', Q .. 'worker:' .. worker, 'cancel', waiting .. ' ' .. id)
+    end
+    redis.call('PUBLISH', C .. 'worker:' .. worker, id)
+    return 'cancelling'
+  end
+  local header = (job.state == 'ready' or job.state == 'delayed') and header_of(id)
+  if not header then return job.state end
+  leave_waiting(id, job.state, header.lane)
+  local tries = redis.call('HMGET', Q .. 'attempt:' .. id, 'attempts', 'crashes')
+  return cancelled(id, header, { attempt = tonumber(tries[1]) or 0, crashes = tonumber(tries[2]) or 0 })
+end
+
+-- A buried job gets all its tries again. What is known of its earlier attempts stays.
+local function retry_job(id)
+  local header = redis.call('ZREM', Q .. 'buried', id) == 1 and header_of(id)
+  if not header then return false end
+  unlist_failed(id)
+  redis.call('HDEL', Q .. 'attempt:' .. id, 'attempts', 'crashes', 'cancel')
+  remember(id, header, 'readyAtMs', now)
+  enter_lane(header.lane, { id }, 'RPUSH')
+  tell('requeued', id .. ' ' .. header.task)
+  return true
+end
