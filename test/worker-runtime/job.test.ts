@@ -48,7 +48,7 @@ test.each([undefined, null, '', 5, {}, () => {}, ['task'], 'a b'])('%p is no nam
 
 test('an option that is undefined is absent', () => {
   const { id, ...rest } = newJob('task', null, { id: undefined, delayMs: undefined, at: undefined } as never)
-  expect(rest).toEqual({ lane: 'normal', when: '', call: 'task', payload: 'null' })
+  expect(rest).toEqual({ lane: 'normal', flags: '0', when: '', call: 'task', payload: 'null' })
   expect(id).toHaveLength(20)
 })
 

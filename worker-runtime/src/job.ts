@@ -12,6 +12,11 @@ export type Priority = (typeof LANES)[number]
 export interface JobOptions {
   /** 1 to 128 of A-Z a-z 0-9 . : _ - ; a job with a known id is not enqueued again. Default: a new id. */
   id?: string
+  /**
+   * What this job has in common with others: a tenant, a user, an account. Jobs of several keys are served in
+   * turn, and a queue may limit each key. 1 to 128 of A-Z a-z 0-9 . : _ -
+   */
+  key?: string
   /** Default: normal. */
   priority?: Priority
   /** The job does not start before this many ms from now. */
@@ -33,7 +38,10 @@ export interface JobOptions {
 /** A job on its way to Redis, checked. */
 export interface NewJob {
   readonly id: string
-  readonly lane: Priority
+  /** `<priority>` or `<priority>/<key>`. */
+  readonly lane: string
+  /** What there is besides the envelope (queue/lua/text.lua). */
+  readonly flags: string
   /** '' at once, '+<ms>' from now by the server's clock, '@<ms>' on the wall clock. */
   readonly when: string
   /** `<task>` and the named fields ` <name>=<value>`: the part of the header that the client decides. */
@@ -87,6 +95,7 @@ export const MAX_PAYLOAD_BYTES = 16 * 1024 * 1024
 
 export const JOB_OPTIONS: Rules = {
   id: { isValid: isJobId, is: 'a text of 1 to 128 of A-Z a-z 0-9 . : _ -' },
+  key: { isValid: isJobKey, is: 'a text of 1 to 128 of A-Z a-z 0-9 . : _ -' },
   priority: oneOf(LANES),
   delayMs: wholeNumber(0),
   at: validDate,
@@ -109,10 +118,11 @@ export function newJob(
       `invalid task name ${shown(task)}: use 1 to 100 of A-Z a-z 0-9 . _ -, a letter or digit first`,
     )
   checkOptions('option of a job', options, known)
-  const { id = newJobId(), priority = 'normal' } = options
+  const { id = newJobId(), key, priority = 'normal' } = options
   return {
     id,
-    lane: priority,
+    lane: key === undefined ? priority : `${priority}/${key}`,
+    flags: key === undefined ? PLAIN : KEYED,
     when: whenOf(options),
     call: task + fieldsText(options, payload === undefined),
     payload: jsonOf(payload, task),
@@ -122,6 +132,14 @@ export function newJob(
 export function isJobId(value: unknown): value is string {
   return typeof value === 'string' && JOB_ID.test(value)
 }
+
+export function isJobKey(value: unknown): value is string {
+  return isJobId(value) // the same letters
+}
+
+/** Flags of a job, as a sum in one character from '0' on (queue/lua/text.lua). */
+const PLAIN = '0'
+const KEYED = '2'
 
 /** The names of the fields of a header that a client writes; scripts read them too (queue/lua/text.lua). */
 const FIELDS = [

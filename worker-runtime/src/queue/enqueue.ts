@@ -49,8 +49,8 @@ export const enqueueing = { enqueue, enqueueAtOnce }
 function enqueueArgs(jobs: readonly NewJob[]): string[] {
   const args: string[] = []
   let last = ''
-  for (const { id, lane, when, call, payload } of jobs) {
-    const head = `${lane} ${when || '-'} ${call}`
+  for (const { id, flags, lane, when, call, payload } of jobs) {
+    const head = `${flags}${lane} ${when || '-'} ${call}`
     args.push(id, head === last ? '' : head, payload)
     last = head
   }

@@ -1,6 +1,6 @@
 -- Enqueues 1 to 1,000 jobs, all or none. Safe to run twice: a known id is left alone and answers its state.
 -- KEYS  the queue
--- ARGV  per job three: id, '<lane> <when> <task>' and named fields, or '' for the same as the job before, payload
+-- ARGV  per job three: id, '<flags><lane> <when> <task>' and named fields, or '' for the same as the job before, payload
 --       when: '-' at once, '+<ms>' from now, '@<ms>' on the wall clock
 --       and last the counter enqueued as the caller saw it last
 -- returns  how many were ever enqueued, as a number below zero, which no other server answers by chance; where jobs
@@ -30,7 +30,7 @@ end
 
 -- A queue that nobody declared has a layout too: that of its first job.
 if set.layout ~= LAYOUT then seldom().note_settings() end
-local job_key, head, due, lane = Q .. 'job:', nil, nil, nil
+local job_key, head, due, flags, lane = Q .. 'job:', nil, nil, nil, nil
 local answer, ids, entered, delayed = { 0 }, {}, 0, nil
 for i = 1, #args - 1, 3 do
   local id = args[i]
@@ -40,9 +40,9 @@ for i = 1, #args - 1, 3 do
       ids, entered = {}, entered + #ids
     end
     local sign, ms, call
-    lane, sign, ms, call = string.match(args[i + 1], '^(%S+) ([-+@])(%S*) (.*)')
+    flags, lane, sign, ms, call = string.match(args[i + 1], '^(.)(%S+) ([-+@])(%S*) (.*)')
     due = sign == '-' and now or ms + (sign == '+' and now or 0)
-    head = write_header(lane, now, due > now and string.format('%s d=%d', call, due) or call)
+    head = write_header(flags, lane, now, due > now and string.format('%s d=%d', call, due) or call)
   end
   if redis.call('SETNX', job_key .. id, head .. args[i + 2]) == 0 then
     answer[#answer + 1], answer[#answer + 2] = (i - 1) / 3, id

@@ -5,6 +5,7 @@
 -- stand in the header, and in the entry of the job when it is held: a job with no flag ends without a look at
 -- its header.
 local REMEMBERED = 1 -- attempt:<id> exists
+local KEYED = 2 -- its lane has a key
 local function flags_of(letter) return string.byte(letter) - 48 end
 local function letter_of(flags) return string.char(48 + flags) end
 local function with_flag(flags, flag) return bit.bor(flags, flag) end
@@ -13,7 +14,7 @@ local function has_flag(flags, flag) return bit.band(flags, flag) ~= 0 end
 -- header: 2<flags> <lane> <enqueued ms> <task>, then named fields ` <name>=<value>`; who does not know a name
 -- passes over it. a attempts, b and m back-off, c crashes, t timeout, d is when it is due, i=0 no input.
 local MAX_HEADER = '1000'
-local function write_header(lane, enqueued, call) return '20 ' .. lane .. ' ' .. string.format('%d', enqueued) .. ' ' .. call .. '\n' end
+local function write_header(flags, lane, enqueued, call) return '2' .. flags .. ' ' .. lane .. ' ' .. string.format('%d', enqueued) .. ' ' .. call .. '\n' end
 
 local function header_of(id)
   local line = redis.call('GETRANGE', Q .. 'job:' .. id, '0', MAX_HEADER)
