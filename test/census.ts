@@ -20,22 +20,27 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
   const workers = new Set(await list('ZRANGE', 'workers', 0, -1))
   const lanes = new Set(await list('ZRANGE', 'lanes', 0, -1))
 
+  const blocked = new Set(await list('ZRANGE', 'blocked', 0, -1))
+  const busyOf = new Map<string, string[]>()
   let held = 0
   for (const name of names) {
     if (name.startsWith('ready:')) {
       for (const id of await list('LRANGE', name, 0, -1)) put(id, 'ready')
-      if (!lanes.has(name.slice(6))) problems.push(`lane ${name} has jobs but is not in lanes`)
+      const lane = name.slice(6)
+      if (lanes.has(lane) === blocked.has(lane)) problems.push(`lane ${name} has jobs but is not in lanes`)
     }
     if (name.startsWith('held:')) {
-      const ids = await list('HKEYS', name)
-      held += ids.length
-      for (const id of ids) put(id, 'held')
+      const entries = recordOf(await list('HGETALL', name))
+      held += Object.keys(entries).length
+      for (const [id, entry] of Object.entries(entries)) {
+        put(id, 'held')
+        const [, key] = /:[0-9a-o]:\w+\/(\S+)$/.exec(entry) ?? []
+        if (key !== undefined) busyOf.set(key, [...(busyOf.get(key) ?? []), id])
+      }
       if (!workers.has(name.slice(5))) problems.push(`${name} belongs to no worker`)
     }
     if (name.startsWith('worker:') && !workers.has(name.slice(7))) problems.push(`${name} is not in workers`)
   }
-  for (const lane of lanes)
-    if (!names.includes(`ready:${lane}`)) problems.push(`lanes names ${lane}, which is empty`)
   for (const id of await list('ZRANGE', 'delayed', 0, -1)) put(id, 'delayed')
   const buried = await list('ZRANGE', 'buried', 0, -1)
   for (const id of buried) put(id, 'buried')
@@ -91,6 +96,7 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
   const ready = inLanes - Object.keys(tombstones).length
   if (Number(counts.ready ?? 0) !== ready)
     problems.push(`counts.ready is ${counts.ready ?? 0}, a recount gives ${ready}`)
+  problems.push(...(await problemsOfKeys({ list, names, blocked, busyOf, tombstones, counts })))
   const idle = await list('ZRANGE', 'idle', 0, -1)
   for (const name of idle) if (!workers.has(name)) problems.push(`${name} is idle and is not in workers`)
   const mayBeIdle = counts.idle === '1'
@@ -99,9 +105,53 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
   if (!hasTombstones && Object.keys(tombstones).length > 0)
     problems.push(`config knows of no tombstones, and there are ${JSON.stringify(tombstones)}`)
   const known =
-    /^(job|ready|held|worker|attempt|action|trash|trash-attempt|trashed|error|failed):|^(actions|events|errors|lanes|delayed|workers|idle|draining|completed|buried|counts|wake|tick|config|tombstones|waiters|clock)$/
+    /^(job|ready|held|worker|attempt|busy|action|trash|trash-attempt|trashed|error|failed):|^(actions|events|errors|lanes|blocked|parked|rates|limits|tombstonesIn|delayed|workers|idle|draining|completed|buried|counts|wake|tick|config|tombstones|waiters|clock)$/
   for (const name of names) if (!known.test(name)) problems.push(`the key ${name} is not in the layout`)
   return { states, problems }
+}
+
+interface OfKeys {
+  list: (command: string, name: string, ...args: (string | number)[]) => Promise<string[]>
+  names: string[]
+  blocked: Set<string>
+  busyOf: Map<string, string[]>
+  tombstones: Record<string, string>
+  counts: Record<string, string>
+}
+
+/** Each counter of keys, recounted. */
+async function problemsOfKeys({
+  list,
+  names,
+  blocked,
+  busyOf,
+  tombstones,
+  counts,
+}: OfKeys): Promise<string[]> {
+  const problems: string[] = []
+  for (const name of names.filter((each) => each.startsWith('busy:')))
+    if (!busyOf.has(name.slice(5))) problems.push(`${name} names jobs, and none is held`)
+  for (const [key, ids] of busyOf) {
+    const noted = await list('ZRANGE', `busy:${key}`, 0, -1)
+    if (noted.sort().join() !== ids.sort().join()) problems.push(`busy:${key} has ${noted}, held are ${ids}`)
+  }
+  const inLane = new Map<string, number>()
+  for (const lane of Object.values(tombstones))
+    if (lane.includes('/')) inLane.set(lane, (inLane.get(lane) ?? 0) + 1)
+  const noted = recordOf(await list('HGETALL', 'tombstonesIn'))
+  for (const lane of new Set([...inLane.keys(), ...Object.keys(noted)]))
+    if (Number(noted[lane] ?? 0) !== (inLane.get(lane) ?? 0))
+      problems.push(`tombstonesIn has ${noted[lane]} for ${lane}, a recount gives ${inLane.get(lane)}`)
+  let live = 0
+  const parked = new Set(await list('ZRANGE', 'parked', 0, -1))
+  for (const lane of blocked) {
+    if (!parked.has(lane.slice(lane.indexOf('/') + 1)))
+      problems.push(`${lane} is blocked, and its key is not`)
+    live += (await list('LRANGE', `ready:${lane}`, 0, -1)).length - (inLane.get(lane) ?? 0)
+  }
+  if (Number(counts.blocked ?? 0) !== live)
+    problems.push(`counts.blocked is ${counts.blocked ?? 0}, a recount gives ${live}`)
+  return problems
 }
 
 /** In a script, so that a Cluster asks the node that has the queue. */

@@ -19,6 +19,7 @@ const depth: Depth = {
   delayed: 0,
   busy: 0,
   buried: 0,
+  blocked: 0,
   suspended: false,
   paused: false,
   counts,

@@ -84,7 +84,17 @@ const open = (): ObservedTaskQueue['redis'] => {
     cancelled: 0,
     vanished: 0,
   }
-  const depth = { ready: 0, due: 0, delayed: 0, busy: 0, buried: 0, suspended: false, paused: false, counts }
+  const depth = {
+    ready: 0,
+    due: 0,
+    delayed: 0,
+    busy: 0,
+    buried: 0,
+    blocked: 0,
+    suspended: false,
+    paused: false,
+    counts,
+  }
   return { kind: 'open', view: { depth, workers: [], measured: {}, atMs: 0 } as never, server: 'unknown' }
 }
 const queueStatus = (redis: ObservedTaskQueue['redis']) =>

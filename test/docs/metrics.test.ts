@@ -79,7 +79,15 @@ function metricsIn(text: string): string[] {
 
 /** After one of everything happened. */
 async function operatorPage(): Promise<string> {
-  const depth = { ready: 0, busy: 0, delayed: 0, buried: 0, oldestReadyMs: 0, counts: { vanished: 0 } }
+  const depth = {
+    ready: 0,
+    busy: 0,
+    delayed: 0,
+    buried: 0,
+    blocked: 0,
+    oldestReadyMs: 0,
+    counts: { vanished: 0 },
+  }
   const queue = { namespace: 'shop', isReachable: true, lastView: { depth } } as unknown as SeenQueue
   const metrics = metricsOfOperator({
     leaseName: 'millhand',

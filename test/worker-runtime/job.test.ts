@@ -32,7 +32,7 @@ test.each([
   [{ id: null }, 'invalid id null'],
   [{ delayMS: 5 }, 'unknown option of a job "delayMS": did you mean delayMs?'],
   [{ maxAttempt: 5 }, 'did you mean maxAttempts?'],
-  [{ retries: 5 }, 'unknown option of a job "retries": known are id, priority, delayMs'],
+  [{ retries: 5 }, 'unknown option of a job "retries": known are id, key, priority, delayMs'],
   [{ __proto__: null, constructor: 1 }, 'unknown option of a job "constructor"'],
   [null, 'invalid options of a job (null)'],
   [5, 'invalid options of a job (5)'],

@@ -95,7 +95,7 @@ export const MAX_PAYLOAD_BYTES = 16 * 1024 * 1024
 
 export const JOB_OPTIONS: Rules = {
   id: { isValid: isJobId, is: 'a text of 1 to 128 of A-Z a-z 0-9 . : _ -' },
-  key: { isValid: isJobKey, is: 'a text of 1 to 128 of A-Z a-z 0-9 . : _ -' },
+  key: { isValid: isJobId, is: 'a text of 1 to 128 of A-Z a-z 0-9 . : _ -' },
   priority: oneOf(LANES),
   delayMs: wholeNumber(0),
   at: validDate,
@@ -131,10 +131,6 @@ export function newJob(
 
 export function isJobId(value: unknown): value is string {
   return typeof value === 'string' && JOB_ID.test(value)
-}
-
-export function isJobKey(value: unknown): value is string {
-  return isJobId(value) // the same letters
 }
 
 /** Flags of a job, as a sum in one character from '0' on (queue/lua/text.lua). */

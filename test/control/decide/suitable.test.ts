@@ -76,7 +76,17 @@ describe('in the status of a TaskQueue', () => {
     cancelled: 0,
     vanished: 0,
   }
-  const depth = { ready: 0, due: 0, delayed: 0, busy: 0, buried: 0, suspended: false, paused: false, counts }
+  const depth = {
+    ready: 0,
+    due: 0,
+    delayed: 0,
+    busy: 0,
+    buried: 0,
+    blocked: 0,
+    suspended: false,
+    paused: false,
+    counts,
+  }
   const view = { depth, workers: [], measured: {} as never, atMs: 0 }
   const observed = (
     redis: ObservedTaskQueue['redis'],

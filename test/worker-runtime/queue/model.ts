@@ -13,6 +13,19 @@ export interface ModelJob {
   worker: string
   token: string
   isCancelling: boolean
+  /** '' for none. */
+  key: string
+}
+
+/** Jobs a second: one takes so many ms; so many may start at once. */
+export interface ModelRate {
+  intervalMs: number
+  burst: number
+}
+
+export interface ModelLimits {
+  maxBusy?: number
+  rate?: ModelRate
 }
 
 export interface ModelWorker {
@@ -45,6 +58,12 @@ export class Model {
   readonly workers = new Map<string, ModelWorker>()
   /** The most jobs that may be held at once. */
   maxBusy = Number.POSITIVE_INFINITY
+  /** Of the queue as a whole ('*'), of each key (''), and of single keys. */
+  readonly limits = new Map<string, ModelLimits>()
+  /** The flag in Redis: there are limits, or there were a moment ago. */
+  hasLimits = false
+  /** When the bucket of each key with a rate, and of the queue, is full again. */
+  readonly #fullAtMs = new Map<string, number>()
   /** What the queue counts, beside `busy`. */
   readonly counts = { enqueued: 0, claimed: 0, completed: 0, retried: 0, buried: 0, lost: 0, cancelled: 0 }
   lastToken = 0
@@ -56,7 +75,7 @@ export class Model {
   #lastTickMs: number | undefined
   #quietUntilMs = 0
 
-  enqueue(id: string, delayMs: number): string {
+  enqueue(id: string, delayMs: number, key = ''): string {
     const known = this.jobs.get(id)
     if (known) return known.state
     this.counts.enqueued += 1
@@ -69,6 +88,7 @@ export class Model {
       worker: '',
       token: '',
       isCancelling: false,
+      key,
     })
     return 'created'
   }
@@ -102,6 +122,7 @@ export class Model {
   receiver(): string | undefined {
     if (this.isPaused || this.maxBusy < Number.POSITIVE_INFINITY || this.inState('ready') > 0)
       return undefined
+    if (this.hasLimits) return undefined // each job waits for a claim then
     const waiting = [...this.workers].filter(([, worker]) => worker.waiting > 0)
     waiting.sort(([a, one], [b, two]) => two.waiting - one.waiting || (a < b ? 1 : -1))
     for (const [name, worker] of waiting) {
@@ -127,7 +148,61 @@ export class Model {
 
   /** How many of so many wanted jobs a claim answers. */
   takes(wanted: number): number {
-    return Math.max(0, Math.min(wanted, this.claimable().size, this.maxBusy - this.inState('held')))
+    return Math.max(0, Math.min(wanted, this.runnable(), this.queueRoom()))
+  }
+
+  queueRoom(): number {
+    return Math.min(this.maxBusy - this.inState('held'), this.tokens('*'))
+  }
+
+  /** Those of the claimable that no limit of their key holds back. */
+  runnable(): number {
+    const ofKey = new Map<string, number>()
+    for (const id of this.claimable()) {
+      const { key } = this.#job(id)
+      ofKey.set(key, (ofKey.get(key) ?? 0) + 1)
+    }
+    return [...ofKey].reduce((sum, [key, jobs]) => sum + Math.max(0, Math.min(jobs, this.room(key))), 0)
+  }
+
+  limitsOf(key: string): ModelLimits {
+    return { ...(key !== '*' && this.limits.get('')), ...this.limits.get(key) }
+  }
+
+  busy(key: string): number {
+    return [...this.jobs.values()].filter((job) => job.state === 'held' && job.key === key).length
+  }
+
+  /** How many jobs of a key may start now. */
+  room(key: string): number {
+    if (key === '') return Number.POSITIVE_INFINITY
+    return Math.min(
+      (this.limitsOf(key).maxBusy ?? Number.POSITIVE_INFINITY) - this.busy(key),
+      this.tokens(key),
+    )
+  }
+
+  tokens(key: string): number {
+    const { rate } = this.limitsOf(key)
+    if (!rate) return Number.POSITIVE_INFINITY
+    const fullAtMs = this.#fullAt(key, rate)
+    return Math.floor((this.nowMs - fullAtMs) / rate.intervalMs + rate.burst)
+  }
+
+  #started(key: string): void {
+    const { rate } = this.limitsOf(key)
+    if (!rate) return
+    this.#fullAtMs.set(key, this.#fullAt(key, rate) + rate.intervalMs)
+  }
+
+  #fullAt(key: string, { intervalMs, burst }: ModelRate): number {
+    return Math.min(Math.max(this.nowMs, this.#fullAtMs.get(key) ?? 0), this.nowMs + burst * intervalMs)
+  }
+
+  /** With a renewal, buckets that are full are forgotten. */
+  tidy(): void {
+    for (const [key, fullAtMs] of this.#fullAtMs)
+      if (this.hasLimits && fullAtMs <= this.nowMs) this.#fullAtMs.delete(key)
   }
 
   /** A job has ended, and with a retention of 0 its id is free. */
@@ -153,6 +228,8 @@ export class Model {
     const job = this.#job(id)
     Object.assign(job, { state: 'held', worker, token })
     this.counts.claimed += 1
+    if (job.key !== '') this.#started(job.key)
+    this.#started('*')
     this.lastToken = Number(token)
   }
 

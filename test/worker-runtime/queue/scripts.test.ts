@@ -2,6 +2,7 @@
 import { loadScripts } from '../../../worker-runtime/src/queue/scripts.ts'
 
 const OF_LUA = new Set(['tonumber', 'unpack', 'ipairs', 'pairs', 'pcall', 'type', 'next'])
+const GROUPS = ['seldom', 'limited']
 const WORDS = new Set(['function', 'if', 'and', 'or', 'not', 'return', 'while', 'until', 'in', 'elseif'])
 
 /** Without the texts in it. */
@@ -14,15 +15,18 @@ describe.each(Object.entries(loadScripts()))('the script of %s', (_verb, { sourc
   test('defines what it calls, before it does', () => {
     const known = new Set([...OF_LUA, ...WORDS])
     for (const [, isLocal, name = ''] of code.matchAll(/(local function )?(?<![.\w])(\w+) ?\(/g)) {
-      if (name === 'seldom' && /^local seldom$/m.test(code)) continue
+      if (GROUPS.includes(name) && new RegExp(`^local (\\w+, )?${name}\\b`, 'm').test(code)) continue
       if (isLocal) known.add(name)
       else expect([...known]).toContain(name)
     }
   })
 
-  test('has what it calls seldom, and nothing else is made for it', () => {
-    const called = new Set([...code.matchAll(/\bseldom\(\)\.(\w+)\(/g)].map(([, name]) => name))
-    const made = /\bmade = \{ (.*) \}/.exec(code)?.[1]?.matchAll(/(\w+) = \1/g) ?? []
+  test.each(GROUPS)('has what it calls of %s, and nothing else is made for it', (group) => {
+    const called = new Set(
+      [...code.matchAll(new RegExp(`\\b${group}\\(\\)\\.(\\w+)\\(`, 'g'))].map(([, name]) => name),
+    )
+    const found = new RegExp(`\\bmade_${group} = \\{ (.*) \\}`).exec(code)
+    const made = found?.[1]?.matchAll(/(\w+) = \1/g) ?? []
     expect([...made].map(([, name]) => name).sort()).toEqual([...called].sort())
   })
 

@@ -6,6 +6,7 @@ import {
   type ActionVerb,
   type Connection,
   connectRedis,
+  type KeyLimits,
   newJob,
   openQueue,
   PURGEABLE,
@@ -13,6 +14,7 @@ import {
   prefixOf,
   type Queue,
   type QueueSettings,
+  type Rate,
   STATES_OF_VERB,
 } from 'millhand/queue'
 import { fingerprintOf } from '../../../worker-runtime/src/fingerprint.ts'
@@ -23,13 +25,22 @@ import { loadScripts } from '../../../worker-runtime/src/queue/scripts.ts'
 import { census } from '../../census.ts'
 import { eventually } from '../../eventually.ts'
 import { redisUrl } from '../../redis.ts'
-import { MAX_ATTEMPTS, MAX_CRASHES, Model, type ModelJob, type ModelState } from './model.ts'
+import {
+  MAX_ATTEMPTS,
+  MAX_CRASHES,
+  Model,
+  type ModelJob,
+  type ModelLimits,
+  type ModelRate,
+  type ModelState,
+} from './model.ts'
 
 const CLOCK =
   "{ math.floor(redis.call('GET', KEYS[1] .. 'clock') / 1000), redis.call('GET', KEYS[1] .. 'clock') % 1000 * 1000 }"
 const scripts = loadScripts({ clock: CLOCK })
 const WORKERS = ['p:1', 'p:2', 'q:1']
 const JOBS = ['a', 'b', 'c', 'd', 'e', 'f']
+const KEYS = ['', 'acme', 'beta']
 const VERDICTS = ['completed', 'failed', 'terminal', 'cancelled', 'handed-back'] as const
 type Verdict = (typeof VERDICTS)[number]
 
@@ -65,8 +76,10 @@ class Enqueue extends Step {
   readonly delayMs: number
   readonly priority: 'urgent' | 'normal'
   readonly isReplyLost: boolean
-  constructor(id: string, delayMs: number, priority: 'urgent' | 'normal', isReplyLost: boolean) {
+  readonly key: string
+  constructor(id: string, delayMs: number, priority: 'urgent' | 'normal', isReplyLost: boolean, key = '') {
     super()
+    this.key = key
     this.id = id
     this.delayMs = delayMs
     this.priority = priority
@@ -76,30 +89,34 @@ class Enqueue extends Step {
     const job = newJob(
       'task',
       { of: this.id },
-      { id: this.id, delayMs: this.delayMs, priority: this.priority },
+      { id: this.id, delayMs: this.delayMs, priority: this.priority, ...(this.key && { key: this.key }) },
     )
     // The same id a second time in one call is a known one.
-    const expected = [model.enqueue(this.id, this.delayMs), model.enqueue(this.id, this.delayMs)]
+    const again = () => model.enqueue(this.id, this.delayMs, this.key)
+    const expected = [again(), again()]
     expect(await queue.enqueue([job, job])).toEqual(expected)
-    if (this.isReplyLost) expect(await queue.enqueue([job])).toEqual([model.enqueue(this.id, this.delayMs)])
+    if (this.isReplyLost) expect(await queue.enqueue([job])).toEqual([again()])
   }
   toString() {
-    return `enqueue ${this.id} +${this.delayMs} ${this.priority}${this.isReplyLost ? ' (reply lost, sent again)' : ''}`
+    return `enqueue ${this.id} +${this.delayMs} ${this.priority}/${this.key}${this.isReplyLost ? ' (reply lost, sent again)' : ''}`
   }
 }
 
 /** In a call of its own: a worker that waits is given it at once. */
 class EnqueueOne extends Step {
   readonly id: string
-  constructor(id: string) {
+  readonly key: string
+  constructor(id: string, key = '') {
     super()
     this.id = id
+    this.key = key
   }
   async step(model: Model, { queue, heard }: Real) {
     const isNew = !model.jobs.has(this.id)
     const worker = isNew ? model.receiver() : undefined
-    expect(await queue.enqueue([newJob('task', { of: this.id }, { id: this.id })])).toEqual([
-      model.enqueue(this.id, 0),
+    const options = { id: this.id, ...(this.key && { key: this.key }) }
+    expect(await queue.enqueue([newJob('task', { of: this.id }, options)])).toEqual([
+      model.enqueue(this.id, 0, this.key),
     ])
     if (worker === undefined) return
     model.claimed(this.id, worker, String(model.lastToken + 1))
@@ -117,7 +134,7 @@ class EnqueueOne extends Step {
     })
   }
   toString() {
-    return `enqueue one ${this.id}`
+    return `enqueue one ${this.id} ${this.key}`
   }
 }
 
@@ -220,6 +237,7 @@ class Renew extends Step {
       expect(answer).toEqual({ kind: 'dead' })
       return
     }
+    model.tidy()
     me.aliveUntilMs = model.nowMs + 7_000
     for (const other of model.workers.values())
       other.aliveUntilMs = Math.min(other.aliveUntilMs, model.nowMs + 7_000)
@@ -304,7 +322,7 @@ class Exchange extends Step {
       )
     }
     const unheard = this.mayWait && me ? me.given - me.heard : 0
-    const most = Math.min(this.wanted - unheard, model.maxBusy - model.inState('held'))
+    const most = Math.min(this.wanted - unheard, model.maxBusy - model.inState('held'), model.tokens('*'))
     const mayWait = status === 'ok' && this.mayWait
     expect(answer.isIdle).toBe(mayWait && most > answer.claims.length)
     if (me && answer.isIdle) me.waiting = most - answer.claims.length
@@ -318,6 +336,9 @@ class Exchange extends Step {
         expect(claimable.delete(claim.id)).toBe(true)
         expect(Number(claim.token)).toBeGreaterThan(model.lastToken)
         const job = model.jobs.get(claim.id)
+        // At the moment of the claim its key has room, and a token.
+        expect(model.room(job?.key ?? '')).toBeGreaterThan(0)
+        expect(model.tokens('*')).toBeGreaterThan(0)
         expect([claim.attempt, claim.crashes]).toEqual([(job?.attempts ?? 0) + 1, job?.crashes])
         model.claimed(claim.id, this.worker, claim.token)
       }
@@ -569,14 +590,46 @@ class Limit extends Step {
     this.maxBusy = maxBusy
   }
   async step(model: Model, { queue }: Real) {
-    const settings = settingsOf(model)
-    await queue.configure({ ...settings, ...(this.maxBusy > 0 && { maxBusy: this.maxBusy }) })
     model.maxBusy = this.maxBusy || Number.POSITIVE_INFINITY
+    await queue.configure(settingsOf(model))
   }
   toString() {
     return `limit to ${this.maxBusy}`
   }
 }
+
+/** Limits of the queue ('*'), of each key (''), or of one key; none takes them away. */
+class KeyLimit extends Step {
+  readonly key: string
+  readonly limits: ModelLimits
+  constructor(key: string, limits: ModelLimits) {
+    super()
+    this.key = key
+    this.limits = limits
+  }
+  async step(model: Model, { queue }: Real) {
+    const { key, limits } = this
+    const isNone = (key === '*' ? limits.rate : Object.keys(limits)[0]) === undefined
+    const had = model.limits.has(key)
+    if (isNone) model.limits.delete(key)
+    else model.limits.set(key, key === '*' ? ofQueue(limits) : limits)
+    if (key === '' || key === '*') await queue.configure(settingsOf(model))
+    else if (isNone) expect(await queue.removeLimits(key)).toBe(had)
+    else await queue.setLimits(key, limitsText(limits))
+  }
+  toString() {
+    return `limits of ${this.key || 'each key'}: ${JSON.stringify(this.limits)}`
+  }
+}
+
+const limitsText = ({ maxBusy, rate }: ModelLimits): KeyLimits => ({
+  ...(maxBusy !== undefined && { maxBusy }),
+  ...(rate && { rate: rateOf(rate) }),
+})
+/** The number of busy jobs has a command of its own. */
+const ofQueue = ({ rate }: ModelLimits) => (rate ? { rate } : {})
+const rateOfQueue = (limits: Model['limits']) => limitsText(limits.get('*') ?? {}).rate
+const rateOf = ({ intervalMs, burst }: ModelRate) => ({ jobs: 1, periodMs: intervalMs, burst })
 
 class Clock extends Step {
   readonly byMs: number
@@ -668,7 +721,7 @@ async function compare(model: Model, { queue, redis }: Real) {
     busy: inState('held'),
     buried: inState('buried'),
   })
-  if (claimable.size > 0) expect(model.ages()).toContain(depth.oldestReadyMs)
+  if (claimable.size > depth.blocked) expect(model.ages()).toContain(depth.oldestReadyMs)
   else expect(depth.oldestReadyMs).toBeUndefined()
   const listed = (await queue.jobs('ready')).map(({ id }) => id)
   const ready = [...model.jobs].filter(([, { state }]) => state === 'ready').map(([id]) => id)
@@ -677,13 +730,41 @@ async function compare(model: Model, { queue, redis }: Real) {
   const pairs = waiting.flatMap((name, i) => (i % 2 === 0 ? [[name, waiting[i + 1]]] : []))
   expect(Object.fromEntries(pairs)).toEqual(model.waiting())
   const isWoken = (await redis.call('EXISTS', `${prefixOf(queue.name)}wake`)) === 1
-  if (model.isPaused || inState('ready') + inState('delayed') === 0) expect(isWoken).toBe(false)
-  else if (inState('ready') > 0 && inState('held') < model.maxBusy) expect(isWoken).toBe(true)
-  else if (inState('delayed') === 0) expect(isWoken).toBe(false)
+  // Like delayed jobs, what is parked for a time is looked for by workers that know the time.
+  const parked = `${prefixOf(queue.name)}parked`
+  const isAnyParked = (await redis.call('EXISTS', parked)) === 1
+  const isTimed = (await redis.call('ZCOUNT', parked, '-inf', '(+inf')) !== 0
+  if (model.isPaused) expect(isWoken).toBe(false)
+  else if (inState('ready') + inState('delayed') === 0) expect(isWoken && !isAnyParked).toBe(false)
+  else if (model.takes(1) > 0 && inState('ready') > 0 && depth.due === 0 && !isTimed)
+    expect(isWoken).toBe(true)
+  else if (inState('delayed') === 0 && !isAnyParked && model.runnable() === 0) expect(isWoken).toBe(false)
+  model.hasLimits = (await redis.call('HGET', `${prefixOf(queue.name)}config`, 'limits')) === '1'
+  if (model.limits.size > 0) expect(model.hasLimits).toBe(true)
+  await compareKeys(model, { queue, redis, isWoken })
+}
+
+/** Whoever may run is not blocked but for what a claim has to look at first, and for that it is woken. */
+async function compareKeys(
+  model: Model,
+  { queue, redis, isWoken }: Pick<Real, 'queue' | 'redis'> & { isWoken: boolean },
+) {
+  for (const key of KEYS.filter((each) => each !== '')) {
+    const state = await queue.keyState(key)
+    const ready = [...model.jobs.values()].filter((job) => job.key === key && job.state === 'ready')
+    expect(state).toMatchObject({ busy: model.busy(key), waiting: ready.length })
+    expect(state.isBlocked).toBe(model.room(key) <= 0)
+    const parked = await redis.call('ZSCORE', `${prefixOf(queue.name)}parked`, key)
+    // A limit that is new is looked at by the next claim.
+    if (model.room(key) <= 0 && ready.length > 0 && parked === null)
+      expect(isWoken || model.isPaused || model.queueRoom() <= 0).toBe(true)
+    if (model.room(key) > 0 && parked !== null) expect(Number(parked)).toBeLessThanOrEqual(model.nowMs)
+  }
 }
 
 const worker = fc.constantFrom(...WORKERS)
 const job = fc.constantFrom(...JOBS)
+const key = fc.constantFrom(...KEYS)
 const settle = fc.record({ job, verdict: fc.constantFrom(...VERDICTS), isStale: fc.constant(false) })
 const settleOrStale = fc.oneof(
   { weight: 5, arbitrary: settle },
@@ -695,6 +776,7 @@ const enqueue = fc
     fc.constantFrom(0, 0, 0, 1_000, 60_000),
     fc.constantFrom('urgent' as const, 'normal' as const),
     fc.boolean(),
+    key,
   )
   .map((args) => new Enqueue(...args))
 const exchange = fc
@@ -712,11 +794,18 @@ const exchange = fc
     fc.boolean(),
   )
   .map((args) => new Exchange(...args))
+const keyLimits = fc.constantFrom<ModelLimits>(
+  {},
+  { maxBusy: 1 },
+  { maxBusy: 2 },
+  { rate: { intervalMs: 1_000, burst: 1 } },
+  { maxBusy: 1, rate: { intervalMs: 700, burst: 2 } },
+)
 const commands = fc.commands(
   [
     enqueue,
     job.map((id) => new EnqueueOne(id)),
-    job.map((id) => new EnqueueOne(id)),
+    fc.tuple(job, key).map((args) => new EnqueueOne(...args)),
     worker.map((name) => new Hear(name)),
     worker.map((name) => new Listen(name)),
     worker.map((name) => new Register(name)),
@@ -741,6 +830,7 @@ const commands = fc.commands(
     fc.tuple(fc.constantFrom(...ACTION_VERBS), fc.boolean()).map((args) => new Bulk(...args)),
     fc.subarray([...PURGEABLE], { minLength: 1 }).map((states) => new Purge(states)),
     fc.constantFrom(0, 0, 2, 3).map((maxBusy) => new Limit(maxBusy)),
+    fc.tuple(fc.constantFrom('*', '', '', ...KEYS.slice(1)), keyLimits).map((args) => new KeyLimit(...args)),
     fc.constantFrom(true, false, false).map((isPaused) => new Pause(isPaused)),
     fc.constantFrom(500, 1_500, 1_500, 3_000, 8_000, 300_000, -300_000).map((byMs) => new Clock(byMs)),
   ],
@@ -756,7 +846,10 @@ const BEGINNING: Step[] = [
   new Exchange('p:1', 2, [], 'none'),
 ]
 
-const settingsOf = ({ keepsNothing }: Model): QueueSettings => ({
+const settingsOf = ({ keepsNothing, maxBusy, limits }: Model): QueueSettings => ({
+  ...(maxBusy < Number.POSITIVE_INFINITY && { maxBusy }),
+  ...(rateOfQueue(limits) && { rate: rateOfQueue(limits) as Rate }),
+  ...(limits.has('') && { perKey: limitsText(limits.get('') ?? {}) }),
   ...{ ownerUid: 'model', timeoutMs: 60_000, suspended: false },
   ...{ maxAttempts: MAX_ATTEMPTS, maxCrashes: MAX_CRASHES, backoffMs: 2_000, maxBackoffMs: 4_000 },
   ...{ maxLength: 100, maxPayloadBytes: 1_000 },

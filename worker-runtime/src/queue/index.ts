@@ -62,11 +62,23 @@ export {
 } from './filter.ts'
 export { type FindOptions, type FoundJobs, MOST_JOBS_A_PAGE } from './find.ts'
 export { prefixOf, queueName, stirredChannel } from './keys.ts'
+export { checkLimits, type KeyState } from './limits.ts'
 export { listQueues } from './list-queues.ts'
 export { type Owner, ownerText } from './owner.ts'
 export { PURGEABLE, type Purgeable } from './people.ts'
 export { openQueue, type Queue } from './queue.ts'
 export type { AttemptRecord, Depth, JobDetails, JobState, JobSummary, WorkerEntry } from './reads.ts'
-export { defaultSettings, LAYOUT, LEASE_MS, MOST_SLOTS, type QueueSettings, RENEW_MS } from './settings.ts'
+export {
+  defaultSettings,
+  type KeyLimits,
+  LAYOUT,
+  LEASE_MS,
+  MOST_SLOTS,
+  type QueueSettings,
+  type Rate,
+  RENEW_MS,
+  WHEN_AT_LIMIT,
+  type WhenAtLimit,
+} from './settings.ts'
 export { QueueRefused, type Seen } from './verbs.ts'
 export { type Cause, causesOf, WHY_CODES, type Why, type WhyFacts } from './why.ts'

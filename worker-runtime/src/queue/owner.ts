@@ -2,6 +2,7 @@
 // to stop.
 import { amountOf, isDone, listOf, oneOf, textOf } from './answers.ts'
 import { countersOf } from './hold.ts'
+import { limitsText } from './limits.ts'
 import type { QueueSettings } from './settings.ts'
 import type { Seen, Verbs } from './verbs.ts'
 
@@ -17,9 +18,11 @@ export function ownerText({ uid, name }: Owner): string {
 }
 
 async function configure(verbs: Verbs, settings: QueueSettings): Promise<'configured' | 'name-taken'> {
-  const { ownerUid = '', owner = '', maxBusy, suspended, ...numbers } = settings
+  const { ownerUid = '', owner = '', maxBusy, rate, perKey = {}, suspended, ...numbers } = settings
   const pairs = Object.entries(numbers).flat()
-  const args = [ownerUid, ...pairs, 'maxBusy', maxBusy ?? '', 'suspended', suspended ? 1 : 0, 'owner', owner]
+  const limits = ['queueLimits', limitsText({ rate }), 'keyLimits', limitsText(perKey)]
+  const ofAll = ['declaredMaxBusy', maxBusy ?? '', 'suspended', suspended ? 1 : 0, 'owner', owner]
+  const args = [ownerUid, ...pairs, ...limits, ...ofAll]
   return verbs.write('configure', args, (answer) => oneOf(answer, 'a queue', ['configured', 'name-taken']))
 }
 

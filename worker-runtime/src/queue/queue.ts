@@ -8,6 +8,7 @@ import { telling } from './events.ts'
 import { finding } from './find.ts'
 import { holding } from './hold.ts'
 import { checkedQueueName } from './keys.ts'
+import { limiting } from './limits.ts'
 import { owning } from './owner.ts'
 import { looking } from './people.ts'
 import { reaping } from './reap.ts'
@@ -18,7 +19,7 @@ import { explaining } from './why.ts'
 
 const everything = {
   ...{ ...enqueueing, ...waiting, ...holding, ...reaping, ...looking },
-  ...{ ...finding, ...explaining, ...owning, ...telling },
+  ...{ ...finding, ...explaining, ...limiting, ...owning, ...telling },
 }
 
 /** Each function without its first argument, the queue. */

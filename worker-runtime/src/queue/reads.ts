@@ -13,10 +13,13 @@ export interface Depth {
   delayed: number
   busy: number
   buried: number
+  /** The part of the ready jobs that a limit of their key holds back. */
+  blocked: number
   /** ms until the next delayed job is due. */
   nextMs?: number
   /**
    * For how long the oldest job at the head of a lane is ready: since it was enqueued, due, or put back; ms.
+   * Lanes of keys at a limit are left out.
    */
   oldestReadyMs?: number
   suspended: boolean
@@ -126,7 +129,7 @@ export interface JobSummary {
 }
 
 /** The arguments of the script of depth. */
-export const COUNT_FIELDS: readonly string[] = [...COUNTS, 'vanishedAtMs']
+export const COUNT_FIELDS: readonly string[] = [...COUNTS, 'vanishedAtMs', 'blocked']
 
 /** The oldest job is no older than 70 years. */
 const MOST_AGE_MS = 2 ** 41
@@ -147,6 +150,7 @@ export function depthOf(answer: unknown): Depth {
     delayed: amountOf(delayed, 'delayed'),
     busy: amountOf(counts.busy, 'counts.busy'),
     buried: amountOf(buried, 'buried'),
+    blocked: count('blocked'),
     ...(nextMs !== undefined && { nextMs }),
     ...(oldestReadyMs !== undefined && { oldestReadyMs }),
     suspended: suspended === 1,

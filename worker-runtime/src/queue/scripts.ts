@@ -25,6 +25,8 @@ const VERBS = {
   configure: 'changes',
   release: 'changes',
   pause: 'changes',
+  limit: 'changes',
+  key: 'reads',
   drain: 'changes',
   dismiss: 'reads',
   depth: 'reads',
@@ -54,8 +56,8 @@ export type Scripts = Readonly<Record<Verb, Script>>
 
 /** The parts of verbs; a part uses only those before it. */
 const PARTS = [
-  ...['settings', 'clock', 'text', 'tell', 'errors', 'lanes', 'lifecycle'],
-  ...['promote', 'try-again', 'idle', 'people', 'trash'],
+  ...['settings', 'clock', 'text', 'tell', 'errors', 'busy', 'lanes', 'tombstones', 'rate', 'limits'],
+  ...['lifecycle', 'promote', 'try-again', 'idle', 'people', 'trash'],
 ]
 
 /**
@@ -144,37 +146,48 @@ function prologueOf(verb: Verb, body: string, database: number): string {
 }
 
 /**
- * Redis makes all functions of a script anew at each call, so a verb gets only what it names of the parts;
- * and what is named as seldom().<function> alone is made when it is first called.
+ * Redis makes all functions of a script anew at each call, so a verb gets only what it names of the parts; and
+ * what is named as seldom().<function> or limited().<function> alone is made when the first of its group is
+ * called.
  */
+const GROUPS = ['limited', 'seldom'] as const
+
 function withWhatItUses(verb: string, parts: readonly string[]): string {
   const always = usedBy(verb, parts)
   const text = always.join('') + verb
-  const { seldom, later } = usedSeldomBy(
-    text,
-    parts.filter((part) => !always.includes(part)),
-  )
-  if (seldom.length === 0) return text
-  return `local seldom
-${always.join('')}local made
-seldom = function()
-if made then return made end
-${later.join('')}made = { ${seldom.map((name) => `${name} = ${name}`).join(', ')} }
-return made
-end
-${verb}`
+  const others = parts.filter((part) => !always.includes(part))
+  const groups = groupsOf(text, others).filter(({ names }) => names.length > 0)
+  if (groups.length === 0) return text
+  return `local ${groups.map(({ group }) => group).join(', ')}
+${always.join('')}${groups.map(lazily).join('')}${verb}`
 }
 
-/** A function behind seldom() may use another one behind seldom(). */
-function usedSeldomBy(text: string, parts: readonly string[]): { seldom: string[]; later: string[] } {
-  let seldom: string[] = []
-  let later: string[] = []
+const lazily = ({ group, names, parts }: Group): string => `local made_${group}
+${group} = function()
+if made_${group} then return made_${group} end
+${parts.join('')}made_${group} = { ${names.map((name) => `${name} = ${name}`).join(', ')} }
+return made_${group}
+end
+`
+
+interface Group {
+  group: (typeof GROUPS)[number]
+  names: string[]
+  parts: string[]
+}
+
+/** A function of a group may use functions of each group. */
+function groupsOf(text: string, parts: readonly string[]): Group[] {
+  let groups: Group[] = GROUPS.map((group) => ({ group, names: [], parts: [] }))
   for (;;) {
-    const found = (text + later.join('')).matchAll(/\bseldom\(\)\.(\w+)\(/g)
-    const named = [...new Set([...found].map(([, name = '']) => name))]
-    if (named.length === seldom.length) return { seldom, later }
-    seldom = named
-    later = usedBy(named.map((name) => `${name}()`).join(' '), parts)
+    const all = text + groups.flatMap((group) => group.parts).join('')
+    const next = GROUPS.map((group) => {
+      const found = all.matchAll(new RegExp(`\\b${group}\\(\\)\\.(\\w+)\\(`, 'g'))
+      const names = [...new Set([...found].map(([, name = '']) => name))]
+      return { group, names, parts: usedBy(names.map((name) => `${name}()`).join(' '), parts) }
+    })
+    if (next.every(({ names }, i) => names.length === groups[i]?.names.length)) return groups
+    groups = next
   }
 }
 

@@ -17,10 +17,36 @@ export interface QueueSettings {
   suspended: boolean
   /** The most jobs that may be held at once, over all workers; absent means no limit. */
   maxBusy?: number
+  /** How many jobs may start in a time, over all workers. */
+  rate?: Rate
+  /** Limits of each key. */
+  perKey?: KeyLimits
   /** The owner of the queue; a second owner is refused. */
   ownerUid?: string
   /** The owner in words, for people. */
   owner?: string
+}
+
+/** At most `burst` + jobs / periodMs × window jobs start in any window. */
+export interface Rate {
+  readonly jobs: number
+  readonly periodMs: number
+  /** How many may start at once; default: a tenth of `jobs`, at least 1. */
+  readonly burst?: number | undefined
+}
+
+export const WHEN_AT_LIMIT = ['Wait', 'RejectNew', 'CancelOldest'] as const
+export type WhenAtLimit = (typeof WHEN_AT_LIMIT)[number]
+
+/** The limits of one key; what is absent is not limited, or as the TaskQueue says. */
+export interface KeyLimits {
+  /** Jobs that run at once. */
+  readonly maxBusy?: number | undefined
+  readonly rate?: Rate | undefined
+  /** Ready jobs. */
+  readonly maxLength?: number | undefined
+  /** What an enqueue does when the key is at a limit. */
+  readonly whenAtLimit?: WhenAtLimit | undefined
 }
 
 export const defaultSettings: QueueSettings = {

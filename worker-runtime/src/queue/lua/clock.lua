@@ -25,10 +25,12 @@ local function write_counts()
   return ready, busy
 end
 
--- The time until the next delayed job is due, in ms; -1 when there is none.
+-- The time until the next delayed job is due, or a key or the queue may go on (limits.lua), in ms; -1 when
+-- there is none.
 local function next_ms()
-  local first = redis.call('ZRANGE', Q .. 'delayed', '0', '0', 'WITHSCORES')
-  return first[2] and math.max(0, first[2] - now) or -1
+  local at = redis.call('ZRANGE', Q .. 'delayed', '0', '0', 'WITHSCORES')[2]
+  if set.limits then at = limited().sooner(at) end
+  return at and math.max(0, at - now) or -1
 end
 
 -- wake: the epilogue of every verb that changes anything writes what it counted, then the marker. The marker
@@ -39,7 +41,7 @@ local function wake(news, due_in)
   local ready, busy = write_counts()
   local is_open = set.suspended ~= 1 and set.paused ~= 1
   local has_room = is_open and (not set.maxBusy or (busy or count_of('busy')) < set.maxBusy)
-  if is_open and news or has_room and ((ready or count_of('ready')) > 0 or (due_in or next_ms()) == 0) then
+  if is_open and news or has_room and ((set.limits and limited().runnable(ready) or ready or count_of('ready')) > 0 or (due_in or next_ms()) == 0) then
     redis.call('ZADD', Q .. 'wake', '0', 'work')
   else
     redis.call('DEL', Q .. 'wake')

@@ -8,7 +8,8 @@
 -- Reads only.
 local MAX_LANES, MAX_LOOKED_AT = 100, 100
 local due = redis.call('ZCOUNT', Q .. 'delayed', '-inf', now)
-local oldest = due > 0 and tonumber(redis.call('ZRANGE', Q .. 'delayed', '0', '0', 'WITHSCORES')[2])
+local next_at = tonumber(redis.call('ZRANGE', Q .. 'delayed', '0', '0', 'WITHSCORES')[2])
+local oldest = due > 0 and next_at
 for _, lane in ipairs(redis.call('ZRANGE', Q .. 'lanes', '0', MAX_LANES - 1)) do
   -- The first ones may be tombstones.
   for at = 0, MAX_LOOKED_AT - 1 do
@@ -26,7 +27,7 @@ local answer = { 'counts', counts, 'ready', math.max(0, count_of('ready')) + due
 local function add(name, value)
   if value then answer[#answer + 1], answer[#answer + 2] = name, value end
 end
-add('nextMs', next_ms() >= 0 and next_ms())
+add('nextMs', next_at and math.max(0, next_at - now))
 add('oldestMs', oldest and now - oldest)
 add('suspended', set.suspended)
 add('paused', set.paused)

@@ -54,7 +54,7 @@ for i = 1, #args - 1, 3 do
   end
 end
 -- An idle worker gets it at once: where no other job is ready before it, and none comes with it that might be more urgent.
-local is_given = is_any_idle and jobs == 1 and #ids == 1 and before == 0 and seldom().give(args[1], head .. args[3])
+local is_given = is_any_idle and jobs == 1 and #ids == 1 and before == 0 and seldom().give(args[1], head .. args[3], lane)
 if #ids > 0 and not is_given then
   enter_lane(lane, ids, 'RPUSH')
   entered = entered + #ids
@@ -72,6 +72,7 @@ answer[1] = redis.call('HINCRBY', COUNTS, 'enqueued', new == 1 and '1' or new)
 local behind = args[#args] - (answer[1] - new)
 if behind > 0 then answer[1] = answer[1] + seldom().vanish('enqueued', behind) end
 -- Where jobs were ready before, the marker was set, and popped at most by a worker whose claim sets it again.
+if set.limits then before = limited().runnable(before) end
 if is_earlier or entered > 0 and (before == 0 or is_any_idle) then seldom().wake(is_earlier) else write_counts() end
 if is_earlier or entered > 0 and before == 0 then redis.call('PUBLISH', C .. 'stirred', '') end
 if set.watchedUntilMs then seldom().tell_enqueue(args, answer, is_given) end

@@ -18,16 +18,22 @@ if not seq then return { 'dead', -1, 0 } end -- idle.lua, take_for_dead
 
 -- The held entries under the tokens of the call, by their place in it. They leave held, whatever the verdict.
 local function take_back(ids)
-  local entries, mine = {}, {}
+  local entries, mine, flagged = {}, {}, nil
   for first = 1, #ids, SLICE do
     local values = redis.call('HMGET', Q .. 'held:' .. me, slice(ids, first))
     for i = 1, #values do
       local n = first + i - 1
       local held = values[i] and parse_held(values[i], args[3 + 4 * n])
-      if held then entries[n], mine[#mine + 1] = held, ids[n] end
+      if held then
+        entries[n], mine[#mine + 1] = held, ids[n]
+        if held ~= FIRST then
+          flagged = flagged or {}
+          flagged[ids[n]] = held
+        end
+      end
     end
   end
-  if leave_held(me, mine) < #mine then -- an id stands twice in this call: the second is refused
+  if leave_held(me, mine, flagged) < #mine then -- an id stands twice in this call: the second is refused
     local is_named = {}
     for n, id in ipairs(ids) do
       entries[n] = not is_named[id] and entries[n]
@@ -70,8 +76,13 @@ if status == 'ok' then
     due_in = next_ms()
   end
   if set.maxBusy then want = math.min(want, set.maxBusy - count_of('busy') - counted.busy) end
+  if set.limits then want = limited().room_in('*', want) end
   if want > 0 then claimed = take(want, answer, 3 + #ids) end
   if claimed > 0 then hold(me, answer, 3 + #ids, claimed) end
+  if set.limits then
+    if claimed > 0 then limited().started('*', claimed, count_of('ready') + counted.ready <= 0) end
+    due_in = next_ms()
+  end
 end
 answer[1], answer[2] = status, due_in
 if given ~= '' then

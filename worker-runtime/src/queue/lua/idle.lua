@@ -14,21 +14,24 @@ end
 
 -- PUBLISH answers how many connections heard it: none, where the worker's process has gone or has lost its
 -- connection.
-local function given_to(worker, id, envelope)
+local function given_to(worker, id, envelope, tries, lane)
   if tonumber(redis.call('ZSCORE', Q .. 'workers', worker) or 0) <= now then return false end
-  local taken = { id, '1:0', envelope }
+  local taken = { id, tries, envelope }
   hold(worker, taken, 0, 1)
+  if tries ~= '1:0' then now_busy(id, lane) end
   if redis.call('PUBLISH', C .. 'worker:' .. worker, '+' .. id .. ' ' .. taken[2] .. ' ' .. envelope) > 0 then return true end
-  leave_held(worker, { id })
+  leave_held(worker, { id }, tries ~= '1:0' and { [id] = parse_held(taken[2]) } or nil)
   redis.call('HINCRBY', COUNTS, 'claimed', '-1') -- no worker knows of this token
   return false
 end
 
 -- The job is new, and it is the first in line: no other one is ready. Workers whose pod drains may be among
--- the idle ones, and a limit of busy jobs may be reached: then the job goes into its lane. Answers the worker
+-- the idle ones, and a limit may be reached: then the job goes into its lane. Answers the worker
 -- that has the job now.
-local function give(id, envelope)
-  if set.suspended == 1 or set.paused == 1 or set.maxBusy then return false end
+local function give(id, envelope, lane)
+  if set.suspended == 1 or set.paused == 1 or set.maxBusy or set.limits then return false end
+  local flags = flags_of(string.sub(envelope, 2, 2))
+  local tries = flags == 0 and '1:0' or tries_of(1, 0, flags, lane)
   if #envelope > MAX_GIVEN_BYTES or redis.call('EXISTS', Q .. 'draining') == 1 then return false end
   for _ = 1, MOST_TRIED do
     local worker, free = unpack(redis.call('ZRANGE', Q .. 'idle', '-1', '-1', 'WITHSCORES'))
@@ -36,7 +39,7 @@ local function give(id, envelope)
       redis.call('HDEL', COUNTS, 'idle')
       return false
     end
-    local is_given = given_to(worker, id, envelope)
+    local is_given = given_to(worker, id, envelope, tries, lane)
     if is_given and free ~= '1' then redis.call('ZADD', Q .. 'idle', free - 1, worker) else be_idle_no_more(worker) end
     if is_given then
       redis.call('HINCRBY', Q .. 'worker:' .. worker, 'given', '1')

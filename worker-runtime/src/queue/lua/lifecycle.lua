@@ -14,8 +14,9 @@
 -- a lane; and until they are due, with due times and ids in turn.
 local function enter_lane(lane, ids, push)
   local length = redis.call(push, Q .. 'ready:' .. lane, unpack(ids))
-  if length == #ids then seldom().open_lane(lane) end -- it was empty
   counted.ready = counted.ready + #ids
+  if set.limits and limited().entered_blocked(lane, #ids) then return end
+  if length == #ids then seldom().open_lane(lane) end -- it was empty
 end
 
 local function enter_delayed(due) redis.call('ZADD', Q .. 'delayed', unpack(due)) end
@@ -37,12 +38,13 @@ local function hold(worker, taken, from, jobs)
 end
 
 -- leave_held: the one gate out of held. It frees memory, or would: called before anything is written, it lets
--- jobs end and be claimed in a full Redis too.
-local function leave_held(worker, ids)
+-- jobs end and be claimed in a full Redis too. `flagged` has the entries that are not FIRST, by id.
+local function leave_held(worker, ids, flagged)
   local left = 0
   if #ids == 0 then ids = { '' } end
   for first = 1, #ids, SLICE do left = left + redis.call('HDEL', Q .. 'held:' .. worker, slice(ids, first)) end
   counted.busy = counted.busy - left
+  if flagged then seldom().busy_no_more(flagged) end
   return left
 end
 
@@ -68,7 +70,7 @@ local function ended(id, how, flags, outcome)
   if outcome and set.completedMaxAgeMs > 0 and set.completedMaxCount > 0 then
     age_text = age_text or string.format('%d', set.completedMaxAgeMs)
     redis.call('SET', Q .. 'job:' .. id, outcome, 'PX', age_text)
-    if flags ~= 0 then redis.call('PEXPIRE', Q .. 'attempt:' .. id, age_text) end
+    if flags % 2 == 1 then redis.call('PEXPIRE', Q .. 'attempt:' .. id, age_text) end
     kept[#kept + 1] = id
   elseif how == 'buried' then
     redis.call('ZADD', Q .. 'buried', now, id)

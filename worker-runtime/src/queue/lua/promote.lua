@@ -1,4 +1,5 @@
--- Promotion: a delayed job that is due becomes ready, at the end of its lane. Every claim promotes first.
+-- Promotion: a delayed job that is due becomes ready, at the end of its lane; a key that was parked until now
+-- goes on. Every claim promotes first.
 
 local function promote(most)
   local due, ready = redis.call('ZRANGEBYSCORE', Q .. 'delayed', '-inf', now, 'LIMIT', '0', most), {}
@@ -12,4 +13,5 @@ local function promote(most)
     end
   end
   for lane, ids in pairs(ready) do enter_lane(lane, ids, 'RPUSH') end
+  if set.limits then limited().unpark_due(most) end
 end

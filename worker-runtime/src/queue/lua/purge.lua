@@ -8,16 +8,17 @@ local MOST = 500
 local left, deleted = MOST, 0
 
 -- The outcome of a cancelled id in the lane may stay.
-local function purge(ids, state)
+local function purge(ids, state, lane)
   left = left - #ids
   local live = {}
   for _, id in ipairs(ids) do
-    local was_cancelled = state == 'ready' and redis.call('HDEL', Q .. 'tombstones', id) == 1
+    local was_cancelled = state == 'ready' and drop_tombstone(id, lane)
     if not was_cancelled then live[#live + 1] = id end
     if state == 'buried' then unlist_failed(id) end
   end
   drop(live)
   if state == 'ready' then count('ready', -#live) end
+  if state == 'ready' and set.limits then limited().left_blocked(lane, #live) end
   deleted = deleted + #live
 end
 
@@ -25,7 +26,7 @@ for _, state in ipairs(ARGV) do
   if state == 'ready' then
     for _, lane in ipairs(lanes()) do
       local ids = left > 0 and redis.call('LPOP', Q .. 'ready:' .. lane, left) or {}
-      purge(ids, state)
+      purge(ids, state, lane)
       close_if_empty(lane)
     end
   elseif left > 0 then

@@ -52,7 +52,7 @@ for i = 1, math.min(#entries, 2 * tonumber(ARGV[6])), 2 do
   if not held_as[id] then done[#done + 1] = id end
   held_as[id] = parse_held(entries[i + 1])
 end
-leave_held(worker, done)
+leave_held(worker, done, held_as)
 for _, id in ipairs(done) do
   local held = held_as[id]
   try_again(id, held, { record = record_of(held.token), crashed = crashed, worker = worker })

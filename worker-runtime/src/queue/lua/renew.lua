@@ -19,8 +19,9 @@ for _, ahead in ipairs(redis.call('ZRANGEBYSCORE', Q .. 'workers', now + LEASE_M
   redis.call('ZADD', Q .. 'workers', now + LEASE_MS, ahead)
 end
 drop_buried(redis.call('ZRANGEBYSCORE', Q .. 'buried', '-inf', now - rule('buriedMaxAgeMs'), 'LIMIT', '0', '100'))
+if set.limits then limited().tidy_limits(quiet) end
 local ready = count_of('ready')
-if ready < 0 or ready > 0 and redis.call('EXISTS', Q .. 'lanes') == 0 then count('ready', seldom().ready_in_lanes() - ready) end
+if ready < 0 or ready > 0 and redis.call('EXISTS', Q .. 'lanes', Q .. 'blocked') == 0 then count('ready', seldom().ready_in_lanes() - ready) end
 if set.tombstones and redis.call('EXISTS', Q .. 'tombstones') == 0 then
   redis.call('HDEL', Q .. 'config', 'tombstones')
   seldom().note_settings()

@@ -1,0 +1,19 @@
+-- Gives a key, or the whole queue ('*'), limits that win over those of the TaskQueue, or takes them away.
+-- KEYS  the queue
+-- ARGV  key, limits as text (limits.lua) or '' to take them away, how many keys may have limits
+-- returns  set, removed, none (there were none to remove), or too-many
+-- Safe to run twice: the second time says the same, or none.
+local key, text, most = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local answer = 'set'
+if text == '' then
+  answer = redis.call('HDEL', Q .. 'limits', key) == 1 and 'removed' or 'none'
+elseif redis.call('HEXISTS', Q .. 'limits', key) == 0 and redis.call('HLEN', Q .. 'limits') >= most then
+  return 'too-many'
+else
+  redis.call('HSET', Q .. 'limits', key, text)
+end
+note_limits()
+redis.call('ZADD', Q .. 'parked', 'XX', '0', key) -- a claim looks at it again
+wake()
+redis.call('PUBLISH', C .. 'stirred', '')
+return answer
