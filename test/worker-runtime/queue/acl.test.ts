@@ -38,7 +38,7 @@ const verbsOf: Record<Role, readonly Verb[]> = {
   producer: ['enqueue', 'wait', 'unwait', 'job', 'cancel', 'delete', 'watch', 'events'],
   worker: ['register', 'renew', 'deregister', 'resync', 'exchange', 'reap', 'report'],
   operator: ['configure', 'release', 'depth', 'workers', 'drain', 'reap', 'witness'],
-  viewer: ['depth', 'find', 'job', 'why', 'workers', 'events', 'groups'],
+  viewer: ['depth', 'find', 'job', 'key', 'why', 'workers', 'events', 'groups'],
 }
 const connecting = ['evalsha', 'eval', 'info', 'client|setname', 'cluster|slots', 'asking']
 const listening = ['subscribe', 'unsubscribe']

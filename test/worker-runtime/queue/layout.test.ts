@@ -63,6 +63,8 @@ test.each(refusals)('$verb refuses layout $layout and changes nothing', async ({
     find: [10, 'ready', ''],
     why: ['job-3'],
     pause: ['1'],
+    limit: ['a', 'b=1', 10],
+    key: ['a'],
     cancel: ['job-3'],
     retry: ['job-1'],
     delete: ['job-1'],
