@@ -16,7 +16,14 @@ interface Line {
 
 export type UpEvent =
   | LocalEvent
-  | { kind: 'ready'; redisUrl: string; namespace: string; queues: string[]; pools: string[] }
+  | {
+      kind: 'ready'
+      redisUrl: string
+      dashboardUrl?: string
+      namespace: string
+      queues: string[]
+      pools: string[]
+    }
   | { kind: 'lines-dropped'; lines: number }
 
 type WorkerOutput = Extract<LocalEvent, { kind: 'worker-output' }>
@@ -43,11 +50,12 @@ type Say<Kind extends UpEvent['kind']> = (
 
 /** The text of each kind of event. */
 const SAY: { [Kind in UpEvent['kind']]: Say<Kind> } = {
-  ready({ queues, pools }) {
+  ready({ queues, pools, dashboardUrl }) {
     const [queue = 'QUEUE'] = queues.map((name) => name.slice(name.indexOf('.') + 1))
     const what = `ready: ${counted(queues.length, 'queue')}, ${counted(pools.length, 'pool')}`
     const next = `In another terminal, here:  millhand enqueue ${queue} TASK '{…}'`
-    return [{ who: '', what: `${what}; Ctrl-C stops. ${next}` }]
+    const dashboard = dashboardUrl === undefined ? [] : [{ who: '', what: `Dashboard:  ${dashboardUrl}` }]
+    return [{ who: '', what: `${what}; Ctrl-C stops. ${next}` }, ...dashboard]
   },
   'lines-dropped': ({ lines }) => [
     { who: 'up', what: `dropped ${counted(lines, 'line')}: the output is not read`, style: 'yellow' },
@@ -92,6 +100,12 @@ const SAY: { [Kind in UpEvent['kind']]: Say<Kind> } = {
   'pool-misconfigured': ({ pool, message }) => [
     ...message.split('\n').map((what): Line => ({ who: pool, what, style: 'red' })),
     { who: pool, what: 'its workers are started again when a file changes' },
+  ],
+  'dashboard-write': ({ verb, resource, queue, outcome, ids = [] }) => [
+    {
+      who: 'dashboard',
+      what: `${verb} ${resource} of ${queue}${ids.length > 0 ? `: ${ids.slice(0, 3).join(', ')}` : ''}: ${outcome}`,
+    },
   ],
   'resource-event': conditionLines,
   watching: ({ folders }) => [

@@ -78,10 +78,12 @@ async function start(out: string): Promise<Local> {
     paths: [FOLDER],
     reload: false,
     dataFolder: 'temporary',
+    dashboardPort: 0,
     outside: { workingFolder: scratch, env: { ...process.env, THUMBNAILS_OUT: out } },
     onEvent: tell,
   })
-  screen.say(`to look around meanwhile:  npx millhand queues --redis ${local.redisUrl}`)
+  screen.say(`to look around meanwhile:  ${local.dashboardUrl}`)
+  screen.say(`or in a terminal:  npx millhand queues --redis ${local.redisUrl}`)
   return local
 }
 

@@ -1,10 +1,10 @@
 // millhand up: runs the queues and worker pools of manifests on this machine, with a Redis of its own unless
 // it is given one.
 
-import type { Command } from 'commander'
+import { type Command, InvalidArgumentError } from 'commander'
 import { CommandFailed, type Context } from '../context.ts'
 import { eventLines, type UpEvent } from '../event-lines.ts'
-import { type Local, type LocalOptions, startLocal } from '../local/index.ts'
+import { type Local, type LocalOptions, PortTaken, startLocal } from '../local/index.ts'
 import { jsonLine, withoutPasswords } from '../printable.ts'
 import { accessOf, checkedAccess, examples, type ServerOptions, withJsonOption } from '../server.ts'
 import { durationText } from '../units.ts'
@@ -13,6 +13,8 @@ interface Options extends ServerOptions {
   file: string[]
   reload: boolean
   takeOver?: boolean
+  dashboard: boolean
+  dashboardPort?: number
   json?: boolean
 }
 
@@ -23,7 +25,7 @@ export function upCommand(parent: Command, context: Context): void {
     .command('up')
     .summary('run queues and workers on this machine')
     .description(
-      'Reads TaskQueues and WorkerPools and does on this machine what the operator does in a cluster: it configures the queues and starts and stops worker processes as the queues need them. It starts a Redis of its own (data in .millhand/redis of the current folder) unless you give one, and starts new workers when code or manifests are saved. Other millhand commands in this folder or below find it by themselves. Ctrl-C lets the running jobs end; Ctrl-C again hands them back to the queue.',
+      'Reads TaskQueues and WorkerPools and does on this machine what the operator does in a cluster: it configures the queues and starts and stops worker processes as the queues need them. It serves a dashboard on this machine only, and prints its address. It starts a Redis of its own (data in .millhand/redis of the current folder) unless you give one, and starts new workers when code or manifests are saved. Other millhand commands in this folder or below find it by themselves. Ctrl-C lets the running jobs end; Ctrl-C again hands them back to the queue.',
     )
     .option('-f, --file <path...>', 'files, or folders with files, that hold the manifests', ['.'])
     .option('--redis <url>', 'a running Redis; default: MILLHAND_REDIS_URL, else one of its own')
@@ -33,6 +35,8 @@ export function upCommand(parent: Command, context: Context): void {
       'take over queues that have another owner in this Redis: that owner must be gone for good',
     )
     .option('--no-reload', 'keep the workers when files are saved')
+    .option('--dashboard-port <port>', 'where the dashboard listens; default: a free port', portOf)
+    .option('--no-dashboard', 'serve no dashboard')
   withJsonOption(command, 'one JSON object per event')
     .addHelpText(
       'after',
@@ -51,7 +55,9 @@ async function up(options: Options, context: Context): Promise<void> {
   const stopping = stopRequests(context)
   const local = await startLocal({ ...localOptions(options, context), onEvent: log }).catch(
     (error: unknown) => {
-      throw stopping.isAsked() ? new CommandFailed('interrupted', { exitCode: INTERRUPTED }) : error
+      if (stopping.isAsked()) throw new CommandFailed('interrupted', { exitCode: INTERRUPTED })
+      if (!(error instanceof PortTaken)) throw error
+      throw new CommandFailed(`${error.message}; give another --dashboard-port, or leave it out`)
     },
   )
   stopping.stops(local)
@@ -116,14 +122,21 @@ function jsonLines({ nowMs }: Context): (event: UpEvent) => string[] {
   return (event) => [withoutPasswords(jsonLine({ time: new Date(nowMs()).toISOString(), ...event }))]
 }
 
-function readiness({ redisUrl, namespace, queues, pools }: Local): UpEvent {
+function readiness({ redisUrl, dashboardUrl, namespace, queues, pools }: Local): UpEvent {
   return {
     kind: 'ready',
     redisUrl,
+    ...(dashboardUrl !== undefined && { dashboardUrl }),
     namespace,
     queues: queues.map(({ queueName }) => queueName),
     pools: pools.map(({ pool }) => pool.metadata.name),
   }
+}
+
+function portOf(text: string): number {
+  const port = Number(text)
+  if (/^\d{1,5}$/.test(text) && port <= 65_535) return port
+  throw new InvalidArgumentError(`"${text}" is no port: use a number of 0 to 65535.`)
 }
 
 function localOptions(options: Options, context: Context): LocalOptions {
@@ -133,6 +146,7 @@ function localOptions(options: Options, context: Context): LocalOptions {
     paths: options.file,
     reload: options.reload,
     takeOver: options.takeOver === true,
+    ...(options.dashboard && { dashboardPort: options.dashboardPort ?? 0 }),
     ...(redis !== undefined && { redis: checkedAccess(redis) }),
     ...(namespace !== undefined && { namespace }),
     outside: { env: context.config.environment, workingFolder: context.workingFolder },

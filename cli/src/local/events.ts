@@ -49,6 +49,15 @@ export type LocalEvent =
       reason: EventReason
       message: string
     }
+  /** Somebody changed something on a page or by the API; `outcome` is done, or the code of an error. */
+  | {
+      kind: 'dashboard-write'
+      verb: string
+      resource: string
+      queue: string
+      outcome: string
+      ids?: string[]
+    }
   /** A file saved in one of these, or below, is noticed; another one that tasks import is not. */
   | { kind: 'watching'; folders: readonly string[] }
   | { kind: 'code-changed'; files: string[]; pools: string[] }

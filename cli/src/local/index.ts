@@ -7,6 +7,7 @@ import type { Objects } from '@millhand/control/objects'
 import type { Servers } from '@millhand/control/redis/servers'
 import type { TaskQueue } from '@millhand/control/resources/task-queue'
 import type { RedisAccess } from 'millhand/queue'
+import type { LocalDashboard } from './dashboard.ts'
 import { keepEmbeddedRedis } from './embedded-redis.ts'
 import { Engine } from './engine.ts'
 import type { OnEvent } from './events.ts'
@@ -17,6 +18,7 @@ import { type Reload, watchFiles } from './reload.ts'
 import { claimFolder, stableUids } from './running.ts'
 
 export { nearest } from '@millhand/control/resources/nearest'
+export { PortTaken } from '@millhand/dashboard/server/listen'
 export type { PlacedProblem } from './documents.ts'
 export { type EmbeddedRedis, startEmbeddedRedis } from './embedded-redis.ts'
 export type { LocalEvent, OnEvent, WorkerLogEntry } from './events.ts'
@@ -46,6 +48,8 @@ export interface LocalOptions {
   reload: boolean
   /** Where the embedded Redis keeps its data; `temporary` keeps none. Absent: `.millhand/redis` in the working folder. */
   dataFolder?: string
+  /** Serves the dashboard on this port, 0 for a free one; absent: no dashboard. */
+  dashboardPort?: number
   onEvent?: OnEvent
   /** Environment, working folder and clock other than those of this process. */
   outside?: Partial<Outside>
@@ -62,6 +66,8 @@ export interface LocalWorker {
 
 export interface Local {
   readonly redisUrl: string
+  /** The address of the dashboard, with the token that lets in. */
+  readonly dashboardUrl: string | undefined
   readonly namespace: string
   /** As the manifests say now. */
   readonly pools: readonly LocalPool[]
@@ -106,6 +112,7 @@ class LocalRun implements Local {
   #areManifestsRefused = false
   #redis: RedisAccess & { pid?: () => number } = { url: '' }
   #engine: Engine | undefined
+  #dashboard: LocalDashboard | undefined
   #reload: Reload | undefined
   #changes: Promise<void> = Promise.resolve()
   #stopped: Promise<void> | undefined
@@ -121,6 +128,10 @@ class LocalRun implements Local {
 
   get redisUrl(): string {
     return this.#redis.url
+  }
+
+  get dashboardUrl(): string | undefined {
+    return this.#dashboard?.url
   }
 
   get pools(): readonly LocalPool[] {
@@ -177,6 +188,7 @@ class LocalRun implements Local {
 
     await this.#provideRedis(guard, runFolder)
     await this.#startEngine(guard, runFolder)
+    await this.#serveDashboard()
     if (this.#options.reload) this.#reload = await this.#watch()
     claim.announce(this.redisUrl)
   }
@@ -231,6 +243,16 @@ class LocalRun implements Local {
     this.#cleanUps.push(() => engine.close())
     await engine.start(this.#manifests)
     this.#engine = engine
+  }
+
+  async #serveDashboard(): Promise<void> {
+    const { dashboardPort: port } = this.#options
+    if (port === undefined) return
+    // Whoever does not want it does not load it.
+    const { serveDashboard } = await import('./dashboard.ts')
+    const wallMs = this.#outside.nowMs
+    this.#dashboard = await serveDashboard(this, { port, onEvent: this.#onEvent, wallMs })
+    this.#cleanUps.push(this.#dashboard.close)
   }
 
   get #started(): Engine {

@@ -44,7 +44,7 @@ async function listening(dashboard: Dashboard, host: string, port: number): Prom
     await once(server, 'listening')
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    throw new PortTaken(`cannot listen on ${host}:${port}: ${code}`, { cause: error })
+    throw new PortTaken(`the dashboard cannot listen on ${host}:${port} (${code})`, { cause: error })
   }
   return server
 }
