@@ -14,7 +14,9 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const HERE = fileURLToPath(new URL('.', import.meta.url))
-const SOURCES = [join(HERE, 'web'), join(HERE, 'src/api.ts'), join(HERE, 'src/schema.ts')]
+const SOURCES = ['web', 'src/api.ts', 'src/api', 'src/schema.ts']
+  .map((path) => join(HERE, path))
+  .filter(existsSync)
 const PLACE_OF_ASSETS = '    <!-- assets -->\n'
 
 export interface WebBuild {

@@ -22,7 +22,7 @@ function App() {
     ) : (
       <main class="page">
         {trouble.value ? (
-          <Failed error={trouble.value} again={() => void begin()} what="the dashboard" />
+          <Failed error={trouble.value} again={() => void begin()} what="the dashboard" isPage />
         ) : (
           <Loading what="the dashboard" />
         )}
@@ -45,7 +45,7 @@ function Page() {
   if (first === 'queues') return <QueuesPage />
   if (first === 'workers') return <WorkersPage />
   return (
-    <Blank title="There is no such page">
+    <Blank title="There is no such page" isPage>
       <p>
         <a href="./">Go to the overview</a>
       </p>

@@ -1,5 +1,6 @@
 // Calls of the API: answers with their types, errors as they are told.
 import type { ErrorAnswer } from '../../src/api.ts'
+import { encodedPart } from './router.ts'
 
 const API = 'api/v1/'
 const PATIENCE_MS = 15_000
@@ -33,7 +34,7 @@ export function address(
     value === undefined || value === '' ? [] : [[name, `${value}`]],
   )
   const search = new URLSearchParams(said as [string, string][]).toString()
-  return `${parts.map(encodeURIComponent).join('/')}${search && `?${search}`}`
+  return `${parts.map(encodedPart).join('/')}${search && `?${search}`}`
 }
 
 /** As an address that a browser may be sent to. */

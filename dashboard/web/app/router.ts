@@ -22,7 +22,7 @@ export function to(
   const said = Object.entries(query).filter((each): each is [string, string] => Boolean(each[1]))
   const search = new URLSearchParams(said).toString()
   // `./` keeps a first part with a colon from being read as a scheme.
-  return `./${parts.map(encoded).join('/')}${search && `?${search}`}`
+  return `./${parts.map(encodedPart).join('/')}${search && `?${search}`}`
 }
 
 /** The same page with other values in the query; undefined removes one. */
@@ -63,8 +63,8 @@ function enterPage(): void {
   requestAnimationFrame(() => document.querySelector<HTMLElement>('main')?.focus({ preventScroll: true }))
 }
 
-/** `.` and `..` would be taken away by whoever reads an address: they are written as what cannot be a name. */
-const encoded = (part: string) =>
+/** A browser resolves `.` and `..`, however they are written: they are encoded twice, as what cannot be a name. */
+export const encodedPart = (part: string) =>
   /^\.{1,2}$/.test(part) ? part.replaceAll('.', '%252e') : encodeURIComponent(part)
 
 function decoded(part: string): string {

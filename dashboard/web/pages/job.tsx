@@ -15,7 +15,7 @@ import { Confirm, type Question } from '../parts/dialog.tsx'
 import { Blank, Shown } from '../parts/feedback.tsx'
 import { JsonView } from '../parts/json.tsx'
 import { JsonOf } from '../parts/json-of.tsx'
-import { Copy, Name, visible, When } from '../parts/show.tsx'
+import { Copy, Lines, Name, visible, When } from '../parts/show.tsx'
 import { type ShownState, StateMark } from '../parts/state.tsx'
 import { Timeline } from '../parts/timeline.tsx'
 import { WhyCard } from '../parts/why.tsx'
@@ -30,7 +30,7 @@ export function JobPage({ namespace, queue, id }: { namespace: string; queue: st
   if (job.error?.status === 404)
     return (
       <section class="card">
-        <Blank title="This job is not there, or not any more">
+        <Blank title="This job is not there, or not any more" isPage>
           <p>
             Queue <Name of={key} /> has no job <Name of={id} mono />. What is completed, cancelled or buried
             is kept as long as its TaskQueue says.
@@ -40,7 +40,7 @@ export function JobPage({ namespace, queue, id }: { namespace: string; queue: st
       </section>
     )
   return (
-    <Shown of={job} what="this job">
+    <Shown of={job} what="this job" isPage>
       {(value) => <Known job={value} again={job.again} path={path} />}
     </Shown>
   )
@@ -226,7 +226,7 @@ function tabsOf(job: Job, path: string): Tab[] {
       ? [{ name: 'progress', label: 'Progress', show: () => <JsonView text={progress} isCut={false} /> }]
       : []),
     ...(output !== undefined
-      ? [{ name: 'output', label: 'Output', show: () => <pre class="text in-card">{output}</pre> }]
+      ? [{ name: 'output', label: 'Output', show: () => <Lines of={output} what="Output" /> }]
       : []),
   ]
 }

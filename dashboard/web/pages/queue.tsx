@@ -27,7 +27,7 @@ export function QueuePage({ namespace, name }: { namespace: string; name: string
       <nav class="small" aria-label="Where this is">
         <a href={to(['queues'])}>‹ Queues</a>
       </nav>
-      <Shown of={queue} what={`queue ${visible(name)}`}>
+      <Shown of={queue} what={`queue ${visible(name)}`} isPage>
         {(value) => <Known of={value} again={queue.again} />}
       </Shown>
     </>

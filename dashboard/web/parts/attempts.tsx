@@ -3,7 +3,7 @@ import type { Attempt, Job } from '../../src/api.ts'
 import { bytes } from '../app/numbers.ts'
 import { duration } from '../app/time.ts'
 import { Blank } from './feedback.tsx'
-import { Copy, Name, When } from './show.tsx'
+import { Lines, Name, When } from './show.tsx'
 
 export function Attempts({ job }: { job: Job }) {
   if (job.failures.length === 0)
@@ -33,7 +33,7 @@ function One({ attempt, number }: { attempt: Attempt; number: number }) {
   return (
     <li class="attempt">
       <div class="attempt-head">
-        <h3>Attempt {number}</h3>
+        <h2>Attempt {number}</h2>
         <span class="state s-buried">{outcome}</span>
         <When atMs={attempt.endedAtMs} />
       </div>
@@ -56,7 +56,7 @@ function One({ attempt, number }: { attempt: Attempt; number: number }) {
       {output && (
         <details open={!error?.stack}>
           <summary class="small muted">What it wrote last</summary>
-          <pre class="text">{output}</pre>
+          <Lines of={output} what="Output" />
         </details>
       )}
     </li>
@@ -95,17 +95,15 @@ function Facts({ attempt }: { attempt: Attempt }) {
 function Stack({ text }: { text: string }) {
   return (
     <details open>
-      <summary class="small muted">
-        Stack <Copy text={text} what="the stack" />
-      </summary>
-      <pre class="text">
+      <summary class="small muted">Stack</summary>
+      <Lines of={text} what="Stack">
         {text.split('\n').map((line, n) => (
           <span key={n} class={/node_modules|node:|\(internal/.test(line) ? 'out-of-app' : undefined}>
             {line}
             {'\n'}
           </span>
         ))}
-      </pre>
+      </Lines>
     </details>
   )
 }

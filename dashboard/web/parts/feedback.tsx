@@ -8,19 +8,23 @@ import { When } from './show.tsx'
 
 const SKELETON_AFTER_MS = 150
 
+/** `isPage`: nothing else is on the page. */
 export function Blank({
   icon = 'empty',
   title,
+  isPage = false,
   children,
 }: {
   icon?: IconName
   title: string
+  isPage?: boolean
   children?: ComponentChildren
 }) {
+  const Heading = isPage ? 'h1' : 'h2'
   return (
     <div class="blank">
       <Icon name={icon} />
-      <h2>{title}</h2>
+      <Heading>{title}</Heading>
       {children}
     </div>
   )
@@ -40,28 +44,19 @@ export function Loading({ lines = 4, what }: { lines?: number; what: string }) {
   )
 }
 
+interface FailedProps {
+  error: ApiError
+  what: string
+  again?: () => void
+  isPage?: boolean
+}
+
 /** In the place of what could not be had. */
-export function Failed({ error, again, what }: { error: ApiError; again?: () => void; what: string }) {
-  const retry = again && (
-    <button type="button" class="button" onClick={again}>
-      Try again
-    </button>
-  )
-  if (error.status === 403)
-    return (
-      <Blank icon="lock" title={`You may not see ${what}`}>
-        <p>{error.message}</p>
-      </Blank>
-    )
-  if (error.status === 404)
-    return (
-      <Blank title="There is nothing here">
-        <p>{error.message}</p>
-      </Blank>
-    )
+export function Failed({ error, again, what, isPage = false }: FailedProps) {
+  const [icon, title] = headOf(error, what)
   return (
     <div role="alert">
-      <Blank icon="errors" title={error.status === 503 ? 'Redis does not answer' : `Cannot show ${what}`}>
+      <Blank icon={icon} title={title} isPage={isPage}>
         <p>
           {error.message}
           {error.sinceMs !== undefined && (
@@ -71,10 +66,20 @@ export function Failed({ error, again, what }: { error: ApiError; again?: () => 
             </>
           )}
         </p>
-        {retry}
+        {again && icon === 'errors' && (
+          <button type="button" class="button" onClick={again}>
+            Try again
+          </button>
+        )}
       </Blank>
     </div>
   )
+}
+
+function headOf({ status }: ApiError, what: string): [IconName, string] {
+  if (status === 403) return ['lock', `You may not see ${what}`]
+  if (status === 404) return ['empty', 'There is nothing here']
+  return ['errors', status === 503 ? 'Redis does not answer' : `Cannot show ${what}`]
 }
 
 /** Above an older value that is still shown. */
@@ -108,14 +113,20 @@ export function Note({
 export function Shown<T>({
   of,
   what,
+  isPage = false,
   children,
 }: {
   of: Resource<T>
   what: string
+  isPage?: boolean
   children: (value: T) => ComponentChildren
 }) {
   if (of.value === undefined)
-    return of.error ? <Failed error={of.error} again={of.again} what={what} /> : <Loading what={what} />
+    return of.error ? (
+      <Failed error={of.error} again={of.again} what={what} isPage={isPage} />
+    ) : (
+      <Loading what={what} />
+    )
   return (
     <>
       <Stale error={of.error} />

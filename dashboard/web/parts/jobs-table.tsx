@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
 import type { JobRow } from '../../src/api.ts'
 import { useKeys } from '../app/keys.ts'
+import { count } from '../app/numbers.ts'
 import { jobHref, partsOf } from '../app/queues.ts'
 import { Name, When } from './show.tsx'
 import { StateMark } from './state.tsx'
@@ -66,6 +67,9 @@ export function JobsTable({ rows, queue, selected, select, open }: Props) {
             </th>
             <th scope="col">Task</th>
             <th scope="col">What is known</th>
+            <th scope="col" class="shrink number">
+              Tries
+            </th>
             <th scope="col" class="shrink">
               Enqueued
             </th>
@@ -103,6 +107,9 @@ export function JobsTable({ rows, queue, selected, select, open }: Props) {
                 </span>
               </td>
               <td class={`known ${known(row) ? 'wide' : 'empty'}`}>{known(row)}</td>
+              <td class={`shrink number ${row.attempts === 0 ? 'empty' : ''}`} data-label="tries">
+                {row.attempts === 0 ? <span class="muted">–</span> : count(row.attempts)}
+              </td>
               <td class="shrink" data-label="enqueued">
                 <When atMs={row.enqueuedAtMs} />
               </td>

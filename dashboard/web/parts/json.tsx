@@ -1,14 +1,14 @@
 // JSON as it is: numbers beyond 2^53 and repeated names stay as they were written, since the text is never turned into values. Text that
 // is no JSON is shown as text.
 import { type Node, nodesOf } from '../app/json.ts'
-import { Name, visible } from './show.tsx'
+import { Lines, Name, visible } from './show.tsx'
 
 const OPEN_DEPTH = 3
 const LONG_TEXT = 2_000
 
 export function JsonView({ text, isCut }: { text: string; isCut: boolean }) {
   const root = isCut ? undefined : nodesOf(text)
-  if (!root) return <pre class="text">{visible(text).replaceAll('␊', '\n').replaceAll('␉', '\t')}</pre>
+  if (!root) return <Lines of={text} what="JSON" />
   return (
     <div class="json">
       <Value node={root} depth={0} />

@@ -75,8 +75,9 @@ function Row({ queue }: { queue: QueueNow }) {
             )}
           </td>
           <td class="number" data-label="running">
-            <a href={jobsOf(queue, 'state:held')}>{brief(numbers.busy)}</a>
-            <span class="muted"> / {brief(numbers.slots)}</span>
+            <a href={jobsOf(queue, 'state:held')}>
+              {brief(numbers.busy)} / {brief(numbers.slots)}
+            </a>
           </td>
           <Amount label="delayed" value={numbers.delayed} href={jobsOf(queue, 'state:delayed')} />
           <Amount label="buried" value={numbers.buried} href={jobsOf(queue, 'state:buried')} isBad />

@@ -1,4 +1,5 @@
 // Single things as every page shows them: a moment, a name that may be anything, a copied text.
+import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
 import { clock, duration, exactly, isTime, now, when } from '../app/time.ts'
 import { say } from '../app/toasts.ts'
@@ -35,6 +36,20 @@ export function Name({ of, mono = false }: { of: string; mono?: boolean }) {
     <bdi class={mono ? 'mono' : undefined} title={of.length > 24 ? of.slice(0, 1_000) : undefined}>
       {visible(of.length > 300 ? `${of.slice(0, 300)}…` : of) || '(no name)'}
     </bdi>
+  )
+}
+
+/** A longer text, with its lines; `children` where parts of it look different. */
+export function Lines({ of, what, children }: { of: string; what: string; children?: ComponentChildren }) {
+  const lines = of.split('\n').map((line) => visible(line.replaceAll('\t', '  ')))
+  return (
+    <div class="text-frame">
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, also by keys. */}
+      <section class="text" tabIndex={0} aria-label={what}>
+        <pre>{children ?? lines.join('\n')}</pre>
+      </section>
+      <Copy text={of} what={what} />
+    </div>
   )
 }
 

@@ -18,7 +18,7 @@ export function WhyCard({ path, state }: { path: string; state: Job['state'] }) 
         <ol>
           {why.value.causes.map(({ code, text, sinceMs, untilMs }, n) => (
             <li key={code}>
-              <span class="order">{n === 0 ? '' : 'then'}</span>
+              <span class="order">{n === 0 ? 'now' : 'then'}</span>
               <span>
                 {text}{' '}
                 <span class="muted small">

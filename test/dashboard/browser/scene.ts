@@ -1,0 +1,147 @@
+// What the pages show in tests: real queues in the Redis of the run, with jobs that a real worker ran, failed, runs and leaves behind.
+import { randomBytes } from 'node:crypto'
+import { connect } from 'millhand/client'
+import { connectRedis, openQueue, queueName } from 'millhand/queue'
+import { ownAssets } from '../../../dashboard/src/server/assets.ts'
+import { TINY_TASKS } from '../../cli/millhand.ts'
+import { eventually } from '../../eventually.ts'
+import { redisUrl } from '../../redis.ts'
+import { startWorker, type WorkerProcess } from '../../worker-process.ts'
+import { NAMESPACE, type Served, serve, workerPool } from '../served.ts'
+
+export interface Scene {
+  served: Served
+  /** `namespace/name` of its busiest queue; absent where there is none. */
+  queue?: string
+  /** Jobs by what they are there for. */
+  jobs: Record<string, string>
+  stop(): Promise<void>
+}
+
+const ONCE = { maxAttempts: 1 }
+
+/** A server that knows no queue. */
+export async function emptyScene(): Promise<Scene> {
+  const served = await serve({ redisUrl: redisUrl(), queues: [], assets: await ownAssets() })
+  return { served, jobs: {}, stop: async () => served.stop() }
+}
+
+/** One queue in each mood, and a job in each state. */
+export async function fullScene(): Promise<Scene> {
+  const names = ownNames('mail', 'paused', 'idle')
+  const [mail, paused] = names
+  const { client, worker, queue } = await working(mail)
+  const jobs = client.queue(mail)
+  const enqueue = async (task: string, input: unknown, options: object = {}) =>
+    (await jobs.enqueue(task, input as never, options)).id
+  const order8812 = await enqueue('throws', { message: 'connect ETIMEDOUT 10.0.3.7:587', order: 8812 }, ONCE)
+  for (let n = 0; n < 5; n += 1) await enqueue('throws', { message: `no such user ${n}`, order: n }, ONCE)
+  const completed = await enqueue('succeeds', { order: 1, big: 1 })
+  await eventually(async () => (await queue.depth()).buried === 6, { what: 'six jobs are buried' })
+  const retrying = await enqueue('throws', { message: 'try again later' }, { backoffMs: 600_000 })
+  await eventually(async () => (await queue.depth()).delayed === 1, { what: 'a job waits for its next try' })
+  const held = await enqueue('sleeps-forever', null)
+  await enqueue('sleeps-forever', null)
+  await eventually(async () => (await queue.depth()).busy === 2, { what: 'two jobs run' })
+  const ready = await enqueue('succeeds', { order: 9 })
+  const delayed = await enqueue('succeeds', { order: 10 }, { delayMs: 3_600_000 })
+  const cancelled = await enqueue('succeeds', { order: 11 })
+  await queue.cancel(cancelled)
+  await client.queue(paused).enqueue('succeeds', { order: 12 })
+  await openOf(paused, (other) => other.pause())
+  client.close()
+  const served = await serve({
+    redisUrl: redisUrl(),
+    queues: names,
+    pools: [workerPool('mail', { queues: [{ name: mail }] })],
+    assets: await ownAssets(),
+  })
+  return sceneOf(served, mail, worker, { order8812, completed, retrying, held, ready, delayed, cancelled })
+}
+
+const HOSTILE = [
+  '<img src=x onerror=alert(1)> javascript:alert(1) ../../etc/passwd %2f..%2f',
+  '\u202egnp.exe\u202c \u0627\u0644\u0639\u0631\u0628\u064a\u0629 nul \u0000 bell \u0007 escape \u001b[31m',
+  'x'.repeat(1_000_000),
+]
+
+/** Whatever users and other programs may write: nothing of it is more than text. */
+export async function hostileScene(): Promise<Scene> {
+  const [mail] = ownNames('mail-with-a-name-that-is-as-long-as-a-dns-label-may-be')
+  const { client, worker, queue } = await working(mail)
+  const jobs = client.queue(mail)
+  const failed: string[] = []
+  for (const message of HOSTILE)
+    failed.push((await jobs.enqueue('throws', { message: message.slice(0, 100_000) } as never, ONCE)).id)
+  const dots = (await jobs.enqueue('throws', { message: 'dots' } as never, { ...ONCE, id: '..' })).id
+  const scheme = (
+    await jobs.enqueue('throws', { message: 'scheme' } as never, { ...ONCE, id: 'javascript:x' })
+  ).id
+  const fields = Object.fromEntries(
+    HOSTILE.map((text, n) => [text.slice(0, 5_000), { n, text: text.slice(0, 20_000) }]),
+  )
+  const completed = (await jobs.enqueue('succeeds', { fields, deep: deep(200) } as never)).id
+  await eventually(async () => (await queue.depth()).counts.completed === 1, { what: 'a job completed' })
+  await eventually(async () => (await queue.depth()).buried === failed.length + 2, { what: 'all are buried' })
+  await queue.register({
+    worker: 'hostile:1',
+    process: 'hostile',
+    pod: '<img src=x onerror=alert(2)>',
+    podUid: 'u',
+    poolUid: '',
+    node: '\u202eedon',
+    slots: 4,
+    isolation: 'Fork',
+    version: '<b>0</b>',
+    timeoutMs: 600_000,
+  } as never)
+  client.close()
+  const served = await serve({ redisUrl: redisUrl(), queues: [mail], assets: await ownAssets() })
+  const named = Object.fromEntries(failed.map((id, n) => [`failed${n}`, id]))
+  return sceneOf(served, mail, worker, { ...named, completed, dots, scheme })
+}
+
+const deep = (levels: number): unknown => (levels === 0 ? 'bottom' : [deep(levels - 1)])
+
+/** Queues that no other test uses. */
+const ownNames = <const T extends string[]>(...names: T): { [K in keyof T]: string } =>
+  names.map((name) => `${name}-${randomBytes(3).toString('hex')}`) as { [K in keyof T]: string }
+
+async function working(name: string) {
+  const worker = await startWorker({
+    redisUrl: redisUrl(),
+    queues: [name],
+    namespace: NAMESPACE,
+    modules: [TINY_TASKS],
+  })
+  const client = connect({ redis: redisUrl(), namespace: NAMESPACE })
+  const redis = connectRedis(redisUrl())
+  opened.add(redis)
+  return { worker, client, queue: openQueue(redis, queueName(NAMESPACE, name)) }
+}
+
+const opened = new Set<{ close(): void }>()
+
+async function openOf<T>(name: string, use: (queue: ReturnType<typeof openQueue>) => Promise<T>): Promise<T> {
+  const redis = connectRedis(redisUrl())
+  try {
+    return await use(openQueue(redis, queueName(NAMESPACE, name)))
+  } finally {
+    redis.close()
+  }
+}
+
+function sceneOf(served: Served, name: string, worker: WorkerProcess, jobs: Record<string, string>): Scene {
+  return {
+    served,
+    queue: `${NAMESPACE}/${name}`,
+    jobs,
+    async stop() {
+      served.stop()
+      for (const redis of opened) redis.close()
+      opened.clear()
+      worker.kill('SIGKILL')
+      await worker.ended
+    },
+  }
+}
