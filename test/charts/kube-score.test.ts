@@ -79,10 +79,13 @@ const monitoring = Object.fromEntries(
 )
 
 test('kube-score finds nothing without a reason, and each reason is still needed', async () => {
+  const url = 'https://millhand.example.com'
+  const dashboard = { enabled: true, url, ingress: { enabled: true, tlsSecretName: 'tls' } }
   const embedded = { enabled: true, persistence: { enabled: true } }
   const found = [
     ...(await findingsOf({})),
     ...(await findingsOf({ redis: { embedded }, metrics: monitoring })),
+    ...(await findingsOf({ dashboard })),
     ...(await findingsOf({ watch: { namespaces: ['shop'] } })),
   ]
   expect([...new Set(found)].sort()).toEqual(Object.keys(REASONS).sort())

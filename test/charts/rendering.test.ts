@@ -1,6 +1,8 @@
 // What the chart makes of its values.
 import { readFileSync } from 'node:fs'
 import { jest } from '@jest/globals'
+import { READS, RESOURCES, WRITES } from '../../dashboard/src/server/access/access.ts'
+import { readConfig } from '../../operator/src/config.ts'
 import { POOL_LABEL } from '../../operator/src/fleet/deployment.ts'
 import { nameOf, ofKind, one, type Resource, readChart, render, type Values } from './chart.ts'
 
@@ -14,6 +16,10 @@ interface Template {
   spec: {
     containers: [{ env?: { name: string; value?: string }[]; args?: string[] } & Record<string, unknown>]
   } & Record<string, unknown>
+}
+interface Source {
+  name: string
+  items: [{ path: string }]
 }
 const templateOf = (resource: Resource) => (resource.spec as { template: Template }).template
 const operatorOf = async (values: Values = {}) => templateOf(one(await render(values), 'Deployment'))
@@ -450,7 +456,7 @@ describe('metrics with TLS', () => {
 
   test('let the operator ask whose token it is, and say which role Prometheus needs', async () => {
     const resources = await render({ ...secure(), watch: { namespaces: ['shop'] } })
-    expect(rulesOf(one(resources, 'ClusterRole', '-metrics-auth'))).toEqual([
+    expect(rulesOf(one(resources, 'ClusterRole', '-auth'))).toEqual([
       { apiGroups: ['authentication.k8s.io'], resources: ['tokenreviews'], verbs: ['create'] },
       { apiGroups: ['authorization.k8s.io'], resources: ['subjectaccessreviews'], verbs: ['create'] },
     ])
@@ -484,6 +490,202 @@ describe('metrics with TLS', () => {
   test('are off by default', async () => {
     expect(await environment({})).not.toHaveProperty('MILLHAND_METRICS_PORT')
     expect((await operatorOf({ metrics: { secure: { tlsSecretName: 'x' } } })).spec.volumes).toBeUndefined()
+  })
+})
+
+describe('the dashboard', () => {
+  const on = (more: Values = {}): Values => ({ dashboard: { enabled: true, ...more } })
+  const url = 'https://example.com/millhand'
+
+  test('is off by default: no port, no Service, no Secret, no right', async () => {
+    const text = JSON.stringify(await render())
+    expect(text).not.toMatch(/DASHBOARD|jobs\/payload|tokenreviews/)
+    expect(ofKind(await render(), 'Service')).toHaveLength(1)
+  })
+
+  test('is served by each operator, behind a Service of its own', async () => {
+    const resources = await render(on())
+    expect(await environment(on())).toMatchObject({
+      MILLHAND_DASHBOARD_PORT: '8081',
+      MILLHAND_DASHBOARD_MODE: 'kubernetes',
+      MILLHAND_DASHBOARD_HOSTS:
+        'millhand-dashboard,millhand-dashboard.millhand-system,millhand-dashboard.millhand-system.svc',
+      MILLHAND_DASHBOARD_READ_ONLY: 'false',
+      MILLHAND_DASHBOARD_REDACT: '{}',
+    })
+    const { spec } = await operatorOf(on())
+    expect(spec.containers[0].ports).toContainEqual({ name: 'dashboard', containerPort: 8081 })
+    const service = one(resources, 'Service', '-dashboard')
+    expect(service.spec).toMatchObject({
+      type: 'ClusterIP',
+      selector: (one(resources, 'Deployment').spec as { selector: { matchLabels: object } }).selector
+        .matchLabels,
+      ports: [{ name: 'http', port: 80, targetPort: 'dashboard' }],
+    })
+    const policy = one(resources, 'NetworkPolicy').spec as { ingress: { ports: object[]; from?: object }[] }
+    expect(policy.ingress).toContainEqual({ ports: [{ port: 'dashboard', protocol: 'TCP' }] })
+  })
+
+  test('is told all that the values say, and reads all that it is told', async () => {
+    const proxy = { networks: ['10.0.0.0/8'], secretName: 'proxy', userHeader: 'X-User' }
+    const values = on({
+      mode: 'proxy',
+      url,
+      hosts: ['m.internal'],
+      readOnly: true,
+      proxy,
+      tls: { enabled: true },
+    })
+    const redact = { SendMail: ['card.number'], '*': ['pin'] }
+    const told = await environment({ dashboard: { ...(values.dashboard as Values), redact } })
+    const config = readConfig(told).dashboard
+    expect(config).toMatchObject({
+      port: 8081,
+      mode: 'proxy',
+      tls: { certificateFolder: undefined },
+      isReadOnly: true,
+      publicUrl: new URL(url),
+      redact,
+      proxy: { networks: ['10.0.0.0/8'], userHeader: 'X-User', groupsHeader: 'X-Forwarded-Groups' },
+    })
+    expect(config?.hosts).toEqual(expect.arrayContaining(['m.internal', 'millhand-dashboard']))
+  })
+
+  test.each<[string, Values, object[]]>([
+    ['kubernetes', {}, []],
+    ['token', { token: { secretName: 'tokens' } }, [{ name: 'tokens', path: 'tokens' }]],
+    [
+      'proxy',
+      { proxy: { secretName: 'theirs', networks: ['10.0.0.1'] } },
+      [{ name: 'theirs', path: 'proxy-secret' }],
+    ],
+  ])('in the mode %s gets its Secrets as files, and no right to read them', async (mode, more, expected) => {
+    const { spec } = await operatorOf(on({ mode, ...more }))
+    const [volume] = spec.volumes as [{ projected: { sources: { secret: Source }[] } }]
+    const sources = volume.projected.sources.map(({ secret: { name, items } }) => ({
+      name,
+      path: items[0].path,
+    }))
+    expect(sources).toEqual([{ name: 'millhand-dashboard', path: 'cookie-secret' }, ...expected])
+    expect(spec.containers[0].volumeMounts).toEqual([
+      { name: 'dashboard', mountPath: '/etc/millhand/dashboard', readOnly: true },
+    ])
+    const secrets = rulesOf(one(await render(on({ mode, ...more })), 'ClusterRole', 'millhand'))
+    expect(secrets.find(({ resources }) => resources.includes('secrets'))?.resourceNames).toEqual([
+      'millhand-redis',
+    ])
+  })
+
+  test('keeps the key of its cookies in a Secret, its own or yours', async () => {
+    const secret = one(await render(on()), 'Secret', '-dashboard')
+    expect((secret.stringData as Record<string, string>)['cookie-secret']).toMatch(/^\w{32}$/)
+    const resources = await render(on({ cookieSecretName: 'yours' }))
+    expect(ofKind(resources, 'Secret')).toEqual([])
+    expect(JSON.stringify(one(resources, 'Deployment'))).toContain('"name":"yours"')
+  })
+
+  test('asks the API server who may, unless it has tokens of its own', async () => {
+    const asking = async (values: Values) =>
+      ofKind(await render({ ...values, watch: { namespaces: ['shop'] } }), 'ClusterRole').filter(
+        ({ metadata }) => metadata.name.endsWith('-auth'),
+      ).length
+    expect(await asking(on())).toBe(1)
+    expect(await asking(on({ mode: 'proxy', proxy: { secretName: 'p', networks: ['10.0.0.1'] } }))).toBe(1)
+    expect(await asking(on({ mode: 'token', token: { secretName: 't' } }))).toBe(0)
+    expect(await asking({})).toBe(0)
+  })
+
+  test('who may view may look at jobs, who may edit also at payloads, and change them', async () => {
+    const resources = await render(on())
+    const allowed = (end: string) =>
+      rulesOf(one(resources, 'ClusterRole', end)).flatMap((rule) =>
+        rule.resources.flatMap((resource) => rule.verbs.map((verb) => `${verb} ${resource}`)),
+      )
+    const [view, edit] = [allowed('-view'), allowed('-edit')]
+    expect(view).toEqual(expect.arrayContaining(['list jobs', 'get queues', 'list workers', 'get errors']))
+    expect(view.filter((rule) => /payload|output|^(create|delete|retry|cancel|pause)/.test(rule))).toEqual([])
+    // Every permission that a route may ask for can be had by one of the two.
+    const all = RESOURCES.flatMap((resource) =>
+      resource.includes('/')
+        ? [`get ${resource}`]
+        : [...READS, ...WRITES].map((verb) => `${verb} ${resource}`),
+    )
+    expect(all.filter((rule) => ![...view, ...edit].includes(rule))).toEqual([])
+  })
+
+  test('is reached by an Ingress or an HTTPRoute for the host and path of its address', async () => {
+    const values = on({
+      url,
+      ingress: { enabled: true, className: 'nginx', tlsSecretName: 'tls', annotations: { a: 'b' } },
+      httpRoute: { enabled: true, parentRefs: [{ name: 'gateway', namespace: 'infra' }] },
+    })
+    const resources = await render(values)
+    expect(one(resources, 'Ingress')).toMatchObject({
+      metadata: { annotations: { a: 'b' } },
+      spec: {
+        ingressClassName: 'nginx',
+        tls: [{ hosts: ['example.com'], secretName: 'tls' }],
+        rules: [
+          {
+            host: 'example.com',
+            http: {
+              paths: [
+                {
+                  path: '/millhand',
+                  pathType: 'Prefix',
+                  backend: { service: { name: 'millhand-dashboard', port: { number: 80 } } },
+                },
+              ],
+            },
+          },
+        ],
+      },
+    })
+    expect(one(resources, 'HTTPRoute').spec).toEqual({
+      parentRefs: [{ name: 'gateway', namespace: 'infra' }],
+      hostnames: ['example.com'],
+      rules: [
+        {
+          matches: [{ path: { type: 'PathPrefix', value: '/millhand' } }],
+          backendRefs: [{ name: 'millhand-dashboard', port: 80 }],
+        },
+      ],
+    })
+    const atRoot = on({ url: 'https://example.com:8443', ingress: { enabled: true } })
+    const [rule] = (one(await render(atRoot), 'Ingress').spec as { rules: { host: string }[] }).rules
+    expect(rule).toMatchObject({ host: 'example.com', http: { paths: [{ path: '/' }] } })
+  })
+
+  test('may have a certificate of a Secret, and be for some peers only', async () => {
+    const peer = { namespaceSelector: { matchLabels: { a: 'b' } } }
+    const values = {
+      ...on({ tls: { enabled: true, secretName: 'tls' }, service: { port: 443, type: 'LoadBalancer' } }),
+      networkPolicy: { dashboardFrom: [peer] },
+    }
+    const resources = await render(values)
+    expect(await environment(values)).toMatchObject({ MILLHAND_DASHBOARD_TLS: '/etc/millhand/dashboard/tls' })
+    expect(JSON.stringify(one(resources, 'Deployment'))).toContain('"path":"tls/tls.crt"')
+    expect(one(resources, 'Service', '-dashboard').spec).toMatchObject({
+      type: 'LoadBalancer',
+      ports: [{ name: 'https', port: 443 }],
+    })
+    const { ingress } = one(resources, 'NetworkPolicy').spec as { ingress: object[] }
+    expect(ingress).toContainEqual({ ports: [{ port: 'dashboard', protocol: 'TCP' }], from: [peer] })
+  })
+
+  test.each<[string, Values]>([
+    ['dashboard.token.secretName', { mode: 'token' }],
+    ['dashboard.proxy.networks', { mode: 'proxy', proxy: { secretName: 'p' } }],
+    ['dashboard.proxy.secretName', { mode: 'proxy', proxy: { networks: ['10.0.0.1'] } }],
+    ['dashboard.url', { ingress: { enabled: true } }],
+    ['dashboard.url', { httpRoute: { enabled: true, parentRefs: [{ name: 'g' }] } }],
+    ['dashboard.httpRoute.parentRefs', { url, httpRoute: { enabled: true } }],
+    ['mode', { mode: 'none' }],
+    ['url', { url: 'example.com' }],
+    ['networks', { proxy: { networks: ['anywhere'] } }],
+    ['hosts', { hosts: ['*'] }],
+  ])('says that %s is missing or wrong in %j', async (said, values) => {
+    await expect(render(on(values))).rejects.toThrow(said)
   })
 })
 

@@ -32,6 +32,15 @@ test('Helm 3 and Helm 4 render the same', async () => {
 
 /** Everything that can be switched on. */
 const everything: Values = {
+  dashboard: {
+    enabled: true,
+    url: 'https://example.com/millhand',
+    // A Secret that is generated differs between two renderings.
+    cookieSecretName: 'cookies',
+    tls: { enabled: true, secretName: 'tls' },
+    ingress: { enabled: true, tlsSecretName: 'tls' },
+    httpRoute: { enabled: true, parentRefs: [{ name: 'gateway' }] },
+  },
   redis: { embedded: { enabled: true, secretNamespaces: ['shop'], persistence: { enabled: true } } },
   metrics: Object.fromEntries(
     ['serviceMonitor', 'podMonitor', 'prometheusRule', 'dashboard'].map((name) => [name, { enabled: true }]),
