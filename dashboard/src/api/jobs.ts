@@ -70,6 +70,7 @@ export const Attempt = named(
         stack: optional(words('The stack, with the stacks of the causes', 20_000)),
       }),
     ),
+    group: optional(words('The error group that it counts for')),
     exitCode: optional(whole('The exit code of its process', { min: -(2 ** 31), max: 2 ** 32 })),
     signal: optional(words('The signal that ended its process')),
     output: optional(words('What it last wrote to stdout and stderr', 100_000)),
@@ -169,6 +170,12 @@ export const EnqueueRequest = named(
       }),
     ),
     priority: optional(oneOf('Default: normal', PRIORITIES)),
+    key: optional(
+      text('What it has in common with others, which limits are for: a tenant, an account', {
+        min: 1,
+        max: 128,
+      }),
+    ),
     delayMs: optional(whole('It does not start before so long; ms', { max: 1e12 })),
     atMs: optional(whole('It does not start before this time; ms UTC', { max: 8.64e15 })),
     maxAttempts: optional(whole('Attempts that may fail before it is buried', { min: 1, max: 1e12 })),

@@ -19,6 +19,7 @@ export const QueueNumbers = named(
   'QueueNumbers',
   object('The numbers of a queue at one moment', {
     ready: whole('Jobs that could run now, with delayed ones that are due'),
+    blocked: whole('The part of the ready jobs that a limit of their key holds back'),
     due: whole('The part of the ready jobs that was delayed and is due'),
     delayed: whole('Jobs that are not due'),
     busy: whole('Jobs that run'),

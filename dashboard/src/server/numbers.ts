@@ -51,6 +51,7 @@ export function numbersOf(depth: Depth, samples: readonly Sample[], crew: Crew):
   const perSecond = rateOf(samples)
   return {
     ready: depth.ready,
+    blocked: depth.blocked,
     due: depth.due,
     delayed: depth.delayed,
     busy: depth.busy,

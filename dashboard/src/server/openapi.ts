@@ -72,7 +72,9 @@ const jsonOf = (schema: Schema) => ({ 'application/json': { schema: reference(sc
 const answerOf = (schema: Schema) => ({ description: schema.json.description ?? '', content: jsonOf(schema) })
 
 function streamOf(events: Readonly<Record<string, Schema>>) {
-  const names = Object.entries(events).map(([event, { name }]) => `${event}${name ? ` (${name})` : ''}`)
-  const description = `Server-sent events: ${names.join(', ')}; the last one is end, which says why`
-  return { description, content: { 'text/event-stream': { schema: { type: 'string' } } } }
+  const names = Object.keys(events).join(', ')
+  const description = `Server-sent events: ${names}; the last one is end, which says why`
+  const data = Object.fromEntries(Object.entries(events).map(([name, schema]) => [name, reference(schema)]))
+  // OpenAPI has no words for the events of a stream.
+  return { description, content: { 'text/event-stream': { schema: { type: 'string' }, 'x-events': data } } }
 }

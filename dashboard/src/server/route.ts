@@ -5,6 +5,8 @@ import type { Config } from '../api.ts'
 import { type Fields, object, type Schema, type TypeOf, text } from '../schema.ts'
 import type { Access, Permission, Session } from './access/access.ts'
 import type { Redactor } from './access/redact.ts'
+import type { Drivers } from './drivers.ts'
+import type { Feeds } from './feeds.ts'
 import type { Looks } from './looks.ts'
 import type { Plant } from './plant.ts'
 import type { Snapshots } from './snapshots.ts'
@@ -16,6 +18,8 @@ export interface Parts {
   access: Access
   looks: Looks
   snapshots: Snapshots
+  feeds: Feeds
+  drivers: Drivers
   redact: Redactor
   config: () => Config
   log: Log
@@ -102,4 +106,6 @@ export const PATH_FIELDS: Readonly<Record<string, Schema<string>>> = {
   namespace: text('The namespace of the queue or pool', { min: 1, max: 63, pattern: NAME }),
   name: text('The name of the TaskQueue or WorkerPool', { min: 1, max: 253, pattern: NAME }),
   id: text('The id of the job', { min: 1, max: 512 }),
+  fingerprint: text('The fingerprint of the error group', { max: 30, pattern: '^v[0-9]{1,3}:[0-9a-f]{16}$' }),
+  action: text('The id of the bulk action', { max: 64, pattern: '^[0-9A-Za-z-]{1,64}$' }),
 }

@@ -1,7 +1,17 @@
 // The table of all routes of the API, below /api/v1. Each says what it needs: there is no other way in.
 import type { Route } from './route.ts'
+import { actionRoutes } from './routes/actions.ts'
+import { errorRoutes } from './routes/errors.ts'
+import { eventRoutes } from './routes/events.ts'
 import { jobRoutes } from './routes/jobs.ts'
 import { queueRoutes } from './routes/queues.ts'
 import { sessionRoutes } from './routes/session.ts'
 
-export const routes: readonly Route[] = [...sessionRoutes(() => routes), ...queueRoutes, ...jobRoutes]
+export const routes: readonly Route[] = [
+  ...sessionRoutes(() => routes),
+  ...queueRoutes,
+  ...jobRoutes,
+  ...actionRoutes,
+  ...errorRoutes,
+  ...eventRoutes,
+]

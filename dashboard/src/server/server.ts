@@ -9,6 +9,8 @@ import { object, text } from '../schema.ts'
 import type { Access, Permission, Session } from './access/access.ts'
 import { type Redactor, redactor } from './access/redact.ts'
 import type { Assets } from './assets.ts'
+import { Drivers } from './drivers.ts'
+import { Feeds } from './feeds.ts'
 import { addressOf, bodyOf, type Matched, matchOf, queryOf } from './input.ts'
 import { Looks } from './looks.ts'
 import type { Plant } from './plant.ts'
@@ -63,7 +65,9 @@ class Server implements Dashboard {
     this.#viewers = new Viewers(options)
     const looks = new Looks(options)
     const snapshots = new Snapshots({ ...options, looks })
-    this.#parts = { plant, access, looks, snapshots, redact, log, wallMs, config: () => this.#config() }
+    const background = { feeds: new Feeds(log), drivers: new Drivers(log) }
+    const config = () => this.#config()
+    this.#parts = { plant, access, looks, snapshots, ...background, redact, log, wallMs, config }
   }
 
   handle(request: IncomingMessage, response: ServerResponse): void {
@@ -73,6 +77,8 @@ class Server implements Dashboard {
   close(): void {
     this.#viewers.close()
     this.#parts.snapshots.close()
+    this.#parts.feeds.close()
+    this.#parts.drivers.close()
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -144,7 +144,7 @@ export class Viewer {
   end(code: string, message: string): void {
     if (this.#isOver) return
     this.#isOver = true
-    this.#begin()
+    this.begin()
     this.#response.end(frameOf('end', { code, message }))
     setTimeout(() => this.#response.destroy(), LAST_WORDS_MS).unref()
   }
@@ -154,13 +154,13 @@ export class Viewer {
   }
 
   #write(frame: Buffer): void {
-    this.#begin()
+    this.begin()
     this.#saidAtMs = this.#options.nowMs()
     if (!this.#response.write(frame)) this.#blockedSinceMs ??= this.#saidAtMs
   }
 
-  /** Not before the first event, so that an error can still be an answer. */
-  #begin(): void {
+  /** With the first event at the latest; until then an error can still be an answer. */
+  begin(): void {
     if (this.#isBegun) return
     this.#isBegun = true
     this.#response.writeHead(200, {

@@ -72,10 +72,11 @@ const CAN: Record<JobDetails['state'], Job['can']> = {
 
 function attemptOf(record: AttemptRecord, redact: Redactor): Attempt {
   const text = (value: string, most: number) => shortened(redact.text(value), most)
-  const { outcome, message, error, output, worker, pod, node, signal, ...numbers } = record
+  const { outcome, group, message, error, output, worker, pod, node, signal, ...numbers } = record
   const { exitCode, startedAtMs, endedAtMs, durationMs, cpuUserMs, cpuSystemMs, maxRssBytes } = numbers
   return {
     outcome: shortened(outcome, MOST_NAME),
+    ...(group !== undefined && { group: shortened(group, MOST_NAME) }),
     ...(message !== undefined && { message: text(message, MOST_MESSAGE) }),
     ...(error && {
       error: {
