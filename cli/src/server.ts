@@ -29,6 +29,8 @@ export interface Address {
 
 export interface Server extends Omit<Address, 'redis'> {
   readonly redis: Connection
+  /** A connection that subscribes and calls nothing. */
+  messages(): Connection
   /** The queue of a TaskQueue by its name; the namespace is that of the command. */
   queue(name: string): Queue
 }
@@ -81,14 +83,20 @@ export async function withServer<T>(
 ): Promise<T> {
   const address = addressOf(options, context)
   const redis = connectRedis(address.redis, { name: 'millhand-cli', deadlineMs: DEADLINE_MS })
+  let messages: Connection | undefined
   try {
     await redis.ready()
     return await work({
       ...address,
       redis,
+      messages() {
+        messages ??= connectRedis(address.redis, { name: 'millhand-cli-messages', deadlineMs: DEADLINE_MS })
+        return messages
+      },
       queue: (name) => openQueue(redis, queueName(address.namespace, name)),
     })
   } finally {
+    messages?.close()
     redis.close()
   }
 }

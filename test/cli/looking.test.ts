@@ -166,6 +166,14 @@ test('why says what stops a job, job says it too, and a running job says where',
   expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining('job nobody is not known') })
 })
 
+test('job --follow prints the lines of a running job until its end, harmless for a terminal', async () => {
+  await run('enqueue', 'seen', 'counts-aloud', '{"lines":15,"everyMs":100}', '--id', 'loud')
+  const { code, stdout, stderr } = await millhand(['job', 'seen', 'loud', '--follow'], { env })
+  expect(code).toBe(0)
+  expect(stdout).toMatch(/^line \d+\n(.*\n)*line 15\n$/)
+  expect(stderr).toMatch(/job is held\njob is completed\n$/)
+})
+
 test('workers shows who works, with slots and held jobs', async () => {
   const [entry] = await json('workers', 'seen')
   expect(entry).toMatchObject({

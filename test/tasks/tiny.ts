@@ -228,6 +228,16 @@ export const burns = task('burns', ({ cpuMs }: { cpuMs: number }) => {
 export const runsEcho = task('runs-echo', ({ text }: { text: string }) => {
   spawnSync('echo', [text], { stdio: 'inherit' })
 })
+export const countsAloud = task(
+  'counts-aloud',
+  async ({ lines, everyMs = 0, fails = false }: { lines: number; everyMs?: number; fails?: boolean }) => {
+    for (let n = 1; n <= lines; n += 1) {
+      process[n % 5 === 0 ? 'stderr' : 'stdout'].write(`line ${n}\n`)
+      if (everyMs > 0) await new Promise((resolve) => setTimeout(resolve, everyMs))
+    }
+    if (fails) throw new Error('counted in vain')
+  },
+)
 export const logs = task('logs', async ({ text }: { text: string }, job) => job.log(text, { a: 1 }))
 export const floodsStdout = task('floods-stdout', async () => {
   const line = `${'y'.repeat(1023)}\n`

@@ -31,6 +31,7 @@ import { connectRedis } from './redis/reconnect.ts'
 import { ReplyError } from './redis/resp.ts'
 import { stopRequests } from './stop-requests.ts'
 import { Consumer } from './worker/consumer.ts'
+import { LiveOutput } from './worker/live-output.ts'
 import { Waker } from './worker/waker.ts'
 import { Worker } from './worker/worker.ts'
 import { letYoungGenerationGrow } from './young-generation.ts'
@@ -124,6 +125,7 @@ async function runWorker(config: Config): Promise<void> {
   })
   let ring = () => {}
   let given: Worker['given'] = () => {}
+  const live = new LiveOutput(log)
   const onChange = () => ring()
   const broken = Promise.withResolvers<never>()
   consumers = queues.map(
@@ -135,6 +137,7 @@ async function runWorker(config: Config): Promise<void> {
         messages: redis.messages,
         log,
         onGiven: queues.length === 1 ? (consumer, claim) => given(consumer, claim) : undefined,
+        onFollowed: (consumer, id) => live.follow(consumer, id),
         onChange,
         onDismissed: stopping.dismiss,
         onBroken: broken.reject,
@@ -148,6 +151,7 @@ async function runWorker(config: Config): Promise<void> {
     wakers,
     slots: config.slots,
     log,
+    live,
     recorder: http?.metrics,
   })
   http?.metrics.watch({

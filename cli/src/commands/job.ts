@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import { type AttemptRecord, type Cause, errorLines, type JobDetails, type Queue } from 'millhand/queue'
 import { CommandFailed, type Context } from '../context.ts'
+import { follow } from '../follow.ts'
 import { reprinted } from '../json-input.ts'
 import { checkId } from '../named-jobs.ts'
 import { jsonDocument, manyLines } from '../printable.ts'
@@ -20,6 +21,7 @@ import { causeText } from './why.ts'
 
 interface Options extends ServerOptions {
   json?: boolean
+  follow?: boolean
 }
 
 interface Found {
@@ -41,12 +43,14 @@ export function jobCommand(parent: Command, context: Context): void {
     .usage('[options] [queue] <id>')
     .argument('<queue-or-id>', 'the name of the TaskQueue, or the id')
     .argument('[id]', 'the id of the job')
+    .option('--follow', 'print the output of the running job as it comes, until the job has ended')
   withJsonOption(withServerOptions(command))
     .addHelpText(
       'after',
       examples(
         'millhand job 0mfd1k2x3y4z',
         'millhand job mail 0mfd1k2x3y4z',
+        'millhand job mail report-1 --follow',
         'millhand job mail report-1 --json | jq .result',
       ),
     )
@@ -55,6 +59,7 @@ export function jobCommand(parent: Command, context: Context): void {
       checkId(id)
       return withServer(options, context, async (server) => {
         const found = await find(id, name, server)
+        if (options.follow) return follow({ queue: found.queue, id, json: options.json }, server, context)
         const causes = await whyNot(found)
         context.print(
           options.json

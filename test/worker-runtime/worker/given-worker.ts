@@ -4,6 +4,7 @@ import { startChildren } from '../../../worker-runtime/src/child/children.ts'
 import { createLog } from '../../../worker-runtime/src/log.ts'
 import { openQueue } from '../../../worker-runtime/src/queue/queue.ts'
 import { Consumer } from '../../../worker-runtime/src/worker/consumer.ts'
+import { LiveOutput } from '../../../worker-runtime/src/worker/live-output.ts'
 import { Waker } from '../../../worker-runtime/src/worker/waker.ts'
 import { Worker } from '../../../worker-runtime/src/worker/worker.ts'
 import { RECORDED } from '../../faults/scene.ts'
@@ -75,7 +76,8 @@ export async function givenWorker({
     return { consumer, waker, connections: [commands, messages, wake] }
   })
   const consumers = parts.map(({ consumer }) => consumer)
-  const worker = new Worker({ consumers, children, wakers: parts.map(({ waker }) => waker), slots, log })
+  const wakers = parts.map(({ waker }) => waker)
+  const worker = new Worker({ consumers, children, wakers, slots, log, live: new LiveOutput(log) })
   ring = worker.ring
   await Promise.all(consumers.map((consumer) => consumer.join()))
   worker.work()

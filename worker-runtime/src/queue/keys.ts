@@ -40,6 +40,10 @@ const channel = (queue: string, database: number, name: string) =>
   prefixOf(queue) + databasePart(database) + name
 export const endedChannel = (queue: string, database: number, client: string): string =>
   channel(queue, database, `ended:${client}`)
+export const outputChannel = (queue: string, database: number, id: string): string =>
+  channel(queue, database, `output:${id}`)
+/** In front of an id: somebody looks at the output of this job (lua/follow.lua). */
+export const FOLLOWED = '~'
 export const workerChannel = (queue: string, database: number, worker: string): string =>
   channel(queue, database, `worker:${worker}`)
 export const stirredChannel = (queue: string, database: number): string => channel(queue, database, 'stirred')

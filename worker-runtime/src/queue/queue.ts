@@ -9,6 +9,7 @@ import { finding } from './find.ts'
 import { holding } from './hold.ts'
 import { checkedQueueName } from './keys.ts'
 import { limiting } from './limits.ts'
+import { showing } from './output.ts'
 import { owning } from './owner.ts'
 import { looking } from './people.ts'
 import { reaping } from './reap.ts'
@@ -19,7 +20,7 @@ import { explaining } from './why.ts'
 
 const everything = {
   ...{ ...enqueueing, ...waiting, ...holding, ...reaping, ...looking },
-  ...{ ...finding, ...explaining, ...limiting, ...owning, ...telling },
+  ...{ ...finding, ...explaining, ...limiting, ...showing, ...owning, ...telling },
 }
 
 /** Each function without its first argument, the queue. */

@@ -40,6 +40,8 @@ const VERBS = {
   act: 'changes',
   restore: 'changes',
   actions: 'reads',
+  follow: 'reads',
+  output: 'reads',
   witness: 'changes',
   watch: 'changes',
   events: 'reads',

@@ -10,7 +10,7 @@ import {
   type SettledAndClaimed,
   type Settlement,
 } from '../queue/hold.ts'
-import { DISMISSED, workerChannel } from '../queue/keys.ts'
+import { DISMISSED, FOLLOWED, workerChannel } from '../queue/keys.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { Connection } from '../redis/connection.ts'
 import { Heartbeat } from './heartbeat.ts'
@@ -30,6 +30,8 @@ export interface ConsumerOptions {
    * the slots are for other queues too, two might give a job for the same slot.
    */
   readonly onGiven?: ((consumer: Consumer, claim: Claim) => void) | undefined
+  /** Somebody looks at the output of a job that it holds. */
+  readonly onFollowed?: ((consumer: Consumer, id: string) => void) | undefined
   /** There may be something to exchange. */
   readonly onChange: () => void
   /** Its pod has no time left: the worker is to end now. */
@@ -247,6 +249,7 @@ export class Consumer {
       const given = givenOf(what)
       if (given) this.#wasGiven(given, name)
       else if (what === DISMISSED) this.#dismissed()
+      else if (what.startsWith(FOLLOWED)) this.#options.onFollowed?.(this, what.slice(FOLLOWED.length))
       else this.#holdings.runningOf(what)?.stop('cancelled')
     })
     // A failed subscription only delays cancellations, until the next heartbeat.

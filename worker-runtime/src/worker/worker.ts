@@ -11,6 +11,7 @@ import type { Recorder } from '../metrics.ts'
 import type { Claim } from '../queue/hold.ts'
 import { answer } from './calls.ts'
 import type { Consumer } from './consumer.ts'
+import type { LiveOutput } from './live-output.ts'
 import { type ClaimedJob, logEnds, type Observer, record } from './observers.ts'
 import { Progress } from './progress.ts'
 import { handedBack, settlementOf, unreadable } from './settlement.ts'
@@ -25,6 +26,7 @@ export interface WorkerOptions {
   readonly wakers: readonly Waker[]
   readonly slots: number
   readonly log: Log
+  readonly live: LiveOutput
   /** Absent without an HTTP port: metrics would have no reader. */
   readonly recorder?: Recorder | undefined
 }
@@ -41,6 +43,7 @@ export class Worker {
   readonly #log: Log
   readonly #starts: Starts
   readonly #progress: Progress
+  readonly #live: LiveOutput
   readonly #observers: readonly Observer[]
   #phase: 'waiting' | 'working' | 'stopping' | 'over' = 'waiting'
   #running = 0
@@ -48,7 +51,7 @@ export class Worker {
   /** Called after each look; stop() waits for something there. */
   #onLooked = () => {}
 
-  constructor({ consumers, children, wakers, slots, log, recorder }: WorkerOptions) {
+  constructor({ consumers, children, wakers, slots, log, live, recorder }: WorkerOptions) {
     this.#consumers = consumers
     this.#children = children
     this.#wakers = wakers
@@ -60,7 +63,9 @@ export class Worker {
       onMore: () => this.#lookEverywhere(),
     })
     this.#progress = new Progress(log)
-    this.#observers = [this.#progress, this.#starts, ...(recorder ? [record(recorder)] : []), logEnds(log)]
+    this.#live = live
+    const counting = recorder ? [record(recorder)] : []
+    this.#observers = [this.#progress, live, this.#starts, ...counting, logEnds(log)]
   }
 
   get running(): number {
@@ -197,7 +202,10 @@ export class Worker {
   #hooksOf(job: ClaimedJob): AttemptHooks {
     return {
       onProgress: (json) => this.#progress.note(job, json),
-      onOutput: (stream, line) => this.#log.info('output', { ...namesOf(job), stream, line }),
+      onOutput: (stream, line) => {
+        this.#log.info('output', { ...namesOf(job), stream, line })
+        this.#live.line(job, stream, line)
+      },
       onCall: (call) => answer(call, job, this.#progress),
       onEnded: (outcome) => this.#ended(job, outcome),
     }
