@@ -56,7 +56,7 @@ async function play({ form, command, answer }: Case): Promise<void> {
     redis.call('PING'),
     redis.call('EVALSHA', 'sha', 1, 'key', 'value'),
     redis.call('EVAL', 'return 1', 1, 'key'),
-    redis.callWithin(DEADLINE_MS, 'BZPOPMIN', 'key', 1),
+    redis.send(['BZPOPMIN', 'key', 1], DEADLINE_MS),
     redis.callThen(DEADLINE_MS, ['GET', 'key'], ['GET', 'key']),
     redis.subscribe('channel', (message) => heard.push(message)).then((stop) => stop()),
   ]

@@ -26,7 +26,7 @@ export class TurnoverMap<Key, Value extends object> {
     if (this.#map.get(key) === undefined) return false
     this.#map.set(key, undefined)
     this.#size -= 1
-    if (this.#map.size > 2 * this.#size + MOST_DELETED) this.#map = new Map(this.entries())
+    if (this.#map.size > 2 * this.#size + MOST_DELETED) this.#renew()
     return true
   }
 
@@ -38,11 +38,22 @@ export class TurnoverMap<Key, Value extends object> {
   /** As of now: what comes or goes afterwards changes nothing in it. */
   entries(): [Key, Value][] {
     const living: [Key, Value][] = []
-    for (const [key, value] of this.#map) if (value !== undefined) living.push([key, value])
+    this.#map.forEach((value, key) => {
+      if (value !== undefined) living.push([key, value])
+    })
     return living
   }
 
   values(): Value[] {
     return this.entries().map(([, value]) => value)
+  }
+
+  /** `forEach` makes no object for an entry, as an iterator does. */
+  #renew(): void {
+    const living = new Map<Key, Value | undefined>()
+    this.#map.forEach((value, key) => {
+      if (value !== undefined) living.set(key, value)
+    })
+    this.#map = living
   }
 }

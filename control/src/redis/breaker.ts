@@ -93,7 +93,7 @@ export function watched(redis: Connection, { deadlineMs, isThere, onMissed }: Wa
     },
     ready: () => within(deadlineMs, () => redis.ready()),
     call: (...command) => within(deadlineMs, () => redis.call(...command)),
-    callWithin: (limitMs, ...command) => within(limitMs, () => redis.callWithin(limitMs, ...command)),
+    send: (command, limitMs) => within(limitMs ?? deadlineMs, () => redis.send(command, limitMs)),
     callThen: (limitMs, first, then) => within(limitMs, () => redis.callThen(limitMs, first, then)),
     subscribe: (channel, onMessage) => redis.subscribe(channel, onMessage),
     atEachServer: (ask) => redis.atEachServer(ask),

@@ -63,8 +63,14 @@ export class Batcher {
     if (this.#waiting.length === 0) this.#flushSoon()
     return new Promise((resolve, reject) => {
       const request: Request = {
-        ...{ jobs, answers: [], maybeDone: false, isSettled: false, isOver: false, resolve, reject },
+        jobs,
+        answers: [],
+        maybeDone: false,
+        isSettled: false,
+        isOver: false,
         stopDeadline: undefined,
+        resolve,
+        reject,
       }
       if (this.#durability !== 'fast') startDeadlineOf(request, this.#deadlineMs)
       this.#waiting.push(request)

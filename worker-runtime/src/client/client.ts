@@ -252,7 +252,7 @@ export class ClientQueue {
     return new JobHandle<R>(id, enqueued, this.#queue, this.#client)
   }
 
-  async #send(jobs: readonly NewJob[], durability = this.#client.durability): Promise<Enqueued[]> {
+  #send(jobs: readonly NewJob[], durability = this.#client.durability): Promise<Enqueued[]> {
     const known = this.#batchers.get(durability)
     if (known) return known.send(jobs)
     const { queueFor, deadlineMs, isClosed } = this.#client

@@ -81,9 +81,9 @@ export function* callsOf(jobs: readonly NewJob[]): Generator<readonly NewJob[]> 
  * below zero.
  */
 function enqueuedOf(answer: unknown, jobs: number): { enqueued: number; answers: Enqueued[] } {
-  const [enqueued, ...known] =
-    typeof answer === 'number' ? [-answer] : listOf(answer, 'the answer to an enqueue', 1 + 2 * jobs)
-  const answers = new Array<Enqueued>(jobs).fill('created')
+  const answers: Enqueued[] = jobs === 1 ? ['created'] : new Array<Enqueued>(jobs).fill('created')
+  if (typeof answer === 'number') return { enqueued: counterOf(-answer, 'counts.enqueued'), answers }
+  const [enqueued, ...known] = listOf(answer, 'the answer to an enqueue', 1 + 2 * jobs)
   for (let i = 0; i < known.length; i += 2) {
     const at = numberOf(known[i], 'the place of a job', { least: 0, most: jobs - 1 })
     answers[at] = oneOf(known[i + 1], 'the state of a job', ENDS_AND_WAITS)

@@ -61,7 +61,7 @@ export class Verbs {
   readonly key = (name: string): string => prefixOf(this.name) + name
 
   run(verb: Verb, args: Arguments): Promise<unknown> {
-    return this.#explained(run(this.redis, this.#scripts[verb], prefixOf(this.name), args))
+    return run(this.redis, this.#scripts[verb], prefixOf(this.name), args).catch(this.#explain)
   }
 
   /** Runs a verb, and right behind it a command about what was written. */
@@ -71,19 +71,15 @@ export class Verbs {
     second: { command: Command; deadlineMs: number },
   ): Promise<[unknown, unknown]> {
     const send = (first: Command) => this.redis.callThen(second.deadlineMs, first, second.command)
-    return this.#explained(evaluated(this.#scripts[verb], { prefix: prefixOf(this.name), args }, send))
+    return evaluated(this.#scripts[verb], { prefix: prefixOf(this.name), args }, send).catch(this.#explain)
   }
 
   async write<T>(verb: Verb, args: Arguments, parse: (answer: unknown) => T): Promise<T> {
     return believed(await this.run(verb, args), parse)
   }
 
-  async #explained<T>(answer: Promise<T>): Promise<T> {
-    try {
-      return await answer
-    } catch (error) {
-      throw error instanceof RedisUnavailable ? error : refusalOf(error, this.name)
-    }
+  readonly #explain = (error: unknown): never => {
+    throw error instanceof RedisUnavailable ? error : refusalOf(error, this.name)
   }
 }
 
@@ -93,22 +89,20 @@ export class Verbs {
  * refused as a whole (TRYAGAIN). The prefix itself is never a key.
  */
 export function run(redis: Connection, script: Script, prefix: string, args: Arguments): Promise<unknown> {
-  return evaluated(script, { prefix, args }, (command) => redis.call(...command))
+  return evaluated(script, { prefix, args }, (command) => redis.send(command))
 }
 
-async function evaluated<T>(
+function evaluated<T>(
   { sha, source }: Script,
   { prefix, args }: { prefix: string; args: Arguments },
   send: (command: Command) => Promise<T>,
 ): Promise<T> {
   const command: [string, ...(string | number)[]] = ['EVALSHA', sha, 2, prefix, `${prefix}config`]
   command.push(...args)
-  try {
-    return await send(command)
-  } catch (error) {
+  return send(command).catch((error) => {
     if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error
     return send(['EVAL', source, ...command.slice(2)])
-  }
+  })
 }
 
 /** An answer to a write that no script gives: the other side is no Redis, and may have done anything. */

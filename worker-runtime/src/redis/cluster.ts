@@ -84,13 +84,11 @@ export class ClusterConnection implements Connection {
   }
 
   call(command: string, ...args: (string | number)[]): Promise<unknown> {
-    return this.callWithin(this.deadlineMs, command, ...args)
+    return this.send([command, ...args])
   }
 
-  callWithin(deadlineMs: number, ...command: Command): Promise<unknown> {
-    return this.#atOwner(deadlineMs, command, ({ connection }, leftMs) =>
-      connection.callWithin(leftMs, ...command),
-    )
+  send(command: Command, deadlineMs = this.deadlineMs): Promise<unknown> {
+    return this.#atOwner(deadlineMs, command, ({ connection }, leftMs) => connection.send(command, leftMs))
   }
 
   callThen(deadlineMs: number, first: Command, then: Command): Promise<[unknown, unknown]> {

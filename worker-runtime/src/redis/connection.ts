@@ -83,8 +83,8 @@ export interface Connection {
   /** Resolves when connected; rejects with RedisUnavailable after the deadline. */
   ready(): Promise<void>
   call(command: string, ...args: (string | number)[]): Promise<unknown>
-  /** Like `call`, with a deadline of its own: for commands that block. */
-  callWithin(deadlineMs: number, command: string, ...args: (string | number)[]): Promise<unknown>
+  /** The same for a command as a list: a long one is not copied. A command that blocks needs a deadline of its own. */
+  send(command: Command, deadlineMs?: number): Promise<unknown>
   /**
    * Two calls on one connection to one server, with nothing in between: the second one (WAIT, WAITAOF) is
    * about the first.

@@ -17,9 +17,9 @@ import { BadReply, ReplyError } from './resp.ts'
 import { primaryOf, SentinelNews } from './sentinels.ts'
 import { RedisSocket } from './socket.ts'
 
-interface Pending {
-  /** Time left until its deadline; only time in which an answer could be read counts. */
-  leftMs: number
+/** A call that waits for a connection. */
+interface Waiter {
+  go(socket: RedisSocket): void
   fail(error: RedisUnavailable): void
 }
 
@@ -63,8 +63,7 @@ export class ReplacingConnection implements Connection {
   readonly #address: RedisAddress
   readonly #options: ConnectionOptions
   readonly deadlineMs: number
-  readonly #pending = new Set<Pending>()
-  readonly #waiting = new Set<Pending & { go(socket: RedisSocket): void }>()
+  readonly #waiting = new Set<Waiter>()
   readonly #listeners = new Map<string, Set<Listener>>()
   #socket: RedisSocket
   #isReady = false
@@ -119,33 +118,24 @@ export class ReplacingConnection implements Connection {
   }
 
   call(command: string, ...args: (string | number)[]): Promise<unknown> {
-    return this.callWithin(this.deadlineMs, command, ...args)
+    return this.send([command, ...args])
   }
 
-  callWithin(deadlineMs: number, ...command: Command): Promise<unknown> {
-    const ask = (socket: RedisSocket) => this.#ask(socket, deadlineMs, command)
-    return this.#isReady ? ask(this.#socket) : this.#readySocket(deadlineMs).then(ask)
+  send(command: Command, deadlineMs = this.deadlineMs): Promise<unknown> {
+    if (this.#isReady) return this.#ask(this.#socket, command, deadlineMs)
+    return this.#readySocket(deadlineMs).then((socket) => this.#ask(socket, command, deadlineMs))
   }
 
-  #ask(socket: RedisSocket, deadlineMs: number, command: Command): Promise<unknown> {
+  #ask(socket: RedisSocket, command: Command, deadlineMs: number): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const pending: Pending = { leftMs: deadlineMs + this.#watch(), fail: reject }
-      this.#pending.add(pending)
-      socket.send(command).then(
-        (answer) => {
-          this.#pending.delete(pending)
-          resolve(answer)
-        },
-        (error) => {
-          if (this.#pending.delete(pending)) reject(this.#explain(error, socket))
-        },
-      )
+      const fail = (error: Error) => reject(this.#explain(error, socket))
+      socket.ask({ command, leftMs: deadlineMs + this.#watch(), resolve, reject: fail })
     })
   }
 
   async callThen(deadlineMs: number, first: Command, then: Command): Promise<[unknown, unknown]> {
     await this.#readySocket(deadlineMs)
-    return Promise.all([this.callWithin(deadlineMs, ...first), this.callWithin(deadlineMs, ...then)])
+    return Promise.all([this.send(first, deadlineMs), this.send(then, deadlineMs)])
   }
 
   async subscribe(
@@ -269,9 +259,7 @@ export class ReplacingConnection implements Connection {
     this.#isReady = false
     this.#stopLoginDeadline()
     const error = this.#unavailable(why, true)
-    for (const pending of this.#pending) pending.fail(error)
-    this.#pending.clear()
-    this.#socket.close()
+    this.#socket.close(error)
     if (this.#isClosed) for (const waiter of this.#waiting) waiter.fail(error)
   }
 
@@ -289,8 +277,7 @@ export class ReplacingConnection implements Connection {
         stop()
         this.#waiting.delete(waiter)
       }
-      const waiter = {
-        leftMs: 0,
+      const waiter: Waiter = {
         go(socket: RedisSocket) {
           settle()
           resolve(socket)
@@ -318,12 +305,12 @@ export class ReplacingConnection implements Connection {
     startDeadline(WATCH_MS, () => {
       this.#watchedSinceMs = undefined
       let isOver = false
-      for (const pending of this.#pending) {
-        pending.leftMs -= WATCH_MS
-        isOver ||= pending.leftMs <= 0
+      for (const owed of this.#socket.owed) {
+        owed.leftMs -= WATCH_MS
+        isOver ||= owed.leftMs <= 0
       }
       if (isOver) this.#leave('Redis did not answer in time')
-      if (this.#pending.size > 0) this.#watch()
+      if (this.#socket.owed.length > 0) this.#watch()
     })
     return 0
   }
@@ -334,6 +321,7 @@ export class ReplacingConnection implements Connection {
   }
 
   #explain(error: Error, socket: RedisSocket): Error {
+    if (error instanceof RedisUnavailable) return error
     const isReply = error instanceof ReplyError
     if (isReply && !WEATHER.test(`${error.message} `)) return error
     const isElsewhere =

@@ -22,8 +22,11 @@ export interface SocketOptions {
   onEnd: (why: Error) => void
 }
 
-interface Owed {
+/** A command that waits for its answer. */
+export interface Owed {
   readonly command: Command
+  /** Until its deadline; reconnect.ts counts only time in which an answer could be read. */
+  leftMs: number
   resolve(answer: Exclude<Reply, ReplyError>): void
   reject(error: Error): void
 }
@@ -65,18 +68,31 @@ export class RedisSocket {
 
   /** Rejects with ReplyError where the server refuses, and with why the socket ended where it did. */
   send(command: Command): Promise<Exclude<Reply, ReplyError>> {
-    return new Promise((resolve, reject) => {
-      if (this.#isEnded || !this.#stream) return reject(new Error('the socket was closed'))
-      const owed = { command, resolve, reject }
-      if (isAboutChannel(command)) this.#channels.set(String(command[1]), owed)
-      this.#owed.push(owed)
-      this.#stream.write(encoded(command))
-    })
+    return new Promise((resolve, reject) =>
+      this.ask({ command, leftMs: Number.POSITIVE_INFINITY, resolve, reject }),
+    )
   }
 
-  /** Ends the socket without `onEnd`. */
-  close(): void {
-    this.#stop(new Error('the socket was closed'))
+  /** As `send`, and told in the turn of the loop in which the answer is read. */
+  ask(owed: Owed): void {
+    const { command } = owed
+    const stream = this.#isEnded ? undefined : this.#stream
+    if (!stream) {
+      owed.reject(new Error('the socket was closed'))
+      return
+    }
+    if (isAboutChannel(command)) this.#channels.set(String(command[1]), owed)
+    this.#owed.push(owed)
+    stream.write(encoded(command))
+  }
+
+  get owed(): readonly Owed[] {
+    return this.#owed
+  }
+
+  /** Ends the socket without `onEnd`. Commands that wait for an answer are rejected with the reason. */
+  close(why = new Error('the socket was closed')): void {
+    this.#stop(why)
   }
 
   #connect(at: HostPort): void {
@@ -162,8 +178,11 @@ export class RedisSocket {
     const isIt = Array.isArray(reply) && reply[0] === name.toLowerCase() && reply[1] === channel
     const error = reply instanceof ReplyError ? reply : new BadReply(`an invalid answer to ${name}`)
     if (isIt) owed.resolve(reply)
-    else owed.reject(error)
-    if (!isIt && error instanceof BadReply) throw error
+    else if (error instanceof ReplyError) owed.reject(error)
+    else {
+      this.#owed.unshift(owed) // it has no answer: the end of the socket tells it why
+      throw error
+    }
   }
 
   #isMessage(reply: Reply): reply is [string, string, string] {
@@ -202,8 +221,9 @@ export class RedisSocket {
 
   #end(why: Error): void {
     if (this.#isEnded) return
-    this.#stop(why)
+    this.#isEnded = true
     this.#is.onEnd(why)
+    this.#stop(why)
   }
 
   #stop(why: Error): void {

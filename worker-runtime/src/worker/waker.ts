@@ -65,7 +65,7 @@ export class Waker {
     if (byKey.size === 0) return this.#pause(ALL_DRAIN_MS)
     const deadlineMs = (LONGEST_BLOCK_S + 3) * 1000
     try {
-      const popped = await redis.callWithin(deadlineMs, 'BZPOPMIN', ...byKey.keys(), LONGEST_BLOCK_S)
+      const popped = await redis.send(['BZPOPMIN', ...byKey.keys(), LONGEST_BLOCK_S], deadlineMs)
       const woken = Array.isArray(popped) ? byKey.get(String(popped[0])) : undefined
       if (woken) woken.turn.woken()
       else this.#lookEverywhere()
