@@ -55,7 +55,9 @@ export class LocalFleet implements Fleet {
   #plan: WorkerPlan
   /** Counts saves of the code. */
   #revision = 0
+  /** What was set last. */
   #size: number | undefined
+  #applied: string | undefined
   #crashes = noCrashes
   #misconfiguration: Trouble | undefined
   #checking: ReturnType<typeof startCheck> | undefined
@@ -98,11 +100,12 @@ export class LocalFleet implements Fleet {
     const live = this.#live()
     const nowMs = this.#nowMs()
     this.#deleted = this.#deleted.filter(({ atMs }) => nowMs - atMs < DELETED_KEPT_MS)
-    const isReplaced = live.every(({ template }) => template === this.#template)
+    const applied = this.#applied
+    const isReplaced = applied === this.#template && live.every(({ template }) => template === applied)
     const isComplete = isReplaced && live.length === this.#size
     const rollout = isReplaced ? (isComplete ? 'complete' : 'resizing') : 'replacing'
     const trouble = this.#misconfiguration
-    const view = (pod: LocalPod) => viewOf(pod, { template: this.#template, trouble })
+    const view = (pod: LocalPod) => viewOf(pod, { applied, trouble })
     return {
       pods: [...this.#pods].map(view),
       deletedPods: this.#deleted.map(({ pod }) => ({ ...view(pod), state: 'ended' })),
@@ -174,6 +177,7 @@ export class LocalFleet implements Fleet {
     if (isKnown && !isBehind) for (const pod of this.#live()) if (empty.has(pod.uid)) this.#stop(pod, 'idle')
     for (let live = this.#live().length; live < replicas; live++) this.#add()
     this.#size = this.#live().length
+    this.#applied = this.#template
   }
 
   #add(): void {

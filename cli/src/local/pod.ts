@@ -8,7 +8,7 @@ export interface LocalPod {
   /** `<pool>-<n>`. */
   readonly name: string
   readonly uid: string
-  /** What its workers run: others than those of the present template are replaced. */
+  /** What it runs: a pod with another one than the present is replaced. */
   readonly template: string
   readonly createdAtMs: number
   process?: WorkerProcess
@@ -26,10 +26,10 @@ const CRASHES_WITHIN_MS = 300_000
 const RESTARTS_OF_A_LOOP = 3
 const MAX_WORDS = 300
 
-/** `trouble`: why no process of the pool is started. */
+/** `applied`: the template that was set last; `trouble`: why no process of the pool is started. */
 export function viewOf(
   pod: LocalPod,
-  { template, trouble: ofAll }: { template: string; trouble: Trouble | undefined },
+  { applied, trouble: ofAll }: { applied: string | undefined; trouble: Trouble | undefined },
 ): WorkerPod {
   const { name, uid, createdAtMs, process, isStopping, deaths } = pod
   const trouble = pod.trouble ?? (process ? undefined : ofAll)
@@ -39,7 +39,7 @@ export function viewOf(
     startedAtMs: createdAtMs,
     state: isStopping ? 'terminating' : 'live',
     isReady: process?.isReady === true,
-    isCurrent: pod.template === template,
+    isCurrent: pod.template === applied,
     isForced: false,
     ...(trouble && { trouble }),
     ...(process && !process.isReady && { unregisteredSinceMs: process.startedAtMs }),

@@ -91,6 +91,43 @@ describe('up', () => {
     expect(up.seen('worker-died')).toEqual([])
   })
 
+  test('asks Redis nothing while nothing happens, and has a worker for a delayed job in time', async () => {
+    const up = await startUp()
+    const redis = connectRedis(up.local.redisUrl)
+    const scripts = async () =>
+      Number(/cmdstat_evalsha:calls=(\d+)/.exec(String(await redis.call('INFO', 'commandstats')))?.[1] ?? 0)
+    const before = await scripts()
+    const delayMs = 6_000
+    const dueAtMs = Date.now() + delayMs
+    await up.client.queue('work').enqueue('where', {}, { delayMs })
+    await up.next('pool-scaled')
+    expect(Math.abs(Date.now() - dueAtMs)).toBeLessThan(1_500)
+    // One look of the pool and one of its queue, as many when the job came and when it was due.
+    expect((await scripts()) - before).toBeLessThan(20)
+    redis.close()
+  })
+
+  test('tells a condition that turns bad, in the words of the operator', async () => {
+    const up = await startUp({}, { reload: true })
+    const far = {
+      ...JSON.parse(queueManifest({ redis: { secretRef: { name: 'far' } } })),
+      metadata: { name: 'far' },
+    }
+    writeFiles(up.folder, {
+      'far.yaml': JSON.stringify(far),
+      'pool.yaml': poolManifest({ queues: [{ name: 'work' }, { name: 'far' }] }),
+    })
+    const warning = await eventually(() => up.seen('resource-event').find(({ type }) => type === 'Warning'))
+    expect(warning).toMatchObject({
+      resource: 'WorkerPool',
+      name: 'work',
+      reason: 'QueuesInDifferentRedis',
+      message: expect.stringContaining('all queues of a pool must be in one Redis'),
+    })
+    const status = up.local.objects.get('WorkerPool', 'default/work')?.status
+    expect(status?.conditions.find(({ type }) => type === 'Stalled')?.status).toBe('True')
+  })
+
   test('puts the jobs of a killed worker back at once, and replaces it', async () => {
     const up = await startUp()
     const { result, release } = await longJob(up, 'a')
