@@ -144,7 +144,7 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
   {
     from: /^operator\/src\/kube\//,
     among: /^(operator|control|millhand)/,
-    only: /^operator\/src\/kube\/|^control\/src\/(engine\/(backoff|fence)|redis\/secrets|resources\/schemas|world)\.ts$|^millhand\/queue$/,
+    only: /^operator\/src\/kube\/|^control\/src\/(engine\/(backoff|fence)|redis\/secrets|resources\/(metadata|schemas)|world)\.ts$|^millhand\/queue$/,
     because:
       'kube/ knows the API server, names of kinds and Events, nothing of queues or pools: of millhand/queue only the log',
   },

@@ -3,7 +3,7 @@
 import { type ControllerBounds, POOLS_AT_ONCE, QUEUES_AT_ONCE, type Reconcile } from './engine/controller.ts'
 import { type TaskQueueContext, taskQueueReconciler } from './reconcile/task-queue.ts'
 import { type WorkerPoolContext, workerPoolReconciler } from './reconcile/worker-pool.ts'
-import { type Change, isNews, type ObjectOf } from './resources/object.ts'
+import { type Change, type IndexOf, isNews, type ObjectOf } from './resources/object.ts'
 import type { Kind } from './resources/schemas.ts'
 import { hasItsName, redisSecretOf, type TaskQueueObject } from './resources/task-queue.ts'
 
@@ -11,7 +11,7 @@ export type EngineContext = TaskQueueContext & WorkerPoolContext
 
 export interface KindRow<K extends Kind> {
   /** Names under which others find it. */
-  indexes: Record<string, (object: ObjectOf[K]) => string[]>
+  indexes: Record<IndexOf[K], (object: ObjectOf[K]) => string[]>
   /**
    * Who else is to be looked at when it changes. It is looked at itself when its spec or its annotations
    * changed.
@@ -27,7 +27,7 @@ export interface Woken {
 }
 
 /** Keys of a kind that an index has under a name. */
-export type KeysOf = (kind: Kind, index: string, name: string) => Iterable<string>
+export type KeysOf = <K extends Kind>(kind: K, index: IndexOf[K], name: string) => Iterable<string>
 
 export const kinds: { readonly [K in Kind]: KindRow<K> } = {
   TaskQueue: {

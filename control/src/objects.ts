@@ -2,7 +2,7 @@
 // one changes. What they are is told by whoever watches: the operator's caches, or the files of
 // `millhand up`. Kinds differ by their rows in kinds.ts alone.
 import { type KeysOf, type KindRow, kinds } from './kinds.ts'
-import { type Change, isNews, type ObjectOf } from './resources/object.ts'
+import { type Change, type IndexOf, isNews, type ObjectOf } from './resources/object.ts'
 import { KINDS, type Kind } from './resources/schemas.ts'
 
 export interface ObjectsOptions {
@@ -31,7 +31,7 @@ export class Objects {
   }
 
   /** Those that an index of their row has under this name. */
-  *find<K extends Kind>(kind: K, index: string, name: string): Iterable<ObjectOf[K]> {
+  *find<K extends Kind>(kind: K, index: IndexOf[K], name: string): Iterable<ObjectOf[K]> {
     for (const key of this.keysOf(kind, index, name)) {
       const object = this.#of(kind).get(key)
       if (object) yield object
@@ -43,7 +43,8 @@ export class Objects {
     const { key, now, before } = change
     if (now) this.#of(kind).set(key, now)
     else this.#of(kind).delete(key)
-    for (const [index, namesOf] of Object.entries(row.indexes))
+    const indexes = Object.entries<(object: ObjectOf[K]) => string[]>(row.indexes)
+    for (const [index, namesOf] of indexes)
       this.#index(kind, index).move(key, before ? namesOf(before) : [], now ? namesOf(now) : [])
     if (isNews(change)) this.#options.look(kind, key)
     for (const woken of row.wakes?.(change, this.keysOf) ?? []) this.#options.look(woken.kind, woken.key)

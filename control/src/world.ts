@@ -1,6 +1,6 @@
 // The port between the engine and the world it runs in. There are two worlds: that of the operator, with an
 // API server, Deployments and pods, and that of `millhand up`, with files and processes.
-import type { ObjectOf } from './resources/object.ts'
+import type { IndexOf, ObjectOf } from './resources/object.ts'
 import type { EventReason, PodReason, Reason } from './resources/reasons.ts'
 import type { Kind } from './resources/schemas.ts'
 import type { WorkerPool, WorkerPoolObject } from './resources/worker-pool.ts'
@@ -9,7 +9,7 @@ import type { WorkerPool, WorkerPoolObject } from './resources/worker-pool.ts'
 export interface World {
   get<K extends Kind>(kind: K, key: string): ObjectOf[K] | undefined
   /** Those that an index of the kind (kinds.ts) has under this name. */
-  find<K extends Kind>(kind: K, index: string, name: string): Iterable<ObjectOf[K]>
+  find<K extends Kind>(kind: K, index: IndexOf[K], name: string): Iterable<ObjectOf[K]>
   /** The same for a pool until `forgetFleet`. */
   fleet(pool: WorkerPoolObject): Fleet
   forgetFleet(key: string): void

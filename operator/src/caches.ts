@@ -4,7 +4,7 @@
 
 import { Index, Objects } from '@millhand/control/objects'
 import type { QueuePlace } from '@millhand/control/redis/problems'
-import type { Change, ObjectOf } from '@millhand/control/resources/object'
+import type { Change, IndexOf, ObjectOf } from '@millhand/control/resources/object'
 import { KINDS, type Kind } from '@millhand/control/resources/schemas'
 import type { World } from '@millhand/control/world'
 import type { Log } from 'millhand/queue'
@@ -105,7 +105,7 @@ export class ClusterCaches implements Watched, Pick<World, 'get' | 'find'> {
     return this.#objects.get(kind, key)
   }
 
-  find<K extends Kind>(kind: K, index: string, name: string): Iterable<ObjectOf[K]> {
+  find<K extends Kind>(kind: K, index: IndexOf[K], name: string): Iterable<ObjectOf[K]> {
     return this.#objects.find(kind, index, name)
   }
 

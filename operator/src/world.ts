@@ -1,6 +1,6 @@
 // The world of the operator: what is watched in the cluster (caches.ts), and what is written there. Made anew
 // each time this instance leads, so that nothing is remembered of an earlier time.
-import type { ObjectOf } from '@millhand/control/resources/object'
+import type { IndexOf, ObjectOf } from '@millhand/control/resources/object'
 import type { Kind } from '@millhand/control/resources/schemas'
 import type { WorkerPoolObject } from '@millhand/control/resources/worker-pool'
 import type { Fleet, News, Subject, World } from '@millhand/control/world'
@@ -28,7 +28,7 @@ export class KubeWorld implements World {
     return this.#options.caches.get(kind, key)
   }
 
-  find<K extends Kind>(kind: K, index: string, name: string): Iterable<ObjectOf[K]> {
+  find<K extends Kind>(kind: K, index: IndexOf[K], name: string): Iterable<ObjectOf[K]> {
     return this.#options.caches.find(kind, index, name)
   }
 

@@ -2,7 +2,7 @@
 // a pool are processes (fleet.ts). What the operator would tell by Events, this tells by events of its own.
 import { Objects } from '@millhand/control/objects'
 import type { QueuePlace } from '@millhand/control/redis/problems'
-import type { ObjectOf } from '@millhand/control/resources/object'
+import type { IndexOf, ObjectOf } from '@millhand/control/resources/object'
 import { KINDS, type Kind } from '@millhand/control/resources/schemas'
 import type { TaskQueueObject, TaskQueueStatus } from '@millhand/control/resources/task-queue'
 import type { WorkerPoolObject } from '@millhand/control/resources/worker-pool'
@@ -81,7 +81,7 @@ export class LocalWorld implements World {
     return this.objects.get(kind, key) ?? (standIn as ObjectOf[K] | undefined)
   }
 
-  find<K extends Kind>(kind: K, index: string, name: string): Iterable<ObjectOf[K]> {
+  find<K extends Kind>(kind: K, index: IndexOf[K], name: string): Iterable<ObjectOf[K]> {
     return this.objects.find(kind, index, name)
   }
 

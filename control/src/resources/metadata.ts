@@ -20,8 +20,21 @@ export interface MetadataManifest {
 export interface ObjectMetadata extends MetadataManifest {
   generation?: number
   resourceVersion?: string
-  deletionTimestamp?: string
+  labels?: Record<string, string>
   annotations?: Record<string, string>
+  creationTimestamp?: string
+  deletionTimestamp?: string
+  deletionGracePeriodSeconds?: number
+  ownerReferences?: OwnerReference[]
+}
+
+export interface OwnerReference {
+  apiVersion: string
+  kind: string
+  name: string
+  uid: string
+  controller?: boolean
+  blockOwnerDeletion?: boolean
 }
 
 export function parseMetadata(

@@ -9,6 +9,12 @@ export interface ObjectOf {
   WorkerPool: WorkerPoolObject
 }
 
+/** The names of its indexes: kinds.ts says what they hold. */
+export interface IndexOf {
+  TaskQueue: 'uid' | 'place'
+  WorkerPool: 'queue'
+}
+
 /**
  * Keys are `namespace/name`. `before` and `now` are one object when nothing changed, and it is only to be
  * looked at again.

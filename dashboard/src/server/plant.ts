@@ -2,7 +2,7 @@
 // Redis. The operator and `millhand up` have both as control/ gives them.
 import type { Place } from '@millhand/control/redis/problems'
 import type { Opened } from '@millhand/control/redis/servers'
-import type { ObjectOf } from '@millhand/control/resources/object'
+import type { IndexOf, ObjectOf } from '@millhand/control/resources/object'
 import type { Reason } from '@millhand/control/resources/reasons'
 import type { Kind } from '@millhand/control/resources/schemas'
 import { hasItsName, parseTaskQueue, type TaskQueueObject } from '@millhand/control/resources/task-queue'
@@ -14,7 +14,7 @@ export interface Plant {
   get<K extends Kind>(kind: K, key: string): ObjectOf[K] | undefined
   list<K extends Kind>(kind: K): Iterable<ObjectOf[K]>
   /** Those that an index of the kind (kinds.ts of control/) has under this name. */
-  find<K extends Kind>(kind: K, index: string, name: string): Iterable<ObjectOf[K]>
+  find<K extends Kind>(kind: K, index: IndexOf[K], name: string): Iterable<ObjectOf[K]>
   /** Opens the queue with this name in Redis. */
   open(queueName: string, place: Place): Promise<Opened>
 }

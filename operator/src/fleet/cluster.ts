@@ -1,26 +1,5 @@
 // The fields of Kubernetes' own objects that decisions are made from. kube/ reads them.
-export interface OwnerReference {
-  apiVersion: string
-  kind: string
-  name: string
-  uid: string
-  controller?: boolean
-  blockOwnerDeletion?: boolean
-}
-
-export interface ObjectMetadata {
-  name: string
-  namespace?: string
-  uid?: string
-  generation?: number
-  resourceVersion?: string
-  labels?: Record<string, string>
-  annotations?: Record<string, string>
-  creationTimestamp?: string
-  deletionTimestamp?: string
-  deletionGracePeriodSeconds?: number
-  ownerReferences?: OwnerReference[]
-}
+import type { ObjectMetadata } from '@millhand/control/resources/metadata'
 
 interface StandardCondition {
   type: string

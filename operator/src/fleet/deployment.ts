@@ -2,9 +2,9 @@
 // the operator, because a changed template replaces all pods.
 import { createHash } from 'node:crypto'
 import { type ServedQueueVariable, workerVariables } from '@millhand/control/decide/worker-environment'
+import type { OwnerReference } from '@millhand/control/resources/metadata'
 import { API_VERSION } from '@millhand/control/resources/schemas'
 import type { Container, EnvironmentVariable, WorkerPool } from '@millhand/control/resources/worker-pool'
-import type { OwnerReference } from './cluster.ts'
 
 export const POOL_LABEL = 'millhand.dev/pool'
 export const TEMPLATE_ANNOTATION = 'millhand.dev/template'

@@ -6,30 +6,11 @@
 //          └───── 410, an ERROR event, refused ───────┘      each failure waits, longer and longer; nothing ends it but its signal
 
 import { type BackOff, sleep, waitAfterFailuresMs } from '@millhand/control/engine/backoff'
+import type { ObjectMetadata } from '@millhand/control/resources/metadata'
 import type { Log } from 'millhand/queue'
 
-export interface OwnerReference {
-  apiVersion: string
-  kind: string
-  name: string
-  uid: string
-  controller?: boolean
-  blockOwnerDeletion?: boolean
-}
-
 export interface KubeObject {
-  metadata: {
-    name: string
-    namespace?: string
-    uid?: string
-    resourceVersion?: string
-    generation?: number
-    labels?: Record<string, string>
-    annotations?: Record<string, string>
-    deletionTimestamp?: string
-    creationTimestamp?: string
-    ownerReferences?: OwnerReference[]
-  }
+  metadata: ObjectMetadata
 }
 
 export type WatchEvent<T extends KubeObject> =
