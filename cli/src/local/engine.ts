@@ -4,6 +4,7 @@ import { hostname } from 'node:os'
 import { setTimeout as after } from 'node:timers/promises'
 import { type Controllers, startControllers } from '@millhand/control/controllers'
 import { openFence } from '@millhand/control/engine/fence'
+import type { RedisWords } from '@millhand/control/redis/problems'
 import type { Reach } from '@millhand/control/redis/reach'
 import { Servers } from '@millhand/control/redis/servers'
 import type { TaskQueue } from '@millhand/control/resources/task-queue'
@@ -170,10 +171,19 @@ async function isFirst(ended: Promise<unknown>, other: Promise<unknown>, withinM
   return isFirst
 }
 
+const WORDS: RedisWords = {
+  redis: 'the Redis of millhand up',
+  address: '--redis',
+  credentials: '--redis',
+  network: '',
+  reader: 'millhand up',
+}
+
 /** One Redis for all, which its user has named. */
 function reachOf(access: RedisAccess): Reach {
   return {
     addressOf: async () => ({ kind: 'address', access }),
+    wordsFor: () => WORDS,
     isDenied: () => false,
     forget: () => {},
   }

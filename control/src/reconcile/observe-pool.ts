@@ -3,7 +3,6 @@
 import type { PoolMemory } from '../decide/memory.ts'
 import type { ObservedPool, ObservedQueue, ObservedWorker, QueueProblem } from '../decide/observed.ts'
 import { shareOf } from '../decide/replicas.ts'
-import { problemOf } from '../redis/problems.ts'
 import type { SeenQueue } from '../redis/seen-queue.ts'
 import type { Servers } from '../redis/servers.ts'
 import { loadOfQueue, type QueueView } from '../redis/view.ts'
@@ -82,7 +81,7 @@ async function lookAtQueue(
     const queue = { ...known, load, ...(problem && { problem }), ...(nextMs !== undefined && { nextMs }) }
     return { queue, seen, view }
   } catch (error) {
-    const problem = problemOf(error, place)
+    const problem = seen.problemOf(error)
     if (!problem) throw error
     if (problem.reason === 'RedisRefused') servers.distrust(place)
     return { queue: { ...known, problem }, seen }

@@ -5,7 +5,7 @@ import type { Log } from 'millhand/queue'
 import { type ObservedTaskQueue, planTaskQueue, type TaskQueuePlan } from '../decide/queue.ts'
 import { isSame, newsType } from '../decide/report.ts'
 import type { Reconcile } from '../engine/controller.ts'
-import { notServing, problemOf, type QueuePlace, type RedisProblem } from '../redis/problems.ts'
+import { notServing, type QueuePlace, type RedisProblem } from '../redis/problems.ts'
 import type { SeenQueue } from '../redis/seen-queue.ts'
 import type { Servers } from '../redis/servers.ts'
 import {
@@ -130,7 +130,7 @@ async function declare(
     if (answer === 'name-taken') return { kind: 'taken', isOwnerThere }
     return { kind: 'open', view: await seen.look(), server: await seen.examineServer() }
   } catch (error) {
-    const found = problemOf(error, place)
+    const found = seen.problemOf(error)
     if (!found) throw error
     if (found.reason === 'RedisRefused') servers.distrust(place)
     return examined(found, seen)
@@ -143,7 +143,7 @@ async function examined(found: RedisProblem, seen: SeenQueue): Promise<ObservedT
   if (server === 'unknown') return found
   const isThere = server.every(({ check }) => check !== 'Connection')
   const isWrong = found.reason === 'RedisUnreachable' && isThere
-  return { ...(isWrong ? notServing(seen.place.secretName) : found), server }
+  return { ...(isWrong ? notServing(seen.words) : found), server }
 }
 
 /** The jobs stay. Where Redis is away the name stays taken, and the next owner is told what to do. */
@@ -151,13 +151,13 @@ async function release(object: TaskQueueObject, { servers, log }: TaskQueueConte
   const { name, uid = '' } = object.metadata
   const { queueName, ...place } = placeOf(object)
   const { namespace } = place
+  const opened = await servers.open(queueName, place)
+  if (opened.kind === 'problem') return
   try {
-    const opened = await servers.open(queueName, place)
-    if (opened.kind === 'problem') return
     await opened.seen.toWrite.release(uid)
     log.info('released the name of a deleted queue', { namespace, name, queue: queueName })
   } catch (error) {
-    if (!problemOf(error, place)) throw error
+    if (!opened.seen.problemOf(error)) throw error
     log.warn('could not release the name of a deleted queue', { namespace, name, queue: queueName, error })
   }
 }

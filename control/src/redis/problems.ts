@@ -14,6 +14,25 @@ export interface QueuePlace extends Place {
   queueName: string
 }
 
+/** How people know the Redis of a queue, and who reads it. */
+export interface RedisWords {
+  redis: string
+  /** Where its host and port stand, and its credentials. */
+  address: string
+  credentials: string
+  /** What else may keep a connection away. */
+  network: string
+  reader: string
+}
+
+export const inSecret = ({ secretName }: Pick<Place, 'secretName'>): RedisWords => ({
+  redis: `the Redis of the Secret ${secretName}`,
+  address: 'its key url',
+  credentials: `the Secret ${secretName}`,
+  network: ', NetworkPolicies, and networkPolicy.redisPorts of the chart',
+  reader: 'the operator',
+})
+
 export interface RedisProblem {
   kind: 'problem'
   reason: RedisReason
@@ -39,74 +58,69 @@ export const isRefusal = (error: Error | undefined): boolean =>
   error instanceof RedisUnavailable ? error.code === 'REDIS_REFUSED' : NOT_ALLOWED.test(error?.message ?? '')
 
 /** Undefined for an error that is not about Redis. */
-export function problemOf(error: unknown, { secretName }: Place): RedisProblem | undefined {
-  if (error instanceof QueueRefused) return refusal(error, secretName)
-  if (error instanceof RedisDataInvalid) return invalid(secretName, `the value of ${error.field} is invalid`)
-  if (error instanceof RedisUnavailable) return away(error, secretName)
+export function problemOf(error: unknown, words: RedisWords): RedisProblem | undefined {
+  if (error instanceof QueueRefused) return refusal(error, words)
+  if (error instanceof RedisDataInvalid) return invalid(words, `the value of ${error.field} is invalid`)
+  if (error instanceof RedisUnavailable) return away(error, words)
   if (!(error instanceof Error)) return undefined
-  return isRefusal(error) ? refused(secretName) : unfit(error, secretName)
+  return isRefusal(error) ? refused(words) : unfit(error, words)
 }
 
-function away({ code }: RedisUnavailable, secretName: string): RedisProblem {
-  if (code === 'REDIS_REFUSED') return refused(secretName)
-  if (code === 'NOT_SERVING') return notServing(secretName)
+function away({ code }: RedisUnavailable, words: RedisWords): RedisProblem {
+  const { redis, address, network } = words
+  if (code === 'REDIS_REFUSED') return refused(words)
+  if (code === 'NOT_SERVING') return notServing(words)
   if (code === 'PROTOCOL')
     return problem(
       'RedisProtocolError',
-      `the server of the Secret ${secretName} does not speak the Redis protocol: correct host and port in its key url, or use rediss:// if the server requires TLS`,
+      `${redis} does not speak the Redis protocol: correct host and port in ${address}, or use rediss:// if the server requires TLS`,
     )
-  if (code === 'DATA_INVALID') return invalid(secretName, 'a reply is too large')
+  if (code === 'DATA_INVALID') return invalid(words, 'a reply is too large')
   return problem(
     'RedisUnreachable',
-    `cannot connect to the Redis of the Secret ${secretName}: check host and port in its key url, NetworkPolicies, and networkPolicy.redisPorts of the chart`,
+    `cannot connect to ${redis}: check host and port in ${address}${network}`,
   )
 }
 
 /** `what` is not quoted from the server. */
-function invalid(secretName: string, what: string): RedisProblem {
+function invalid({ redis }: RedisWords, what: string): RedisProblem {
   return problem(
     'RedisDataInvalid',
-    `invalid data of the queue in the Redis of the Secret ${secretName}: ${what}. Another program may have written to keys that begin with mh:. Delete these keys, or use another Redis`,
+    `invalid data of the queue in ${redis}: ${what}. Another program may have written to keys that begin with mh:. Delete these keys, or use another Redis`,
   )
 }
 
-function refused(secretName: string): RedisProblem {
+function refused({ credentials, reader }: RedisWords): RedisProblem {
   return problem(
     'RedisRefused',
-    `Redis refuses the credentials in the Secret ${secretName}, or its user lacks rights of the operator (ACL)`,
+    `Redis refuses the credentials in ${credentials}, or its user lacks rights of ${reader} (ACL)`,
   )
 }
 
-export function notServing(secretName: string): RedisProblem {
-  return problem(
-    'RedisNotServing',
-    `the Redis of the Secret ${secretName} answers, but cannot serve the queue now`,
-  )
+export function notServing({ redis }: RedisWords): RedisProblem {
+  return problem('RedisNotServing', `${redis} answers, but cannot serve the queue now`)
 }
 
 /** A server on which no queue works, or a script that fails: the log gets the words of the server. */
-function unfit(error: Error, secretName: string): RedisProblem | undefined {
+function unfit(error: Error, { redis, reader }: RedisWords): RedisProblem | undefined {
   if (ELSEWHERE.test(error.message))
     return problem(
       'RedisIsCluster',
-      `the Redis of the Secret ${secretName} is a node of a Redis Cluster: write its url as redis+cluster://host:6379,host (rediss+cluster:// with TLS)`,
+      `${redis} is a node of a Redis Cluster: write its url as redis+cluster://host:6379,host (rediss+cluster:// with TLS)`,
     )
   if (error.name !== 'ReplyError') return undefined
-  const message = `Lua scripts fail in the Redis of the Secret ${secretName}: use Redis 6.2 or Valkey 7.2, or newer, with all commands enabled. The log of the operator has the error of the server`
+  const message = `Lua scripts fail in ${redis}: use Redis 6.2 or Valkey 7.2, or newer, with all commands enabled. The log of ${reader} has the error of the server`
   const said = `${error.name}: ${error.message.slice(0, MAX_WORDS)}`
   return { ...problem('RedisScriptsFail', message), cause: said }
 }
 
-function refusal({ code }: QueueRefused, secretName: string): RedisProblem {
+function refusal({ code }: QueueRefused, { redis, reader }: RedisWords): RedisProblem {
   if (code === 'NEWER_LAYOUT')
-    return problem('NewerLayout', 'a newer Millhand wrote the queue: upgrade the operator')
+    return problem('NewerLayout', `a newer Millhand wrote the queue: upgrade ${reader}`)
   if (code === 'OLDER_LAYOUT')
     return problem(
       'OlderLayout',
       'the queue has jobs of an older Millhand: let workers of that release finish them, and retry or delete buried jobs',
     )
-  return problem(
-    'RedisFull',
-    `the Redis of the Secret ${secretName} is out of memory and refuses writes: raise maxmemory, or remove jobs`,
-  )
+  return problem('RedisFull', `${redis} is out of memory and refuses writes: raise maxmemory, or remove jobs`)
 }

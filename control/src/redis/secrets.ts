@@ -4,7 +4,7 @@ import { type HostPort, parseAddress, type RedisAccess } from 'millhand/queue'
 import { Remembered } from '../engine/remembered.ts'
 import { type Denials, denying, type IsDenied } from './denied.ts'
 import { LookUpTimeout, Lookups } from './lookups.ts'
-import { type Place, problem, type RedisProblem } from './problems.ts'
+import { inSecret, type Place, problem, type RedisProblem, type RedisWords } from './problems.ts'
 import type { Address, Reach } from './reach.ts'
 
 /** The message has the words of the API server, cut. */
@@ -59,6 +59,10 @@ export class Secrets implements Reach {
 
   isDenied(address: string, port: number): boolean {
     return this.#whyDenied(address, port) !== undefined
+  }
+
+  wordsFor(place: Place): RedisWords {
+    return inSecret(place)
   }
 
   /** Under the bounds of the namespace. */

@@ -9,12 +9,13 @@ import {
   stirredChannel,
 } from 'millhand/queue'
 import { type Fence, NotLeading, pass } from '../engine/fence.ts'
-import type { Place, QueuePlace } from './problems.ts'
+import { type Place, problemOf, type QueuePlace, type RedisProblem, type RedisWords } from './problems.ts'
 import { lookAt, type QueueView } from './view.ts'
 
 export interface SeenQueueOptions {
   queue: Queue
   place: Place
+  words: RedisWords
   onStirred: (queue: QueuePlace) => void
   fence: Fence
   /** The error to throw while the server is known to be away. */
@@ -70,6 +71,15 @@ export class SeenQueue {
 
   get place(): QueuePlace {
     return { ...this.#options.place, queueName: this.name }
+  }
+
+  get words(): RedisWords {
+    return this.#options.words
+  }
+
+  /** Undefined for an error that is not about Redis. */
+  problemOf(error: unknown): RedisProblem | undefined {
+    return problemOf(error, this.words)
   }
 
   get isReachable(): boolean {

@@ -229,6 +229,7 @@ class Server {
       deadlineMs: DEADLINE_MS,
       queue: openQueue(this.#commands, queueName),
       place,
+      words: this.#options.reach.wordsFor(place),
       away: () => this.#whyAway(),
       onMissed: () => this.#breaker.missed(),
       isReady: () => this.#commands.isReady && !this.#breaker.isResting,

@@ -1,6 +1,6 @@
 // One look a second at each queue, however many people ask, and none while nobody asks. What was seen last is kept: while Redis
 // is away it is shown with its time.
-import { problemOf } from '@millhand/control/redis/problems'
+import { inSecret, problemOf } from '@millhand/control/redis/problems'
 import type { TaskQueueObject } from '@millhand/control/resources/task-queue'
 import { defaultQueueName, redisSecretOf } from '@millhand/control/resources/task-queue'
 import type { Queue } from 'millhand/queue'
@@ -111,11 +111,10 @@ export class Looks {
   }
 
   #failed(object: TaskQueueObject, entry: Entry, error: unknown): void {
-    const { namespace = '' } = object.metadata
     const problem =
       error instanceof Refused
         ? { reason: error.code, message: error.message }
-        : problemOf(error, { namespace, secretName: redisSecretOf(object.spec) })
+        : problemOf(error, inSecret({ secretName: redisSecretOf(object.spec) }))
     const { reason, message } = problem ?? { reason: 'RedisScriptsFail', message: 'the queue cannot be read' }
     const sinceMs = entry.seen.unread?.sinceMs ?? this.#options.wallMs()
     entry.seen = { ...entry.seen, unread: { reason, message, sinceMs } }

@@ -2,7 +2,7 @@
 // runs empty again and again is looked at five times a second.
 import { connectRedis, defaultSettings, newJob, openQueue, silent } from 'millhand/queue'
 import { type Fence, NotLeading, openFence } from '../../../control/src/engine/fence.ts'
-import { problemOf } from '../../../control/src/redis/problems.ts'
+import { inSecret, problemOf } from '../../../control/src/redis/problems.ts'
 import { Secrets } from '../../../control/src/redis/secrets.ts'
 import { Servers } from '../../../control/src/redis/servers.ts'
 import { eventually } from '../../eventually.ts'
@@ -277,7 +277,7 @@ test('a user that may run scripts, but not what they do, is refused by Redis: it
     const { open } = serversFor({ now: server.url.replace('//', '//weak:pw@') })
     const seen = await open('shop.weak')
     const error = await seen.toWrite.configure(defaultSettings).catch((thrown) => thrown)
-    expect(problemOf(error, place)).toMatchObject({ reason: 'RedisRefused' })
+    expect(problemOf(error, inSecret(place))).toMatchObject({ reason: 'RedisRefused' })
   } finally {
     admin.close()
     await server.remove()
@@ -296,7 +296,7 @@ test('the refusal of a Cluster is known as one, so that its Secret is read again
     await eventually(() => seen.isKnownAway)
     for (let times = 0; times < 2; times++) {
       const error = await seen.look().catch((thrown) => thrown)
-      expect(problemOf(error, place)).toMatchObject({ reason: 'RedisRefused' })
+      expect(problemOf(error, inSecret(place))).toMatchObject({ reason: 'RedisRefused' })
     }
   } finally {
     refusing.stop()
@@ -315,7 +315,7 @@ test('a server that was lost and then refuses the credentials is known to refuse
     const problem = () =>
       seen.look().then(
         () => undefined,
-        (error) => problemOf(error, place)?.reason,
+        (error) => problemOf(error, inSecret(place))?.reason,
       )
     await eventually(async () => (await problem()) === 'RedisRefused')
   } finally {
@@ -337,7 +337,7 @@ test('a server that answers "not here" to what is written stirs nobody, however 
     for (let times = 0; times < 5; times++) {
       await eventually(() => seen.isReachable)
       const error = await seen.toWrite.configure(defaultSettings).catch((thrown) => thrown)
-      expect(problemOf(error, place)).toMatchObject({ reason: 'RedisNotServing' })
+      expect(problemOf(error, inSecret(place))).toMatchObject({ reason: 'RedisNotServing' })
     }
     await eventually(() => seen.isReachable)
     await new Promise((resolve) => setTimeout(resolve, 500)) // what stirs is told of within 200 ms

@@ -8,7 +8,7 @@ import { decideReplicas, noHistory } from '../../../control/src/decide/replicas.
 import { POOLS_AT_ONCE, QUEUES_AT_ONCE, startController } from '../../../control/src/engine/controller.ts'
 import { openFence } from '../../../control/src/engine/fence.ts'
 import { observeTaskQueue } from '../../../control/src/reconcile/task-queue.ts'
-import { problemOf, type QueuePlace } from '../../../control/src/redis/problems.ts'
+import { inSecret, problemOf, type QueuePlace } from '../../../control/src/redis/problems.ts'
 import { Secrets } from '../../../control/src/redis/secrets.ts'
 import { Servers } from '../../../control/src/redis/servers.ts'
 import { loadOfQueue } from '../../../control/src/redis/view.ts'
@@ -83,7 +83,7 @@ async function reconcilePool(key: string): Promise<{ againInMs: number }> {
       note(namespace, 'none')
     }
   } catch (error) {
-    note(namespace, problemOf(error, place)?.reason ?? `thrown: ${(error as Error).stack}`)
+    note(namespace, problemOf(error, inSecret(place))?.reason ?? `thrown: ${(error as Error).stack}`)
   }
   const tickedAt = ticks.get(key)
   if (namespace === WELL && tickedAt !== undefined) {
