@@ -117,7 +117,9 @@ describe('up', () => {
       'far.yaml': JSON.stringify(far),
       'pool.yaml': poolManifest({ queues: [{ name: 'work' }, { name: 'far' }] }),
     })
-    const warning = await eventually(() => up.seen('resource-event').find(({ type }) => type === 'Warning'))
+    const warning = await eventually(() =>
+      up.seen('resource-event').find(({ resource, type }) => resource === 'WorkerPool' && type === 'Warning'),
+    )
     expect(warning).toMatchObject({
       resource: 'WorkerPool',
       name: 'work',

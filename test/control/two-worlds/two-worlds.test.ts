@@ -236,11 +236,13 @@ const SITUATIONS: Situation[] = [
     pool: { conditions: { Ready: 'False QueuesInDifferentRedis', Stalled: 'True QueuesInDifferentRedis' } },
   },
   {
+    // Workers that claim nothing: who claims first changes what is left for the other.
     name: 'two pools of one queue: each grows for its share',
     real: 'many.test.ts',
+    play: 'misconfigured',
     first: [queue(), pool(), pool({}, 'more')],
     act: (scene) => scene.enqueue('work', 4),
-    pool: { conditions: { Ready: 'True Ready' }, wanted: 2, ready: 2 },
+    pool: { decision: 'Concurrency', wanted: 2, pods: 2, ready: 0 },
   },
   {
     name: 'a pool that is deleted beside another one',
