@@ -53,6 +53,10 @@ export async function prometheus(building = silently): Promise<string> {
   return (await findProgram('prometheus')) ?? fromDebian('prometheus', 'usr/bin/prometheus', building)
 }
 
+export async function nginx(building = silently): Promise<string> {
+  return (await findProgram('nginx')) ?? fromDebian('nginx', 'usr/sbin/nginx', building)
+}
+
 export async function kind(building = silently): Promise<string> {
   return (await findProgram('kind')) ?? fromGo(KIND, 'kind', [], building)
 }
