@@ -9,6 +9,7 @@ import {
   defaultSettings,
   newJob,
   openQueue,
+  parseFilter,
   prefixOf,
   type Queue,
   slotOf,
@@ -33,11 +34,29 @@ const all = [...section.matchAll(/^ACL SETUSER (\S+) (.*)$/gm)].map(([, user = '
 /** The last three: what a producer needs to ask for more, and who asks a Sentinel. */
 const [lines, [replicated, fsync, atSentinel]] = [all.slice(0, -3), all.slice(-3)]
 
-type Role = 'producer' | 'worker' | 'operator' | 'viewer'
+type Role = 'producer' | 'worker' | 'operator' | 'dashboard' | 'viewer'
+const ofOperator: readonly Verb[] = ['configure', 'release', 'depth', 'workers', 'drain', 'reap', 'witness']
 const verbsOf: Record<Role, readonly Verb[]> = {
   producer: ['enqueue', 'wait', 'unwait', 'job', 'cancel', 'delete', 'watch', 'events'],
   worker: ['register', 'renew', 'deregister', 'resync', 'exchange', 'reap', 'report'],
-  operator: ['configure', 'release', 'depth', 'workers', 'drain', 'reap', 'witness'],
+  operator: ofOperator,
+  dashboard: [
+    ...ofOperator,
+    ...([
+      'enqueue',
+      'wait',
+      'unwait',
+      'find',
+      'job',
+      'key',
+      'why',
+      'events',
+      'watch',
+      'groups',
+      'mute',
+    ] as const),
+    ...(['cancel', 'retry', 'delete', 'pause', 'act', 'action', 'actions', 'restore', 'follow'] as const),
+  ],
   viewer: ['depth', 'find', 'job', 'key', 'why', 'workers', 'events', 'groups'],
 }
 const connecting = ['evalsha', 'eval', 'info', 'client|setname', 'cluster|slots', 'asking']
@@ -47,6 +66,7 @@ const besidesScripts: Record<Role, readonly string[]> = {
   producer: [...connecting, ...listening],
   worker: [...connecting, ...listening, ...examining, 'bzpopmin', 'ping'],
   operator: [...connecting, ...listening, ...examining],
+  dashboard: [...connecting, ...listening, ...examining],
   viewer: [...connecting, ...examining, 'exists'],
 }
 const roles = Object.keys(verbsOf) as Role[]
@@ -213,6 +233,26 @@ describe('on a server', () => {
     const { findings } = await examineServer(redis, { nowMs: () => Date.now() })
     expect(findings.filter(({ severity }) => severity === 'warning' || severity === 'problem')).toEqual([])
     const refusals = await refusedTo('shop-operator')
+    expect(refusals.filter(notConfig)).toEqual([])
+  })
+
+  test('the operator with a dashboard does what people ask it for', async () => {
+    const redis = connectAs('dashboard')
+    const queue = openQueue(redis, 'shop.asked')
+    expect(await queue.configure({ ...defaultSettings, ownerUid: 'me' })).toBe('configured')
+    const job = newJob('task', 1, { delayMs: 60_000 })
+    await queue.enqueue([job])
+    expect((await queue.find(parseFilter('state:delayed', Date.now()), { limit: 10 })).jobs).toHaveLength(1)
+    expect(await queue.job(job.id)).toMatchObject({ state: 'delayed' })
+    expect(await queue.why(job.id)).toMatchObject({ state: 'delayed' })
+    await queue.pause()
+    await queue.resume()
+    expect(await queue.cancel(job.id)).not.toBe('cancelling')
+    await queue.retry([job.id])
+    await queue.delete([job.id])
+    await queue.workers()
+    await queue.depth()
+    const refusals = await refusedTo('shop-dashboard')
     expect(refusals.filter(notConfig)).toEqual([])
   })
 
