@@ -5,6 +5,8 @@ import { listenToKeys } from './app/keys.ts'
 import { begin, follow, me, trouble } from './app/live.ts'
 import { followLinks, path } from './app/router.ts'
 import { showTheme } from './app/settings.ts'
+import { ActionsPage } from './pages/actions.tsx'
+import { ErrorPage, ErrorsPage } from './pages/errors.tsx'
 import { JobPage } from './pages/job.tsx'
 import { JobsPage } from './pages/jobs.tsx'
 import { Overview } from './pages/overview.tsx'
@@ -43,7 +45,11 @@ function Page() {
     return <JobPage namespace={namespace} queue={name} id={id} />
   if (first === 'queues' && namespace && name) return <QueuePage namespace={namespace} name={name} />
   if (first === 'queues') return <QueuesPage />
+  if (first === 'errors' && namespace && name && id)
+    return <ErrorPage namespace={namespace} queue={name} group={id} />
+  if (first === 'errors') return <ErrorsPage />
   if (first === 'workers') return <WorkersPage />
+  if (first === 'actions') return <ActionsPage />
   return (
     <Blank title="There is no such page" isPage>
       <p>

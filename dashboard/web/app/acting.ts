@@ -1,7 +1,6 @@
-// What can be done with jobs, one by one: which states allow it, the words of the question, the call, and what is said about it.
+// What can be done with jobs: which states allow it, the words of the question, the call for one job. bulk.ts does it with many.
 import type { JobDone, JobRow } from '../../src/api.ts'
-import { ApiError, address, send, sentence } from './api.ts'
-import { plural } from './numbers.ts'
+import { address, send, sentence } from './api.ts'
 import { partsOf } from './queues.ts'
 import { say } from './toasts.ts'
 
@@ -39,56 +38,27 @@ export const VERBS: Record<JobVerb, VerbWords> = {
     label: 'Delete',
     done: 'deleted',
     states: ['buried', 'completed', 'cancelled'],
-    warning: 'Payload, result and the record of their attempts are removed.',
+    warning: 'Payload, result and the record of their attempts are removed. It can be undone for a minute.',
     isDangerous: true,
     key: 'D',
   },
 }
 
-const AT_ONCE = 6
-
-export interface Outcome {
-  done: { id: string; state: JobDone['state'] }[]
-  /** Those whose state no longer allows it. */
-  skipped: { id: string; state: string | undefined; why: string }[]
-  failed: { id: string; why: string }[]
-}
-
-export function actOn(queue: string, id: string, verb: JobVerb): Promise<JobDone> {
-  const path = ['queues', ...partsOf(queue), 'jobs', id]
-  return verb === 'delete' ? send('DELETE', address(path)) : send('POST', address([...path, verb]))
-}
-
-/** Few at once; each answer counts for itself. */
-export async function actOnEach(queue: string, ids: readonly string[], verb: JobVerb): Promise<Outcome> {
-  const outcome: Outcome = { done: [], skipped: [], failed: [] }
-  const left = [...ids]
-  const work = async () => {
-    for (let id = left.shift(); id !== undefined; id = left.shift()) await actOnOne(queue, id, verb, outcome)
-  }
-  await Promise.all(Array.from({ length: AT_ONCE }, work))
-  tell(outcome, verb)
-  return outcome
-}
-
-async function actOnOne(queue: string, id: string, verb: JobVerb, outcome: Outcome): Promise<void> {
+/** Says how it went; undefined where it did not. */
+export async function actOn(
+  queue: string,
+  id: string,
+  verb: 'retry' | 'cancel',
+): Promise<JobDone | undefined> {
   try {
-    const { state } = await actOn(queue, id, verb)
-    outcome.done.push({ id, state })
+    const done = await send<JobDone>('POST', address(['queues', ...partsOf(queue), 'jobs', id, verb]))
+    say(
+      done.state === 'cancelling' ? 'Its worker was told to end it.' : `The job was ${VERBS[verb].done}.`,
+      'good',
+    )
+    return done
   } catch (error) {
-    const isLate = error instanceof ApiError && (error.status === 409 || error.status === 404)
-    if (isLate) outcome.skipped.push({ id, state: error.state, why: error.message })
-    else outcome.failed.push({ id, why: sentence(error) })
+    say(sentence(error), 'bad')
+    return undefined
   }
-}
-
-function tell({ done, skipped, failed }: Outcome, verb: JobVerb): void {
-  const parts = [
-    done.length > 0 && `${plural(done.length, 'job was', 'jobs were')} ${VERBS[verb].done}.`,
-    skipped.length === 1 && skipped[0]?.why,
-    skipped.length > 1 && `${skipped.length} were skipped: their state no longer allows it.`,
-    failed.length > 0 && `${plural(failed.length, 'job')} failed: ${failed[0]?.why}`,
-  ]
-  const tone = failed.length > 0 ? 'bad' : done.length > 0 ? 'good' : 'plain'
-  say(parts.filter(Boolean).join(' '), tone)
 }

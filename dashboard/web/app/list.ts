@@ -22,6 +22,9 @@ export interface List<Row> {
   showFresh: () => void
   /** Takes what is known of a row after something was done with it. */
   patch: (id: string, change: Partial<Row>) => void
+  drop: (ids: readonly string[]) => void
+  /** Forgets what is shown and asks anew. */
+  renew: () => void
   /** Looks further where a search has stopped. */
   goOn: () => Promise<void>
 }
@@ -41,6 +44,7 @@ export function useList<Answer, Row extends { id: string }>(
   { isResting, goOnPath }: { isResting: boolean; goOnPath: (cursor: string) => string },
 ): List<Row> {
   const [held, hold] = useState<Held<Row>>({ path: '' })
+  const [round, next] = useState(0)
   const latest = useRef({ held, isResting })
   latest.current = { held, isResting }
   useEffect(() => {
@@ -64,7 +68,7 @@ export function useList<Answer, Row extends { id: string }>(
       left.abort()
       clearInterval(timer)
     }
-  }, [path])
+  }, [path, round])
   const own = held.path === path ? held : undefined
   const shownIds = new Set(own?.page?.rows.map(({ id }) => id))
   const fresh = own?.waiting?.rows.filter(({ id }) => !shownIds.has(id)).length ?? 0
@@ -79,6 +83,11 @@ export function useList<Answer, Row extends { id: string }>(
           ({ path, ...((waiting ?? page) && { page: waiting ?? page }) }) as Held<Row>,
       ),
     patch: (id, change) => hold((before) => patched(before, id, change)),
+    drop: (ids) => hold((before) => dropped(before, new Set(ids))),
+    renew() {
+      hold({ path: '' })
+      next((each) => each + 1)
+    },
     async goOn() {
       const cursor = own?.page?.cursor
       if (!cursor) return
@@ -101,6 +110,11 @@ function patched<Row extends { id: string }>(before: Held<Row>, id: string, chan
   if (!before.page) return before
   const rows = before.page.rows.map((row) => (row.id === id ? { ...row, ...change } : row))
   return { ...before, page: { ...before.page, rows } }
+}
+
+function dropped<Row extends { id: string }>(before: Held<Row>, ids: ReadonlySet<string>): Held<Row> {
+  if (!before.page) return before
+  return { ...before, page: { ...before.page, rows: before.page.rows.filter(({ id }) => !ids.has(id)) } }
 }
 
 function joined<Row>(page: Page<Row>, more: Page<Row>): Page<Row> {

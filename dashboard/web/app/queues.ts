@@ -27,6 +27,8 @@ export const jobsOf = (queue: { namespace: string; name: string }, filter?: stri
 export const jobHref = (namespace: string, queue: string, id: string): string =>
   to(['job', namespace, queue, id])
 
+export const errorHref = (queue: string, group: string): string => to(['errors', ...partsOf(queue), group])
+
 export interface Sums {
   ready: number
   delayed: number

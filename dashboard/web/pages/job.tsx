@@ -2,8 +2,9 @@
 import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
 import type { Job } from '../../src/api.ts'
-import { actOnEach, type JobVerb, VERBS } from '../app/acting.ts'
+import { actOn, type JobVerb, VERBS } from '../app/acting.ts'
 import { address } from '../app/api.ts'
+import { act } from '../app/bulk.ts'
 import { useKeys } from '../app/keys.ts'
 import { may } from '../app/live.ts'
 import { bytes, count } from '../app/numbers.ts'
@@ -89,9 +90,10 @@ function Verbs({ job, queueKey, again }: { job: Job; queueKey: string; again: ()
       jobs: 1,
       isDangerous,
       async run() {
-        const { done } = await actOnEach(queueKey, [job.id], verb)
-        if (verb === 'delete' && done.length > 0) go(to(['jobs'], { queue: queueKey }))
-        else again()
+        if (verb !== 'delete') await actOn(queueKey, job.id, verb)
+        else if (((await act(queueKey, { verb, ids: [job.id] }))?.done ?? 0) > 0)
+          return go(to(['jobs'], { queue: queueKey }))
+        again()
       },
     })
   }
@@ -202,26 +204,24 @@ function Tabs({ job, path }: { job: Job; path: string }) {
   )
 }
 
+/** What a person asks first comes first: the result of what is completed, else why it failed. */
 function tabsOf(job: Job, path: string): Tab[] {
-  const size = (value: number | undefined) => (value === undefined ? '' : ` ${bytes(value)}`)
-  const { progress, output } = job
+  const { progress, output, payloadBytes, resultBytes = 0 } = job
   const attempts = job.failures.length > 0 ? ` ${job.failures.length}` : ''
+  const result: Tab = {
+    name: 'result',
+    label: `Result ${bytes(resultBytes)}`,
+    show: () => <JsonOf path={`${path}/result`} what="result" />,
+  }
+  const payload: Tab = {
+    name: 'payload',
+    label: `Payload ${bytes(payloadBytes ?? 0)}`,
+    show: () => <JsonOf path={`${path}/payload`} what="payload" />,
+  }
   return [
+    ...(job.state === 'completed' ? [result] : []),
     { name: 'attempts', label: `Failed attempts${attempts}`, show: () => <Attempts job={job} /> },
-    {
-      name: 'payload',
-      label: `Payload${size(job.payloadBytes)}`,
-      show: () => <JsonOf path={`${path}/payload`} what="payload" />,
-    },
-    ...(job.state === 'completed'
-      ? [
-          {
-            name: 'result',
-            label: `Result${size(job.resultBytes)}`,
-            show: () => <JsonOf path={`${path}/result`} what="result" />,
-          },
-        ]
-      : []),
+    ...(payloadBytes === undefined ? [] : [payload]),
     ...(progress !== undefined
       ? [{ name: 'progress', label: 'Progress', show: () => <JsonView text={progress} isCut={false} /> }]
       : []),

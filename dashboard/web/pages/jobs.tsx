@@ -9,6 +9,7 @@ import { may, snapshot } from '../app/live.ts'
 import { jobHref, keyOf, partsOf } from '../app/queues.ts'
 import { go, here, query } from '../app/router.ts'
 import { BulkBar, questionFor } from '../parts/bulk-bar.tsx'
+import { BulkOnFilter } from '../parts/bulk-on-filter.tsx'
 import { Confirm, type Question } from '../parts/dialog.tsx'
 import { Failed, Loading, Stale } from '../parts/feedback.tsx'
 import { FilterBar, problemOf } from '../parts/filter-bar.tsx'
@@ -60,14 +61,16 @@ function Jobs({ queue }: { queue: string }) {
     const chosen = rows.filter(({ id }) => selected.has(id))
     if (chosen.length === 0 || !may(`jobs ${verb}`, namespace)) return
     ask(
-      questionFor(
-        verb,
-        chosen,
-        queue,
-        (id, state) => list.patch(id, { state }),
-        () => select(new Set()),
-      ),
+      questionFor(verb, chosen, queue, (done) => {
+        if (verb === 'delete') list.drop(done)
+        else for (const id of done) list.patch(id, { state: verb === 'retry' ? 'ready' : 'cancelled' })
+        select(new Set())
+      }),
     )
+  }
+  const renew = () => {
+    select(new Set())
+    list.renew()
   }
   const older = () => list.page?.cursor && go(here({ at: list.page.cursor }))
   useKeys([
@@ -125,7 +128,19 @@ function Jobs({ queue }: { queue: string }) {
           act={act}
           clear={() => select(new Set())}
           namespace={namespace}
-        />
+        >
+          {list.page?.cursor && rows.every(({ id }) => selected.has(id)) && (
+            <div class="all-matching">
+              <span>There are more that match:</span>
+              <BulkOnFilter
+                queue={queue}
+                filter={filter}
+                verbs={['retry', 'cancel', 'delete']}
+                after={renew}
+              />
+            </div>
+          )}
+        </BulkBar>
       )}
       {rows.length > 0 && list.page && <ListFoot page={list.page} goOn={list.goOn} cursor={cursor} />}
       {question && <Confirm question={question} close={() => ask(undefined)} />}

@@ -1,6 +1,7 @@
 // The attempts that ended without success, the newest first: how each ended, with its error and its output.
 import type { Attempt, Job } from '../../src/api.ts'
 import { bytes } from '../app/numbers.ts'
+import { errorHref } from '../app/queues.ts'
 import { duration } from '../app/time.ts'
 import { Blank } from './feedback.tsx'
 import { Lines, Name, When } from './show.tsx'
@@ -20,6 +21,7 @@ export function Attempts({ job }: { job: Job }) {
       {newestFirst.map((attempt, n) => (
         <One
           key={attempt.startedAtMs ?? n}
+          job={job}
           attempt={attempt}
           number={Math.max(ended, job.failures.length) - n}
         />
@@ -28,7 +30,7 @@ export function Attempts({ job }: { job: Job }) {
   )
 }
 
-function One({ attempt, number }: { attempt: Attempt; number: number }) {
+function One({ job, attempt, number }: { job: Job; attempt: Attempt; number: number }) {
   const { error, output, outcome, message } = attempt
   return (
     <li class="attempt">
@@ -36,6 +38,11 @@ function One({ attempt, number }: { attempt: Attempt; number: number }) {
         <h2>Attempt {number}</h2>
         <span class="state s-buried">{outcome}</span>
         <When atMs={attempt.endedAtMs} />
+        {attempt.group && (
+          <a class="small" href={errorHref(`${job.namespace}/${job.queue}`, attempt.group)}>
+            All that failed so
+          </a>
+        )}
       </div>
       <Facts attempt={attempt} />
       {error ? (

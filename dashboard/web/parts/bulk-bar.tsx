@@ -1,10 +1,11 @@
 // What can be done with the jobs that are selected.
+import type { ComponentChildren } from 'preact'
 import type { JobRow } from '../../src/api.ts'
-import { actOnEach, type JobVerb, VERBS } from '../app/acting.ts'
+import { type JobVerb, VERBS } from '../app/acting.ts'
+import { act } from '../app/bulk.ts'
 import { may } from '../app/live.ts'
 import { count, plural } from '../app/numbers.ts'
 import type { Question } from './dialog.tsx'
-import { STATES } from './state.tsx'
 
 export function BulkBar({
   rows,
@@ -12,12 +13,15 @@ export function BulkBar({
   act,
   clear,
   namespace,
+  children,
 }: {
   rows: readonly JobRow[]
   selected: ReadonlySet<string>
   act: (verb: JobVerb) => void
   clear: () => void
   namespace: string
+  /** Buttons for all that match, where more than what is shown does. */
+  children?: ComponentChildren
 }) {
   const states = new Set(rows.filter(({ id }) => selected.has(id)).map(({ state }) => state))
   return (
@@ -48,6 +52,7 @@ export function BulkBar({
           )
         })}
       </div>
+      {children}
     </section>
   )
 }
@@ -56,25 +61,22 @@ export function questionFor(
   verb: JobVerb,
   chosen: readonly JobRow[],
   queue: string,
-  patch: (id: string, state: JobRow['state']) => void,
-  clear: () => void,
+  after: (done: readonly string[]) => void,
 ): Question {
   const { label, warning, isDangerous } = VERBS[verb]
+  const ids = chosen.map(({ id }) => id)
   return {
     title: `${label} ${plural(chosen.length, 'job')}?`,
     text: <p>{warning}</p>,
     verb: `${label} ${count(chosen.length)}`,
     jobs: chosen.length,
     isDangerous,
-    async run() {
-      const { done, skipped } = await actOnEach(
-        queue,
-        chosen.map(({ id }) => id),
-        verb,
-      )
-      for (const { id, state } of [...done, ...skipped])
-        if (state && STATES.some((each) => each === state)) patch(id, state as JobRow['state'])
-      clear()
+    asksReason: true,
+    async run(reason) {
+      const ended = await act(queue, { verb, ids, ...(reason && { reason }) })
+      if (!ended) return
+      const left = new Set(ended.reasons.map(({ id }) => id))
+      after(ids.filter((id) => !left.has(id)))
     },
   }
 }

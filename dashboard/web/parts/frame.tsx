@@ -35,7 +35,9 @@ export const TABS: readonly Tab[] = [
   { name: '', label: 'Overview', icon: 'overview', key: 'o', owns: [''] },
   { name: 'jobs', label: 'Jobs', icon: 'jobs', key: 'j', owns: ['jobs', 'job'] },
   { name: 'queues', label: 'Queues', icon: 'queues', key: 'q', owns: ['queues'] },
+  { name: 'errors', label: 'Errors', icon: 'errors', key: 'e', owns: ['errors'] },
   { name: 'workers', label: 'Workers', icon: 'workers', key: 'k', owns: ['workers'] },
+  { name: 'actions', label: 'Actions', icon: 'actions', key: 'a', owns: ['actions'] },
 ]
 
 const LIVE_WORDS = {

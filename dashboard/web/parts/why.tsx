@@ -20,7 +20,7 @@ export function WhyCard({ path, state }: { path: string; state: Job['state'] }) 
             <li key={code}>
               <span class="order">{n === 0 ? 'now' : 'then'}</span>
               <span>
-                {text}{' '}
+                {capital(text)}{' '}
                 <span class="muted small">
                   {sinceMs !== undefined && (
                     <>
@@ -41,3 +41,5 @@ export function WhyCard({ path, state }: { path: string; state: Job['state'] }) 
     </section>
   )
 }
+
+const capital = (text: string): string => text.slice(0, 1).toUpperCase() + text.slice(1)

@@ -55,6 +55,7 @@ export async function look(
   })
   page.on('dialog', (dialog) => complaints.push(`${page.url()}: a dialog said ${dialog.message()}`))
   await page.goto(`${url}/?token=${token}`)
+  await page.getByRole('heading', { level: 1 }).waitFor()
   return { context, page, complaints, close: () => context.close() }
 }
 

@@ -15,7 +15,7 @@ beforeAll(async () => {
 afterAll(() => browser?.close())
 
 function pagesOf({ queue, jobs }: Scene): string[] {
-  const everywhere = ['./', 'jobs', 'queues', 'workers', 'no-such-page']
+  const everywhere = ['./', 'jobs', 'queues', 'errors', 'workers', 'actions', 'no-such-page']
   if (!queue) return everywhere
   const job = (id: string) =>
     `job/${queue}/${/^\.+$/.test(id) ? id.replaceAll('.', '%252e') : encodeURIComponent(id)}`
@@ -26,7 +26,10 @@ function pagesOf({ queue, jobs }: Scene): string[] {
     `jobs?queue=${queue}&f=task:nobody`,
     `jobs?queue=${queue}&f=what:ever`,
     ...Object.values(jobs).map(job),
-    ...(jobs.completed ? [`${job(jobs.completed)}?tab=payload`, `${job(jobs.completed)}?tab=result`] : []),
+    ...(jobs.buried ? [`${job(jobs.buried)}?tab=payload`] : []),
+    `errors?queue=${queue}`,
+    `actions?queue=${queue}`,
+    'errors/test/no-such-queue/v1:0000000000000000',
     job('no-such-job'),
     'queues/test/no-such-queue',
   ]

@@ -56,7 +56,16 @@ export async function fullScene(): Promise<Scene> {
     pools: [workerPool('mail', { queues: [{ name: mail }] })],
     assets: await ownAssets(),
   })
-  return sceneOf(served, mail, worker, { order8812, completed, retrying, held, ready, delayed, cancelled })
+  return sceneOf(served, mail, worker, {
+    order8812,
+    buried: order8812,
+    completed,
+    retrying,
+    held,
+    ready,
+    delayed,
+    cancelled,
+  })
 }
 
 const HOSTILE = [
@@ -98,7 +107,7 @@ export async function hostileScene(): Promise<Scene> {
   client.close()
   const served = await serve({ redisUrl: redisUrl(), queues: [mail], assets: await ownAssets() })
   const named = Object.fromEntries(failed.map((id, n) => [`failed${n}`, id]))
-  return sceneOf(served, mail, worker, { ...named, completed, dots, scheme })
+  return sceneOf(served, mail, worker, { ...named, buried: failed[0] ?? '', completed, dots, scheme })
 }
 
 const deep = (levels: number): unknown => (levels === 0 ? 'bottom' : [deep(levels - 1)])

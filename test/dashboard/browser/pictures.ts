@@ -1,0 +1,119 @@
+// Takes the pictures of docs/dashboard.md: the example runs as `up` runs it, with jobs that are done, wait, run and fail, and a real
+// Chromium looks at each page, light and dark.
+//   node --conditions=millhand-source test/dashboard/browser/pictures.ts
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type Local, startLocal } from '@millhand/cli/local'
+import { connect } from 'millhand/client'
+import { connectRedis, openQueue, parseFilter, queueName } from 'millhand/queue'
+import type { Browser } from 'playwright-core'
+import sharp from 'sharp'
+import { ordersFor, photos } from '../../../examples/thumbnails/work.ts'
+import { eventually } from '../../eventually.ts'
+import { openBrowser } from './browser.ts'
+
+const EXAMPLE = fileURLToPath(new URL('../../../examples/thumbnails/', import.meta.url))
+const PICTURES = fileURLToPath(new URL('../../../docs/pictures/', import.meta.url))
+const QUEUE = 'thumbnails'
+const SIZE = { width: 1280, height: 800 }
+const ONCE = { maxAttempts: 1 }
+
+const scratch = mkdtempSync(join(tmpdir(), 'millhand-pictures-'))
+const env = { ...process.env, THUMBNAILS_OUT: join(scratch, 'out') }
+let local: Local | undefined
+let browser: Browser | undefined
+try {
+  local = await startLocal({
+    paths: [EXAMPLE],
+    reload: false,
+    dataFolder: 'temporary',
+    dashboardPort: 0,
+    outside: { workingFolder: scratch, env },
+  })
+  const pages = await work(local)
+  browser = await openBrowser()
+  mkdirSync(PICTURES, { recursive: true })
+  for (const theme of ['light', 'dark'] as const) await take(browser, local.dashboardUrl ?? '', pages, theme)
+} finally {
+  await browser?.close()
+  void local?.stop()
+  await local?.stop()
+  rmSync(scratch, { recursive: true, force: true })
+}
+
+/** Jobs of every kind; answers the addresses of the pages by the names of their pictures. */
+async function work({ redisUrl, namespace }: Local): Promise<Record<string, string>> {
+  const client = connect({ redis: redisUrl, namespace })
+  const redis = connectRedis(redisUrl)
+  const queue = openQueue(redis, queueName(namespace, QUEUE))
+  const jobs = client.queue(QUEUE)
+  const files = await photos()
+  const thumbnail = (file: string, width: number) => ({ file, width, out: `${file}-${width}.webp` })
+  const failed = await jobs.enqueue('thumbnail', thumbnail('order-8812.jpg', 320) as never, ONCE)
+  for (let order = 8_813; order < 8_820; order += 1)
+    await jobs.enqueue('thumbnail', thumbnail(`order-${order}.jpg`, 320) as never, ONCE)
+  for (const width of [0, 9_000, -1]) await jobs.enqueue('thumbnail', thumbnail('cat.jpg', width) as never)
+  for (const [n] of files.slice(0, 4).entries())
+    await jobs.enqueue('thumbnail', thumbnail(`later-${n}.jpg`, 80) as never, { delayMs: 3_600_000 })
+  await jobs.enqueueMany(ordersFor(files, 2))
+  await eventually(async () => (await queue.depth()).buried >= 11, { withinMs: 120_000, what: 'jobs failed' })
+  const fingerprint = (await queue.errors.list()).groups.at(-1)?.group ?? ''
+  await act(queue, 'state:delayed task:thumbnail since:1h', 'cancel', 'the photos were taken back')
+  await jobs.enqueueMany(ordersFor(files, 20))
+  const waits = await jobs.enqueue('thumbnail', thumbnail('last.jpg', 80) as never)
+  client.close()
+  redis.close()
+  const key = `${namespace}/${QUEUE}`
+  return {
+    overview: '',
+    jobs: `jobs?queue=${key}`,
+    job: `job/${key}/${failed.id}`,
+    why: `job/${key}/${waits.id}`,
+    queue: `queues/${key}`,
+    errors: `errors?queue=${key}`,
+    error: `errors/${key}/${fingerprint}`,
+    workers: `workers?queue=${key}`,
+    actions: `actions?queue=${key}`,
+  }
+}
+
+async function act(
+  queue: ReturnType<typeof openQueue>,
+  filter: string,
+  verb: 'cancel' | 'retry',
+  reason: string,
+): Promise<void> {
+  const asked = { verb, filter: parseFilter(filter, Date.now()) }
+  const { count } = await queue.actions.count(asked)
+  await queue.actions.run(await queue.actions.create({ ...asked, who: 'ana', reason, total: count }))
+}
+
+async function take(
+  from: Browser,
+  address: string,
+  pages: Record<string, string>,
+  theme: 'light' | 'dark',
+): Promise<void> {
+  const context = await from.newContext({
+    viewport: SIZE,
+    colorScheme: theme,
+    timezoneId: 'UTC',
+    reducedMotion: 'reduce',
+  })
+  const page = await context.newPage()
+  await page.goto(address)
+  for (const [name, path] of Object.entries(pages)) {
+    await page.goto(new URL(`/${path}`, address).href)
+    await page.locator('main').waitFor()
+    await eventually(async () => (await page.locator('.loading').count()) === 0, {
+      what: `${name} has loaded`,
+    })
+    const picture = await page.screenshot()
+    await sharp(picture)
+      .webp({ quality: 82, effort: 6 })
+      .toFile(join(PICTURES, `${name}-${theme}.webp`))
+  }
+  await context.close()
+}
