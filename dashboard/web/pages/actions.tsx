@@ -8,10 +8,10 @@ import { jobHref, keyOf, partsOf } from '../app/queues.ts'
 import { useResource } from '../app/resource.ts'
 import { query } from '../app/router.ts'
 import { nowMs } from '../app/time.ts'
+import { Bar } from '../parts/bar.tsx'
 import { Blank, Loading, Shown } from '../parts/feedback.tsx'
 import { QueueChoice } from '../parts/jobs-rail.tsx'
 import { Name, When } from '../parts/show.tsx'
-import { Bar } from '../parts/spark.tsx'
 import { NoQueues } from './queues.tsx'
 
 const LOOK_EVERY_MS = 1_000

@@ -228,7 +228,12 @@ function Known({
             </dd>
           </div>
           <Fact name="First seen with version" value={of.version} />
-          <Fact name="Group" value={of.group} />
+          <div>
+            <dt>Group</dt>
+            <dd class="small nowrap">
+              <Name of={of.group} />
+            </dd>
+          </div>
         </dl>
         <Lines of={of.message || 'No error was thrown.'} what="Message" />
       </section>

@@ -3,7 +3,7 @@ import type { Condition } from '../../src/api.ts'
 import { Name, When } from './show.tsx'
 
 /** Those that are bad when they are true. */
-const BAD_WHEN_TRUE = /^(Stalled|Degraded|Reconciling|Progressing)$/
+const BAD_WHEN_TRUE = /^(Stalled|Suspended|Degraded|Reconciling|Progressing)$/
 
 export function Conditions({ conditions }: { conditions: readonly Condition[] }) {
   if (conditions.length === 0) return <p class="card-body muted">None is reported yet.</p>

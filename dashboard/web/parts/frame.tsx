@@ -3,7 +3,7 @@ import type { ComponentChildren } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { type Key, useKeys } from '../app/keys.ts'
 import { config, liveState, me, snapshot, trouble } from '../app/live.ts'
-import { brief } from '../app/numbers.ts'
+import { brief, plural } from '../app/numbers.ts'
 import { go, path, query, to } from '../app/router.ts'
 import {
   isLive,
@@ -256,7 +256,7 @@ function Foot() {
       {seen && (
         <>
           <span>
-            {brief(queues.length)} queues · {brief(ready)} ready
+            {plural(queues.length, 'queue')} · {brief(ready)} ready
           </span>
           <span>
             {word} · as of {clock(seen.atMs)} {zoneName.value}

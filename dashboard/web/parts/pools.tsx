@@ -1,8 +1,8 @@
 // WorkerPools: how many workers there are and are wanted, and why.
 import type { PoolNow } from '../../src/api.ts'
 import { count } from '../app/numbers.ts'
+import { Bar } from './bar.tsx'
 import { Name, When } from './show.tsx'
-import { Bar } from './spark.tsx'
 
 export function PoolTable({ pools }: { pools: readonly PoolNow[] }) {
   return (

@@ -5,8 +5,8 @@ import { brief, count, rate } from '../app/numbers.ts'
 import { jobsOf, keyOf, moodOf, shortName } from '../app/queues.ts'
 import { to } from '../app/router.ts'
 import { duration } from '../app/time.ts'
+import { Bar } from './bar.tsx'
 import { Name } from './show.tsx'
-import { Bar } from './spark.tsx'
 
 export function QueueTable({ queues }: { queues: readonly QueueNow[] }) {
   return (

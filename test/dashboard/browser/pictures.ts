@@ -2,7 +2,7 @@
 // Chromium looks at each page, light and dark.
 //   node --conditions=millhand-source test/dashboard/browser/pictures.ts
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Local, startLocal } from '@millhand/cli/local'
@@ -16,9 +16,18 @@ import { openBrowser } from './browser.ts'
 
 const EXAMPLE = fileURLToPath(new URL('../../../examples/thumbnails/', import.meta.url))
 const PICTURES = fileURLToPath(new URL('../../../docs/pictures/', import.meta.url))
+const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 const QUEUE = 'thumbnails'
 const SIZE = { width: 1280, height: 800 }
 const ONCE = { maxAttempts: 1 }
+
+/** A picture shows no folder and no machine of whoever took it. */
+const NEUTRAL = `
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+  while (texts.nextNode())
+    texts.currentNode.data = texts.currentNode.data
+      .replaceAll(${JSON.stringify(ROOT)}, '/app/')
+      .replace(${JSON.stringify(hostname())}, 'laptop')`
 
 const scratch = mkdtempSync(join(tmpdir(), 'millhand-pictures-'))
 const env = { ...process.env, THUMBNAILS_OUT: join(scratch, 'out') }
@@ -28,7 +37,7 @@ try {
   local = await startLocal({
     paths: [EXAMPLE],
     reload: false,
-    dataFolder: 'temporary',
+    dataFolder: join(scratch, 'redis'),
     dashboardPort: 0,
     outside: { workingFolder: scratch, env },
   })
@@ -110,6 +119,7 @@ async function take(
     await eventually(async () => (await page.locator('.loading').count()) === 0, {
       what: `${name} has loaded`,
     })
+    await page.evaluate(NEUTRAL)
     const picture = await page.screenshot()
     await sharp(picture)
       .webp({ quality: 82, effort: 6 })
