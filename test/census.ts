@@ -84,8 +84,8 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
   for (const [id, group] of listed)
     if (!buried.includes(id)) problems.push(`${id} is listed as failed by ${group} and is not buried`)
   for (const id of buried) {
-    const group = String(await redis.call('HGET', `${prefix}attempt:${id}`, 'group'))
-    if ((listed.get(id) ?? 'null') !== group) problems.push(`${id} is not listed as failed by ${group}`)
+    const group = String(await redis.call('HGET', `${prefix}attempt:${id}`, 'fingerprint'))
+    if ((listed.get(id) ?? '') !== group) problems.push(`${id} is not listed as failed by ${group}`)
   }
 
   if (Number(counts.busy ?? 0) !== held)
@@ -105,7 +105,7 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
   if (!hasTombstones && Object.keys(tombstones).length > 0)
     problems.push(`config knows of no tombstones, and there are ${JSON.stringify(tombstones)}`)
   const known =
-    /^(job|ready|held|worker|attempt|busy|action|trash|trash-attempt|trashed|error|failed):|^(actions|events|errors|lanes|blocked|parked|rates|limits|tombstonesIn|delayed|workers|idle|draining|completed|buried|counts|wake|tick|config|tombstones|waiters|clock)$/
+    /^(job|ready|held|worker|attempt|busy|action|trash|trash-attempt|trashed|error|failed|stats):|^(actions|events|errors|lanes|blocked|parked|rates|limits|tombstonesIn|delayed|workers|idle|draining|completed|buried|counts|wake|tick|config|tombstones|waiters|clock)$/
   for (const name of names) if (!known.test(name)) problems.push(`the key ${name} is not in the layout`)
   return { states, problems }
 }

@@ -11,12 +11,15 @@ import { cancelCommand } from './commands/cancel.ts'
 import { deleteCommand } from './commands/delete.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { enqueueCommand } from './commands/enqueue.ts'
+import { errorsCommand } from './commands/errors.ts'
+import { eventsCommand } from './commands/events.ts'
 import { jobCommand } from './commands/job.ts'
 import { jobsCommand } from './commands/jobs.ts'
 import { pauseCommand, resumeCommand } from './commands/pause.ts'
 import { purgeCommand } from './commands/purge.ts'
 import { queuesCommand } from './commands/queues.ts'
 import { retryCommand } from './commands/retry.ts'
+import { statsCommand } from './commands/stats.ts'
 import { upCommand } from './commands/up.ts'
 import { whyCommand } from './commands/why.ts'
 import { workerCommand } from './commands/worker.ts'
@@ -93,6 +96,9 @@ function program(): Command {
   pauseCommand(millhand, context)
   resumeCommand(millhand, context)
   workersCommand(millhand, context)
+  errorsCommand(millhand, context)
+  statsCommand(millhand, context)
+  eventsCommand(millhand, context)
   doctorCommand(millhand, context)
   return millhand
 }

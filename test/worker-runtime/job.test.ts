@@ -101,6 +101,7 @@ test('an outcome keeps facts, result and output', () => {
     enqueuedAtMs: 1_000,
     task: 'resize',
     timeoutMs: undefined,
+    dueAtMs: undefined,
     payload: '{}',
   }
   const facts = { durationMs: 12.4, cpuUserMs: 9, cpuSystemMs: 1, maxRssBytes: 50 * 1024 * 1024 }

@@ -57,6 +57,8 @@ export interface Envelope {
   readonly enqueuedAtMs: number
   readonly task: string
   readonly timeoutMs: number | undefined
+  /** When it was to become ready, if not at once. */
+  readonly dueAtMs: number | undefined
   /** JSON text; '' for undefined. */
   readonly payload: string
 }
@@ -210,11 +212,13 @@ export function parseEnvelope(text: string): Envelope | undefined {
   if (!match) return undefined
   const [header, lane = '', enqueued, task = '', fields = ''] = match
   const timeout = / t=(\d+)/.exec(fields)?.[1]
+  const due = / d=(\d+)/.exec(fields)?.[1]
   return {
     lane,
     enqueuedAtMs: Number(enqueued),
     task,
     timeoutMs: timeout === undefined ? undefined : Number(timeout),
+    dueAtMs: due === undefined ? undefined : Number(due),
     payload: `${fields} `.includes(`${NO_INPUT} `) ? '' : text.slice(header.length),
   }
 }

@@ -164,7 +164,7 @@ function failuresOf({ failures }: JobDetails, context: Context): string[] {
 }
 
 function failureOf(record: AttemptRecord, { paint }: Context): string {
-  const { error, message, outcome, endedAtMs, exitCode, signal, worker, pod, node } = record
+  const { error, message, outcome, endedAtMs, exitCode, signal, worker, pod, node, group } = record
   const why = error ? errorLines(error).join('\n') : (message ?? '')
   const how = [
     exitCode !== undefined && `exit code ${exitCode}`,
@@ -173,6 +173,7 @@ function failureOf(record: AttemptRecord, { paint }: Context): string {
     worker !== undefined && `worker ${worker}`,
     pod !== undefined && `pod ${pod}`,
     node !== undefined && `node ${node}`,
+    group !== undefined && `error group ${group}`,
   ]
   const title = `${endedAtMs === undefined ? '' : `${timeText(endedAtMs)}  `}${outcome}`
   return [

@@ -57,7 +57,7 @@ const verbsOf: Record<Role, readonly Verb[]> = {
     ] as const),
     ...(['cancel', 'retry', 'delete', 'pause', 'act', 'action', 'actions', 'restore', 'follow'] as const),
   ],
-  viewer: ['depth', 'find', 'job', 'key', 'why', 'workers', 'events', 'groups'],
+  viewer: ['depth', 'find', 'job', 'key', 'why', 'workers', 'events', 'groups', 'history'],
 }
 const connecting = ['evalsha', 'eval', 'info', 'client|setname', 'cluster|slots', 'asking']
 const listening = ['subscribe', 'unsubscribe']

@@ -70,6 +70,8 @@ export interface EventsOptions {
    * from now on.
    */
   after?: string | undefined
+  /** false: ends behind the last event that is kept, and watches nothing. Default: true. */
+  follow?: boolean | undefined
   /** Ends the iterator. */
   signal?: AbortSignal | undefined
   /** How often to look; ms, default 500. */
@@ -84,6 +86,7 @@ const OPTIONS: Rules = {
   },
   signal: { isValid: (value) => value instanceof AbortSignal, is: 'an AbortSignal' },
   everyMs: wholeNumber(10, 60_000),
+  follow: { isValid: (value) => typeof value === 'boolean', is: 'true or false' },
 }
 const PAGE = 200
 const WATCH_MS = 30_000
@@ -95,15 +98,13 @@ const RENEW_WATCH_MS = 10_000
  */
 async function* events(verbs: Verbs, options: EventsOptions = {}): AsyncGenerator<QueueEvent, void, void> {
   checkOptions('option of events', options, OPTIONS)
-  const { signal, everyMs = 500 } = options
-  let at = options.after ?? '$'
+  const { signal, everyMs = 500, follow = true } = options
+  let at = options.after ?? (follow ? '$' : '0')
   let isBehindGap = false
   const watch = watching(verbs)
   while (!signal?.aborted) {
-    const page = await unlessAway(async () => {
-      await watch()
-      return pageOf(await verbs.run('events', [at, PAGE]))
-    })
+    const look = async () => pageOf(await verbs.run('events', [at, PAGE]))
+    const page = follow ? await unlessAway(() => watch().then(look)) : await look()
     if (page && at === '$') at = page.last || '0'
     if (page && isOlder(at, page.first)) isBehindGap = true
     for (const { event, isBeginning } of page?.entries ?? []) {
@@ -113,7 +114,9 @@ async function* events(verbs: Verbs, options: EventsOptions = {}): AsyncGenerato
       yield { ...event, isBehindGap }
       isBehindGap = false
     }
-    if (page?.entries.length !== PAGE) await after(everyMs, undefined, { signal }).catch(() => {})
+    if (page?.entries.length === PAGE) continue
+    if (page && !follow) return
+    await after(everyMs, undefined, { signal }).catch(() => {})
   }
 }
 
@@ -141,6 +144,7 @@ const isReadOnly = (error: unknown): boolean =>
 const eventsOff = (queue: string): QueueRefused =>
   new QueueRefused('EVENTS_OFF', `queue ${queue} keeps no events: set spec.events.maxCount to more than 0`)
 
+/** An outage has an end: who follows waits for it. */
 async function unlessAway<T>(ask: () => Promise<T>): Promise<T | undefined> {
   try {
     return await ask()

@@ -105,26 +105,34 @@ async function register(
   return { timeoutMs, dead, vanished: counters.vanished }
 }
 
-/** `used` is kept until the next renewal, for the record of a dead worker's attempts. */
+/**
+ * `used` is kept until the next renewal, for the record of a dead worker's attempts. `figures` go into the
+ * history of the queue (worker/figures.ts).
+ */
 async function renew(
   verbs: Verbs,
   worker: string,
   used: readonly UsedSoFar[] = [],
   isStopping = false,
+  figures: readonly string[] = [],
 ): Promise<Renewed> {
   const lines = used.map(({ token, maxRssBytes, cpuUserMs, cpuSystemMs }) =>
     [token, ...[maxRssBytes, cpuUserMs, cpuSystemMs].map((amount) => amount ?? '-')].join(' '),
   )
   const { enqueued: lastEnqueued, claimed: lastClaimed } = verbs.seen
-  const stopping = isStopping ? ['stopping'] : []
-  const args = [worker, lastEnqueued, lastClaimed, lines.join('\n'), ...stopping]
+  const stopping = isStopping ? 'stopping' : ''
+  const args = [worker, lastEnqueued, lastClaimed, lines.join('\n'), stopping, ...figures]
   const answer = await verbs.write('renew', args, renewedOf)
   if (answer.kind === 'alive') verbs.note(answer.counters)
   return answer
 }
 
-async function deregister(verbs: Verbs, worker: string): Promise<boolean> {
-  return verbs.write('deregister', [worker], (answer) => numberOf(answer, 'what a worker holds', BIT) === 1)
+async function deregister(verbs: Verbs, worker: string, figures: readonly string[] = []): Promise<boolean> {
+  return verbs.write(
+    'deregister',
+    [worker, ...figures],
+    (answer) => numberOf(answer, 'what a worker holds', BIT) === 1,
+  )
 }
 
 /** From now on only claims with this sequence number count; answers what the worker holds. */

@@ -61,6 +61,13 @@ export {
   type Term,
 } from './filter.ts'
 export { type FindOptions, type FoundJobs, MOST_JOBS_A_PAGE } from './find.ts'
+export {
+  HISTORY_SERIES,
+  type History,
+  type HistoryColumn,
+  type HistoryQuestion,
+  type HistorySeries,
+} from './history.ts'
 export { prefixOf, queueName, stirredChannel } from './keys.ts'
 export { checkLimits, type KeyState } from './limits.ts'
 export { listQueues } from './list-queues.ts'

@@ -6,6 +6,7 @@ import { enqueueing } from './enqueue.ts'
 import { errorGroups } from './error-groups.ts'
 import { telling } from './events.ts'
 import { finding } from './find.ts'
+import { remembering } from './history.ts'
 import { holding } from './hold.ts'
 import { checkedQueueName } from './keys.ts'
 import { limiting } from './limits.ts'
@@ -20,7 +21,7 @@ import { explaining } from './why.ts'
 
 const everything = {
   ...{ ...enqueueing, ...waiting, ...holding, ...reaping, ...looking },
-  ...{ ...finding, ...explaining, ...limiting, ...showing, ...owning, ...telling },
+  ...{ ...finding, ...explaining, ...limiting, ...showing, ...owning, ...telling, ...remembering },
 }
 
 /** Each function without its first argument, the queue. */

@@ -47,6 +47,8 @@ const VERBS = {
   events: 'reads',
   groups: 'reads',
   mute: 'changes',
+  sample: 'changes',
+  history: 'reads',
 } as const
 
 export type Verb = keyof typeof VERBS
@@ -58,7 +60,19 @@ export type Scripts = Readonly<Record<Verb, Script>>
 
 /** The parts of verbs; a part uses only those before it. */
 const PARTS = [
-  ...['settings', 'clock', 'text', 'tell', 'errors', 'busy', 'lanes', 'tombstones', 'rate', 'limits'],
+  ...[
+    'settings',
+    'clock',
+    'text',
+    'tell',
+    'errors',
+    'stats',
+    'busy',
+    'lanes',
+    'tombstones',
+    'rate',
+    'limits',
+  ],
   ...['lifecycle', 'promote', 'try-again', 'idle', 'people', 'trash'],
 ]
 

@@ -13,6 +13,7 @@ import {
 import { DISMISSED, FOLLOWED, workerChannel } from '../queue/keys.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { Connection } from '../redis/connection.ts'
+import { Figures } from './figures.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { Holdings } from './holdings.ts'
 import { Standing } from './standing.ts'
@@ -53,6 +54,7 @@ const WHY_REFUSED = {
 export class Consumer {
   readonly queue: Queue
   readonly turn: Turn
+  readonly figures = new Figures()
   readonly #options: ConsumerOptions
   readonly #holdings = new Holdings<PendingAttempt>()
   readonly #standing: Standing
@@ -72,6 +74,7 @@ export class Consumer {
     this.#standing = new Standing({
       ...options,
       holdings,
+      figures: this.figures,
       onRegistered: (name) => this.#listen(name),
       onSure: () => this.#look(),
     })

@@ -14,12 +14,15 @@ import { RENEW_MS } from '../queue/settings.ts'
 import { QueueRefused } from '../queue/verbs.ts'
 import { RedisUnavailable } from '../redis/connection.ts'
 import { ReplyError } from '../redis/resp.ts'
+import type { Figures } from './figures.ts'
 import type { Holdings } from './holdings.ts'
 
 export interface StandingOptions {
   readonly queue: Queue
   readonly entry: Omit<Registration, 'worker'>
   readonly holdings: Holdings<PendingAttempt>
+  /** Renewals take them to the history of the queue. */
+  readonly figures: Figures
   readonly log: Log
   /** It has a new name: its cancellations arrive on another channel. */
   readonly onRegistered: (name: string) => void
@@ -120,7 +123,9 @@ export class Standing {
    */
   async renew(): Promise<Alive | undefined> {
     const name = this.#name
-    const answer = await this.#queue.renew(name, this.#used(), this.#isStopping)
+    const answer = await this.#takingFigures((figures) =>
+      this.#queue.renew(name, this.#used(), this.#isStopping, figures),
+    )
     this.heard()
     if (this.#name !== name) return undefined
     if (answer.kind === 'dead') {
@@ -157,9 +162,9 @@ export class Standing {
   async leave(): Promise<void> {
     this.#isLeaving = true
     if (!this.#isSure) return
-    await this.#queue
-      .deregister(this.#name)
-      .catch((error) => this.#log.warn('could not deregister', { queue: this.#queue.name, error }))
+    await this.#takingFigures((figures) => this.#queue.deregister(this.#name, figures)).catch((error) =>
+      this.#log.warn('could not deregister', { queue: this.#queue.name, error }),
+    )
   }
 
   /**
@@ -168,6 +173,18 @@ export class Standing {
    */
   maySoonBeWell(error: unknown): boolean {
     return isWeather(error) || (this.#wasSure && error instanceof ReplyError)
+  }
+
+  /** Figures that may have arrived are not sent again: better none of them than twice. */
+  async #takingFigures<T>(send: (figures: readonly string[]) => Promise<T>): Promise<T> {
+    const figures = this.#options.figures.take()
+    try {
+      return await send(figures)
+    } catch (error) {
+      const mayHaveArrived = error instanceof RedisUnavailable && error.maybeDone
+      if (!mayHaveArrived) this.#options.figures.giveBack(figures)
+      throw error
+    }
   }
 
   #newName(): void {

@@ -11,6 +11,7 @@ import type { Recorder } from '../metrics.ts'
 import type { Claim } from '../queue/hold.ts'
 import { answer } from './calls.ts'
 import type { Consumer } from './consumer.ts'
+import { addUp } from './history.ts'
 import type { LiveOutput } from './live-output.ts'
 import { type ClaimedJob, logEnds, type Observer, record } from './observers.ts'
 import { Progress } from './progress.ts'
@@ -65,7 +66,7 @@ export class Worker {
     this.#progress = new Progress(log)
     this.#live = live
     const counting = recorder ? [record(recorder)] : []
-    this.#observers = [this.#progress, live, this.#starts, ...counting, logEnds(log)]
+    this.#observers = [this.#progress, live, this.#starts, addUp, ...counting, logEnds(log)]
   }
 
   get running(): number {

@@ -42,13 +42,10 @@ end
 
 -- A buried job is listed with the group of its last attempt, until it leaves `buried`.
 local function list_failed(id, group)
-  redis.call('HSET', Q .. 'attempt:' .. id, 'group', group)
   redis.call('ZADD', Q .. 'failed:' .. group, string.format('%d', now), id)
 end
 
 local function unlist_failed(id)
-  local group = redis.call('HGET', Q .. 'attempt:' .. id, 'group')
-  if not group then return end
-  redis.call('HDEL', Q .. 'attempt:' .. id, 'group')
-  redis.call('ZREM', Q .. 'failed:' .. group, id)
+  local group = redis.call('HGET', Q .. 'attempt:' .. id, 'fingerprint')
+  if group then redis.call('ZREM', Q .. 'failed:' .. group, id) end
 end

@@ -2,12 +2,13 @@
 -- KEYS  the queue
 -- ARGV  worker, the counters enqueued and claimed as it saw them last, a line for each running attempt that
 --       was looked at: token, peak
---       memory in bytes, user and system CPU in ms; - is unknown; 'stopping' from when it was told to stop
+--       memory in bytes, user and system CPU in ms; - is unknown; 'stopping' from when it was told to stop, else '';
+--       what it added up since: tasks and texts in turn (stats.lua)
 -- returns  {'dead'} or {'alive', how many jobs it holds, timeout of an attempt in ms, ids to cancel, workers
 --       that look dead,
 --          those that will before this one renews again: name, ms left,
 --          the counters enqueued, claimed, vanished}
--- Safe to run twice: cancellations are given again until the job has ended.
+-- Safe to run twice: cancellations are given again until the job has ended. Only figures would count twice.
 local me = ARGV[1]
 local quiet = tick()
 local until_ms = tonumber(redis.call('ZSCORE', Q .. 'workers', me) or 0)
@@ -32,13 +33,14 @@ if set.watchedUntilMs and set.watchedUntilMs <= now then
 end
 wake()
 if told then write_events() end
+if ARGV[6] then seldom().add_to_history(ARGV, 6) end
 
 local cancelled = {}
 for id in string.gmatch(redis.call('HGET', Q .. 'worker:' .. me, 'cancel') or '', '%S+') do
   if redis.call('HEXISTS', Q .. 'held:' .. me, id) == 1 then cancelled[#cancelled + 1] = id end
 end
 redis.call('HSET', Q .. 'worker:' .. me, 'cancel', table.concat(cancelled, ' '), 'used', ARGV[4] or '')
-if ARGV[5] then
+if ARGV[5] == 'stopping' then
   be_idle_no_more(me)
   redis.call('HSET', Q .. 'worker:' .. me, 'stopping', '1')
 end

@@ -19,14 +19,14 @@ local function try_again(id, held, why)
   local attempts = held.attempt - (crashed and 1 or 0)
   remember(id, header, 'attempts', attempts, 'crashes', crashes)
   local nth = redis.call('HINCRBY', Q .. 'attempt:' .. id, 'tries', '1')
-  redis.call('HSET', Q .. 'attempt:' .. id, '#' .. nth, why.record)
+  local outcome, group = kind_of(why.record)
+  redis.call('HSET', Q .. 'attempt:' .. id, '#' .. nth, why.record, 'fingerprint', group or '')
   redis.call('HDEL', Q .. 'attempt:' .. id, 'progress', '#' .. (nth - KEPT_ATTEMPTS))
   if is_cancelled(id, held.flags) then return cancelled(id, header, { attempt = held.attempt, crashes = crashes }) end
   if crashed == 'uncounted' then
     tell('handed-back', id .. ' ' .. header.task)
     return ready_again(id, header)
   end
-  local outcome, group = kind_of(why.record)
   if group then count_error(group, header.task, why.record, why.worker) end
   local line = string.format('%s %s %d %s %s', id, header.task, held.attempt, outcome, group or '-')
   local exhausted = crashed and crashes >= (field(header, 'c') or rule('maxCrashes'))
