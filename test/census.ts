@@ -84,8 +84,9 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
   for (const [id, group] of listed)
     if (!buried.includes(id)) problems.push(`${id} is listed as failed by ${group} and is not buried`)
   for (const id of buried) {
-    const group = String(await redis.call('HGET', `${prefix}attempt:${id}`, 'fingerprint'))
-    if ((listed.get(id) ?? '') !== group) problems.push(`${id} is not listed as failed by ${group}`)
+    const group = String((await redis.call('HGET', `${prefix}attempt:${id}`, 'group')) ?? '')
+    const expected = groups.has(group) ? group : ''
+    if ((listed.get(id) ?? '') !== expected) problems.push(`${id} is not listed as failed by ${group}`)
   }
 
   if (Number(counts.busy ?? 0) !== held)

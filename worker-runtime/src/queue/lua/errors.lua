@@ -46,6 +46,6 @@ local function list_failed(id, group)
 end
 
 local function unlist_failed(id)
-  local group = redis.call('HGET', Q .. 'attempt:' .. id, 'fingerprint')
+  local group = redis.call('HGET', Q .. 'attempt:' .. id, 'group')
   if group then redis.call('ZREM', Q .. 'failed:' .. group, id) end
 end

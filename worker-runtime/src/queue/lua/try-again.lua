@@ -20,7 +20,7 @@ local function try_again(id, held, why)
   remember(id, header, 'attempts', attempts, 'crashes', crashes)
   local nth = redis.call('HINCRBY', Q .. 'attempt:' .. id, 'tries', '1')
   local outcome, group = kind_of(why.record)
-  redis.call('HSET', Q .. 'attempt:' .. id, '#' .. nth, why.record, 'fingerprint', group or '')
+  redis.call('HSET', Q .. 'attempt:' .. id, '#' .. nth, why.record, 'group', group or '')
   redis.call('HDEL', Q .. 'attempt:' .. id, 'progress', '#' .. (nth - KEPT_ATTEMPTS))
   if is_cancelled(id, held.flags) then return cancelled(id, header, { attempt = held.attempt, crashes = crashes }) end
   if crashed == 'uncounted' then
