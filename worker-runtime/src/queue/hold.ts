@@ -4,7 +4,6 @@ import {
   amountOf,
   counterOf,
   listOf,
-  MAX_TEXT,
   numberOf,
   oneOf,
   pairsOf,
@@ -12,13 +11,7 @@ import {
   RedisDataInvalid,
   textOf,
 } from './answers.ts'
-import type { WorkerFacts } from './reads.ts'
 import type { Verbs } from './verbs.ts'
-
-export interface Registration extends WorkerFacts {
-  worker: string
-  isolationNote: string
-}
 
 /** The use of memory and processor of a running attempt, at the last look. */
 export interface UsedSoFar {
@@ -76,10 +69,6 @@ export interface Counters {
   readonly vanished: number
 }
 
-export type Resynced =
-  | { readonly kind: 'dead' }
-  | { readonly kind: 'alive'; readonly held: readonly { id: string; token: string }[] }
-
 const STATUSES = ['ok', 'dead', 'stale', 'draining', 'closed'] as const
 const BECAME = ['completed', 'delayed', 'buried', 'cancelled', 'ready', 'not-yours', 'unknown'] as const
 const MAX_TIMEOUT_MS = 2 ** 41
@@ -88,22 +77,6 @@ const MAX_LEFT_MS = 2 ** 31 - 1
 const MAX_NAME = 512
 
 const MAX_CLAIMS_A_CALL = 1_000
-
-/**
- * Answers the queue's timeout of an attempt, the older workers of the same pod, which are dead for sure, and
- * how many enqueues Redis is known to have lost so far.
- */
-async function register(
-  verbs: Verbs,
-  entry: Registration,
-): Promise<{ timeoutMs: number; dead: string[]; vanished: number }> {
-  const { worker, podUid, ...fields } = entry
-  const pairs = Object.entries(fields).map(([field, value]) => [field, boundedText(value)])
-  const answer = await verbs.write('register', [worker, podUid, ...pairs.flat()], registeredOf)
-  const { timeoutMs, dead, counters } = answer
-  verbs.note(counters)
-  return { timeoutMs, dead, vanished: counters.vanished }
-}
 
 /**
  * `used` is kept until the next renewal, for the record of a dead worker's attempts. `figures` go into the
@@ -125,19 +98,6 @@ async function renew(
   const answer = await verbs.write('renew', args, renewedOf)
   if (answer.kind === 'alive') verbs.note(answer.counters)
   return answer
-}
-
-async function deregister(verbs: Verbs, worker: string, figures: readonly string[] = []): Promise<boolean> {
-  return verbs.write(
-    'deregister',
-    [worker, ...figures],
-    (answer) => numberOf(answer, 'what a worker holds', BIT) === 1,
-  )
-}
-
-/** From now on only claims with this sequence number count; answers what the worker holds. */
-async function resync(verbs: Verbs, worker: string, sequence: number): Promise<Resynced> {
-  return verbs.write('resync', [worker, sequence], resyncedOf)
 }
 
 /** The one call on the path of every job. */
@@ -171,20 +131,9 @@ async function report(
   )
 }
 
-export const holding = { register, renew, deregister, resync, settleAndClaim, report }
-
-function boundedText(value: string | number): string | number {
-  return typeof value === 'string' ? value.slice(0, MAX_TEXT).toWellFormed() : value
-}
+export const holding = { renew, settleAndClaim, report }
 
 export const seed = (): number => randomInt(2 ** 31)
-
-const BIT = { least: 0, most: 1 }
-
-function registeredOf(answer: unknown): { timeoutMs: number; dead: string[]; counters: Counters } {
-  const [timeout, dead, counters] = listOf(answer, 'the answer to a registration')
-  return { timeoutMs: timeoutOf(timeout), dead: namesOf(dead), counters: countersOf(counters) }
-}
 
 function renewedOf(answer: unknown): Renewed {
   const [word, held, timeout, cancelled, silent, overdue, counters] = listOf(
@@ -205,13 +154,6 @@ function renewedOf(answer: unknown): Renewed {
     })),
     counters: countersOf(counters),
   }
-}
-
-function resyncedOf(answer: unknown): Resynced {
-  const [word, held] = listOf(answer, 'the answer to a resync')
-  const kind = oneOf(word, 'a worker', ['dead', 'alive'])
-  if (kind === 'dead') return { kind }
-  return { kind, held: pairsOf(held).map(([id, entry]) => ({ id: idOf(id), token: heldOf(entry).token })) }
 }
 
 /** The parsed answer of a call with so many settlements and so many wanted jobs. */
@@ -264,7 +206,7 @@ function claimOf(id: unknown, entry: unknown, envelope: unknown): Claim {
 }
 
 /** <token>:<attempt>:<crashes>, and flags and lane behind them. */
-function heldOf(entry: unknown): { token: string; attempt: number; crashes: number } {
+export function heldOf(entry: unknown): { token: string; attempt: number; crashes: number } {
   const [whole, token = '', attempt, crashes] = HELD.exec(textOf(entry, 'what a worker holds')) ?? []
   if (whole === undefined) throw new RedisDataInvalid('what a worker holds', entry)
   return { token, attempt: Number(attempt), crashes: Number(crashes) }
@@ -272,12 +214,12 @@ function heldOf(entry: unknown): { token: string; attempt: number; crashes: numb
 const HELD = /^(\d{1,16}):(\d{1,9}):(\d{1,9})(?::\S{1,200})?$/
 
 /** Another program may have put into a lane what is no id: the job ends with a reason, as any other. */
-const idOf = (value: unknown): string => textOf(value, 'the id of a job', MAX_NAME)
+export const idOf = (value: unknown): string => textOf(value, 'the id of a job', MAX_NAME)
 
 const idsOf = (value: unknown): string[] => listOf(value, 'a list of jobs').map(idOf)
 
-const namesOf = (value: unknown): string[] =>
+export const namesOf = (value: unknown): string[] =>
   listOf(value, 'a list of workers').map((name) => textOf(name, 'a worker', MAX_NAME))
 
-const timeoutOf = (value: unknown): number =>
+export const timeoutOf = (value: unknown): number =>
   numberOf(value, 'config.timeoutMs', { least: 0, most: MAX_TIMEOUT_MS })

@@ -14,13 +14,14 @@ import { showing } from './output.ts'
 import { owning } from './owner.ts'
 import { looking } from './people.ts'
 import { reaping } from './reap.ts'
+import { registering } from './registration.ts'
 import type { Scripts } from './scripts.ts'
 import { Verbs } from './verbs.ts'
 import { waiting } from './wait.ts'
 import { explaining } from './why.ts'
 
 const everything = {
-  ...{ ...enqueueing, ...waiting, ...holding, ...reaping, ...looking },
+  ...{ ...enqueueing, ...waiting, ...holding, ...reaping, ...registering, ...looking },
   ...{ ...finding, ...explaining, ...limiting, ...showing, ...owning, ...telling, ...remembering },
 }
 

@@ -3,15 +3,10 @@
 // worker's queues (turns.ts).
 import type { PendingAttempt } from '../child/pool.ts'
 import type { Log } from '../log.ts'
-import {
-  type Claim,
-  givenOf,
-  type Registration,
-  type SettledAndClaimed,
-  type Settlement,
-} from '../queue/hold.ts'
+import { type Claim, givenOf, type SettledAndClaimed, type Settlement } from '../queue/hold.ts'
 import { DISMISSED, FOLLOWED, workerChannel } from '../queue/keys.ts'
 import type { Queue } from '../queue/queue.ts'
+import type { Registration } from '../queue/registration.ts'
 import type { Connection } from '../redis/connection.ts'
 import { Figures } from './figures.ts'
 import { Heartbeat } from './heartbeat.ts'

@@ -8,8 +8,9 @@
 // that is still on its way carries the old one and gets nothing.
 import type { PendingAttempt } from '../child/pool.ts'
 import type { Log } from '../log.ts'
-import type { Registration, Renewed } from '../queue/hold.ts'
+import type { Renewed } from '../queue/hold.ts'
 import type { Queue } from '../queue/queue.ts'
+import type { Registration } from '../queue/registration.ts'
 import { RENEW_MS } from '../queue/settings.ts'
 import { QueueRefused } from '../queue/verbs.ts'
 import { RedisUnavailable } from '../redis/connection.ts'
