@@ -35,7 +35,16 @@ const all = [...section.matchAll(/^ACL SETUSER (\S+) (.*)$/gm)].map(([, user = '
 const [lines, [replicated, fsync, atSentinel]] = [all.slice(0, -3), all.slice(-3)]
 
 type Role = 'producer' | 'worker' | 'operator' | 'dashboard' | 'viewer'
-const ofOperator: readonly Verb[] = ['configure', 'release', 'depth', 'workers', 'drain', 'reap', 'witness']
+const ofOperator: readonly Verb[] = [
+  'configure',
+  'release',
+  'depth',
+  'workers',
+  'drain',
+  'reap',
+  'witness',
+  'sample',
+]
 const verbsOf: Record<Role, readonly Verb[]> = {
   producer: ['enqueue', 'wait', 'unwait', 'job', 'cancel', 'delete', 'watch', 'events'],
   worker: ['register', 'renew', 'deregister', 'resync', 'exchange', 'reap', 'report'],
@@ -54,6 +63,7 @@ const verbsOf: Record<Role, readonly Verb[]> = {
       'watch',
       'groups',
       'mute',
+      'history',
     ] as const),
     ...(['cancel', 'retry', 'delete', 'pause', 'act', 'action', 'actions', 'restore', 'follow'] as const),
   ],
