@@ -72,7 +72,7 @@ export const actionRoutes: readonly Route[] = [
     method: 'POST',
     path: `${ACTION}/abort`,
     summary: 'Ends a bulk action; what is done stays done',
-    permission: { resource: 'actions', verb: 'cancel' },
+    permission: { resource: 'actions', verb: 'update' },
     answer: Action,
     handle: abort,
   }),
