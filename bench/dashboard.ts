@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { openFence } from '@millhand/control/engine/fence'
 import { Objects } from '@millhand/control/objects'
+import { inSecret } from '@millhand/control/redis/problems'
 import { Servers } from '@millhand/control/redis/servers'
 import { checkAgainstSchema } from '@millhand/control/resources/schema'
 import { loadSchemas } from '@millhand/control/resources/schemas'
@@ -38,6 +39,7 @@ async function serve(url: string): Promise<void> {
   const times = { nowMs: () => performance.now(), wallMs: () => Date.now() }
   const reach = {
     addressOf: async () => ({ kind: 'address', access: { url } }) as const,
+    wordsFor: () => inSecret({ secretName: 'millhand-redis' }),
     isDenied: () => false,
     forget: () => {},
   }

@@ -1,12 +1,11 @@
 // One look a second at each queue, however many people ask, and none while nobody asks. What was seen last is kept: while Redis
 // is away it is shown with its time.
-import { inSecret, problemOf } from '@millhand/control/redis/problems'
 import type { TaskQueueObject } from '@millhand/control/resources/task-queue'
-import { defaultQueueName, redisSecretOf } from '@millhand/control/resources/task-queue'
+import { defaultQueueName } from '@millhand/control/resources/task-queue'
 import type { Queue } from 'millhand/queue'
 import type { QueueNow } from '../api.ts'
 import { type Crew, conditionsOf, crewOf, numbersOf, type Sample, sampleOf, samplesWith } from './numbers.ts'
-import { type Plant, reach } from './plant.ts'
+import { type Plant, type Reached, reach, type Unreached } from './plant.ts'
 import { Refused } from './refused.ts'
 
 export interface LooksOptions {
@@ -92,30 +91,32 @@ export class Looks {
   }
 
   async #look(object: TaskQueueObject, entry: Entry): Promise<void> {
-    const { nowMs, wallMs } = this.#options
+    let reached: Reached | undefined
     try {
-      const queue = await this.queue(object)
-      if (nowMs() - entry.crewAtMs >= CREW_FRESH_MS) {
-        entry.crew = crewOf(await queue.workers())
-        entry.crewAtMs = nowMs()
-      }
-      const depth = await queue.depth()
-      entry.samples = samplesWith(entry.samples, sampleOf(depth, nowMs()))
-      entry.seen = { atMs: wallMs(), numbers: numbersOf(depth, entry.samples, entry.crew) }
+      reached = await reach(this.#options.plant, object)
+      if (reached.kind === 'problem') this.#failed(entry, reached)
+      else await this.#read(reached.queue(), entry)
     } catch (error) {
-      this.#failed(object, entry, error)
+      const problem = reached?.kind === 'open' ? reached.problemOf(error) : undefined
+      this.#failed(entry, problem ?? { reason: 'RedisScriptsFail', message: 'the queue cannot be read' })
     } finally {
-      entry.lookedAtMs = nowMs()
+      entry.lookedAtMs = this.#options.nowMs()
       entry.looking = undefined
     }
   }
 
-  #failed(object: TaskQueueObject, entry: Entry, error: unknown): void {
-    const problem =
-      error instanceof Refused
-        ? { reason: error.code, message: error.message }
-        : problemOf(error, inSecret({ secretName: redisSecretOf(object.spec) }))
-    const { reason, message } = problem ?? { reason: 'RedisScriptsFail', message: 'the queue cannot be read' }
+  async #read(queue: Queue, entry: Entry): Promise<void> {
+    const { nowMs, wallMs } = this.#options
+    if (nowMs() - entry.crewAtMs >= CREW_FRESH_MS) {
+      entry.crew = crewOf(await queue.workers())
+      entry.crewAtMs = nowMs()
+    }
+    const depth = await queue.depth()
+    entry.samples = samplesWith(entry.samples, sampleOf(depth, nowMs()))
+    entry.seen = { atMs: wallMs(), numbers: numbersOf(depth, entry.samples, entry.crew) }
+  }
+
+  #failed(entry: Entry, { reason, message }: Pick<Unreached, 'reason' | 'message'>): void {
     const sinceMs = entry.seen.unread?.sinceMs ?? this.#options.wallMs()
     entry.seen = { ...entry.seen, unread: { reason, message, sinceMs } }
   }

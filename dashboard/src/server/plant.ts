@@ -25,7 +25,9 @@ export interface Unreached {
   message: string
 }
 
-export type Reached = { kind: 'open'; queue: () => Queue } | Unreached
+export type Reached =
+  | { kind: 'open'; queue: () => Queue; problemOf: (error: unknown) => Unreached | undefined }
+  | Unreached
 
 /** `queue` throws RedisUnavailable while its server is known to be away. */
 export async function reach(plant: Plant, object: TaskQueueObject): Promise<Reached> {
@@ -35,7 +37,7 @@ export async function reach(plant: Plant, object: TaskQueueObject): Promise<Reac
   const opened = await plant.open(queueName, { namespace: metadata.namespace, secretName: redisSecretName })
   if (opened.kind === 'problem') return opened
   const { seen } = opened
-  return { kind: 'open', queue: () => seen.forPeople }
+  return { kind: 'open', queue: () => seen.forPeople, problemOf: (error) => seen.problemOf(error) }
 }
 
 function whyNot({ metadata, status }: TaskQueueObject): Unreached {
