@@ -15,6 +15,7 @@ import { errorsCommand } from './commands/errors.ts'
 import { eventsCommand } from './commands/events.ts'
 import { jobCommand } from './commands/job.ts'
 import { jobsCommand } from './commands/jobs.ts'
+import { limitCommand } from './commands/limit.ts'
 import { pauseCommand, resumeCommand } from './commands/pause.ts'
 import { purgeCommand } from './commands/purge.ts'
 import { queuesCommand } from './commands/queues.ts'
@@ -93,6 +94,7 @@ function program(): Command {
   deleteCommand(millhand, context)
   actionsCommand(millhand, context)
   purgeCommand(millhand, context)
+  limitCommand(millhand, context)
   pauseCommand(millhand, context)
   resumeCommand(millhand, context)
   workersCommand(millhand, context)

@@ -48,6 +48,7 @@ export function queueFindings(facts: QueueFacts): Finding[] {
     paused(facts),
     suspended(facts),
     waiting(facts),
+    blocked(facts),
     silent(facts),
     full(facts),
     buried(facts),
@@ -115,6 +116,16 @@ function waiting(facts: QueueFacts): Finding | undefined {
     severity: 'warning',
     message: `${jobsWait(depth)}; ${counted(live.length, 'worker')} with ${counted(slots, 'slot')} run ${busy} of this queue`,
     remedy: `what they do: millhand jobs ${name} state:held${option}; for more workers, spec.scaling.maxReplicas: ${why}`,
+  }
+}
+
+function blocked({ depth, name, option }: QueueFacts): Finding | undefined {
+  if (depth.blocked === 0) return undefined
+  return {
+    check: 'Blocked',
+    severity: 'note',
+    message: `${counted(depth.blocked, 'ready job')} wait because their keys are at a limit (limits.perKey, or millhand limit)`,
+    remedy: `what holds a key back: millhand limit ${name} --key KEY${option}`,
   }
 }
 

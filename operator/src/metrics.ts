@@ -101,15 +101,15 @@ function observeQueues(
   }
   new Gauge({
     name: 'millhand_queue_jobs',
-    help: 'Jobs in a queue, by state: ready, busy, delayed, buried.',
+    help: 'Jobs in a queue, by state: ready, blocked (a part of ready), busy, delayed, buried.',
     labelNames: [...labelNames, 'state'] as const,
     registers,
     collect() {
       this.reset()
       for (const { labels, depth } of known()) {
         if (!depth) continue
-        const { ready, busy, delayed, buried } = depth
-        const states = { ready, busy, delayed, buried }
+        const { ready, blocked, busy, delayed, buried } = depth
+        const states = { ready, blocked, busy, delayed, buried }
         for (const [state, count] of Object.entries(states))
           sound({ ...labels, state }, count, (where, value) => this.set(where, value))
       }

@@ -23,6 +23,7 @@ import { durationText } from '../units.ts'
 interface Options extends ServerOptions {
   delay?: number
   id?: string
+  key?: string
   priority?: Priority
   maxAttempts?: number
   timeout?: number
@@ -61,6 +62,7 @@ function withJobOptions(command: Command): Command {
   return command
     .option('--delay <duration>', 'not before so long from now, like 10s, 5m, 2h', durationOption)
     .option('--id <id>', 'an id of your own: a job with a known id is not enqueued again')
+    .option('--key <key>', 'what it has in common with others, like a tenant: keys are served in turn')
     .option('--fail-if-known', 'exit with 1 when the id is already known')
     .addOption(new Option('--priority <priority>', 'which lane it waits in').choices(LANES))
     .option(
@@ -121,10 +123,11 @@ async function enqueue({ queue, task, json, options }: Request, context: Context
   }
 }
 
-function jobOptions({ delay, id, priority, maxAttempts, timeout, durability }: Options): EnqueueOptions {
+function jobOptions({ delay, id, key, priority, maxAttempts, timeout, durability }: Options): EnqueueOptions {
   return {
     ...(delay !== undefined && { delayMs: delay }),
     ...(id !== undefined && { id }),
+    ...(key !== undefined && { key }),
     ...(priority !== undefined && { priority }),
     ...(maxAttempts !== undefined && { maxAttempts }),
     ...(timeout !== undefined && { timeoutMs: timeout }),

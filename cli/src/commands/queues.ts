@@ -22,7 +22,7 @@ export function queuesCommand(parent: Command, context: Context): void {
     .command('queues')
     .summary('show what waits, runs and failed in each queue')
     .description(
-      'Shows the numbers of each queue: jobs that are ready, held by workers (busy), not due yet (delayed), out of attempts (buried), and completed since the queue began. Without names it looks for queues through all keys of the Redis (SCAN), which takes a moment with millions of jobs.',
+      'Shows the numbers of each queue: jobs that are ready, held by workers (busy), not due yet (delayed), out of attempts (buried), held back by a limit of their key (blocked, a part of ready), and completed since the queue began. Without names it looks for queues through all keys of the Redis (SCAN), which takes a moment with millions of jobs.',
     )
     .argument('[queue...]', 'names of TaskQueues; default: all')
   withJsonOption(withServerOptions(command))
@@ -54,11 +54,12 @@ function plain({ queue, depth }: QueueDepth) {
 function tableOf(found: readonly QueueDepth[], { paint }: Context): string {
   const rows = found.map(({ queue, depth }): Cell[] => {
     const { namespace, name } = partsOf(queue.name)
-    const { ready, busy, delayed, buried, oldestReadyMs, counts } = depth
+    const { ready, blocked, busy, delayed, buried, oldestReadyMs, counts } = depth
     return [
       namespace,
       name,
       ready,
+      blocked,
       busy,
       delayed,
       buried > 0 ? { text: String(buried), style: 'red' } : '0',
@@ -67,7 +68,18 @@ function tableOf(found: readonly QueueDepth[], { paint }: Context): string {
       { text: stateOf(depth), style: 'yellow' },
     ]
   })
-  const head = ['NAMESPACE', 'QUEUE', 'READY', 'BUSY', 'DELAYED', 'BURIED', 'COMPLETED', 'OLDEST', 'CLAIMS']
+  const head = [
+    'NAMESPACE',
+    'QUEUE',
+    'READY',
+    'BLOCKED',
+    'BUSY',
+    'DELAYED',
+    'BURIED',
+    'COMPLETED',
+    'OLDEST',
+    'CLAIMS',
+  ]
   return table(head, rows, paint)
 }
 

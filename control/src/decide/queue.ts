@@ -176,11 +176,11 @@ function taken(queueName: string, isOwnerThere: boolean): string {
 function counts({ redis, status }: ObservedTaskQueue, nowMs: number): Partial<TaskQueueStatus> {
   // The last counts, with their time, are worth more than nothing.
   if (redis.kind !== 'open') return pick(status, ['layoutVersion', 'observedAt', 'jobs', 'vanishedEnqueues'])
-  const { ready, delayed, busy, buried, oldestReadyMs, counts } = redis.view.depth
+  const { ready, blocked, delayed, busy, buried, oldestReadyMs, counts } = redis.view.depth
   return {
     layoutVersion: LAYOUT,
     observedAt: new Date(nowMs).toISOString(),
-    jobs: { ready, busy, delayed, buried },
+    jobs: { ready, blocked, busy, delayed, buried },
     ...(counts.vanished > 0 && { vanishedEnqueues: counts.vanished }),
     ...(oldestReadyMs !== undefined && { oldestReadyAt: new Date(nowMs - oldestReadyMs).toISOString() }),
   }

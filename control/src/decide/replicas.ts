@@ -24,6 +24,10 @@ export interface Load {
 export interface QueueLoad {
   /** Jobs that could run now: in a lane, or delayed and due. */
   ready: number
+  /** The part of them that a limit of their key holds back; absent: none. */
+  blocked?: number
+  /** The most that may start in a second; absent: no limit. */
+  startsPerSecond?: number
   /** Jobs held by workers of all pools. */
   busy: number
   /** Absent: no limit. */
@@ -119,10 +123,17 @@ function needForLatency(queues: QueueLoad[], maxWaitMs: number): number | undefi
   return slots.every((count) => count !== undefined) ? sum(slots) : undefined
 }
 
-function claimableJobs({ ready, busy, maxBusy, isStopped, share }: QueueLoad): number {
+function claimableJobs(queue: QueueLoad): number {
+  const { ready, blocked = 0, busy, maxBusy, isStopped, share } = queue
   if (isStopped) return 0
-  const room = maxBusy === undefined ? ready : Math.max(0, maxBusy - busy)
-  return Math.min(ready, room) * share
+  const most = Math.min(maxBusy ?? Number.POSITIVE_INFINITY, runAtOnce(queue))
+  return Math.min(Math.max(0, ready - blocked), Math.max(0, most - busy)) * share
+}
+
+/** By Little's law: a rate keeps no more jobs running than start while one runs; one, while none was measured. */
+function runAtOnce({ startsPerSecond, rate }: QueueLoad): number {
+  if (startsPerSecond === undefined) return Number.POSITIVE_INFINITY
+  return Math.max(1, Math.ceil((startsPerSecond * (rate?.meanDurationMs ?? 1_000)) / 1_000))
 }
 
 /** With Manual a person, `kubectl scale` or an autoscaler decides, at once and without Redis. */
@@ -236,7 +247,7 @@ function describeJobs({ need, pool, load }: Outcome): string {
   const waiting = sum(load.queues.map((queue) => queue.ready))
   if (waiting === 0) return 'no jobs ready or running'
   if (isAllStopped(load)) return `${counted(waiting, 'job')} ready, but all queues are suspended or paused`
-  return `${counted(waiting, 'job')} ready, but none can be claimed (queue suspended, paused or at limits.maxBusy)`
+  return `${counted(waiting, 'job')} ready, but none can be claimed (queue suspended, paused or at its limits)`
 }
 
 function isAllStopped({ queues }: Load): boolean {

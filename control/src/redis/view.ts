@@ -23,12 +23,14 @@ export async function lookAt(queue: Queue, before: QueueView | undefined, nowMs:
 
 /** `share`: the part of the ready jobs that is this pool's to run. */
 export function loadOfQueue({ depth, measured }: QueueView, share: number): QueueLoad {
-  const { ready, busy, maxBusy, suspended, paused } = depth
+  const { ready, blocked, busy, maxBusy, startsPerSecond, suspended, paused } = depth
   const rate = rateOf(measured)
   return {
     ready,
+    ...(blocked > 0 && { blocked }),
     busy,
     ...(maxBusy !== undefined && { maxBusy }),
+    ...(startsPerSecond !== undefined && { startsPerSecond }),
     isStopped: suspended || paused,
     share,
     ...(rate && { rate }),

@@ -1,6 +1,6 @@
 // A TaskQueue inside Millhand: milliseconds and bytes, every default filled in. Made from a manifest that
 // schema.ts has checked, and turned into the settings that workers and clients read in Redis.
-import type { QueueSettings } from 'millhand/queue'
+import type { KeyLimits, QueueSettings, Rate, WhenAtLimit } from 'millhand/queue'
 import { type Condition, NOT_ITS_OWN } from './conditions.ts'
 import { type Metadata, type MetadataManifest, type ObjectMetadata, parseMetadata } from './metadata.ts'
 import { parseBytes } from './quantity.ts'
@@ -23,6 +23,8 @@ export interface TaskQueue {
   maxEvents: number
   /** Absent: no limit. */
   maxBusy?: number
+  rate?: Rate
+  perKey?: KeyLimits
 }
 
 export interface Retention {
@@ -47,7 +49,7 @@ export interface TaskQueueStatus {
   queueName: string
   layoutVersion?: number
   observedAt?: string
-  jobs?: { ready: number; busy: number; delayed: number; buried: number }
+  jobs?: { ready: number; blocked: number; busy: number; delayed: number; buried: number }
   vanishedEnqueues?: number
   oldestReadyAt?: string
   conditions: Condition[]
@@ -58,7 +60,13 @@ export interface TaskQueueSpec {
   takeOver?: { ownerUID: string }
   redis?: { secretRef: { name: string } }
   suspend: boolean
-  limits: { maxLength: number; maxPayload: string | number; maxBusy?: number }
+  limits: {
+    maxLength: number
+    maxPayload: string | number
+    maxBusy?: number
+    rate?: RateSpec
+    perKey?: { maxBusy?: number; rate?: RateSpec; maxLength?: number; whenAtLimit: WhenAtLimit }
+  }
   retry: {
     maxAttempts: number
     maxCrashes: number
@@ -67,6 +75,12 @@ export interface TaskQueueSpec {
   timeoutSeconds: number
   retention: { completed: RetentionSpec; buried: RetentionSpec }
   events: { maxCount: number }
+}
+
+interface RateSpec {
+  jobs: number
+  periodSeconds: number
+  burst?: number
 }
 
 interface RetentionSpec {
@@ -95,6 +109,8 @@ export function parseTaskQueue({ metadata, spec }: TaskQueueManifest, defaultNam
     retention: { completed: retention(spec.retention.completed), buried: retention(spec.retention.buried) },
     maxEvents: spec.events.maxCount,
     ...(limits.maxBusy !== undefined && { maxBusy: limits.maxBusy }),
+    ...(limits.rate && { rate: rateOf(limits.rate) }),
+    ...(limits.perKey && { perKey: keyLimits(limits.perKey) }),
   }
 }
 
@@ -135,7 +151,17 @@ export function queueSettings(queue: TaskQueue, ownerUid: string, owner?: string
     eventsMaxCount: queue.maxEvents,
     suspended: queue.suspend,
     ...(queue.maxBusy !== undefined && { maxBusy: queue.maxBusy }),
+    ...(queue.rate && { rate: queue.rate }),
+    ...(queue.perKey && { perKey: queue.perKey }),
   }
+}
+
+function rateOf({ jobs, periodSeconds, burst }: RateSpec): Rate {
+  return { jobs, periodMs: periodSeconds * 1000, ...(burst !== undefined && { burst }) }
+}
+
+function keyLimits({ rate, ...others }: NonNullable<TaskQueueSpec['limits']['perKey']>): KeyLimits {
+  return { ...others, ...(rate && { rate: rateOf(rate) }) }
 }
 
 function retention({ maxAgeSeconds, maxCount }: RetentionSpec): Retention {

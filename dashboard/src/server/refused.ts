@@ -41,6 +41,7 @@ export const refusedBy = ({ status, code, message, headers = {} }: Refusal) =>
 const OF_QUEUE: Record<QueueRefused['code'], Status> = {
   PAYLOAD_TOO_LARGE: 413,
   QUEUE_FULL: 429,
+  KEY_FULL: 429,
   NEWER_LAYOUT: 503,
   OLDER_LAYOUT: 503,
   REDIS_FULL: 503,

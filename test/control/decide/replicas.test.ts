@@ -115,8 +115,29 @@ describe('the number of workers', () => {
       [
         0,
         'Idle',
-        '0 replicas: 9 jobs ready, but none can be claimed (queue suspended, paused or at limits.maxBusy)',
+        '0 replicas: 9 jobs ready, but none can be claimed (queue suspended, paused or at its limits)',
       ],
+    ],
+    [
+      'is not raised by jobs that a limit of their key holds back',
+      { load: { busy: 2, queues: [queue(100, { blocked: 98, busy: 2 })] } },
+      [1, 'Concurrency', '1 replica: 4 jobs ready or running, 4 slots per replica'],
+    ],
+    [
+      'is capped by the rate of a queue: no more run than start while one runs',
+      {
+        slots: 1,
+        load: {
+          busy: 0,
+          queues: [queue(1_000, { startsPerSecond: 3, rate: { jobsPerSecond: 50, meanDurationMs: 2_000 } })],
+        },
+      },
+      [6, 'Concurrency', '6 replicas: 6 jobs ready or running, 1 slot per replica'],
+    ],
+    [
+      'is one for a rate of one token an hour, and no more',
+      { slots: 1, load: { busy: 0, queues: [queue(20, { startsPerSecond: 1 / 3_600 })] } },
+      [1, 'Concurrency', '1 replica: 1 job ready or running, 1 slot per replica'],
     ],
     [
       'is not raised by a suspended or paused queue',

@@ -263,7 +263,7 @@ function ofQueue(name: string) {
     queueName: 'shop.mail',
     layoutVersion: 1,
     observedAt: NOW,
-    jobs: { ready: 12, busy: 3, delayed: 4, buried: 1 },
+    jobs: { ready: 12, blocked: 0, busy: 3, delayed: 4, buried: 1 },
     oldestReadyAt: NOW,
     conditions: conditions({ Ready: 'True', RedisReachable: 'True', Suspended: 'False', Stalled: 'False' }),
   }

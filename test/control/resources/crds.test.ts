@@ -52,7 +52,10 @@ describe('a TaskQueue', () => {
       suspend: true,
       timeoutSeconds: 60,
       retry: { maxAttempts: 5, backoff: { baseSeconds: 1 } },
-      limits: { maxBusy: 4, maxPayload: '1.5Ki' },
+      limits: {
+        ...{ maxBusy: 4, maxPayload: '1.5Ki', rate: { jobs: 100, periodSeconds: 60, burst: 20 } },
+        perKey: { maxBusy: 2, rate: { jobs: 5, periodSeconds: 1 }, maxLength: 9, whenAtLimit: 'RejectNew' },
+      },
       retention: { completed: { maxAgeSeconds: 10, maxCount: 5 } },
       events: { maxCount: 7 },
     })
@@ -64,6 +67,8 @@ describe('a TaskQueue', () => {
       maxAttempts: 5,
       backoffMs: 1000,
       maxBusy: 4,
+      rate: { jobs: 100, periodMs: 60_000, burst: 20 },
+      perKey: { maxBusy: 2, rate: { jobs: 5, periodMs: 1_000 }, maxLength: 9, whenAtLimit: 'RejectNew' },
       maxPayloadBytes: 1536,
       completedMaxAgeMs: 10_000,
       completedMaxCount: 5,

@@ -280,6 +280,62 @@ describe('a rate', () => {
   })
 })
 
+describe('an enqueue at a limit of its key', () => {
+  const idsOf = async (state: 'ready' | 'held') => (await queue.jobs(state)).map(({ id }) => id).sort()
+
+  test('is refused beyond maxLength, as a whole, and other keys are not', async () => {
+    await configure({ perKey: { maxLength: 3 } })
+    await enqueue('a', 2)
+    await expect(enqueue('a', 2)).rejects.toMatchObject({
+      code: 'KEY_FULL',
+      message: expect.stringContaining('key a of queue'),
+    })
+    expect(await enqueue('b', 3)).toEqual(['created', 'created', 'created'])
+    expect(await queue.depth()).toMatchObject({ ready: 5 })
+  })
+
+  test('is not refused for a job that is there already, nor for one that is due later', async () => {
+    await configure({ perKey: { maxLength: 1 } })
+    await enqueue('a', 1, { id: 'known' })
+    expect(await enqueue('a', 1, { id: 'known' })).toEqual(['ready'])
+    expect(await enqueue('a', 1, { delayMs: 60_000 })).toEqual(['created'])
+  })
+
+  test('is refused with RejectNew when the job could not start at once', async () => {
+    await configure({ perKey: { maxBusy: 2, whenAtLimit: 'RejectNew' } })
+    await enqueue('a', 2)
+    await expect(enqueue('a', 1)).rejects.toMatchObject({ code: 'KEY_FULL' })
+    const { claims } = await claim(5)
+    await expect(enqueue('a', 1)).rejects.toMatchObject({ code: 'KEY_FULL' })
+    await complete(claims.slice(0, 1))
+    expect(await enqueue('a', 1)).toEqual(['created'])
+  })
+
+  test('cancels the oldest of its key with CancelOldest: those that run first, then those that wait', async () => {
+    await configure({ perKey: { maxBusy: 1, whenAtLimit: 'CancelOldest' } })
+    await enqueue('a', 1, { id: 'first' })
+    await enqueue('b', 1, { id: 'other' })
+    const [first] = (await claim(1)).claims
+    await enqueue('a', 1, { id: 'second' })
+    expect(await queue.job('first')).toMatchObject({ state: 'held', cancelling: true })
+    await at(1)
+    await enqueue('a', 1, { id: 'third' })
+    expect(await queue.job('second')).toMatchObject({ state: 'cancelled' })
+    expect(await idsOf('ready')).toEqual(['other', 'third'])
+    if (!first) throw new Error('nothing was claimed')
+    await queue.settleAndClaim('p:1', 0, [{ ...first, verdict: 'cancelled', text: '' }], 0)
+    expect((await claim(5)).claims.map(({ id }) => id).sort()).toEqual(['other', 'third'])
+    expect(await queue.job('first')).toMatchObject({ state: 'cancelled' })
+  })
+
+  test('of one call keeps the newest, as many as may wait', async () => {
+    await configure({ perKey: { maxLength: 2, whenAtLimit: 'CancelOldest' } })
+    await queue.enqueue(['1', '2', '3', '4', '5'].map((id) => newJob('send', null, { id, key: 'a' })))
+    expect(await idsOf('ready')).toEqual(['4', '5'])
+    expect(await queue.depth()).toMatchObject({ ready: 2, counts: { enqueued: 5, cancelled: 3 } })
+  })
+})
+
 test('what is known of keys goes with the last use', async () => {
   await configure({ perKey: { maxBusy: 1, rate: { jobs: 10, periodMs: 1_000 } } })
   for (let i = 0; i < 20; i += 1) await enqueue(`key-${i}`, 2)

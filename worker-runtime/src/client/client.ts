@@ -15,6 +15,7 @@ import { connectRedis } from '../redis/reconnect.ts'
 import type { AnyTask, InputArguments, InputField, Task, TaskName, TaskResult } from '../task.ts'
 import { Batcher } from './batch.ts'
 import { type HandleParts, JobHandle } from './job-handle.ts'
+import { limitsOf, type QueueLimits } from './limits.ts'
 import { EndMessages } from './result.ts'
 
 export type { AttemptFacts, EndedJob, Envelope, JobOptions, Priority } from '../job.ts'
@@ -26,6 +27,7 @@ export { QueueRefused } from '../queue/verbs.ts'
 export type { RedisAccess } from '../redis/address.ts'
 export { RedisUnavailable } from '../redis/connection.ts'
 export { JobHandle, type ResultOptions } from './job-handle.ts'
+export type { KeyLimits, QueueLimits, Rate, WhenAtLimit } from './limits.ts'
 export { JobBuried, JobCancelled, JobNotFound, ResultTimeout } from './result.ts'
 
 /** How `connect` reaches Redis, and what it promises. */
@@ -188,6 +190,11 @@ export class ClientQueue {
   constructor(client: ClientParts) {
     this.#queue = client.queueFor('fast')
     this.#client = client
+  }
+
+  /** Limits of keys, or without a key of the queue, that win over those of the TaskQueue while jobs run. */
+  get limits(): QueueLimits {
+    return limitsOf(this.#queue)
   }
 
   /** `<namespace>.<name>` */

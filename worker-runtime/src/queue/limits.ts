@@ -3,6 +3,7 @@
 import { isJobId } from '../job.ts'
 import { checkOptions, oneOf as oneOfThese, type Rules, shown, wholeNumber } from '../options.ts'
 import { amountOf, listOf, numberOf, oneOf, optionalOf, textOf } from './answers.ts'
+import { limitsOf, limitsText } from './limit-text.ts'
 import { fieldsOf } from './reads.ts'
 import { type KeyLimits, WHEN_AT_LIMIT } from './settings.ts'
 import type { Verbs } from './verbs.ts'
@@ -44,30 +45,6 @@ const LIMIT_FIELDS: Rules = {
 export function checkLimits(limits: KeyLimits): void {
   checkOptions('field of limits', limits, LIMIT_FIELDS)
   if (limits.rate) checkOptions('field of rate', limits.rate, RATE_FIELDS)
-}
-
-/** '' for no limit. */
-export function limitsText({ maxBusy, rate, maxLength, whenAtLimit }: KeyLimits): string {
-  const burst = rate && (rate.burst ?? Math.max(1, Math.ceil(rate.jobs / 10)))
-  const fields = { b: maxBusy, r: rate?.jobs, p: rate?.periodMs, u: burst, l: maxLength }
-  const w = whenAtLimit && WHEN_AT_LIMIT.indexOf(whenAtLimit)
-  const known = Object.entries({ ...fields, w }).filter(([, value]) => value !== undefined)
-  return known.map(([name, value]) => `${name}=${value}`).join(' ')
-}
-
-/** Throws RedisDataInvalid. */
-function limitsOf(text: unknown): KeyLimits {
-  const found = new Map(
-    [...textOf(text, 'limits').matchAll(/(\w)=(\d{1,16})/g)].map(([, name, value]) => [name, Number(value)]),
-  )
-  const [jobs, periodMs, burst] = ['r', 'p', 'u'].map((name) => found.get(name))
-  const [maxBusy, maxLength, when] = ['b', 'l', 'w'].map((name) => found.get(name))
-  return {
-    ...(maxBusy !== undefined && { maxBusy }),
-    ...(jobs && periodMs && { rate: { jobs, periodMs, ...(burst && { burst }) } }),
-    ...(maxLength !== undefined && { maxLength }),
-    ...(when !== undefined && { whenAtLimit: WHEN_AT_LIMIT[when] ?? 'Wait' }),
-  }
 }
 
 /**

@@ -2,7 +2,7 @@
 // to stop.
 import { amountOf, isDone, listOf, oneOf, textOf } from './answers.ts'
 import { countersOf } from './hold.ts'
-import { limitsText } from './limits.ts'
+import { limitsText } from './limit-text.ts'
 import type { QueueSettings } from './settings.ts'
 import type { Seen, Verbs } from './verbs.ts'
 

@@ -3,6 +3,7 @@
 import { failureText, type JobError, parseError } from '../errors.ts'
 import { type AttemptFacts, type EndedJob, type Envelope, parseEnded, parseEnvelope } from '../job.ts'
 import { amountOf, counterOf, listOf, numberOf, oneOf, optionalOf, textOf } from './answers.ts'
+import { limitsOf } from './limit-text.ts'
 
 export interface Depth {
   /** Ready jobs, with delayed ones that are due. */
@@ -25,6 +26,8 @@ export interface Depth {
   suspended: boolean
   paused: boolean
   maxBusy?: number
+  /** The rate of the queue. */
+  startsPerSecond?: number
   counts: Record<(typeof COUNTS)[number], number>
   /** When enqueues were last found to have vanished; by the clock of Redis. */
   vanishedAtMs?: number
@@ -143,6 +146,7 @@ export function depthOf(answer: unknown): Depth {
   const nextMs = optionalOf(said.nextMs, 'the time of the next delayed job')
   const oldestReadyMs = optionalOf(said.oldestMs, 'the age of the oldest job', MOST_AGE_MS)
   const maxBusy = optionalOf(said.maxBusy, 'config.maxBusy')
+  const { rate } = limitsOf(said.limits ?? '')
   const vanishedAtMs = count('vanishedAtMs')
   return {
     ready: amountOf(ready, 'ready'),
@@ -156,6 +160,7 @@ export function depthOf(answer: unknown): Depth {
     suspended: suspended === 1,
     paused: paused === 1,
     ...(maxBusy !== undefined && { maxBusy }),
+    ...(rate && { startsPerSecond: (1_000 * rate.jobs) / rate.periodMs }),
     counts,
     ...(vanishedAtMs && { vanishedAtMs }),
   }

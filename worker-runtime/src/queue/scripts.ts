@@ -60,20 +60,8 @@ export type Scripts = Readonly<Record<Verb, Script>>
 
 /** The parts of verbs; a part uses only those before it. */
 const PARTS = [
-  ...[
-    'settings',
-    'clock',
-    'text',
-    'tell',
-    'errors',
-    'stats',
-    'busy',
-    'lanes',
-    'tombstones',
-    'rate',
-    'limits',
-  ],
-  ...['lifecycle', 'promote', 'try-again', 'idle', 'people', 'trash'],
+  ...['settings', 'clock', 'text', 'tell', 'errors', 'stats', 'busy', 'lanes', 'tombstones', 'rate'],
+  ...['limits', 'lifecycle', 'promote', 'try-again', 'idle', 'people', 'trash', 'admission'],
 ]
 
 /**

@@ -11,6 +11,7 @@ export class QueueRefused extends Error {
   readonly code:
     | 'PAYLOAD_TOO_LARGE'
     | 'QUEUE_FULL'
+    | 'KEY_FULL'
     | 'NEWER_LAYOUT'
     | 'OLDER_LAYOUT'
     | 'REDIS_FULL'
@@ -127,6 +128,11 @@ function refusalOf(error: unknown, queue: string): unknown {
     return new QueueRefused(
       'QUEUE_FULL',
       `queue ${queue} has ${first} waiting jobs and takes at most ${second} (spec.limits.maxLength): enqueue later, or add workers`,
+    )
+  if (code === 'KEYFULL')
+    return new QueueRefused(
+      'KEY_FULL',
+      `key ${first} of queue ${queue} is at its limit: ${second} of its jobs are ready and ${id} run (spec.limits.perKey): enqueue later, or raise it: millhand limit`,
     )
   if (code === 'OLDLAYOUT')
     return new QueueRefused(

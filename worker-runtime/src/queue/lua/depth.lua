@@ -32,4 +32,8 @@ add('oldestMs', oldest and now - oldest)
 add('suspended', set.suspended)
 add('paused', set.paused)
 add('maxBusy', set.maxBusy)
+if set.limits then
+  local declared = redis.call('HGET', Q .. 'config', 'queueLimits') or ''
+  add('limits', declared .. ' ' .. (redis.call('HGET', Q .. 'limits', '*') or ''))
+end
 return answer

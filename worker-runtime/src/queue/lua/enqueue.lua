@@ -24,6 +24,8 @@ if waiting + jobs > set.maxLength then
   end
   if new > 0 and waiting + new > set.maxLength then return redis.error_reply('QUEUEFULL ' .. waiting .. ' ' .. set.maxLength) end
 end
+local refusal = set.limits and limited().refusal_of(args)
+if refusal then return refusal end
 if set.tombstones then
   for i = 1, #args - 1, 3 do seldom().remove_tombstone(args[i]) end
 end
@@ -72,7 +74,7 @@ answer[1] = redis.call('HINCRBY', COUNTS, 'enqueued', new == 1 and '1' or new)
 local behind = args[#args] - (answer[1] - new)
 if behind > 0 then answer[1] = answer[1] + seldom().vanish('enqueued', behind) end
 -- Where jobs were ready before, the marker was set, and popped at most by a worker whose claim sets it again.
-if set.limits then before = limited().runnable(before) end
+if set.limits then before = limited().supersede(args, before) end
 if is_earlier or entered > 0 and (before == 0 or is_any_idle) then seldom().wake(is_earlier) else write_counts() end
 if is_earlier or entered > 0 and before == 0 then redis.call('PUBLISH', C .. 'stirred', '') end
 if set.watchedUntilMs then seldom().tell_enqueue(args, answer, is_given) end
