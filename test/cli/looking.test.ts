@@ -48,7 +48,7 @@ afterAll(async () => {
 test('queues shows the numbers of every queue of the namespace', async () => {
   expect(await run('queues')).toMatch(
     new RegExp(
-      `^NAMESPACE +QUEUE +READY +BUSY +DELAYED +BURIED +COMPLETED.*\\n${namespace} +seen +0 +1 +1 +2 +1`,
+      `^NAMESPACE +QUEUE +READY +BLOCKED +BUSY +DELAYED +BURIED +COMPLETED.*\\n${namespace} +seen +0 +0 +1 +1 +2 +1`,
     ),
   )
   const [queue] = await json('queues', 'seen')

@@ -172,7 +172,7 @@ test(
       expect(await sharp(join(folder, 'thumbnails-out', 'cat.webp')).metadata()).toMatchObject({ width: 200 })
       expect(queues).toMatchObject({
         code: 0,
-        output: expect.stringMatching(/default +thumbnails +0 +0 +0 +0 +1/),
+        output: expect.stringMatching(/default +thumbnails +0 +0 +0 +0 +0 +1/),
       })
       expect(refused).toMatchObject({
         code: 1,

@@ -13,7 +13,11 @@ else
   redis.call('HSET', Q .. 'limits', key, text)
 end
 note_limits()
-redis.call('ZADD', Q .. 'parked', 'XX', '0', key) -- a claim looks at it again
+if redis.call('ZSCORE', Q .. 'parked', key) then
+  redis.call('ZADD', Q .. 'parked', '0', key) -- a claim looks at it again
+elseif key ~= '*' and waiting_of(key) > 0 then
+  room_in(key, 1)
+end
 wake()
 redis.call('PUBLISH', C .. 'stirred', '')
 return answer
