@@ -6,7 +6,7 @@ import type { NewJob } from '../job.ts'
 import type { Durability } from '../queue/durability.ts'
 import { callsOf, type Enqueued } from '../queue/enqueue.ts'
 import type { Queue } from '../queue/queue.ts'
-import { QueueRefused } from '../queue/verbs.ts'
+import { QueueRefused } from '../queue/refused.ts'
 import { neverSent, RedisUnavailable } from '../redis/connection.ts'
 
 /** One call of `send`. */

@@ -1,8 +1,9 @@
 // Durability of an enqueue: what is asked of the server before, and who must confirm what was written.
 import { type Command, neverSent, RedisUnavailable } from '../redis/connection.ts'
 import { listOf } from './answers.ts'
+import { QueueRefused } from './refused.ts'
 import type { Verb } from './scripts.ts'
-import { type Arguments, believed, QueueRefused, type Verbs } from './verbs.ts'
+import { type Arguments, believed, type Verbs } from './verbs.ts'
 
 /**
  * When an enqueue counts as done. fast: Redis has it in memory. fsync: it is on the primary's disk too.

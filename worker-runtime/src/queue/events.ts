@@ -5,7 +5,8 @@ import { checkOptions, type Rules, wholeNumber } from '../options.ts'
 import { RedisUnavailable } from '../redis/connection.ts'
 import { ReplyError } from '../redis/resp.ts'
 import { amountOf, listOf, numberOf, pairsOf, RedisDataInvalid, textOf } from './answers.ts'
-import { QueueRefused, type Verbs } from './verbs.ts'
+import { QueueRefused } from './refused.ts'
+import type { Verbs } from './verbs.ts'
 
 export const EVENT_KINDS = [
   ...([

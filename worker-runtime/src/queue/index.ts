@@ -76,6 +76,7 @@ export { type Owner, ownerText } from './owner.ts'
 export { PURGEABLE, type Purgeable } from './people.ts'
 export { openQueue, type Queue } from './queue.ts'
 export type { AttemptRecord, Depth, JobDetails, JobState, JobSummary, WorkerEntry } from './reads.ts'
+export { QueueRefused } from './refused.ts'
 export {
   defaultSettings,
   type KeyLimits,
@@ -88,5 +89,5 @@ export {
   WHEN_AT_LIMIT,
   type WhenAtLimit,
 } from './settings.ts'
-export { QueueRefused, type Seen } from './verbs.ts'
+export type { Seen } from './verbs.ts'
 export { type Cause, causesOf, WHY_CODES, type Why, type WhyFacts } from './why.ts'

@@ -3,26 +3,8 @@
 import { type Command, type Connection, RedisUnavailable } from '../redis/connection.ts'
 import { RedisDataInvalid } from './answers.ts'
 import { prefixOf } from './keys.ts'
+import { refusalOf } from './refused.ts'
 import { loadScripts, type Script, type Scripts, type Verb } from './scripts.ts'
-import { LAYOUT } from './settings.ts'
-
-/** Redis did what was asked of it, and the answer is no: `code` says which rule, the message how to go on. */
-export class QueueRefused extends Error {
-  readonly code:
-    | 'PAYLOAD_TOO_LARGE'
-    | 'QUEUE_FULL'
-    | 'KEY_FULL'
-    | 'NEWER_LAYOUT'
-    | 'OLDER_LAYOUT'
-    | 'REDIS_FULL'
-    | 'NOT_DURABLE'
-    | 'EVENTS_OFF'
-  constructor(code: QueueRefused['code'], message: string) {
-    super(message)
-    this.name = 'QueueRefused'
-    this.code = code
-  }
-}
 
 /** Counters of a queue that only ever grow, unless Redis goes back to an earlier state. */
 export interface Seen {
@@ -114,40 +96,4 @@ export function believed<T>(answer: unknown, parse: (answer: unknown) => T): T {
     if (!(error instanceof RedisDataInvalid)) throw error
     throw new RedisUnavailable(error.message, { maybeDone: true, code: 'PROTOCOL' })
   }
-}
-
-function refusalOf(error: unknown, queue: string): unknown {
-  if (!(error instanceof Error)) return error
-  const [code, first, second, id] = error.message.split(' ')
-  if (code === 'PAYLOADTOOLARGE')
-    return new QueueRefused(
-      'PAYLOAD_TOO_LARGE',
-      `the payload of job ${id} has ${first} bytes; queue ${queue} takes at most ${second} (spec.limits.maxPayload): store the data elsewhere and enqueue where it is`,
-    )
-  if (code === 'QUEUEFULL')
-    return new QueueRefused(
-      'QUEUE_FULL',
-      `queue ${queue} has ${first} waiting jobs and takes at most ${second} (spec.limits.maxLength): enqueue later, or add workers`,
-    )
-  if (code === 'KEYFULL')
-    return new QueueRefused(
-      'KEY_FULL',
-      `key ${first} of queue ${queue} is at its limit: ${second} of its jobs are ready and ${id} run (spec.limits.perKey): enqueue later, or raise it: millhand limit`,
-    )
-  if (code === 'OLDLAYOUT')
-    return new QueueRefused(
-      'OLDER_LAYOUT',
-      `queue ${queue} has jobs of an older Millhand (its layout is ${first}, this program knows ${LAYOUT}): let workers of that release finish them, and retry or delete what is buried`,
-    )
-  if (code === 'NEWLAYOUT')
-    return new QueueRefused(
-      'NEWER_LAYOUT',
-      `queue ${queue} was written by a newer Millhand (its layout is ${first}, this program knows ${LAYOUT}): upgrade this program`,
-    )
-  if (error.message.includes('OOM '))
-    return new QueueRefused(
-      'REDIS_FULL',
-      `Redis is out of memory and refuses to write for queue ${queue}: raise maxmemory, or let workers catch up`,
-    )
-  return error
 }
