@@ -41,6 +41,9 @@ const SOON_MS = 50
 const STIR_EVERY_MS = 200
 /** Others are put back after the next look. */
 const MOST_SILENT = 20
+/** How often the state goes into the history of the queue; and how long after it could not be written. */
+const SAMPLE_EVERY_MS = 10_000
+const SAMPLE_REFUSED_MS = 300_000
 const WHY_SILENT = 'its heartbeat ran out: the worker was killed, stopped or cut off'
 
 export class SeenQueue {
@@ -56,6 +59,7 @@ export class SeenQueue {
   #telling: NodeJS.Timeout | undefined
   #listening: Promise<() => void> | undefined
   #isReaping = false
+  #sampleDueMs = Number.NEGATIVE_INFINITY
 
   constructor(options: SeenQueueOptions) {
     this.#options = options
@@ -142,6 +146,7 @@ export class SeenQueue {
       this.#view = await look
       this.#seenAtStir = stirs
       void this.#reapSilent(this.#view)
+      void this.#sample(this.#view)
       this.#forgetWorkersLater(this.#view)
       await this.#witness(this.#view.depth.counts)
       return this.#view
@@ -196,6 +201,20 @@ export class SeenQueue {
     if (jobs === 0) return
     log.info('put back jobs of silent workers', { queue: this.name, jobs })
     this.stir()
+  }
+
+  /** For the history of the queue: the state that was looked at anyway. */
+  async #sample({ depth, workers, atMs }: QueueView): Promise<void> {
+    const { fence, log } = this.#options
+    if (atMs < this.#sampleDueMs || !fence.isOpen) return
+    this.#sampleDueMs = atMs + SAMPLE_EVERY_MS
+    try {
+      await this.toWrite.sample(depth, { replicas: workers.length })
+    } catch (error) {
+      if (error instanceof NotLeading || error instanceof RedisUnavailable) return
+      this.#sampleDueMs = atMs + SAMPLE_REFUSED_MS
+      log.warn('could not write the state of a queue into its history', { queue: this.name, error })
+    }
   }
 
   /** All calls of a look together have the deadline of one call, so that they delay a reconcile no longer. */

@@ -347,3 +347,22 @@ test('a server that answers "not here" to what is written stirs nobody, however 
     await server.remove()
   }
 })
+
+test('what the leader sees goes into the history of the queue, and nothing of it from the others', async () => {
+  const name = `shop.history-${process.pid}`
+  const redis = connectRedis(redisUrl())
+  const queue = openQueue(redis, name)
+  try {
+    await queue.enqueue([newJob('task', null)])
+    const known = async () =>
+      (await queue.history({ series: ['ready', 'replicas'] })).columns.map(({ total }) => total)
+    const shut: Fence = { ...openFence, isOpen: false }
+    await (await serversFor({ now: redisUrl() }, shut).open(name)).look()
+    expect(await known()).toEqual([null, null])
+    await (await serversFor({ now: redisUrl() }).open(name)).look()
+    await eventually(async () => (await known())[0] === 1)
+    expect(await known()).toEqual([1, 0])
+  } finally {
+    redis.close()
+  }
+})
