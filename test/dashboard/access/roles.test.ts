@@ -73,6 +73,7 @@ const placeOf = (path: string) =>
   path
     .replaceAll('{namespace}', 'test')
     .replaceAll('{name}', NAME)
+    .replaceAll('{fingerprint}', 'v1:0123456789abcdef')
     .replaceAll(/\{\w+\}/g, '018f0000-0000-7000-8000-000000000000')
 
 async function call(route: (typeof routes)[number], token: string | undefined, at = port) {
