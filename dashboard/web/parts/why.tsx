@@ -17,7 +17,7 @@ export function WhyCard({ path, state }: { path: string; state: Job['state'] }) 
       {why.value ? (
         <ol>
           {why.value.causes.map(({ code, text, sinceMs, untilMs }, n) => (
-            <li key={code}>
+            <li key={`${code} ${n}`}>
               <span class="order">{n === 0 ? 'now' : 'then'}</span>
               <span>
                 {capital(text)}{' '}
