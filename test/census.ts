@@ -46,6 +46,7 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
   for (const id of buried) put(id, 'buried')
 
   const states = new Map<string, string>()
+  const tagged = new Map<string, string[]>()
   const tombstones = recordOf(await list('HGETALL', 'tombstones'))
   for (const [id, lane] of Object.entries(tombstones))
     if (!(await list('LRANGE', `ready:${lane}`, 0, -1)).includes(id))
@@ -66,7 +67,16 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
         problems.push(`${id} is in ${where.length === 0 ? 'no place' : where.join(' and ')}`)
       if (ttl >= 0) problems.push(`${id} waits, is held or buried, but has a time to live of ${ttl} ms`)
       states.set(id, where[0] ?? 'nowhere')
+      const tags = / g=(\S+)/.exec(text.split('\n')[0] ?? '')?.[1]?.split(',') ?? []
+      for (const tag of tags) tagged.set(tag, [...(tagged.get(tag) ?? []), id])
     }
+  }
+  for (const name of names.filter((each) => each.startsWith('tag:')))
+    if (!tagged.has(name.slice(4))) problems.push(`${name} has no jobs`)
+  for (const [tag, ids] of tagged) {
+    const listed = (await list('ZRANGE', `tag:${tag}`, 0, -1)).sort()
+    if (`${listed}` !== `${ids.sort()}`)
+      problems.push(`tag:${tag} has ${listed}, and jobs with it are ${ids}`)
   }
   for (const [id, where] of places)
     if (!states.has(id) && (where.length > 1 || !(id in tombstones)))
@@ -106,7 +116,7 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
   if (!hasTombstones && Object.keys(tombstones).length > 0)
     problems.push(`config knows of no tombstones, and there are ${JSON.stringify(tombstones)}`)
   const known =
-    /^(job|ready|held|worker|attempt|busy|action|trash|trash-attempt|trashed|error|failed|stats):|^(actions|events|errors|lanes|blocked|parked|rates|limits|tombstonesIn|delayed|workers|idle|draining|completed|buried|counts|wake|tick|config|tombstones|waiters|clock)$/
+    /^(job|ready|held|worker|attempt|busy|action|tag|trash|trash-attempt|trashed|error|failed|stats):|^(actions|events|errors|lanes|blocked|parked|rates|limits|tombstonesIn|delayed|workers|idle|draining|completed|buried|counts|wake|tick|config|tombstones|waiters|clock)$/
   for (const name of names) if (!known.test(name)) problems.push(`the key ${name} is not in the layout`)
   return { states, problems }
 }

@@ -51,7 +51,7 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
   {
     from: /^worker-runtime\/src\/queue\//,
     among: /^worker-runtime/,
-    only: /src\/(queue\/|redis\/|(job|log|deadline|errors|fingerprint|options)\.ts)/,
+    only: /src\/(queue\/|redis\/|(job|job-id|log|deadline|errors|fingerprint|options)\.ts)/,
     because: 'queue/ knows jobs and Redis, nothing else',
   },
   {
@@ -73,9 +73,9 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
     because: 'what runs in a child knows the messages and the tasks',
   },
   {
-    from: /^worker-runtime\/src\/(errors|fingerprint|job|log|config|task|worker\/settlement)\.ts$/,
+    from: /^worker-runtime\/src\/(errors|fingerprint|job|tags|log|config|task|worker\/settlement)\.ts$/,
     among: /^worker-runtime/,
-    only: /src\/(errors|fingerprint|job|options|child\/outcome|queue\/(hold|settings)|redis\/address|config|log)\.ts/,
+    only: /src\/(errors|fingerprint|job|job-id|tags|options|child\/outcome|queue\/(hold|settings)|redis\/address|config|log)\.ts/,
     because: 'what decides is pure',
   },
   {
@@ -219,7 +219,7 @@ const reserved: { word: RegExp; only: RegExp; because: string }[] = [
   },
   {
     word: /Date\.now\(/,
-    only: /src\/main\.ts$|log\.ts$|kube\/client\.ts$|src\/job\.ts$|queue\/reap\.ts$|local\/outside\.ts$|cli\/src\/|web\/app\/time\.ts$/,
+    only: /src\/main\.ts$|log\.ts$|kube\/client\.ts$|src\/job-id\.ts$|queue\/reap\.ts$|local\/outside\.ts$|cli\/src\/|web\/app\/time\.ts$/,
     because: 'time is an argument of decisions',
   },
   {

@@ -1,7 +1,7 @@
 // A task that enqueues. Its module has asked for an id when it loaded, too.
 import { connect } from '../../worker-runtime/src/client/client.ts'
 import { task } from '../../worker-runtime/src/index.ts'
-import { newJobId } from '../../worker-runtime/src/job.ts'
+import { newJobId } from '../../worker-runtime/src/job-id.ts'
 
 export const atLoad = newJobId()
 const loadedAtMs = Date.now()

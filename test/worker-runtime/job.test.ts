@@ -1,6 +1,7 @@
 // Text from Redis and options from users, at the border.
 import { parsePayload } from '../../worker-runtime/src/child/inside/values.ts'
-import { completedText, newJob, newJobId, parseEnded, parseEnvelope } from '../../worker-runtime/src/job.ts'
+import { completedText, newJob, parseEnded, parseEnvelope } from '../../worker-runtime/src/job.ts'
+import { newJobId } from '../../worker-runtime/src/job-id.ts'
 
 test('generated ids are short, ordered by time and do not repeat', () => {
   const ids = Array.from({ length: 100_000 }, newJobId)
@@ -32,7 +33,7 @@ test.each([
   [{ id: null }, 'invalid id null'],
   [{ delayMS: 5 }, 'unknown option of a job "delayMS": did you mean delayMs?'],
   [{ maxAttempt: 5 }, 'did you mean maxAttempts?'],
-  [{ retries: 5 }, 'unknown option of a job "retries": known are id, key, priority, delayMs'],
+  [{ retries: 5 }, 'unknown option of a job "retries": known are id, key, tags, priority, delayMs'],
   [{ __proto__: null, constructor: 1 }, 'unknown option of a job "constructor"'],
   [null, 'invalid options of a job (null)'],
   [5, 'invalid options of a job (5)'],
@@ -87,12 +88,55 @@ test('an envelope is read as it was written; anything else is not guessed at', (
     enqueuedAtMs: 1795366013184,
     task: 'resize',
     timeoutMs: 5_000,
+    tags: [],
     payload: '{"a":"b\\nc"}',
   })
   for (const text of ['', '20 high', '1. high 1 a -\n{}', '20 nolane 1 a\n{}', '=c 1 1 1 a\nnull'])
     expect(parseEnvelope(text)).toBeUndefined()
   const later = parseEnvelope('25 high/a-key 1 a k=b i=01 t=7 z=x\n{}')
-  expect(later).toEqual({ lane: 'high/a-key', enqueuedAtMs: 1, task: 'a', timeoutMs: 7, payload: '{}' })
+  expect(later).toEqual({
+    lane: 'high/a-key',
+    enqueuedAtMs: 1,
+    task: 'a',
+    timeoutMs: 7,
+    tags: [],
+    payload: '{}',
+  })
+})
+
+test('tags are named in the header, each once, beside the flag of a key', () => {
+  const tags = ['order:42', 'a@b/c', 'order:42']
+  const { flags, call } = newJob('a', null, { tags })
+  expect([flags, call]).toEqual(['4', 'a g=order:42,a@b/c'])
+  expect(newJob('a', null, { tags, key: 'k' }).flags).toBe('6')
+  expect(newJob('a', null, { tags: [] })).toMatchObject({ flags: '0', call: 'a' })
+  expect(parseEnvelope(`24 normal 1 ${call}\n1`)?.tags).toEqual(['order:42', 'a@b/c'])
+  const longest = Array.from({ length: 5 }, (_, n) => `${n}`.padEnd(64, 'x'))
+  const numbers = {
+    maxAttempts: 1e12,
+    backoffMs: 1e12,
+    maxBackoffMs: 1e12,
+    maxCrashes: 1e12,
+    timeoutMs: 1e12,
+  }
+  const job = newJob('t'.repeat(100), undefined, { tags: longest, key: 'k'.repeat(128), ...numbers })
+  const header = `26 ${job.lane} 1795366013184 ${job.call} d=1795366013184`
+  expect(header.length).toBeLessThan(1_000)
+  expect(parseEnvelope(`${header}\nnull`)).toMatchObject({ tags: longest, payload: '' })
+})
+
+test.each([
+  ['a'],
+  [['']],
+  [['a b']],
+  [['a,b']],
+  [[1]],
+  [['x'.repeat(65)]],
+  [Array(6).fill('a')],
+  [['ä']],
+  [null],
+])('the tags %j are refused', (tags) => {
+  expect(() => newJob('a', null, { tags: tags as string[] })).toThrow(/tags.*at most 5 texts/)
 })
 
 test('an outcome keeps facts, result and output', () => {
@@ -102,6 +146,7 @@ test('an outcome keeps facts, result and output', () => {
     task: 'resize',
     timeoutMs: undefined,
     dueAtMs: undefined,
+    tags: [],
     payload: '{}',
   }
   const facts = { durationMs: 12.4, cpuUserMs: 9, cpuSystemMs: 1, maxRssBytes: 50 * 1024 * 1024 }

@@ -1,8 +1,9 @@
 // The shape of a job: what the client writes, what Redis keeps, what the worker reads. Text from Redis is
 // parsed here and nowhere else.
-import { randomInt } from 'node:crypto'
 import { reasonOf } from './errors.ts'
+import { newJobId } from './job-id.ts'
 import { checkOptions, oneOf, type Rules, shown, validDate, wholeNumber } from './options.ts'
+import { flagsOf, NO_TAGS, TAGS, tagsIn, tagsText } from './tags.ts'
 
 export const LANES = ['urgent', 'high', 'normal', 'low'] as const
 /** The lane of a job: workers take jobs of all lanes in the ratio 8 : 4 : 2 : 1. */
@@ -17,6 +18,8 @@ export interface JobOptions {
    * turn, and a queue may limit each key. 1 to 128 of A-Z a-z 0-9 . : _ -
    */
   key?: string
+  /** At most 5 names to find the job by until it has ended, each 1 to 64 of A-Z a-z 0-9 : . _ - @ / */
+  tags?: readonly string[]
   /** Default: normal. */
   priority?: Priority
   /** The job does not start before this many ms from now. */
@@ -59,6 +62,7 @@ export interface Envelope {
   readonly timeoutMs: number | undefined
   /** When it was to become ready, if not at once. */
   readonly dueAtMs: number | undefined
+  readonly tags: readonly string[]
   /** JSON text; '' for undefined. */
   readonly payload: string
 }
@@ -98,6 +102,7 @@ export const MAX_PAYLOAD_BYTES = 16 * 1024 * 1024
 export const JOB_OPTIONS: Rules = {
   id: { isValid: isJobId, is: 'a text of 1 to 128 of A-Z a-z 0-9 . : _ -' },
   key: { isValid: isJobId, is: 'a text of 1 to 128 of A-Z a-z 0-9 . : _ -' },
+  tags: TAGS,
   priority: oneOf(LANES),
   delayMs: wholeNumber(0),
   at: validDate,
@@ -120,13 +125,13 @@ export function newJob(
       `invalid task name ${shown(task)}: use 1 to 100 of A-Z a-z 0-9 . _ -, a letter or digit first`,
     )
   checkOptions('option of a job', options, known)
-  const { id = newJobId(), key, priority = 'normal' } = options
+  const { id = newJobId(), key, tags = NO_TAGS, priority = 'normal' } = options
   return {
     id,
     lane: key === undefined ? priority : `${priority}/${key}`,
-    flags: key === undefined ? PLAIN : KEYED,
+    flags: flagsOf(key, tags),
     when: whenOf(options),
-    call: task + fieldsText(options, payload === undefined),
+    call: task + fieldsText(options, payload === undefined) + tagsText(tags),
     payload: jsonOf(payload, task),
   }
 }
@@ -134,10 +139,6 @@ export function newJob(
 export function isJobId(value: unknown): value is string {
   return typeof value === 'string' && JOB_ID.test(value)
 }
-
-/** Flags of a job, as a sum in one character from '0' on (queue/lua/text.lua). */
-const PLAIN = '0'
-const KEYED = '2'
 
 /** The names of the fields of a header that a client writes; scripts read them too (queue/lua/text.lua). */
 const FIELDS = [
@@ -179,33 +180,6 @@ function jsonOf(payload: unknown, task: string): string {
   return text
 }
 
-let drawnIn: number | undefined
-let processPart = ''
-let counter = 0
-let timeMs = 0
-let timePart = ''
-
-/** 20 characters, ordered by time: ms, this process, a counter, all in base 36. */
-export function newJobId(): string {
-  if (process.pid !== drawnIn) beThisProcess()
-  counter = (counter + 1) % 36 ** 5
-  const nowMs = Date.now()
-  if (nowMs !== timeMs) {
-    timeMs = nowMs
-    timePart = nowMs.toString(36).padStart(8, '0')
-  }
-  return timePart + processPart + counter.toString(36).padStart(5, '0')
-}
-
-/** Called at the first id, not when the module loads: forks would have the id of their zygote. */
-function beThisProcess(): void {
-  drawnIn = process.pid
-  processPart = randomInt(36 ** 7)
-    .toString(36)
-    .padStart(7, '0')
-  counter = randomInt(36 ** 5)
-}
-
 /** Answers undefined for text that is no envelope of this layout. */
 export function parseEnvelope(text: string): Envelope | undefined {
   const match = HEADER.exec(text)
@@ -219,6 +193,7 @@ export function parseEnvelope(text: string): Envelope | undefined {
     task,
     timeoutMs: timeout === undefined ? undefined : Number(timeout),
     dueAtMs: due === undefined ? undefined : Number(due),
+    tags: tagsIn(fields),
     payload: `${fields} `.includes(`${NO_INPUT} `) ? '' : text.slice(header.length),
   }
 }

@@ -24,6 +24,7 @@ interface Options extends ServerOptions {
   delay?: number
   id?: string
   key?: string
+  tag?: string[]
   priority?: Priority
   maxAttempts?: number
   timeout?: number
@@ -50,6 +51,7 @@ export function enqueueCommand(parent: Command, context: Context): void {
         `millhand enqueue mail send '{"to":"ann@example.com"}'`,
         `millhand enqueue thumbnails thumbnail '{"file":"cat.png","width":200,"out":"cat.webp"}' --wait=30s`,
         'millhand enqueue reports build --delay 10m --id report-2026-11',
+        'millhand enqueue mail send --tag order:42 --tag vip',
         'jq -c .order order.json | millhand enqueue orders ship -',
       ),
     )
@@ -63,6 +65,7 @@ function withJobOptions(command: Command): Command {
     .option('--delay <duration>', 'not before so long from now, like 10s, 5m, 2h', durationOption)
     .option('--id <id>', 'an id of your own: a job with a known id is not enqueued again')
     .option('--key <key>', 'what it has in common with others, like a tenant: keys are served in turn')
+    .option('--tag <tag>', 'a name to find it by; may be given five times', collected)
     .option('--fail-if-known', 'exit with 1 when the id is already known')
     .addOption(new Option('--priority <priority>', 'which lane it waits in').choices(LANES))
     .option(
@@ -87,6 +90,8 @@ function withJobOptions(command: Command): Command {
       durationOption,
     )
 }
+
+const collected = (tag: string, before: string[] = []): string[] => [...before, tag]
 
 interface Request {
   queue: string
@@ -123,11 +128,21 @@ async function enqueue({ queue, task, json, options }: Request, context: Context
   }
 }
 
-function jobOptions({ delay, id, key, priority, maxAttempts, timeout, durability }: Options): EnqueueOptions {
+function jobOptions({
+  delay,
+  id,
+  key,
+  tag,
+  priority,
+  maxAttempts,
+  timeout,
+  durability,
+}: Options): EnqueueOptions {
   return {
     ...(delay !== undefined && { delayMs: delay }),
     ...(id !== undefined && { id }),
     ...(key !== undefined && { key }),
+    ...(tag !== undefined && { tags: tag }),
     ...(priority !== undefined && { priority }),
     ...(maxAttempts !== undefined && { maxAttempts }),
     ...(timeout !== undefined && { timeoutMs: timeout }),

@@ -103,6 +103,7 @@ function plain({ queue, job }: Found) {
     ...(envelope && {
       priority: envelope.lane,
       timeoutMs: envelope.timeoutMs,
+      tags: envelope.tags,
       input: parsed(envelope.payload),
     }),
     ...(progress !== undefined && { progress: parsed(progress) }),
@@ -134,6 +135,7 @@ function mainFacts(job: JobDetails, nowMs: number): [string, Cell | undefined][]
     ['state', stateOf(job)],
     ['task', job.task],
     ['priority', envelope?.lane],
+    ['tags', envelope?.tags.join(' ')],
     ['enqueued', ago(job.enqueuedAtMs)],
     ['due', dueAtMs && `${timeText(dueAtMs)} (in ${durationText(dueAtMs - nowMs)})`],
     ['buried', buriedAtMs && ago(buriedAtMs)],

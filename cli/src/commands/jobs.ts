@@ -33,7 +33,7 @@ export function jobsCommand(parent: Command, context: Context): void {
     .command('jobs')
     .summary('list the jobs of a queue')
     .description(
-      `Lists jobs of a queue. Without a filter: a few running jobs (held), the next ones (ready, delayed), and the last buried ones.\nA filter has terms like state:buried, task:Send*, id:A,B, worker:W, error:FINGERPRINT, key:K, since:2h, until:2026-01-31, attempt:>=3, and "text in the payload". All must hold; - in front of a term negates it. Waiting jobs are listed next first, others newest first. One call looks at no more than 5,000 jobs and says how to go on.`,
+      `Lists jobs of a queue. Without a filter: a few running jobs (held), the next ones (ready, delayed), and the last buried ones.\nA filter has terms like state:buried, task:Send*, tag:order:42, id:A,B, worker:W, error:FINGERPRINT, key:K, since:2h, until:2026-01-31, attempt:>=3, and "text in the payload". All must hold; - in front of a term negates it. Waiting jobs are listed next first, others newest first. One call looks at no more than 5,000 jobs and says how to go on.`,
     )
     .argument('<queue>', 'the name of the TaskQueue')
     .argument('[filter...]', 'which jobs; put it in quotes')

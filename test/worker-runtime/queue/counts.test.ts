@@ -159,6 +159,25 @@ describe('a job costs', () => {
     expect(aCall).toBeLessThanOrEqual(20)
   })
 
+  test('one command a tag more where a job has tags, when it is enqueued and when it ends, and nothing else', async () => {
+    await registerAs(queue, 'p:1')
+    const commandsOf = async (tags: string[]) => {
+      await queue.enqueue([newJob('noop', null, { tags })])
+      const enqueued = (await monitor.take()).inScripts
+      await claimAndSettle(queue, 1)
+      return [enqueued, (await monitor.take()).inScripts]
+    }
+    await commandsOf([])
+    const plain = await commandsOf([])
+    const tagged = await commandsOf(['a', 'b'])
+    expect(tagged.map((commands) => commands.filter((each) => each === 'ZADD').length)).toEqual([
+      (plain[0]?.filter((each) => each === 'ZADD').length ?? 0) + 2,
+      plain[1]?.filter((each) => each === 'ZADD').length,
+    ])
+    expect((tagged[0]?.length ?? 0) - (plain[0]?.length ?? 0)).toBe(2)
+    expect((tagged[1]?.length ?? 0) - (plain[1]?.length ?? 0)).toBeLessThanOrEqual(4) // its header, and two ZREM
+  })
+
   test('at most 16 kB of heap to enqueue alone, 2.5 kB in bulk, and nothing that stays', async () => {
     const flags = ['--expose-gc', '--min-semi-space-size=128', '--max-semi-space-size=128']
     const { stdout } = await promisify(execFile)(process.execPath, [

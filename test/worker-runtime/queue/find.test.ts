@@ -205,6 +205,91 @@ test('pages of held jobs go by worker and id, whoever renews meanwhile', async (
   expect(seen).toEqual(named(10))
 })
 
+describe('tags', () => {
+  const of = (id: string, tags: string[], more: JobOptions = {}) => add(id, { tags, ...more })
+
+  test('find jobs that wait, run or are buried, newest first, each once', async () => {
+    await of('bad', ['order:1', 'vip'])
+    await settle('terminal')
+    await of('runs', ['vip'])
+    await claim()
+    await new Promise((resolve) => setTimeout(resolve, 2)) // another ms
+    await of('waits', ['order:2', 'vip'])
+    await new Promise((resolve) => setTimeout(resolve, 2))
+    await of('later', ['order:2'], { delayMs: 60_000 })
+    await add('plain')
+    const vip = await find('tag:vip')
+    expect(vip).toMatchObject({ total: 3, isDone: true, scanned: 3 })
+    expect(vip.jobs.map(({ id, state, tags }) => [id, state, tags])).toEqual([
+      ['waits', 'ready', ['order:2', 'vip']],
+      ['runs', 'held', ['vip']],
+      ['bad', 'buried', ['order:1', 'vip']],
+    ])
+    expect(await ids('tag:vip state:held')).toEqual(['runs'])
+    expect(await ids('tag:order:1,order:2')).toEqual(['bad', 'later', 'waits'])
+    expect((await ids('tag:order:2,vip')).sort()).toEqual(['bad', 'later', 'runs', 'waits'])
+    expect((await ids('-tag:vip')).sort()).toEqual(['later', 'plain'])
+    expect((await ids('tag:vip -tag:order:2')).sort()).toEqual(['bad', 'runs'])
+    expect(await ids('tag:nobody')).toEqual([])
+  })
+
+  test.each<[string, (id: string) => Promise<unknown>]>([
+    ['completed', () => settle('completed')],
+    ['cancelled while it waits', (id) => queue.cancel(id)],
+    [
+      'cancelled while it runs',
+      async () => {
+        const [held] = await claim()
+        await queue.settleAndClaim(
+          'p:1',
+          0,
+          [{ id: 'x', token: held?.token ?? '', verdict: 'cancelled', text: '' }],
+          0,
+        )
+      },
+    ],
+    [
+      'buried and deleted',
+      async (id) => {
+        await settle('terminal')
+        expect(await ids('tag:t')).toEqual([id])
+        await queue.delete([id])
+      },
+    ],
+    ['purged', () => queue.purge(['ready'])],
+    [
+      'deleted in bulk',
+      async () => {
+        await settle('terminal')
+        await queue.actions.run(
+          await queue.actions.create({ verb: 'delete', filter: parseFilter('tag:t', 0) }),
+        )
+      },
+    ],
+  ])('of a job that was %s are gone with their keys', async (_how, end) => {
+    await of('x', ['t', 'u'])
+    expect(await ids('tag:t')).toEqual(['x'])
+    await end('x')
+    expect(await ids('tag:t')).toEqual([])
+    expect(await redis.call('EXISTS', `${prefixOf(queue.name)}tag:t`, `${prefixOf(queue.name)}tag:u`)).toBe(0)
+  })
+
+  test('of a job whose worker died stay, and a known id adds none', async () => {
+    await of('x', ['t'])
+    await claim()
+    await queue.reap('p:1', 'sure', 'test')
+    expect(await ids('tag:t')).toEqual(['x'])
+    await of('x', ['other'])
+    expect(await ids('tag:other')).toEqual([])
+  })
+
+  test('pages of a tag with many jobs of one ms neither repeat nor skip one', async () => {
+    await addAll(named(250), { tags: ['many'] })
+    const seen = await pagesOf('tag:many', 60, (page) => queue.cancel(named(250)[249 - 60 * page - 59] ?? ''))
+    expect(seen).toEqual(named(250).reverse())
+  })
+})
+
 test('a page looks at 5,000 jobs at most, says so, and goes on', async () => {
   for (let i = 0; i < 12; i += 1) await addAll(named(1_000, `job-${i}`))
   await add('needle', {}, 'rare', { a: 'needle' })

@@ -89,7 +89,13 @@ class Enqueue extends Step {
     const job = newJob(
       'task',
       { of: this.id },
-      { id: this.id, delayMs: this.delayMs, priority: this.priority, ...(this.key && { key: this.key }) },
+      {
+        id: this.id,
+        delayMs: this.delayMs,
+        priority: this.priority,
+        ...(this.key && { key: this.key }),
+        ...tagsOf(this.id),
+      },
     )
     // The same id a second time in one call is a known one.
     const again = () => model.enqueue(this.id, this.delayMs, this.key)
@@ -101,6 +107,9 @@ class Enqueue extends Step {
     return `enqueue ${this.id} +${this.delayMs} ${this.priority}/${this.key}${this.isReplyLost ? ' (reply lost, sent again)' : ''}`
   }
 }
+
+/** Half of the jobs have tags. */
+const tagsOf = (id: string) => (id < 'd' ? { tags: ['all', `of:${id}`] } : {})
 
 /** In a call of its own: a worker that waits is given it at once. */
 class EnqueueOne extends Step {
@@ -114,7 +123,7 @@ class EnqueueOne extends Step {
   async step(model: Model, { queue, heard }: Real) {
     const isNew = !model.jobs.has(this.id)
     const worker = isNew ? model.receiver() : undefined
-    const options = { id: this.id, ...(this.key && { key: this.key }) }
+    const options = { id: this.id, ...(this.key && { key: this.key }), ...tagsOf(this.id) }
     expect(await queue.enqueue([newJob('task', { of: this.id }, options)])).toEqual([
       model.enqueue(this.id, 0, this.key),
     ])

@@ -1,4 +1,4 @@
-// Finds jobs by a filter (filter.ts): by id, by worker, by error group, else through the places where jobs of the wanted
+// Finds jobs by a filter (filter.ts): by id, tag, worker or error group, else through the places where jobs of the wanted
 // states are. A page looks at 5,000 jobs or for 50 ms, says how far it has looked, and goes on from its cursor.
 // Also the lists of jobs by state.
 import { parseEnded, parseEnvelope } from '../job.ts'
@@ -77,7 +77,7 @@ export async function findPage(
       filter,
       at,
       room: limit - found.length,
-      sinceMs: plan.sinceMs,
+      ...plan,
     })
     found.push(...taken)
     scanned += slice.scanned
@@ -140,6 +140,14 @@ function planOf(filter: Filter): Plan {
       isExact: false,
       sinceMs,
     }
+  const tags = valuesFor(filter, 'tag')
+  if (tags)
+    return {
+      places: [...new Set(tags)].map((tag) => `tag:${tag}`),
+      texts,
+      isExact: isOne(filter) && tags.length === 1,
+      sinceMs,
+    }
   const errors = valuesFor(filter, 'error')
   if (errors && !errors.some((each) => each.includes('*')))
     return {
@@ -153,6 +161,8 @@ function planOf(filter: Filter): Plan {
   const isAboutStates = filter.terms.every(({ field }) => field === 'state')
   return { places, texts, isExact: isAboutStates && areEnded[0] === areEnded[1], sinceMs }
 }
+
+const isOne = ({ terms }: Filter): boolean => terms.length === 1
 
 async function totalOf(verbs: Verbs, { places }: Plan): Promise<number> {
   const slices = await Promise.all(
@@ -223,17 +233,25 @@ async function sliceOf(
 /** What matches, until there is no room; and the position behind it. What is older than `since` ends the place. */
 function takeFrom(
   { found, position }: Slice,
-  { filter, at, room, sinceMs }: { filter: Filter; at: At; room: number; sinceMs: number },
+  { filter, at, room, sinceMs, places }: { filter: Filter; at: At; room: number } & Plan,
 ): { taken: Found[]; position: string } {
   const taken: Found[] = []
   const isByTime = /^(buried|ended|failed:.*)$/.test(at.place)
   for (const each of found) {
     if (isByTime && each.candidate.atMs < sinceMs) return { taken, position: '' }
-    if (!matches(filter, each.candidate)) continue
+    if (!matches(filter, each.candidate) || wasInPlaceBefore(each.candidate, at.place, places)) continue
     taken.push(each)
     if (taken.length === room) return { taken, position: each === found.at(-1) ? position : each.position }
   }
   return { taken, position }
+}
+
+/** Of several tags: it was found by an earlier one. */
+function wasInPlaceBefore({ tags = [] }: Candidate, place: string, places: readonly string[]): boolean {
+  return (
+    place.startsWith('tag:') &&
+    tags.some((tag) => places.indexOf(`tag:${tag}`) < places.indexOf(place) && places.includes(`tag:${tag}`))
+  )
 }
 
 /** Undefined for an outcome that cannot be read: another program wrote it. */
@@ -252,6 +270,7 @@ function foundOf(answer: unknown): Found | undefined {
   const summary: JobSummary = {
     ...{ id, state, task: ended?.task ?? envelope?.task ?? '', enqueuedAtMs, attempts },
     ...(envelope && state === 'ready' && { lane: envelope.lane }),
+    ...(envelope && envelope.tags.length > 0 && { tags: envelope.tags }),
     ...(worker && { worker }),
     ...(state === 'delayed' && { dueAtMs: timeOf(at) }),
     ...(state === 'buried' && { buriedAtMs: timeOf(at) }),

@@ -9,9 +9,9 @@ export {
   MAX_PAYLOAD_BYTES,
   type NewJob,
   newJob,
-  newJobId,
   type Priority,
 } from '../job.ts'
+export { newJobId } from '../job-id.ts'
 export { createLog, type Facts, LEVELS, type Level, type Log, logTo, silent } from '../log.ts'
 export {
   accessFrom,

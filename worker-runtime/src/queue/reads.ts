@@ -123,6 +123,8 @@ export interface JobSummary {
   endedAtMs?: number
   /** Attempts that ended, or the one that runs. */
   attempts: number
+  /** Until it has ended. */
+  tags?: readonly string[]
   /** The fingerprint of its last error. */
   error?: string
   /**

@@ -32,7 +32,7 @@ end
 
 -- A queue that nobody declared has a layout too: that of its first job.
 if set.layout ~= LAYOUT then seldom().note_settings() end
-local job_key, head, due, flags, lane = Q .. 'job:', nil, nil, nil, nil
+local job_key, head, due, flags, lane, tags = Q .. 'job:', nil, nil, nil, nil, nil
 local answer, ids, entered, delayed = { 0 }, {}, 0, nil
 for i = 1, #args - 1, 3 do
   local id = args[i]
@@ -44,9 +44,12 @@ for i = 1, #args - 1, 3 do
     local sign, ms, call
     flags, lane, sign, ms, call = string.match(args[i + 1], '^(.)(%S+) ([-+@])(%S*) (.*)')
     due = sign == '-' and now or ms + (sign == '+' and now or 0)
+    tags = flags ~= '0' and string.match(call, ' g=(%S+)')
     head = write_header(flags, lane, now, due > now and string.format('%s d=%d', call, due) or call)
   end
-  if redis.call('SETNX', job_key .. id, head .. args[i + 2]) == 0 then
+  local is_new = redis.call('SETNX', job_key .. id, head .. args[i + 2]) == 1
+  if tags and is_new then seldom().index_tags(id, tags, now) end
+  if not is_new then
     answer[#answer + 1], answer[#answer + 2] = (i - 1) / 3, id
   elseif due > now then
     delayed = delayed or {}

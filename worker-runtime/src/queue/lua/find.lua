@@ -173,6 +173,8 @@ elseif kind == 'buried' then
   walk_set(Q .. 'buried', 'ZREVRANGE', 'buried')
 elseif kind == 'failed' then
   walk_set(Q .. 'failed:' .. name, 'ZREVRANGE', 'buried')
+elseif kind == 'tag' then
+  walk_set(Q .. 'tag:' .. name, 'ZREVRANGE')
 elseif kind == 'ended' then
   local index, id = string.match(position, '^%- (%d+) (%S+)$')
   size = redis.call('LLEN', Q .. 'completed')

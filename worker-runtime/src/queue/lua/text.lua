@@ -6,13 +6,14 @@
 -- its header.
 local REMEMBERED = 1 -- attempt:<id> exists
 local KEYED = 2 -- its lane has a key
+local TAGGED = 4 -- it has tags (tags.lua)
 local function flags_of(letter) return string.byte(letter) - 48 end
 local function letter_of(flags) return string.char(48 + flags) end
 local function with_flag(flags, flag) return bit.bor(flags, flag) end
 local function has_flag(flags, flag) return bit.band(flags, flag) ~= 0 end
 
 -- header: 2<flags> <lane> <enqueued ms> <task>, then named fields ` <name>=<value>`; who does not know a name
--- passes over it. a attempts, b and m back-off, c crashes, t timeout, d is when it is due, i=0 no input.
+-- passes over it. a attempts, b and m back-off, c crashes, t timeout, d is when it is due, g tags, i=0 no input.
 local MAX_HEADER = '1000'
 local function write_header(flags, lane, enqueued, call) return '2' .. flags .. ' ' .. lane .. ' ' .. string.format('%d', enqueued) .. ' ' .. call .. '\n' end
 
@@ -24,6 +25,7 @@ local function header_of(id)
 end
 
 local function field(header, name) return tonumber(string.match(header.fields, ' ' .. name .. '=(%d+)')) end
+local function text_field(header, name) return string.match(header.fields, ' ' .. name .. '=(%S+)') end
 
 -- entry of a held job: <token>:<attempt>:<crashes>, and :<flags>:<lane> where it has a flag. Where a token is
 -- named, nil for an entry of another one; most are of a first attempt without a flag, and need no look at

@@ -38,6 +38,9 @@ local function take_from_trash(id, state, at)
     if has_attempts then redis.call('PERSIST', Q .. 'attempt:' .. id) end
     redis.call('ZADD', Q .. 'buried', at, id)
     list_failed_again(id, at)
+    local header = header_of(id)
+    local tags = header and text_field(header, 'g')
+    if tags then index_tags(id, tags, header.enqueued) end
   else
     local ended_ms = tonumber(string.match(redis.call('GET', Q .. 'job:' .. id), '^=. (%x+)') or '0', 16)
     local left = math.max(1, ended_ms + set.completedMaxAgeMs - now)
