@@ -3,6 +3,7 @@
 export * from './api/actions.ts'
 export { API, JOB_STATES, MOST_ROWS, MOST_TEXT_BYTES, PRIORITIES } from './api/bounds.ts'
 export * from './api/errors.ts'
+export * from './api/history.ts'
 export * from './api/jobs.ts'
 export * from './api/queues.ts'
 export * from './api/server.ts'

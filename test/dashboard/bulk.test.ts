@@ -6,6 +6,7 @@ import type {
   Actions,
   ErrorDetails,
   ErrorGroups,
+  History,
   JobsPage,
   QueueEvent,
   Undone,
@@ -85,6 +86,20 @@ test('failures of one kind are a group, whose jobs are found and which a person 
   expect(page.jobs).toHaveLength(7)
   await ask('GET', `${QUEUE}/errors/v1:0000000000000000`, undefined, 404)
   expect((await served.call('GET', `${QUEUE}/errors/nonsense`)).status).toBe(400)
+})
+
+test('what failed is in the history, once its worker has told it', async () => {
+  const failed = await eventually(async () => {
+    const { columns, times } = await ask<History>(
+      'GET',
+      `${QUEUE}/history?series=failed,run.p95&stepMs=10000`,
+    )
+    expect(columns.every(({ values }) => values.length === times.length)).toBe(true)
+    return columns.find(({ series }) => series === 'failed')?.total
+  })
+  expect(failed).toBeGreaterThanOrEqual(FAILED)
+  await ask('GET', `${QUEUE}/history?series=nonsense`, undefined, 400)
+  await ask('GET', `${QUEUE}/history?series=failed&stepMs=0`, undefined, 400)
 })
 
 test('a deletion is counted, told how far it has come, and undone', async () => {

@@ -3,6 +3,7 @@ import type { Route } from './route.ts'
 import { actionRoutes } from './routes/actions.ts'
 import { errorRoutes } from './routes/errors.ts'
 import { eventRoutes } from './routes/events.ts'
+import { historyRoutes } from './routes/history.ts'
 import { jobRoutes } from './routes/jobs.ts'
 import { queueRoutes } from './routes/queues.ts'
 import { sessionRoutes } from './routes/session.ts'
@@ -14,4 +15,5 @@ export const routes: readonly Route[] = [
   ...actionRoutes,
   ...errorRoutes,
   ...eventRoutes,
+  ...historyRoutes,
 ]
