@@ -4,6 +4,7 @@ import type { KeyLimits } from '../queue/settings.ts'
 
 export type { KeyLimits, Rate, WhenAtLimit } from '../queue/settings.ts'
 
+/** Limits that win over those of the TaskQueue while jobs run. */
 export interface QueueLimits {
   /** At once, also for jobs that wait. Throws TypeError for an invalid key or limit. */
   set(key: string | undefined, limits: KeyLimits): Promise<void>

@@ -36,6 +36,7 @@ export interface Rate {
 }
 
 export const WHEN_AT_LIMIT = ['Wait', 'RejectNew', 'CancelOldest'] as const
+/** What an enqueue does when its key is at a limit. */
 export type WhenAtLimit = (typeof WHEN_AT_LIMIT)[number]
 
 /** The limits of one key; what is absent is not limited, or as the TaskQueue says. */
