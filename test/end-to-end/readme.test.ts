@@ -10,7 +10,9 @@ const blocks = (path: string, language: string) =>
   [...read(path).matchAll(new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``, 'g'))].map(
     ([, text = '']) => text,
   )
-const pages = readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)
+const pages = readdirSync(join(root, 'docs'))
+  .filter((name) => name.endsWith('.md'))
+  .map((name) => `docs/${name}`)
 
 test('the README shows a manifest and a task that the first page runs', () => {
   for (const language of ['yaml', 'ts']) {
