@@ -163,7 +163,7 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
   {
     from: /^dashboard\/web\//,
     among: /^/,
-    only: /^dashboard\/(web\/|src\/(api|schema)\.ts$)|^(preact(\/hooks)?|@preact\/signals|millhand\/filter)$/,
+    only: /^dashboard\/(web\/|src\/(api|schema)\.ts$)|^(preact(\/hooks)?|@preact\/signals|uplot|millhand\/filter)$/,
     because: 'pages run in a browser: they know the types of the API and the language of filters',
   },
   {

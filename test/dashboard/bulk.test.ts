@@ -92,14 +92,17 @@ test('what failed is in the history, once its worker has told it', async () => {
   const failed = await eventually(async () => {
     const { columns, times } = await ask<History>(
       'GET',
-      `${QUEUE}/history?series=failed,run.p95&stepMs=10000`,
+      `${QUEUE}/history?series=failed,run.p95&stepMs=10000&lastMs=600000`,
     )
+    expect(times.length).toBeGreaterThanOrEqual(60)
+    expect(times.length).toBeLessThanOrEqual(61)
     expect(columns.every(({ values }) => values.length === times.length)).toBe(true)
     return columns.find(({ series }) => series === 'failed')?.total
   })
   expect(failed).toBeGreaterThanOrEqual(FAILED)
   await ask('GET', `${QUEUE}/history?series=nonsense`, undefined, 400)
   await ask('GET', `${QUEUE}/history?series=failed&stepMs=0`, undefined, 400)
+  await ask('GET', `${QUEUE}/history?series=failed&fromMs=1&lastMs=60000`, undefined, 400)
 })
 
 test('a deletion is counted, told how far it has come, and undone', async () => {

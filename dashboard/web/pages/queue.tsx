@@ -13,6 +13,7 @@ import { say } from '../app/toasts.ts'
 import { Conditions } from '../parts/conditions.tsx'
 import { Confirm } from '../parts/dialog.tsx'
 import { Shown } from '../parts/feedback.tsx'
+import { HistoryCard } from '../parts/history.tsx'
 import { PoolTable } from '../parts/pools.tsx'
 import { Problems } from '../parts/problems.tsx'
 import { Shares } from '../parts/queue-table.tsx'
@@ -52,6 +53,7 @@ function Known({ of, again }: { of: Queue; again: () => void }) {
       </div>
       {of.problems.length > 0 && <Problems problems={of.problems} />}
       {queue.numbers && <Numbers queue={queue} numbers={queue.numbers} />}
+      <HistoryCard namespace={queue.namespace} name={queue.name} />
       <section class="card" aria-label="Scaling">
         <div class="card-head">
           <h2>Workers and scaling</h2>

@@ -187,6 +187,24 @@ it('a queue is paused and resumed, with a question before', async () => {
   await page.locator('.page-head .state', { hasText: 'working' }).waitFor()
 })
 
+it('a queue shows what it did, over the time in the address, as charts and as tables', async () => {
+  await visit(page, `queues/${queue}`)
+  const history = page.getByRole('region', { name: 'History' })
+  const attempts = history.getByRole('figure', { name: 'Attempts a minute' })
+  // Workers tell what they added up with their heartbeat.
+  await attempts.locator('canvas').waitFor()
+  await attempts.getByText('As a table').click()
+  const failed = attempts.locator('tbody td:last-child', { hasText: /[1-9]/ })
+  await eventually(async () => (await failed.count()) > 0, { what: 'the failed attempts are in the table' })
+  await history.getByRole('link', { name: '24h' }).click()
+  await history.getByText('the last 24 hours').waitFor()
+  expect(new URL(page.url()).search).toBe('?range=24h')
+  await page.reload()
+  await history.getByText('the last 24 hours').waitFor()
+  await attempts.locator('canvas').waitFor()
+  expect(await history.getByRole('link', { name: '24h' }).getAttribute('aria-current')).toBe('true')
+})
+
 it('times are local, and UTC on demand; the theme is the system’s, and another on demand', async () => {
   await visit(page, job('order8812'))
   const zone = page.locator('.foot')

@@ -8,6 +8,7 @@ import { queueOf } from './resources.ts'
 
 const SERIES: readonly string[] = HISTORY_SERIES
 const MOST_SERIES = 20
+const LONGEST_MS = 100 * 86_400_000
 
 export const historyRoutes: readonly Route[] = [
   route({
@@ -19,6 +20,7 @@ export const historyRoutes: readonly Route[] = [
       series: text(`With commas between them: ${SERIES.join(', ')}`, { min: 1, max: 1_000 }),
       by: optional(oneOf('A column for each task, or of failed for each outcome', ['task', 'outcome'])),
       fromMs: optional(whole('From when on; default: an hour before the end', { max: 2 ** 50 })),
+      lastMs: optional(whole('Instead of fromMs: so long until the end; ms', { min: 1, max: LONGEST_MS })),
       toMs: optional(whole('Until when; default: now', { max: 2 ** 50 })),
       stepMs: optional(
         whole('How long a step is; made longer where there would be too many', { min: 1, max: 864_000_000 }),
@@ -33,15 +35,20 @@ interface Query {
   series: string
   by?: 'task' | 'outcome'
   fromMs?: number
+  lastMs?: number
   toMs?: number
   stepMs?: number
 }
 
 async function historyOf(call: Call<Query>): Promise<History> {
-  const { series, ...question } = call.query
+  const { series, lastMs, ...question } = call.query
+  if (lastMs !== undefined && question.fromMs !== undefined)
+    throw badRequest('fromMs and lastMs are both given: give one of them')
+  const endMs = question.toMs ?? call.parts.wallMs()
+  const from = lastMs === undefined ? {} : { fromMs: Math.max(0, endMs - lastMs) }
   const queue = await queueOf(call)
   try {
-    return await queue.history({ ...question, series: seriesIn(series) })
+    return await queue.history({ ...question, ...from, series: seriesIn(series) })
   } catch (error) {
     throw error instanceof TypeError ? badRequest(error.message) : error
   }
