@@ -205,7 +205,7 @@ describe('a delete', () => {
     expect(await queue.job('done')).toBeUndefined()
     expect((await queue.depth()).buried).toBe(0)
     expect(await queue.enqueue([newJob('task', 'new', { id: 'bad-0000' })])).toEqual(['created'])
-    const ttl = Number(await redis.call('PTTL', `${prefixOf(queue.name)}trash:bad-0007`))
+    const ttl = Number(await redis.call('PTTL', `${prefixOf(queue.name)}trash:${id}:bad-0007`))
     expect(ttl).toBeGreaterThan(50_000)
     expect(ttl).toBeLessThanOrEqual(60_000)
 
@@ -232,6 +232,41 @@ describe('a delete', () => {
     const ttl = Number(await redis.call('PTTL', `${prefixOf(queue.name)}job:done`))
     expect(ttl).toBeGreaterThan(60_000)
     expect(ttl).toBeLessThanOrEqual(100_000)
+  })
+
+  test('gives back what it deleted itself, where another one deleted a later job of the same id', async () => {
+    await bury(['a'])
+    const before = await queue.job('a')
+    const first = await start('delete', 'state:buried')
+    await queue.actions.run(first)
+    await add(['a'])
+    await settleAll('completed')
+    const second = await start('delete', '', { ids: ['a'] })
+    await queue.actions.run(second)
+    expect(await queue.actions.undo(first)).toBe(1)
+    expect(await queue.job('a')).toEqual(before)
+    expect(await queue.actions.undo(second)).toBe(0) // its id is in use
+  })
+
+  test('a job comes back once, where its id was used and cancelled meanwhile', async () => {
+    await bury(['a'])
+    const id = await start('delete', 'state:buried')
+    await queue.actions.run(id)
+    await add(['a', 'b'])
+    await queue.cancel('a') // its entry stays in the lane
+    await queue.delete(['a'])
+    expect(await queue.actions.undo(id)).toBe(1)
+    expect(await queue.retry(['a'])).toEqual(['ready'])
+    const { claims } = await queue.settleAndClaim('p:1', 0, [], 10)
+    expect(claims.map((claim) => claim.id)).toEqual(['b', 'a'])
+  })
+
+  test('no other action can be undone, nor is it stopped', async () => {
+    await bury(named(300))
+    const id = await start('retry', 'state:buried')
+    await queue.actions.step(id, 'me')
+    expect(await queue.actions.undo(id)).toBe(0)
+    expect(await queue.actions.get(id)).toMatchObject({ state: 'running', done: 200 })
   })
 
   test('an undo ends an action that still runs, and puts back what it has deleted so far', async () => {
@@ -276,7 +311,10 @@ test.each<[ActionVerb, string, Partial<NewAction>, RegExp]>([
 test('1,000 named jobs are one action', async () => {
   const ids = named(1_000)
   await add(ids)
-  expect(await act('cancel', '', { ids })).toMatchObject({ done: 1_000, filter: '' })
+  const { id, ...action } = await act('cancel', '', { ids })
+  expect(action).toMatchObject({ done: 1_000, filter: '' })
+  // The record stays among 1,000 others, its ids need not.
+  expect(await redis.call('HEXISTS', `${prefixOf(queue.name)}action:${id}`, 'ids')).toBe(0)
 })
 
 test('at most 1,000 records are kept, and texts in them are short', async () => {

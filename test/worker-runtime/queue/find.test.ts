@@ -205,6 +205,19 @@ test('pages of held jobs go by worker and id, whoever renews meanwhile', async (
   expect(seen).toEqual(named(10))
 })
 
+test.each(['worker:p:1,p:1', `error:${GROUP},${GROUP}`, 'tag:a,a'])(
+  '%s, a name that stands twice, is one place',
+  async (filter) => {
+    await add('lost', { tags: ['a'] })
+    await settle('terminal', `{"outcome":"failed","group":"${GROUP}"}`)
+    await add('runs')
+    await claim()
+    const page = await find(filter)
+    expect(page.jobs).toHaveLength(1)
+    expect(page.isDone).toBe(true)
+  },
+)
+
 describe('tags', () => {
   const of = (id: string, tags: string[], more: JobOptions = {}) => add(id, { tags, ...more })
 

@@ -336,6 +336,35 @@ describe('an enqueue at a limit of its key', () => {
   })
 })
 
+test('CancelOldest leaves no more entries of cancelled jobs in a lane than one', async () => {
+  await configure({ perKey: { maxLength: 1, whenAtLimit: 'CancelOldest' } })
+  await queue.pause()
+  for (let i = 0; i < 30; i += 1) await enqueue('a', 1)
+  expect(Number(await redis.call('LLEN', `${prefixOf(queue.name)}ready:normal/a`))).toBeLessThanOrEqual(2)
+  expect(await queue.depth()).toMatchObject({ ready: 1, counts: { cancelled: 29 } })
+})
+
+test('ready jobs whose envelope another program deleted are not counted for ever', async () => {
+  await configure({ perKey: { maxBusy: 1 } })
+  await enqueue('a', 2)
+  await enqueue('b', 1, { id: 'lost' })
+  await enqueue(undefined, 1, { id: 'gone' })
+  await redis.call('DEL', `${prefixOf(queue.name)}job:lost`, `${prefixOf(queue.name)}job:gone`)
+  expect((await claim(10)).claims).toHaveLength(1)
+  expect(await queue.depth()).toMatchObject({ ready: 1, blocked: 1 })
+  // Nobody is woken for what may not run.
+  expect(await redis.call('EXISTS', `${prefixOf(queue.name)}wake`)).toBe(0)
+})
+
+test('a job that CancelOldest cancels is told once to those who watch', async () => {
+  await configure({ perKey: { maxLength: 1, whenAtLimit: 'CancelOldest' } })
+  await redis.call('HSET', `${prefixOf(queue.name)}config`, 'watchedUntilMs', BEGIN_MS + 60_000, 'usual', '')
+  await enqueue('a', 1, { id: 'old' })
+  await enqueue('a', 1, { id: 'new' })
+  const entries = JSON.stringify(await redis.call('XRANGE', `${prefixOf(queue.name)}events`, '-', '+'))
+  expect(entries.match(/old send/g)).toHaveLength(2) // enqueued, and cancelled
+})
+
 test('what is known of keys goes with the last use', async () => {
   await configure({ perKey: { maxBusy: 1, rate: { jobs: 10, periodMs: 1_000 } } })
   for (let i = 0; i < 20; i += 1) await enqueue(`key-${i}`, 2)

@@ -135,7 +135,7 @@ function planOf(filter: Filter): Plan {
   const workers = valuesFor(filter, 'worker')
   if (workers && !workers.some((each) => each.includes('*')))
     return {
-      places: states.has('held') ? workers.map((each) => `worker:${each}`) : [],
+      places: states.has('held') ? placesOf('worker', workers) : [],
       texts,
       isExact: false,
       sinceMs,
@@ -143,7 +143,7 @@ function planOf(filter: Filter): Plan {
   const tags = valuesFor(filter, 'tag')
   if (tags)
     return {
-      places: [...new Set(tags)].map((tag) => `tag:${tag}`),
+      places: placesOf('tag', tags),
       texts,
       isExact: isOne(filter) && tags.length === 1,
       sinceMs,
@@ -151,7 +151,7 @@ function planOf(filter: Filter): Plan {
   const errors = valuesFor(filter, 'error')
   if (errors && !errors.some((each) => each.includes('*')))
     return {
-      places: states.has('buried') ? errors.map((each) => `failed:${each}`) : [],
+      places: states.has('buried') ? placesOf('failed', errors) : [],
       texts,
       isExact: false,
       sinceMs,
@@ -161,6 +161,10 @@ function planOf(filter: Filter): Plan {
   const isAboutStates = filter.terms.every(({ field }) => field === 'state')
   return { places, texts, isExact: isAboutStates && areEnded[0] === areEnded[1], sinceMs }
 }
+
+/** A name that stands twice is one place: the next one is looked for by its name. */
+const placesOf = (kind: string, names: readonly string[]): string[] =>
+  [...new Set(names)].map((name) => `${kind}:${name}`)
 
 const isOne = ({ terms }: Filter): boolean => terms.length === 1
 

@@ -41,7 +41,7 @@ redis.call('HSET', key, 'cursor', behind, 'reasons', table.concat(list, '\n'), '
 for name, by in pairs({ done = done, skipped = skipped, failed = failed }) do redis.call('HINCRBY', key, name, by) end
 if behind == '' then
   redis.call('HSET', key, 'state', 'done', 'endedMs', now)
-  redis.call('HDEL', key, 'driver', 'driverUntilMs')
+  redis.call('HDEL', key, 'driver', 'driverUntilMs', 'ids')
 end
 keep_outcomes()
 wake()

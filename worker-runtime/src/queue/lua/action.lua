@@ -30,6 +30,6 @@ if what == 'take' and state == 'running' then
   redis.call('HSET', key, 'driver', driver, 'driverUntilMs', now + DRIVEN_MS)
 elseif what == 'abort' and state == 'running' then
   redis.call('HSET', key, 'state', 'aborted', 'endedMs', now)
-  redis.call('HDEL', key, 'driver', 'driverUntilMs')
+  redis.call('HDEL', key, 'driver', 'driverUntilMs', 'ids')
 end
 return redis.call('HGETALL', key)

@@ -34,15 +34,17 @@ local function running_of(key)
   return running
 end
 
--- Of the jobs at the heads of its lanes, behind tombstones, the one that was enqueued first.
+-- Of the jobs at the heads of its lanes, the one that was enqueued first. Tombstones at a head go: where no
+-- claim comes, each enqueue would leave one more.
 local function first_waiting(key)
   local first, since
   for _, lane in ipairs(lanes_of(key)) do
+    local list = Q .. 'ready:' .. lane
     local at, id, header = 0, nil, nil
     repeat
-      id = redis.call('LINDEX', Q .. 'ready:' .. lane, at)
+      id = redis.call('LINDEX', list, at)
       header = id and header_of(id)
-      at = at + 1
+      if id and not header and at == 0 and drop_tombstone(id, lane) then redis.call('LPOP', list) else at = at + 1 end
     until header or not id
     if header and (not since or header.enqueued < since) then first, since = id, header.enqueued end
   end

@@ -24,11 +24,12 @@ local function look_at(id, lane)
   local envelope = redis.call('GET', Q .. 'job:' .. id)
   local kind, flags = string.byte(envelope or '=', 1, 2)
   if kind == 61 then -- '='
-    seldom().drop_tombstone(id, lane)
+    -- One that is no tombstone was counted; another program has deleted its envelope.
+    if not seldom().drop_tombstone(id, lane) then count('ready', -1) end
     return nil
   end
   local named = flags ~= 48 and string.match(envelope, '^2. (%S+)')
-  if not named then return envelope, '1:0' end -- no flag; or no envelope at all: the worker says so
+  if not named then return envelope, '1:0' end -- no flag; or no envelope: the worker says so
   local tries = flags % 2 == 1 and redis.call('HMGET', Q .. 'attempt:' .. id, 'attempts', 'crashes') or {} -- REMEMBERED
   return envelope, seldom().tries_of((tries[1] or 0) + 1, tries[2] or 0, flags - 48, named)
 end

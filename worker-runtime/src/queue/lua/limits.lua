@@ -1,5 +1,5 @@
 -- Limits of a key, and the rate of the whole queue, which has the name '*'. The flag `limits` in config says
--- that there are any, or that a key rests: without it nothing of this is asked.
+-- that there are any: without it nothing of this is asked.
 --
 -- A key that may start no job now is parked: `parked` has it with the time of its next token, or with +inf
 -- while one of its jobs has to end first. Its lanes are in `blocked` until then, with their virtual times, and
@@ -25,12 +25,10 @@ end
 -- end first; and when its bucket is full. The busy jobs of the whole queue are limited in config (maxBusy).
 local function room_of(key)
   local limit, room = limits_of(key), math.huge
-  local full_at, rests_until = unpack(redis.call('ZMSCORE', Q .. 'rates', key, '!' .. key))
-  if rests_until and tonumber(rests_until) > now then return 0, tonumber(rests_until) end
   if limit.b and key ~= '*' then room = limit.b - redis.call('ZCARD', Q .. 'busy:' .. key) end
   if room <= 0 or not has_rate(limit) then return room, nil end
-  local tokens, next_at, is_full_at = tokens_of(limit, full_at)
-  return math.min(room, tokens), next_at, is_full_at
+  local tokens, next_at, full_at = tokens_of(limit, redis.call('ZSCORE', Q .. 'rates', key))
+  return math.min(room, tokens), next_at, full_at
 end
 
 local function lanes_of(key)
@@ -89,7 +87,7 @@ end
 local function runnable(ready)
   local parked = redis.call('ZSCORE', Q .. 'parked', '*')
   if parked and tonumber(parked) > now then return 0 end
-  return (ready or count_of('ready')) - count_of('blocked')
+  return math.max(0, (ready or count_of('ready')) - count_of('blocked'))
 end
 
 -- For a claim that may take `share` jobs of a lane, or of the queue: how many it may take at most.

@@ -2,12 +2,16 @@
 -- minute, which Redis then deletes by itself. Until then restore.lua can put it back.
 local TRASH_MS = 60000
 
+-- Two actions may delete jobs of one id, one after the other: each has a copy of its own.
+local function trash_keys(action, id)
+  return Q .. 'trash:' .. action .. ':' .. id, Q .. 'trash-attempt:' .. action .. ':' .. id
+end
+
 -- job: its state, buried or ended, and when it was buried.
 local function put_into_trash(action, id, job)
-  for from, to in pairs({ ['job:'] = 'trash:', ['attempt:'] = 'trash-attempt:' }) do
-    if redis.call('COPY', Q .. from .. id, Q .. to .. id, 'REPLACE') == 1 then
-      redis.call('PEXPIRE', Q .. to .. id, TRASH_MS)
-    end
+  local trash, trash_attempt = trash_keys(action, id)
+  for from, to in pairs({ ['job:'] = trash, ['attempt:'] = trash_attempt }) do
+    if redis.call('COPY', Q .. from .. id, to, 'REPLACE') == 1 then redis.call('PEXPIRE', to, TRASH_MS) end
   end
   redis.call('RPUSH', Q .. 'trashed:' .. action, string.format('%s %s %s', id, job.state, job.at or '-'))
   redis.call('PEXPIRE', Q .. 'trashed:' .. action, TRASH_MS)
@@ -27,12 +31,15 @@ local function list_failed_again(id, at)
   end
 end
 
--- Back to where it was. Answers false where the minute is over, or its id was used anew.
-local function take_from_trash(id, state, at)
-  if redis.call('EXISTS', Q .. 'job:' .. id) == 1 or redis.call('EXISTS', Q .. 'trash:' .. id) == 0 then return false end
-  redis.call('RENAME', Q .. 'trash:' .. id, Q .. 'job:' .. id)
-  local has_attempts = redis.call('EXISTS', Q .. 'trash-attempt:' .. id) == 1
-  if has_attempts then redis.call('RENAME', Q .. 'trash-attempt:' .. id, Q .. 'attempt:' .. id) end
+-- Back to where it was. Answers false where the minute is over, or its id was used anew. Where that one was
+-- cancelled, its entry may be in a lane still, and would pass for this one.
+local function take_from_trash(action, id, state, at)
+  local trash, trash_attempt = trash_keys(action, id)
+  if redis.call('EXISTS', Q .. 'job:' .. id) == 1 or redis.call('EXISTS', trash) == 0 then return false end
+  remove_tombstone(id)
+  redis.call('RENAME', trash, Q .. 'job:' .. id)
+  local has_attempts = redis.call('EXISTS', trash_attempt) == 1
+  if has_attempts then redis.call('RENAME', trash_attempt, Q .. 'attempt:' .. id) end
   if state == 'buried' then
     redis.call('PERSIST', Q .. 'job:' .. id)
     if has_attempts then redis.call('PERSIST', Q .. 'attempt:' .. id) end
