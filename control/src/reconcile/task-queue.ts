@@ -128,7 +128,9 @@ async function declare(
       queueSettings(queue, uid, ownerName(queue).slice(0, MAX_OWNER_NAME)),
     )
     if (answer === 'name-taken') return { kind: 'taken', isOwnerThere }
-    return { kind: 'open', view: await seen.look(), server: await seen.examineServer() }
+    const view = await seen.look()
+    void seen.sample(view)
+    return { kind: 'open', view, server: await seen.examineServer() }
   } catch (error) {
     const found = seen.problemOf(error)
     if (!found) throw error

@@ -146,7 +146,6 @@ export class SeenQueue {
       this.#view = await look
       this.#seenAtStir = stirs
       void this.#reapSilent(this.#view)
-      void this.#sample(this.#view)
       this.#forgetWorkersLater(this.#view)
       await this.#witness(this.#view.depth.counts)
       return this.#view
@@ -203,8 +202,11 @@ export class SeenQueue {
     this.stir()
   }
 
-  /** For the history of the queue: the state that was looked at anyway. */
-  async #sample({ depth, workers, atMs }: QueueView): Promise<void> {
+  /**
+   * For the history of the queue: the state that was looked at anyway. Only behind another write: a server that
+   * refuses writes may end the connection of who tries.
+   */
+  async sample({ depth, workers, atMs }: QueueView): Promise<void> {
     const { fence, log } = this.#options
     if (atMs < this.#sampleDueMs || !fence.isOpen) return
     this.#sampleDueMs = atMs + SAMPLE_EVERY_MS

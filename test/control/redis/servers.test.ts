@@ -357,9 +357,11 @@ test('what the leader sees goes into the history of the queue, and nothing of it
     const known = async () =>
       (await queue.history({ series: ['ready', 'replicas'] })).columns.map(({ total }) => total)
     const shut: Fence = { ...openFence, isOpen: false }
-    await (await serversFor({ now: redisUrl() }, shut).open(name)).look()
+    const follower = await serversFor({ now: redisUrl() }, shut).open(name)
+    await follower.sample(await follower.look())
     expect(await known()).toEqual([null, null])
-    await (await serversFor({ now: redisUrl() }).open(name)).look()
+    const leader = await serversFor({ now: redisUrl() }).open(name)
+    await leader.sample(await leader.look())
     await eventually(async () => (await known())[0] === 1)
     expect(await known()).toEqual([1, 0])
   } finally {

@@ -46,7 +46,9 @@ const LEAST = {
 
 export const good: { shows: string; manifest: Manifest }[] = [
   ...inPage('README.md'),
-  ...readdirSync(new URL('../../../docs', import.meta.url)).flatMap((name) => inPage(`docs/${name}`)),
+  ...readdirSync(new URL('../../../docs', import.meta.url))
+    .filter((name) => name.endsWith('.md'))
+    .flatMap((name) => inPage(`docs/${name}`)),
   ...inText('examples/thumbnails', read('../../../examples/thumbnails/thumbnails.yaml')),
   ...inText('the chart’s notes', notes()),
   ...chartExamples(),
