@@ -103,6 +103,20 @@ test('a job that fails is buried, says why, is retried and is deleted', async ()
   expect(await refused('GET', `${QUEUE}/jobs/${id}`)).toMatchObject({ status: 404, code: 'JOB_NOT_FOUND' })
 })
 
+test('a job has a key and tags until it has ended, and is found by both', async () => {
+  const [key, tags] = ['tenant-42', ['order:42', 'vip']]
+  const { id } = await enqueue('noop', { key, tags, delayMs: 3_600_000 })
+  for (const filter of [`key:${key}`, 'tag:order:42']) {
+    const { jobs } = await ask<JobsPage>('GET', `${QUEUE}/jobs?filter=${encodeURIComponent(filter)}`)
+    expect(jobs).toMatchObject([{ id, key, tags }])
+  }
+  expect(await ask<Job>('GET', `${QUEUE}/jobs/${id}`)).toMatchObject({ lane: `normal/${key}`, tags })
+  await ask('POST', `${QUEUE}/jobs/${id}/cancel`)
+  expect((await refused('POST', `${QUEUE}/jobs`, { task: 'noop', tags: ['a b'] })).status).toBe(400)
+  const six = ['1', '2', '3', '4', '5', '6']
+  expect((await refused('POST', `${QUEUE}/jobs`, { task: 'noop', tags: six })).status).toBe(400)
+})
+
 test('a running job is cancelled; what a job is too late for is a conflict with its state', async () => {
   const { id } = await enqueue('sleeps-forever')
   await stateOf(id, 'held')

@@ -15,6 +15,9 @@ import {
 } from '../schema.ts'
 import { JOB_STATES, MOST_ROWS, MOST_TEXT_BYTES, PRIORITIES, time, words } from './bounds.ts'
 
+const TAGS = { max: 5 } as const
+const tags = list('Its tags, until it has ended', words('A tag'), TAGS)
+const key = words('Its key, until it has ended')
 const jobId = text('The id of a job', { min: 1, max: 512 })
 
 export const JobRow = named(
@@ -25,6 +28,8 @@ export const JobRow = named(
     task: words('The name of its task'),
     enqueuedAtMs: time('When it was enqueued'),
     lane: optional(words('Its priority, and its key where it has one: `normal` or `normal/acme`')),
+    key: optional(key),
+    tags: optional(tags),
     worker: optional(words('The worker that runs it')),
     dueAtMs: optional(time('When a delayed one is due')),
     buriedAtMs: optional(time('When it was buried')),
@@ -95,6 +100,7 @@ export const Job = named(
     state: oneOf('Its state', JOB_STATES),
     task: words('The name of its task'),
     lane: optional(words('Its priority, and its key where it has one: `normal` or `normal/acme`')),
+    tags: optional(tags),
     enqueuedAtMs: time('When it was enqueued'),
     dueAtMs: optional(time('When a delayed one is due')),
     buriedAtMs: optional(time('When it was buried')),
@@ -175,6 +181,13 @@ export const EnqueueRequest = named(
         min: 1,
         max: 128,
       }),
+    ),
+    tags: optional(
+      list(
+        'Names by which people find it',
+        text('1 to 64 of A-Z a-z 0-9 : . _ - @ /', { min: 1, max: 64 }),
+        TAGS,
+      ),
     ),
     delayMs: optional(whole('It does not start before so long; ms', { max: 1e12 })),
     atMs: optional(whole('It does not start before this time; ms UTC', { max: 8.64e15 })),

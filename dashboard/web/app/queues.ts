@@ -31,6 +31,8 @@ export const errorHref = (queue: string, group: string): string => to(['errors',
 
 export interface Sums {
   ready: number
+  /** Of the ready ones. */
+  blocked: number
   delayed: number
   busy: number
   buried: number
@@ -53,6 +55,7 @@ export function sumsOf(queues: readonly QueueNow[]): Sums {
   const ages = read.flatMap(({ oldestReadyMs }) => oldestReadyMs ?? [])
   return {
     ready: sum((each) => each.ready),
+    blocked: sum((each) => each.blocked),
     delayed: sum((each) => each.delayed),
     busy: sum((each) => each.busy),
     buried: sum((each) => each.buried),
@@ -79,6 +82,8 @@ export function moodOf({ numbers, unread }: QueueNow): QueueMood {
   if (numbers.workers === 0 && numbers.ready > 0)
     return { word: 'no workers', tone: 'buried', means: 'Jobs wait and no worker serves it.' }
   if (numbers.busy > 0) return { word: 'working', tone: 'held', means: 'Workers run its jobs.' }
+  if (numbers.ready > 0 && numbers.blocked >= numbers.ready)
+    return { word: 'blocked', tone: 'blocked', means: 'The limits of their keys hold all its jobs back.' }
   if (numbers.ready > 0) return { word: 'waiting', tone: 'retrying', means: 'Jobs wait for a free slot.' }
   return { word: 'idle', tone: 'ready', means: 'There is nothing to run now.' }
 }

@@ -16,6 +16,7 @@ import { Confirm, type Question } from '../parts/dialog.tsx'
 import { Blank, Shown } from '../parts/feedback.tsx'
 import { JsonView } from '../parts/json.tsx'
 import { JsonOf } from '../parts/json-of.tsx'
+import { Marks } from '../parts/marks.tsx'
 import { Copy, Lines, Name, visible, When } from '../parts/show.tsx'
 import { type ShownState, StateMark } from '../parts/state.tsx'
 import { Timeline } from '../parts/timeline.tsx'
@@ -135,9 +136,10 @@ function Facts({ job, queueKey }: { job: Job; queueKey: string }) {
           <Name of={queueKey} />
         </a>
       </Fact>
-      {job.lane && (
-        <Fact name="Lane">
-          <Name of={job.lane} />
+      {job.lane && <Lane of={job.lane} queueKey={queueKey} />}
+      {job.tags && (
+        <Fact name="Tags">
+          <Marks of={job} queue={queueKey} />
         </Fact>
       )}
       <Fact name="Attempts">
@@ -169,6 +171,30 @@ function Facts({ job, queueKey }: { job: Job; queueKey: string }) {
       {job.isCancelling && <Fact name="Cancelling">its worker was told to end it</Fact>}
     </dl>
   )
+}
+
+/** `normal` or `normal/acme`. */
+function Lane({ of, queueKey }: { of: string; queueKey: string }) {
+  const [priority, key] = partsOfLane(of)
+  return (
+    <>
+      <Fact name="Priority">
+        <Name of={priority} />
+      </Fact>
+      {key !== undefined && (
+        <Fact name="Key">
+          <a href={to(['jobs'], { queue: queueKey, f: `key:${key}` })}>
+            <Name of={key} />
+          </a>
+        </Fact>
+      )}
+    </>
+  )
+}
+
+function partsOfLane(lane: string): [priority: string, key?: string] {
+  const at = lane.indexOf('/')
+  return at < 0 ? [lane] : [lane.slice(0, at), lane.slice(at + 1)]
 }
 
 function Fact({ name, children }: { name: string; children: ComponentChildren }) {

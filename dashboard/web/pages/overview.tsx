@@ -84,7 +84,9 @@ function Six({ queues }: { queues: readonly QueueNow[] }) {
   const share = done !== undefined && failed !== undefined ? percent(failed, done + failed) : undefined
   return (
     <section class="six" aria-label="Numbers">
-      <Figure name="Ready" value={brief(sums.ready)} title={count(sums.ready)} />
+      <Figure name="Ready" value={brief(sums.ready)} title={count(sums.ready)}>
+        {sums.blocked > 0 && `${brief(sums.blocked)} blocked`}
+      </Figure>
       <Figure
         name="Oldest waits"
         value={sums.oldestReadyMs === undefined ? '–' : duration(sums.oldestReadyMs)}

@@ -16,7 +16,7 @@ import { Shown } from '../parts/feedback.tsx'
 import { HistoryCard } from '../parts/history.tsx'
 import { PoolTable } from '../parts/pools.tsx'
 import { Problems } from '../parts/problems.tsx'
-import { Shares } from '../parts/queue-table.tsx'
+import { Blocked, Shares } from '../parts/queue-table.tsx'
 import { Name, visible } from '../parts/show.tsx'
 
 const LOOK_EVERY_MS = 5_000
@@ -140,7 +140,9 @@ function Numbers({ queue, numbers }: { queue: QueueNow; numbers: NonNullable<Que
   return (
     <section class="card" aria-label="Numbers">
       <dl class="facts">
-        <Amount name="Ready" value={numbers.ready} href={jobsOf(queue, 'state:ready')} />
+        <Amount name="Ready" value={numbers.ready} href={jobsOf(queue, 'state:ready')}>
+          <Blocked n={numbers.blocked} />
+        </Amount>
         <Fact name="Oldest waits">
           {numbers.oldestReadyMs === undefined ? '–' : duration(numbers.oldestReadyMs)}
         </Fact>

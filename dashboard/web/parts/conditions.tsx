@@ -15,7 +15,7 @@ export function Conditions({ conditions }: { conditions: readonly Condition[] })
             <th scope="col">Condition</th>
             <th scope="col">Reason</th>
             <th scope="col" class="number">
-              Since
+              Changed
             </th>
           </tr>
         </thead>

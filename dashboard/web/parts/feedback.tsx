@@ -4,7 +4,7 @@ import { useEffect, useState } from 'preact/hooks'
 import type { ApiError } from '../app/api.ts'
 import type { Resource } from '../app/resource.ts'
 import { Icon, type IconName } from './icons.tsx'
-import { When } from './show.tsx'
+import { Since } from './show.tsx'
 
 const SKELETON_AFTER_MS = 150
 
@@ -62,7 +62,7 @@ export function Failed({ error, again, what, isPage = false }: FailedProps) {
           {error.sinceMs !== undefined && (
             <>
               {' '}
-              Since <When atMs={error.sinceMs} />.
+              It has not for <Since atMs={error.sinceMs} />.
             </>
           )}
         </p>

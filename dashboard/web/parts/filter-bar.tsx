@@ -18,6 +18,7 @@ const FIELDS: readonly Hint[] = [
   { text: 'state:', means: FILTER_STATES.join(', ') },
   { text: 'task:', means: 'its task; * stands for any text' },
   { text: 'tag:', means: 'one of its tags: tag:order:42' },
+  { text: 'key:', means: 'its key: a tenant, an account' },
   { text: 'id:', means: 'its id' },
   { text: 'since:', means: '2h, 7d, 2026-01-31T08:00' },
   { text: 'until:', means: 'before that time' },
@@ -91,7 +92,7 @@ export function FilterBar({
         aria-activedescendant={chosen >= 0 ? `hint-${chosen}` : undefined}
         aria-invalid={problem !== undefined}
         aria-describedby="filter-problem"
-        placeholder="state:buried task:send* since:2h &quot;8812&quot;"
+        placeholder="Filter, for example state:buried task:send*"
         spellcheck={false}
         autocomplete="off"
         value={text}

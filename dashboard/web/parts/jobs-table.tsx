@@ -4,6 +4,7 @@ import type { JobRow } from '../../src/api.ts'
 import { useKeys } from '../app/keys.ts'
 import { count } from '../app/numbers.ts'
 import { jobHref, partsOf } from '../app/queues.ts'
+import { Marks } from './marks.tsx'
 import { Name, When } from './show.tsx'
 import { StateMark } from './state.tsx'
 
@@ -105,6 +106,7 @@ export function JobsTable({ rows, queue, selected, select, open }: Props) {
                 <span class="cell-sub cut">
                   <Name of={row.id} mono />
                 </span>
+                {(row.key ?? row.tags) !== undefined && <Marks of={row} queue={queue} />}
               </td>
               <td class={`known ${known(row) ? 'wide' : 'empty'}`}>{known(row)}</td>
               <td class={`shrink number ${row.attempts === 0 ? 'empty' : ''}`} data-label="tries">
@@ -140,10 +142,11 @@ function known(row: JobRow) {
         on <Name of={row.worker} />
       </span>
     )
-  if (row.lane && row.lane !== 'normal')
+  const [priority = 'normal'] = row.lane?.split('/') ?? []
+  if (priority !== 'normal')
     return (
       <span class="muted">
-        lane <Name of={row.lane} />
+        priority <Name of={priority} />
       </span>
     )
   return null

@@ -1,4 +1,5 @@
 // Queues in a table: how each is, and how much of what it has.
+import type { ComponentChildren } from 'preact'
 import type { QueueNow } from '../../src/api.ts'
 import { snapshot } from '../app/live.ts'
 import { brief, count, rate } from '../app/numbers.ts'
@@ -66,7 +67,9 @@ function Row({ queue }: { queue: QueueNow }) {
       </td>
       {numbers ? (
         <>
-          <Amount label="ready" value={numbers.ready} href={jobsOf(queue, 'state:ready')} />
+          <Amount label="ready" value={numbers.ready} href={jobsOf(queue, 'state:ready')}>
+            <Blocked n={numbers.blocked} />
+          </Amount>
           <td class="number" data-label="oldest">
             {numbers.oldestReadyMs === undefined ? (
               <span class="muted">–</span>
@@ -102,11 +105,13 @@ function Amount({
   value,
   href,
   isBad = false,
+  children,
 }: {
   label: string
   value: number
   href: string
   isBad?: boolean
+  children?: ComponentChildren
 }) {
   return (
     <td class="number" data-label={label}>
@@ -117,22 +122,35 @@ function Amount({
           {brief(value)}
         </a>
       )}
+      {children}
     </td>
   )
 }
 
+/** The part of the ready jobs that waits for the limit of its key. */
+export function Blocked({ n }: { n: number }) {
+  if (n === 0) return null
+  return (
+    <span class="muted nowrap" title={`The limits of their keys hold back ${count(n)} of them.`}>
+      {' '}
+      {brief(n)} blocked
+    </span>
+  )
+}
+
 export function Shares({ numbers }: { numbers: NonNullable<QueueNow['numbers']> }) {
-  const { ready, busy, delayed, buried } = numbers
+  const { ready, blocked, busy, delayed, buried } = numbers
   const parts = [
     { tone: 'held', n: busy },
-    { tone: 'ready', n: ready },
+    { tone: 'ready', n: ready - blocked },
+    { tone: 'blocked', n: blocked },
     { tone: 'delayed', n: delayed },
     { tone: 'buried', n: buried },
   ]
   return (
     <Bar
       parts={parts}
-      label={`${count(busy)} running, ${count(ready)} ready, ${count(delayed)} delayed, ${count(buried)} buried`}
+      label={`${count(busy)} running, ${count(ready - blocked)} ready, ${count(blocked)} blocked, ${count(delayed)} delayed, ${count(buried)} buried`}
     />
   )
 }

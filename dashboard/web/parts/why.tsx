@@ -2,7 +2,7 @@
 import type { Job, Why } from '../../src/api.ts'
 import { useResource } from '../app/resource.ts'
 import { Failed, Loading } from './feedback.tsx'
-import { When } from './show.tsx'
+import { Since, When } from './show.tsx'
 
 const LOOK_EVERY_MS = 3_000
 
@@ -24,7 +24,7 @@ export function WhyCard({ path, state }: { path: string; state: Job['state'] }) 
                 <span class="muted small">
                   {sinceMs !== undefined && (
                     <>
-                      since <When atMs={sinceMs} />{' '}
+                      for <Since atMs={sinceMs} />{' '}
                     </>
                   )}
                   {untilMs !== undefined && <When atMs={untilMs} />}

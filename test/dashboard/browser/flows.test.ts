@@ -76,6 +76,27 @@ it('a job that waits says why', async () => {
     .waitFor()
 })
 
+it('a job that a limit holds back is counted as blocked, and its key and tags lead to others', async () => {
+  await visit(page, './')
+  const row = page.getByRole('row', { name: new RegExp(queue.slice(NAMESPACE.length + 1)) }).first()
+  await row.getByText('1 blocked').waitFor()
+  await visit(page, `queues/${queue}`)
+  await page.getByRole('region', { name: 'Numbers' }).getByText('1 blocked').waitFor()
+  await visit(page, job('blocked'))
+  const why = page.getByRole('region', { name: 'Why is it not running?' })
+  await why
+    .getByText(/for \d+/)
+    .first()
+    .waitFor()
+  expect(await why.innerText()).not.toMatch(/since .* ago/)
+  await page.getByRole('link', { name: 'order:9' }).click()
+  await counts(rows(), 1)
+  expect(new URL(page.url()).searchParams.get('f')).toBe('tag:order:9')
+  await rows().getByRole('link', { name: 'acme' }).click()
+  await counts(rows(), 2)
+  expect(new URL(page.url()).searchParams.get('f')).toBe('key:acme')
+})
+
 it('a list does not move by itself: new jobs are counted, and shown when they are asked for', async () => {
   await visit(page, `jobs?queue=${queue}&f=state:ready`)
   const before = await rows().allInnerTexts()

@@ -40,10 +40,12 @@ export async function fullScene(): Promise<Scene> {
   await eventually(async () => (await queue.depth()).buried === 6, { what: 'six jobs are buried' })
   const retrying = await enqueue('throws', { message: 'try again later' }, { backoffMs: 600_000 })
   await eventually(async () => (await queue.depth()).delayed === 1, { what: 'a job waits for its next try' })
-  const held = await enqueue('sleeps-forever', null)
+  await queue.setLimits('acme', { maxBusy: 1 })
+  const held = await enqueue('sleeps-forever', null, { key: 'acme' })
   await enqueue('sleeps-forever', null)
   await eventually(async () => (await queue.depth()).busy === 2, { what: 'two jobs run' })
   const ready = await enqueue('succeeds', { order: 9 })
+  const blocked = await enqueue('succeeds', { order: 9 }, { key: 'acme', tags: ['order:9', 'vip'] })
   const delayed = await enqueue('succeeds', { order: 10 }, { delayMs: 3_600_000 })
   const cancelled = await enqueue('succeeds', { order: 11 })
   await queue.cancel(cancelled)
@@ -63,6 +65,7 @@ export async function fullScene(): Promise<Scene> {
     retrying,
     held,
     ready,
+    blocked,
     delayed,
     cancelled,
   })

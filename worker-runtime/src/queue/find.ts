@@ -275,6 +275,7 @@ function foundOf(answer: unknown): Found | undefined {
     ...{ id, state, task: ended?.task ?? envelope?.task ?? '', enqueuedAtMs, attempts },
     ...(envelope && state === 'ready' && { lane: envelope.lane }),
     ...(envelope && envelope.tags.length > 0 && { tags: envelope.tags }),
+    ...keyOf(envelope?.lane),
     ...(worker && { worker }),
     ...(state === 'delayed' && { dueAtMs: timeOf(at) }),
     ...(state === 'buried' && { buriedAtMs: timeOf(at) }),
@@ -282,15 +283,19 @@ function foundOf(answer: unknown): Found | undefined {
     ...(error && { error }),
     ...(why && { why: failureOf(why) }),
   }
-  return { position, candidate: candidateOf(summary, envelope?.lane, hits), summary }
+  return { position, candidate: candidateOf(summary, hits), summary }
 }
 
-function candidateOf(summary: JobSummary, lane: string | undefined, hits: string): Candidate {
-  const slash = lane?.indexOf('/') ?? -1
+/** Of `<priority>/<key>`. */
+function keyOf(lane = ''): { key?: string } {
+  const slash = lane.indexOf('/')
+  return slash > 0 ? { key: lane.slice(slash + 1) } : {}
+}
+
+function candidateOf(summary: JobSummary, hits: string): Candidate {
   return {
     ...summary,
     atMs: summary.buriedAtMs ?? summary.endedAtMs ?? summary.enqueuedAtMs,
-    ...(lane !== undefined && slash > 0 && { key: lane.slice(slash + 1) }),
     hits: [...hits].map((hit) => hit === '1'),
   }
 }

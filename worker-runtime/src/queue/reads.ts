@@ -125,6 +125,8 @@ export interface JobSummary {
   attempts: number
   /** Until it has ended. */
   tags?: readonly string[]
+  /** Until it has ended. */
+  key?: string
   /** The fingerprint of its last error. */
   error?: string
   /**

@@ -13,13 +13,15 @@ const MOST_STACK = 8_192
 const MOST_NAME = 1_000
 
 export function rowOf({ id, state, task, enqueuedAtMs, why, ...job }: JobSummary, redact: Redactor): JobRow {
-  const { lane, worker, dueAtMs, buriedAtMs, endedAtMs, attempts, error } = job
+  const { lane, key, tags, worker, dueAtMs, buriedAtMs, endedAtMs, attempts, error } = job
   return {
     id: shortened(id, 512),
     state: state as JobRow['state'],
     task,
     enqueuedAtMs,
     ...(lane !== undefined && { lane: shortened(lane, MOST_NAME) }),
+    ...(key !== undefined && { key: shortened(key, MOST_NAME) }),
+    ...(tags && { tags: tags.map((tag) => shortened(tag, MOST_NAME)) }),
     ...(worker !== undefined && { worker: shortened(worker, MOST_NAME) }),
     ...(dueAtMs !== undefined && { dueAtMs }),
     ...(buriedAtMs !== undefined && { buriedAtMs }),
@@ -40,6 +42,8 @@ export function jobOf(job: JobDetails, { metadata, spec }: TaskQueueObject, reda
     state,
     task,
     ...(envelope && { lane: envelope.lane }),
+    ...(envelope &&
+      envelope.tags.length > 0 && { tags: envelope.tags.map((tag) => shortened(tag, MOST_NAME)) }),
     enqueuedAtMs,
     ...(job.dueAtMs !== undefined && { dueAtMs: job.dueAtMs }),
     ...(job.buriedAtMs !== undefined && { buriedAtMs: job.buriedAtMs }),
