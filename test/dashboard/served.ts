@@ -4,7 +4,10 @@ import { checkAgainstSchema } from '../../control/src/resources/schema.ts'
 import { type Kind, loadSchemas } from '../../control/src/resources/schemas.ts'
 import type { TaskQueueObject } from '../../control/src/resources/task-queue.ts'
 import type { WorkerPoolObject } from '../../control/src/resources/worker-pool.ts'
+import { tokenAuthority } from '../../dashboard/src/server/access/authorities.ts'
+import { Gate, type GateOptions } from '../../dashboard/src/server/access/gate.ts'
 import { localAccess } from '../../dashboard/src/server/access/local.ts'
+import { parseTokens } from '../../dashboard/src/server/access/token-file.ts'
 import type { Assets } from '../../dashboard/src/server/assets.ts'
 import { listenLocally } from '../../dashboard/src/server/listen.ts'
 import type { Plant } from '../../dashboard/src/server/plant.ts'
@@ -22,6 +25,8 @@ export interface ServeOptions {
   assets?: Assets
   basePath?: string
   isReadOnly?: boolean
+  /** Lines of a file of tokens: the mode `token` instead of `local`. */
+  grants?: string
 }
 
 export interface Served {
@@ -37,7 +42,13 @@ export interface Served {
   stop(): void
 }
 
-export async function serve({ redisUrl, queues, pools = [], ...options }: ServeOptions): Promise<Served> {
+export async function serve({
+  redisUrl,
+  queues,
+  pools = [],
+  grants,
+  ...options
+}: ServeOptions): Promise<Served> {
   const { servers } = openServers({ 'millhand-redis': redisUrl })
   const objects = new Objects({ look: () => {} })
   for (const queue of queues)
@@ -53,7 +64,8 @@ export async function serve({ redisUrl, queues, pools = [], ...options }: ServeO
   const lines: Record<string, unknown>[] = []
   const log = createLog({ level: 'debug', write: (line) => lines.push(JSON.parse(line)) })
   const times = { nowMs: () => performance.now(), wallMs: () => Date.now() }
-  const { access, token } = localAccess({ log, ...times, isReadOnly: options.isReadOnly === true })
+  const gate = { log, ...times, isReadOnly: options.isReadOnly === true }
+  const { access, token } = grants === undefined ? localAccess(gate) : byTokens(grants, gate)
   const listening = await listenLocally(dashboardServer({ plant, access, log, ...times, ...options }), 0)
   const url = `http://127.0.0.1:${listening.port}`
   const call = (method: string, path: string, body?: unknown) =>
@@ -80,6 +92,12 @@ export async function serve({ redisUrl, queues, pools = [], ...options }: ServeO
       servers.close()
     },
   }
+}
+
+function byTokens(grants: string, gate: Omit<GateOptions, 'authority' | 'hosts'>) {
+  const hosts = { names: [], anyAddress: false, remedy: 'open 127.0.0.1' }
+  const authority = tokenAuthority(async () => parseTokens(grants))
+  return { access: new Gate({ ...gate, authority, hosts }), token: '' }
 }
 
 export function declare(objects: Objects, kind: Kind, object: TaskQueueObject | WorkerPoolObject): void {

@@ -19,6 +19,8 @@ const PICTURES = fileURLToPath(new URL('../../../docs/pictures/', import.meta.ur
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 const QUEUE = 'thumbnails'
 const SIZE = { width: 1280, height: 800 }
+/** A rate needs two looks, a second apart, and a chart is drawn after its page. */
+const TWO_LOOKS_MS = 2_500
 const ONCE = { maxAttempts: 1 }
 
 /** A picture shows no folder and no machine of whoever took it. */
@@ -119,6 +121,7 @@ async function take(
     await eventually(async () => (await page.locator('.loading').count()) === 0, {
       what: `${name} has loaded`,
     })
+    await page.waitForTimeout(TWO_LOOKS_MS)
     await page.evaluate(NEUTRAL)
     const picture = await page.screenshot()
     await sharp(picture)
