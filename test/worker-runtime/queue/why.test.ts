@@ -5,6 +5,7 @@ import {
   connectRedis,
   defaultSettings,
   type JobOptions,
+  type KeyState,
   newJob,
   openQueue,
   type Queue,
@@ -32,6 +33,7 @@ const READY: WhyFacts = {
   aliveWorkers: 2,
   lookedAt: { workers: 2, draining: 0, slots: 4, held: 2 },
 }
+const UNLIMITED: KeyState = { limits: {}, overrides: {}, busy: 0, waiting: 0, isBlocked: false }
 const workers = (workers: number, draining: number, slots: number, held: number): Partial<WhyFacts> => ({
   aliveWorkers: workers,
   lookedAt: { workers: Math.min(workers, 100), draining, slots, held },
@@ -84,6 +86,36 @@ test.each<[string, Partial<WhyFacts>, [code: string, text: RegExp, times?: objec
   ['one of two drains', workers(2, 1, 2, 2), [['slots-busy', /all 2 slots of 1 worker are busy/]]],
   ['all slots busy', workers(2, 0, 4, 4), [['slots-busy', /all 4 slots of 2 workers are busy; 4 jobs/]]],
   ['too many workers to look at', workers(200, 0, 400, 400), [['next', /./]]],
+  [
+    'the rate of the queue',
+    {
+      queueState: {
+        ...UNLIMITED,
+        ...{ limits: { rate: { jobs: 100, periodMs: 1_000 } }, isBlocked: true, untilMs: NOW + 10 },
+      },
+    },
+    [['rate', /the queue has used up its rate of 100 jobs in 1 s/, { untilMs: NOW + 10 }]],
+  ],
+  [
+    'the rate of its key',
+    {
+      key: 'acme',
+      keyState: {
+        ...UNLIMITED,
+        ...{ limits: { rate: { jobs: 1, periodMs: 60_000 } }, isBlocked: true, untilMs: NOW + 10 },
+      },
+    },
+    [['rate-of-key', /the key acme has used up its rate of 1 job in 60 s/, { subject: 'acme' }]],
+  ],
+  [
+    'the busy jobs of its key, while the queue has free slots',
+    {
+      key: 'acme',
+      keyState: { ...UNLIMITED, busy: 2, isBlocked: true, blockedSinceMs: 5, limits: { maxBusy: 2 } },
+    },
+    [['max-busy-of-key', /2 jobs of the key acme run, and its maxBusy allows 2/, { sinceMs: 5 }]],
+  ],
+  ['a key within its limits', { key: 'acme', keyState: { ...UNLIMITED, busy: 2 } }, [['next', /./]]],
   [
     'everything at once',
     { ...delayed, isPaused: true, maxBusy: 1, ...workers(0, 0, 0, 0) },
@@ -166,6 +198,35 @@ describe('of a real queue', () => {
     await queue.configure({ ...defaultSettings, ownerUid: 'test' })
     await queue.drain(['p:1'], 60_000)
     expect(await codes('b')).toEqual(['draining'])
+  })
+
+  test('a limit of its key, and the rate of the queue, are said while they hold', async () => {
+    await register('p:1', 9)
+    await queue.configure({ ...defaultSettings, ownerUid: 'test', perKey: { maxBusy: 1 } })
+    await add('a', { key: 'acme' })
+    await add('b', { key: 'acme' })
+    await add('c', { key: 'other' })
+    const held = await claim()
+    expect((await queue.why('b'))?.causes).toEqual([
+      {
+        code: 'max-busy-of-key',
+        text: '1 job of the key acme runs, and its maxBusy allows 1',
+        subject: 'acme',
+        sinceMs: expect.any(Number),
+      },
+    ])
+    expect(await codes('c')).toEqual(['next'])
+    if (held)
+      await queue.settleAndClaim('p:1', 0, [{ ...held, verdict: 'completed', text: '1 task 1\n1' }], 0)
+    expect(await codes('b')).toEqual(['next'])
+    const rate = { jobs: 1, periodMs: 3_600_000, burst: 1 }
+    await queue.configure({ ...defaultSettings, ownerUid: 'test', rate })
+    expect((await claim())?.id).toBe('c')
+    expect(await codes('b')).toEqual(['rate'])
+    await queue.configure({ ...defaultSettings, ownerUid: 'test', perKey: { rate } })
+    expect((await claim())?.id).toBe('b')
+    await add('d', { key: 'acme' })
+    expect(await codes('d')).toEqual(['rate-of-key'])
   })
 
   test('a job that failed tells which attempt comes next, when, and what the last one said', async () => {

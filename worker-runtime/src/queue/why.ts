@@ -2,12 +2,14 @@
 // that one script reads (lua/why.lua). The operator adds what it knows of pods (control/decide/why.ts).
 import { parseEnded, parseEnvelope } from '../job.ts'
 import { amountOf, counterOf, numberOf, oneOf, optionalOf, textOf } from './answers.ts'
+import { type KeyState, limiting } from './limits.ts'
 import { failureOf, fieldsOf, JOB_STATES, type JobState, timeOf } from './reads.ts'
+import type { KeyLimits } from './settings.ts'
 import type { Verbs } from './verbs.ts'
 
 export const WHY_CODES = [
   ...['completed', 'cancelled', 'buried', 'running', 'cancelling'],
-  ...['paused', 'suspended', 'delayed', 'back-off', 'max-busy'],
+  ...['paused', 'suspended', 'delayed', 'back-off', 'max-busy', 'rate', 'max-busy-of-key', 'rate-of-key'],
   ...['no-workers', 'draining', 'slots-busy', 'next'],
 ] as const
 
@@ -18,7 +20,7 @@ export interface Cause {
   readonly text: string
   readonly sinceMs?: number
   readonly untilMs?: number
-  /** What it is about: a worker, a pool. */
+  /** What it is about: a worker, a key, a pool. */
   readonly subject?: string
 }
 
@@ -52,6 +54,10 @@ export interface WhyFacts {
   readonly isPaused: boolean
   readonly maxBusy?: number
   readonly busy: number
+  /** How the queue is, apart from its maxBusy. */
+  readonly queueState?: KeyState
+  readonly key?: string
+  readonly keyState?: KeyState
   /** When any worker last renewed; undefined where none ever did. */
   readonly renewedAtMs?: number
   readonly aliveWorkers: number
@@ -67,14 +73,26 @@ export interface WhyFacts {
 /** Undefined where the job is not known. */
 async function why(verbs: Verbs, id: string): Promise<Why | undefined> {
   const facts = factsOf(await verbs.run('why', [id]))
-  return facts && { id, state: facts.state, causes: causesOf(facts) }
+  return (
+    facts && { id, state: facts.state, causes: causesOf({ ...facts, ...(await limitsFor(verbs, facts)) }) }
+  )
+}
+
+async function limitsFor(verbs: Verbs, { state, key }: WhyFacts): Promise<Partial<WhyFacts>> {
+  if (state !== 'ready' && state !== 'delayed') return {}
+  const [queueState, keyState] = await Promise.all([
+    limiting.keyState(verbs),
+    key === undefined ? undefined : limiting.keyState(verbs, key),
+  ])
+  return { queueState, ...(keyState && { keyState }) }
 }
 
 export const explaining = { why }
 
 export function causesOf(facts: WhyFacts): Cause[] {
   if (facts.state !== 'ready' && facts.state !== 'delayed') return [whatItIs(facts)]
-  const causes = [...closed(facts), ...notDue(facts), ...limited(facts), ...withoutSlot(facts)]
+  const limits = [...limited(facts), ...rateUsedUp(facts), ...keyLimited(facts)]
+  const causes = [...closed(facts), ...notDue(facts), ...limits, ...withoutSlot(facts)]
   if (causes.length > 0) return causes
   const text = `nothing holds it back: a worker claims it within moments${waitsBehind(facts)}`
   return [{ code: 'next', text, ...(facts.readySinceMs !== undefined && { sinceMs: facts.readySinceMs }) }]
@@ -129,6 +147,28 @@ function limited({ maxBusy, busy }: WhyFacts): Cause[] {
   ]
 }
 
+/** A limit that has a time is a rate; the other one waits for the end of a job. */
+function rateUsedUp({ queueState: { untilMs, limits } = NO_LIMITS }: WhyFacts): Cause[] {
+  if (untilMs === undefined) return []
+  return [{ code: 'rate', text: `the queue has used up its rate${rateText(limits)}`, untilMs }]
+}
+
+function keyLimited({ key: subject = '', keyState = NO_LIMITS }: WhyFacts): Cause[] {
+  const { isBlocked, untilMs, limits, busy, blockedSinceMs: sinceMs } = keyState
+  if (!isBlocked) return []
+  if (untilMs !== undefined) {
+    const text = `the key ${subject} has used up its rate${rateText(limits)}`
+    return [{ code: 'rate-of-key', text, untilMs, subject }]
+  }
+  const text = `${counted(busy, 'job')} of the key ${subject} ${busy === 1 ? 'runs' : 'run'}, and its maxBusy allows ${limits.maxBusy}`
+  return [{ code: 'max-busy-of-key', text, subject, ...(sinceMs !== undefined && { sinceMs }) }]
+}
+
+const NO_LIMITS: KeyState = { limits: {}, overrides: {}, busy: 0, waiting: 0, isBlocked: false }
+
+const rateText = ({ rate }: KeyLimits): string =>
+  rate ? ` of ${counted(rate.jobs, 'job')} in ${rate.periodMs / 1_000} s` : ''
+
 function withoutSlot(facts: WhyFacts): Cause[] {
   const { aliveWorkers, renewedAtMs, lookedAt, readySinceMs } = facts
   if (aliveWorkers === 0) {
@@ -169,14 +209,14 @@ function factsOf(answer: unknown): WhyFacts | undefined {
   const count = (name: string) => counterOf(found[name] ?? null, `${name} of a job`)
   const time = (name: string) => (found[name] === undefined ? undefined : timeOf(String(found[name])))
   const line = `${textOf(found.line, 'a job', 1_100)}\n`
-  const ended = parseEnded(line)
+  const [ended, envelope] = [parseEnded(line), parseEnvelope(line)]
   const [, heldAttempt, heldCrashes = ''] = textOf(found.entry ?? '', 'what a worker holds').split(':')
   const failure = textOf(found.failure ?? '', 'the last failure of a job', Number.POSITIVE_INFINITY)
   const before = numberOf(found.place ?? -1, 'the place of a job', { least: -1, most: 1e9 })
   return {
     state,
     nowMs: time('now') ?? 0,
-    enqueuedAtMs: ended?.enqueuedAtMs ?? parseEnvelope(line)?.enqueuedAtMs ?? 0,
+    enqueuedAtMs: ended?.enqueuedAtMs ?? envelope?.enqueuedAtMs ?? 0,
     isCancelling: found.cancel === '1',
     attempts: heldAttempt === undefined ? (ended?.attempts ?? count('attempts')) : Number(heldAttempt),
     crashes:
@@ -196,6 +236,7 @@ function factsOf(answer: unknown): WhyFacts | undefined {
     ...known({
       endedAtMs: ended?.endedAtMs,
       atMs: time('at'),
+      key: /\/(.+)$/.exec(envelope?.lane ?? '')?.[1],
       worker: found.worker === undefined ? undefined : textOf(found.worker, 'a worker', 512),
       lastFailure: failure === '' ? undefined : failureOf(failure),
       readySinceMs: time('readyMs'),
