@@ -1,4 +1,5 @@
 // The language of filters: what each term means, what is refused and why, and that text and filter say the same.
+import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { type Candidate, FilterInvalid, filterText, matches, parseFilter } from 'millhand/queue'
 import { isLike, statesFor, textsOf } from '../../../worker-runtime/src/queue/filter.ts'
@@ -157,3 +158,38 @@ test('the states of a filter are those that all its terms allow', () => {
   expect(states('state:ready state:held')).toEqual([])
   expect(states('task:x')).toHaveLength(6)
 })
+
+describe('docs/commands.md', () => {
+  const page = readFileSync(new URL('../../../docs/commands.md', import.meta.url), 'utf8')
+  const rows = [...(page.split('## Filters')[1] ?? '').matchAll(/^\| (`\w.*`|text) \|.*\| (`.*`) \|$/gm)]
+  const examples = rows.flatMap(([, , column = '']) =>
+    [...column.matchAll(/`([^`]+)`/g)].map(([, text]) => text),
+  )
+  const job: Candidate = {
+    ...{ id: 'report-1', state: 'buried', task: 'thumbnail', tags: ['order:42'], key: 'acme' },
+    ...{ worker: 'mail-7d4b9:1', error: 'v1:0123456789abcdef', attempts: 3, hits: [true] },
+    atMs: Date.parse('2026-01-31T07:30Z'),
+  }
+
+  test('has a row for each field, and one for texts', () => {
+    const named = rows.flatMap(([, names = '']) => names.replaceAll('`', '').split(', '))
+    const [, known = ''] = /the fields are (.*);/.exec(String(refusalOf('nothing:x'))) ?? []
+    expect(named.sort()).toEqual([...known.split(', '), 'text'].sort())
+  })
+
+  test.each(examples)('%s finds a job', (example = '') => {
+    const filter = parseFilter(example, Date.parse('2026-01-31T09:00Z'))
+    const attempts = example.includes('attempt:') ? Number(/\d+/.exec(example)?.[0]) : 3
+    expect(matches(filter, { ...job, attempts })).toBe(true)
+    const other = { id: 'x', state: 'ready', task: 'x', attempts: 0, hits: [false] }
+    expect(matches(filter, { ...other, atMs: /^since/.test(example) ? 0 : 2 ** 42 })).toBe(false)
+  })
+})
+
+function refusalOf(text: string): unknown {
+  try {
+    return parseFilter(text, NOW)
+  } catch (error) {
+    return error
+  }
+}
