@@ -42,7 +42,7 @@ export function plot(
         },
       ],
       series: [
-        { label: '', value: (_, at) => (at === null ? '' : dateAndClock(at * 1_000)) },
+        { label: 'Time', value: (_, at) => (at === null ? '' : dateAndClock(at * 1_000)) },
         ...lines.map(({ label, tone, isThin, isDashed, isFilled }) => ({
           label,
           stroke: colors(tone),
