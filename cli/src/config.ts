@@ -10,6 +10,10 @@ export interface Config {
   /** Failures show where in the program they came up. */
   readonly isDebug: boolean
   readonly mayColor: boolean
+  /** A terminal that moves its cursor. */
+  readonly mayDraw: boolean
+  /** The locale has another character set than UTF-8. */
+  readonly isAscii: boolean
   /** For the processes that are started. */
   readonly environment: Readonly<Record<string, string | undefined>>
 }
@@ -21,6 +25,14 @@ export function readConfig(environment: Config['environment'] = process.env): Co
     namespace: environment.MILLHAND_NAMESPACE || undefined,
     isDebug: Boolean(environment.MILLHAND_DEBUG),
     mayColor: !environment.NO_COLOR && environment.TERM !== 'dumb',
+    mayDraw: environment.TERM !== 'dumb',
+    isAscii: isAsciiIn(environment),
     environment,
   }
+}
+
+/** Where no locale is set, as in most containers, the terminal outside has UTF-8. */
+function isAsciiIn({ LC_ALL, LC_CTYPE, LANG }: Config['environment']): boolean {
+  const locale = LC_ALL || LC_CTYPE || LANG || 'C.UTF-8'
+  return !/utf-?8/i.test(locale)
 }

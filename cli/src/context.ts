@@ -2,6 +2,7 @@
 // process.
 import type { styleText } from 'node:util'
 import type { Config } from './config.ts'
+import type { OpenTerminal } from './top/terminal.ts'
 
 export interface Context {
   readonly config: Config
@@ -20,6 +21,13 @@ export interface Context {
   readInput(): Promise<string>
   /** The answer of a person in the terminal; undefined where there is no terminal. */
   ask(question: string): Promise<string | undefined>
+  readonly terminal: {
+    readonly isColored: boolean
+    /** It has no UTF-8. */
+    readonly isAscii: boolean
+    /** For a command that draws; absent where input or output is no terminal. */
+    readonly open?: OpenTerminal
+  }
   /**
    * Called at SIGINT, SIGTERM and SIGHUP with 1, 2, …, instead of ending at once. Signals that come together
    * are one.

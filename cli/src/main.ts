@@ -21,6 +21,7 @@ import { purgeCommand } from './commands/purge.ts'
 import { queuesCommand } from './commands/queues.ts'
 import { retryCommand } from './commands/retry.ts'
 import { statsCommand } from './commands/stats.ts'
+import { topCommand } from './commands/top.ts'
 import { upCommand } from './commands/up.ts'
 import { whyCommand } from './commands/why.ts'
 import { workerCommand } from './commands/worker.ts'
@@ -30,6 +31,7 @@ import { CommandFailed, type Context } from './context.ts'
 import { openOutlet } from './outlet.ts'
 import { manyLines, withoutPasswords } from './printable.ts'
 import { examples } from './server.ts'
+import { openTerminal } from './top/terminal.ts'
 
 const BAD_USAGE = 2
 /** SIGHUP: the terminal was closed. */
@@ -70,6 +72,7 @@ function program(): Command {
       examples(
         'millhand up -f examples/thumbnails      queues and workers on this machine, no cluster needed',
         'millhand enqueue mail send \'{"to":1}\'   in another terminal of the same folder',
+        'millhand top                            watch all of it',
         'millhand queues                         what waits, runs and failed',
         'millhand job 0mfd1k2x3y4z               why it failed',
         'millhand retry mail --all               try all buried jobs again',
@@ -85,6 +88,7 @@ function program(): Command {
   upCommand(millhand, context)
   workerCommand(millhand, context)
   enqueueCommand(millhand, context)
+  topCommand(millhand, context)
   queuesCommand(millhand, context)
   jobsCommand(millhand, context)
   jobCommand(millhand, context)
@@ -107,6 +111,7 @@ function program(): Command {
 
 function terminalContext(): Context {
   const isColored = config.mayColor && process.stdout.isTTY
+  const mayDraw = config.mayDraw && process.stdin.isTTY && process.stdout.isTTY
   return {
     config,
     workingFolder: process.cwd(),
@@ -117,6 +122,11 @@ function terminalContext(): Context {
     note: (text) => void notes.offer(`${text}\n`),
     readInput: () => text(process.stdin),
     ask: askInTerminal,
+    terminal: {
+      isColored,
+      isAscii: config.isAscii,
+      ...(mayDraw && { open: (listener) => openTerminal(process.stdin, process.stdout, listener) }),
+    },
     onStop(asked) {
       const listener = stopRequests(asked)
       for (const signal of STOP_SIGNALS) process.on(signal, listener)

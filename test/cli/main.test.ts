@@ -8,6 +8,7 @@ import { millhand, PATIENCE_MS } from './millhand.ts'
 
 const COMMANDS = [
   'up',
+  'top',
   'worker',
   'enqueue',
   'queues',

@@ -82,7 +82,11 @@ function tableOf(groups: readonly ErrorGroup[], { paint, nowMs }: Context): stri
   return table(['GROUP', 'COUNT', 'BURIED', 'LAST', 'TASKS', 'ERROR'], rows, paint)
 }
 
-const headOf = ({ outcome, type, message }: Pick<ErrorGroup, 'outcome' | 'type' | 'message'>): string =>
+export const headOf = ({
+  outcome,
+  type,
+  message,
+}: Pick<ErrorGroup, 'outcome' | 'type' | 'message'>): string =>
   `${type || outcome}${message && `: ${message}`}`
 
 async function printGroup(queue: Queue, group: string, options: Options, context: Context): Promise<void> {

@@ -90,7 +90,7 @@ async function find(id: string, name: string | undefined, server: Server): Promi
 }
 
 /** Of a job that waits. */
-async function whyNot({ queue, job }: Found): Promise<readonly Cause[] | undefined> {
+export async function whyNot({ queue, job }: Found): Promise<readonly Cause[] | undefined> {
   if (job.state !== 'ready' && job.state !== 'delayed') return undefined
   return (await queue.why(job.id))?.causes
 }
@@ -116,7 +116,12 @@ function plain({ queue, job }: Found) {
   }
 }
 
-function described({ queue, job }: Found, causes: readonly Cause[], context: Context): string {
+/** Many lines. */
+export function described(
+  { queue, job }: Found,
+  causes: readonly Cause[],
+  context: Pick<Context, 'paint' | 'nowMs'>,
+): string {
   const { paint, nowMs } = context
   const title = `job ${paint('bold', job.id)} of ${queue.name}`
   const why = causes.map((cause, at): [string, Cell] => [at === 0 ? 'why' : '', causeText(cause, nowMs())])
@@ -159,13 +164,13 @@ function stateOf({ state, cancelling }: JobDetails): Cell {
   return state === 'completed' ? { text: state, style: 'green' } : state
 }
 
-function failuresOf({ failures }: JobDetails, context: Context): string[] {
+function failuresOf({ failures }: JobDetails, context: Pick<Context, 'paint'>): string[] {
   if (failures.length === 0) return []
   const title = failures.length === 1 ? 'failed attempt' : 'failed attempts, oldest first'
   return [`\n${title}:`, ...failures.map((failure) => failureOf(failure, context))]
 }
 
-function failureOf(record: AttemptRecord, { paint }: Context): string {
+function failureOf(record: AttemptRecord, { paint }: Pick<Context, 'paint'>): string {
   const { error, message, outcome, endedAtMs, exitCode, signal, worker, pod, node, group } = record
   const why = error ? errorLines(error).join('\n') : (message ?? '')
   const how = [

@@ -106,7 +106,8 @@ function tableOf(jobs: readonly JobSummary[], { paint, nowMs }: Context): string
   return table(['STATE', 'ID', 'TASK', 'AGE', ''], rows, paint)
 }
 
-function whatBelongs(job: JobSummary, nowMs: number): string {
+/** Of a state: who runs it, when it is due, why it was buried. */
+export function whatBelongs(job: JobSummary, nowMs: number): string {
   const { lane, worker, dueAtMs, buriedAtMs, endedAtMs, why } = job
   if (worker !== undefined) return `by ${worker}`
   if (dueAtMs !== undefined) return dueAtMs > nowMs ? `due in ${durationText(dueAtMs - nowMs)}` : 'due'

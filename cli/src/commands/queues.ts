@@ -83,6 +83,6 @@ function tableOf(found: readonly QueueDepth[], { paint }: Context): string {
   return table(head, rows, paint)
 }
 
-function stateOf({ paused, suspended }: Depth): string {
+export function stateOf({ paused, suspended }: Depth): string {
   return [paused && 'paused', suspended && 'suspended'].filter(Boolean).join(', ')
 }

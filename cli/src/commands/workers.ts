@@ -69,7 +69,7 @@ function tableOf(found: readonly Found[], { paint, nowMs }: Context): string {
   return table(['QUEUE', 'WORKER', 'POD', 'SLOTS', 'HELD', 'STATE', 'AGE', 'ISOLATION'], rows, paint)
 }
 
-function stateOf({ alive, draining }: WorkerEntry): Cell {
+export function stateOf({ alive, draining }: WorkerEntry): Cell {
   if (!alive) return { text: 'silent', style: 'red' }
   return draining ? { text: 'draining', style: 'yellow' } : { text: 'alive', style: 'green' }
 }

@@ -1,0 +1,126 @@
+// The view of a queue's jobs: by state, by a filter (millhand/queue), a window of them at a time.
+import { type Depth, type FoundJobs, type JobSummary, parseFilter, type Queue } from 'millhand/queue'
+import { whatBelongs } from '../commands/jobs.ts'
+import { stateOf } from '../commands/queues.ts'
+import type { Cell } from '../table.ts'
+import { durationText } from '../units.ts'
+import { jobDeeds } from './deeds.ts'
+import { jobView } from './job.ts'
+import type { Reach } from './reach.ts'
+import type { Column, Row, View, ViewKey } from './view.ts'
+
+/** What the digits 1 to 6 show. */
+const TABS = [
+  { name: 'all', term: '' },
+  { name: 'held', term: 'state:held' },
+  { name: 'ready', term: 'state:ready' },
+  { name: 'delayed', term: 'state:delayed' },
+  { name: 'buried', term: 'state:buried' },
+  { name: 'ended', term: 'state:completed,cancelled' },
+] as const
+const WINDOW = 100
+const COLUMNS: readonly Column[] = [
+  { title: 'STATE' },
+  { title: 'ID' },
+  { title: 'TASK' },
+  { title: 'AGE', align: 'right' },
+  { title: 'TRIES', align: 'right' },
+  { title: '' },
+]
+
+export function jobsView(reach: Reach, queue: Queue, text = ''): View {
+  const label = reach.label(queue)
+  let filter = text
+  let tab = 0
+  /** The cursors of the windows up to this one. */
+  let windows: (string | undefined)[] = [undefined]
+  let found: FoundJobs | undefined
+  let depth: Depth | undefined
+  const asked = () => [filter, /(^|\s)-?state:/i.test(filter) ? '' : (TABS[tab]?.term ?? '')].join(' ').trim()
+  const restart = () => {
+    windows = [undefined]
+    found = undefined
+  }
+  const show = (at: number) => {
+    tab = (at + TABS.length) % TABS.length
+    restart()
+  }
+  const turn: ViewKey[] = [
+    ...TABS.map(({ name }, at): ViewKey => ({ key: String(at + 1), label: name, change: () => show(at) })),
+    { key: 'right', label: 'next state', change: () => show(tab + 1) },
+    { key: 'left', label: 'state before', change: () => show(tab - 1) },
+    {
+      key: ']',
+      label: 'older or later jobs',
+      change: () => void (found?.cursor !== undefined && windows.push(found.cursor)),
+    },
+    { key: '[', label: 'back to the jobs before', change: () => void (windows.length > 1 && windows.pop()) },
+  ]
+  return {
+    crumb: `jobs ${label}`,
+    queueLabel: label,
+    columns: COLUMNS,
+    get empty() {
+      if (!found) return 'reading'
+      return asked() === '' ? 'the queue has no jobs' : `no job matches ${asked()}`
+    },
+    summary: () => summaryOf({ depth, found, name: TABS[tab]?.name ?? '', window: windows.length }),
+    rows: () => (found?.jobs ?? []).map((job) => rowOf(job, queue, reach)),
+    async load() {
+      const cursor = windows.at(-1)
+      const wanted = asked()
+      const options = { cursor, limit: WINDOW }
+      const answers = await Promise.all([
+        queue.depth(),
+        queue.find(parseFilter(wanted, reach.nowMs()), options),
+      ])
+      // The state, the filter or the window was changed meanwhile.
+      if (wanted !== asked() || cursor !== windows.at(-1)) return
+      ;[depth, found] = answers
+    },
+    filter: {
+      get text() {
+        return filter
+      },
+      set(text) {
+        parseFilter(text, reach.nowMs())
+        filter = text
+        restart()
+      },
+      hint: 'state:buried task:Send* tag:order:42 since:2h "text"',
+    },
+    keysHint: '1-6 state',
+    keys: [...turn, ...jobDeeds(queue, label)],
+  }
+}
+
+function rowOf(job: JobSummary, queue: Queue, reach: Reach): Row {
+  const { id, state, task, enqueuedAtMs, attempts } = job
+  const nowMs = reach.nowMs()
+  const cells: Cell[] = [
+    state === 'buried' ? { text: state, style: 'red' } : state,
+    id,
+    task,
+    enqueuedAtMs > 0 ? durationText(nowMs - enqueuedAtMs) : '',
+    attempts,
+    whatBelongs(job, nowMs),
+  ]
+  return { key: id, cells, open: () => jobView(reach, queue, id) }
+}
+
+interface Summarised {
+  depth: Depth | undefined
+  found: FoundJobs | undefined
+  name: string
+  window: number
+}
+
+function summaryOf({ depth, found, name, window }: Summarised): string {
+  if (!depth || !found) return `${name}: reading`
+  const { ready, busy, delayed, buried } = depth
+  const numbers = `${busy} held, ${ready} ready, ${delayed} delayed, ${buried} buried`
+  const stopped = stateOf(depth)
+  const part =
+    window > 1 || found.cursor !== undefined ? `, window ${window}${found.cursor ? ', ] for more' : ''}` : ''
+  return `${name}${part} · ${numbers}${stopped && ` · ${stopped}`}`
+}
