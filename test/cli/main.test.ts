@@ -56,7 +56,7 @@ test('the version is that of the package', async () => {
 test('a misspelt command or option leads to the right one', async () => {
   const [command, option] = await Promise.all([
     millhand(['quees']),
-    millhand(['jobs', 'mail', '--stat', 'held']),
+    millhand(['jobs', 'mail', '--limt', '5']),
   ])
   expect(command).toMatchObject({
     code: 2,
@@ -66,7 +66,7 @@ test('a misspelt command or option leads to the right one', async () => {
   expect(option).toMatchObject({
     code: 2,
     stdout: '',
-    stderr: expect.stringContaining('Did you mean --state?'),
+    stderr: expect.stringContaining('Did you mean --limit?'),
   })
 })
 
