@@ -49,7 +49,7 @@ test(
     const cwd = join(folder, 'below')
     const result = await millhand(['enqueue', 'tiny', 'succeeds', '{"a":1}', '--wait=30s'], { cwd })
     expect(JSON.parse(result.stdout)).toMatchObject({ input: { a: 1 } })
-    expect((await millhand(['queues'], { cwd })).stdout).toMatch(/^default +tiny +0 +0 +0 +0 +1/m)
+    expect((await millhand(['queues'], { cwd })).stdout).toMatch(/^default +tiny +0 +0 +0 +0 +0 +1/m)
     expect(running.stdout()).toMatch(/tiny-1 +ready after/)
 
     running.process.kill('SIGINT')
