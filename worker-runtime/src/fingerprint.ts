@@ -49,8 +49,8 @@ export function withoutVariables(text: string): string {
   return kind.replace(/\s+/g, ' ').trim()
 }
 
-/** Where this package is: its own frames are nobody's own code. */
-const PACKAGE = new URL('..', import.meta.url).pathname
+/** Dependencies, and this package where it is no dependency: in the repository and in the worker's image. */
+const NOT_OWN = /[\\/](?:node_modules|worker-runtime[\\/](?:src|dist))[\\/]/
 const FRAME = /^ *at (?:async |new )*(?:(.*?) \()?([^()\s]*?)(?::\d+){0,2}\)?$/
 
 /** The first frame that is neither Node's, a dependency's nor Millhand's: its function, else its file. */
@@ -58,7 +58,7 @@ export function ownFunctionIn(stack = ''): string {
   for (const line of stack.split('\n')) {
     const [, name, file = ''] = FRAME.exec(line) ?? []
     if (!/[\\/]/.test(file) || file.startsWith('node:')) continue
-    if (/[\\/]node_modules[\\/]/.test(file) || file.includes(PACKAGE)) continue
+    if (NOT_OWN.test(file)) continue
     const own = name?.replace(/ \[as .*\]$/, '').replace(/^(?:Object|Module|Function)\./, '')
     return own && own !== '<anonymous>' ? own : fileOf(file)
   }
