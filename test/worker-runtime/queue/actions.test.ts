@@ -2,7 +2,6 @@
 import {
   type ActionVerb,
   type Connection,
-  connectRedis,
   defaultSettings,
   type JobOptions,
   type NewAction,
@@ -13,26 +12,13 @@ import {
   type Queue,
 } from 'millhand/queue'
 import { loadScripts } from '../../../worker-runtime/src/queue/scripts.ts'
-import { census } from '../../census.ts'
-import { redisUrl } from '../../redis.ts'
+import { ownQueues } from './own-queues.ts'
 
 let redis: Connection
 let queue: Queue
-let tests = 0
-beforeAll(() => {
-  redis = connectRedis(redisUrl())
-})
-afterAll(() => redis.close())
-beforeEach(async () => {
-  tests += 1
-  queue = openQueue(redis, `actions.${process.pid}-${tests}`)
-  await queue.register({
-    ...{ worker: 'p:1', process: 'p', pod: '', podUid: 'u', poolUid: '', node: '', slots: 9 },
-    ...{ isolation: '', isolationNote: '', version: '' },
-  })
-})
-afterEach(async () => {
-  expect((await census(redis, queue.name)).problems).toEqual([])
+ownQueues('actions', { slots: 9, isolation: '', version: '' }, (itsQueue, connection) => {
+  queue = itsQueue
+  redis = connection
 })
 
 const named = (count: number, what = 'job') =>

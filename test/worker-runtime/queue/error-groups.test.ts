@@ -1,15 +1,6 @@
 // Error groups: failures of one kind are counted together, and buried jobs are found by them.
-import {
-  type Connection,
-  connectRedis,
-  defaultSettings,
-  newJob,
-  openQueue,
-  prefixOf,
-  type Queue,
-} from 'millhand/queue'
-import { census } from '../../census.ts'
-import { redisUrl } from '../../redis.ts'
+import { type Connection, defaultSettings, newJob, prefixOf, type Queue } from 'millhand/queue'
+import { ownQueues } from './own-queues.ts'
 
 const group = (n: number) => `v1:${n.toString(16).padStart(16, '0')}`
 const recordOf = (n: number, error: object = { name: 'TypeError', message: 'no such user' }) =>
@@ -17,21 +8,9 @@ const recordOf = (n: number, error: object = { name: 'TypeError', message: 'no s
 
 let redis: Connection
 let queue: Queue
-let tests = 0
-beforeAll(() => {
-  redis = connectRedis(redisUrl())
-})
-afterAll(() => redis.close())
-beforeEach(async () => {
-  tests += 1
-  queue = openQueue(redis, `errors.${process.pid}-${tests}`)
-  await queue.register({
-    ...{ worker: 'p:1', process: 'p', podUid: 'u', pod: '', poolUid: '', node: '', slots: 1 },
-    ...{ isolation: 'Spawn', isolationNote: '', version: '1.2.3' },
-  })
-})
-afterEach(async () => {
-  expect((await census(redis, queue.name)).problems).toEqual([])
+ownQueues('errors', { slots: 1, isolation: 'Spawn', version: '1.2.3' }, (itsQueue, connection) => {
+  queue = itsQueue
+  redis = connection
 })
 
 const fail = async (id: string, text: string, verdict: 'failed' | 'terminal' = 'terminal', task = 'task') => {

@@ -1,18 +1,9 @@
 // The history of a queue: what is written, for how long it is kept, and how questions are answered.
 import fc from 'fast-check'
-import {
-  type Connection,
-  connectRedis,
-  type HistoryQuestion,
-  newJob,
-  openQueue,
-  prefixOf,
-  type Queue,
-} from 'millhand/queue'
+import { type Connection, type HistoryQuestion, newJob, prefixOf, type Queue } from 'millhand/queue'
 import { historyOf, planOf } from '../../../worker-runtime/src/queue/history.ts'
 import { bucketOf, middleOf, percentile } from '../../../worker-runtime/src/queue/log-buckets.ts'
-import { census } from '../../census.ts'
-import { redisUrl } from '../../redis.ts'
+import { ownQueues } from './own-queues.ts'
 
 const HOUR = 3_600_000
 const DAY = 24 * HOUR
@@ -20,21 +11,9 @@ const NOW = Math.floor(1_800_000_000_000 / DAY) * DAY
 
 let redis: Connection
 let queue: Queue
-let tests = 0
-beforeAll(() => {
-  redis = connectRedis(redisUrl())
-})
-afterAll(() => redis.close())
-beforeEach(async () => {
-  tests += 1
-  queue = openQueue(redis, `history.${process.pid}-${tests}`)
-  await queue.register({
-    ...{ worker: 'p:1', process: 'p', podUid: 'u', pod: '', poolUid: '', node: '', slots: 1 },
-    ...{ isolation: 'Spawn', isolationNote: '', version: '' },
-  })
-})
-afterEach(async () => {
-  expect((await census(redis, queue.name)).problems).toEqual([])
+ownQueues('history', { slots: 1, isolation: 'Spawn', version: '' }, (itsQueue, connection) => {
+  queue = itsQueue
+  redis = connection
 })
 const renewWith = (...figures: string[]) => queue.renew('p:1', [], false, figures)
 const totals = async (question: Partial<HistoryQuestion> & Pick<HistoryQuestion, 'series'>) =>
