@@ -21,7 +21,7 @@ export interface Claiming {
 
 const RELEASE_WITHIN_MS = 2_000
 
-/** Throws QueueTaken, or RedisUnavailable. */
+/** Throws QueueTaken, QueueRefused where a queue has another layout, or RedisUnavailable. */
 export async function claimNames(queues: readonly TaskQueue[], claiming: Claiming): Promise<void> {
   const { redis, takeOver, ownerUidOf, onEvent } = claiming
   const connection = connectRedis(redis, { name: 'millhand-up-start' })
@@ -29,6 +29,8 @@ export async function claimNames(queues: readonly TaskQueue[], claiming: Claimin
     await connection.ready()
     for (const declared of queues) {
       const queue = openQueue(connection, declared.queueName)
+      // A queue of another layout is refused here: its workers would refuse it one after the other.
+      await queue.depth()
       const owner = await queue.owner()
       if (!owner || [ownerUidOf(declared), declared.formerOwnerUid].includes(owner.uid)) continue
       if (!takeOver) throw taken(queue.name, owner)
