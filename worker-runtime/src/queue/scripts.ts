@@ -61,7 +61,7 @@ export type Scripts = Readonly<Record<Verb, Script>>
 /** The parts of verbs; a part uses only those before it. */
 const PARTS = [
   ...['settings', 'clock', 'text', 'tags', 'tell', 'errors', 'stats', 'busy', 'lanes', 'tombstones', 'rate'],
-  ...['limits', 'lifecycle', 'promote', 'try-again', 'idle', 'people', 'trash', 'admission'],
+  ...['limits', 'lifecycle', 'promote', 'new-job', 'try-again', 'idle', 'people', 'trash', 'admission'],
 ]
 
 /**

@@ -1,0 +1,25 @@
+-- Jobs that come from a script: of a schedule, of a flow, of a task that completed. Their ids make them safe to
+-- enqueue twice. maxLength and the limits of a key refuse none of them: whoever decided it has ended.
+
+local is_sooner = false -- one of them is due before all that was delayed: a call that has one wakes with news
+
+-- head: as in an enqueue, '<flags><lane> <when> <call>'. Answers whether the id is new.
+local function new_job(id, head, payload)
+  local flags, lane, sign, ms, call = string.match(head, '^(.)(%S+) ([-+@])(%S*) (.*)')
+  local due = sign == '-' and now or ms + (sign == '+' and now or 0)
+  if set.tombstones then remove_tombstone(id) end
+  if due > now then call = string.format('%s d=%d', call, due) end
+  if redis.call('SETNX', Q .. 'job:' .. id, write_header(flags, lane, now, call) .. payload) == 0 then return false end
+  local tags = string.match(call, ' g=(%S+)')
+  if tags then index_tags(id, tags, now) end
+  count('enqueued', 1)
+  if due > now then
+    local before = next_ms()
+    enter_delayed({ due, id })
+    is_sooner = is_sooner or before < 0 or next_ms() < before
+  else
+    enter_lane(lane, { id }, 'RPUSH')
+  end
+  if is_watched() then tell('enqueued', id .. ' ' .. string.match(call, '^%S+')) end
+  return true
+end
