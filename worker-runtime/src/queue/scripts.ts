@@ -61,7 +61,18 @@ export type Scripts = Readonly<Record<Verb, Script>>
 /** The parts of verbs; a part uses only those before it. */
 const PARTS = [
   ...['settings', 'clock', 'text', 'tags', 'tell', 'errors', 'stats', 'busy', 'lanes', 'tombstones', 'rate'],
-  ...['limits', 'lifecycle', 'promote', 'new-job', 'try-again', 'idle', 'people', 'trash', 'admission'],
+  ...[
+    'limits',
+    'lifecycle',
+    'promote',
+    'new-job',
+    'flagged',
+    'try-again',
+    'idle',
+    'people',
+    'trash',
+    'admission',
+  ],
 ]
 
 /**

@@ -60,14 +60,14 @@ end
 
 -- ended: the one end of every job: completed or cancelled (the outcome overwrites the envelope; for its time
 -- to live it is the result, and the proof that this id is done), buried, or gone. What else has to happen
--- when a job ends has its place here, behind a flag of the job where it is not for all of them.
+-- when a job ends has its place here, or in flagged.lua where it is not for all of them.
 local is_waited -- whether anybody waits for a job of this queue: asked once a call
 local kept = {} -- ids of this call whose outcome is kept
 local age_text
 local function ended(id, how, flags, outcome)
   if is_waited == nil then is_waited = redis.call('EXISTS', Q .. 'waiters') == 1 end
   if is_waited then seldom().tell_waiters(id, outcome or '') end
-  if flags > 3 and how ~= 'buried' then seldom().untag(id) end -- TAGGED
+  if flags > 3 then seldom().ended_flagged(id, how, flags) end
   if outcome and set.completedMaxAgeMs > 0 and set.completedMaxCount > 0 then
     age_text = age_text or string.format('%d', set.completedMaxAgeMs)
     redis.call('SET', Q .. 'job:' .. id, outcome, 'PX', age_text)
