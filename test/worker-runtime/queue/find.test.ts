@@ -12,6 +12,7 @@ import {
   prefixOf,
   type Queue,
 } from 'millhand/queue'
+import { eventually } from '../../eventually.ts'
 import { redisUrl } from '../../redis.ts'
 
 let redis: Connection
@@ -114,6 +115,16 @@ test.each([
   expect(found.total).toBe(total)
   expect(found.isDone).toBe(true)
 })
+
+/** Outcomes of one millisecond are not told apart. */
+async function nextMillisecond(): Promise<void> {
+  const time = async () => {
+    const [seconds, micros] = (await redis.call('TIME')) as [string, string]
+    return Math.floor(Number(seconds) * 1_000 + Number(micros) / 1_000)
+  }
+  const now = await time()
+  await eventually(async () => (await time()) > now, { everyMs: 1 })
+}
 
 /** All pages, with something done to the queue between them. */
 async function pagesOf(text: string, limit: number, between: (page: number) => Promise<unknown>) {
@@ -338,6 +349,51 @@ test.each([
   const found = await find('state:ready', { cursor }).catch((error) => error)
   if (found instanceof Error) expect(found).toMatchObject({ code: 'FILTER_INVALID' })
   else expect(idsOf(found)).toEqual(named(3))
+})
+
+test.each([
+  ['state:delayed', 'delayed soon later'],
+  ['state:delayed', 'delayed nan later'],
+  ['state:buried', 'buried 1 lost x'],
+  ['state:ready', 'ready low 99999999999999999999 waits'],
+  ['state:completed', 'ended done'],
+  ['state:held', 'held p:1'],
+  ['tag:x', 'tag:x now waits'],
+  ['id:a,b', 'id x'],
+])('of %s the made-up cursor %j is refused, with what to give instead', async (filter, cursor) => {
+  await oneOfEach()
+  await expect(find(filter, { cursor })).rejects.toMatchObject({
+    code: 'FILTER_INVALID',
+    message: expect.stringContaining('give the cursor of the page before, or none'),
+  })
+})
+
+test.each(['deleted', 'expired'])(
+  'an id whose first outcome was %s, and that was used again, is listed once',
+  async (how) => {
+    const key = (name: string) => prefixOf(queue.name) + name
+    for (const id of ['again', 'b', 'c']) {
+      await add(id)
+      await settle('completed')
+    }
+    if (how === 'deleted') await queue.delete(['again'])
+    else await redis.call('PEXPIRE', key('job:again'), 0)
+    await nextMillisecond()
+    await add('again')
+    await settle('completed')
+    expect(await redis.call('LRANGE', key('completed'), 0, -1)).toEqual(['again', 'c', 'b', 'again'])
+    for (const limit of [1, 2, 3, 50])
+      expect(await pagesOf('state:completed', limit, async () => {})).toEqual(['again', 'c', 'b'])
+  },
+)
+
+test('of two outcomes of an id in one moment one is listed', async () => {
+  await add('again')
+  await settle('completed')
+  await queue.delete(['again'])
+  await add('again')
+  await settle('completed')
+  expect(await ids('state:completed')).toEqual(['again'])
 })
 
 test('finding writes nothing, and what is foreign in a list is passed over', async () => {

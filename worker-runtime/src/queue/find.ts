@@ -188,16 +188,23 @@ function next(places: readonly string[], place: string): At | undefined {
 /** The ids are those of the filter: they need not be in the cursor. */
 const nameOf = (place: string): string => (place.startsWith('id:') ? 'id' : place)
 const cursorOf = ({ place, position }: At): string => `${nameOf(place)} ${position}`.trim()
-const POSITION = /^[^\s"]{1,300}( [^\s"]{1,300}){0,2}$/
+const IN_SET = /^(-?\d{1,20}(\.\d{1,20})?(e[-+]?\d{1,3})?|-?inf) [^\s"]{1,300}$/
+/** What lua/find.lua says of each kind of place, and reads again. */
+const POSITIONS: Readonly<Record<string, RegExp>> = {
+  ...{ ready: /^[^\s"]{1,300} \d{1,9} [^\s"]{1,300}$/, ended: /^- \d{1,9} [^\s"]{1,300}$/, id: /^\d{1,9}$/ },
+  ...{ held: /^[^\s"]{1,300} [^\s"]{1,300}$/, worker: /^[^\s"]{1,300} [^\s"]{1,300}$/ },
+  ...{ delayed: IN_SET, buried: IN_SET, failed: IN_SET, tag: IN_SET },
+}
 
-/** A cursor comes from a user: it names one of the places, and its position is only ever compared. */
+/** A cursor comes from a user: it names one of the places, and its position is one that such a place has. */
 function placeOf(cursor: string | undefined, places: readonly string[]): At | undefined {
   const [first] = places
   if (cursor === undefined) return first === undefined ? undefined : { place: first, position: '' }
   const end = cursor.indexOf(' ')
   const [name, position] = end < 0 ? [cursor, ''] : [cursor.slice(0, end), cursor.slice(end + 1)]
   const place = places.find((each) => nameOf(each) === name)
-  if (place !== undefined && (position === '' || POSITION.test(position))) return { place, position }
+  const [kind = ''] = name.split(':', 1)
+  if (place !== undefined && (position === '' || POSITIONS[kind]?.test(position))) return { place, position }
   throw new FilterInvalid(
     cursor.slice(0, 40),
     'this cursor is of no page of this filter',

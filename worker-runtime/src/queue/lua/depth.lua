@@ -21,7 +21,11 @@ for _, lane in ipairs(redis.call('ZRANGE', Q .. 'lanes', '0', MAX_LANES - 1)) do
 end
 -- The longest text of a number: another program may have written something else there.
 local counts = redis.call('HMGET', COUNTS, unpack(ARGV))
-for i = 1, #ARGV do counts[i] = counts[i] and string.sub(counts[i], 1, 20) end
+for i = 1, #ARGV do
+  counts[i] = counts[i] and string.sub(counts[i], 1, 20)
+  -- After a lane was changed by hand it may count below zero, until a worker renews (limits.lua).
+  if ARGV[i] == 'blocked' and string.find(counts[i] or '', '^%-%d') then counts[i] = '0' end
+end
 local answer = { 'counts', counts, 'ready', math.max(0, count_of('ready')) + due, 'due', due,
   'delayed', redis.call('ZCARD', Q .. 'delayed') - due, 'buried', redis.call('ZCARD', Q .. 'buried') }
 local function add(name, value)

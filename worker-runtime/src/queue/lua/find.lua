@@ -96,13 +96,31 @@ local function index_behind(key, index, id, is_lane)
   return redis.call('LLEN', key)
 end
 
+-- Whether this entry of `completed` has the outcome of its id. The list has an id twice where its first outcome
+-- was deleted or ran out, and the id was used anew: then the one nearer to the head has it, and the other one
+-- seems to have ended later than what stands before it. Only such an entry is looked for, and the first one of a
+-- page. Two ends in one millisecond are told apart on one page alone.
+local before, is_shown = nil, {}
+local function has_outcome(key, index, id)
+  local ended_at = tonumber(string.match(redis.call('GETRANGE', Q .. 'job:' .. id, '0', '20'), '^=%a (%x+)') or '', 16)
+  if not ended_at then return false end
+  if is_shown[id] or (not before or ended_at > before) and redis.call('LPOS', key, id) < index then return false end
+  before, is_shown[id] = ended_at, true
+  return true
+end
+
 -- A list; a position is `<lane> <index> <id>`, or `- <index> <id>`.
 local function walk_list(key, lane, from, state)
   while not is_full() do
     local ids = redis.call('LRANGE', key, from, from + math.min(PAGE, most - looked_at) - 1)
     for n, id in ipairs(ids) do
       if is_full() then return end
-      add(string.format('%s %d %s', lane, from + n - 1, id), id, state, {})
+      local at = string.format('%s %d %s', lane, from + n - 1, id)
+      if state ~= 'ended' or has_outcome(key, from + n - 1, id) then
+        add(at, id, state, {})
+      else
+        looked_at, behind = looked_at + 1, at
+      end
     end
     from = from + #ids
     if #ids == 0 then
