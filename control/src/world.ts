@@ -116,6 +116,16 @@ export interface FleetView {
   refused?: string
   /** Why a rollout makes no progress. */
   stuck?: string
+  unregistered(pod: string): Unregistered
+}
+
+/** What a person is told of a worker that is not registered in Redis: the likely reasons, and the remedy. */
+export interface Unregistered {
+  /** It never was, though its process runs. */
+  never: string
+  /** It was, and is ready. */
+  noMore: string
+  remedy: string
 }
 
 /** The input of a fleet. */

@@ -10,7 +10,7 @@ import { afterDeath, allowedStarts, noCrashes } from './crash-loop.ts'
 import type { LocalEvent, OnEvent, WorkerLogEntry } from './events.ts'
 import type { Guard } from './guard.ts'
 import type { Outside } from './outside.ts'
-import { crashOf, type LocalPod, misconfigurationOf, viewOf } from './pod.ts'
+import { crashOf, type LocalPod, misconfigurationOf, unregisteredOf, viewOf } from './pod.ts'
 import {
   describeEnding,
   type Ending,
@@ -114,6 +114,7 @@ export class LocalFleet implements Fleet {
       rollout: this.#size === undefined ? 'absent' : rollout,
       going: new Set(),
       isOurs: true,
+      unregistered: unregisteredOf,
     }
   }
 

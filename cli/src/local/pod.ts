@@ -1,7 +1,7 @@
 // The place of one worker, in which its process may be started several times: how the reconcile sees it, and
 // why it does not work, with the reason that a kubelet would give. Pure; used by fleet.ts.
 import { cutText } from '@millhand/control/resources/bounds'
-import type { Death, Trouble, WorkerPod } from '@millhand/control/world'
+import type { Death, Trouble, Unregistered, WorkerPod } from '@millhand/control/world'
 import type { Ending, WorkerProcess } from './worker-process.ts'
 
 export interface LocalPod {
@@ -46,6 +46,12 @@ export function viewOf(
     deaths,
   }
 }
+
+export const unregisteredOf = (pod: string): Unregistered => ({
+  never: 'it cannot reach Redis, Redis refuses its password, or its modules take longer to load',
+  noMore: 'it lost its connection to Redis',
+  remedy: `See the lines of ${pod} in the output of millhand up`,
+})
 
 /** Undefined for one that has worked for a while: it is just started again. */
 export function crashOf(

@@ -55,27 +55,22 @@ export function healthOf(observed: ObservedPool, input: HealthInput): Health {
 const isSilent = (uid: string, { silent, nowMs }: HealthInput) =>
   nowMs - (silent.get(uid) ?? nowMs) > REGISTERS_WITHIN_MS
 
-function troubleOf(pod: WorkerPod, { pool, queues }: ObservedPool, input: HealthInput): Trouble | undefined {
+function troubleOf(pod: WorkerPod, { fleet }: ObservedPool, input: HealthInput): Trouble | undefined {
   if (pod.trouble) return pod.trouble
-  const { namespace, name } = pool.metadata
-  const secret = queues[0]?.secretName ?? 'millhand-redis'
+  const { never, noMore, remedy } = fleet.unregistered(pod.name)
   const seconds = REGISTERS_WITHIN_MS / 1_000
-  const told = (sentence: string): Trouble => ({
+  const told = (what: string, why: string): Trouble => ({
     reason: 'WorkersNotRegistered',
-    message: `${sentence}. See kubectl --namespace ${namespace} logs ${pod.name} --container worker; after a change of the Secret: kubectl --namespace ${namespace} rollout restart deployment/${name}`,
+    message: `${what}: ${why}. ${remedy}`,
     isLasting: false,
   })
   if (pod.isReady)
     return isSilent(pod.uid, input)
-      ? told(
-          `the worker of pod ${pod.name} has not been registered in Redis for ${seconds} s: the pod lost its connection to Redis, or the Secret ${secret} names another Redis now`,
-        )
+      ? told(`the worker of pod ${pod.name} has not been registered in Redis for ${seconds} s`, noMore)
       : undefined
   const { unregisteredSinceMs = input.wallMs } = pod
   if (input.wallMs - unregisteredSinceMs <= REGISTERS_WITHIN_MS) return undefined
-  return told(
-    `pod ${pod.name} runs and its worker did not register within ${seconds} s: it cannot reach the Redis of the Secret ${secret} (NetworkPolicy, host, port), Redis refuses its password, or the image does not run millhand-worker`,
-  )
+  return told(`pod ${pod.name} runs and its worker did not register within ${seconds} s`, never)
 }
 
 /**

@@ -1,5 +1,11 @@
 // The fleet of a pool as its Deployment and pods show it, and the memory of its writes. Pure.
-import { type Blocked, type FleetSpec, type FleetView, livePods } from '@millhand/control/world'
+import {
+  type Blocked,
+  type FleetSpec,
+  type FleetView,
+  livePods,
+  type Unregistered,
+} from '@millhand/control/world'
 import { conditionOf, type Deployment } from './cluster.ts'
 import { type Rendered, selectorOf, TEMPLATE_ANNOTATION } from './deployment.ts'
 import { type GuardMemory, noGuardMemory } from './guards.ts'
@@ -61,6 +67,7 @@ export function viewOf(seen: FleetSeen): FleetView {
     ...(trouble && { trouble }),
     ...(refused !== undefined && { refused }),
     ...(stuck !== undefined && { stuck }),
+    unregistered: (pod) => unregisteredOf(seen, pod),
   }
 }
 
@@ -120,6 +127,16 @@ function whyRefused(deployment: Deployment | undefined): string | undefined {
   return failure?.status === 'True'
     ? `pod creation failed: ${failure.message ?? 'no reason given'}`
     : undefined
+}
+
+function unregisteredOf({ pool: { metadata }, queues }: FleetSpec, pod: string): Unregistered {
+  const secret = queues[0]?.secretName ?? 'millhand-redis'
+  const kubectl = `kubectl --namespace ${metadata.namespace}`
+  return {
+    never: `it cannot reach the Redis of the Secret ${secret} (NetworkPolicy, host, port), Redis refuses its password, or the image does not run millhand-worker`,
+    noMore: `the pod lost its connection to Redis, or the Secret ${secret} names another Redis now`,
+    remedy: `See ${kubectl} logs ${pod} --container worker; after a change of the Secret: ${kubectl} rollout restart deployment/${metadata.name}`,
+  }
 }
 
 /** Kubernetes measures a rollout. */
