@@ -47,7 +47,7 @@ const ofOperator: readonly Verb[] = [
 ]
 const verbsOf: Record<Role, readonly Verb[]> = {
   producer: ['enqueue', 'wait', 'unwait', 'job', 'cancel', 'delete', 'watch', 'events'],
-  worker: ['register', 'renew', 'deregister', 'resync', 'exchange', 'reap', 'report'],
+  worker: ['register', 'renew', 'deregister', 'resync', 'exchange', 'reap', 'report', 'forward', 'accept'],
   operator: ofOperator,
   dashboard: [
     ...ofOperator,

@@ -60,6 +60,8 @@ export type Renewed =
       /** They did not renew when they should have, and will be silent so soon. */
       readonly overdue: readonly { worker: string; leftMs: number }[]
       readonly counters: Counters
+      /** The outbox of the queue has something to forward. */
+      readonly hasOutbox: boolean
     }
 
 export interface Counters {
@@ -136,7 +138,7 @@ export const holding = { renew, settleAndClaim, report }
 export const seed = (): number => randomInt(2 ** 31)
 
 function renewedOf(answer: unknown): Renewed {
-  const [word, held, timeout, cancelled, silent, overdue, counters] = listOf(
+  const [word, held, timeout, cancelled, silent, overdue, counters, outbox] = listOf(
     answer,
     'the answer to a renewal',
   )
@@ -153,6 +155,7 @@ function renewedOf(answer: unknown): Renewed {
       leftMs: numberOf(leftMs, 'until when a worker may be silent', { least: 0, most: MAX_LEFT_MS }),
     })),
     counters: countersOf(counters),
+    hasOutbox: outbox === 1,
   }
 }
 

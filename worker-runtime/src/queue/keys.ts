@@ -44,6 +44,8 @@ export const outputChannel = (queue: string, database: number, id: string): stri
   channel(queue, database, `output:${id}`)
 /** In front of an id: somebody looks at the output of this job (lua/follow.lua). */
 export const FOLLOWED = '~'
+/** In the place of a job's id: the outbox has something to forward (lua/outbox.lua). */
+export const FORWARD = '>'
 export const workerChannel = (queue: string, database: number, worker: string): string =>
   channel(queue, database, `worker:${worker}`)
 export const stirredChannel = (queue: string, database: number): string => channel(queue, database, 'stirred')

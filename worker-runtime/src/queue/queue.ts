@@ -10,6 +10,7 @@ import { remembering } from './history.ts'
 import { holding } from './hold.ts'
 import { checkedQueueName } from './keys.ts'
 import { limiting } from './limits.ts'
+import { forwarding } from './outbox.ts'
 import { showing } from './output.ts'
 import { owning } from './owner.ts'
 import { looking } from './people.ts'
@@ -22,7 +23,16 @@ import { explaining } from './why.ts'
 
 const everything = {
   ...{ ...enqueueing, ...waiting, ...holding, ...reaping, ...registering, ...looking },
-  ...{ ...finding, ...explaining, ...limiting, ...showing, ...owning, ...telling, ...remembering },
+  ...{
+    ...finding,
+    ...explaining,
+    ...limiting,
+    ...showing,
+    ...owning,
+    ...telling,
+    ...remembering,
+    ...forwarding,
+  },
 }
 
 /** Each function without its first argument, the queue. */

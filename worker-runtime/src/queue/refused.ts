@@ -47,6 +47,11 @@ export function refusalOf(error: unknown, queue: string): unknown {
       'NEWER_LAYOUT',
       `queue ${queue} was written by a newer Millhand (its layout is ${first}, this program knows ${LAYOUT}): upgrade this program`,
     )
+  if (code === 'UNKNOWNENTRY')
+    return new QueueRefused(
+      'NEWER_LAYOUT',
+      `the outbox has "${first}" for queue ${queue}, which a newer Millhand wrote: upgrade this program`,
+    )
   if (error.message.includes('OOM '))
     return new QueueRefused(
       'REDIS_FULL',

@@ -41,6 +41,11 @@ export class Verbs {
     this.#seen = { enqueued: Math.max(enqueued, seen.enqueued), claimed: Math.max(claimed, seen.claimed) }
   }
 
+  /** Another queue of the same Redis; `name` is checked. */
+  of(name: string): Verbs {
+    return name === this.name ? this : new Verbs({ name, redis: this.redis, scripts: this.#scripts })
+  }
+
   readonly key = (name: string): string => prefixOf(this.name) + name
 
   run(verb: Verb, args: Arguments): Promise<unknown> {

@@ -4,13 +4,14 @@
 import type { PendingAttempt } from '../child/pool.ts'
 import type { Log } from '../log.ts'
 import { type Claim, givenOf, type SettledAndClaimed, type Settlement } from '../queue/hold.ts'
-import { DISMISSED, FOLLOWED, workerChannel } from '../queue/keys.ts'
+import { DISMISSED, FOLLOWED, FORWARD, workerChannel } from '../queue/keys.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { Registration } from '../queue/registration.ts'
 import type { Connection } from '../redis/connection.ts'
 import { Figures } from './figures.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { Holdings } from './holdings.ts'
+import { Outbox } from './outbox.ts'
 import { Standing } from './standing.ts'
 import { Turn } from './turns.ts'
 
@@ -54,6 +55,7 @@ export class Consumer {
   readonly #holdings = new Holdings<PendingAttempt>()
   readonly #standing: Standing
   readonly #heartbeat: Heartbeat
+  readonly #outbox: Outbox
   #isDraining = false
   #isIdle = false
   #isLeaving = false
@@ -66,6 +68,7 @@ export class Consumer {
     this.queue = options.queue
     this.turn = new Turn({ weight: options.weight, nowMs: performance.now() })
     this.#options = options
+    this.#outbox = new Outbox(options)
     this.#standing = new Standing({
       ...options,
       holdings,
@@ -78,6 +81,7 @@ export class Consumer {
       holdings,
       standing: this.#standing,
       exchanges: () => this.#exchanges,
+      onOutbox: () => void this.#outbox.forward(),
     })
   }
 
@@ -190,6 +194,7 @@ export class Consumer {
   async leave(): Promise<void> {
     this.#isLeaving = true
     this.#heartbeat.stop()
+    this.#outbox.stop()
     clearTimeout(this.#due)
     this.#stopListening()
     await this.#standing.leave()
@@ -247,6 +252,7 @@ export class Consumer {
       const given = givenOf(what)
       if (given) this.#wasGiven(given, name)
       else if (what === DISMISSED) this.#dismissed()
+      else if (what === FORWARD) void this.#outbox.forward()
       else if (what.startsWith(FOLLOWED)) this.#options.onFollowed?.(this, what.slice(FOLLOWED.length))
       else this.#holdings.runningOf(what)?.stop('cancelled')
     })

@@ -17,6 +17,8 @@ export interface HeartbeatOptions {
    * comes within moments.
    */
   readonly exchanges: () => number
+  /** The outbox of the queue has something that nobody forwards. */
+  readonly onOutbox: () => void
   readonly log: Log
   readonly onBroken: (error: unknown) => void
 }
@@ -80,6 +82,7 @@ export class Heartbeat {
       this.#noteVanished(answer.counters.vanished)
       for (const id of answer.cancelled) this.#holdings.runningOf(id)?.stop('cancelled')
       this.#compare(answer.held)
+      if (answer.hasOutbox) this.#options.onOutbox()
       for (const each of answer.overdue) this.#reapLater(each)
       for (const worker of answer.silent) await this.#reap(worker)
     } catch (error) {

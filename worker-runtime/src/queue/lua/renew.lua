@@ -7,7 +7,7 @@
 -- returns  {'dead'} or {'alive', how many jobs it holds, timeout of an attempt in ms, ids to cancel, workers
 --       that look dead,
 --          those that will before this one renews again: name, ms left,
---          the counters enqueued, claimed, vanished}
+--          the counters enqueued, claimed, vanished, 1 where the outbox has something to forward}
 -- Safe to run twice: cancellations are given again until the job has ended. Only figures would count twice.
 local me = ARGV[1]
 local quiet = tick()
@@ -55,4 +55,4 @@ for i = 1, #found, 2 do
     overdue[#overdue + 1] = left
   end
 end
-return { 'alive', redis.call('HLEN', Q .. 'held:' .. me), rule('timeoutMs'), cancelled, dead, overdue, witness(ARGV[2], ARGV[3]) }
+return { 'alive', redis.call('HLEN', Q .. 'held:' .. me), rule('timeoutMs'), cancelled, dead, overdue, witness(ARGV[2], ARGV[3]), has_outbox() and 1 or 0 }
