@@ -9,8 +9,17 @@ import { openQueue } from 'millhand/queue'
 import { census } from './census.ts'
 
 export interface HistoryEvent {
-  /** acknowledged: the await of the enqueue returned. started, ended: the task's own words. fault: something was killed. */
-  what: 'acknowledged' | 'started' | 'detached' | 'progressed' | 'refused' | 'ended' | 'fault'
+  /** acknowledged: the await of the enqueue returned. started, stepped (a step runs), saved, ended: the task's own words. fault: something was killed. */
+  what:
+    | 'acknowledged'
+    | 'started'
+    | 'detached'
+    | 'progressed'
+    | 'stepped'
+    | 'saved'
+    | 'refused'
+    | 'ended'
+    | 'fault'
   job: string
   attempt?: number
   pid?: number

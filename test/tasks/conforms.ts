@@ -6,10 +6,15 @@ export const fails = task('fails', ({ message }: { message: string }) => {
   throw Object.assign(new Error(message), { name: 'ValueError' })
 })
 export const large = task('large', ({ bytes }: { bytes: number }) => 'x'.repeat(bytes))
-/** The only verb that there is. */
 export const asks = task('asks', async (_: { verb: string }, job) => {
   await job.progress({ half: 0.5 })
   return null
+})
+export const saves = task('saves', async (_: unknown, job) => {
+  const first = await job.step('first', () => 1)
+  const second = await job.step('second', () => [first, 'ä'])
+  await job.checkpoint({ at: 2 })
+  return second
 })
 export const waits = task('waits', async (_: unknown, { signal }) => {
   await new Promise((aborted) => signal.addEventListener('abort', aborted))

@@ -1,5 +1,6 @@
 // Tasks that append to the history file what they do; the payload says what that is.
 import { spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { appendFileSync, readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { type Job, task } from '../../worker-runtime/src/index.ts'
@@ -107,6 +108,25 @@ export const notesProgress = task('notes-progress', async (input: Input & { valu
     job.log(`after ${value}`)
     await wait(input.ms ?? 0)
   }
+})
+
+/** Its result are the values of its steps, each of which says which attempt and which process made it. */
+export const takesSteps = task('takes-steps', async (input: Input & { steps: number }, job) => {
+  note('started', input, job)
+  const values: string[] = []
+  for (let step = 1; step <= input.steps; step += 1) {
+    const value = await job.step(`step-${step}`, async () => {
+      const made = `${step} ${job.attempt} ${randomUUID()}`
+      note('stepped', input, job, made)
+      await wait(input.ms ?? 0)
+      return made
+    })
+    note('saved', input, job, value)
+    await job.checkpoint(step)
+    values.push(value)
+  }
+  note('ended', input, job)
+  return { values, checkpoint: await job.lastCheckpoint() }
 })
 
 export const learnsByProgress = task('learns-by-progress', async (input: Input, job) => {

@@ -255,6 +255,31 @@ export const awaitsProgress = task('awaits-progress', async ({ values }: { value
 export const awaitsProgressTooLate = task('awaits-progress-too-late', (_: unknown, job) => {
   job.progress(1).catch(({ code }) => process.stdout.write(`${code}\n`))
 })
+export const takesSteps = task('takes-steps', async ({ names }: { names: string[] }, job) => {
+  const values: unknown[] = []
+  for (const name of names)
+    values.push(await job.step(name, () => ({ name, of: job.attempt, on: new Date(0) })))
+  return values
+})
+export const sharesStepName = task('shares-step-name', async (_: unknown, job) => {
+  await job.step('a', () => 1)
+  await job.step('a', () => 2)
+})
+export const retriesStep = task('retries-step', async (_: unknown, job) => {
+  await job.step('a', () => Promise.reject(new Error('not yet'))).catch(() => {})
+  return job.step('a', () => 'now')
+})
+export const savesTooMuch = task('saves-too-much', async ({ bytes }: { bytes: number }, job) => {
+  await job.step('large', () => 'x'.repeat(bytes))
+})
+export const checkpoints = task('checkpoints', async ({ value }: { value: unknown }, job) => {
+  const before = await job.lastCheckpoint()
+  await job.checkpoint(value)
+  return [before ?? null, await job.lastCheckpoint()]
+})
+export const doesNotAwaitCheckpoint = task('does-not-await-checkpoint', (_: unknown, job) => {
+  void job.checkpoint(1)
+})
 export const progressTooLarge = task('progress-too-large', async (_: unknown, job) => {
   await job.progress('x'.repeat(5_000))
 })

@@ -148,6 +148,23 @@ export interface Job {
    * may run), and with a RangeError or TypeError for a value that is too large or is not JSON.
    */
   progress(value: unknown): Promise<void>
+  /**
+   * Does a part of the task once for the job, whatever attempt: resolves with the value of `work` when it is
+   * saved, and in later attempts with the saved one, without doing the work again. The value comes through
+   * JSON. Names are 1 to 100 of A-Z a-z 0-9 : . _ - and stand once in an attempt.
+   *
+   * Rejects with what `work` throws, and nothing is saved then; with a TypeError for a bad name or a value that
+   * is not JSON; and with an error of the code `SAVED_TOO_LARGE` (256 KiB for all that a job saves, each name
+   * and 100 bytes for each value included), or `NOT_HELD` as `progress`. While Redis is away it waits.
+   */
+  step<T>(name: string, work: () => T | Promise<T>): Promise<Received<T>>
+  /**
+   * Saves where the task is: any JSON value, in place of the one before. Resolves when it is saved; rejects as
+   * `step`.
+   */
+  checkpoint(value: unknown): Promise<void>
+  /** The value of the last checkpoint, of this attempt or an earlier one; undefined where there is none. */
+  lastCheckpoint(): Promise<unknown>
   /** A line of the job's own log: text, and values as `console.log` would write them. */
   log(...parts: unknown[]): void
 }

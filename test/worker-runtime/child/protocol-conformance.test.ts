@@ -190,6 +190,24 @@ for (const { name, command, modules } of CHILDREN) {
       expect(JSON.stringify((await refused.next(FAILED)).fields.error)).toMatch(/not yours|NOT_HELD/)
     })
 
+    test('asks what is saved before it runs a step, and says each value before it goes on', async () => {
+      const child = await start(true)
+      child.order(5, 'saves', null)
+      const calls = () => child.got.filter(({ kind }) => kind === CALL)
+      const answer = async (count: number, value: unknown) => {
+        await eventually(() => calls().length === count, { what: `call ${count}` })
+        const { fields, body } = calls().at(-1) as Got
+        child.send(ANSWER, { id: 5, call: fields.call }, JSON.stringify(value))
+        return { verb: fields.verb, argument: JSON.parse(body) }
+      }
+      expect(await answer(1, { steps: { first: 7 } })).toEqual({ verb: 'saved', argument: null })
+      // The first one was done by an earlier attempt.
+      expect(await answer(2, null)).toEqual({ verb: 'step', argument: ['second', [7, 'ä']] })
+      expect(await answer(3, null)).toEqual({ verb: 'checkpoint', argument: { at: 2 } })
+      expect(JSON.parse((await child.next(SUCCEEDED)).body)).toEqual([7, 'ä'])
+      expect(calls()).toHaveLength(3)
+    })
+
     test('lets its output be the output of the attempt', async () => {
       const child = await start(true)
       child.order(1, 'writes', { text: 'said\n' })

@@ -15,6 +15,8 @@ export interface ModelJob {
   isCancelling: boolean
   /** '' for none. */
   key: string
+  /** Values by step, and the checkpoint under ''. */
+  saved: Map<string, string>
 }
 
 /** Jobs a second: one takes so many ms; so many may start at once. */
@@ -89,6 +91,7 @@ export class Model {
       token: '',
       isCancelling: false,
       key,
+      saved: new Map(),
     })
     return 'created'
   }
@@ -237,6 +240,12 @@ export class Model {
     const job = this.jobs.get(id)
     const isAlive = this.workers.get(worker)?.isDead === false
     return isAlive && job?.state === 'held' && job.worker === worker && job.token === token
+  }
+
+  /** A step keeps its first value. */
+  save(id: string, step: string, json: string): void {
+    const { saved } = this.#job(id)
+    if (step === '' || !saved.has(step)) saved.set(step, json)
   }
 
   heldBy(worker: string): string[] {

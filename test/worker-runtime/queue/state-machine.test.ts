@@ -426,6 +426,40 @@ class Reap extends Step {
   }
 }
 
+/** The attempt that holds the job saves a step or, without a name, a checkpoint; one with an old token saves nothing. */
+class Save extends Step {
+  readonly worker: string
+  readonly id: string
+  readonly name: string
+  readonly isStale: boolean
+  constructor(worker: string, id: string, name: string, isStale: boolean) {
+    super()
+    this.worker = worker
+    this.id = id
+    this.name = name
+    this.isStale = isStale
+  }
+  async step(model: Model, { queue }: Real) {
+    const token = this.isStale ? '0' : (model.jobs.get(this.id)?.token ?? '0')
+    const holder = { worker: this.worker, id: this.id, token }
+    const json = JSON.stringify([token, model.nowMs])
+    const save = () =>
+      this.name === '' ? queue.saveCheckpoint(holder, json) : queue.saveStep(holder, this.name, json)
+    if (!model.holds(this.worker, this.id, token)) {
+      expect(await save()).toEqual({ kind: 'not-held' })
+      expect(await queue.saved(holder)).toBeUndefined()
+      return
+    }
+    model.save(this.id, this.name, json)
+    for (const _ of ['', 'its answer was lost']) expect(await save()).toEqual({ kind: 'saved' })
+    const { '': checkpoint, ...steps } = Object.fromEntries(model.jobs.get(this.id)?.saved ?? [])
+    expect(await queue.saved(holder)).toEqual({ steps: new Map(Object.entries(steps)), checkpoint })
+  }
+  toString() {
+    return `${this.worker} saves ${this.name || 'a checkpoint'} of ${this.id}${this.isStale ? ' with an old token' : ''}`
+  }
+}
+
 /** Somebody watches the events for a while. */
 class Watch extends Step {
   async step(model: Model, { queue }: Real) {
@@ -831,6 +865,9 @@ const commands = fc.commands(
         fc.constantFrom('counted' as const, 'counted' as const, 'uncounted' as const),
       )
       .map((args) => new Reap(...args)),
+    fc
+      .tuple(worker, job, fc.constantFrom('', 'one', 'two'), fc.constantFrom(false, false, true))
+      .map((args) => new Save(...args)),
     fc.constant(new Watch()),
     job.map((id) => new Cancel(id)),
     job.map((id) => new Retry(id)),

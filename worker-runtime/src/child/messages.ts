@@ -7,6 +7,8 @@ import { type Format, FrameReader, FrameWriter } from './frames.ts'
 
 export const MAX_RESULT_BYTES = 1024 * 1024
 export const MAX_PROGRESS_BYTES = 4 * 1024
+/** Of all that a job saves: names, values, and 100 bytes for each (queue/lua/save.lua). */
+export const MAX_SAVED_BYTES = 256 * 1024
 export const MAX_OUTPUT_FRAME_BYTES = 64 * 1024
 export const MAX_CALL_BYTES = 1024 * 1024
 

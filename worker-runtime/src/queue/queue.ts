@@ -16,6 +16,7 @@ import { owning } from './owner.ts'
 import { looking } from './people.ts'
 import { reaping } from './reap.ts'
 import { registering } from './registration.ts'
+import { saving } from './save.ts'
 import type { Scripts } from './scripts.ts'
 import { Verbs } from './verbs.ts'
 import { waiting } from './wait.ts'
@@ -24,6 +25,7 @@ import { explaining } from './why.ts'
 const everything = {
   ...{ ...enqueueing, ...waiting, ...holding, ...reaping, ...registering, ...looking },
   ...{
+    ...saving,
     ...finding,
     ...explaining,
     ...limiting,

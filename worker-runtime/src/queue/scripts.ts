@@ -18,6 +18,7 @@ const VERBS = {
   exchange: 'frees',
   reap: 'changes',
   report: 'changes',
+  save: 'changes',
   cancel: 'changes',
   retry: 'changes',
   delete: 'changes',

@@ -3,12 +3,19 @@
 import { type Call, CallRefused } from '../child/calls.ts'
 import type { ClaimedJob } from './observers.ts'
 import type { Progress } from './progress.ts'
+import { saveCheckpoint, savedOf, saveStep } from './saving.ts'
 
-export async function answer({ verb }: Call, job: ClaimedJob, progress: Progress): Promise<string> {
+export async function answer({ verb, body }: Call, job: ClaimedJob, progress: Progress): Promise<string> {
   switch (verb) {
     case 'progress':
       await progress.isInRedis(job)
       return 'null'
+    case 'saved':
+      return savedOf(job)
+    case 'step':
+      return saveStep(job, body)
+    case 'checkpoint':
+      return saveCheckpoint(job, body)
     default:
       throw new CallRefused('UNKNOWN_CALL', `this worker answers no call ${JSON.stringify(verb)}`)
   }

@@ -171,6 +171,11 @@ export class Consumer {
     if (this.#holdings.ended(settlement)) this.#options.onChange()
   }
 
+  /** Until it is settled, or another worker has the job. */
+  isHeld(claim: Claim): boolean {
+    return this.#holdings.attemptOf(claim) !== undefined
+  }
+
   /** Answers of each whether it is held. Rejects while Redis is away. */
   async report(progress: readonly { id: string; token: string; json: string }[]): Promise<boolean[]> {
     if (!this.isSure) throw new Error('an answer of Redis is owed')

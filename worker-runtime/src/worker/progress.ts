@@ -110,7 +110,7 @@ export class Progress implements Observer {
   }
 }
 
-function notHeld(): CallRefused {
+export function notHeld(): CallRefused {
   return new CallRefused(
     'NOT_HELD',
     'this attempt no longer holds its job: its worker was taken for dead, or the job was deleted',

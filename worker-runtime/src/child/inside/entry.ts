@@ -30,6 +30,7 @@ import { exitOf, failureOf, isPlaceOnStderr, withWholeStacks } from './loading.t
 import { Progress } from './progress.ts'
 import { REHEARSAL, rehearsalOrder } from './rehearsal.ts'
 import { hasListenerForEnd, ignoreSignalsOfOthers, tellListenersOfEnd } from './signals.ts'
+import { Steps } from './steps.ts'
 import { peakRssBytes, usageOfProcess } from './usage.ts'
 import { encodeResult, parsePayload } from './values.ts'
 import { takeDescriptors, takeStreams } from './writes.ts'
@@ -54,6 +55,7 @@ interface Attempt {
   abort?: AbortController // made when the task first looks at job.signal
   abortReason?: string
   progress?: Progress // made when the task first reports some
+  steps?: Steps // made when the task first saves something, or looks what is saved
 }
 
 const running = new TurnoverMap<number, Attempt>()
@@ -306,6 +308,9 @@ function jobOf(attempt: Attempt): Job {
       return attempt.abort.signal
     },
     progress: (value) => report(attempt, value),
+    step: (name, work) => stepsOf(attempt).step(name, work) as Promise<never>,
+    checkpoint: (value) => stepsOf(attempt).checkpoint(value),
+    lastCheckpoint: () => stepsOf(attempt).lastCheckpoint(),
     log: (...parts) => sendOutput(attempt, 'stdout', Buffer.from(`${format(...parts)}\n`)),
   }
 }
@@ -321,6 +326,11 @@ function report(attempt: Attempt, value: unknown): Promise<void> {
   } catch (error) {
     return Promise.reject(error)
   }
+}
+
+function stepsOf(attempt: Attempt): Steps {
+  attempt.steps ??= new Steps((verb, body) => calls.ask(attempt.id, verb, body))
+  return attempt.steps
 }
 
 /**

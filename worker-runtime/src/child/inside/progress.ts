@@ -26,7 +26,7 @@ export class Progress {
 
   /** The promise resolves when this value, or a newer one, is in Redis. */
   report(value: unknown): Promise<void> {
-    const json = encodeValue(value, 'progress')
+    const json = encodeValue(value, 'the progress')
     const bytes = Buffer.byteLength(json)
     if (bytes > MAX_PROGRESS_BYTES)
       throw new RangeError(`progress of ${bytes} bytes is too large: the limit is ${MAX_PROGRESS_BYTES}`)

@@ -26,7 +26,7 @@ export function parsePayload(payload: string): unknown {
  */
 export function encodeResult(output: unknown): string {
   try {
-    return encodeValue(output, 'result')
+    return encodeValue(output, 'the result')
   } catch (error) {
     const refusal = new TerminalError(`${reasonOf(error)}; its work is done, so the job is not tried again`)
     delete refusal.stack // no place of the task's
@@ -37,13 +37,13 @@ export function encodeResult(output: unknown): string {
 /**
  * JSON text of what a task gave; nothing becomes `null`. Throws a sentence when it cannot be written as JSON.
  */
-export function encodeValue(value: unknown, what: 'result' | 'progress'): string {
+export function encodeValue(value: unknown, what: string): string {
   if (typeof value === 'function' || typeof value === 'symbol')
-    throw new TypeError(`the ${what} cannot be written as JSON: it is a ${typeof value}`)
+    throw new TypeError(`${what} cannot be written as JSON: it is a ${typeof value}`)
   try {
     return JSON.stringify(value) ?? 'null'
   } catch (error) {
-    throw new TypeError(`the ${what} cannot be written as JSON: ${reasonOf(error)}`)
+    throw new TypeError(`${what} cannot be written as JSON: ${reasonOf(error)}`)
   }
 }
 

@@ -115,13 +115,13 @@ local function remember(id, header, ...)
   redis.call('HSET', Q .. 'attempt:' .. id, ...)
 end
 
--- The same for a held job: its entry has the flag too.
+-- The same for a held job: its entry has the flag too. Answers nothing where its envelope is lost.
 local function remember_held(worker, id, held, ...)
   if has_flag(held.flags, REMEMBERED) then return redis.call('HSET', Q .. 'attempt:' .. id, ...) end
   local header = header_of(id)
   if not header then return end
   remember(id, header, ...)
-  redis.call('HSET', Q .. 'held:' .. worker, id, held.token .. ':' .. tries_of(held.attempt, held.crashes, header.flags, header.lane))
+  return redis.call('HSET', Q .. 'held:' .. worker, id, held.token .. ':' .. tries_of(held.attempt, held.crashes, header.flags, header.lane))
 end
 
 -- Out of what waits: a delayed job is taken out, of a ready one a tombstone stays.
