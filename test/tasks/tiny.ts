@@ -238,6 +238,13 @@ export const countsAloud = task(
     if (fails) throw new Error('counted in vain')
   },
 )
+/** A line each time, in turn, and never ends. */
+export const repeats = task('repeats', async ({ lines }: { lines: string[] }) => {
+  for (let n = 0; ; n += 1) {
+    process.stdout.write(`${lines[n % lines.length]}\n`)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+})
 export const logs = task('logs', async ({ text }: { text: string }, job) => job.log(text, { a: 1 }))
 export const floodsStdout = task('floods-stdout', async () => {
   const line = `${'y'.repeat(1023)}\n`

@@ -3,6 +3,7 @@ import type { ServerFinding } from 'millhand/doctor'
 import {
   type Connection,
   type Log,
+  type OutputEvent,
   type Queue,
   RedisUnavailable,
   type Seen,
@@ -14,6 +15,8 @@ import { lookAt, type QueueView } from './view.ts'
 
 export interface SeenQueueOptions {
   queue: Queue
+  /** It subscribes and calls nothing. */
+  messages: Connection
   place: Place
   words: RedisWords
   onStirred: (queue: QueuePlace) => void
@@ -115,7 +118,13 @@ export class SeenQueue {
     return this.#reachable()
   }
 
-  listen(messages: Connection): void {
+  /** The live output of a job; throws RedisUnavailable at once while the server is known to be away. */
+  output(id: string, signal: AbortSignal): AsyncGenerator<OutputEvent> {
+    return this.#reachable().output(id, { messages: this.#options.messages, signal })
+  }
+
+  listen(): void {
+    const { messages } = this.#options
     this.#listening ??= messages.subscribe(stirredChannel(this.name, messages.database), this.stir)
     // Where it fails, the tick is enough until the connection is back.
     this.#listening.catch(() => {

@@ -207,7 +207,7 @@ class Server {
       watch,
     )
     this.#messages = connect('-messages', (state) => {
-      if (state === 'ready') for (const seen of this.queues.values()) seen.listen(this.#messages)
+      if (state === 'ready') for (const seen of this.queues.values()) seen.listen()
     })
     const { nowMs, wallMs } = options
     this.#suitability = new Suitability({
@@ -228,6 +228,7 @@ class Server {
       ...this.#options,
       deadlineMs: DEADLINE_MS,
       queue: openQueue(this.#commands, queueName),
+      messages: this.#messages,
       place,
       words: this.#options.reach.wordsFor(place),
       away: () => this.#whyAway(),
@@ -240,7 +241,7 @@ class Server {
       },
     })
     this.queues.set(key, seen)
-    if (this.#messages.isReady) seen.listen(this.#messages)
+    if (this.#messages.isReady) seen.listen()
     return seen
   }
 

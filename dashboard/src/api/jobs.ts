@@ -144,6 +144,27 @@ export const Result = named(
 )
 export type Result = TypeOf<typeof Result>
 
+export const OutputLine = named(
+  'OutputLine',
+  object('A line that a running job wrote', {
+    attempt: whole('Which attempt wrote it'),
+    stream: oneOf('Where it wrote it', ['stdout', 'stderr']),
+    line: words('The line, without what ends it; secrets are replaced'),
+    atMs: number('When, by the clock of its worker; ms UTC'),
+  }),
+)
+export type OutputLine = TypeOf<typeof OutputLine>
+export const LinesDropped = named(
+  'LinesDropped',
+  object('Too many lines came at once', { lines: whole('How many were left out here') }),
+)
+export type LinesDropped = TypeOf<typeof LinesDropped>
+export const StateNow = named(
+  'StateNow',
+  object('The job has another state', { state: oneOf('Its state', JOB_STATES) }),
+)
+export type StateNow = TypeOf<typeof StateNow>
+
 export const Cause = named(
   'Cause',
   object('One reason why a job does not run', {

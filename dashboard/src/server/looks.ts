@@ -2,10 +2,10 @@
 // is away it is shown with its time.
 import type { TaskQueueObject } from '@millhand/control/resources/task-queue'
 import { defaultQueueName } from '@millhand/control/resources/task-queue'
-import type { Queue } from 'millhand/queue'
+import type { OutputEvent, Queue } from 'millhand/queue'
 import type { QueueNow } from '../api.ts'
 import { type Crew, conditionsOf, crewOf, numbersOf, type Sample, sampleOf, samplesWith } from './numbers.ts'
-import { type Plant, type Reached, reach, type Unreached } from './plant.ts'
+import { type Open, type Plant, type Reached, reach, type Unreached } from './plant.ts'
 import { Refused } from './refused.ts'
 
 export interface LooksOptions {
@@ -63,14 +63,26 @@ export class Looks {
 
   /** The queue itself; throws Refused with 503 where it cannot be reached. */
   async queue(object: TaskQueueObject): Promise<Queue> {
-    const reached = await reach(this.#options.plant, object)
-    if (reached.kind === 'problem')
-      throw new Refused(503, reached.reason, reached.message, since(this.awaySinceMs(object)))
-    return reached.queue()
+    return (await this.#open(object)).queue()
+  }
+
+  /** The live output of a job; throws as `queue` does. */
+  async output(
+    object: TaskQueueObject,
+    id: string,
+    signal: AbortSignal,
+  ): Promise<AsyncGenerator<OutputEvent>> {
+    return (await this.#open(object)).output(id, signal)
   }
 
   awaySinceMs(object: TaskQueueObject): number | undefined {
     return this.#entries.get(keyOf(object))?.seen.unread?.sinceMs
+  }
+
+  async #open(object: TaskQueueObject): Promise<Open> {
+    const reached = await reach(this.#options.plant, object)
+    if (reached.kind === 'open') return reached
+    throw new Refused(503, reached.reason, reached.message, since(this.awaySinceMs(object)))
   }
 
   #entryOf(object: TaskQueueObject): Entry {

@@ -6,7 +6,7 @@ import type { IndexOf, ObjectOf } from '@millhand/control/resources/object'
 import type { Reason } from '@millhand/control/resources/reasons'
 import type { Kind } from '@millhand/control/resources/schemas'
 import { hasItsName, parseTaskQueue, type TaskQueueObject } from '@millhand/control/resources/task-queue'
-import type { Queue } from 'millhand/queue'
+import type { OutputEvent, Queue } from 'millhand/queue'
 
 export interface Plant {
   readonly kind: 'kubernetes' | 'up'
@@ -25,11 +25,17 @@ export interface Unreached {
   message: string
 }
 
-export type Reached =
-  | { kind: 'open'; queue: () => Queue; problemOf: (error: unknown) => Unreached | undefined }
-  | Unreached
+export interface Open {
+  kind: 'open'
+  /** Throws RedisUnavailable while its server is known to be away; so does `output`. */
+  queue: () => Queue
+  /** The live output of a job. */
+  output: (id: string, signal: AbortSignal) => AsyncGenerator<OutputEvent>
+  problemOf: (error: unknown) => Unreached | undefined
+}
 
-/** `queue` throws RedisUnavailable while its server is known to be away. */
+export type Reached = Open | Unreached
+
 export async function reach(plant: Plant, object: TaskQueueObject): Promise<Reached> {
   const { queueName, redisSecretName, metadata } = parseTaskQueue(object, '')
   // Before its controller has looked, the name in Redis may be that of another namespace's queue.
@@ -37,7 +43,12 @@ export async function reach(plant: Plant, object: TaskQueueObject): Promise<Reac
   const opened = await plant.open(queueName, { namespace: metadata.namespace, secretName: redisSecretName })
   if (opened.kind === 'problem') return opened
   const { seen } = opened
-  return { kind: 'open', queue: () => seen.forPeople, problemOf: (error) => seen.problemOf(error) }
+  return {
+    kind: 'open',
+    queue: () => seen.forPeople,
+    output: (id, signal) => seen.output(id, signal),
+    problemOf: (error) => seen.problemOf(error),
+  }
 }
 
 function whyNot({ metadata, status }: TaskQueueObject): Unreached {

@@ -5,6 +5,7 @@ import { errorRoutes } from './routes/errors.ts'
 import { eventRoutes } from './routes/events.ts'
 import { historyRoutes } from './routes/history.ts'
 import { jobRoutes } from './routes/jobs.ts'
+import { outputRoutes } from './routes/output.ts'
 import { queueRoutes } from './routes/queues.ts'
 import { sessionRoutes } from './routes/session.ts'
 
@@ -12,6 +13,7 @@ export const routes: readonly Route[] = [
   ...sessionRoutes(() => routes),
   ...queueRoutes,
   ...jobRoutes,
+  ...outputRoutes,
   ...actionRoutes,
   ...errorRoutes,
   ...eventRoutes,

@@ -16,6 +16,7 @@ import { Confirm, type Question } from '../parts/dialog.tsx'
 import { Blank, Shown } from '../parts/feedback.tsx'
 import { JsonView } from '../parts/json.tsx'
 import { JsonOf } from '../parts/json-of.tsx'
+import { Log } from '../parts/log.tsx'
 import { Marks } from '../parts/marks.tsx'
 import { Copy, Lines, Name, visible, When } from '../parts/show.tsx'
 import { type ShownState, StateMark } from '../parts/state.tsx'
@@ -213,8 +214,8 @@ interface Tab {
 }
 
 function Tabs({ job, path }: { job: Job; path: string }) {
-  const tabs = tabsOf(job, path)
   const wanted = query.value.get('tab')
+  const tabs = tabsOf(job, path, wanted === 'log')
   const current = tabs.find(({ name }) => name === wanted) ?? tabs[0]
   return (
     <section class="card" aria-label={current?.label}>
@@ -230,8 +231,8 @@ function Tabs({ job, path }: { job: Job; path: string }) {
   )
 }
 
-/** What a person asks first comes first: the result of what is completed, else why it failed. */
-function tabsOf(job: Job, path: string): Tab[] {
+/** What a person asks first comes first: the result of what is completed, else why it failed. A log stays when its job has ended. */
+function tabsOf(job: Job, path: string, isLogOpen: boolean): Tab[] {
   const { progress, output, payloadBytes, resultBytes = 0 } = job
   const attempts = job.failures.length > 0 ? ` ${job.failures.length}` : ''
   const result: Tab = {
@@ -244,9 +245,12 @@ function tabsOf(job: Job, path: string): Tab[] {
     label: `Payload ${bytes(payloadBytes ?? 0)}`,
     show: () => <JsonOf path={`${path}/payload`} what="payload" />,
   }
+  const log: Tab = { name: 'log', label: 'Log', show: () => <Log path={path} /> }
+  const hasLog = isLogOpen || (!ENDED.includes(job.state) && may('jobs/output get', job.namespace))
   return [
     ...(job.state === 'completed' ? [result] : []),
     { name: 'attempts', label: `Failed attempts${attempts}`, show: () => <Attempts job={job} /> },
+    ...(hasLog ? [log] : []),
     ...(payloadBytes === undefined ? [] : [payload]),
     ...(progress !== undefined
       ? [{ name: 'progress', label: 'Progress', show: () => <JsonView text={progress} isCut={false} /> }]

@@ -64,6 +64,39 @@ it('the keyboard alone finds the failed job of an order and retries it', async (
   await shows('Why is it not running?')
 })
 
+it('the log of a running job follows what it writes, as text, and what is looked for in it', async () => {
+  const client = connect({ redis: redisUrl(), namespace: NAMESPACE })
+  const lines = ['sent to <b>ana</b>', '\u001b[31mred\u001b[0m', 'password=hunter2-hunter2']
+  const { id } = await client.queue(queue.slice(NAMESPACE.length + 1)).enqueue('repeats', { lines } as never)
+  client.close()
+  await visit(page, `job/${queue}/${id}`)
+  await page.getByRole('link', { name: 'Log' }).click()
+  await page.getByText('The job is ready: its next attempt is followed.').waitFor()
+  // A slot becomes free.
+  await scene.served.call('POST', `queues/${queue}/jobs/${scene.jobs.held}/cancel`)
+  const log = page.getByRole('region', { name: 'Output as it comes' })
+  await log.getByText('sent to <b>ana</b>').first().waitFor()
+  await page.getByText('Live', { exact: true }).waitFor()
+  expect(await log.innerText()).toMatch(/^red$/m)
+  expect(await log.innerText()).not.toContain('hunter2')
+  const seen = await log.locator('span').count()
+  await eventually(async () => (await log.locator('span').count()) > seen, { what: 'lines go on coming' })
+  await page.getByLabel('Only lines with').fill('ana')
+  await eventually(async () => !(await log.innerText()).includes('red'), { what: 'only lines with ana' })
+  await page.getByLabel('Only lines with').fill('')
+  const isLong = () => log.evaluate((frame) => frame.scrollHeight > 2 * frame.clientHeight)
+  await eventually(isLong, { what: 'more lines than fit' })
+  await log.evaluate((frame) => {
+    frame.scrollTop = 0
+  })
+  await page.getByRole('button', { name: 'To the end' }).click()
+  await page.locator('main').focus()
+  await page.keyboard.press('C')
+  await page.getByRole('dialog').getByRole('button', { name: 'Cancel', exact: true }).last().click()
+  await page.getByText('The job is cancelled: this was its output.').waitFor()
+  await log.getByText('sent to').first().waitFor()
+})
+
 it('a job that waits says why', async () => {
   await visit(page, job('ready'))
   const card = page.getByRole('region', { name: 'Why is it not running?' })

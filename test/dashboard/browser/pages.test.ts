@@ -27,6 +27,7 @@ function pagesOf({ queue, jobs }: Scene): string[] {
     `jobs?queue=${queue}&f=what:ever`,
     ...Object.values(jobs).map(job),
     ...(jobs.buried ? [`${job(jobs.buried)}?tab=payload`] : []),
+    ...[jobs.held, jobs.loud].flatMap((id) => (id ? [`${job(id)}?tab=log`] : [])),
     `errors?queue=${queue}`,
     `actions?queue=${queue}`,
     'errors/test/no-such-queue/v1:0000000000000000',

@@ -93,6 +93,9 @@ export async function hostileScene(): Promise<Scene> {
     HOSTILE.map((text, n) => [text.slice(0, 5_000), { n, text: text.slice(0, 20_000) }]),
   )
   const completed = (await jobs.enqueue('succeeds', { fields, deep: deep(200) } as never)).id
+  const loud = (
+    await jobs.enqueue('repeats', { lines: HOSTILE.map((text) => text.slice(0, 5_000)) } as never)
+  ).id
   await eventually(async () => (await queue.depth()).counts.completed === 1, { what: 'a job completed' })
   await eventually(async () => (await queue.depth()).buried === failed.length + 2, { what: 'all are buried' })
   await queue.register({
@@ -110,7 +113,7 @@ export async function hostileScene(): Promise<Scene> {
   client.close()
   const served = await serve({ redisUrl: redisUrl(), queues: [mail], assets: await ownAssets() })
   const named = Object.fromEntries(failed.map((id, n) => [`failed${n}`, id]))
-  return sceneOf(served, mail, worker, { ...named, buried: failed[0] ?? '', completed, dots, scheme })
+  return sceneOf(served, mail, worker, { ...named, buried: failed[0] ?? '', completed, dots, scheme, loud })
 }
 
 const deep = (levels: number): unknown => (levels === 0 ? 'bottom' : [deep(levels - 1)])
