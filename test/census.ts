@@ -108,6 +108,7 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
   if (Number(counts.ready ?? 0) !== ready)
     problems.push(`counts.ready is ${counts.ready ?? 0}, a recount gives ${ready}`)
   problems.push(...(await problemsOfKeys({ list, names, blocked, busyOf, tombstones, counts })))
+  problems.push(...(await problemsOfSchedules(list, names, counts)))
   const idle = await list('ZRANGE', 'idle', 0, -1)
   for (const name of idle) if (!workers.has(name)) problems.push(`${name} is idle and is not in workers`)
   const mayBeIdle = counts.idle === '1'
@@ -116,9 +117,26 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
   if (!hasTombstones && Object.keys(tombstones).length > 0)
     problems.push(`config knows of no tombstones, and there are ${JSON.stringify(tombstones)}`)
   const known =
-    /^(job|ready|held|worker|attempt|busy|action|tag|trash|trash-attempt|trashed|error|failed|stats|outbox):|^(actions|outbox|events|errors|lanes|blocked|parked|rates|limits|tombstonesIn|delayed|workers|idle|draining|completed|buried|counts|wake|tick|config|tombstones|waiters|clock)$/
+    /^(job|ready|held|worker|attempt|busy|schedule|action|tag|trash|trash-attempt|trashed|error|failed|stats|outbox):|^(actions|outbox|events|schedules|errors|lanes|blocked|parked|rates|limits|tombstonesIn|delayed|workers|idle|draining|completed|buried|counts|wake|tick|config|tombstones|waiters|clock)$/
   for (const name of names) if (!known.test(name)) problems.push(`the key ${name} is not in the layout`)
   return { states, problems }
+}
+
+/** Each name has a schedule, and the counter is the time of the first one. */
+async function problemsOfSchedules(
+  list: OfKeys['list'],
+  names: readonly string[],
+  counts: Record<string, string>,
+): Promise<string[]> {
+  const placed = recordOf(await list('ZRANGE', 'schedules', 0, -1, 'WITHSCORES'))
+  const there = names.filter((name) => name.startsWith('schedule:')).map((name) => name.slice(9))
+  const problems: string[] = []
+  if (there.join() !== Object.keys(placed).sort().join())
+    problems.push(`schedules has ${Object.keys(placed)}, and there are ${there}`)
+  const first = Object.values(placed).find((score) => score !== 'inf')
+  if (counts.nextScheduleMs !== first)
+    problems.push(`counts.nextScheduleMs is ${counts.nextScheduleMs}, the first schedule fires at ${first}`)
+  return problems
 }
 
 interface OfKeys {

@@ -33,6 +33,7 @@ describe('the program of the first page, bundled', () => {
     const dist = join(installed, 'dist')
     mkdirSync(installed, { recursive: true })
     cpSync(join(runtime, 'package.json'), join(installed, 'package.json'))
+    cpSync(join(root, 'node_modules/croner'), join(folder, 'node_modules/croner'), { recursive: true })
     // What `npm pack` does, into a folder of its own.
     await sh(
       process.execPath,

@@ -92,7 +92,9 @@ export interface AttemptFacts {
 }
 
 const TASK_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/
-const JOB_ID = /^[A-Za-z0-9:._-]{1,128}$/
+/** With an @: `<schedule>@<due ms>`, which only schedules make. */
+const JOB_ID = /^[A-Za-z0-9:._@-]{1,128}$/
+const NAME_OF_A_CLIENT = /^[A-Za-z0-9:._-]{1,128}$/
 const HEADER = /^2\S ((?:urgent|high|normal|low)(?:\/\S{1,150})?) (\d{1,15}) (\S{1,100})([^\n]{0,600})\n/
 const ENDED = /^=(c|x) ([0-9a-f]+) ([0-9a-f]+)(?:\+([0-9a-f]+))? ([0-9a-f]+) (\S+)([^\n]*)\n/
 
@@ -100,8 +102,8 @@ const ENDED = /^=(c|x) ([0-9a-f]+) ([0-9a-f]+)(?:\+([0-9a-f]+))? ([0-9a-f]+) (\S
 export const MAX_PAYLOAD_BYTES = 16 * 1024 * 1024
 
 export const JOB_OPTIONS: Rules = {
-  id: { isValid: isJobId, is: 'a text of 1 to 128 of A-Z a-z 0-9 . : _ -' },
-  key: { isValid: isJobId, is: 'a text of 1 to 128 of A-Z a-z 0-9 . : _ -' },
+  id: { isValid: isKey, is: 'a text of 1 to 128 of A-Z a-z 0-9 . : _ -' },
+  key: { isValid: isKey, is: 'a text of 1 to 128 of A-Z a-z 0-9 . : _ -' },
   tags: TAGS,
   priority: oneOf(LANES),
   delayMs: wholeNumber(0),
@@ -134,6 +136,11 @@ export function newJob(
     call: task + fieldsText(options, payload === undefined) + tagsText(tags),
     payload: jsonOf(payload, task),
   }
+}
+
+/** Of a key, or an id that a client gives. */
+export function isKey(value: unknown): value is string {
+  return typeof value === 'string' && NAME_OF_A_CLIENT.test(value)
 }
 
 export function isJobId(value: unknown): value is string {

@@ -53,11 +53,16 @@ export function shown(value: unknown): string {
 }
 
 function remedyFor(name: string, known: readonly string[]): string {
-  const [nearest] = known
+  const nearest = nearestOf(name, known)
+  return nearest ? `: did you mean ${nearest}?` : `: known are ${known.join(', ')}`
+}
+
+/** The one that `name` is most likely a misspelling of. */
+export function nearestOf(name: string, known: readonly string[]): string | undefined {
+  return known
     .map((each) => ({ each, edits: editsBetween(name.toLowerCase(), each.toLowerCase()) }))
     .filter(({ each, edits }) => edits <= Math.max(1, each.length / 3))
-    .sort((a, b) => a.edits - b.edits)
-  return nearest ? `: did you mean ${nearest.each}?` : `: known are ${known.join(', ')}`
+    .sort((a, b) => a.edits - b.edits)[0]?.each
 }
 
 /** How many letters to add, drop or change (Levenshtein). */

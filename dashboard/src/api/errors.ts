@@ -46,7 +46,17 @@ export type Muted = TypeOf<typeof Muted>
 
 const KINDS = [
   ...(['enqueued', 'claimed', 'completed', 'retried', 'buried', 'cancelled', 'handed-back'] as const),
-  ...(['requeued', 'deleted', 'reaped', 'paused', 'resumed', 'suspended', 'unsuspended'] as const),
+  ...([
+    'requeued',
+    'deleted',
+    'reaped',
+    'paused',
+    'resumed',
+    'suspended',
+    'unsuspended',
+    'fired',
+    'skipped',
+  ] as const),
 ] as const
 
 export const QueueEvent = named(

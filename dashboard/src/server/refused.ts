@@ -47,6 +47,8 @@ const OF_QUEUE: Record<QueueRefused['code'], Status> = {
   REDIS_FULL: 503,
   NOT_DURABLE: 503,
   EVENTS_OFF: 409,
+  SCHEDULE_TAKEN: 409,
+  TOO_MANY_SCHEDULES: 429,
 }
 
 /** Undefined for an error that nobody foresaw. `sinceMs`: since when Redis is known to be away. */

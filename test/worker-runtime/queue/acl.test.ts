@@ -44,10 +44,17 @@ const ofOperator: readonly Verb[] = [
   'reap',
   'witness',
   'sample',
+  ...(['set-schedule', 'delete-schedule', 'schedules', 'due', 'fire'] as const),
 ]
 const verbsOf: Record<Role, readonly Verb[]> = {
-  producer: ['enqueue', 'wait', 'unwait', 'job', 'cancel', 'delete', 'watch', 'events'],
-  worker: ['register', 'renew', 'deregister', 'resync', 'exchange', 'reap', 'report', 'forward', 'accept'],
+  producer: [
+    ...(['enqueue', 'wait', 'unwait', 'job', 'cancel', 'delete', 'watch', 'events'] as const),
+    ...(['set-schedule', 'place-schedule', 'delete-schedule', 'run-schedule', 'schedules'] as const),
+  ],
+  worker: [
+    ...(['register', 'renew', 'deregister', 'resync', 'exchange', 'reap', 'report'] as const),
+    ...(['forward', 'accept', 'due', 'fire'] as const),
+  ],
   operator: ofOperator,
   dashboard: [
     ...ofOperator,
@@ -66,8 +73,9 @@ const verbsOf: Record<Role, readonly Verb[]> = {
       'history',
     ] as const),
     ...(['cancel', 'retry', 'delete', 'pause', 'act', 'action', 'actions', 'restore', 'follow'] as const),
+    ...(['place-schedule', 'run-schedule'] as const),
   ],
-  viewer: ['depth', 'find', 'job', 'key', 'why', 'workers', 'events', 'groups', 'history'],
+  viewer: ['depth', 'find', 'job', 'key', 'why', 'workers', 'events', 'groups', 'history', 'schedules'],
 }
 const connecting = ['evalsha', 'eval', 'info', 'client|setname', 'cluster|slots', 'asking']
 const listening = ['subscribe', 'unsubscribe']

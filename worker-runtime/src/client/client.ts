@@ -17,6 +17,7 @@ import { Batcher } from './batch.ts'
 import { type HandleParts, JobHandle } from './job-handle.ts'
 import { limitsOf, type QueueLimits } from './limits.ts'
 import { EndMessages } from './result.ts'
+import { type QueueSchedules, schedulesOf } from './schedules.ts'
 
 export type { AttemptFacts, EndedJob, Envelope, JobOptions, Priority } from '../job.ts'
 export type { Durability } from '../queue/durability.ts'
@@ -29,6 +30,18 @@ export { RedisUnavailable } from '../redis/connection.ts'
 export { JobHandle, type ResultOptions } from './job-handle.ts'
 export type { KeyLimits, QueueLimits, Rate, WhenAtLimit } from './limits.ts'
 export { JobBuried, JobCancelled, JobNotFound, ResultTimeout } from './result.ts'
+export type {
+  LastRun,
+  Missed,
+  Overlap,
+  QueueSchedules,
+  ScheduledJobOptions,
+  ScheduleOf,
+  ScheduleSpec,
+  ScheduleState,
+  SchedulesPage,
+  Timing,
+} from './schedules.ts'
 
 /** How `connect` reaches Redis, and what it promises. */
 export interface ClientOptions {
@@ -195,6 +208,11 @@ export class ClientQueue {
   /** Limits of keys, or without a key of the queue, that win over those of the TaskQueue while jobs run. */
   get limits(): QueueLimits {
     return limitsOf(this.#queue)
+  }
+
+  /** Jobs that come by the clock. */
+  get schedules(): QueueSchedules {
+    return schedulesOf(this.#queue)
   }
 
   /** `<namespace>.<name>` */

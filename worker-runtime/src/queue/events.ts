@@ -19,12 +19,12 @@ export const EVENT_KINDS = [
     'requeued',
     'deleted',
   ] as const),
-  ...(['claimed', 'reaped', 'paused', 'resumed', 'suspended', 'unsuspended'] as const),
+  ...(['claimed', 'reaped', 'paused', 'resumed', 'suspended', 'unsuspended', 'fired', 'skipped'] as const),
 ] as const
 /**
  * enqueued, claimed and completed are written only while somebody watches, the others always. `retried`: an
  * attempt failed and the job has tries left; `requeued`: a person retries a buried job; `reaped`: a dead
- * worker is gone, and its jobs are in other changes.
+ * worker is gone, and its jobs are in other changes; `fired`: a schedule made the job; `skipped`: it left a run out.
  */
 export type EventKind = (typeof EVENT_KINDS)[number]
 

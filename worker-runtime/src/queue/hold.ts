@@ -6,6 +6,7 @@ import {
   listOf,
   numberOf,
   oneOf,
+  optionalOf,
   pairsOf,
   presentIn,
   RedisDataInvalid,
@@ -69,6 +70,8 @@ export interface Counters {
   readonly claimed: number
   /** Enqueues that Redis is known to have lost, ever. */
   readonly vanished: number
+  /** ms until the next schedule fires, where there is one. */
+  readonly nextScheduleMs?: number
 }
 
 const STATUSES = ['ok', 'dead', 'stale', 'draining', 'closed'] as const
@@ -186,11 +189,13 @@ function settledAndClaimedOf(
 }
 
 export function countersOf(answer: unknown): Counters {
-  const [enqueued, claimed, vanished] = listOf(answer, 'the counters of a queue').map(presentIn)
+  const [enqueued, claimed, vanished, next] = listOf(answer, 'the counters of a queue').map(presentIn)
+  const nextScheduleMs = optionalOf(next, 'the time of the next schedule')
   return {
     enqueued: counterOf(enqueued, 'counts.enqueued'),
     claimed: counterOf(claimed, 'counts.claimed'),
     vanished: counterOf(vanished, 'counts.vanished'),
+    ...(nextScheduleMs !== undefined && { nextScheduleMs }),
   }
 }
 

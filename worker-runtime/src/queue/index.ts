@@ -37,6 +37,7 @@ export {
   STATES_OF_VERB,
 } from './actions.ts'
 export { RedisDataInvalid } from './answers.ts'
+export { dueTimes, fireAt, type Missed, type Timing } from './due.ts'
 export { DURABILITIES, type Durability } from './durability.ts'
 export type { Enqueued } from './enqueue.ts'
 export type { ErrorGroup, ErrorGroupDetails, ErrorGroups } from './error-groups.ts'
@@ -77,6 +78,22 @@ export { PURGEABLE, type Purgeable } from './people.ts'
 export { openQueue, type Queue } from './queue.ts'
 export type { AttemptRecord, Depth, JobDetails, JobState, JobSummary, WorkerEntry } from './reads.ts'
 export { QueueRefused } from './refused.ts'
+export {
+  checkSchedule,
+  checkScheduleName,
+  OVERLAPS,
+  type Overlap,
+  type ScheduledJobOptions,
+  type ScheduleSpec,
+} from './schedule-spec.ts'
+export type {
+  Fired,
+  FiredRun,
+  LastRun,
+  ScheduleOwner,
+  ScheduleState,
+  SchedulesPage,
+} from './schedules.ts'
 export {
   defaultSettings,
   type KeyLimits,

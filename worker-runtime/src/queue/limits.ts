@@ -1,6 +1,6 @@
 // Limits of a queue and of its keys: as a TaskQueue or a person gives them, as the text in Redis that
 // lua/limits.lua reads, and what a key is held back by.
-import { isJobId } from '../job.ts'
+import { isKey } from '../job.ts'
 import { checkOptions, oneOf as oneOfThese, type Rules, shown, wholeNumber } from '../options.ts'
 import { amountOf, listOf, numberOf, oneOf, optionalOf, textOf } from './answers.ts'
 import { limitsOf, limitsText } from './limit-text.ts'
@@ -102,7 +102,7 @@ export const limiting = { setLimits, removeLimits, listLimits, keyState }
 
 function nameOf(key: string | undefined): string {
   if (key === undefined) return WHOLE_QUEUE
-  if (isJobId(key)) return key
+  if (isKey(key)) return key
   throw new TypeError(`invalid key ${shown(key)}: use 1 to 128 of A-Z a-z 0-9 . : _ -`)
 }
 

@@ -17,6 +17,7 @@ import { looking } from './people.ts'
 import { reaping } from './reap.ts'
 import { registering } from './registration.ts'
 import { saving } from './save.ts'
+import { scheduling } from './schedules.ts'
 import type { Scripts } from './scripts.ts'
 import { Verbs } from './verbs.ts'
 import { waiting } from './wait.ts'
@@ -51,6 +52,8 @@ export interface Queue extends OfOneQueue<typeof everything> {
   readonly errors: OfOneQueue<typeof errorGroups>
   /** What is done to many jobs at once. */
   readonly actions: OfOneQueue<typeof acting>
+  /** Jobs that come by the clock. */
+  readonly schedules: OfOneQueue<typeof scheduling>
 }
 
 /**
@@ -64,6 +67,7 @@ export function openQueue(redis: Connection, name: string, scripts?: Scripts): Q
     ...bound(everything, verbs),
     errors: bound(errorGroups, verbs),
     actions: bound(acting, verbs),
+    schedules: bound(scheduling, verbs),
   }
 }
 

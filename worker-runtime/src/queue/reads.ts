@@ -23,6 +23,8 @@ export interface Depth {
    * Lanes of keys at a limit are left out.
    */
   oldestReadyMs?: number
+  /** ms until the next schedule fires, 0 where one is due; absent where none is active. */
+  nextScheduleMs?: number
   suspended: boolean
   paused: boolean
   maxBusy?: number
@@ -136,7 +138,7 @@ export interface JobSummary {
 }
 
 /** The arguments of the script of depth. */
-export const COUNT_FIELDS: readonly string[] = [...COUNTS, 'vanishedAtMs', 'blocked']
+export const COUNT_FIELDS: readonly string[] = [...COUNTS, ...['vanishedAtMs', 'blocked', 'nextScheduleMs']]
 
 /** The oldest job is no older than 70 years. */
 const MOST_AGE_MS = 2 ** 41
@@ -152,6 +154,7 @@ export function depthOf(answer: unknown): Depth {
   const maxBusy = optionalOf(said.maxBusy, 'config.maxBusy')
   const { rate } = limitsOf(said.limits ?? '')
   const vanishedAtMs = count('vanishedAtMs')
+  const scheduleAtMs = count('nextScheduleMs')
   return {
     ready: amountOf(ready, 'ready'),
     due: amountOf(due, 'due'),
@@ -161,6 +164,7 @@ export function depthOf(answer: unknown): Depth {
     blocked: count('blocked'),
     ...(nextMs !== undefined && { nextMs }),
     ...(oldestReadyMs !== undefined && { oldestReadyMs }),
+    ...(scheduleAtMs > 0 && { nextScheduleMs: Math.max(0, scheduleAtMs - timeOf(String(said.now))) }),
     suspended: suspended === 1,
     paused: paused === 1,
     ...(maxBusy !== undefined && { maxBusy }),

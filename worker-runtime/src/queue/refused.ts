@@ -12,6 +12,8 @@ export class QueueRefused extends Error {
     | 'REDIS_FULL'
     | 'NOT_DURABLE'
     | 'EVENTS_OFF'
+    | 'SCHEDULE_TAKEN'
+    | 'TOO_MANY_SCHEDULES'
   constructor(code: QueueRefused['code'], message: string) {
     super(message)
     this.name = 'QueueRefused'

@@ -28,6 +28,13 @@ const VERBS = {
   pause: 'changes',
   limit: 'changes',
   key: 'reads',
+  'set-schedule': 'adds',
+  'place-schedule': 'changes',
+  'delete-schedule': 'changes',
+  'run-schedule': 'adds',
+  schedules: 'reads',
+  due: 'changes',
+  fire: 'adds',
   drain: 'changes',
   dismiss: 'reads',
   depth: 'reads',
@@ -76,6 +83,7 @@ const PARTS = [
     'people',
     'trash',
     'admission',
+    'schedule',
   ],
 ]
 

@@ -1,11 +1,12 @@
 // The heartbeat of a worker in one queue: renews every 2 s, and does what the answer says. It stops cancelled
-// attempts, puts back the jobs of workers that are silent, says when Redis lost enqueues, and compares what
-// is held.
+// attempts, puts back the jobs of workers that are silent, says when Redis lost enqueues, compares what is held,
+// and has schedules fired.
 import type { PendingAttempt } from '../child/pool.ts'
 import type { Log } from '../log.ts'
 import type { Queue } from '../queue/queue.ts'
 import { RENEW_MS } from '../queue/settings.ts'
 import type { Holdings } from './holdings.ts'
+import { Schedules } from './schedules.ts'
 import type { Standing } from './standing.ts'
 
 export interface HeartbeatOptions {
@@ -32,6 +33,7 @@ export class Heartbeat {
   readonly #standing: Standing
   readonly #holdings: Holdings<PendingAttempt>
   readonly #log: Log
+  readonly #schedules: Schedules
   #interval: NodeJS.Timeout | undefined
   #isBeating = false
   #isBeatDue = false
@@ -45,6 +47,7 @@ export class Heartbeat {
     this.#standing = options.standing
     this.#holdings = options.holdings
     this.#log = options.log
+    this.#schedules = new Schedules(options)
   }
 
   /** Once the worker has registered. */
@@ -60,6 +63,7 @@ export class Heartbeat {
   stop(): void {
     this.#isStopped = true
     clearInterval(this.#interval)
+    this.#schedules.stop()
   }
 
   /**
@@ -83,6 +87,7 @@ export class Heartbeat {
       for (const id of answer.cancelled) this.#holdings.runningOf(id)?.stop('cancelled')
       this.#compare(answer.held)
       if (answer.hasOutbox) this.#options.onOutbox()
+      this.#schedules.heard(answer.counters.nextScheduleMs)
       for (const each of answer.overdue) this.#reapLater(each)
       for (const worker of answer.silent) await this.#reap(worker)
     } catch (error) {

@@ -62,12 +62,14 @@ local function vanish(what, by)
   return by
 end
 
--- Compares both with what the caller saw last. Answers them, and how many enqueues vanished ever.
+-- Compares both with what the caller saw last. Answers them, how many enqueues vanished ever, and in how many ms
+-- the next schedule fires where there is one (schedule.lua).
 local function witness(enqueued, claimed)
-  local counts = redis.call('HMGET', COUNTS, 'enqueued', 'claimed', 'vanished')
+  local counts = redis.call('HMGET', COUNTS, 'enqueued', 'claimed', 'vanished', 'nextScheduleMs')
   for i = 1, 3 do counts[i] = tonumber(counts[i] or 0) end
   local lost = vanish('enqueued', enqueued - counts[1])
-  return { counts[1] + lost, counts[2] + vanish('claimed', claimed - counts[2]), counts[3] + lost }
+  local fires_in = counts[4] and math.max(0, counts[4] - now) or nil
+  return { counts[1] + lost, counts[2] + vanish('claimed', claimed - counts[2]), counts[3] + lost, fires_in }
 end
 
 -- tick: every worker that renews writes it. When no worker did for two intervals, or the clock went back,

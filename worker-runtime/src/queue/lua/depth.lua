@@ -2,7 +2,7 @@
 -- whether a claim has put it into its lane or not.
 -- KEYS  the queue
 -- ARGV  names of counts
--- returns  name and value in turn: ready, due (of the ready ones), delayed, buried, nextMs (until the next
+-- returns  name and value in turn: now (ms), ready, due (of the ready ones), delayed, buried, nextMs (until the next
 --       delayed job is due), oldestMs
 --          (for how long the oldest job at the head of a lane is ready), suspended, paused, maxBusy where they are set, counts (the values)
 -- Reads only.
@@ -26,7 +26,7 @@ for i = 1, #ARGV do
   -- After a lane was changed by hand it may count below zero, until a worker renews (limits.lua).
   if ARGV[i] == 'blocked' and string.find(counts[i] or '', '^%-%d') then counts[i] = '0' end
 end
-local answer = { 'counts', counts, 'ready', math.max(0, count_of('ready')) + due, 'due', due,
+local answer = { 'now', now, 'counts', counts, 'ready', math.max(0, count_of('ready')) + due, 'due', due,
   'delayed', redis.call('ZCARD', Q .. 'delayed') - due, 'buried', redis.call('ZCARD', Q .. 'buried') }
 local function add(name, value)
   if value then answer[#answer + 1], answer[#answer + 2] = name, value end

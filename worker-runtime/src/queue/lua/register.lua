@@ -2,7 +2,7 @@
 -- time.
 -- KEYS  the queue
 -- ARGV  worker, pod uid, then field and value pairs for worker:<worker>
--- returns  {timeout of an attempt in ms, names of workers to reap, the counters enqueued, claimed, vanished}
+-- returns  {timeout of an attempt in ms, names of workers to reap, the counters enqueued, claimed, vanished, and ms until the next schedule fires}
 -- Safe to run twice: writes the same entry again.
 local me, uid = ARGV[1], ARGV[2]
 local dead = {}

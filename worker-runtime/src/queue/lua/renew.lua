@@ -7,7 +7,8 @@
 -- returns  {'dead'} or {'alive', how many jobs it holds, timeout of an attempt in ms, ids to cancel, workers
 --       that look dead,
 --          those that will before this one renews again: name, ms left,
---          the counters enqueued, claimed, vanished, 1 where the outbox has something to forward}
+--          the counters enqueued, claimed, vanished, and ms until the next schedule fires; 1 where the outbox has
+--          something to forward}
 -- Safe to run twice: cancellations are given again until the job has ended. Only figures would count twice.
 local me = ARGV[1]
 local quiet = tick()

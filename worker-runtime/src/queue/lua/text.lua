@@ -13,7 +13,8 @@ local function with_flag(flags, flag) return bit.bor(flags, flag) end
 local function has_flag(flags, flag) return bit.band(flags, flag) ~= 0 end
 
 -- header: 2<flags> <lane> <enqueued ms> <task>, then named fields ` <name>=<value>`; who does not know a name
--- passes over it. a attempts, b and m back-off, c crashes, t timeout, d is when it is due, g tags, i=0 no input.
+-- passes over it. a attempts, b and m back-off, c crashes, t timeout, d is when it is due, g tags, s the due time
+-- of its schedule, i=0 no input.
 local MAX_HEADER = '1000'
 local function write_header(flags, lane, enqueued, call) return '2' .. flags .. ' ' .. lane .. ' ' .. string.format('%d', enqueued) .. ' ' .. call .. '\n' end
 
