@@ -2,6 +2,8 @@
 // counter that is wrong, a time to live where none may be, a key that belongs to nothing. Invariants I3 and I4.
 import { type Connection, prefixOf } from 'millhand/queue'
 
+const UNIQUE = 8
+
 export interface Census {
   /** Where each id is: ready, delayed, held, buried, completed, cancelled. */
   states: Map<string, string>
@@ -22,6 +24,7 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
 
   const blocked = new Set(await list('ZRANGE', 'blocked', 0, -1))
   const busyOf = new Map<string, string[]>()
+  const uniqueHeld: string[] = []
   let held = 0
   for (const name of names) {
     if (name.startsWith('ready:')) {
@@ -34,7 +37,8 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
       held += Object.keys(entries).length
       for (const [id, entry] of Object.entries(entries)) {
         put(id, 'held')
-        const [, key] = /:[0-9a-o]:\w+\/(\S+)$/.exec(entry) ?? []
+        const [, letter = '0', key] = /^\d+:\d+:\d+:(.):\w+(?:\/(\S+))?$/.exec(entry) ?? []
+        if ((letter.charCodeAt(0) - 48) & UNIQUE) uniqueHeld.push(id)
         if (key !== undefined) busyOf.set(key, [...(busyOf.get(key) ?? []), id])
       }
       if (!workers.has(name.slice(5))) problems.push(`${name} belongs to no worker`)
@@ -109,6 +113,7 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
     problems.push(`counts.ready is ${counts.ready ?? 0}, a recount gives ${ready}`)
   problems.push(...(await problemsOfKeys({ list, names, blocked, busyOf, tombstones, counts })))
   problems.push(...(await problemsOfSchedules(list, names, counts)))
+  problems.push(...(await problemsOfUnique({ redis, prefix, names, states, uniqueHeld })))
   const idle = await list('ZRANGE', 'idle', 0, -1)
   for (const name of idle) if (!workers.has(name)) problems.push(`${name} is idle and is not in workers`)
   const mayBeIdle = counts.idle === '1'
@@ -117,7 +122,7 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
   if (!hasTombstones && Object.keys(tombstones).length > 0)
     problems.push(`config knows of no tombstones, and there are ${JSON.stringify(tombstones)}`)
   const known =
-    /^(job|ready|held|worker|attempt|busy|schedule|action|tag|trash|trash-attempt|trashed|error|failed|stats|outbox):|^(actions|outbox|events|schedules|errors|lanes|blocked|parked|rates|limits|tombstonesIn|delayed|workers|idle|draining|completed|buried|counts|wake|tick|config|tombstones|waiters|clock)$/
+    /^(job|ready|held|worker|attempt|unique|again|busy|schedule|action|tag|trash|trash-attempt|trashed|error|failed|stats|outbox):|^(actions|outbox|events|schedules|errors|lanes|blocked|parked|rates|limits|tombstonesIn|uniqueHeld|delayed|workers|idle|draining|completed|buried|counts|wake|tick|config|tombstones|waiters|clock)$/
   for (const name of names) if (!known.test(name)) problems.push(`the key ${name} is not in the layout`)
   return { states, problems }
 }
@@ -180,6 +185,43 @@ async function problemsOfKeys({
   }
   if (Number(counts.blocked ?? 0) !== live)
     problems.push(`counts.blocked is ${counts.blocked ?? 0}, a recount gives ${live}`)
+  return problems
+}
+
+/** A unique key names a job that waits or is held, unless it has a time to live; each of them has its key. */
+async function problemsOfUnique({
+  redis,
+  prefix,
+  names,
+  states,
+  uniqueHeld,
+}: {
+  redis: Connection
+  prefix: string
+  names: string[]
+  states: Map<string, string>
+  uniqueHeld: string[]
+}): Promise<string[]> {
+  const problems: string[] = []
+  const isUnfinished = (id: string) => ['ready', 'delayed', 'held'].includes(states.get(id) ?? '')
+  const holders = new Map<string, string>()
+  for (const name of names.filter((each) => each.startsWith('unique:'))) {
+    const id = String(await redis.call('GET', prefix + name))
+    holders.set(name.slice(7), id)
+    const hasTime = Number(await redis.call('PTTL', prefix + name)) >= 0
+    if (!hasTime && !isUnfinished(id)) problems.push(`${name} is ${id}, which neither waits nor is held`)
+  }
+  for (const [id, state] of states) {
+    const header = String(await redis.call('GET', `${prefix}job:${id}`)).split('\n')[0] ?? ''
+    const [, time, key = ''] = / u=([wuf])\d*[kra]:(\S+)/.exec(header) ?? []
+    if (time === 'u' && state !== 'buried' && holders.get(key) !== id)
+      problems.push(`${id} has the unique key ${key}, and unique:${key} is ${holders.get(key)}`)
+  }
+  for (const name of names.filter((each) => each.startsWith('again:')))
+    if (!isUnfinished(name.slice(6))) problems.push(`${name} follows a job that has ended`)
+  const noted = ((await redis.call('SMEMBERS', `${prefix}uniqueHeld`)) as string[]).sort()
+  if (`${noted}` !== `${uniqueHeld.sort()}`)
+    problems.push(`uniqueHeld has ${noted}, a recount gives ${uniqueHeld}`)
   return problems
 }
 

@@ -73,9 +73,9 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
     because: 'what runs in a child knows the messages and the tasks',
   },
   {
-    from: /^worker-runtime\/src\/(errors|fingerprint|job|tags|log|config|task|worker\/settlement)\.ts$/,
+    from: /^worker-runtime\/src\/(errors|fingerprint|job|tags|unique|log|config|task|worker\/settlement)\.ts$/,
     among: /^worker-runtime/,
-    only: /src\/(errors|fingerprint|job|job-id|tags|options|child\/outcome|queue\/(hold|settings)|redis\/address|config|log)\.ts/,
+    only: /src\/(errors|fingerprint|job|job-id|tags|unique|options|child\/outcome|queue\/(hold|settings)|redis\/address|config|log)\.ts/,
     because: 'what decides is pure',
   },
   {

@@ -6,7 +6,7 @@ import { actOnFilter, type FilterOptions } from './filtered-jobs.ts'
 import { jsonDocument } from './printable.ts'
 import { withServer } from './server.ts'
 
-type State = 'cancelling' | 'deleted' | JobState
+type State = 'cancelling' | 'deleted' | 'key-taken' | JobState
 
 export interface Action {
   verb: ActionVerb
@@ -91,9 +91,10 @@ function whatBecame({ id, state }: Answer, { one }: Action): string {
 }
 
 function refusal(queue: Queue, refused: readonly Answer[], { rule }: Action): CommandFailed {
-  const lines = refused.map(({ id, state }) =>
-    state === 'unknown' ? `job ${id} is not known in ${queue.name}` : `job ${id} is ${state}`,
-  )
+  const lines = refused.map(({ id, state }) => {
+    if (state === 'key-taken') return `job ${id} stays buried: another job has its unique key`
+    return state === 'unknown' ? `job ${id} is not known in ${queue.name}` : `job ${id} is ${state}`
+  })
   if (lines.length === 1) return new CommandFailed(`${lines[0]}; ${rule}`)
   return new CommandFailed(`${rule}:${lines.map((line) => `\n  ${line}`).join('')}`)
 }

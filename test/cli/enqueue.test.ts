@@ -56,6 +56,25 @@ test('a job carries its options', async () => {
   expect(job.dueAtMs - job.enqueuedAtMs).toBe(600_000)
 })
 
+test('a job with a unique key is said where another one with it is enqueued', async () => {
+  const unique = (...args: string[]) => enqueue('waiting', 'send', '1', '--unique', 'acme', ...args)
+  const { id } = JSON.parse((await unique('--delay', '10m', '--json')).stdout)
+  expect(await unique()).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(`^job ${id} of \\S+ has the unique key: nothing was enqueued\n$`),
+  })
+  expect(await unique('--fail-if-known')).toMatchObject({ code: 1 })
+  const replaced = await unique('--on-duplicate', 'replace', '--delay', '20m', '--fail-if-known')
+  expect(replaced).toMatchObject({ code: 0, stdout: expect.stringContaining('has the new input now') })
+  const job = JSON.parse((await millhand(['job', 'waiting', id, '--json'], { env })).stdout)
+  expect(job).toMatchObject({ state: 'delayed', uniqueKey: 'acme' })
+  expect(job.dueAtMs - job.enqueuedAtMs).toBeGreaterThan(1_100_000)
+  const timed = JSON.parse((await unique('--unique-while', '10m', '--json', '--id', 'timed')).stdout)
+  expect(timed).toMatchObject({ id, enqueued: 'duplicate' })
+  const alone = await enqueue('waiting', 'send', '1', '--on-duplicate', 'keep')
+  expect(alone).toMatchObject({ code: 2, stderr: expect.stringContaining('go with --unique') })
+})
+
 test('a known id is not enqueued again, and its state is said', async () => {
   await enqueue('waiting', 'send', '--id', 'once')
   const again = await enqueue('waiting', 'send', '--id', 'once')

@@ -62,6 +62,18 @@ async function stateOf(id: string, state: string): Promise<Job> {
   })
 }
 
+test('a job whose unique key another one has is named by that one, and stays buried while it is there', async () => {
+  const unique = { key: 'acme' }
+  const { id } = await enqueue('throws', { input: { message: 'no' }, maxAttempts: 1, unique })
+  await stateOf(id, 'buried')
+  const other = await enqueue('noop', { unique, delayMs: 3_600_000 })
+  expect(await enqueue('noop', { unique: { ...unique, forMs: 1_000 } })).toEqual({
+    id: other.id,
+    enqueued: 'duplicate',
+  })
+  expect(await refused('POST', `${QUEUE}/jobs/${id}/retry`)).toMatchObject({ status: 409, code: 'KEY_TAKEN' })
+})
+
 test('a job is enqueued, runs, and its result is waited for', async () => {
   const { id, enqueued } = await enqueue('succeeds', { input: { n: 1 } })
   expect(enqueued).toBe('created')

@@ -1,4 +1,4 @@
-// docs/enqueueing.md, block by block: each program prints what the comments beside its lines say, and the compiler takes all of them.
+// The pages about enqueueing, block by block: each program prints what the comments beside its lines say, and the compiler takes all of them.
 import { execFile } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -10,14 +10,19 @@ import { startWorker, type WorkerProcess } from '../worker-process.ts'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const page = readFileSync(join(root, 'docs/enqueueing.md'), 'utf8')
-const files = [...page.matchAll(/```ts\n(\/\/ (\S+\.ts)\n[\s\S]*?)```/g)].map(([, text = '', name = '']) => ({
-  name,
-  text,
-}))
-const programs = files.filter(({ text }) => text.includes("'millhand/client'"))
+const filesOf = (page: string) =>
+  [...page.matchAll(/```ts\n(\/\/ (\S+\.ts)\n[\s\S]*?)```/g)].map(([, text = '', name = '']) => ({
+    name,
+    text,
+  }))
 
-describe('the page about enqueueing', () => {
+describe.each([
+  ['enqueueing', { a: '{ a: 1, b: 2 }', wrong: '{ a: 1 }' }],
+  ['unique', { a: "connect } from 'millhand/client'", wrong: "connected } from 'millhand/client'" }],
+])('the page %s', (name, { a, wrong: mistake }) => {
+  const page = readFileSync(join(root, `docs/${name}.md`), 'utf8')
+  const files = filesOf(page)
+  const programs = files.filter(({ text }) => text.includes("'millhand/client'"))
   const folder = mkdtempSync(join(tmpdir(), 'millhand-enqueueing-'))
   let server: RedisServer
   let worker: WorkerProcess
@@ -31,7 +36,7 @@ describe('the page about enqueueing', () => {
     worker = await startWorker({
       redisUrl: server.url,
       namespace: 'default',
-      queues: ['sums'],
+      queues: ['sums', 'accounts'],
       modules: [join(folder, 'tasks.ts')],
     })
   }, 60_000)
@@ -58,9 +63,8 @@ describe('the page about enqueueing', () => {
     60_000,
   )
 
-  test('has programs that compile, and whose inputs are checked', async () => {
-    const wrong =
-      programs.find(({ name }) => name === 'one.ts')?.text.replace('{ a: 1, b: 2 }', '{ a: 1 }') ?? ''
+  test('has programs that compile, and that are checked', async () => {
+    const wrong = programs.find(({ name }) => name === 'one.ts')?.text.replace(a, mistake) ?? ''
     writeFileSync(join(folder, 'wrong.ts'), wrong)
     const flags =
       '--noEmit --strict --module nodenext --target es2024 --skipLibCheck --allowImportingTsExtensions --customConditions millhand-source --erasableSyntaxOnly'

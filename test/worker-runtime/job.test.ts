@@ -33,7 +33,7 @@ test.each([
   [{ id: null }, 'invalid id null'],
   [{ delayMS: 5 }, 'unknown option of a job "delayMS": did you mean delayMs?'],
   [{ maxAttempt: 5 }, 'did you mean maxAttempts?'],
-  [{ retries: 5 }, 'unknown option of a job "retries": known are id, key, tags, priority, delayMs'],
+  [{ retries: 5 }, 'unknown option of a job "retries": known are id, key, tags, unique, priority, delayMs'],
   [{ __proto__: null, constructor: 1 }, 'unknown option of a job "constructor"'],
   [null, 'invalid options of a job (null)'],
   [5, 'invalid options of a job (5)'],
@@ -89,6 +89,7 @@ test('an envelope is read as it was written; anything else is not guessed at', (
     task: 'resize',
     timeoutMs: 5_000,
     tags: [],
+    uniqueKey: undefined,
     payload: '{"a":"b\\nc"}',
   })
   for (const text of ['', '20 high', '1. high 1 a -\n{}', '20 nolane 1 a\n{}', '=c 1 1 1 a\nnull'])
@@ -119,10 +120,15 @@ test('tags are named in the header, each once, beside the flag of a key', () => 
     maxCrashes: 1e12,
     timeoutMs: 1e12,
   }
-  const job = newJob('t'.repeat(100), undefined, { tags: longest, key: 'k'.repeat(128), ...numbers })
-  const header = `26 ${job.lane} 1795366013184 ${job.call} d=1795366013184`
-  expect(header.length).toBeLessThan(1_000)
-  expect(parseEnvelope(`${header}\nnull`)).toMatchObject({ tags: longest, payload: '' })
+  const unique = { key: 'u'.repeat(128), while: { forMs: 1e12 } }
+  const job = newJob('t'.repeat(100), undefined, { tags: longest, key: 'k'.repeat(128), unique, ...numbers })
+  const header = `2${job.flags} ${job.lane} 1795366013184 ${job.call} d=1795366013184`
+  expect(header.length).toBeLessThan(1_200)
+  expect(parseEnvelope(`${header}\nnull`)).toMatchObject({
+    tags: longest,
+    uniqueKey: unique.key,
+    payload: '',
+  })
 })
 
 test.each([
@@ -147,6 +153,7 @@ test('an outcome keeps facts, result and output', () => {
     timeoutMs: undefined,
     dueAtMs: undefined,
     tags: [],
+    uniqueKey: undefined,
     payload: '{}',
   }
   const facts = { durationMs: 12.4, cpuUserMs: 9, cpuSystemMs: 1, maxRssBytes: 50 * 1024 * 1024 }
@@ -171,3 +178,36 @@ function circle(): unknown {
   round.itself = round
   return round
 }
+
+test.each([
+  [{}, '8', 'a u=uk:acme'],
+  [{ while: 'unfinished', onDuplicate: 'keep' }, '8', 'a u=uk:acme'],
+  [{ while: 'waiting', onDuplicate: 'replace' }, '8', 'a u=wr:acme'],
+  [{ while: { forMs: 60_000 }, onDuplicate: 'runAgain' }, '8', 'a u=f60000a:acme'],
+] as const)('the unique key with %j is named in the header', (unique, flags, call) => {
+  const job = newJob('a', null, { unique: { key: 'acme', ...unique } })
+  expect(job).toMatchObject({ flags, call })
+  expect(parseEnvelope(`2${job.flags} normal 1 ${job.call}\n1`)).toMatchObject({ uniqueKey: 'acme' })
+})
+
+test('the flags of a job are one character, however many it has', () => {
+  const unique = { key: 'u' }
+  expect(newJob('a', null, { unique, key: 'k' }).flags).toBe(':')
+  expect(newJob('a', null, { unique, key: 'k', tags: ['t'] }).flags).toBe('>')
+})
+
+test.each([
+  [null],
+  ['acme'],
+  [{}],
+  [{ key: 'a b' }],
+  [{ key: 'acme', while: 'running' }],
+  [{ key: 'acme', while: { forMs: 0 } }],
+  [{ key: 'acme', while: { forMs: 1, other: 2 } }],
+  [{ key: 'acme', onDuplicate: 'drop' }],
+  [{ key: 'acme', forMs: 5 }],
+])('unique %j is refused', (unique) => {
+  expect(() => newJob('a', null, { unique: unique as { key: string } })).toThrow(
+    /^invalid unique .*: use { key/,
+  )
+})

@@ -4,6 +4,9 @@ import { reasonOf } from './errors.ts'
 import { newJobId } from './job-id.ts'
 import { checkOptions, oneOf, type Rules, shown, validDate, wholeNumber } from './options.ts'
 import { flagsOf, NO_TAGS, TAGS, tagsIn, tagsText } from './tags.ts'
+import { UNIQUE, type Unique, uniqueKeyIn, uniqueText } from './unique.ts'
+
+export { ON_DUPLICATE, type Unique } from './unique.ts'
 
 export const LANES = ['urgent', 'high', 'normal', 'low'] as const
 /** The lane of a job: workers take jobs of all lanes in the ratio 8 : 4 : 2 : 1. */
@@ -20,6 +23,8 @@ export interface JobOptions {
   key?: string
   /** At most 5 names to find the job by until it has ended, each 1 to 64 of A-Z a-z 0-9 : . _ - @ / */
   tags?: readonly string[]
+  /** Enqueues nothing while another job of the queue has the same unique key. */
+  unique?: Unique
   /** Default: normal. */
   priority?: Priority
   /** The job does not start before this many ms from now. */
@@ -63,6 +68,7 @@ export interface Envelope {
   /** When it was to become ready, if not at once. */
   readonly dueAtMs: number | undefined
   readonly tags: readonly string[]
+  readonly uniqueKey: string | undefined
   /** JSON text; '' for undefined. */
   readonly payload: string
 }
@@ -95,7 +101,7 @@ const TASK_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/
 /** With an @: `<schedule>@<due ms>`, which only schedules make. */
 const JOB_ID = /^[A-Za-z0-9:._@-]{1,128}$/
 const NAME_OF_A_CLIENT = /^[A-Za-z0-9:._-]{1,128}$/
-const HEADER = /^2\S ((?:urgent|high|normal|low)(?:\/\S{1,150})?) (\d{1,15}) (\S{1,100})([^\n]{0,600})\n/
+const HEADER = /^2\S ((?:urgent|high|normal|low)(?:\/\S{1,150})?) (\d{1,15}) (\S{1,100})([^\n]{0,800})\n/
 const ENDED = /^=(c|x) ([0-9a-f]+) ([0-9a-f]+)(?:\+([0-9a-f]+))? ([0-9a-f]+) (\S+)([^\n]*)\n/
 
 /** The most that any queue may allow (spec.limits.maxPayload of a TaskQueue). */
@@ -105,6 +111,7 @@ export const JOB_OPTIONS: Rules = {
   id: { isValid: isKey, is: 'a text of 1 to 128 of A-Z a-z 0-9 . : _ -' },
   key: { isValid: isKey, is: 'a text of 1 to 128 of A-Z a-z 0-9 . : _ -' },
   tags: TAGS,
+  unique: UNIQUE,
   priority: oneOf(LANES),
   delayMs: wholeNumber(0),
   at: validDate,
@@ -127,13 +134,13 @@ export function newJob(
       `invalid task name ${shown(task)}: use 1 to 100 of A-Z a-z 0-9 . _ -, a letter or digit first`,
     )
   checkOptions('option of a job', options, known)
-  const { id = newJobId(), key, tags = NO_TAGS, priority = 'normal' } = options
+  const { id = newJobId(), key, tags = NO_TAGS, unique, priority = 'normal' } = options
   return {
     id,
     lane: key === undefined ? priority : `${priority}/${key}`,
-    flags: flagsOf(key, tags),
+    flags: flagsOf(options),
     when: whenOf(options),
-    call: task + fieldsText(options, payload === undefined) + tagsText(tags),
+    call: task + fieldsText(options, payload === undefined) + tagsText(tags) + uniqueText(unique),
     payload: jsonOf(payload, task),
   }
 }
@@ -201,6 +208,7 @@ export function parseEnvelope(text: string): Envelope | undefined {
     timeoutMs: timeout === undefined ? undefined : Number(timeout),
     dueAtMs: due === undefined ? undefined : Number(due),
     tags: tagsIn(fields),
+    uniqueKey: uniqueKeyIn(fields),
     payload: `${fields} `.includes(`${NO_INPUT} `) ? '' : text.slice(header.length),
   }
 }

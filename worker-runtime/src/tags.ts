@@ -14,15 +14,23 @@ export const TAGS: Rule = {
   is: `a list of at most ${MOST_TAGS} texts, each 1 to 64 of A-Z a-z 0-9 : . _ - @ /`,
 }
 
-const PLAIN = '0'
 const KEYED = 2
 const TAGGED = 4
+const UNIQUE = 8
+
+/** The options of a job that it has flags for. */
+interface Flagged {
+  key?: string
+  tags?: readonly string[]
+  unique?: object
+}
 
 /** A sum in one character from '0' on. */
-export function flagsOf(key: string | undefined, tags: readonly string[]): string {
-  if (key === undefined && tags.length === 0) return PLAIN
-  return String((key === undefined ? 0 : KEYED) + (tags.length === 0 ? 0 : TAGGED))
+export function flagsOf({ key, tags = NO_TAGS, unique }: Flagged): string {
+  const flags = (key === undefined ? 0 : KEYED) + (tags.length === 0 ? 0 : TAGGED)
+  return FLAGS[flags + (unique === undefined ? 0 : UNIQUE)] ?? ''
 }
+const FLAGS = Array.from({ length: 64 }, (_, flags) => String.fromCharCode(48 + flags))
 
 /** The named field of a header. */
 export const tagsText = (tags: readonly string[]): string =>

@@ -2,7 +2,7 @@
 // program would.
 import { Argument, type Command, Option } from 'commander'
 import { connect, type EnqueueOptions, type JobHandle, type Priority, ResultTimeout } from 'millhand/client'
-import { DURABILITIES, type Durability, failureText, LANES } from 'millhand/queue'
+import { DURABILITIES, type Durability, failureText, LANES, ON_DUPLICATE } from 'millhand/queue'
 import { CommandFailed, type Context } from '../context.ts'
 import { parseJson } from '../json-input.ts'
 import { jsonDocument } from '../printable.ts'
@@ -25,6 +25,9 @@ interface Options extends ServerOptions {
   id?: string
   key?: string
   tag?: string[]
+  unique?: string
+  uniqueWhile?: 'waiting' | 'unfinished' | { forMs: number }
+  onDuplicate?: (typeof ON_DUPLICATE)[number]
   priority?: Priority
   maxAttempts?: number
   timeout?: number
@@ -52,6 +55,7 @@ export function enqueueCommand(parent: Command, context: Context): void {
         `millhand enqueue thumbnails thumbnail '{"file":"cat.png","width":200,"out":"cat.webp"}' --wait=30s`,
         'millhand enqueue reports build --delay 10m --id report-2026-11',
         'millhand enqueue mail send --tag order:42 --tag vip',
+        'millhand enqueue index build --delay 5s --unique shop-7 --on-duplicate replace',
         'jq -c .order order.json | millhand enqueue orders ship -',
       ),
     )
@@ -66,7 +70,22 @@ function withJobOptions(command: Command): Command {
     .option('--id <id>', 'an id of your own: a job with a known id is not enqueued again')
     .option('--key <key>', 'what it has in common with others, like a tenant: keys are served in turn')
     .option('--tag <tag>', 'a name to find it by; may be given five times', collected)
-    .option('--fail-if-known', 'exit with 1 when the id is already known')
+    .option('--unique <key>', 'enqueue nothing while another job of the queue has this unique key')
+    .option(
+      '--unique-while <time>',
+      'how long it has the key: waiting, unfinished (the default), or a duration from its enqueue',
+      uniqueWhileOption,
+    )
+    .addOption(
+      new Option(
+        '--on-duplicate <what>',
+        'what becomes of it while another job has the key: nothing, or it takes the place of one that waits, or it also follows one that runs',
+      ).choices(ON_DUPLICATE),
+    )
+    .option(
+      '--fail-if-known',
+      'exit with 1 when nothing is enqueued: the id is known, or the unique key taken',
+    )
     .addOption(new Option('--priority <priority>', 'which lane it waits in').choices(LANES))
     .option(
       '--max-attempts <number>',
@@ -91,6 +110,10 @@ function withJobOptions(command: Command): Command {
     )
 }
 
+function uniqueWhileOption(text: string): NonNullable<Options['uniqueWhile']> {
+  return text === 'waiting' || text === 'unfinished' ? text : { forMs: durationOption(text) }
+}
+
 const collected = (tag: string, before: string[] = []): string[] => [...before, tag]
 
 interface Request {
@@ -106,17 +129,19 @@ async function enqueue({ queue, task, json, options }: Request, context: Context
     isInput ? await context.readInput() : json,
     isInput ? 'standard input' : 'the input',
   )
+  checkUnique(options)
   const { redis, namespace } = addressOf(options, context)
   const client = connect({ redis, namespace, deadlineMs: DEADLINE_MS })
   try {
     const clientQueue = client.queue(queue)
     const job = await clientQueue.enqueue(task, input as never, jobOptions(options))
-    const known = job.enqueued === 'created' ? undefined : knownText(job, clientQueue.name)
-    if (known !== undefined && options.failIfKnown) throw new CommandFailed(known)
+    const known = knownText(job, clientQueue.name)
+    const isLeftOut = job.enqueued !== 'replaced' && job.enqueued !== 'runs-again'
+    if (known !== undefined && isLeftOut && options.failIfKnown) throw new CommandFailed(known)
     if (options.wait === undefined) {
       sayEnqueued(job, clientQueue.name, options, context)
     } else if (known !== undefined) {
-      context.note(`note: ${known}; nothing was enqueued, and this is the result of the known job`)
+      context.note(`note: ${known}; this is the result of that job`)
     }
     if (known === undefined) await noteUnserved(queue, options, context)
     if (options.wait === undefined) return
@@ -128,11 +153,19 @@ async function enqueue({ queue, task, json, options }: Request, context: Context
   }
 }
 
+function checkUnique({ unique, uniqueWhile, onDuplicate }: Options): void {
+  if (unique === undefined && (uniqueWhile !== undefined || onDuplicate !== undefined))
+    throw new CommandFailed('--unique-while and --on-duplicate go with --unique', { exitCode: 2 })
+}
+
 function jobOptions({
   delay,
   id,
   key,
   tag,
+  unique,
+  uniqueWhile,
+  onDuplicate,
   priority,
   maxAttempts,
   timeout,
@@ -143,6 +176,7 @@ function jobOptions({
     ...(id !== undefined && { id }),
     ...(key !== undefined && { key }),
     ...(tag !== undefined && { tags: tag }),
+    ...(unique !== undefined && { unique: { key: unique, while: uniqueWhile, onDuplicate } }),
     ...(priority !== undefined && { priority }),
     ...(maxAttempts !== undefined && { maxAttempts }),
     ...(timeout !== undefined && { timeoutMs: timeout }),
@@ -150,8 +184,15 @@ function jobOptions({
   }
 }
 
-function knownText({ id, enqueued }: JobHandle, queue: string): string {
-  return `job ${id} is already known in ${queue}: it is ${enqueued}`
+/** Undefined where the job was created. */
+function knownText({ id, enqueued }: JobHandle, queue: string): string | undefined {
+  if (enqueued === 'created') return undefined
+  if (enqueued === 'duplicate') return `job ${id} of ${queue} has the unique key: nothing was enqueued`
+  if (enqueued === 'replaced')
+    return `job ${id} of ${queue} has the unique key and waits: it has the new input now`
+  if (enqueued === 'runs-again')
+    return `job ${id} of ${queue} has the unique key and runs: a job with the new input follows it`
+  return `job ${id} is already known in ${queue}: it is ${enqueued}; nothing was enqueued`
 }
 
 /** A misspelt queue takes jobs like any other. A user without the rights to look gets no note. */
@@ -172,8 +213,11 @@ async function noteUnserved(name: string, options: Options, context: Context): P
 function sayEnqueued(job: JobHandle, queue: string, { json, delay }: Options, context: Context): void {
   const { id, enqueued } = job
   if (json) context.print(jsonDocument({ id, queue, enqueued }))
-  else if (enqueued !== 'created') context.print(knownText(job, queue))
-  else context.print(`job ${id} enqueued in ${queue}${delay ? `, due in ${durationText(delay)}` : ''}`)
+  else
+    context.print(
+      knownText(job, queue) ??
+        `job ${id} enqueued in ${queue}${delay ? `, due in ${durationText(delay)}` : ''}`,
+    )
 }
 
 async function resultOf(job: JobHandle, wait: number | true): Promise<unknown> {

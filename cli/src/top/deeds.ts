@@ -2,7 +2,7 @@
 import { type JobState, type Queue, RedisUnavailable } from 'millhand/queue'
 import type { Deed, Row, ViewKey } from './view.ts'
 
-type Became = JobState | 'cancelling' | 'deleted' | undefined
+type Became = JobState | 'cancelling' | 'deleted' | 'key-taken' | undefined
 
 interface JobDeed {
   key: string
@@ -53,6 +53,7 @@ export function jobDeeds(queue: Queue, label: string, only?: string): ViewKey[] 
         const id = idOf(row) ?? ''
         const state = await act(queue, id)
         if (done.includes(state)) return `job ${id} ${became}`
+        if (state === 'key-taken') return `job ${id} stays buried: another job has its unique key`
         return state === 'unknown' ? `job ${id} is not known any more` : `job ${id} is ${state}; ${rule}`
       },
     }

@@ -185,6 +185,17 @@ export const Why = named(
 )
 export type Why = TypeOf<typeof Why>
 
+const Unique = object('It is enqueued only where no other job of the queue has the same unique key', {
+  key: text('1 to 128 of A-Z a-z 0-9 . : _ -', { min: 1, max: 128 }),
+  while: optional(oneOf('How long it has the key; default: unfinished', ['waiting', 'unfinished'])),
+  forMs: optional(
+    whole('Instead of while: it has the key for so long from its enqueue; ms', { min: 1, max: 1e12 }),
+  ),
+  onDuplicate: optional(
+    oneOf('What becomes of it where another job has the key; default: keep', ['keep', 'replace', 'runAgain']),
+  ),
+})
+
 export const EnqueueRequest = named(
   'EnqueueRequest',
   object('One new job', {
@@ -203,6 +214,7 @@ export const EnqueueRequest = named(
         max: 128,
       }),
     ),
+    unique: optional(Unique),
     tags: optional(
       list(
         'Names by which people find it',
@@ -225,7 +237,10 @@ export const Enqueued = named(
   'Enqueued',
   object('A job that is in Redis', {
     id: jobId,
-    enqueued: oneOf('created, or the state of the job that had this id already', ['created', ...JOB_STATES]),
+    enqueued: oneOf(
+      'created, or the state of the job that had this id already; where another job has the unique key, its id is told: duplicate (nothing was enqueued), replaced (it waits, and has the new input), runs-again (it runs, and another one follows it)',
+      ['created', 'duplicate', 'replaced', 'runs-again', ...JOB_STATES],
+    ),
   }),
 )
 export type Enqueued = TypeOf<typeof Enqueued>

@@ -282,6 +282,23 @@ describe('a client', () => {
     expect(await again.result({ timeoutMs: 20_000 })).toMatchObject({ input: 2 })
   }, 30_000)
 
+  test('has the handle of the job that has the unique key, alone and among many', async () => {
+    const queue = client.queue('unique')
+    const unique = { key: 'acme', onDuplicate: 'replace' } as const
+    const [first, second, other] = await queue.enqueueMany([
+      { task: 'noop', input: 1, options: { unique, delayMs: 60_000 } },
+      { task: 'noop', input: 2, options: { unique: { key: 'acme' } } },
+      { task: 'noop', input: 3, options: { unique: { key: 'beta' } } },
+    ])
+    const third = await queue.enqueue('noop', 4, { unique, delayMs: 120_000 })
+    expect([first?.enqueued, second?.enqueued, other?.enqueued]).toEqual(['created', 'duplicate', 'created'])
+    expect([second?.id, third.id, third.enqueued]).toEqual([first?.id, first?.id, 'replaced'])
+    expect(await third.details()).toMatchObject({
+      state: 'delayed',
+      envelope: { uniqueKey: 'acme', payload: '4' },
+    })
+  })
+
   test('without a Redis says so in bounded time, with the address and without the password', async () => {
     const port = await freePort()
     const lonely = connect({ redis: `redis://user:geheim@127.0.0.1:${port}`, deadlineMs: 400 })

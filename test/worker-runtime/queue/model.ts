@@ -17,6 +17,21 @@ export interface ModelJob {
   key: string
   /** Values by step, and the checkpoint under ''. */
   saved: Map<string, string>
+  unique: ModelUnique | undefined
+}
+
+export interface ModelUnique {
+  key: string
+  while: 'waiting' | 'unfinished' | 'for a time'
+  onDuplicate: 'keep' | 'replace' | 'runAgain'
+}
+
+/** What an enqueue says. */
+interface NewModelJob {
+  id: string
+  delayMs: number
+  key?: string
+  unique?: ModelUnique | undefined
 }
 
 /** Jobs a second: one takes so many ms; so many may start at once. */
@@ -60,6 +75,10 @@ export class Model {
   readonly workers = new Map<string, ModelWorker>()
   /** The most jobs that may be held at once. */
   maxBusy = Number.POSITIVE_INFINITY
+  /** Who has each unique key. */
+  readonly holders = new Map<string, { id: string; hasTime: boolean }>()
+  /** What follows a job that runs, by its id. */
+  readonly again = new Map<string, NewModelJob>()
   /** Of the queue as a whole ('*'), of each key (''), and of single keys. */
   readonly limits = new Map<string, ModelLimits>()
   /** The flag in Redis: there are limits, or there were a moment ago. */
@@ -77,9 +96,13 @@ export class Model {
   #lastTickMs: number | undefined
   #quietUntilMs = 0
 
-  enqueue(id: string, delayMs: number, key = ''): string {
+  enqueue(job: NewModelJob): string | { enqueued: string; id: string } {
+    const { id, delayMs, key = '', unique } = job
     const known = this.jobs.get(id)
     if (known) return known.state
+    const other = unique && this.holderOf(unique)
+    if (other !== undefined) return { enqueued: this.#duplicate(other, job), id: other }
+    if (unique) this.holders.set(unique.key, { id, hasTime: unique.while === 'for a time' })
     this.counts.enqueued += 1
     this.jobs.set(id, {
       state: delayMs > 0 ? 'delayed' : 'ready',
@@ -92,8 +115,55 @@ export class Model {
       isCancelling: false,
       key,
       saved: new Map(),
+      unique,
     })
     return 'created'
+  }
+
+  #isUnfinished(id: string): boolean {
+    const state = this.jobs.get(id)?.state
+    return state === 'ready' || state === 'delayed' || state === 'held'
+  }
+
+  holderOf({ key }: ModelUnique): string | undefined {
+    const holder = this.holders.get(key)
+    return holder && (holder.hasTime || this.#isUnfinished(holder.id)) ? holder.id : undefined
+  }
+
+  /** What an enqueue does whose key another job has. */
+  #duplicate(other: string, { delayMs, ...job }: NewModelJob): string {
+    const onDuplicate = job.unique?.onDuplicate
+    if (!this.#isUnfinished(other) || onDuplicate === 'keep') return 'duplicate'
+    const found = this.#job(other)
+    if (found.state === 'held' && onDuplicate === 'runAgain') this.again.set(other, { delayMs, ...job })
+    if (found.state === 'held') return onDuplicate === 'runAgain' ? 'runs-again' : 'duplicate'
+    this.again.delete(other)
+    if (found.state === 'ready') return 'replaced'
+    const dueMs = this.nowMs + delayMs
+    Object.assign(found, { state: delayMs > 0 ? 'delayed' : 'ready', dueMs, readySinceMs: dueMs })
+    return 'replaced'
+  }
+
+  /** Its key is free where it is its own; what was to follow follows, unless the job was deleted. */
+  freed(id: string, how: ModelState | 'gone'): void {
+    const unique = this.jobs.get(id)?.unique
+    if (!unique) return
+    const next = this.again.get(id)
+    this.again.delete(id)
+    const isOwn = this.holders.get(unique.key)?.id === id
+    if (isOwn && (unique.while !== 'for a time' || next)) this.holders.delete(unique.key)
+    if (next && how !== 'gone') this.enqueue(next)
+  }
+
+  /** A person retries a buried job; false where another one has its unique key. */
+  retried(id: string): boolean {
+    const { unique, ...job } = this.#job(id)
+    const needsKey = unique && unique.while !== 'for a time'
+    if (needsKey && this.holderOf(unique) !== undefined) return false
+    if (needsKey) this.holders.set(unique.key, { id, hasTime: false })
+    const again = { attempts: 0, crashes: 0, isCancelling: false, readySinceMs: this.nowMs }
+    this.jobs.set(id, { ...job, ...again, unique, state: 'ready' })
+    return true
   }
 
   /** Somebody renews or registers: was Redis away, or did its clock jump? */
@@ -211,6 +281,7 @@ export class Model {
   /** A job has ended, and with a retention of 0 its id is free. */
   ended(id: string, state: 'completed' | 'cancelled' | 'buried'): void {
     this.counts[state] += 1
+    this.freed(id, state)
     if (this.keepsNothing && state !== 'buried') this.jobs.delete(id)
     else this.#job(id).state = state
   }
@@ -230,6 +301,9 @@ export class Model {
   claimed(id: string, worker: string, token: string): void {
     const job = this.#job(id)
     Object.assign(job, { state: 'held', worker, token })
+    const { unique } = job
+    if (unique?.while === 'waiting' && this.holders.get(unique.key)?.id === id)
+      this.holders.delete(unique.key)
     this.counts.claimed += 1
     if (job.key !== '') this.#started(job.key)
     this.#started('*')

@@ -4,7 +4,7 @@
 import { startDeadline } from '../deadline.ts'
 import type { NewJob } from '../job.ts'
 import type { Durability } from '../queue/durability.ts'
-import { callsOf, type Enqueued } from '../queue/enqueue.ts'
+import { callsOf, type EnqueueAnswer } from '../queue/enqueue.ts'
 import type { Queue } from '../queue/queue.ts'
 import { QueueRefused } from '../queue/refused.ts'
 import { neverSent, RedisUnavailable } from '../redis/connection.ts'
@@ -13,14 +13,14 @@ import { neverSent, RedisUnavailable } from '../redis/connection.ts'
 interface Request {
   readonly jobs: readonly NewJob[]
   /** In the order of the jobs; complete when all pieces were answered. */
-  readonly answers: Enqueued[]
+  readonly answers: EnqueueAnswer[]
   /** Redis has, or may have, some of the jobs. */
   maybeDone: boolean
   isSettled: boolean
   /** The deadline is over: no further try begins. */
   isOver: boolean
   stopDeadline: (() => void) | undefined
-  resolve(answers: Enqueued[]): void
+  resolve(answers: EnqueueAnswer[]): void
   reject(error: unknown): void
 }
 
@@ -58,7 +58,7 @@ export class Batcher {
     this.#isClosed = isClosed
   }
 
-  send(jobs: readonly NewJob[]): Promise<Enqueued[]> {
+  send(jobs: readonly NewJob[]): Promise<EnqueueAnswer[]> {
     if (jobs.length === 0) return Promise.resolve([])
     if (this.#waiting.length === 0) this.#flushSoon()
     return new Promise((resolve, reject) => {
@@ -197,7 +197,7 @@ function callsFor(requests: readonly Request[]): Call[] {
   return calls
 }
 
-function answer(call: Call, answers: readonly Enqueued[]): void {
+function answer(call: Call, answers: readonly EnqueueAnswer[]): void {
   let at = 0
   for (const { request, jobs } of call) {
     request.answers.push(...(call.length === 1 ? answers : answers.slice(at, at + jobs.length)))

@@ -4,7 +4,7 @@ import { fromEnvironment } from '../config.ts'
 import { isJobId, JOB_OPTIONS, type JobOptions, MAX_PAYLOAD_BYTES, type NewJob, newJob } from '../job.ts'
 import { anything, checkOptions, oneOf, type Rules, shown, wholeNumber } from '../options.ts'
 import { DURABILITIES, type Durability } from '../queue/durability.ts'
-import type { Enqueued } from '../queue/enqueue.ts'
+import type { EnqueueAnswer } from '../queue/enqueue.ts'
 import type { EventsOptions, QueueEvent } from '../queue/events.ts'
 import { queueName } from '../queue/keys.ts'
 import { openQueue, type Queue } from '../queue/queue.ts'
@@ -19,7 +19,7 @@ import { limitsOf, type QueueLimits } from './limits.ts'
 import { EndMessages } from './result.ts'
 import { type QueueSchedules, schedulesOf } from './schedules.ts'
 
-export type { AttemptFacts, EndedJob, Envelope, JobOptions, Priority } from '../job.ts'
+export type { AttemptFacts, EndedJob, Envelope, JobOptions, Priority, Unique } from '../job.ts'
 export type { Durability } from '../queue/durability.ts'
 export type { Enqueued } from '../queue/enqueue.ts'
 export type { Change, ChangedJob, EventKind, EventsOptions, QueueEvent } from '../queue/events.ts'
@@ -273,11 +273,12 @@ export class ClientQueue {
     return this.#queue.events(options)
   }
 
-  #handle<R>(id: string, enqueued: Enqueued | undefined): JobHandle<R> {
-    return new JobHandle<R>(id, enqueued, this.#queue, this.#client)
+  #handle<R>(id: string, answer: EnqueueAnswer | undefined): JobHandle<R> {
+    const said = typeof answer === 'object' ? answer : { id, enqueued: answer }
+    return new JobHandle<R>(said.id, said.enqueued, this.#queue, this.#client)
   }
 
-  #send(jobs: readonly NewJob[], durability = this.#client.durability): Promise<Enqueued[]> {
+  #send(jobs: readonly NewJob[], durability = this.#client.durability): Promise<EnqueueAnswer[]> {
     const known = this.#batchers.get(durability)
     if (known) return known.send(jobs)
     const { queueFor, deadlineMs, isClosed } = this.#client

@@ -258,6 +258,10 @@ function reasonOf(line: string): { id: string; reason: string } | undefined {
   const state = line.slice(end + 1)
   return {
     id: line.slice(0, end),
-    reason: state === 'unknown' ? 'it is not known any more' : `it is ${state}`,
+    reason: REASONS[state] ?? `it is ${state}`,
   }
+}
+const REASONS: Readonly<Record<string, string>> = {
+  unknown: 'it is not known any more',
+  'key-taken': 'another job has its unique key',
 }

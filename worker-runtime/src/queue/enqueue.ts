@@ -1,20 +1,35 @@
 // The verb of the client: jobs go to Redis in calls, each done whole or not at all.
 import type { NewJob } from '../job.ts'
 import { RedisUnavailable } from '../redis/connection.ts'
-import { counterOf, listOf, numberOf, oneOf, presentIn } from './answers.ts'
+import { counterOf, listOf, numberOf, oneOf, presentIn, textOf } from './answers.ts'
 import { checkDurability, type Durability, runConfirmed } from './durability.ts'
 import { JOB_STATES, type JobState } from './reads.ts'
 import { believed, type Verbs } from './verbs.ts'
 
-/** The answer to an enqueue: created, or the state of the job that has the id already. */
-export type Enqueued = 'created' | Exclude<JobState, 'unknown'>
+/**
+ * What an enqueue did. created; or the state of the job that has the id already; or, where another job has the unique
+ * key: duplicate (nothing was done), replaced (that job waits, and is as the new one now), runs-again (that job runs,
+ * and the new one follows).
+ */
+export type Enqueued = KeyTaken['enqueued'] | Exclude<EnqueueAnswer, KeyTaken>
+
+/** Another job has the unique key. */
+export interface KeyTaken {
+  readonly enqueued: (typeof KEY_TAKEN)[number]
+  /** The id of that job. */
+  readonly id: string
+}
+const KEY_TAKEN = ['duplicate', 'replaced', 'runs-again'] as const
+
+/** The answer to the enqueue of one job. */
+export type EnqueueAnswer = KeyTaken | 'created' | Exclude<JobState, 'unknown'>
 
 const MAX_JOBS_A_CALL = 1_000
 const MAX_BYTES_A_CALL = 1_000_000
 
 /** Enqueues all in calls of at most 1,000 jobs or 1 MB; each call is done whole or not at all. Answers in the order of the jobs. */
-async function enqueue(verbs: Verbs, jobs: readonly NewJob[]): Promise<Enqueued[]> {
-  const answers: Enqueued[] = []
+async function enqueue(verbs: Verbs, jobs: readonly NewJob[]): Promise<EnqueueAnswer[]> {
+  const answers: EnqueueAnswer[] = []
   for (const part of callsOf(jobs)) {
     try {
       answers.push(...(await enqueueAtOnce(verbs, part, 'fast')))
@@ -31,7 +46,7 @@ async function enqueueAtOnce(
   verbs: Verbs,
   jobs: readonly NewJob[],
   durability: Durability,
-): Promise<Enqueued[]> {
+): Promise<EnqueueAnswer[]> {
   if (durability !== 'fast') await checkDurability(verbs, durability)
   const args = enqueueArgs(jobs)
   args.push(String(verbs.seen.enqueued))
@@ -80,14 +95,21 @@ export function* callsOf(jobs: readonly NewJob[]): Generator<readonly NewJob[]> 
  * The counter of all enqueues, and what became of each of so many jobs; where none was known the counter alone,
  * below zero.
  */
-function enqueuedOf(answer: unknown, jobs: number): { enqueued: number; answers: Enqueued[] } {
-  const answers: Enqueued[] = jobs === 1 ? ['created'] : new Array<Enqueued>(jobs).fill('created')
+function enqueuedOf(answer: unknown, jobs: number): { enqueued: number; answers: EnqueueAnswer[] } {
+  const answers: EnqueueAnswer[] = jobs === 1 ? ['created'] : new Array<EnqueueAnswer>(jobs).fill('created')
   if (typeof answer === 'number') return { enqueued: counterOf(-answer, 'counts.enqueued'), answers }
   const [enqueued, ...known] = listOf(answer, 'the answer to an enqueue', 1 + 2 * jobs)
   for (let i = 0; i < known.length; i += 2) {
     const at = numberOf(known[i], 'the place of a job', { least: 0, most: jobs - 1 })
-    answers[at] = oneOf(known[i + 1], 'the state of a job', ENDS_AND_WAITS)
+    answers[at] = keyTakenOf(known[i + 1]) ?? oneOf(known[i + 1], 'the state of a job', ENDS_AND_WAITS)
   }
   return { enqueued: counterOf(presentIn(enqueued), 'counts.enqueued'), answers }
 }
 const ENDS_AND_WAITS = JOB_STATES.filter((state) => state !== 'unknown')
+
+/** `<word> <id>` */
+function keyTakenOf(answer: unknown): KeyTaken | undefined {
+  if (typeof answer !== 'string' || !answer.includes(' ')) return undefined
+  const [word, id] = answer.split(' ')
+  return { enqueued: oneOf(word, 'what an enqueue did', KEY_TAKEN), id: textOf(id, 'the id of a job') }
+}

@@ -9,6 +9,7 @@ export {
   MAX_PAYLOAD_BYTES,
   type NewJob,
   newJob,
+  ON_DUPLICATE,
   type Priority,
 } from '../job.ts'
 export { newJobId } from '../job-id.ts'
@@ -39,7 +40,7 @@ export {
 export { RedisDataInvalid } from './answers.ts'
 export { dueTimes, fireAt, type Missed, type Timing } from './due.ts'
 export { DURABILITIES, type Durability } from './durability.ts'
-export type { Enqueued } from './enqueue.ts'
+export type { EnqueueAnswer, Enqueued } from './enqueue.ts'
 export type { ErrorGroup, ErrorGroupDetails, ErrorGroups } from './error-groups.ts'
 export {
   type Change,

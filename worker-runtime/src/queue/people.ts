@@ -27,9 +27,12 @@ async function cancel(verbs: Verbs, id: string): Promise<'cancelling' | JobState
   return verbs.write('cancel', [id], (answer) => oneOf(answer, 'a job', ['cancelling', ...JOB_STATES]))
 }
 
-/** Buried jobs get all their attempts again. Answers the state of each. */
-async function retry(verbs: Verbs, ids: readonly string[]): Promise<JobState[]> {
-  return inSlices(verbs, { verb: 'retry', ids }, JOB_STATES)
+/**
+ * Buried jobs get all their attempts again. Answers the state of each; 'key-taken': another job has its unique key,
+ * and it stays buried.
+ */
+async function retry(verbs: Verbs, ids: readonly string[]): Promise<('key-taken' | JobState)[]> {
+  return inSlices(verbs, { verb: 'retry', ids }, ['key-taken', ...JOB_STATES])
 }
 
 /**

@@ -71,20 +71,8 @@ export type Scripts = Readonly<Record<Verb, Script>>
 /** The parts of verbs; a part uses only those before it. */
 const PARTS = [
   ...['settings', 'clock', 'text', 'tags', 'tell', 'errors', 'stats', 'busy', 'lanes', 'tombstones', 'rate'],
-  ...[
-    'limits',
-    'lifecycle',
-    'promote',
-    'new-job',
-    'outbox',
-    'flagged',
-    'try-again',
-    'idle',
-    'people',
-    'trash',
-    'admission',
-    'schedule',
-  ],
+  ...['limits', 'lifecycle', 'promote', 'unique', 'new-job', 'outbox', 'flagged', 'try-again', 'idle'],
+  ...['people', 'trash', 'admission', 'schedule'],
 ]
 
 /**

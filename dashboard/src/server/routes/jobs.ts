@@ -1,6 +1,13 @@
 // Jobs: pages of them, one of them with payload and result, enqueue, retry, cancel, delete.
 import { whyWithPools } from '@millhand/control/decide/why'
-import { failureText, type JobDetails, newJob, parseFilter, type Queue } from 'millhand/queue'
+import {
+  failureText,
+  type JobDetails,
+  type JobOptions,
+  newJob,
+  parseFilter,
+  type Queue,
+} from 'millhand/queue'
 import {
   Enqueued,
   EnqueueRequest,
@@ -121,12 +128,25 @@ async function jobsPage(call: Call<{ filter?: string; cursor?: string; limit?: n
 }
 
 async function enqueue(call: Call<unknown, EnqueueRequest>): Promise<Enqueued> {
-  const { task, input, atMs, ...options } = call.body
-  const job = checkedJob(task, input, { ...options, ...(atMs !== undefined && { at: new Date(atMs) }) })
+  const { task, input, atMs, unique, ...options } = call.body
+  const job = checkedJob(task, input, {
+    ...options,
+    ...(atMs !== undefined && { at: new Date(atMs) }),
+    ...(unique && { unique: uniqueOf(unique) }),
+  })
   call.note({ ids: [job.id] })
   const queue = await queueOf(call)
-  const [enqueued = 'created'] = await queue.enqueue([job])
-  return { id: job.id, enqueued }
+  const [answer = 'created'] = await queue.enqueue([job])
+  return typeof answer === 'object' ? answer : { id: job.id, enqueued: answer }
+}
+
+function uniqueOf({
+  forMs,
+  ...unique
+}: NonNullable<EnqueueRequest['unique']>): NonNullable<JobOptions['unique']> {
+  if (forMs === undefined) return unique
+  if (unique.while !== undefined) throw badRequest('invalid unique: give while or forMs, not both')
+  return { ...unique, while: { forMs } }
 }
 
 function checkedJob(...args: Parameters<typeof newJob>): ReturnType<typeof newJob> {
@@ -209,6 +229,8 @@ async function changed(call: Call, verb: Verb, states: readonly string[]): Promi
   if (!states.includes(before)) throw conflict(id, before, states)
   const state = await verb(queue, id)
   if (state === 'unknown') throw jobNotFound(call)
+  if (state === 'key-taken')
+    throw new Refused(409, 'KEY_TAKEN', `job ${id} stays buried: another job has its unique key`)
   return { id, state: state as JobDone['state'] }
 }
 

@@ -17,14 +17,15 @@ local function refuse(id, why)
   if #list < MOST_REASONS then list[#list + 1] = id .. ' ' .. why end
 end
 
+-- Answers nothing where it was done, else why not.
 local function do_to(id, job)
-  if verb == 'retry' then return retry_job(id) end
   if verb == 'delete' then
     put_into_trash(action, id, job)
-    return true
+    return nil
   end
-  local became = cancel_job(id, job)
-  return became == 'cancelled' or became == 'cancelling'
+  local became = verb == 'retry' and retry_job(id) or verb == 'cancel' and cancel_job(id, job)
+  if became == 'key-taken' then return became end
+  if became ~= 'ready' and became ~= 'cancelled' and became ~= 'cancelling' then return 'unknown' end
 end
 
 for line in string.gmatch(reasons or '', '[^\n]+') do list[#list + 1] = line end
@@ -33,7 +34,8 @@ local states = states_of(ids)
 for _, id in ipairs(ids) do
   local job = states[id]
   local is_wanted = string.find(wanted, job.state .. ' ', 1, true)
-  if is_wanted and do_to(id, job) then done = done + 1 else refuse(id, is_wanted and 'unknown' or job.state) end
+  local why = not is_wanted and job.state or do_to(id, job)
+  if why then refuse(id, why) else done = done + 1 end
   job.state = 'done already' -- an id that stands twice in the call
 end
 

@@ -4,11 +4,11 @@ local REJECT, CANCEL = 1, 2
 
 -- The keys of a call, with how many of its jobs are ready at once and new.
 local function keys_of(args)
-  local found, is_named, key = {}, {}, nil
+  local found, is_named, key, last = {}, {}, nil, nil
   for i = 1, #args - 1, 3 do
     local id, head = args[i], args[i + 1]
-    if head ~= '' then key = string.match(head, '^.%a+/(%S+) %-') end
-    if key and not is_named[id] then found[key] = (found[key] or 0) + 1 - redis.call('EXISTS', Q .. 'job:' .. id) end
+    if head ~= '' then key, last = string.match(head, '^.%a+/(%S+) %-'), head end
+    if key and not is_named[id] then found[key] = (found[key] or 0) + (is_new_job(id, last) and 1 or 0) end
     is_named[id] = true
   end
   return found

@@ -4,8 +4,8 @@
 --       when: '-' at once, '+<ms>' from now, '@<ms>' on the wall clock
 --       and last the counter enqueued as the caller saw it last
 -- returns  how many were ever enqueued, as a number below zero, which no other server answers by chance; where jobs
---          were known already a list of that, above zero, then for each of them two: its place from 0, its state;
---          or an error that names the limit
+--          were known already, or had a unique key that is taken (unique.lua), a list of that, above zero, then for each
+--          of them two: its place from 0, its state or what became of it; or an error that names the limit
 local args, most = ARGV, set.maxPayloadBytes
 local jobs = (#args - 1) / 3
 for i = 3, #args, 3 do
@@ -16,10 +16,11 @@ local before, is_any_idle = tonumber(counts[1] or 0), counts[2]
 local waiting = before + redis.call('ZCARD', Q .. 'delayed')
 if waiting + jobs > set.maxLength then
   -- Jobs that are there already need no room: a call that is repeated because its answer was lost must not be refused.
-  local new, is_named = 0, {}
+  local new, is_named, head = 0, {}, nil
   for i = 1, #args - 1, 3 do
     local id = args[i]
-    if not is_named[id] then new = new + 1 - redis.call('EXISTS', Q .. 'job:' .. id) end
+    if args[i + 1] ~= '' then head = args[i + 1] end
+    if not is_named[id] and seldom().is_new_job(id, head) then new = new + 1 end
     is_named[id] = true
   end
   if new > 0 and waiting + new > set.maxLength then return redis.error_reply('QUEUEFULL ' .. waiting .. ' ' .. set.maxLength) end
@@ -32,7 +33,7 @@ end
 
 -- A queue that nobody declared has a layout too: that of its first job.
 if set.layout ~= LAYOUT then seldom().note_settings() end
-local job_key, head, due, flags, lane, tags = Q .. 'job:', nil, nil, nil, nil, nil
+local job_key, head, spec, call, due, flags, lane = Q .. 'job:', nil, nil, nil, nil, nil, nil
 local answer, ids, entered, delayed = { 0 }, {}, 0, nil
 for i = 1, #args - 1, 3 do
   local id = args[i]
@@ -41,16 +42,17 @@ for i = 1, #args - 1, 3 do
       enter_lane(lane, ids, 'RPUSH')
       ids, entered = {}, entered + #ids
     end
-    local sign, ms, call
-    flags, lane, sign, ms, call = string.match(args[i + 1], '^(.)(%S+) ([-+@])(%S*) (.*)')
+    local sign, ms
+    spec = args[i + 1]
+    flags, lane, sign, ms, call = string.match(spec, '^(.)(%S+) ([-+@])(%S*) (.*)')
     due = sign == '-' and now or ms + (sign == '+' and now or 0)
-    tags = flags ~= '0' and string.match(call, ' g=(%S+)')
     head = write_header(flags, lane, now, due > now and string.format('%s d=%d', call, due) or call)
   end
-  local is_new = redis.call('SETNX', job_key .. id, head .. args[i + 2]) == 1
-  if tags and is_new then seldom().index_tags(id, tags, now) end
+  local taken = flags ~= '0' and seldom().taken_by(id, spec, call, due, args[i + 2])
+  local is_new = not taken and redis.call('SETNX', job_key .. id, head .. args[i + 2]) == 1
+  if is_new and flags ~= '0' then seldom().entered_flagged(id, flags, call) end
   if not is_new then
-    answer[#answer + 1], answer[#answer + 2] = (i - 1) / 3, id
+    answer[#answer + 1], answer[#answer + 2] = (i - 1) / 3, taken or id
   elseif due > now then
     delayed = delayed or {}
     delayed[#delayed + 1], delayed[#delayed + 2] = due, id
@@ -65,11 +67,11 @@ if #ids > 0 and not is_given then
   entered = entered + #ids
 end
 -- An idle worker sleeps until the next due time that it knows of.
-local is_earlier = false
+local is_earlier = is_moved
 if delayed then
   local next_before = seldom().next_ms()
   seldom().enter_delayed(delayed)
-  is_earlier = next_before < 0 or seldom().next_ms() < next_before
+  is_earlier = is_moved or next_before < 0 or seldom().next_ms() < next_before
 end
 -- A counter is written even when every id was known: then a WAIT after this call has something to wait for.
 local new = jobs - (#answer - 1) / 2
@@ -82,5 +84,5 @@ if is_earlier or entered > 0 and (before == 0 or is_any_idle) then seldom().wake
 if is_earlier or entered > 0 and before == 0 then redis.call('PUBLISH', C .. 'stirred', '') end
 if set.watchedUntilMs then seldom().tell_enqueue(args, answer, is_given) end
 if #answer == 1 then return -answer[1] end -- a list takes Redis as long as a command
-for i = 3, #answer, 2 do answer[i] = seldom().state_of(answer[i]) end
+for i = 3, #answer, 2 do answer[i] = string.find(answer[i], ' ') and answer[i] or seldom().state_of(answer[i]) end
 return answer

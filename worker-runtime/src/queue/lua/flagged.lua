@@ -1,7 +1,29 @@
--- What a job with flags has besides its envelope goes with it: a line for each flag. Plain jobs come to none of
--- this.
+-- What a job with flags has besides its envelope comes and goes with it: a line for each flag. Plain jobs come to
+-- none of this.
+
+-- A new one has its envelope, and begins to wait. fields: those of its header.
+local function entered_flagged(id, letter, fields)
+  local flags = flags_of(letter)
+  if has_flag(flags, TAGGED) then index_tags(id, text_field({ fields = fields }, 'g'), now) end
+end
+
+-- It is held; `lane` is where it was.
+local function held_flagged(id, lane, envelope)
+  local flags = flags_of(string.sub(envelope, 2, 2))
+  if has_flag(flags, KEYED) then now_busy(id, lane) end
+  if has_flag(flags, UNIQUE) then unique_begins(id, string.match(envelope, '^[^\n]*')) end
+end
+
+-- These are held no more; their entries by id.
+local function unheld_flagged(entries)
+  busy_no_more(entries)
+  for id, held in pairs(entries) do
+    if has_flag(held.flags, UNIQUE) then redis.call('SREM', Q .. 'uniqueHeld', id) end
+  end
+end
 
 -- Before its envelope goes. how: completed, cancelled, buried or gone.
 local function ended_flagged(id, how, flags)
   if has_flag(flags, TAGGED) and how ~= 'buried' then untag(id) end
+  if has_flag(flags, UNIQUE) then unique_ended(id, how) end
 end

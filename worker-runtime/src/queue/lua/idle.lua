@@ -18,7 +18,7 @@ local function given_to(worker, id, envelope, tries, lane)
   if tonumber(redis.call('ZSCORE', Q .. 'workers', worker) or 0) <= now then return false end
   local taken = { id, tries, envelope }
   hold(worker, taken, 0, 1)
-  if tries ~= '1:0' then now_busy(id, lane) end
+  if tries ~= '1:0' then held_flagged(id, lane, envelope) end
   if redis.call('PUBLISH', C .. 'worker:' .. worker, '+' .. id .. ' ' .. taken[2] .. ' ' .. envelope) > 0 then return true end
   leave_held(worker, { id }, tries ~= '1:0' and { [id] = parse_held(taken[2]) } or nil)
   redis.call('HINCRBY', COUNTS, 'claimed', '-1') -- no worker knows of this token

@@ -62,7 +62,7 @@ local function take(wanted, taken, from)
       elseif envelope then
         local at = from + 3 * jobs
         taken[at + 1], taken[at + 2], taken[at + 3] = id, tries, envelope
-        if tries ~= '1:0' then seldom().now_busy(id, lane) end
+        if tries ~= '1:0' then seldom().held_flagged(id, lane, envelope) end
         jobs = jobs + 1
         bytes = bytes + #envelope
       end

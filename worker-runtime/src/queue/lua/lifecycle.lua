@@ -44,7 +44,7 @@ local function leave_held(worker, ids, flagged)
   if #ids == 0 then ids = { '' } end
   for first = 1, #ids, SLICE do left = left + redis.call('HDEL', Q .. 'held:' .. worker, slice(ids, first)) end
   counted.busy = counted.busy - left
-  if flagged then seldom().busy_no_more(flagged) end
+  if flagged then seldom().unheld_flagged(flagged) end
   return left
 end
 

@@ -7,11 +7,12 @@ local is_sooner = false -- one of them is due before all that was delayed: a cal
 local function new_job(id, head, payload)
   local flags, lane, sign, ms, call = string.match(head, '^(.)(%S+) ([-+@])(%S*) (.*)')
   local due = sign == '-' and now or ms + (sign == '+' and now or 0)
+  if redis.call('EXISTS', Q .. 'job:' .. id) == 1 then return false end
   if set.tombstones then remove_tombstone(id) end
+  if taken_by(id, head, call, due, payload) then return false end
   if due > now then call = string.format('%s d=%d', call, due) end
-  if redis.call('SETNX', Q .. 'job:' .. id, write_header(flags, lane, now, call) .. payload) == 0 then return false end
-  local tags = string.match(call, ' g=(%S+)')
-  if tags then index_tags(id, tags, now) end
+  redis.call('SET', Q .. 'job:' .. id, write_header(flags, lane, now, call) .. payload)
+  seldom().entered_flagged(id, flags, call)
   count('enqueued', 1)
   if due > now then
     local before = next_ms()

@@ -60,14 +60,17 @@ local function cancel_job(id, job)
   return cancelled(id, header, { attempt = tonumber(tries[1]) or 0, crashes = tonumber(tries[2]) or 0 })
 end
 
--- A buried job gets all its tries again. What is known of its earlier attempts stays.
+-- A buried job gets all its tries again. What is known of its earlier attempts stays. Answers ready; key-taken
+-- where another job has its unique key by now: then it stays buried; or nothing.
 local function retry_job(id)
-  local header = redis.call('ZREM', Q .. 'buried', id) == 1 and header_of(id)
-  if not header then return false end
+  local header = redis.call('ZSCORE', Q .. 'buried', id) and header_of(id)
+  if header and has_flag(header.flags, UNIQUE) and not takes_key_again(id, header) then return 'key-taken' end
+  redis.call('ZREM', Q .. 'buried', id)
+  if not header then return nil end
   unlist_failed(id)
   redis.call('HDEL', Q .. 'attempt:' .. id, 'attempts', 'crashes', 'cancel')
   remember(id, header, 'readyAtMs', now)
   enter_lane(header.lane, { id }, 'RPUSH')
   tell('requeued', id .. ' ' .. header.task)
-  return true
+  return 'ready'
 end
