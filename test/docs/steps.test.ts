@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { eventually } from '../eventually.ts'
 import { scene } from '../faults/scene.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -39,6 +40,21 @@ describe('the page about steps', () => {
       const load = await scene.jobs.enqueue('load', { log: rows })
       expect(await load.result({ timeoutMs: 60_000 })).toBe(2)
       expect(lines(rows)).toEqual(['a', 'b', 'c', 'd'])
+    }),
+    120_000,
+  )
+
+  test(
+    'tells how a job is handed over',
+    scene(async (scene) => {
+      const worker = await scene.worker({ modules })
+      const job = await scene.jobs.enqueue('write', { pages: 30 })
+      await eventually(async () => (await job.details())?.state === 'held', { what: 'it runs' })
+      expect((await worker.stop()).code).toBe(0)
+      expect(await job.details()).toMatchObject({ state: 'ready', failures: [] })
+      await scene.worker({ modules })
+      expect(await job.result({ timeoutMs: 60_000 })).toBe(30)
+      expect(await job.details()).toMatchObject({ attempts: 1, crashes: 0 })
     }),
     120_000,
   )

@@ -105,6 +105,31 @@ describe.each(ISOLATIONS)('with %s a worker told to stop', (isolation) => {
   )
 
   test(
+    'hands over what listens to that, with its checkpoint, and lets the rest end',
+    scene(async (scene) => {
+      const worker = await scene.worker({ slots: 2 })
+      const [counting] = await scene.enqueue(1, 'counts-on', { until: 40, ms: 100 })
+      const [napping] = await scene.enqueue(1, 'naps', { ms: 3_000 })
+      for (const handle of [counting, napping]) await scene.started(handle?.id ?? '')
+      const stepped = () => scene.history.of('stepped', counting?.id)
+      await eventually(() => stepped().length > 2, { what: 'it counts' })
+      worker.kill('SIGTERM')
+      await eventually(async () => (await counting?.details())?.state === 'ready', {
+        what: 'it is handed over',
+      })
+      expect(scene.history.of('ended')).toEqual([])
+      expect(await worker.ended).toEqual({ code: 0, signal: null })
+      expect(await napping?.details()).toMatchObject({ state: 'completed', attempts: 1, crashes: 0 })
+      await scene.worker()
+      expect(await counting?.result({ timeoutMs: 60_000 })).toBe(40)
+      expect(stepped().map(({ detail }) => Number(detail))).toEqual(Array.from({ length: 40 }, (_, at) => at))
+      expect(await counting?.details()).toMatchObject({ attempts: 1, crashes: 0, failures: [] })
+      await scene.judge({ faults: 1 })
+    }),
+    60_000,
+  )
+
+  test(
     'hands back what does not end in time, uncounted, and another runs it at once (F10)',
     scene(async (scene) => {
       const worker = await scene.worker({ env: { MILLHAND_DRAIN_TIMEOUT_SECONDS: '1' } })

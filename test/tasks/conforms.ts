@@ -1,5 +1,5 @@
 // The tasks that the conformance test of the child's protocol asks of every child.
-import { task } from '../../worker-runtime/src/index.ts'
+import { HandOver, task } from '../../worker-runtime/src/index.ts'
 
 export const echo = task('echo', (input: unknown) => input)
 export const fails = task('fails', ({ message }: { message: string }) => {
@@ -15,6 +15,10 @@ export const saves = task('saves', async (_: unknown, job) => {
   const second = await job.step('second', () => [first, 'ä'])
   await job.checkpoint({ at: 2 })
   return second
+})
+export const handsOver = task('hands-over', async (_: unknown, { draining }) => {
+  await new Promise((drained) => draining.addEventListener('abort', drained))
+  throw new HandOver()
 })
 export const waits = task('waits', async (_: unknown, { signal }) => {
   await new Promise((aborted) => signal.addEventListener('abort', aborted))

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { appendFileSync, readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { type Job, task } from '../../worker-runtime/src/index.ts'
+import { HandOver, type Job, task } from '../../worker-runtime/src/index.ts'
 
 interface Input {
   ms?: number
@@ -108,6 +108,22 @@ export const notesProgress = task('notes-progress', async (input: Input & { valu
     job.log(`after ${value}`)
     await wait(input.ms ?? 0)
   }
+})
+
+/** Counts on from its checkpoint, and hands its job over when its worker drains. */
+export const countsOn = task('counts-on', async (input: Input & { until: number }, job) => {
+  note('started', input, job)
+  let count = ((await job.lastCheckpoint()) as number | undefined) ?? 0
+  for (; count < input.until; count += 1) {
+    if (job.draining.aborted) {
+      await job.checkpoint(count)
+      throw new HandOver()
+    }
+    note('stepped', input, job, String(count))
+    await wait(input.ms ?? 0)
+  }
+  note('ended', input, job)
+  return count
 })
 
 /** Its result are the values of its steps, each of which says which attempt and which process made it. */

@@ -1,7 +1,7 @@
 // Tiny tasks, each named for what it does. Tests load this file into real children.
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, write, writeFileSync, writeSync } from 'node:fs'
-import { TerminalError, task } from '../../worker-runtime/src/index.ts'
+import { HandOver, TerminalError, task } from '../../worker-runtime/src/index.ts'
 import { frame } from './frame.ts'
 
 const never = new Promise<never>(() => {})
@@ -261,6 +261,20 @@ export const awaitsProgress = task('awaits-progress', async ({ values }: { value
 })
 export const awaitsProgressTooLate = task('awaits-progress-too-late', (_: unknown, job) => {
   job.progress(1).catch(({ code }) => process.stdout.write(`${code}\n`))
+})
+/** Says what it heard first. */
+export const handsOver = task('hands-over', async (_: unknown, job) => {
+  job.log('waits')
+  await new Promise((heard) => {
+    if (job.draining.aborted) heard(true)
+    job.draining.addEventListener('abort', heard)
+    job.signal.addEventListener('abort', heard)
+  })
+  if (job.draining.aborted && !job.signal.aborted) throw new HandOver()
+  return 'was not drained'
+})
+export const handsOverAtOnce = task('hands-over-at-once', () => {
+  throw new HandOver()
 })
 export const takesSteps = task('takes-steps', async ({ names }: { names: string[] }, job) => {
   const values: unknown[] = []

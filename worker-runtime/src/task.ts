@@ -136,10 +136,15 @@ export interface Job {
   readonly task: string
   readonly enqueuedAtMs: number
   /**
-   * Aborted when the job is cancelled, is out of time, or its worker drains. A task that looks at it is given
-   * a few seconds to end by itself; one that does not is ended at once.
+   * Aborted when the job is cancelled, is out of time, or its worker has drained as long as it may. A task that
+   * looks at it is given a few seconds to end by itself; one that does not is ended at once.
    */
   readonly signal: AbortSignal
+  /**
+   * Aborted when the worker of this attempt drains. The task may go on: it has until the drain timeout. One
+   * that would take longer saves a checkpoint and throws `HandOver`.
+   */
+  readonly draining: AbortSignal
   /**
    * Any JSON value of at most 4 KiB. Of values that follow each other faster than 20 a second, the last one
    * is sent. Not to await it costs nothing; awaited, it resolves when this value, or a newer one, is in

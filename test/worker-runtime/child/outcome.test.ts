@@ -53,6 +53,21 @@ test.each<[string, Partial<Seen>, object]>([
     { kind: 'handed-back' },
   ],
   [
+    'handed over while the worker drains',
+    { isDraining: true, result: { kind: 'handed-over', id: 1, usage: {} } },
+    { kind: 'handed-back', message: 'the task handed its job over' },
+  ],
+  [
+    'handed over to nobody',
+    { result: { kind: 'handed-over', id: 1, usage: {} } },
+    { kind: 'failed', error: { name: 'HandOver', message: expect.stringContaining('does not drain') } },
+  ],
+  [
+    'cancelled, and handed over after that',
+    { isDraining: true, cause: why('cancelled'), result: { kind: 'handed-over', id: 1, usage: {} } },
+    { kind: 'cancelled' },
+  ],
+  [
     'too much memory',
     { cause: why('out-of-memory'), ending: { signal: 'SIGKILL' } },
     { kind: 'out-of-memory' },

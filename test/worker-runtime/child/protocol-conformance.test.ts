@@ -27,9 +27,9 @@ const CHILDREN: { name: string; command?: [string, ...string[]]; modules: string
   { name: 'a child in Python', command: ['python3', path('../../fixtures/child.py')], modules: [] },
 ]
 // Codes of PROTOCOL.md.
-const [LOAD, ATTEMPT, ABORT, END, ANSWER] = [1, 2, 3, 5, 7]
-const [READY, ACCEPTED, PROGRESS, OUTPUT, ABORTING, SUCCEEDED, FAILED, TOO_LARGE, CALL] = [
-  16, 18, 19, 20, 21, 22, 23, 24, 29,
+const [LOAD, ATTEMPT, ABORT, END, ANSWER, DRAIN] = [1, 2, 3, 5, 7, 8]
+const [READY, ACCEPTED, PROGRESS, OUTPUT, ABORTING, SUCCEEDED, FAILED, TOO_LARGE, CALL, HANDED_OVER] = [
+  16, 18, 19, 20, 21, 22, 23, 24, 29, 30,
 ]
 
 interface Got {
@@ -159,6 +159,14 @@ for (const { name, command, modules } of CHILDREN) {
       expect((await child.next(SUCCEEDED)).body).toBe('"aborted"')
     })
 
+    test('hears that its worker drains, and hands the job over', async () => {
+      const child = await start(true)
+      child.order(1, 'hands-over', null)
+      await child.next(ACCEPTED)
+      child.send(DRAIN, { id: 1 })
+      expect((await child.next(HANDED_OVER)).fields).toEqual({ id: 1, usage: expect.any(Object) })
+    })
+
     test('is not ended by a SIGTERM that is meant for the worker', async () => {
       const child = await start(true)
       process.kill(child.pid, 'SIGTERM')
@@ -262,6 +270,7 @@ describe('the table of frames', () => {
     { kind: 'end' },
     { kind: 'rehearse' },
     { kind: 'answer', id: 1, call: 1, error, value: '1' },
+    { kind: 'drain', id: 1 },
   ]
   const fromChild: FromChild[] = [
     { kind: 'ready', tasks: [] },
@@ -278,6 +287,7 @@ describe('the table of frames', () => {
     { kind: 'probed', facts: {} },
     { kind: 'lingers', resources: [] },
     { kind: 'call', id: 1, call: 1, verb: 'v', body: '1' },
+    { kind: 'handed-over', id: 1, usage: {} },
   ]
 
   test('has the fields and the body of each frame that worker and child send', () => {

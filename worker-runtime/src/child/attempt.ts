@@ -65,6 +65,7 @@ export class Attempt implements AttemptListener {
   #callOffGrace: (() => void) | undefined
   #graceEndsAtMs = Number.POSITIVE_INFINITY
   #isAborting = false
+  #isDraining = false
   #calls: Calls | undefined
   #tail: Tail | undefined
   #lines: Lines | undefined
@@ -90,6 +91,13 @@ export class Attempt implements AttemptListener {
    */
   stop(reason: StopReason, graceMs = reason === 'lost-hold' ? 0 : GRACE_MS): void {
     if (!this.isOver) this.#stop({ kind: reason, message: WHY[reason] }, graceMs)
+  }
+
+  /** It may go on: a task that listens can hand its job over. */
+  drain(): void {
+    if (this.isOver || this.#isDraining) return
+    this.#isDraining = true
+    this.#child.send({ kind: 'drain', id: this.id })
   }
 
   kill(cause: Cause): void {
@@ -229,6 +237,7 @@ export class Attempt implements AttemptListener {
       accepted: this.isAccepted,
       result: this.result,
       cause: this.cause,
+      isDraining: this.#isDraining,
       ending,
       lastWords: ending ? this.#child.lastWords() : '',
       wasKilledByKernel,

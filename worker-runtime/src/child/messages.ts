@@ -51,6 +51,7 @@ export type ToChild =
       payload: string
     }
   | { kind: 'abort'; id: number; reason: string }
+  | { kind: 'drain'; id: number } // the attempt may go on, or hand its job over
   | { kind: 'answer'; id: number; call: number; error?: CallError; value: string }
   | { kind: 'end' } // SIGTERM follows, for what the child has started
   | { kind: 'rehearse' } // to a child that waits: play the way of an attempt once, and say nothing of it
@@ -66,6 +67,7 @@ export type FromChild =
   | { kind: 'aborting'; id: number } // the child has seen `abort`, so its event loop turns
   | { kind: 'succeeded'; id: number; usage: Usage; result: string }
   | { kind: 'failed'; id: number; usage: Usage; error: JobError; terminal: boolean; spoilsChild: boolean }
+  | { kind: 'handed-over'; id: number; usage: Usage } // the task threw HandOver
   | { kind: 'result-too-large'; id: number; usage: Usage; bytes: number }
   | { kind: 'lingers'; resources: string[] } // its only job has ended, and something keeps its event loop alive
   | { kind: 'exiting'; id: number } // the task called process.exit
@@ -102,6 +104,7 @@ export const FORMATS = {
   end: { code: 5, maxBytes: LINE_BYTES },
   rehearse: { code: 6, maxBytes: LINE_BYTES },
   answer: { code: 7, maxBytes: MAX_CALL_BYTES + ERROR_FRAME_BYTES },
+  drain: { code: 8, maxBytes: LINE_BYTES },
   ready: { code: 16, maxBytes: 1024 * 1024 },
   'load-failed': { code: 17, maxBytes: ERROR_FRAME_BYTES },
   accepted: { code: 18, maxBytes: 64 * 1024 },
@@ -116,6 +119,7 @@ export const FORMATS = {
   probed: { code: 27, maxBytes: LINE_BYTES },
   lingers: { code: 28, maxBytes: LINE_BYTES },
   call: { code: 29, maxBytes: MAX_CALL_BYTES + LINE_BYTES },
+  'handed-over': { code: 30, maxBytes: LINE_BYTES },
   forked: { code: 48, maxBytes: LINE_BYTES },
   ended: { code: 49, maxBytes: LINE_BYTES },
   unfit: { code: 50, maxBytes: 16 * 1024 },
@@ -270,6 +274,8 @@ function parseFromChild(kind: Kind, fields: Fields, content: Buffer, bodyAt: num
       return { kind, id }
     case 'succeeded':
       return { kind, id, usage: parseUsage(fields.usage), result: content.toString('utf8', bodyAt) }
+    case 'handed-over':
+      return { kind, id, usage: parseUsage(fields.usage) }
     case 'result-too-large':
       return { kind, id, usage: parseUsage(fields.usage), bytes: Number(fields.bytes) }
     case 'failed': {

@@ -44,7 +44,10 @@ export interface Cause {
   message: string
 }
 
-export type ResultMessage = Extract<FromChild, { kind: 'succeeded' | 'failed' | 'result-too-large' }>
+export type ResultMessage = Extract<
+  FromChild,
+  { kind: 'succeeded' | 'failed' | 'handed-over' | 'result-too-large' }
+>
 
 export interface Ending {
   exitCode?: number
@@ -61,6 +64,7 @@ export interface Seen {
   accepted: boolean // the child has said that it begins
   result?: ResultMessage | undefined
   cause?: Cause | undefined
+  isDraining?: boolean // the child was told so
   ending?: Ending | undefined // the child has ended
   lastWords: string // of the child's stderr
   wasKilledByKernel?: boolean // the cgroup's count of OOM kills went up
@@ -75,12 +79,13 @@ const HEAP_IS_FULL = /JavaScript heap out of memory|FATAL ERROR: .*(?:out of mem
 
 export function judge(seen: Seen): Outcome {
   const facts = factsOf(seen)
-  const { cause, result } = seen
+  const { cause, result, isDraining = false } = seen
   // A job that was to be handed back and finished in the grace is finished.
   if (cause && !(cause.kind === 'handed-back' && result?.kind === 'succeeded'))
     return cause.kind === 'broken'
       ? { kind: 'failed', error: { name: 'BrokenChild', message: cause.message }, terminal: false, facts }
       : { kind: cause.kind, message: cause.message, facts }
+  if (result?.kind === 'handed-over') return ofHandOver(isDraining, facts)
   if (result) return ofResult(result, facts)
   return ofEnding(seen, facts)
 }
@@ -95,7 +100,14 @@ export function describeEnding({ exitCode, signal, because }: Ending): string {
   return exitCode === undefined ? 'ended' : `exited with code ${exitCode}`
 }
 
-function ofResult(result: ResultMessage, facts: Facts): Outcome {
+/** Nothing else bounds how often a job is handed over: a worker drains once. */
+function ofHandOver(isDraining: boolean, facts: Facts): Outcome {
+  if (isDraining) return { kind: 'handed-back', message: 'the task handed its job over', facts }
+  const message = 'the task threw HandOver, and its worker does not drain: look at job.draining first'
+  return { kind: 'failed', error: { name: 'HandOver', message }, terminal: false, facts }
+}
+
+function ofResult(result: Exclude<ResultMessage, { kind: 'handed-over' }>, facts: Facts): Outcome {
   switch (result.kind) {
     case 'succeeded':
       return { kind: 'succeeded', result: result.result, facts }

@@ -27,6 +27,7 @@ export class PendingAttempt {
   /** What is done when it is told to stop while it waits. */
   stopWaiting: (pending: PendingAttempt, reason: StopReason) => void
   #isEnded = false
+  #isDraining = false
   #tellEnded: (() => void) | undefined
 
   constructor(spec: AttemptSpec, hooks: AttemptHooks, stopWaiting: PendingAttempt['stopWaiting'] = () => {}) {
@@ -46,8 +47,15 @@ export class PendingAttempt {
     else this.stopWaiting(this, reason)
   }
 
+  /** Its worker drains. */
+  drain(): void {
+    this.#isDraining = true
+    this.inChild?.drain()
+  }
+
   start(child: Child, id: number, onOver: (attempt: Attempt) => void): Attempt {
     this.inChild = new Attempt(child, this.spec, { id, hooks: this.hooks, onOver })
+    if (this.#isDraining) this.inChild.drain()
     return this.inChild
   }
 

@@ -184,9 +184,10 @@ export class Consumer {
 
   /**
    * Redis is told at once that this worker was told to stop: when it is killed before its jobs have ended,
-   * that is no fault of theirs.
+   * that is no fault of theirs. So are the tasks that run: they may hand their jobs over.
    */
   stopping(): void {
+    for (const running of this.#holdings.running()) running.drain()
     this.#standing.stopping()
     this.#heartbeat.soon()
   }

@@ -7,9 +7,10 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { pathToFileURL } from 'node:url'
-import { format, inspect } from 'node:util'
+import { inspect } from 'node:util'
 import { copyError } from '../../errors.ts'
-import { definedTasks, isTerminal, type Job } from '../../task.ts'
+import { isHandOver } from '../../hand-over.ts'
+import { definedTasks, isTerminal } from '../../task.ts'
 import { TurnoverMap } from '../../turnover.ts'
 import { descendantsOf, killAll } from '../descendants.ts'
 import {
@@ -26,11 +27,11 @@ import {
 import { PROBE_EXIT_CODE, probe } from '../source/fork/probe.ts'
 import { letLoopRunDry } from './after-job.ts'
 import { Calls } from './calls.ts'
+import { jobOf, type Order, type Performed, type Ways } from './job.ts'
+import { LateSignal } from './late-signal.ts'
 import { exitOf, failureOf, isPlaceOnStderr, withWholeStacks } from './loading.ts'
-import { Progress } from './progress.ts'
 import { REHEARSAL, rehearsalOrder } from './rehearsal.ts'
 import { hasListenerForEnd, ignoreSignalsOfOthers, tellListenersOfEnd } from './signals.ts'
-import { Steps } from './steps.ts'
 import { peakRssBytes, usageOfProcess } from './usage.ts'
 import { encodeResult, parsePayload } from './values.ts'
 import { takeDescriptors, takeStreams } from './writes.ts'
@@ -46,22 +47,16 @@ export interface Mode {
 }
 
 type LoadOrder = Extract<ToChild, { kind: 'load' }>
-type Order = Extract<ToChild, { kind: 'attempt' }>
 
-interface Attempt {
-  readonly id: number
-  readonly order: Order
+interface Attempt extends Performed {
   readonly startedWith: NodeJS.CpuUsage | undefined
-  abort?: AbortController // made when the task first looks at job.signal
-  abortReason?: string
-  progress?: Progress // made when the task first reports some
-  steps?: Steps // made when the task first saves something, or looks what is saved
 }
 
 const running = new TurnoverMap<number, Attempt>()
 const current = new AsyncLocalStorage<Attempt>()
 const reader = readerInChild()
 const calls = new Calls(sendNow)
+const ways: Ways = { calls, isRunning, send: sendNow, sendOutput }
 const outbox: Said[] = []
 const pause = new Int32Array(new SharedArrayBuffer(4))
 let mode: Mode | undefined
@@ -122,7 +117,9 @@ export function speakTo(descriptor: number): void {
   mouth = descriptor
 }
 
-export const isRunning = (id: number): boolean => running.get(id) !== undefined
+export function isRunning(id: number): boolean {
+  return running.get(id) !== undefined
+}
 
 /** With the modules loaded; from now on an uncaught error is no longer that of a module. */
 export function beReady(wanted: Mode): void {
@@ -146,6 +143,7 @@ export function receive(chunk: Buffer): void {
     if (message.kind === 'load') void load(message)
     else if (message.kind === 'attempt') orders.push(message)
     else if (message.kind === 'abort') abort(message.id, message.reason)
+    else if (message.kind === 'drain') running.get(message.id)?.draining.abort('the worker drains')
     else if (message.kind === 'answer') calls.answered(message)
     else if (message.kind === 'end') endWhenTold()
     else if (message.kind === 'probe') void tryOut()
@@ -200,6 +198,8 @@ function begin(order: Order): Attempt {
   const attempt: Attempt = {
     id: order.id,
     order,
+    ending: new LateSignal(),
+    draining: new LateSignal(),
     startedWith: mode?.jobsAtOnce === 1 && !(mode.once && mode.isForked) ? process.cpuUsage() : undefined,
   }
   running.set(attempt.id, attempt)
@@ -211,10 +211,11 @@ async function perform(attempt: Attempt): Promise<void> {
   try {
     const definition = definedTasks().get(attempt.order.task)
     if (!definition) throw noSuchTask(attempt.order.task)
-    const output = await definition.run(parsePayload(attempt.order.payload), jobOf(attempt))
+    const output = await definition.run(parsePayload(attempt.order.payload), jobOf(attempt, ways))
     succeed(attempt, encodeResult(output))
   } catch (error) {
-    fail(attempt, error)
+    if (isHandOver(error)) end(attempt, { kind: 'handed-over', id: attempt.id, usage: usageOf(attempt) })
+    else fail(attempt, error)
   }
 }
 
@@ -248,17 +249,14 @@ function end(attempt: Attempt, message: FromChild): void {
 
 function abort(id: number, reason: string): void {
   sendNow({ kind: 'aborting', id })
-  const attempt = running.get(id)
-  if (!attempt) return
-  attempt.abortReason ??= reason
-  attempt.abort?.abort(abortError(attempt.abortReason))
+  running.get(id)?.ending.abort(reason)
 }
 
 /** At once, unless somebody in here listens; the worker kills this process at the end of the grace. */
 function endWhenTold(): void {
   isTerminating = true
   const attempts = running.values()
-  const hasListener = hasListenerForEnd() || attempts.some((attempt) => attempt.abort)
+  const hasListener = hasListenerForEnd() || attempts.some(({ ending }) => ending.isLookedAt)
   if (attempts.length === 0 || !hasListener) process.exit(EXIT_CODE_SIGTERM)
   tellListenersOfEnd()
   for (const attempt of attempts) abort(attempt.id, 'the worker ends this child')
@@ -294,45 +292,6 @@ export function sayWhoExits(): void {
   else flush()
 }
 
-function jobOf(attempt: Attempt): Job {
-  const { jobId, queue, task, enqueuedAtMs, attempt: number } = attempt.order
-  return {
-    id: jobId,
-    queue,
-    task,
-    attempt: number,
-    enqueuedAtMs,
-    get signal() {
-      attempt.abort ??= new AbortController()
-      if (attempt.abortReason !== undefined) attempt.abort.abort(abortError(attempt.abortReason))
-      return attempt.abort.signal
-    },
-    progress: (value) => report(attempt, value),
-    step: (name, work) => stepsOf(attempt).step(name, work) as Promise<never>,
-    checkpoint: (value) => stepsOf(attempt).checkpoint(value),
-    lastCheckpoint: () => stepsOf(attempt).lastCheckpoint(),
-    log: (...parts) => sendOutput(attempt, 'stdout', Buffer.from(`${format(...parts)}\n`)),
-  }
-}
-
-function report(attempt: Attempt, value: unknown): Promise<void> {
-  const { id } = attempt
-  attempt.progress ??= new Progress({
-    send: (progress) => isRunning(id) && sendNow({ kind: 'progress', id, progress }),
-    isInRedis: () => calls.ask(id, 'progress'),
-  })
-  try {
-    return attempt.progress.report(value)
-  } catch (error) {
-    return Promise.reject(error)
-  }
-}
-
-function stepsOf(attempt: Attempt): Steps {
-  attempt.steps ??= new Steps((verb, body) => calls.ask(attempt.id, verb, body))
-  return attempt.steps
-}
-
 /**
  * Output belongs to the job in whose context it is written, even after its end; the worker knows what to do
  * with that. Without a context it belongs to the only job of a child that is used once, and to no job in a
@@ -344,7 +303,7 @@ function takeOutput(stream: Stream, output: Buffer): boolean {
   return attempt !== undefined
 }
 
-function sendOutput(attempt: Attempt, stream: Stream, output: Buffer): void {
+function sendOutput(attempt: Performed, stream: Stream, output: Buffer): void {
   for (let at = 0; at < output.length; at += MAX_OUTPUT_FRAME_BYTES)
     sendNow({
       kind: 'output',
@@ -412,8 +371,4 @@ function noSuchTask(name: string): Error {
   error.name = 'UnknownTask'
   delete error.stack
   return error
-}
-
-function abortError(reason: string): Error {
-  return Object.assign(new Error(reason), { name: 'AbortError' })
 }

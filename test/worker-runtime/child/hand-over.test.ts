@@ -1,0 +1,51 @@
+// An attempt whose worker drains goes on, or hands its job over; it hears nothing else.
+import { resultOf, startTiny, type Tiny } from './tiny-children.ts'
+
+describe.each(['Fork', 'Spawn', 'Reuse'] as const)('with %s', (mode) => {
+  let tiny: Tiny
+  beforeAll(async () => {
+    tiny = await startTiny(mode)
+  }, 60_000)
+  afterAll(() => tiny.stop())
+
+  const waiting = () => {
+    const { promise: waits, resolve } = Promise.withResolvers<void>()
+    return { waits, pending: tiny.begin('hands-over', null, { onOutput: () => resolve() }) }
+  }
+
+  test('a task that listens hands its job over', async () => {
+    const { waits, pending } = waiting()
+    await waits
+    pending.drain()
+    expect(await pending.outcome).toMatchObject({
+      kind: 'handed-back',
+      message: 'the task handed its job over',
+    })
+  })
+
+  test('one that has not begun yet is told when it begins', async () => {
+    const pending = tiny.begin('hands-over')
+    pending.drain()
+    expect((await pending.outcome).kind).toBe('handed-back')
+  })
+
+  test('one that does not listen goes on to its end', async () => {
+    const pending = tiny.begin('tells-child')
+    pending.drain()
+    expect(resultOf(await pending.outcome)).toEqual(expect.any(Number))
+  })
+
+  test('one that hands over while nobody drains has failed, with the remedy', async () => {
+    expect(await tiny.perform('hands-over-at-once')).toMatchObject({
+      kind: 'failed',
+      error: { name: 'HandOver', message: expect.stringContaining('look at job.draining first') },
+    })
+  })
+
+  test('a job that is cancelled does not take that for a drain', async () => {
+    const { waits, pending } = waiting()
+    await waits
+    pending.stop('cancelled')
+    expect((await pending.outcome).kind).toBe('cancelled')
+  })
+})

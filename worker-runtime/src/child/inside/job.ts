@@ -1,0 +1,68 @@
+// The job, as its task sees it (task.ts), made of an attempt in this child. entry.ts runs the task with it.
+import { format } from 'node:util'
+import type { Job } from '../../task.ts'
+import type { FromChild, Stream, ToChild } from '../messages.ts'
+import type { Calls } from './calls.ts'
+import type { LateSignal } from './late-signal.ts'
+import { Progress } from './progress.ts'
+import { Steps } from './steps.ts'
+
+export type Order = Extract<ToChild, { kind: 'attempt' }>
+
+/** An attempt, with what its task has used so far. */
+export interface Performed {
+  readonly id: number
+  readonly order: Order
+  readonly ending: LateSignal // job.signal
+  readonly draining: LateSignal
+  progress?: Progress // made when the task first reports some
+  steps?: Steps // made when the task first saves something, or looks what is saved
+}
+
+/** To the worker. */
+export interface Ways {
+  readonly calls: Calls
+  isRunning(id: number): boolean
+  send(message: FromChild): void
+  sendOutput(attempt: Performed, stream: Stream, output: Buffer): void
+}
+
+export function jobOf(attempt: Performed, ways: Ways): Job {
+  const { jobId, queue, task, enqueuedAtMs, attempt: number } = attempt.order
+  return {
+    id: jobId,
+    queue,
+    task,
+    attempt: number,
+    enqueuedAtMs,
+    get signal() {
+      return attempt.ending.signal
+    },
+    get draining() {
+      return attempt.draining.signal
+    },
+    progress: (value) => report(attempt, ways, value),
+    step: (name, work) => stepsOf(attempt, ways).step(name, work) as Promise<never>,
+    checkpoint: (value) => stepsOf(attempt, ways).checkpoint(value),
+    lastCheckpoint: () => stepsOf(attempt, ways).lastCheckpoint(),
+    log: (...parts) => ways.sendOutput(attempt, 'stdout', Buffer.from(`${format(...parts)}\n`)),
+  }
+}
+
+function report(attempt: Performed, { calls, isRunning, send }: Ways, value: unknown): Promise<void> {
+  const { id } = attempt
+  attempt.progress ??= new Progress({
+    send: (progress) => isRunning(id) && send({ kind: 'progress', id, progress }),
+    isInRedis: () => calls.ask(id, 'progress'),
+  })
+  try {
+    return attempt.progress.report(value)
+  } catch (error) {
+    return Promise.reject(error)
+  }
+}
+
+function stepsOf(attempt: Performed, { calls }: Ways): Steps {
+  attempt.steps ??= new Steps((verb, body) => calls.ask(attempt.id, verb, body))
+  return attempt.steps
+}
