@@ -52,6 +52,7 @@ test.each(refusals)('$verb refuses layout $layout and changes nothing', async ({
   const args: Partial<Record<Verb, (string | number)[]>> = {
     enqueue: ['job-4', 'normal - task -', 'null', 0],
     renew: ['p:1', 0, 0, ''],
+    save: ['p:1', 'job-1', '1', 'checkpoint', '1'],
     witness: [0, 0],
     watch: [30_000],
     events: ['0', 10],

@@ -137,11 +137,11 @@ export async function loadModules({ modules, once }: Pick<LoadOrder, 'modules' |
 }
 
 export function receive(chunk: Buffer): void {
-  const orders: Order[] = []
+  const attempts: Attempt[] = []
   let isToRehearse = false
   for (const message of reader.push(chunk)) {
     if (message.kind === 'load') void load(message)
-    else if (message.kind === 'attempt') orders.push(message)
+    else if (message.kind === 'attempt') attempts.push(begin(message))
     else if (message.kind === 'abort') abort(message.id, message.reason)
     else if (message.kind === 'drain') running.get(message.id)?.draining.abort('the worker drains')
     else if (message.kind === 'answer') calls.answered(message)
@@ -150,9 +150,8 @@ export function receive(chunk: Buffer): void {
     else if (message.kind === 'rehearse') isToRehearse = true
     else throw new Error('the worker sent a message that cannot be read')
   }
-  if (isToRehearse && orders.length === 0 && !hasHadJob) void rehearseHere()
-  if (orders.length === 0) return
-  const attempts = orders.map(begin)
+  if (isToRehearse && attempts.length === 0 && !hasHadJob) void rehearseHere()
+  if (attempts.length === 0) return
   sendNow({ kind: 'accepted', ids: attempts.map(({ id }) => id) })
   for (const attempt of attempts) void current.run(attempt, perform, attempt)
 }
