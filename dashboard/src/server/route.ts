@@ -9,6 +9,7 @@ import type { Drivers } from './drivers.ts'
 import type { Feeds } from './feeds.ts'
 import type { Looks } from './looks.ts'
 import type { Plant } from './plant.ts'
+import type { Recent } from './recent.ts'
 import type { Snapshots } from './snapshots.ts'
 import type { Viewer } from './viewers.ts'
 
@@ -18,6 +19,7 @@ export interface Parts {
   access: Access
   looks: Looks
   snapshots: Snapshots
+  recent: Recent
   feeds: Feeds
   drivers: Drivers
   redact: Redactor

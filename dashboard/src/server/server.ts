@@ -14,6 +14,7 @@ import { Feeds } from './feeds.ts'
 import { addressOf, bodyOf, type Matched, matchOf, queryOf } from './input.ts'
 import { Looks } from './looks.ts'
 import type { Plant } from './plant.ts'
+import { Recent } from './recent.ts'
 import { Refused, refusalOf, refusedBy } from './refused.ts'
 import type { Call, Parts, StreamRoute } from './route.ts'
 import { routes } from './routes.ts'
@@ -65,9 +66,10 @@ class Server implements Dashboard {
     this.#viewers = new Viewers(options)
     const looks = new Looks(options)
     const snapshots = new Snapshots({ ...options, looks })
+    const recent = new Recent({ ...options, looks })
     const background = { feeds: new Feeds(log), drivers: new Drivers(log) }
     const config = () => this.#config()
-    this.#parts = { plant, access, looks, snapshots, ...background, redact, log, wallMs, config }
+    this.#parts = { plant, access, looks, snapshots, recent, ...background, redact, log, wallMs, config }
   }
 
   handle(request: IncomingMessage, response: ServerResponse): void {

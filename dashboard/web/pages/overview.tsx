@@ -1,19 +1,22 @@
 // How everything is: healthy, or the worst problems as sentences; six numbers; the queues that wait longest.
 import type { ComponentChildren } from 'preact'
-import type { QueueNow } from '../../src/api.ts'
+import type { History, QueueNow } from '../../src/api.ts'
 import { snapshot } from '../app/live.ts'
 import { brief, count, percent, plural, rate } from '../app/numbers.ts'
 import { sumsOf } from '../app/queues.ts'
+import { useResource } from '../app/resource.ts'
 import { to } from '../app/router.ts'
 import { duration } from '../app/time.ts'
 import { Blank, Loading, Note } from '../parts/feedback.tsx'
 import { PoolTable } from '../parts/pools.tsx'
 import { Problems } from '../parts/problems.tsx'
 import { QueueTable } from '../parts/queue-table.tsx'
+import { Spark } from '../parts/spark.tsx'
 import { NoQueues } from './queues.tsx'
 
 const MOST_PROBLEMS = 5
 const MOST_QUEUES = 10
+const HISTORY_EVERY_MS = 10_000
 
 export function Overview() {
   const seen = snapshot.value
@@ -82,23 +85,36 @@ function Six({ queues }: { queues: readonly QueueNow[] }) {
   const sums = sumsOf(queues)
   const { completedPerMinute: done, failedPerMinute: failed } = sums
   const share = done !== undefined && failed !== undefined ? percent(failed, done + failed) : undefined
+  const { value: history } = useResource<History>('history', HISTORY_EVERY_MS)
+  const spark = (series: string, name: string) => <Spark of={history} series={series} name={name} />
   return (
     <section class="six" aria-label="Numbers">
-      <Figure name="Ready" value={brief(sums.ready)} title={count(sums.ready)}>
-        {sums.blocked > 0 && `${brief(sums.blocked)} blocked`}
+      <Figure
+        name="Ready"
+        value={brief(sums.ready)}
+        title={count(sums.ready)}
+        more={sums.blocked > 0 && `${brief(sums.blocked)} blocked`}
+      >
+        {spark('ready', 'Ready jobs')}
       </Figure>
       <Figure
         name="Oldest waits"
         value={sums.oldestReadyMs === undefined ? '–' : duration(sums.oldestReadyMs)}
-      />
-      <Figure name="Running" value={brief(sums.busy)}>
-        of {brief(sums.slots)}
+      >
+        {spark('oldestMs', 'The wait of the oldest job')}
       </Figure>
-      <Figure name="Done a minute" value={done === undefined ? '–' : rate(done)} />
-      <Figure name="Buried a minute" value={failed === undefined ? '–' : rate(failed)}>
-        {share}
+      <Figure name="Running" value={brief(sums.busy)} more={`of ${brief(sums.slots)}`}>
+        {spark('busy', 'Running jobs')}
       </Figure>
-      <Figure name="Buried" value={brief(sums.buried)} title={count(sums.buried)} />
+      <Figure name="Done a minute" value={done === undefined ? '–' : rate(done)}>
+        {spark('completed', 'Completed jobs')}
+      </Figure>
+      <Figure name="Buried a minute" value={failed === undefined ? '–' : rate(failed)} more={share}>
+        {spark('failed', 'Failed attempts')}
+      </Figure>
+      <Figure name="Buried" value={brief(sums.buried)} title={count(sums.buried)}>
+        {spark('buried', 'Buried jobs')}
+      </Figure>
     </section>
   )
 }
@@ -107,19 +123,22 @@ function Figure({
   name,
   value,
   title,
+  more,
   children,
 }: {
   name: string
   value: string
   title?: string
-  children?: ComponentChildren
+  more?: ComponentChildren
+  children: ComponentChildren
 }) {
   return (
     <div class="card">
       <span class="muted small">{name}</span>
       <span class="value" title={title}>
-        {value} <small>{children}</small>
+        {value} <small>{more}</small>
       </span>
+      {children}
     </div>
   )
 }

@@ -1,5 +1,6 @@
 // What people come for, as they do it: with the keyboard, in a real browser, against real queues.
 import { connect } from 'millhand/client'
+import { connectRedis, openQueue } from 'millhand/queue'
 import type { Browser, Locator, Page } from 'playwright-core'
 import { eventually } from '../../eventually.ts'
 import { redisUrl } from '../../redis.ts'
@@ -257,6 +258,17 @@ it('a queue shows what it did, over the time in the address, as charts and as ta
   await history.getByText('the last 24 hours').waitFor()
   await attempts.locator('canvas').waitFor()
   expect(await history.getByRole('link', { name: '24h' }).getAttribute('aria-current')).toBe('true')
+})
+
+it('the overview shows how its numbers went over the last hour', async () => {
+  const redis = connectRedis(redisUrl())
+  const mail = openQueue(redis, queue.replace('/', '.'))
+  await mail.sample(await mail.depth())
+  redis.close()
+  await visit(page, './')
+  const ready = page.getByRole('img', { name: 'Ready jobs over the last hour' })
+  await ready.locator('polyline').waitFor({ state: 'attached' })
+  expect(await page.locator('.six .spark').count()).toBe(6)
 })
 
 it('times are local, and UTC on demand; the theme is the system’s, and another on demand', async () => {

@@ -1,4 +1,5 @@
 // The history of a queue: throughput, failures, times of waiting and running, and its numbers, over up to a hundred days.
+import type { TaskQueueObject } from '@millhand/control/resources/task-queue'
 import { HISTORY_SERIES, type HistorySeries } from 'millhand/queue'
 import { History } from '../../api.ts'
 import { oneOf, optional, text, whole } from '../../schema.ts'
@@ -11,6 +12,17 @@ const MOST_SERIES = 20
 const LONGEST_MS = 100 * 86_400_000
 
 export const historyRoutes: readonly Route[] = [
+  route({
+    method: 'GET',
+    path: '/history',
+    summary: 'The last hour of all queues together; null where nothing is known',
+    permission: { resource: 'queues', verb: 'list' },
+    answer: History,
+    handle: ({ parts, namespaces }) => {
+      const isSeen = ({ metadata }: TaskQueueObject) => namespaces.includes(metadata.namespace ?? '')
+      return parts.recent.together([...parts.plant.list('TaskQueue')].filter(isSeen), parts.wallMs())
+    },
+  }),
   route({
     method: 'GET',
     path: '/queues/{namespace}/{name}/history',
