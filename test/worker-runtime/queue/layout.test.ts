@@ -84,9 +84,9 @@ test.each(refusals)('$verb refuses layout $layout and changes nothing', async ({
     job: ['job-3'],
     workers: [10, 100, 64],
     schedules: ['page', '', '', 10],
-    'set-schedule': ['s', '', '', '', 10, '', '+inf', 'spec', '{}'],
+    'set-schedule': ['s', '', '', ' ', 10, '', '+inf', 'spec', '{}'],
     due: [10],
-    fire: ['s', 'v', 1, 2, 2, ''],
+    fire: ['s', 'v 1', 2, 2, ''],
   }
   const answer = run(redis, scripts[verb], prefixOf(name), args[verb] ?? ['p:1'])
   await expect(answer).rejects.toThrow(`${error} ${layout}`)
