@@ -149,10 +149,10 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
       'kube/ knows the API server, names of kinds and Events, nothing of queues or pools: of millhand/queue only the log',
   },
   {
-    from: /^control\/src\/reconcile\/(task-queue|worker-pool|observe-pool)\.ts$/,
+    from: /^control\/src\/reconcile\/\w+/,
     among: /^control\/src\/reconcile\//,
-    only: /^control\/src\/reconcile\/observe-pool\.ts$/,
-    because: 'the two controllers do not know each other',
+    only: /^control\/src\/reconcile\/(observe-pool|declared-queue|orphans)\.ts$/,
+    because: 'controllers do not know each other',
   },
   {
     from: /^operator\/src\/fleet\/(?!kube-fleet\.ts$)/,

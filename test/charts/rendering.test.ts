@@ -312,8 +312,16 @@ describe('its rights', () => {
   test('are those that it was tried with, in the whole cluster, and to delete is not among them', async () => {
     const resources = await render()
     expect(rulesOf(one(resources, 'ClusterRole', 'millhand'))).toEqual([
-      { apiGroups: [MILLHAND], resources: ['taskqueues', 'workerpools'], verbs: ['list', 'watch'] },
-      { apiGroups: [MILLHAND], resources: ['taskqueues/status', 'workerpools/status'], verbs: ['patch'] },
+      {
+        apiGroups: [MILLHAND],
+        resources: ['taskqueues', 'workerpools', 'schedules'],
+        verbs: ['list', 'watch'],
+      },
+      {
+        apiGroups: [MILLHAND],
+        resources: ['taskqueues/status', 'workerpools/status', 'schedules/status'],
+        verbs: ['patch'],
+      },
       { apiGroups: [MILLHAND], resources: ['workerpools/finalizers'], verbs: ['update'] },
       { apiGroups: ['apps'], resources: ['deployments'], verbs: ['list', 'watch', 'create', 'patch'] },
       { apiGroups: [''], resources: ['pods'], verbs: ['list', 'watch', 'patch'] },

@@ -11,7 +11,7 @@ export interface SharedCluster extends Cluster {
   deleteNamespace(namespace: string | undefined): Promise<void>
 }
 
-const CRDS = ['taskqueue', 'workerpool'].map((name) =>
+const CRDS = ['taskqueue', 'workerpool', 'schedule'].map((name) =>
   fileURLToPath(new URL(`../../crds/${name}.yaml`, import.meta.url)),
 )
 
@@ -48,6 +48,7 @@ async function installResources(cluster: Cluster): Promise<void> {
     '--for=condition=Established',
     'crd/taskqueues.millhand.dev',
     'crd/workerpools.millhand.dev',
+    'crd/schedules.millhand.dev',
   ])
 }
 

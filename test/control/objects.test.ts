@@ -22,6 +22,12 @@ const poolOf = (name: string, ...queues: string[]): Pool =>
     spec: { queues: queues.map((queue) => ({ name: queue })) },
   }) as Pool
 
+const scheduleOf = (queue: string, uid = 's'): ObjectOf['Schedule'] =>
+  ({
+    metadata: { namespace: 'shop', name: 'nightly', uid, generation: queue.length },
+    spec: { queue },
+  }) as ObjectOf['Schedule']
+
 function watched() {
   const looked: string[] = []
   const objects = new Objects({
@@ -78,6 +84,28 @@ test('a change of a spec is looked at, one of a status is not; the pools of a qu
   const written = { ...pool, status: {} as NonNullable<Pool['status']> }
   const change = { key: 'shop/mail', before: pool, now: written }
   expect(lookedAt(() => objects.change('WorkerPool', change))).toEqual([])
+})
+
+test('a schedule hears of its queue, and the queue that has it no more hears of that', () => {
+  const { objects, lookedAt, namesOf } = watched()
+  const key = 'shop/nightly'
+  const [first, moved, anew] = [scheduleOf('a'), scheduleOf('bb'), scheduleOf('bb', 'another')]
+  expect(lookedAt(() => objects.change('Schedule', { key, now: first }))).toEqual(['Schedule shop/nightly'])
+  const young = queueOf('a')
+  objects.change('TaskQueue', { key: 'shop/a', now: young })
+  const ready = () => objects.change('TaskQueue', { key: 'shop/a', before: young, now: queueOf('a', 'True') })
+  expect(lookedAt(ready)).toEqual(['Schedule shop/nightly'])
+  expect(lookedAt(() => objects.change('Schedule', { key, before: first, now: moved }))).toEqual([
+    'Schedule shop/nightly',
+    'TaskQueue shop/a',
+  ])
+  expect(namesOf(objects.find('Schedule', 'queue', 'shop/a'))).toEqual([])
+  expect(namesOf(objects.find('Schedule', 'queue', 'shop/bb'))).toEqual(['nightly'])
+  for (const change of [{ before: moved, now: anew }, { before: anew }])
+    expect(lookedAt(() => objects.change('Schedule', { key, ...change }))).toEqual([
+      'Schedule shop/nightly',
+      'TaskQueue shop/bb',
+    ])
 })
 
 test('what is not served is not found by its key', () => {

@@ -4,11 +4,13 @@ import { jest } from '@jest/globals'
 import { connectRedis } from 'millhand/queue'
 import { parse } from 'yaml'
 import { type ObservedTaskQueue, planTaskQueue } from '../../control/src/decide/queue.ts'
-import { loadCrds } from '../../control/src/resources/schemas.ts'
+import { type ObservedSchedule, planSchedule } from '../../control/src/decide/schedule.ts'
+import { type Kind, loadCrds } from '../../control/src/resources/schemas.ts'
 import { TEMPLATE_ANNOTATION } from '../../operator/src/fleet/deployment.ts'
 import type { FleetPod } from '../../operator/src/fleet/pods.ts'
 import { run } from '../cluster/run.ts'
 import { kstatus } from '../cluster/tools.ts'
+import { seenSchedule } from '../control/decide/seen-schedule.ts'
 import {
   deploymentWith,
   fleetOf,
@@ -25,7 +27,6 @@ import { redisUrl } from '../redis.ts'
 
 jest.setTimeout(600_000) // the first call builds kstatus
 
-type Kind = 'TaskQueue' | 'WorkerPool'
 interface Row {
   of: Kind
   is: string
@@ -102,6 +103,9 @@ const queueStatus = (redis: ObservedTaskQueue['redis']) =>
     { queue: { queueName: 'shop.mail', suspend: false } as never, generation: 1, status: undefined, redis },
     NOW,
   ).status
+
+const scheduleStatus = (found?: ObservedSchedule['found']) =>
+  planSchedule({ ...seenSchedule({}, NOW), ...(found && { found }) }, NOW).status
 
 const rows: Row[] = [
   {
@@ -240,6 +244,38 @@ const rows: Row[] = [
     flux: 'Failed',
     argo: 'Degraded',
     says: /not there/,
+  },
+  {
+    of: 'Schedule',
+    is: 'just created',
+    status: unseen('Schedule'),
+    flux: 'InProgress',
+    argo: 'Progressing',
+    says: /not looked/,
+  },
+  {
+    of: 'Schedule',
+    is: 'that its queue has',
+    status: scheduleStatus(),
+    flux: 'Current',
+    argo: 'Healthy',
+    says: /has the schedule/,
+  },
+  {
+    of: 'Schedule',
+    is: 'in a zone that there is not',
+    status: scheduleStatus({ kind: 'problem', reason: 'InvalidSchedule', message: 'no such zone' }),
+    flux: 'Failed',
+    argo: 'Degraded',
+    says: /no such zone/,
+  },
+  {
+    of: 'Schedule',
+    is: 'without Redis',
+    status: scheduleStatus({ kind: 'problem', ...away }),
+    flux: 'InProgress',
+    argo: 'Progressing',
+    says: /nobody answers/,
   },
 ]
 

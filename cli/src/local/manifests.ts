@@ -1,9 +1,10 @@
-// Reads the manifests that `millhand up` is given: the TaskQueues and WorkerPools in files and folders, checked as the API server
-// would check them. Everything that is wrong is said at once, with file, line and column.
+// Reads the manifests that `millhand up` is given: the TaskQueues, WorkerPools and Schedules in files and folders, checked as the
+// API server would check them. Everything that is wrong is said at once, with file, line and column.
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { brokenRules } from '@millhand/control/resources/cel'
 import { nearest } from '@millhand/control/resources/nearest'
+import { parseSchedule, type ScheduleManifest } from '@millhand/control/resources/schedule'
 import { checkAgainstSchema, isObject, type Problem, type Schema } from '@millhand/control/resources/schema'
 import { API_VERSION, KINDS, type Kind, loadSchemas } from '@millhand/control/resources/schemas'
 import {
@@ -18,6 +19,7 @@ import {
   type WorkerPool,
   type WorkerPoolManifest,
 } from '@millhand/control/resources/worker-pool'
+import { checkSchedule } from 'millhand/queue'
 import { type PlacedProblem, parseYaml, type YamlDocument } from './documents.ts'
 import { findTaskModules } from './task-modules.ts'
 
@@ -38,7 +40,7 @@ export interface Manifests {
 export interface Declared {
   kind: Kind
   key: string
-  manifest: TaskQueueManifest | WorkerPoolManifest
+  manifest: TaskQueueManifest | WorkerPoolManifest | ScheduleManifest
 }
 
 export interface LocalPool {
@@ -134,7 +136,7 @@ function readDocument(file: string, document: YamlDocument, reading: Reading): v
   }
 
   // The schema has been checked, and the interfaces of the manifests say what it says; a test compares them.
-  const manifest = value as TaskQueueManifest | WorkerPoolManifest
+  const manifest = value as Declared['manifest']
   const key = `${manifest.metadata.namespace ?? reading.options.namespace}/${manifest.metadata.name}`
   const isIt = (resource: Declared) => resource.kind === kind && resource.key === key
   const old = reading.options.previous?.resources.find(isIt)?.manifest
@@ -211,6 +213,7 @@ function assemble(reading: Reading): Manifests {
   const pools = resources
     .filter(({ kind }) => kind === 'WorkerPool')
     .map((resource) => localPool(resource, queues, reading))
+  for (const resource of resources) if (resource.kind === 'Schedule') checkTimes(resource, reading)
   warnings.push(...otherNamespaces(pools, options))
   return { queues, pools, warnings, files, resources, undeclared: undeclaredQueues(pools, reading) }
 }
@@ -245,6 +248,16 @@ function localPool({ manifest, file, document }: Resource, queues: TaskQueue[], 
   refuse(problems, document, reading)
   reading.warnings.push(...warnings)
   return { pool, queueNames, taskModules: modules }
+}
+
+/** What no schema says: whether there is such a time zone, and such a day. */
+function checkTimes({ manifest, document }: Resource, reading: Reading): void {
+  const { metadata, spec } = parseSchedule(manifest as ScheduleManifest, reading.options.namespace)
+  try {
+    checkSchedule(metadata.name, spec)
+  } catch (error) {
+    refuse([{ path: ['spec'], at: 'value', message: `spec: ${(error as Error).message}` }], document, reading)
+  }
 }
 
 /** They have the defaults, and an owner elsewhere or none. */
@@ -285,7 +298,7 @@ function refuse(problems: readonly Problem[], document: YamlDocument, reading: R
 }
 
 function noPool({ resources, warnings }: Reading): string {
-  const queues = resources.length
+  const queues = resources.filter(({ kind }) => kind === 'TaskQueue').length
   const found =
     queues === 0 ? 'nothing of Millhand' : `${queues} TaskQueue${queues === 1 ? '' : 's'}, but no WorkerPool`
   const passedOver = warnings.map((warning) => `\n${warning}`).join('')

@@ -46,6 +46,7 @@ export interface Controller {
  */
 export const QUEUES_AT_ONCE = { workers: 128, perNamespace: 4 }
 export const POOLS_AT_ONCE = { workers: 256, perNamespace: 8 }
+export const SCHEDULES_AT_ONCE = { workers: 128, perNamespace: 4 }
 
 const LOG_EVERY = 10
 

@@ -6,8 +6,7 @@ import { shareOf } from '../decide/replicas.ts'
 import type { SeenQueue } from '../redis/seen-queue.ts'
 import type { Servers } from '../redis/servers.ts'
 import { loadOfQueue, type QueueView } from '../redis/view.ts'
-import { NOT_ITS_OWN } from '../resources/conditions.ts'
-import { redisSecretOf, type TaskQueueObject } from '../resources/task-queue.ts'
+import type { TaskQueueObject } from '../resources/task-queue.ts'
 import {
   ISOLATION_MODES,
   parseWorkerPool,
@@ -15,6 +14,7 @@ import {
   type WorkerPoolObject,
 } from '../resources/worker-pool.ts'
 import type { Fleet, World } from '../world.ts'
+import { openDeclared, readyOf } from './declared-queue.ts'
 
 export interface PoolView {
   observed: ObservedPool
@@ -60,18 +60,13 @@ async function lookAtQueue(
   servers: Servers,
 ): Promise<Look> {
   const { namespace } = pool.metadata
-  const declared = world.get('TaskQueue', `${namespace}/${name}`)
-  if (!declared) return { queue: { name, weight, problem: notFound(name, namespace) } }
-  const secretName = redisSecretOf(declared.spec)
-  const queueName = declared.status?.queueName
-  const notReady = whyNotReady(name, declared)
-  if (notReady || !queueName)
-    return { queue: { name, weight, secretName, problem: notReady ?? waiting(name) } }
-  const known = { name, weight, secretName, queueName }
-  const place = { namespace, secretName }
-  const opened = await servers.open(queueName, place)
-  if (opened.kind === 'problem') return { queue: { ...known, problem: opened } }
-  const { seen } = opened
+  const { found, ...place } = await openDeclared(
+    { namespace, name, field: 'spec.queues' },
+    { world, servers },
+  )
+  const known = { name, weight, ...place }
+  if (found.kind === 'problem') return { queue: { ...known, problem: found } }
+  const { seen, declared } = found
   try {
     const view = await seen.look()
     const load = loadOfQueue(view, shareOf(pool.slots, slotsServing(world, namespace, name)))
@@ -83,16 +78,9 @@ async function lookAtQueue(
   } catch (error) {
     const problem = seen.problemOf(error)
     if (!problem) throw error
-    if (problem.reason === 'RedisRefused') servers.distrust(place)
+    if (problem.reason === 'RedisRefused') servers.distrust(seen.place)
     return { queue: { ...known, problem }, seen }
   }
-}
-
-/** What the queue's own reconcile found, unless it is about Redis, which is looked at here. */
-function whyNotReady(name: string, declared: TaskQueueObject): QueueProblem | undefined {
-  const ready = readyOf(declared)
-  if (!ready || !NOT_ITS_OWN.includes(ready.reason)) return undefined
-  return { reason: 'QueueNotReady', message: `TaskQueue ${name} is not ready: ${ready.message}` }
 }
 
 /**
@@ -102,19 +90,6 @@ function whyNotReady(name: string, declared: TaskQueueObject): QueueProblem | un
 function whyNotServed(declared: TaskQueueObject): QueueProblem | undefined {
   const ready = readyOf(declared)
   return ready?.reason === 'RedisNotServing' ? { reason: ready.reason, message: ready.message } : undefined
-}
-
-const readyOf = ({ status }: TaskQueueObject) => status?.conditions?.find(({ type }) => type === 'Ready')
-
-function waiting(name: string): QueueProblem {
-  return { reason: 'QueueNotReady', message: `TaskQueue ${name} was not reconciled yet` }
-}
-
-function notFound(name: string, namespace: string): QueueProblem {
-  return {
-    reason: 'QueueNotFound',
-    message: `TaskQueue ${name} not found in the namespace ${namespace}: create it, or correct spec.queues`,
-  }
 }
 
 function slotsServing(world: Watched, namespace: string, queue: string): number {

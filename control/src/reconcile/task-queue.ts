@@ -1,5 +1,6 @@
 // One reconcile of a TaskQueue: observe → plan → apply. What it declares is written to the queue's config in
-// Redis, and its status says how that went. When it is deleted its name goes back; the jobs stay.
+// Redis, and its status says how that went. When it is deleted its name goes back; the jobs stay. Schedules that
+// nobody declares any more are deleted (orphans.ts).
 
 import type { Log } from 'millhand/queue'
 import { type ObservedTaskQueue, planTaskQueue, type TaskQueuePlan } from '../decide/queue.ts'
@@ -15,6 +16,7 @@ import {
   type TaskQueueObject,
 } from '../resources/task-queue.ts'
 import type { Subject, World } from '../world.ts'
+import { deleteOrphans } from './orphans.ts'
 
 export interface TaskQueueContext {
   world: Pick<World, 'get' | 'find' | 'writeStatus' | 'tell'>
@@ -55,7 +57,10 @@ export function taskQueueReconciler(context: TaskQueueContext): Reconcile {
     const plan = planTaskQueue({ ...observed, toldVanished: told.get(key) ?? 0 }, context.wallMs())
     logWhatIsWrong(plan, observed, context.log)
     await applyTaskQueue(plan, object, world)
-    if (observed.redis.kind === 'open') told.set(key, observed.redis.view.depth.counts.vanished)
+    if (observed.redis.kind === 'open') {
+      told.set(key, observed.redis.view.depth.counts.vanished)
+      await deleteOrphans(object, observed.queue.queueName, context)
+    }
     return { againInMs: plan.checkAgainAfterMs }
   }
 }

@@ -10,6 +10,7 @@ import {
   stirredChannel,
 } from 'millhand/queue'
 import { type Fence, NotLeading, pass } from '../engine/fence.ts'
+import { Firing } from './firing.ts'
 import { type Place, problemOf, type QueuePlace, type RedisProblem, type RedisWords } from './problems.ts'
 import { lookAt, type QueueView } from './view.ts'
 
@@ -63,9 +64,17 @@ export class SeenQueue {
   #listening: Promise<() => void> | undefined
   #isReaping = false
   #sampleDueMs = Number.NEGATIVE_INFINITY
+  readonly #firing: Firing
 
   constructor(options: SeenQueueOptions) {
     this.#options = options
+    const { fence, log } = options
+    this.#firing = new Firing({
+      queue: () => this.toWrite,
+      fence,
+      onFired: () => this.#lookAfterFiring(),
+      log,
+    })
   }
 
   get name(): string {
@@ -134,6 +143,7 @@ export class SeenQueue {
 
   stopListening(): void {
     clearTimeout(this.#telling)
+    this.#firing.stop()
     this.#listening?.then((stop) => stop()).catch(() => {})
   }
 
@@ -156,6 +166,7 @@ export class SeenQueue {
       this.#seenAtStir = stirs
       void this.#reapSilent(this.#view)
       this.#forgetWorkersLater(this.#view)
+      this.#firing.due(this.#view.depth.nextScheduleMs)
       await this.#witness(this.#view.depth.counts)
       return this.#view
     } finally {
@@ -209,6 +220,12 @@ export class SeenQueue {
     if (jobs === 0) return
     log.info('put back jobs of silent workers', { queue: this.name, jobs })
     this.stir()
+  }
+
+  /** Also where no pool serves the queue. */
+  #lookAfterFiring(): void {
+    this.stir()
+    this.look().catch(() => {}) // the queue's own reconcile says what is wrong
   }
 
   /**

@@ -1,7 +1,7 @@
 // Conditions in the form that kubectl wait and other tools know. Pure.
 //
 // Ready, Progressing, ScalingActive, RedisReachable, RedisSuitable: True is good. ScalingLimited,
-// IsolationFallback, Suspended, Stalled: True asks for a look. Reconciling: True passes by itself.
+// IsolationFallback, Late, Suspended, Stalled: True asks for a look. Reconciling: True passes by itself.
 import type { Reason } from './reasons.ts'
 
 export type ConditionStatus = 'True' | 'False' | 'Unknown'
@@ -15,6 +15,7 @@ export type ConditionType =
   | 'RedisReachable'
   | 'RedisSuitable'
   | 'IsolationFallback'
+  | 'Late'
   | 'Suspended'
   | 'Stalled'
 

@@ -1,4 +1,5 @@
 // What a resource is by its kind, and what counts as a change of one. Pure.
+import type { ScheduleObject } from './schedule.ts'
 import type { Kind } from './schemas.ts'
 import type { TaskQueueObject } from './task-queue.ts'
 import type { WorkerPoolObject } from './worker-pool.ts'
@@ -7,12 +8,14 @@ import type { WorkerPoolObject } from './worker-pool.ts'
 export interface ObjectOf {
   TaskQueue: TaskQueueObject
   WorkerPool: WorkerPoolObject
+  Schedule: ScheduleObject
 }
 
 /** The names of its indexes: kinds.ts says what they hold. */
 export interface IndexOf {
   TaskQueue: 'uid' | 'place'
   WorkerPool: 'queue'
+  Schedule: 'queue'
 }
 
 /**

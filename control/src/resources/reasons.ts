@@ -92,6 +92,9 @@ const OTHER_REASONS = [
   'AsConfigured',
   'ForkUnavailable',
   'NoWorkers',
+  'InvalidSchedule',
+  'OnTime',
+  'NotEnqueued',
 ] as const
 
 export const REASONS = [

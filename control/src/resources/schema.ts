@@ -3,7 +3,7 @@
 // API server would drop the field in silence. Called by local/manifests.ts; reads nothing from outside.
 import { nearest } from './nearest.ts'
 
-/** The part of openAPIV3Schema that the two CRDs use. */
+/** The part of openAPIV3Schema that the CRDs use. */
 export interface Schema {
   description?: string
   type?: 'object' | 'array' | 'string' | 'integer' | 'number' | 'boolean'
@@ -198,6 +198,12 @@ export const PATTERNS: Readonly<Record<string, string>> = {
     'a number of bytes with an optional unit: 512Mi, 1.5Gi or 200M',
   '^(\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))))?$':
     'a quantity: 500m, 2, 512Mi or 1.5Gi',
+  '^(@[a-z]+|[^ ]+( +[^ ]+){4})$':
+    '"0 3 * * 1-5": minute, hour, day of the month, month, day of the week; or @hourly, @daily, @weekly',
+  '^[A-Za-z0-9_+/-]+$': 'Europe/Berlin: a time zone of the IANA database',
+  '^[A-Za-z0-9:._-]+$': 'tenant-42: letters, digits, colons, dots, dashes and underscores',
+  '^[A-Za-z0-9:._@/-]+$': 'nightly: letters, digits and : . _ @ / -',
+  '^[A-Za-z0-9][A-Za-z0-9._-]*$': 'resize: letters, digits, dots, dashes and underscores',
   '^(0|[1-9][0-9]*)%$': 'a percentage: 25% (or a whole number of pods, without quotes)',
   '^(0|[1-9][0-9]?|100)%$': 'a percentage up to 100: 25% (or a whole number of pods, without quotes)',
   '^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$':

@@ -1,4 +1,4 @@
-// The schemas of the two kinds, read from the CRDs that also go to the API server: in the repository from
+// The schemas of the kinds, read from the CRDs that also go to the API server: in the repository from
 // crds/, in the published package and the image from the copy beside dist/. Data that comes with the code:
 // the only file that resources/ reads.
 import { readFileSync } from 'node:fs'
@@ -6,7 +6,7 @@ import { parse } from 'yaml'
 import { withMetadata } from './metadata.ts'
 import type { Schema } from './schema.ts'
 
-export const KINDS = ['TaskQueue', 'WorkerPool'] as const
+export const KINDS = ['TaskQueue', 'WorkerPool', 'Schedule'] as const
 export type Kind = (typeof KINDS)[number]
 export const API_VERSION = 'millhand.dev/v1beta1'
 
@@ -14,13 +14,22 @@ const FOLDER = new URL(import.meta.url.endsWith('.ts') ? '../../../crds/' : '../
 
 /** By which manifests are checked. */
 export function loadSchemas(): Record<Kind, Schema> {
-  const crds = loadCrds()
-  return { TaskQueue: withMetadata(crds.TaskQueue), WorkerPool: withMetadata(crds.WorkerPool) }
+  return ofEach(loadCrds(), withMetadata)
 }
 
 /** As the API server has them. */
 export function loadCrds(): Record<Kind, Schema> {
-  return { TaskQueue: loadCrd('taskqueue.yaml'), WorkerPool: loadCrd('workerpool.yaml') }
+  return ofEach(FILES, loadCrd)
+}
+
+const FILES: Record<Kind, string> = {
+  TaskQueue: 'taskqueue.yaml',
+  WorkerPool: 'workerpool.yaml',
+  Schedule: 'schedule.yaml',
+}
+
+function ofEach<From, To>(all: Record<Kind, From>, turn: (one: From) => To): Record<Kind, To> {
+  return Object.fromEntries(KINDS.map((kind) => [kind, turn(all[kind])])) as Record<Kind, To>
 }
 
 interface Crd {

@@ -21,6 +21,15 @@ spec:
           image: example/mail:1
 `
 const TASKS = { 'tasks.ts': '' }
+const SCHEDULE = `apiVersion: millhand.dev/v1beta1
+kind: Schedule
+metadata: { name: digest }
+spec:
+  queue: mail
+  cron: 0 8 * * 1-5
+  timeZone: Europe/Berlin
+  task: digest
+`
 const both = `${QUEUE}---\n${POOL}`
 
 function read(files: Record<string, string>, paths = ['.'], namespace = 'default') {
@@ -157,7 +166,9 @@ describe('manifests', () => {
     [
       'a misspelt kind',
       edit('WorkerPool', 'WorkerPol'),
-      ['a.yaml:7:7: kind is "WorkerPol"; it must be one of TaskQueue, WorkerPool; did you mean WorkerPool?'],
+      [
+        'a.yaml:7:7: kind is "WorkerPol"; it must be one of TaskQueue, WorkerPool, Schedule; did you mean WorkerPool?',
+      ],
     ],
     [
       'another version',
@@ -215,7 +226,7 @@ describe('manifests', () => {
       'neither apiVersion nor kind',
       edit(/^apiVersion: .*\n.*\n/, ''),
       [
-        'a.yaml:1:1: apiVersion and kind are missing; add apiVersion: millhand.dev/v1beta1 and kind: TaskQueue or kind: WorkerPool',
+        'a.yaml:1:1: apiVersion and kind are missing; add apiVersion: millhand.dev/v1beta1 and kind: TaskQueue or kind: WorkerPool or kind: Schedule',
       ],
     ],
     [
@@ -260,6 +271,19 @@ describe('manifests', () => {
     const found = problemsOf(files)
     expect(found.map((problem) => problem.replace(/there is neither .*/, 'there is neither')).sort()).toEqual(
       problems.sort(),
+    )
+  })
+
+  test('of a Schedule are refused for a time zone or a day that there is not', () => {
+    const given = { ...TASKS, 'a.yaml': both, 'b.yaml': SCHEDULE }
+    expect(read(given).resources.map(({ kind }) => kind)).toEqual(['TaskQueue', 'WorkerPool', 'Schedule'])
+    const edited = (from: string, to: string) =>
+      problemsOf({ ...given, 'b.yaml': SCHEDULE.replace(from, to) }).join('\n')
+    expect(edited('Europe/Berlin', 'Europe/Berlim')).toBe(
+      'b.yaml:5:3: spec: unknown timeZone "Europe/Berlim": did you mean Europe/Berlin?',
+    )
+    expect(edited('0 8 * * 1-5', '0 8 30 2 *')).toMatch(
+      /^b\.yaml:5:3: spec: invalid cron "0 8 30 2 \*": there is no such day/,
     )
   })
 

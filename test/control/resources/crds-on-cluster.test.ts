@@ -5,13 +5,15 @@ import { jest } from '@jest/globals'
 import { conditionsOf } from '../../../control/src/decide/report.ts'
 import { brokenRules } from '../../../control/src/resources/cel.ts'
 import type { Condition, ConditionStatus, ConditionType } from '../../../control/src/resources/conditions.ts'
+import type { ScheduleStatus } from '../../../control/src/resources/schedule.ts'
 import { checkAgainstSchema, type Schema } from '../../../control/src/resources/schema.ts'
+import { KINDS } from '../../../control/src/resources/schemas.ts'
 import type { TaskQueueStatus } from '../../../control/src/resources/task-queue.ts'
 import type { WorkerPoolStatus } from '../../../control/src/resources/worker-pool.ts'
 import { type SharedCluster, sharedCluster } from '../../cluster/shared.ts'
 import { onCluster } from '../../cluster/suites.ts'
 import { crds, schemas } from './crds.ts'
-import { bad, good, type Manifest, pool, queue } from './manifests.ts'
+import { bad, good, type Manifest, pool, queue, schedule } from './manifests.ts'
 
 jest.setTimeout(60_000) // several calls of kubectl, on a machine that may be busy
 
@@ -46,13 +48,16 @@ onCluster('the API server', () => {
     expect(taken.spec).toEqual(checkLocally(manifest).spec)
   })
 
-  test.each([queue(), pool()])('says of a new $kind that no operator has looked at it', async (manifest) => {
-    const { kind } = manifest
-    await apply(called('new', manifest))
-    const status = await kubectl('get', kind, 'new', '--output=jsonpath={.status}')
-    expect(JSON.parse(status)).toEqual({ observedGeneration: -1 })
-    await kubectl('delete', kind, 'new')
-  })
+  test.each([queue(), pool(), schedule()])(
+    'says of a new $kind that no operator has looked at it',
+    async (manifest) => {
+      const { kind } = manifest
+      await apply(called('new', manifest))
+      const status = await kubectl('get', kind, 'new', '--output=jsonpath={.status}')
+      expect(JSON.parse(status)).toEqual({ observedGeneration: -1 })
+      await kubectl('delete', kind, 'new')
+    },
+  )
 
   test.each(good)('finds $shows unchanged when a person applies it again', async ({ manifest }) => {
     const again = called(`again-${Math.random().toString(36).slice(2)}`, manifest)
@@ -69,8 +74,7 @@ onCluster('the API server', () => {
       const argo = ['--field-manager=argocd-controller', '--force-conflicts', '--output=json']
       const live = JSON.parse(await apply(synced, ...argo))
       // What an operator writes is no difference either.
-      const status =
-        synced.kind === 'TaskQueue' ? ofQueue(synced.metadata.name) : ofPool(synced.metadata.name)
+      const status = statusOf[synced.kind](synced.metadata.name)
       await apply(status, '--subresource=status', '--field-manager=millhand', '--force-conflicts')
       const predicted = JSON.parse(await apply(synced, ...argo, '--dry-run=server'))
       expect({ ...predicted.metadata, managedFields: [], resourceVersion: '' }).toEqual({
@@ -87,7 +91,7 @@ onCluster('the API server', () => {
     const folder = fileURLToPath(new URL('../../../crds', import.meta.url))
     await cluster.kubectl(['apply', '-f', folder])
     const lines = (await cluster.kubectl(['apply', '-f', folder])).trim().split('\n')
-    expect(lines.map((line) => line.split(' ').at(-1))).toEqual(['unchanged', 'unchanged'])
+    expect(lines.map((line) => line.split(' ').at(-1))).toEqual(['unchanged', 'unchanged', 'unchanged'])
     expect(await cluster.kubectl(['diff', '-f', folder])).toBe('')
   })
 
@@ -145,11 +149,13 @@ onCluster('the API server', () => {
   test('shows what matters in columns, and waits for conditions', async () => {
     await apply(called('shown', queue({ limits: { maxBusy: 7 } })))
     await apply(called('shown', pool()))
+    await apply(called('shown', schedule()))
     await expect(kubectl('wait', '--for=condition=Ready', 'tq/shown', '--timeout=0')).rejects.toThrow()
     await apply(ofQueue('shown'), '--subresource=status')
     await apply(ofPool('shown'), '--subresource=status')
+    await apply(ofSchedule('shown'), '--subresource=status')
 
-    await kubectl('wait', '--for=condition=Ready', 'tq/shown', 'wp/shown', '--timeout=10s')
+    await kubectl('wait', '--for=condition=Ready', 'tq/shown', 'wp/shown', 'sched/shown', '--timeout=10s')
     await kubectl('wait', '--for=condition=ScalingLimited=False', 'wp/shown', '--timeout=10s')
     expect(await columns('tq')).toMatchObject({
       READY: 'True',
@@ -178,9 +184,21 @@ onCluster('the API server', () => {
       REASON: 'Progressing',
       AGE: expect.stringMatching(/^\d+s$/),
     })
-    const both = await kubectl('get', 'millhand', '-o', 'name')
-    expect(both).toContain('taskqueue.millhand.dev/shown')
-    expect(both).toContain('workerpool.millhand.dev/shown')
+    expect(await columns('sched')).toMatchObject({
+      QUEUE: 'mail',
+      CRON: '0 8 * * 1-5',
+      NEXT: '2126-11-23T08:00:00Z',
+      LAST: expect.stringMatching(/^\d+[smhdy]/),
+      OUTCOME: 'completed',
+      SUSPENDED: 'False',
+      READY: 'True',
+      'TIME ZONE': '',
+      TASK: 'digest',
+      REASON: 'Progressing',
+      AGE: expect.stringMatching(/^\d+s$/),
+    })
+    const all = await kubectl('get', 'millhand', '-o', 'name')
+    for (const kind of KINDS) expect(all).toContain(`${kind.toLowerCase()}.millhand.dev/shown`)
   })
 
   async function columns(resource: string): Promise<Record<string, string>> {
@@ -301,6 +319,32 @@ function ofPool(name: string) {
   }
   return { ...called(name, pool()), spec: undefined, status }
 }
+
+/** All that the operator says of a schedule. */
+function ofSchedule(name: string) {
+  const status: ScheduleStatus = {
+    observedGeneration: 1,
+    queueName: 'shop.mail',
+    nextDueAt: '2126-11-23T08:00:00Z',
+    last: {
+      dueAt: '2026-11-22T08:00:00Z',
+      firedAt: '2026-11-22T08:00:00Z',
+      lateSeconds: 0,
+      jobId: `${name}@1795420800000`,
+      outcome: 'completed',
+    },
+    conditions: conditions({
+      Ready: 'True',
+      RedisReachable: 'True',
+      Late: 'False',
+      Suspended: 'False',
+      Stalled: 'False',
+    }),
+  }
+  return { ...called(name, schedule()), spec: undefined, status }
+}
+
+const statusOf = { TaskQueue: ofQueue, WorkerPool: ofPool, Schedule: ofSchedule }
 
 const NOW = '2026-11-22T22:00:00.123Z'
 

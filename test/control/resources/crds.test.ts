@@ -1,10 +1,11 @@
 // What the code says of a resource a second time is compared here with crds/*.yaml, its single source of truth.
-import { defaultSettings, MAX_PAYLOAD_BYTES, MOST_SLOTS, queueName } from 'millhand/queue'
+import { checkSchedule, defaultSettings, MAX_PAYLOAD_BYTES, MOST_SLOTS, queueName } from 'millhand/queue'
 import { brokenRules } from '../../../control/src/resources/cel.ts'
 import type { Schema } from '../../../control/src/resources/schema.ts'
 import { defaultQueueName, queueSettings } from '../../../control/src/resources/task-queue.ts'
 import {
   crds,
+  schedule,
   schemas,
   taskQueue,
   taskQueueManifest,
@@ -211,6 +212,35 @@ describe('a WorkerPool', () => {
     const before = old && workerPoolManifest(old)
     const problems = brokenRules(schemas.WorkerPool, workerPoolManifest(spec), before)
     expect(problems.map(({ message }) => message)).toEqual(messages)
+  })
+})
+
+describe('a Schedule', () => {
+  test('makes up for one missed run of the last hour, and lets runs overlap', () => {
+    const { metadata, queue, spec } = schedule({ cron: '0 8 * * *' })
+    expect([metadata, queue]).toEqual([{ name: 'nightly', namespace: 'default' }, 'mail'])
+    expect(spec).toEqual({
+      ...{ cron: '0 8 * * *', task: 'digest', suspend: false, overlap: 'Allow', jitterMs: 0 },
+      missed: { maxRuns: 1, withinMs: 3_600_000 },
+    })
+  })
+
+  test('is read into milliseconds, with the options of its jobs', () => {
+    const { spec } = schedule({
+      ...{ everySeconds: 90, input: ['all', null], suspend: true, overlap: 'Forbid', jitterSeconds: 7 },
+      missed: { withinSeconds: 60 },
+      job: { key: 'a', tags: ['b'], priority: 'high', maxAttempts: 2, timeoutSeconds: 30 },
+    })
+    expect(spec).toEqual({
+      ...{ everyMs: 90_000, task: 'digest', input: ['all', null], suspend: true, overlap: 'Forbid' },
+      ...{ missed: { maxRuns: 1, withinMs: 60_000 }, jitterMs: 7_000 },
+      options: { key: 'a', tags: ['b'], priority: 'high', maxAttempts: 2, timeoutMs: 30_000 },
+    })
+  })
+
+  test('takes each form of times that its queue takes', () => {
+    for (const times of [{ cron: '@hourly' }, { cron: '*/5 8-18 1,15 JAN-JUN MON' }, { everySeconds: 1 }])
+      expect(() => checkSchedule('nightly', schedule(times).spec)).not.toThrow()
   })
 })
 

@@ -1,11 +1,12 @@
-// Good and bad TaskQueues and WorkerPools, from manifests/, for crds-on-cluster.test.ts: a real API server and local mode must judge
+// Good and bad TaskQueues, WorkerPools and Schedules, from manifests/, for crds-on-cluster.test.ts: a real API server and local mode must judge
 // them alike.
 import { readdirSync, readFileSync } from 'node:fs'
 import { parse, parseAllDocuments } from 'yaml'
+import { KINDS, type Kind } from '../../../control/src/resources/schemas.ts'
 
 export interface Manifest {
   apiVersion: string
-  kind: 'TaskQueue' | 'WorkerPool'
+  kind: Kind
   metadata: { name: string; [field: string]: unknown }
   spec?: unknown
 }
@@ -38,6 +39,8 @@ interface BadRow {
 
 export const queue = (spec: object = {}) => manifest('TaskQueue', 'mail', spec)
 export const pool = (spec: object = {}) => manifest('WorkerPool', 'mailers', { ...LEAST, ...spec })
+export const schedule = (spec: object = {}) =>
+  manifest('Schedule', 'digest', { queue: 'mail', cron: '0 8 * * 1-5', task: 'digest', ...spec })
 
 const LEAST = {
   queues: [{ name: 'mail' }],
@@ -77,15 +80,20 @@ const tooLarge: Record<Manifest['kind'], BadRow[]> = {
       262_144,
     ),
   ],
+  Schedule: [
+    row('a cron that is too long', 'spec.cron', `0 ${'1,'.repeat(60)}1 * * *`, 100),
+    row('a zone that is too long', 'spec.timeZone', `Europe/${'x'.repeat(60)}`, 64),
+  ],
 }
 
+const LEAST_OF = { TaskQueue: queue, WorkerPool: pool, Schedule: schedule }
 const fromFile = parse(read('manifests/bad.yaml')) as Record<Manifest['kind'], BadRow[]>
 
-export const bad: Bad[] = (['TaskQueue', 'WorkerPool'] as const).flatMap((kind) =>
+export const bad: Bad[] = KINDS.flatMap((kind) =>
   [...fromFile[kind], ...tooLarge[kind]].map(
     ({ rule, at, to, with: command = 'apply', server, local = server }): Bad => ({
       rule: `${kind}: ${rule}`,
-      manifest: changed(kind === 'TaskQueue' ? queue() : pool(), at, to),
+      manifest: changed(LEAST_OF[kind](), at, to),
       with: command,
       server,
       local,

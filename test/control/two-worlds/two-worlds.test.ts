@@ -13,6 +13,7 @@ import {
   queue,
   type Scene,
   type Shown,
+  schedule,
   upScene,
 } from './worlds.ts'
 
@@ -29,6 +30,7 @@ interface Situation {
   /** What both say of the pool `work` in the end, of conditions these at least. */
   pool?: Shown
   queue?: Shown
+  schedule?: Shown
 }
 
 const manual = (replicas: number, more: object = {}) =>
@@ -279,6 +281,60 @@ const SITUATIONS: Situation[] = [
       ready: 1,
     },
   },
+  {
+    name: 'a schedule of a queue without workers: its job is enqueued, and the pool grows for it',
+    real: 'schedules.test.ts',
+    first: [...both, schedule()],
+    schedule: { conditions: { Ready: 'True Ready', Late: 'False OnTime', Suspended: 'False Active' } },
+    pool: { decision: 'Concurrency', wanted: 1, pods: 1, ready: 1 },
+  },
+  {
+    name: 'a schedule that is suspended',
+    real: 'schedules.test.ts',
+    first: [...both, schedule({ suspend: true })],
+    schedule: { conditions: { Ready: 'True Ready', Suspended: 'True Suspended' } },
+    pool: { decision: 'Idle', wanted: 0 },
+  },
+  {
+    name: 'a schedule that a person pauses',
+    real: 'schedules.test.ts',
+    first: [...both, schedule({ cron: '0 8 1 1 *' })],
+    act: (scene) => {
+      const { schedules } = openQueue(scene.connection(), 'default.work')
+      return eventually(() => schedules.pause('work'), { what: 'the schedule is there' })
+    },
+    schedule: { conditions: { Ready: 'True Ready', Suspended: 'True Paused' } },
+  },
+  {
+    name: 'a schedule whose queue is not there',
+    real: 'schedules.test.ts',
+    first: [...both, schedule({ queue: 'elsewhere' })],
+    schedule: { conditions: { Ready: 'False QueueNotFound', Stalled: 'True QueueNotFound' } },
+  },
+  {
+    name: 'a schedule whose name a program has',
+    real: 'schedules.test.ts',
+    async act(scene) {
+      const { schedules } = openQueue(scene.connection(), 'default.work')
+      await schedules.set('work', { cron: '@daily', task: 'untilFile' })
+      await scene.declare(...both, schedule())
+    },
+    schedule: { conditions: { Ready: 'False NameTaken', Stalled: 'True NameTaken' } },
+  },
+  {
+    name: 'a schedule that is deleted, though its queue still has the one of a program',
+    real: 'schedules.test.ts',
+    first: [...both, schedule({ cron: '0 8 1 1 *' })],
+    async act(scene) {
+      const { schedules } = openQueue(scene.connection(), 'default.work')
+      await schedules.set('programs', { cron: '@yearly', task: 'untilFile' })
+      await eventually(() => schedules.get('work'), { what: 'the schedule is set' })
+      await scene.declare(...both)
+      const names = async () => (await schedules.list()).schedules.map(({ name }) => name)
+      await eventually(async () => (await names()).join() === 'programs', { what: 'it is deleted' })
+    },
+    pool: { decision: 'Idle' },
+  },
 ]
 
 test.each(SITUATIONS)('$name ($real)', async ({ play = 'works', first = both, act, ...expected }) => {
@@ -289,14 +345,22 @@ test.each(SITUATIONS)('$name ($real)', async ({ play = 'works', first = both, ac
   const shown = (scene: Scene) => ({
     pool: scene.shown('WorkerPool', 'work'),
     ...(expected.queue && { queue: scene.shown('TaskQueue', 'work') }),
+    ...(expected.schedule && { schedule: scene.shown('Schedule', 'work') }),
   })
-  const isAsExpected = (scene: Scene) =>
-    isShown(shown(scene).pool, expected.pool ?? {}) && isShown(shown(scene).queue ?? {}, expected.queue ?? {})
+  const isAsExpected = (scene: Scene) => {
+    const { pool, queue = {}, schedule = {} } = shown(scene)
+    return (
+      isShown(pool, expected.pool ?? {}) &&
+      isShown(queue, expected.queue ?? {}) &&
+      isShown(schedule, expected.schedule ?? {})
+    )
+  }
   const areSame = () => JSON.stringify(shown(operator)) === JSON.stringify(shown(up))
   await eventually(() => isAsExpected(operator) && areSame(), { withinMs: 45_000 }).catch(() => {})
   expect(shown(operator)).toMatchObject({
     pool: expected.pool ?? {},
     ...(expected.queue && { queue: expected.queue }),
+    ...(expected.schedule && { schedule: expected.schedule }),
   })
   expect(shown(up)).toEqual(shown(operator))
 })

@@ -11,9 +11,7 @@ import { Secrets } from '../../../control/src/redis/secrets.ts'
 import { Servers } from '../../../control/src/redis/servers.ts'
 import type { ObjectOf } from '../../../control/src/resources/object.ts'
 import { checkAgainstSchema } from '../../../control/src/resources/schema.ts'
-import type { Kind } from '../../../control/src/resources/schemas.ts'
-import type { TaskQueueObject } from '../../../control/src/resources/task-queue.ts'
-import type { WorkerPoolObject } from '../../../control/src/resources/worker-pool.ts'
+import { KINDS, type Kind } from '../../../control/src/resources/schemas.ts'
 import type { Fleet, World } from '../../../control/src/world.ts'
 import { KubeFleet } from '../../../operator/src/fleet/kube-fleet.ts'
 import { writeFiles } from '../../cli/local/folder.ts'
@@ -53,6 +51,17 @@ export interface Scene {
 }
 
 export const queue = (name = 'work', spec: object = {}): Manifest => ({ kind: 'TaskQueue', name, spec })
+
+/** Its jobs run until the test ends. */
+export const schedule = (spec: object = {}): Manifest => {
+  const when = 'cron' in spec ? {} : { everySeconds: 1 }
+  const input = { file: 'nowhere' }
+  return {
+    kind: 'Schedule',
+    name: 'work',
+    spec: { queue: 'work', ...when, task: 'untilFile', input, overlap: 'Forbid', ...spec },
+  }
+}
 
 export function pool(spec: object = {}, name = 'work'): Manifest {
   const template = { spec: { containers: [{ name: 'worker', image: 'tasks' }] } }
@@ -213,7 +222,7 @@ function servedBy(objects: Objects, key: string) {
 /** As the API server does it. */
 function declareIn(objects: Objects, manifests: readonly Manifest[]): void {
   const declared = new Set(manifests.map(({ kind, name }) => `${kind} ${name}`))
-  for (const kind of ['TaskQueue', 'WorkerPool'] as const)
+  for (const kind of KINDS)
     for (const before of [...objects.list(kind)])
       if (!declared.has(`${kind} ${before.metadata.name}`))
         objects.change<Kind>(kind, { key: `default/${before.metadata.name}`, before })
@@ -225,7 +234,7 @@ function declareIn(objects: Objects, manifests: readonly Manifest[]): void {
     const { generation = 0 } = before?.metadata ?? {}
     const metadata = { name, namespace: 'default', uid: `uid-of-${kind}-${name}`, generation: generation + 1 }
     const now = {
-      ...(value as TaskQueueObject | WorkerPoolObject),
+      ...(value as ObjectOf[Kind]),
       metadata,
       ...(before?.status && { status: before.status }),
     }

@@ -39,7 +39,7 @@ export interface Scene {
   startOperator(variables?: Record<string, string>): Promise<OperatorProcess>
   apply(...objects: object[]): Promise<void>
   get(kind: string, name?: string): Promise<KubeJson>
-  /** The condition of a TaskQueue or WorkerPool. */
+  /** The condition of a resource of ours. */
   condition(kind: string, name: string, type: string): Promise<KubeJson>
   queue(name: string): Promise<Queue>
   redis(): Promise<Connection>
@@ -51,6 +51,13 @@ export interface Scene {
 export const taskQueue = (name: string, spec: object = {}) => ({
   apiVersion: 'millhand.dev/v1beta1',
   kind: 'TaskQueue',
+  metadata: { name },
+  spec,
+})
+
+export const schedule = (name: string, spec: object) => ({
+  apiVersion: 'millhand.dev/v1beta1',
+  kind: 'Schedule',
   metadata: { name },
   spec,
 })

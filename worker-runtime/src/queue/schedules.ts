@@ -10,6 +10,7 @@ import {
   MAX_TEXT,
   numberOf,
   oneOf,
+  pairsOf,
   RedisDataInvalid,
   textOf,
 } from './answers.ts'
@@ -174,6 +175,17 @@ async function list(verbs: Verbs, page: { cursor?: string; limit?: number } = {}
   }
 }
 
+/** Of those that a resource declares: the UID of the owner, by name. */
+async function owners(verbs: Verbs): Promise<Map<string, string>> {
+  const answer = await verbs.redis.call('HGETALL', verbs.key('scheduleOwners'))
+  return new Map(
+    pairsOf(answer).map(([name, uid]) => [
+      textOf(name, 'the name of a schedule'),
+      textOf(uid, 'the owner of a schedule'),
+    ]),
+  )
+}
+
 /** A person stops it: it does not fire until it is resumed. Answers false where there is none. */
 async function pause(verbs: Verbs, name: string): Promise<boolean> {
   return setPaused(verbs, name, true)
@@ -225,7 +237,7 @@ async function fireDue(verbs: Verbs): Promise<Fired> {
   return { runs, unreadable, ...(nextMs >= 0 && { nextMs }) }
 }
 
-export const scheduling = { set, delete: deleteSchedule, get, list, pause, resume, run, fireDue }
+export const scheduling = { set, delete: deleteSchedule, get, list, owners, pause, resume, run, fireDue }
 
 /** One of a newer release perhaps: it is left for others, and looked at again in a minute. */
 function planned(

@@ -6,6 +6,8 @@
 --   Whoever has seen another version or due time changes nothing: it was changed, or has fired.
 --   lastId lastDue lastFiredMs lastLateMs  of the last job; fired, skipped  how many runs ever
 local SCHEDULES = Q .. 'schedules'
+-- name → owner uid, of those that have one.
+local SCHEDULE_OWNERS = Q .. 'scheduleOwners'
 
 local function schedule_key(name) return Q .. 'schedule:' .. name end
 

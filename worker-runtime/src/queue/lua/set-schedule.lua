@@ -19,6 +19,7 @@ end
 -- A queue that nobody declared has a layout too.
 if set.layout ~= LAYOUT then note_settings() end
 redis.call('HSET', key, 'ownerUid', uid, unpack(ARGV, 8))
+if uid ~= '' then redis.call('HSET', SCHEDULE_OWNERS, name, uid) else redis.call('HDEL', SCHEDULE_OWNERS, name) end
 place_schedule(name, ARGV[6], ARGV[7])
 note_next_schedule()
 return 'set'
