@@ -21,7 +21,7 @@ import { readSecret } from './kube/secrets.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { KubeWorld } from './world.ts'
 
-const HELP = `millhand-operator   reconciles the TaskQueues and WorkerPools of a Kubernetes cluster
+const HELP = `millhand-operator   reconciles the TaskQueues, WorkerPools and Schedules of a Kubernetes cluster
 
 The API server comes from KUBECONFIG, or from the service account of the pod. Settings are environment variables:
   MILLHAND_OPERATOR_NAMESPACE   namespace of the lease; default: millhand-system
@@ -78,6 +78,7 @@ async function runOperator(config: Config): Promise<void> {
     namespaces: () => caches.namespaces,
     servers: () => leading && servers,
     taskQueueOf: ({ place }) => caches.taskQueueOf(place),
+    wallMs,
   })
   let election: LeaderElection | undefined
   const fence: Fence = {
@@ -154,7 +155,7 @@ function startLeading({ config, kube, caches, servers, metrics, log }: Parts): C
     nowMs: monotonicMs,
     onStatusRefused: metrics.onStatusRefused,
   })
-  const { onPlanned, onDecision, forgetPool: onGone, controllers: observer } = metrics
+  const { onPlanned, onDecision, forgetPool: onGone, onSchedule, controllers: observer } = metrics
   const ownerName = ({ metadata: { namespace, name } }: TaskQueue) =>
     `TaskQueue ${namespace}/${name} of a cluster`
   const context = {
@@ -167,6 +168,8 @@ function startLeading({ config, kube, caches, servers, metrics, log }: Parts): C
     onPlanned,
     onDecision,
     onGone,
+    onSchedule,
+    onScheduleGone: metrics.forgetSchedule,
   }
   const controllers = startControllers(context, { observer })
   setImmediate(() => caches.lookAtAll())

@@ -3,6 +3,7 @@
 
 import type { ObservedPool } from '@millhand/control/decide/observed'
 import type { PoolPlan } from '@millhand/control/decide/pool'
+import { lateMs, type ObservedSchedule } from '@millhand/control/decide/schedule'
 import type { ControllerObserver } from '@millhand/control/engine/controller'
 import type { SeenQueue } from '@millhand/control/redis/seen-queue'
 import type { Servers } from '@millhand/control/redis/servers'
@@ -16,6 +17,8 @@ export interface Metrics {
   /** Drops the series of a pool that is gone. */
   forgetPool: (namespace: string, name: string) => void
   onDecision: (pool: ObservedPool['pool'], reason: string) => void
+  onSchedule: (observed: ObservedSchedule) => void
+  forgetSchedule: (namespace: string, name: string) => void
   onStatusRefused: (kind: string) => void
   setLeading: (isLeading: boolean) => void
   read: () => Promise<{ contentType: string; text: string }>
@@ -36,15 +39,17 @@ export interface MetricsOptions {
   servers: () => Servers | undefined
   /** The name of a queue's TaskQueue; undefined when it is gone. */
   taskQueueOf: (seen: SeenQueue) => string | undefined
+  wallMs: () => number
 }
 
-export function createMetrics({ leaseName, namespaces, ...queues }: MetricsOptions): Metrics {
+export function createMetrics({ leaseName, namespaces, wallMs, ...queues }: MetricsOptions): Metrics {
   const registry = new Registry()
   const registers = [registry]
   collectDefaultMetrics({ register: registry })
   for (const name of MISNAMED) registry.removeSingleMetric(name)
   observeQueues(registers, queues)
   const pools = poolMetrics(registers)
+  const schedules = scheduleMetrics(registers, wallMs)
   const leading = new Gauge({
     name: 'leader_election_master_status',
     help: '1 while this operator leads.',
@@ -72,11 +77,14 @@ export function createMetrics({ leaseName, namespaces, ...queues }: MetricsOptio
     controllers: controllerMetrics(registers),
     onRequest: requestMetrics(registers),
     ...pools,
+    ...schedules,
     onStatusRefused: (kind) => refused.inc({ kind }),
     setLeading: (isLeading) => {
       leading.set({ name: leaseName }, Number(isLeading))
       // Only the leader may report what only the leader sees.
-      if (!isLeading) pools.forgetAll()
+      if (isLeading) return
+      pools.forgetAll()
+      schedules.forgetSchedules()
     },
     read: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
   }
@@ -84,7 +92,7 @@ export function createMetrics({ leaseName, namespaces, ...queues }: MetricsOptio
 
 function observeQueues(
   registers: Registry[],
-  { servers, taskQueueOf }: Omit<MetricsOptions, 'leaseName' | 'namespaces'>,
+  { servers, taskQueueOf }: Pick<MetricsOptions, 'servers' | 'taskQueueOf'>,
 ): void {
   const labelNames = ['namespace', 'queue'] as const
   const known = () =>
@@ -205,6 +213,70 @@ function poolMetrics(registers: Registry[]) {
     },
   }
 }
+
+/** Schedules have names of users: those above this number have no metrics. */
+const MOST_SCHEDULES = 1_000
+
+function scheduleMetrics(registers: Registry[], wallMs: () => number) {
+  const labelNames = ['namespace', 'queue', 'schedule'] as const
+  const seen = new Map<string, ObservedSchedule>()
+  const labelsOf = ({ schedule: { metadata, queue } }: ObservedSchedule) => ({
+    namespace: metadata.namespace,
+    queue,
+    schedule: metadata.name,
+  })
+  const gauge = (name: string, help: string, valueIn: (observed: ObservedSchedule) => number | undefined) =>
+    new Gauge({
+      ...{ name, help, labelNames, registers },
+      collect() {
+        this.reset()
+        for (const observed of seen.values()) {
+          const value = valueIn(observed)
+          if (value !== undefined) this.set(labelsOf(observed), value)
+        }
+      },
+    })
+  const stateOf = ({ found }: ObservedSchedule) => (found.kind === 'open' ? found.state : undefined)
+  gauge('millhand_schedule_ready', '1 while the queue of a Schedule has it.', (observed) =>
+    Number(stateOf(observed) !== undefined),
+  )
+  gauge('millhand_schedule_next_due_timestamp_seconds', 'When a Schedule is due next.', (observed) =>
+    inSeconds(stateOf(observed)?.nextAtMs),
+  )
+  gauge('millhand_schedule_last_fired_timestamp_seconds', 'When the last job was enqueued.', (observed) =>
+    inSeconds(stateOf(observed)?.last?.firedAtMs),
+  )
+  gauge('millhand_schedule_late_seconds', 'How long a job is due that is not enqueued.', (observed) => {
+    const state = stateOf(observed)
+    return state && inSeconds(lateMs(state, wallMs()))
+  })
+  new Counter({
+    name: 'millhand_schedule_runs_total',
+    help: 'Times of a Schedule, by what became of them: enqueued, or skipped because the last job had not ended.',
+    labelNames: [...labelNames, 'outcome'] as const,
+    registers,
+    collect() {
+      this.reset()
+      for (const observed of seen.values()) {
+        const state = stateOf(observed)
+        if (!state) continue
+        this.inc({ ...labelsOf(observed), outcome: 'enqueued' }, state.fired)
+        this.inc({ ...labelsOf(observed), outcome: 'skipped' }, state.skipped)
+      }
+    },
+  })
+  return {
+    onSchedule: (observed: ObservedSchedule) => {
+      const { namespace, name } = observed.schedule.metadata
+      const key = `${namespace}/${name}`
+      if (seen.size < MOST_SCHEDULES || seen.has(key)) seen.set(key, observed)
+    },
+    forgetSchedule: (namespace: string, name: string) => void seen.delete(`${namespace}/${name}`),
+    forgetSchedules: () => seen.clear(),
+  }
+}
+
+const inSeconds = (ms: number | undefined) => (ms === undefined ? undefined : ms / 1000)
 
 /** The names of controller-runtime and of client-go's work queue. */
 function controllerMetrics(registers: Registry[]): ControllerObserver {

@@ -15,6 +15,7 @@ import {
   type OperatorProcess,
   openScene,
   type Scene,
+  schedule,
   taskQueue,
 } from '../operator/cluster/scene.ts'
 import { chart, one, readChart, render } from './chart.ts'
@@ -163,6 +164,9 @@ onTestbed('a Prometheus that scrapes operators and workers', () => {
       const queue = await scene.queue('mail')
       await eventually(async () => (await queue.depth()).counts.completed === 3 * round, MINUTE)
     }
+    await scene.apply(schedule('yearly', { queue: 'mail', cron: '@yearly', task: 'echo' }))
+    const { schedules } = await scene.queue('mail')
+    await eventually(() => schedules.run('yearly'), { ...MINUTE, what: 'a run of the schedule' })
   }
 
   /** Debian's Prometheus does not find pods by itself: it is told of them with the labels that it would give them. */

@@ -11,6 +11,7 @@ import { createMetrics as metricsOfOperator } from '../../operator/src/metrics.t
 import { createMetrics as metricsOfWorker } from '../../worker-runtime/src/metrics.ts'
 import { run } from '../cluster/run.ts'
 import { promtool } from '../cluster/tools.ts'
+import { seenSchedule } from '../control/decide/seen-schedule.ts'
 
 jest.setTimeout(600_000) // the first call of a tool fetches it
 
@@ -94,6 +95,7 @@ async function operatorPage(): Promise<string> {
     namespaces: () => [{ namespace: 'shop', isReadable: true }],
     servers: () => ({ queues: [queue] }) as unknown as Servers,
     taskQueueOf: () => 'mail',
+    wallMs: () => 0,
   })
   const pool = { metadata: { namespace: 'shop', name: 'mail' } } as never
   const currentStatus = {
@@ -106,6 +108,9 @@ async function operatorPage(): Promise<string> {
   }
   metrics.onPlanned({ pool } as never, { decision: {}, currentStatus } as never)
   metrics.onDecision(pool, 'Concurrency')
+  metrics.onSchedule(
+    seenSchedule({ last: { id: 'a', dueAtMs: 1, firedAtMs: 2, lateMs: 1, state: 'ready' } }, 0),
+  )
   metrics.onStatusRefused('TaskQueue')
   metrics.onRequest({ method: 'GET', code: 200, verb: 'get', durationMs: 1 } as never)
   const { controllers } = metrics

@@ -34,6 +34,7 @@ test.each<[string, object]>([
     leaseName: 'millhand',
     servers: () => ({ queues }) as unknown as Servers,
     taskQueueOf: ({ name }) => name,
+    wallMs: () => Date.now(),
   })
   const { text } = await metrics.read()
   expect(text).toContain('millhand_queue_jobs{namespace="good",queue="good",state="ready"} 3')
