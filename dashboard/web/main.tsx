@@ -12,6 +12,7 @@ import { JobsPage } from './pages/jobs.tsx'
 import { Overview } from './pages/overview.tsx'
 import { QueuePage } from './pages/queue.tsx'
 import { QueuesPage } from './pages/queues.tsx'
+import { SchedulePage, SchedulesPage } from './pages/schedules.tsx'
 import { SignIn } from './pages/sign-in.tsx'
 import { WorkersPage } from './pages/workers.tsx'
 import { Blank, Failed, Loading } from './parts/feedback.tsx'
@@ -48,6 +49,9 @@ function Page() {
   if (first === 'errors' && namespace && name && id)
     return <ErrorPage namespace={namespace} queue={name} group={id} />
   if (first === 'errors') return <ErrorsPage />
+  if (first === 'schedules' && namespace && name && id)
+    return <SchedulePage namespace={namespace} queue={name} name={id} />
+  if (first === 'schedules') return <SchedulesPage />
   if (first === 'workers') return <WorkersPage />
   if (first === 'actions') return <ActionsPage />
   return (

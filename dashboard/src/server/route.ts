@@ -109,5 +109,6 @@ export const PATH_FIELDS: Readonly<Record<string, Schema<string>>> = {
   name: text('The name of the TaskQueue or WorkerPool', { min: 1, max: 253, pattern: NAME }),
   id: text('The id of the job', { min: 1, max: 512 }),
   fingerprint: text('The fingerprint of the error group', { max: 30, pattern: '^v[0-9]{1,3}:[0-9a-f]{16}$' }),
+  schedule: text('The name of the schedule', { max: 100, pattern: '^[A-Za-z0-9:._-]{1,100}$' }),
   action: text('The id of the bulk action', { max: 64, pattern: '^[0-9A-Za-z-]{1,64}$' }),
 }

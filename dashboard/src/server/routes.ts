@@ -7,6 +7,7 @@ import { historyRoutes } from './routes/history.ts'
 import { jobRoutes } from './routes/jobs.ts'
 import { outputRoutes } from './routes/output.ts'
 import { queueRoutes } from './routes/queues.ts'
+import { scheduleRoutes } from './routes/schedules.ts'
 import { sessionRoutes } from './routes/session.ts'
 
 export const routes: readonly Route[] = [
@@ -16,6 +17,7 @@ export const routes: readonly Route[] = [
   ...outputRoutes,
   ...actionRoutes,
   ...errorRoutes,
+  ...scheduleRoutes,
   ...eventRoutes,
   ...historyRoutes,
 ]

@@ -36,6 +36,7 @@ export const TABS: readonly Tab[] = [
   { name: 'jobs', label: 'Jobs', icon: 'jobs', key: 'j', owns: ['jobs', 'job'] },
   { name: 'queues', label: 'Queues', icon: 'queues', key: 'q', owns: ['queues'] },
   { name: 'errors', label: 'Errors', icon: 'errors', key: 'e', owns: ['errors'] },
+  { name: 'schedules', label: 'Schedules', icon: 'delayed', key: 's', owns: ['schedules'] },
   { name: 'workers', label: 'Workers', icon: 'workers', key: 'k', owns: ['workers'] },
   { name: 'actions', label: 'Actions', icon: 'actions', key: 'a', owns: ['actions'] },
 ]
@@ -131,7 +132,9 @@ function Search({ field }: { field: { current: HTMLInputElement | null } }) {
 
 function queueInPath(): string | undefined {
   const [first, namespace, name] = path.value
-  return (first === 'queues' || first === 'job' || first === 'errors') && namespace && name
+  return (first === 'queues' || first === 'job' || first === 'errors' || first === 'schedules') &&
+    namespace &&
+    name
     ? `${namespace}/${name}`
     : undefined
 }

@@ -15,7 +15,7 @@ beforeAll(async () => {
 afterAll(() => browser?.close())
 
 function pagesOf({ queue, jobs }: Scene): string[] {
-  const everywhere = ['./', 'jobs', 'queues', 'errors', 'workers', 'actions', 'no-such-page']
+  const everywhere = ['./', 'jobs', 'queues', 'errors', 'schedules', 'workers', 'actions', 'no-such-page']
   if (!queue) return everywhere
   const job = (id: string) =>
     `job/${queue}/${/^\.+$/.test(id) ? id.replaceAll('.', '%252e') : encodeURIComponent(id)}`
@@ -30,6 +30,9 @@ function pagesOf({ queue, jobs }: Scene): string[] {
     ...[jobs.held, jobs.loud].flatMap((id) => (id ? [`${job(id)}?tab=log`] : [])),
     `errors?queue=${queue}`,
     `actions?queue=${queue}`,
+    `schedules?queue=${queue}`,
+    `schedules/${queue}/nightly`,
+    `schedules/${queue}/no-such-schedule`,
     'errors/test/no-such-queue/v1:0000000000000000',
     job('no-such-job'),
     'queues/test/no-such-queue',

@@ -49,6 +49,11 @@ export async function fullScene(): Promise<Scene> {
   const delayed = await enqueue('succeeds', { order: 10 }, { delayMs: 3_600_000 })
   const cancelled = await enqueue('succeeds', { order: 11 })
   await queue.cancel(cancelled)
+  const { schedules } = queue
+  await schedules.set('nightly', { cron: '0 3 * * *', timeZone: 'Europe/Berlin', task: 'succeeds' })
+  await schedules.run('nightly')
+  await schedules.set('hourly', { everyMs: 3_600_000, task: 'succeeds', overlap: 'Forbid' })
+  await schedules.set('resting', { cron: '@daily', task: 'succeeds', suspend: true })
   await client.queue(paused).enqueue('succeeds', { order: 12 })
   await openOf(paused, (other) => other.pause())
   client.close()
@@ -110,6 +115,8 @@ export async function hostileScene(): Promise<Scene> {
     version: '<b>0</b>',
     timeoutMs: 600_000,
   } as never)
+  const owner = { ownerUid: '<b>u</b>', owner: HOSTILE[0] ?? '' }
+  await queue.schedules.set('nightly', { cron: '0 3 * * *', task: `a${'x'.repeat(99)}` }, owner)
   client.close()
   const served = await serve({ redisUrl: redisUrl(), queues: [mail], assets: await ownAssets() })
   const named = Object.fromEntries(failed.map((id, n) => [`failed${n}`, id]))
