@@ -249,6 +249,7 @@ const FULL_WAY = [
   'task.ts',
   'job.ts',
   'client/client.ts',
+  'client/checked-job.ts',
   'client/batch.ts',
   'queue/enqueue.ts',
   'queue/hold.ts',

@@ -49,6 +49,8 @@ const OF_QUEUE: Record<QueueRefused['code'], Status> = {
   EVENTS_OFF: 409,
   SCHEDULE_TAKEN: 409,
   TOO_MANY_SCHEDULES: 429,
+  BATCH_CLOSED: 409,
+  BATCH_FULL: 409,
 }
 
 /** Undefined for an error that nobody foresaw. `sinceMs`: since when Redis is known to be away. */

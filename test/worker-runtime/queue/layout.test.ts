@@ -50,7 +50,7 @@ test.each(refusals)('$verb refuses layout $layout and changes nothing', async ({
   const before = await everything()
   expect(before.length).toBeGreaterThan(5)
   const args: Partial<Record<Verb, (string | number)[]>> = {
-    enqueue: ['job-4', 'normal - task -', 'null', 0],
+    enqueue: ['job-4', '0normal - task', 'null', 0],
     renew: ['p:1', 0, 0, ''],
     save: ['p:1', 'job-1', '1', 'checkpoint', '1'],
     witness: [0, 0],
@@ -84,15 +84,21 @@ test.each(refusals)('$verb refuses layout $layout and changes nothing', async ({
     job: ['job-3'],
     workers: [10, 100, 64],
     schedules: ['page', '', '', 10],
-    'set-schedule': ['s', '', '', ' ', 10, '', '+inf', 'spec', '{}'],
+    'set-schedule': ['s', '', '', '', 10, '', '+inf', 'spec', '{}'],
     due: [10],
-    fire: ['s', 'v 1', 2, 2, ''],
+    fire: ['s', 'v', 1, 2, 2, ''],
+    forward: [''],
+    accept: ['delete', 'job-3', '', ''],
+    'flow-start': ['f', 'stop', 1_000, 'null', '', '', ''],
+    flows: [10, 0],
+    'batch-add': ['b', 'job-4', '0normal - task', 'null'],
   }
   const answer = run(redis, scripts[verb], prefixOf(name), args[verb] ?? ['p:1'])
   await expect(answer).rejects.toThrow(`${error} ${layout}`)
   expect(await everything()).toEqual(before)
   // With the layout that it knows the same call is served.
   await becomes(LAYOUT)
+  await redis.call('HSET', `${prefixOf(name)}flow:b`, 'batch', 'open', 'jobs', 0)
   await run(redis, scripts[verb], prefixOf(name), args[verb] ?? ['p:1'])
 })
 

@@ -1,21 +1,25 @@
 // The client: connects and enqueues one or many jobs; their handles wait for results, look jobs up, cancel
 // and delete them (job-handle.ts). Enqueues of one tick become one call to Redis (batch.ts).
 import { fromEnvironment } from '../config.ts'
-import { isJobId, JOB_OPTIONS, type JobOptions, MAX_PAYLOAD_BYTES, type NewJob, newJob } from '../job.ts'
-import { anything, checkOptions, oneOf, type Rules, shown, wholeNumber } from '../options.ts'
+import { isJobId, JOB_OPTIONS, type JobOptions, type NewJob } from '../job.ts'
+import { checkOptions, oneOf, type Rules, shown, wholeNumber } from '../options.ts'
 import { DURABILITIES, type Durability } from '../queue/durability.ts'
 import type { EnqueueAnswer } from '../queue/enqueue.ts'
 import type { EventsOptions, QueueEvent } from '../queue/events.ts'
 import { queueName } from '../queue/keys.ts'
 import { openQueue, type Queue } from '../queue/queue.ts'
-import { QueueRefused } from '../queue/refused.ts'
 import { parseAddress, type RedisAccess } from '../redis/address.ts'
 import type { Connection } from '../redis/connection.ts'
 import { connectRedis } from '../redis/reconnect.ts'
-import type { AnyTask, InputArguments, InputField, Task, TaskName, TaskResult } from '../task.ts'
+import type { AnyTask, InputArguments, Task, TaskName, TaskResult } from '../task.ts'
 import { Batcher } from './batch.ts'
+import { checkedJob } from './checked-job.ts'
+import type { BatchOptions, FlowPlan } from './flow.ts'
+import { FlowRun, startFlow } from './flow-run.ts'
+import { type JobBatch, openBatch } from './job-batch.ts'
 import { type HandleParts, JobHandle } from './job-handle.ts'
 import { limitsOf, type QueueLimits } from './limits.ts'
+import { type EnqueueRequest, jobOfRequest } from './requests.ts'
 import { EndMessages } from './result.ts'
 import { type QueueSchedules, schedulesOf } from './schedules.ts'
 
@@ -23,12 +27,27 @@ export type { AttemptFacts, EndedJob, Envelope, JobOptions, Priority, Unique } f
 export type { Durability } from '../queue/durability.ts'
 export type { Enqueued } from '../queue/enqueue.ts'
 export type { Change, ChangedJob, EventKind, EventsOptions, QueueEvent } from '../queue/events.ts'
+export type { FlowDetails, FlowFacts, FlowJobFacts, FlowState } from '../queue/flows.ts'
 export type { AttemptRecord, JobDetails, JobState } from '../queue/reads.ts'
 export { QueueRefused } from '../queue/refused.ts'
 export type { RedisAccess } from '../redis/address.ts'
 export { RedisUnavailable } from '../redis/connection.ts'
+export {
+  type BatchOptions,
+  type FlowCallRequest,
+  type FlowGroup,
+  type FlowJob,
+  type FlowJobOptions,
+  type FlowOptions,
+  type FlowPlan,
+  type FlowStep,
+  flow,
+} from './flow.ts'
+export { FlowFailed, FlowRun } from './flow-run.ts'
+export { JobBatch } from './job-batch.ts'
 export { JobHandle, type ResultOptions } from './job-handle.ts'
 export type { KeyLimits, QueueLimits, Rate, WhenAtLimit } from './limits.ts'
+export type { EnqueueRequest } from './requests.ts'
 export { JobBuried, JobCancelled, JobNotFound, ResultTimeout } from './result.ts'
 export type {
   LastRun,
@@ -70,12 +89,6 @@ export interface EnqueueOptions extends JobOptions {
   durability?: Durability
 }
 
-/** One job of `enqueueMany`: the name of its task, its input, its options. */
-export type EnqueueRequest<T extends AnyTask = Untyped> = InputField<T> & {
-  task: TaskName<T>
-  options?: JobOptions
-}
-
 const DURABILITY = oneOf(DURABILITIES)
 const CLIENT_OPTIONS: Rules = {
   redis: {
@@ -90,7 +103,6 @@ const A_TEXT = { isValid: (value: unknown) => typeof value === 'string', is: 'a 
 const ACCESS_OPTIONS: Rules = { url: A_TEXT, ca: A_TEXT, cert: A_TEXT, key: A_TEXT }
 const ENQUEUE_OPTIONS: Rules = { ...JOB_OPTIONS, durability: DURABILITY }
 const MANY_OPTIONS: Rules = { durability: DURABILITY }
-const REQUEST_FIELDS: Rules = { task: anything, input: anything, options: anything }
 
 /**
  * Opens a client. It connects in the background; calls wait for the connection up to `deadlineMs`. Throws
@@ -125,7 +137,8 @@ export class Client {
   queue(name: string): ClientQueue {
     const known = this.#queues.get(name)
     if (known) return known
-    const fullName = queueName(this.#options.namespace ?? fromEnvironment().namespace, name)
+    const named = (each: string) => queueName(this.#options.namespace ?? fromEnvironment().namespace, each)
+    const fullName = named(name)
     const messages = () => {
       this.#messages ??= this.#connect('results')
       return this.#messages
@@ -133,6 +146,7 @@ export class Client {
     const opened = new ClientQueue({
       queueFor: (durability) =>
         openQueue(durability === 'fast' ? this.#redis : this.#connect(durability), fullName),
+      fullName: named,
       messages: new EndMessages(fullName, messages),
       isClosed: () => this.#isClosed,
       onClose: (listener) => {
@@ -144,6 +158,20 @@ export class Client {
     })
     this.#queues.set(name, opened)
     return opened
+  }
+
+  /**
+   * Starts a flow. After the await Redis has all of it; a flow whose id is known is left alone (`run.isNew`). Throws
+   * TypeError for a flow without jobs, QueueRefused over a limit of its home, and RedisUnavailable, after which to start it
+   * again is safe.
+   */
+  async start<R = unknown>(flow: FlowPlan): Promise<FlowRun<R>> {
+    return this.queue(flow.home).start(flow)
+  }
+
+  /** The handle of a flow that was started earlier, by the name of its home and its id. Sends nothing to Redis. */
+  flow<R = unknown>(home: string, id: string): FlowRun<R> {
+    return this.queue(home).flow(id)
   }
 
   /** Closes the connections. Calls that still wait are rejected with RedisUnavailable. */
@@ -191,6 +219,8 @@ interface ClientParts extends HandleParts {
    * connection of its own.
    */
   queueFor: (durability: Durability) => Queue
+  /** `<namespace>.<name>` */
+  fullName: (queue: string) => string
   durability: Durability
 }
 
@@ -265,6 +295,24 @@ export class ClientQueue {
     return this.#handle(id, undefined)
   }
 
+  /** Starts a flow that is kept in this queue (`client.start`). */
+  start<R = unknown>(flow: FlowPlan): Promise<FlowRun<R>> {
+    return startFlow(flow, this.#queue, this.#client)
+  }
+
+  /**
+   * Opens a batch of jobs of this queue with this id, 1 to 60 of A-Z a-z 0-9 . _ -; one that is known is left as it is.
+   * Add jobs to it, and close it. Throws TypeError for an invalid id or option, and RedisUnavailable.
+   */
+  batch(id: string, options: BatchOptions = {}): Promise<JobBatch> {
+    return openBatch(id, options, this.#queue, this.#client)
+  }
+
+  /** The handle of a flow that is kept in this queue, by its id. Sends nothing to Redis. */
+  flow<R = unknown>(id: string): FlowRun<R> {
+    return new FlowRun<R>(id, undefined, this.#queue, this.#client)
+  }
+
   /**
    * What happens in the queue from now on, or behind the event with the id `after`; goes on by itself after an
    * outage of Redis. Throws TypeError for a bad option, and QueueRefused where the queue keeps no events.
@@ -286,27 +334,4 @@ export class ClientQueue {
     this.#batchers.set(durability, batcher)
     return batcher.send(jobs)
   }
-}
-
-function jobOfRequest(request: unknown, index: number): NewJob {
-  try {
-    checkOptions('field of a request', request, REQUEST_FIELDS)
-    const { task, input, options } = request as { task: string; input: unknown; options?: JobOptions }
-    return checkedJob(task, input, options, JOB_OPTIONS)
-  } catch (error) {
-    if (error instanceof Error) error.message = `requests[${index}]: ${error.message}`
-    throw error
-  }
-}
-
-/** A payload that no queue takes is refused before it is sent, so that no other job waits behind it. */
-function checkedJob(task: string, input: unknown, options: EnqueueOptions | undefined, known: Rules): NewJob {
-  const job = newJob(task, input, options, known)
-  // A character has at most three bytes.
-  const bytes = 3 * job.payload.length > MAX_PAYLOAD_BYTES ? Buffer.byteLength(job.payload) : 0
-  if (bytes <= MAX_PAYLOAD_BYTES) return job
-  throw new QueueRefused(
-    'PAYLOAD_TOO_LARGE',
-    `the payload of ${task} has ${bytes} bytes; a queue takes at most ${MAX_PAYLOAD_BYTES}: store the data elsewhere and enqueue where it is`,
-  )
 }

@@ -1,10 +1,10 @@
 // A job as the client sees it after the enqueue: its state, its result, cancel and delete. Made by client.ts.
-import { startDeadline } from '../deadline.ts'
 import { checkOptions, type Rules } from '../options.ts'
 import type { Enqueued } from '../queue/enqueue.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { JobDetails, JobState } from '../queue/reads.ts'
-import { type EndMessages, mayPass, resultOf } from './result.ts'
+import { askUntilDeadline } from './asking.ts'
+import { type EndMessages, resultOf } from './result.ts'
 
 /** The options of `result()`. */
 export interface ResultOptions {
@@ -12,7 +12,7 @@ export interface ResultOptions {
   timeoutMs?: number
 }
 
-const RESULT_OPTIONS: Rules = {
+export const RESULT_OPTIONS: Rules = {
   timeoutMs: {
     isValid: (value) => typeof value === 'number' && value >= 0,
     is: 'a number of at least 0; without it the wait is endless',
@@ -88,29 +88,7 @@ export class JobHandle<R = unknown> {
     return JSON.parse(await resultOf(this.id, this.#queue, { ...this.#client, ...options }))
   }
 
-  /**
-   * Repeats the call until the deadline, on another connection where this one is dead. All calls of a handle
-   * are safe to repeat.
-   */
-  async #ask<T>(ask: () => Promise<T>): Promise<T> {
-    let isOver = false
-    let stop: (() => void) | undefined
-    try {
-      for (;;) {
-        const beganAtMs = performance.now()
-        try {
-          return await ask()
-        } catch (error) {
-          if (isOver || this.#client.isClosed() || !mayPass(error)) throw error
-          const spentMs = Math.min(performance.now() - beganAtMs, this.#queue.redis.deadlineMs)
-          stop ??= startDeadline(this.#client.deadlineMs - spentMs, () => {
-            isOver = true
-          })
-          await new Promise((resolve) => setTimeout(resolve, 50))
-        }
-      }
-    } finally {
-      stop?.()
-    }
+  #ask<T>(ask: () => Promise<T>): Promise<T> {
+    return askUntilDeadline(ask, this.#queue, this.#client)
   }
 }

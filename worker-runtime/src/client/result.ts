@@ -11,6 +11,13 @@ import type { Queue } from '../queue/queue.ts'
 import type { AttemptRecord, JobDetails } from '../queue/reads.ts'
 import { type Connection, RedisUnavailable } from '../redis/connection.ts'
 
+/** A wait of EndMessages. */
+interface Listener {
+  /** There may be something new. */
+  ring(): void
+  settle(ended: EndedJob): void
+}
+
 interface WaitOptions {
   messages: EndMessages
   isClosed: () => boolean
@@ -58,11 +65,11 @@ export class ResultTimeout extends Error {
 }
 
 /** Redis may lose a message: a wait that Redis has noted looks again after so long. */
-const LOOK_AGAIN_MS = 5_000
+export const LOOK_AGAIN_MS = 5_000
 /** A wait that Redis could not note hears nothing. */
-const LOOK_AGAIN_UNNOTED_MS = 1_000
+export const LOOK_AGAIN_UNNOTED_MS = 1_000
 /** Redis did not answer. */
-const ASK_AGAIN_MS = 250
+export const ASK_AGAIN_MS = 250
 /**
  * How long a first look waits for the subscription, and how long a wait that is over waits for its last
  * answer.
@@ -78,7 +85,7 @@ export class EndMessages {
   readonly client = randomBytes(6).toString('base64url')
   readonly #queue: string
   readonly #connection: () => Connection
-  readonly #waits = new Map<string, Set<Wait>>()
+  readonly #waits = new Map<string, Set<Listener>>()
   #listening: Promise<void> | undefined
   #isListening = false
 
@@ -99,14 +106,14 @@ export class EndMessages {
     return this.#listening
   }
 
-  add(id: string, wait: Wait): void {
+  add(id: string, wait: Listener): void {
     const waits = this.#waits.get(id)
     if (waits) waits.add(wait)
     else this.#waits.set(id, new Set([wait]))
   }
 
   /** Answers whether the client waits for this job no more. */
-  remove(id: string, wait: Wait): boolean {
+  remove(id: string, wait: Listener): boolean {
     const waits = this.#waits.get(id)
     waits?.delete(wait)
     if (waits?.size === 0) this.#waits.delete(id)
@@ -302,5 +309,5 @@ class Wait {
 export const mayPass = (error: unknown): boolean =>
   error instanceof RedisUnavailable && error.code !== 'REDIS_REFUSED'
 
-const closedError = (queue: string): RedisUnavailable =>
+export const closedError = (queue: string): RedisUnavailable =>
   new RedisUnavailable(`the client of ${queue} was closed`, { maybeDone: false })

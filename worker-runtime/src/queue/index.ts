@@ -64,6 +64,13 @@ export {
 } from './filter.ts'
 export { type FindOptions, type FoundJobs, MOST_JOBS_A_PAGE } from './find.ts'
 export {
+  FLOW_STATES,
+  type FlowDetails,
+  type FlowFacts,
+  type FlowJobFacts,
+  type FlowState,
+} from './flows.ts'
+export {
   HISTORY_SERIES,
   type History,
   type HistoryColumn,

@@ -6,6 +6,7 @@ import { enqueueing } from './enqueue.ts'
 import { errorGroups } from './error-groups.ts'
 import { telling } from './events.ts'
 import { finding } from './find.ts'
+import { flowing } from './flows.ts'
 import { remembering } from './history.ts'
 import { holding } from './hold.ts'
 import { checkedQueueName } from './keys.ts'
@@ -50,6 +51,8 @@ export interface Queue extends OfOneQueue<typeof everything> {
   readonly redis: Connection
   /** Failures of one kind, counted together. */
   readonly errors: OfOneQueue<typeof errorGroups>
+  /** Jobs, some of which wait for others, that are at home here. */
+  readonly flows: OfOneQueue<typeof flowing>
   /** What is done to many jobs at once. */
   readonly actions: OfOneQueue<typeof acting>
   /** Jobs that come by the clock. */
@@ -66,6 +69,7 @@ export function openQueue(redis: Connection, name: string, scripts?: Scripts): Q
     redis,
     ...bound(everything, verbs),
     errors: bound(errorGroups, verbs),
+    flows: bound(flowing, verbs),
     actions: bound(acting, verbs),
     schedules: bound(scheduling, verbs),
   }

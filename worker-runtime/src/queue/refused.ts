@@ -14,6 +14,8 @@ export class QueueRefused extends Error {
     | 'EVENTS_OFF'
     | 'SCHEDULE_TAKEN'
     | 'TOO_MANY_SCHEDULES'
+    | 'BATCH_CLOSED'
+    | 'BATCH_FULL'
   constructor(code: QueueRefused['code'], message: string) {
     super(message)
     this.name = 'QueueRefused'
@@ -48,6 +50,16 @@ export function refusalOf(error: unknown, queue: string): unknown {
     return new QueueRefused(
       'NEWER_LAYOUT',
       `queue ${queue} was written by a newer Millhand (its layout is ${first}, this program knows ${LAYOUT}): upgrade this program`,
+    )
+  if (code === 'BATCHCLOSED')
+    return new QueueRefused(
+      'BATCH_CLOSED',
+      `batch ${first} of queue ${queue} takes no jobs: it was closed, or is not known any more; begin another one`,
+    )
+  if (code === 'BATCHFULL')
+    return new QueueRefused(
+      'BATCH_FULL',
+      `batch ${first} of queue ${queue} has ${second} jobs and takes at most 1,000,000: begin another one`,
     )
   if (code === 'UNKNOWNENTRY')
     return new QueueRefused(

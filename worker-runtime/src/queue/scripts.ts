@@ -53,6 +53,13 @@ const VERBS = {
   witness: 'changes',
   forward: 'changes',
   accept: 'changes',
+  'flow-start': 'adds',
+  'flow-cancel': 'changes',
+  'flow-retry': 'changes',
+  'flow-look': 'reads',
+  flows: 'reads',
+  'batch-add': 'adds',
+  'batch-close': 'changes',
   watch: 'changes',
   events: 'reads',
   groups: 'reads',
@@ -71,8 +78,8 @@ export type Scripts = Readonly<Record<Verb, Script>>
 /** The parts of verbs; a part uses only those before it. */
 const PARTS = [
   ...['settings', 'clock', 'text', 'tags', 'tell', 'errors', 'stats', 'busy', 'lanes', 'tombstones', 'rate'],
-  ...['limits', 'lifecycle', 'promote', 'unique', 'new-job', 'outbox', 'flagged', 'try-again', 'idle'],
-  ...['people', 'trash', 'admission', 'schedule'],
+  ...['limits', 'lifecycle', 'promote', 'unique', 'new-job', 'outbox', 'waiters', 'flow'],
+  ...['flagged', 'try-again', 'idle', 'people', 'trash', 'admission', 'schedule'],
 ]
 
 /**

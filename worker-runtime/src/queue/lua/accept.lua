@@ -2,10 +2,27 @@
 -- KEYS  the queue
 -- ARGV  per entry four: verb, id, head, text
 --       enqueue: a job with this id; head as in an enqueue, text its payload
+--       ended: a job of a flow that is at home here; head how, text its result
+--       cancel: a job of a flow; head the home of the flow, which hears of it where the job is not known
+--       delete: a buried job of a flow that is retried
 -- returns  1 where the outbox of this queue has something to forward now, else 0
--- Safe to run twice: a known id is left alone.
+-- Safe to run twice: a known id is left alone, and so is what has ended.
+-- A job that is not known in its queue will never end there: another program deleted it.
+local function cancel_flow_job(id, home)
+  local job = { state = state_of(id) }
+  if job.state == 'held' then job.worker, job.entry = holder_of(id) end
+  cancel_job(id, job)
+  if job.state ~= 'unknown' then return end
+  if Q == 'mh:{' .. home .. '}:' then flow_job_ended(id, 'deleted', '') else send(home, 'ended', id, 'deleted', '') end
+end
+
 local does = {
   enqueue = function(...) new_job(...) end,
+  ended = function(...) flow_job_ended(...) end,
+  cancel = function(...) cancel_flow_job(...) end,
+  delete = function(id)
+    if redis.call('ZSCORE', Q .. 'buried', id) then drop_buried({ id }) end
+  end,
 }
 for i = 1, #ARGV, 4 do
   if not does[ARGV[i]] then return redis.error_reply('UNKNOWNENTRY ' .. ARGV[i]) end
@@ -13,7 +30,5 @@ end
 if set.layout ~= LAYOUT then note_settings() end
 local before = count_of('ready')
 for i = 1, #ARGV, 4 do does[ARGV[i]](ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]) end
-if is_sooner or before == 0 and counted.ready > 0 then redis.call('PUBLISH', C .. 'stirred', '') end
-wake(is_sooner)
-write_events()
+flow_epilogue(before)
 return has_outbox() and 1 or 0

@@ -23,7 +23,8 @@ local function unheld_flagged(entries)
 end
 
 -- Before its envelope goes. how: completed, cancelled, buried or gone.
-local function ended_flagged(id, how, flags)
+local function ended_flagged(id, how, flags, outcome)
   if has_flag(flags, TAGGED) and how ~= 'buried' then untag(id) end
   if has_flag(flags, UNIQUE) then unique_ended(id, how) end
+  if has_flag(flags, FLOW) then tell_flow(id, how, outcome) end
 end

@@ -10,16 +10,16 @@ local FORWARD = '>' -- to a worker, in the place of a job's id: forward now
 -- Only the worker that renewed last; a message that is lost is made good by the next renewal (renew.lua).
 local function tell_forwarder()
   for _, worker in ipairs(redis.call('ZRANGE', Q .. 'workers', '-3', '-1')) do
-    if redis.call('PUBLISH', C .. 'worker:' .. worker, FORWARD) > 0 then return end
+    if redis.call('PUBLISH', C .. 'worker:' .. worker, FORWARD) > 0 then return true end
   end
+  return false
 end
 
-local has_sent = false
+local is_told -- whether a worker forwards what this call has sent
 local function send(queue, verb, id, head, text)
   redis.call('XADD', Q .. 'outbox:' .. queue, '*', 'verb', verb, 'id', id, 'head', head, 'text', text)
   redis.call('ZADD', Q .. 'outbox', 'NX', now, queue)
-  if not has_sent then tell_forwarder() end
-  has_sent = true
+  if is_told == nil then is_told = tell_forwarder() end
 end
 
 -- A job for any queue, `<namespace>.<name>`: at once where it is this one. head as in new_job.
@@ -27,5 +27,8 @@ local function enqueue_in(queue, id, head, payload)
   if Q == 'mh:{' .. queue .. '}:' then return new_job(id, head, payload) end
   send(queue, 'enqueue', id, head, payload)
 end
+
+-- Something was sent, and no worker of this queue has heard of it.
+local function is_untold() return is_told == false end
 
 local function has_outbox() return redis.call('ZCOUNT', Q .. 'outbox', '-inf', now) > 0 end

@@ -8,14 +8,15 @@ local REMEMBERED = 1 -- attempt:<id> exists
 local KEYED = 2 -- its lane has a key
 local TAGGED = 4 -- it has tags (tags.lua)
 local UNIQUE = 8 -- it has a unique key (unique.lua)
+local FLOW = 32 -- it belongs to a flow (flow.lua)
 local function flags_of(letter) return string.byte(letter) - 48 end
 local function letter_of(flags) return string.char(48 + flags) end
 local function with_flag(flags, flag) return bit.bor(flags, flag) end
 local function has_flag(flags, flag) return bit.band(flags, flag) ~= 0 end
 
 -- header: 2<flags> <lane> <enqueued ms> <task>, then named fields ` <name>=<value>`; who does not know a name
--- passes over it. a attempts, b and m back-off, c crashes, t timeout, d is when it is due, g tags, u unique,
--- i=0 no input.
+-- passes over it. a attempts, b and m back-off, c crashes, t timeout, d is when it is due, f the home of its
+-- flow, g tags, s the due time of its schedule, u unique, i=0 no input.
 local MAX_HEADER = '1200'
 local function write_header(flags, lane, enqueued, call) return '2' .. flags .. ' ' .. lane .. ' ' .. string.format('%d', enqueued) .. ' ' .. call .. '\n' end
 

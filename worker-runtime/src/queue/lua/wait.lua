@@ -6,7 +6,6 @@
 --       again by itself: too many wait
 --          for this job, or Redis refuses to write (it is full, or this user may only read)
 -- Safe to run twice: a client is noted once.
-local MAX_WAITERS = 16
 local id, name = ARGV[1], ARGV[2]
 local start = redis.call('GETRANGE', Q .. 'job:' .. id, '0', '0')
 if start == '=' then return redis.call('GET', Q .. 'job:' .. id) end
@@ -15,9 +14,4 @@ if start == '' then
   return 'unknown'
 end
 if redis.call('ZSCORE', Q .. 'buried', id) then return 'buried' end
-local names = redis.call('HGET', Q .. 'waiters', id) or ''
-if string.find(names, ' ' .. name .. ' ', 1, true) then return 'noted' end
-local _, waiters = string.gsub(names, '%S+', '')
-if waiters >= MAX_WAITERS then return 'unnoted' end
-local noted = redis.pcall('HSET', Q .. 'waiters', id, (names == '' and ' ' or names) .. name .. ' ')
-return type(noted) == 'table' and 'unnoted' or 'noted'
+return note_waiter(id, name) and 'noted' or 'unnoted'

@@ -1,0 +1,78 @@
+// docs/workflows.md, block by block: each program prints what its comments say, with workers of three queues, and the
+// compiler takes all of them.
+import { execFile } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { RedisServer } from '../redis-server.ts'
+import { startWorker, type WorkerProcess } from '../worker-process.ts'
+
+const run = promisify(execFile)
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const page = readFileSync(join(root, 'docs/workflows.md'), 'utf8')
+const files = [...page.matchAll(/```ts\n(\/\/ (\S+\.ts)\n[\s\S]*?)```/g)].map(([, text = '', name = '']) => ({
+  name,
+  text,
+}))
+const programs = files.filter(({ text }) => text.includes("'millhand/client'"))
+
+describe('the page about workflows', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'millhand-workflows-'))
+  let server: RedisServer
+  let workers: WorkerProcess[] = []
+
+  beforeAll(async () => {
+    mkdirSync(join(folder, 'node_modules'))
+    symlinkSync(join(root, 'worker-runtime'), join(folder, 'node_modules/millhand'))
+    writeFileSync(join(folder, 'package.json'), '{"type":"module"}')
+    for (const { name, text } of files) writeFileSync(join(folder, name), text)
+    server = await RedisServer.start()
+    const options = { redisUrl: server.url, namespace: 'default', modules: [join(folder, 'tasks.ts')] }
+    workers = await Promise.all(
+      ['billing', 'stock', 'mail'].map((queue) =>
+        startWorker({ ...options, queues: [queue], isolation: 'Reuse' }),
+      ),
+    )
+  }, 90_000)
+  afterAll(async () => {
+    await Promise.all(workers.map((worker) => worker.stop()))
+    await server?.remove()
+    rmSync(folder, { recursive: true })
+  }, 60_000)
+
+  test('has only blocks that are run', () => {
+    expect(files.length).toBe(page.match(/```ts\n/g)?.length)
+    expect(programs.length).toBe(files.length - 1)
+  })
+
+  test.each(programs)(
+    'has a program $name that prints what it says',
+    async ({ name, text }) => {
+      const expected = [...text.matchAll(/\/\/ → (.*)$/gm)].map(([, line]) => line)
+      const env = { PATH: process.env.PATH, MILLHAND_REDIS_URL: server.url }
+      const args = ['--conditions=millhand-source', name]
+      const { stdout } = await run(process.execPath, args, { cwd: folder, env })
+      expect(stdout.split('\n').filter(Boolean)).toEqual(expected)
+    },
+    60_000,
+  )
+
+  test('has programs that compile, and whose inputs and results are checked', async () => {
+    const order = programs.find(({ name }) => name === 'order.ts')?.text ?? ''
+    const wrong = [
+      ['wrong-input.ts', order.replace("'pay', { order: 42 }", "'pay', { order: 'x' }")],
+      ['wrong-result.ts', order.replace('parcel: packed.result', 'parcel: paid.result')],
+    ] as const
+    for (const [name, text] of wrong) writeFileSync(join(folder, name), text)
+    const flags =
+      '--noEmit --strict --module nodenext --target es2024 --skipLibCheck --allowImportingTsExtensions --customConditions millhand-source --erasableSyntaxOnly'
+    const types = ['--typeRoots', join(root, 'node_modules/@types'), '--types', 'node']
+    const compile = (names: string[]) =>
+      run(join(root, 'node_modules/.bin/tsc'), [...flags.split(' '), ...types, ...names], { cwd: folder })
+    await compile(files.map(({ name }) => name))
+    for (const [name] of wrong)
+      await expect(compile([name])).rejects.toMatchObject({ stdout: expect.stringMatching(/not assignable/) })
+  }, 120_000)
+})

@@ -1,0 +1,234 @@
+// The verbs of flows: jobs of any queues, some of which wait for others (lua/flow.lua). The queue that is asked is
+// the flow's home.
+import type { NewJob } from '../job.ts'
+import {
+  amountOf,
+  listOf,
+  numberOf,
+  oneOf,
+  optionalOf,
+  pairsOf,
+  RedisDataInvalid,
+  textOf,
+} from './answers.ts'
+import { forwarding } from './outbox.ts'
+import type { Verb } from './scripts.ts'
+import type { Arguments, Verbs } from './verbs.ts'
+
+export const FLOW_STATES = [
+  ...(['running', 'failing', 'compensating', 'cancelling'] as const),
+  ...(['completed', 'failed', 'cancelled'] as const),
+] as const
+/** The last three are ends; lua/flow.lua has the arrows between them. */
+export type FlowState = (typeof FLOW_STATES)[number]
+
+/** What will be enqueued: `<namespace>.<name>` of the queue, and the texts of an enqueue. */
+export interface FlowCall {
+  readonly queue: string
+  readonly head: string
+  readonly payload: string
+}
+
+export interface NewFlowJob extends FlowCall {
+  readonly name: string
+  /** The names of the jobs that it waits for. */
+  readonly after: readonly string[]
+  readonly compensate?: FlowCall | undefined
+}
+
+export const CALLBACKS = ['onSuccess', 'onFailure', 'onComplete'] as const
+export type Callback = (typeof CALLBACKS)[number]
+
+export interface NewFlow {
+  readonly id: string
+  readonly onFailure: 'stop' | 'continue' | 'batch'
+  /** How long it is known after its end. */
+  readonly keepMs: number
+  /** JSON text with references to results. */
+  readonly returns: string
+  readonly callbacks: Readonly<Partial<Record<Callback, FlowCall>>>
+  readonly jobs: readonly NewFlowJob[]
+}
+
+/** The numbers of a flow and its state; the same cost for any number of jobs. */
+export interface FlowFacts {
+  readonly id: string
+  readonly state: FlowState
+  /** 1, and one more with each retry. */
+  readonly run: number
+  readonly startedAtMs: number
+  readonly endedAtMs?: number
+  readonly jobs: number
+  readonly waiting: number
+  /** Enqueued and not ended: ready, delayed or held, or on their way to their queue. */
+  readonly running: number
+  readonly completed: number
+  /** Buried, cancelled, expired or deleted. */
+  readonly failed: number
+  /** They will not be enqueued, because of a failure or a cancellation. */
+  readonly skipped: number
+  /** Of a batch: an open one takes jobs, and does not end. */
+  readonly batch?: (typeof BATCH_STATES)[number]
+  /** Why it does not complete: the first job that failed, and how; no job where the flow was cancelled. */
+  readonly because?: { readonly job?: string; readonly how: string }
+}
+
+export interface FlowJobFacts {
+  readonly name: string
+  /** waiting, enqueued, completed, buried, cancelled, expired, deleted, too-large, skipped, compensated. */
+  readonly state: string
+  readonly queue: string
+  readonly jobId: string
+  /** The names of the jobs that it waits for, or waited for. */
+  readonly after: readonly string[]
+}
+
+export interface FlowDetails extends FlowFacts {
+  /** In the order of their names. */
+  readonly flowJobs: readonly FlowJobFacts[]
+}
+
+const BATCH_STATES = ['open', 'closed'] as const
+const MAX_NAME = 512
+const MOST_FLOWS_A_PAGE = 200
+
+/** Answers whether the flow is new; one whose id is known is left alone. */
+async function start(verbs: Verbs, flow: NewFlow): Promise<boolean> {
+  const callbacks = CALLBACKS.map((when) => callText(flow.callbacks[when]))
+  const args: (string | number)[] = [flow.id, flow.onFailure, flow.keepMs, flow.returns, ...callbacks]
+  for (const job of flow.jobs)
+    args.push(job.name, job.queue, job.head, job.payload, job.after.join(' '), callText(job.compensate))
+  const [isNew] = await decided(verbs, 'flow-start', args)
+  return isNew === 1
+}
+
+/** Answers the state then: cancelling where jobs have to end first. */
+async function cancel(verbs: Verbs, id: string): Promise<FlowState | 'unknown'> {
+  return stateOf((await decided(verbs, 'flow-cancel', [id]))[0])
+}
+
+/** Answers 'running', or the state in which a flow is not retried. */
+async function retry(verbs: Verbs, id: string): Promise<FlowState | 'unknown'> {
+  return stateOf((await decided(verbs, 'flow-retry', [id]))[0])
+}
+
+/** Jobs of this queue for an open batch, all or none, at most 1,000. Answers how many are new. */
+async function addToBatch(verbs: Verbs, id: string, jobs: readonly NewJob[]): Promise<number> {
+  const args = jobs.flatMap((job) => [job.id, flowHead(job, `/${id}`), job.payload])
+  return verbs.write('batch-add', [id, ...args], (answer) => amountOf(answer, 'new jobs'))
+}
+
+async function closeBatch(verbs: Verbs, id: string): Promise<FlowState | 'unknown'> {
+  return stateOf((await decided(verbs, 'batch-close', [id]))[0])
+}
+
+/** Undefined where it is not known, or no more. */
+async function facts(verbs: Verbs, id: string): Promise<FlowFacts | undefined> {
+  return factsOf(id, listOf(await verbs.run('flow-look', [id, '']), 'a flow')[0])
+}
+
+async function details(verbs: Verbs, id: string): Promise<FlowDetails | undefined> {
+  const [known, jobs, following] = listOf(await verbs.run('flow-look', [id, 'jobs']), 'a flow')
+  const found = factsOf(id, known)
+  if (!found) return undefined
+  const after = new Map<string, string[]>()
+  for (const [before, names] of pairsOf(following))
+    for (const name of textOf(names, 'jobs of a flow', Number.POSITIVE_INFINITY).split(' '))
+      after.set(name, [...(after.get(name) ?? []), textOf(before, 'a job of a flow', MAX_NAME)])
+  const flowJobs = pairsOf(jobs).map(([name, text]) => flowJobOf(id, name, text, after))
+  return { ...found, flowJobs: flowJobs.sort((a, b) => (a.name < b.name ? -1 : 1)) }
+}
+
+/** The facts, and whether the client with this name will hear of the end. */
+async function wait(
+  verbs: Verbs,
+  id: string,
+  client: string,
+): Promise<{ facts: FlowFacts; isNoted: boolean } | undefined> {
+  const [known, noted] = listOf(await verbs.run('flow-look', [id, 'wait', client]), 'a flow')
+  const found = factsOf(id, known)
+  return found && { facts: found, isNoted: noted === 1 }
+}
+
+/** JSON text: what the flow returns, with the results that there are, and null for others. */
+async function result(verbs: Verbs, id: string): Promise<string | undefined> {
+  const [, json] = listOf(await verbs.run('flow-look', [id, 'result']), 'a flow')
+  return json === undefined ? undefined : textOf(json, 'the result of a flow', Number.POSITIVE_INFINITY)
+}
+
+/** Those that run, then those that ended last; at most 200 a page. */
+async function list(
+  verbs: Verbs,
+  { limit = 50, offset = 0 }: { limit?: number; offset?: number } = {},
+): Promise<{ total: number; flows: FlowFacts[] }> {
+  const args = [Math.min(limit, MOST_FLOWS_A_PAGE), offset]
+  const [total, ...rest] = listOf(await verbs.run('flows', args), 'a list of flows')
+  const flows = pairsOf(rest).map(([id, known]) => factsOf(textOf(id, 'the id of a flow', MAX_NAME), known))
+  return { total: amountOf(total, 'flows'), flows: flows.filter((each) => each !== undefined) }
+}
+
+export const flowing = { start, cancel, retry, facts, details, wait, result, list, addToBatch, closeBatch }
+
+/** A script that may have written something for other queues; where no worker takes it there, this process does. */
+async function decided(verbs: Verbs, verb: Verb, args: Arguments): Promise<unknown[]> {
+  const answer = await verbs.write(verb, args, (said) => listOf(said, 'what became of a flow', 2))
+  if (answer[1] === 1) await forwarding.forward(verbs)
+  return answer
+}
+
+/** As an enqueue has it (lua/enqueue.lua), and the home of the flow that the job belongs to. */
+export function flowHead({ flags, lane, when, call }: NewJob, home: string): string {
+  return `${String.fromCharCode(flags.charCodeAt(0) + FLOW)}${lane} ${when || '-'} ${call} f=${home}`
+}
+/** Said of a job by its flags (lua/text.lua). */
+const FLOW = 32
+
+const callText = (call: FlowCall | undefined): string =>
+  call ? `${call.queue} ${call.head}\n${call.payload}` : ''
+
+const stateOf = (value: unknown): FlowState | 'unknown' => oneOf(value, 'a flow', [...FLOW_STATES, 'unknown'])
+
+function factsOf(id: string, flat: unknown): FlowFacts | undefined {
+  const of = new Map(pairsOf(flat).map(([name, value]) => [String(name), value]))
+  if (of.size === 0) return undefined
+  const amount = (name: string) => amountOf(of.get(name) ?? 0, `flow.${name}`)
+  const jobs = amount('jobs')
+  const running = amount('running')
+  const ended = { completed: amount('completed'), failed: amount('failed'), skipped: amount('skipped') }
+  const endedAtMs = optionalOf(of.get('endedMs'), 'flow.endedMs')
+  const because = of.get('because')
+  const batch = of.get('batch')
+  return {
+    id,
+    state: oneOf(of.get('state'), 'a flow', FLOW_STATES),
+    run: amount('run'),
+    startedAtMs: numberOf(of.get('startedMs'), 'flow.startedMs', { least: 0, most: Number.MAX_SAFE_INTEGER }),
+    ...(endedAtMs !== undefined && { endedAtMs }),
+    jobs,
+    running,
+    ...ended,
+    // A compensation runs beside the jobs of the flow.
+    waiting: Math.max(0, jobs - running - ended.completed - ended.failed - ended.skipped),
+    ...(batch !== undefined && { batch: oneOf(batch, 'a batch', BATCH_STATES) }),
+    ...(because !== undefined && { because: becauseOf(because) }),
+  }
+}
+
+function becauseOf(value: unknown): { job?: string; how: string } {
+  const [job = '-', how = ''] = textOf(value, 'flow.because', MAX_NAME).split(' ')
+  return job === '-' ? { how } : { job, how }
+}
+
+function flowJobOf(
+  flow: string,
+  nameValue: unknown,
+  value: unknown,
+  after: ReadonlyMap<string, readonly string[]>,
+): FlowJobFacts {
+  const name = textOf(nameValue, 'a job of a flow', MAX_NAME)
+  const [state, queue, run, ...rest] = textOf(value, 'a job of a flow', MAX_NAME).split(' ')
+  if (state === undefined || queue === undefined || run === undefined || rest.length > 0)
+    throw new RedisDataInvalid('a job of a flow', value)
+  const jobId = `${flow}:${name}${run === '1' ? '' : `:${run}`}`
+  return { name, state, queue, jobId, after: after.get(name) ?? [] }
+}

@@ -1,0 +1,14 @@
+-- What is known of a flow.
+-- KEYS  the queue, its home
+-- ARGV  id, and '' or what is asked besides: 'jobs', 'result', or 'wait' and the name of a client's channel, which
+--       hears of the end
+-- returns  the facts as field and value pairs, none for an unknown one; and for 'jobs' the same of jobs and of next, for 'result'
+--       what the flow returns, for 'wait' whether it was noted
+-- Reads only.
+local flow, key, what = ARGV[1], Q .. 'flow:' .. ARGV[1], ARGV[2]
+local facts = redis.call('HGETALL', key)
+if #facts == 0 then return { facts } end
+if what == 'jobs' then return { facts, redis.call('HGETALL', key .. ':jobs'), redis.call('HGETALL', key .. ':next') } end
+if what == 'result' then return { facts, with_results(key, redis.call('HGET', key, 'returns')) } end
+if what == 'wait' and redis.call('HEXISTS', key, 'endedMs') == 0 then return { facts, note_waiter('flow/' .. flow, ARGV[3]) and 1 or 0 } end
+return { facts }
