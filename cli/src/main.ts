@@ -13,6 +13,7 @@ import { doctorCommand } from './commands/doctor.ts'
 import { enqueueCommand } from './commands/enqueue.ts'
 import { errorsCommand } from './commands/errors.ts'
 import { eventsCommand } from './commands/events.ts'
+import { flowsCommand } from './commands/flows.ts'
 import { jobCommand } from './commands/job.ts'
 import { jobsCommand } from './commands/jobs.ts'
 import { limitCommand } from './commands/limit.ts'
@@ -97,6 +98,7 @@ function program(): Command {
   cancelCommand(millhand, context)
   deleteCommand(millhand, context)
   actionsCommand(millhand, context)
+  flowsCommand(millhand, context)
   purgeCommand(millhand, context)
   limitCommand(millhand, context)
   pauseCommand(millhand, context)

@@ -1,0 +1,202 @@
+// millhand flows: the flows that are kept in a queue; one of them as a tree, with why its jobs do not run; cancel, retry.
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Command } from 'commander'
+import { type FlowDetails, type FlowFacts, type FlowJobFacts, openQueue, type Queue } from 'millhand/queue'
+import { CommandFailed, type Context } from '../context.ts'
+import { alsoText, type FlowLine, flowTree, stateText } from '../flow-tree.ts'
+import { jsonDocument, jsonLine, oneLine } from '../printable.ts'
+import {
+  examples,
+  type ServerOptions,
+  wholeNumberOption,
+  withJsonOption,
+  withServer,
+  withServerOptions,
+} from '../server.ts'
+import { type Cell, facts, table } from '../table.ts'
+import { durationText, timeText } from '../units.ts'
+import { causeText } from './why.ts'
+
+interface Options extends ServerOptions {
+  limit?: number
+  follow?: boolean
+  cancel?: boolean
+  retry?: boolean
+  json?: boolean
+}
+
+const LOOK_EVERY_MS = 500
+/** Of so many jobs it is asked why they do not run. */
+const MOST_ASKED = 10
+const STYLES: Readonly<Record<string, 'green' | 'red' | 'yellow' | 'dim'>> = {
+  ...{ completed: 'green', buried: 'red', failed: 'red', deleted: 'red', expired: 'red', 'too-large': 'red' },
+  ...{ cancelled: 'yellow', cancelling: 'yellow', compensated: 'yellow', failing: 'yellow' },
+  ...{ skipped: 'dim', waiting: 'dim' },
+}
+
+export function flowsCommand(parent: Command, context: Context): void {
+  const command = parent
+    .command('flows')
+    .summary('show flows, cancel them, retry what failed')
+    .description(
+      'Lists the flows that are kept in a queue, those that run first; with an id, shows one as a tree: each job below what it waits for, with its state and why it does not run.',
+    )
+    .argument('<queue>', 'the name of the TaskQueue that is the home of the flow')
+    .argument('[id]', 'the id of a flow')
+    .option('--limit <number>', 'how many; default: 20', wholeNumberOption(1, 200))
+    .option('--follow', 'print its numbers as they change, until it has ended')
+    .option('--cancel', 'cancel it: what waits never starts, what runs is ended')
+    .option('--retry', 'run again what has not completed')
+  withJsonOption(withServerOptions(command))
+    .addHelpText(
+      'after',
+      examples(
+        'millhand flows billing',
+        'millhand flows billing order-42',
+        'millhand flows billing order-42 --follow',
+        'millhand flows billing order-42 --retry',
+      ),
+    )
+    .action((name: string, id: string | undefined, options: Options) => {
+      const asked = [options.follow, options.cancel, options.retry].filter(Boolean).length
+      if (asked > 1) throw new CommandFailed('give one of --follow, --cancel and --retry', { exitCode: 2 })
+      if (asked === 1 && id === undefined)
+        throw new CommandFailed('name the flow by its id: millhand flows QUEUE', { exitCode: 2 })
+      return withServer(options, context, async (server) => {
+        const queue = server.queue(name)
+        if (id === undefined) return printAll(queue, options, context)
+        if (options.cancel) await act('cancel', ['cancelling', 'cancelled'], queue, id)
+        if (options.retry) await act('retry', ['running'], queue, id)
+        if (options.follow) return followFlow(queue, id, options, context)
+        const flow = await queue.flows.details(id)
+        if (!flow) throw unknown(queue, id)
+        context.print(
+          options.json ? jsonDocument({ queue: queue.name, flow }) : await described(queue, flow, context),
+        )
+      })
+    })
+}
+
+const unknown = (queue: Queue, id: string) =>
+  new CommandFailed(
+    `flow ${id} is not known in ${queue.name}: it is kept in another queue, or was kept for its time`,
+  )
+
+async function act(
+  verb: 'cancel' | 'retry',
+  done: readonly string[],
+  queue: Queue,
+  id: string,
+): Promise<void> {
+  const state = await queue.flows[verb](id)
+  if (state === 'unknown') throw unknown(queue, id)
+  if (!done.includes(state))
+    throw new CommandFailed(
+      `flow ${id} is ${state}: only a flow that ${verb === 'cancel' ? 'runs can be cancelled' : 'failed or was cancelled can be retried'}`,
+    )
+}
+
+async function printAll(queue: Queue, { limit = 20, json }: Options, context: Context): Promise<void> {
+  const { total, flows } = await queue.flows.list({ limit })
+  if (json) return context.print(jsonDocument({ queue: queue.name, total, flows }))
+  if (flows.length === 0) return context.print(`${queue.name} is the home of no flows`)
+  const rows = flows.map((flow): Cell[] => [
+    flow.id,
+    durationText(context.nowMs() - flow.startedAtMs),
+    painted(flow.state),
+    flow.jobs,
+    ...[flow.completed, flow.running, flow.waiting, flow.failed, flow.skipped],
+    becauseText(flow),
+  ])
+  const head = [
+    'ID',
+    'AGE',
+    'STATE',
+    'JOBS',
+    'COMPLETED',
+    'RUNNING',
+    'WAITING',
+    'FAILED',
+    'SKIPPED',
+    'BECAUSE',
+  ]
+  context.print(table(head, rows, context.paint))
+  if (total > flows.length) context.note(`${total - flows.length} more: --limit`)
+}
+
+async function followFlow(queue: Queue, id: string, { json }: Options, context: Context): Promise<void> {
+  const stopping = new AbortController()
+  context.onStop(() => stopping.abort())
+  let last = ''
+  while (!stopping.signal.aborted) {
+    const flow = await queue.flows.facts(id)
+    if (!flow) throw unknown(queue, id)
+    const line = json ? jsonLine({ queue: queue.name, ...flow }) : progressText(flow)
+    if (line !== last) context.print(line)
+    last = line
+    if (flow.endedAtMs !== undefined) return
+    await pause(LOOK_EVERY_MS, undefined, { signal: stopping.signal }).catch(() => {})
+  }
+}
+
+function progressText({ state, jobs, completed, running, waiting, failed, skipped }: FlowFacts): string {
+  const parts = Object.entries({ running, waiting, failed, skipped }).filter(([, count]) => count > 0)
+  return [
+    `${state}: ${completed} of ${jobs} completed`,
+    ...parts.map(([what, count]) => `${count} ${what}`),
+  ].join(', ')
+}
+
+async function described(queue: Queue, flow: FlowDetails, context: Context): Promise<string> {
+  const { paint } = context
+  const ago = (atMs: number) => `${timeText(atMs)} (${durationText(context.nowMs() - atMs)} ago)`
+  const pairs: [string, Cell | undefined][] = [
+    ['state', painted(flow.state)],
+    ['because', becauseText(flow)],
+    ['started', ago(flow.startedAtMs)],
+    ['ended', flow.endedAtMs && ago(flow.endedAtMs)],
+    ['run', flow.run > 1 ? flow.run : undefined],
+    ['jobs', progressText(flow).replace(/^\S+ /, '')],
+  ]
+  const causes = await causesOf(queue, flow, context)
+  const lines = flowTree(flow.flowJobs)
+  const nameOf = ({ depth, name }: FlowLine) => `${'  '.repeat(depth)}${name}`
+  const width = Math.max(...lines.map((line) => nameOf(line).length))
+  const tree = lines.map((line) => {
+    const [first] = line.jobs
+    const style = line.states.size === 1 ? STYLES[first?.state ?? ''] : undefined
+    const state = stateText(line)
+    const notes = [first?.queue, alsoText(line), ...line.jobs.map(({ name }) => causes.get(name))].filter(
+      Boolean,
+    )
+    const text = oneLine(nameOf(line)).padEnd(width)
+    return `  ${text}  ${style ? paint(style, state) : state}  ${paint('dim', oneLine(notes.join('; ')))}`.trimEnd()
+  })
+  return [`flow ${paint('bold', flow.id)} of ${queue.name}`, facts(pairs, paint), '', ...tree].join('\n')
+}
+
+/** Why jobs that are enqueued do not run, by their names. */
+async function causesOf(queue: Queue, flow: FlowDetails, context: Context): Promise<Map<string, string>> {
+  const enqueued = flow.flowJobs.filter(({ state }) => state === 'enqueued').slice(0, MOST_ASKED)
+  const texts = enqueued.map(async (job) => [job.name, await whyText(queue, job, context)] as const)
+  return new Map(await Promise.all(texts))
+}
+
+async function whyText(
+  queue: Queue,
+  { queue: where, jobId }: FlowJobFacts,
+  { nowMs }: Context,
+): Promise<string> {
+  const found = await openQueue(queue.redis, where).why(jobId)
+  if (!found) return 'on its way to its queue'
+  const [first] = found.causes
+  return first ? `${found.state}: ${causeText(first, nowMs())}` : found.state
+}
+
+const becauseText = ({ because }: FlowFacts): string =>
+  because ? [because.job, because.how].filter(Boolean).join(' is ') : ''
+
+const painted = (state: string): Cell => {
+  const style = STYLES[state]
+  return style ? { text: state, style } : state
+}

@@ -1,0 +1,99 @@
+// millhand flows: lists flows, shows one as a tree with why its jobs do not run, cancels, retries, follows.
+import { type Client, connect, flow } from 'millhand/client'
+import type { FlowJobFacts } from 'millhand/queue'
+import { alsoText, flowTree, stateText } from '../../cli/src/flow-tree.ts'
+import { RedisServer } from '../redis-server.ts'
+import { millhand, PATIENCE_MS } from './millhand.ts'
+
+let server: RedisServer
+let client: Client
+beforeAll(async () => {
+  server = await RedisServer.start()
+  client = connect({ redis: server.url })
+})
+afterAll(async () => {
+  client.close()
+  await server.remove()
+})
+const run = (...args: string[]) => millhand(['flows', ...args, '--redis', server.url])
+
+test(
+  'shows a flow from its start to its cancellation, and its retry',
+  async () => {
+    expect((await run('billing')).stdout).toBe('default.billing is the home of no flows\n')
+    const order = flow('order-42')
+    const paid = order.add('billing', 'pay', null)
+    order.add('stock', 'pack', paid.result)
+    await client.start(order)
+    expect((await run('billing')).stdout).toMatch(
+      /ID +AGE +STATE +JOBS[\s\S]*order-42 +\S+ +running +2 +0 +1 +1/,
+    )
+    const { stdout } = await run('billing', 'order-42')
+    expect(stdout).toMatch(/state +running/)
+    expect(stdout).toMatch(/jobs +0 of 2 completed, 1 running, 1 waiting/)
+    expect(stdout).toMatch(/^ {2}pay +enqueued +default\.billing; ready: .*worker/m)
+    expect(stdout).toMatch(/^ {4}pack +waiting +default\.stock/m)
+
+    expect(await run('billing', 'order-42', '--cancel')).toMatchObject({ code: 0 })
+    const followed = await run('billing', 'order-42', '--follow', '--json')
+    expect(JSON.parse(followed.stdout.trim().split('\n').at(-1) ?? '')).toMatchObject({ state: 'cancelled' })
+    const again = await run('billing', 'order-42', '--cancel')
+    expect(again).toMatchObject({ code: 0, stdout: expect.stringMatching(/state +cancelled/) })
+    expect((await run('billing', 'order-42', '--retry')).stdout).toMatch(/run +2[\s\S]*pay +enqueued/)
+    expect(await run('billing', 'order-42', '--retry')).toMatchObject({ code: 0 })
+    const json = JSON.parse((await run('billing', 'order-42', '--json')).stdout)
+    expect(json.flow.flowJobs.map(({ jobId }: FlowJobFacts) => jobId)).toEqual([
+      'order-42:pack:2',
+      'order-42:pay:2',
+    ])
+  },
+  3 * PATIENCE_MS,
+)
+
+test.each([
+  [['billing', '--cancel'], 2, /name the flow by its id/],
+  [['billing', 'x', '--cancel', '--retry'], 2, /give one of --follow, --cancel and --retry/],
+  [['billing', 'other'], 1, /flow other is not known in default\.billing/],
+  [['billing', 'other', '--retry'], 1, /flow other is not known in default\.billing/],
+])(
+  '%j is refused with the remedy',
+  async (args, code, message) => {
+    expect(await run(...args)).toMatchObject({ code, stderr: expect.stringMatching(message) })
+  },
+  PATIENCE_MS,
+)
+
+describe('the tree', () => {
+  const job = (name: string, after: string[] = [], state = 'waiting'): FlowJobFacts => ({
+    ...{ name, state, queue: 'default.a', jobId: `f:${name}`, after },
+  })
+  const linesOf = (jobs: FlowJobFacts[]) =>
+    flowTree(jobs).map((line) =>
+      `${'  '.repeat(line.depth)}${line.name} ${stateText(line)} ${alsoText(line)}`.trim(),
+    )
+
+  test('has each job once, below the one that it waits for longest', () => {
+    expect(linesOf([job('pay'), job('ship', ['pay', 'pack']), job('pack', ['pay'], 'buried')])).toEqual([
+      'pay waiting',
+      'pack buried',
+      'ship waiting also behind pay',
+    ])
+  })
+
+  test('has the jobs of a large group in one line', () => {
+    const parts = Array.from({ length: 12 }, (_, i) => job(`part.${i}`, [], i < 2 ? 'enqueued' : 'completed'))
+    const join = job(
+      'join',
+      parts.map(({ name }) => name),
+    )
+    expect(linesOf([...parts, join])).toEqual([
+      'part.* 2 enqueued, 10 completed',
+      expect.stringMatching(/^join waiting also behind part\.1, part\.2, part\.3 and 8 more jobs$/),
+    ])
+  })
+
+  test('of a chain of 10,000 jobs is made', () => {
+    const chain = Array.from({ length: 10_000 }, (_, i) => job(`step-${i}`, i === 0 ? [] : [`step-${i - 1}`]))
+    expect(flowTree(chain).at(-1)).toMatchObject({ name: 'step-9999', depth: 9_999 })
+  })
+})
