@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { appendFileSync, readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { HandOver, type Job, task } from '../../worker-runtime/src/index.ts'
+import { HandOver, type Job, TerminalError, task } from '../../worker-runtime/src/index.ts'
 
 interface Input {
   ms?: number
@@ -22,6 +22,19 @@ export const naps = task('naps', async (input: Input, job) => {
   await wait(input.ms ?? 0)
   note('ended', input, job)
   return job.attempt
+})
+
+/** Its result is the sum of its numbers. */
+export const adds = task('adds', async (input: Input & { numbers: number[] }, job) => {
+  note('started', input, job)
+  await wait(input.ms ?? 0)
+  note('ended', input, job)
+  return input.numbers.reduce((sum, each) => sum + each, 0)
+})
+
+export const failsForGood = task('fails-for-good', async (input: Input, job) => {
+  note('started', input, job)
+  throw new TerminalError('it fails')
 })
 
 /** As much code does that was written for a service. */
