@@ -54,6 +54,9 @@ describe('the page about writing tasks', () => {
   test('has files that load and tasks that run', async () => {
     expect(await tiny.perform('resize', { file: 'a', width: 1 })).toMatchObject({ kind: 'succeeded' })
     expect(await tiny.perform('halve', { width: 4 })).toMatchObject({ result: '{"width":2,"unit":"px"}' })
+    const around = await tiny.perform('measured', null, { headers: { tenant: 'acme' } })
+    expect(around).toMatchObject({ kind: 'succeeded', result: '"its result"' })
+    expect(around.facts.output).toBe('slow for acme\n')
     const { facts } = await tiny.perform('report')
     expect(facts.output).toBe("by the console\nby the job { and: 'values' }\n")
   }, 60_000)

@@ -262,6 +262,7 @@ export const awaitsProgress = task('awaits-progress', async ({ values }: { value
 export const awaitsProgressTooLate = task('awaits-progress-too-late', (_: unknown, job) => {
   job.progress(1).catch(({ code }) => process.stdout.write(`${code}\n`))
 })
+export const tellsHeaders = task('tells-headers', (_: unknown, job) => job.headers)
 /** Says what it heard first. */
 export const handsOver = task('hands-over', async (_: unknown, job) => {
   job.log('waits')

@@ -154,6 +154,7 @@ test('an outcome keeps facts, result and output', () => {
     dueAtMs: undefined,
     tags: [],
     uniqueKey: undefined,
+    headers: undefined,
     payload: '{}',
   }
   const facts = { durationMs: 12.4, cpuUserMs: 9, cpuSystemMs: 1, maxRssBytes: 50 * 1024 * 1024 }

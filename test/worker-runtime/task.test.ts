@@ -8,7 +8,8 @@ import {
   TerminalError,
   task,
 } from '../../worker-runtime/src/index.ts'
-import { definedTasks, isTerminal, type Received } from '../../worker-runtime/src/task.ts'
+import { definedTasks, isTerminal } from '../../worker-runtime/src/task.ts'
+import type { Received } from '../../worker-runtime/src/through-json.ts'
 
 const resize = task('resize', async ({ file, width }: { file: string; width: number }, job) => {
   await job.progress(0.5)

@@ -1,6 +1,7 @@
 // The shape of a job: what the client writes, what Redis keeps, what the worker reads. Text from Redis is
 // parsed here and nowhere else.
 import { reasonOf } from './errors.ts'
+import { HEADERS, type Headers, headersIn, headersText } from './headers.ts'
 import { newJobId } from './job-id.ts'
 import { checkOptions, oneOf, type Rules, shown, validDate, wholeNumber } from './options.ts'
 import { flagsOf, NO_TAGS, TAGS, tagsIn, tagsText } from './tags.ts'
@@ -25,6 +26,11 @@ export interface JobOptions {
   tags?: readonly string[]
   /** Enqueues nothing while another job of the queue has the same unique key. */
   unique?: Unique
+  /**
+   * Texts that the task finds in `job.headers`, like the context of a trace: names of 1 to 64 of A-Z a-z 0-9 . _ -,
+   * and together, as in the query of a URL, at most 1,024 bytes.
+   */
+  headers?: Headers
   /** Default: normal. */
   priority?: Priority
   /** The job does not start before this many ms from now. */
@@ -69,6 +75,7 @@ export interface Envelope {
   readonly dueAtMs: number | undefined
   readonly tags: readonly string[]
   readonly uniqueKey: string | undefined
+  readonly headers: Headers | undefined
   /** JSON text; '' for undefined. */
   readonly payload: string
 }
@@ -101,7 +108,7 @@ const TASK_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/
 /** With an @: `<schedule>@<due ms>`, which only schedules make. */
 const JOB_ID = /^[A-Za-z0-9:._@-]{1,128}$/
 const NAME_OF_A_CLIENT = /^[A-Za-z0-9:._-]{1,128}$/
-const HEADER = /^2\S ((?:urgent|high|normal|low)(?:\/\S{1,150})?) (\d{1,15}) (\S{1,100})([^\n]{0,800})\n/
+const HEADER = /^2\S ((?:urgent|high|normal|low)(?:\/\S{1,150})?) (\d{1,15}) (\S{1,100})([^\n]{0,1900})\n/
 const ENDED = /^=(c|x) ([0-9a-f]+) ([0-9a-f]+)(?:\+([0-9a-f]+))? ([0-9a-f]+) (\S+)([^\n]*)\n/
 
 /** The most that any queue may allow (spec.limits.maxPayload of a TaskQueue). */
@@ -120,6 +127,7 @@ export const JOB_OPTIONS: Rules = {
   maxBackoffMs: wholeNumber(0),
   maxCrashes: wholeNumber(1),
   timeoutMs: wholeNumber(1),
+  headers: HEADERS,
 }
 
 /** Throws TypeError for a name, an option or a payload that is none. */
@@ -140,7 +148,12 @@ export function newJob(
     lane: key === undefined ? priority : `${priority}/${key}`,
     flags: flagsOf(options),
     when: whenOf(options),
-    call: task + fieldsText(options, payload === undefined) + tagsText(tags) + uniqueText(unique),
+    call:
+      task +
+      fieldsText(options, payload === undefined) +
+      tagsText(tags) +
+      uniqueText(unique) +
+      headersText(options.headers),
     payload: jsonOf(payload, task),
   }
 }
@@ -208,6 +221,7 @@ export function parseEnvelope(text: string): Envelope | undefined {
     timeoutMs: timeout === undefined ? undefined : Number(timeout),
     dueAtMs: due === undefined ? undefined : Number(due),
     tags: tagsIn(fields),
+    headers: headersIn(fields),
     uniqueKey: uniqueKeyIn(fields),
     payload: `${fields} `.includes(`${NO_INPUT} `) ? '' : text.slice(header.length),
   }

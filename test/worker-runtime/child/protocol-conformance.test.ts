@@ -264,7 +264,10 @@ describe('the table of frames', () => {
   const error = { name: 'E', message: 'm' }
   const toChild: ToChild[] = [
     { kind: 'load', modules: [], once: true, jobsAtOnce: 1, forkShares: [] },
-    { kind: 'attempt', id: 1, jobId: 'j', queue: 'q', task: 't', attempt: 1, enqueuedAtMs: 1, payload: '1' },
+    {
+      ...{ kind: 'attempt', id: 1, jobId: 'j', queue: 'q', task: 't', attempt: 1, enqueuedAtMs: 1 },
+      ...{ headers: {}, payload: '1' },
+    },
     { kind: 'abort', id: 1, reason: 'r' },
     { kind: 'probe' },
     { kind: 'end' },

@@ -30,6 +30,7 @@ export interface AttemptSpec {
   payload: string // JSON text
   timeoutMs: number
   enqueuedAtMs: number
+  headers?: Readonly<Record<string, string>> | undefined
 }
 
 export interface AttemptHooks {
@@ -81,8 +82,8 @@ export class Attempt implements AttemptListener {
     this.#startedAtMs = nowMs()
     this.#callOffTimeout = this.#timeOutLater()
     child.attempts.add(this)
-    const { queue, jobId, task, attempt, enqueuedAtMs, payload } = spec
-    child.send({ kind: 'attempt', id, queue, jobId, task, attempt, enqueuedAtMs, payload })
+    const { queue, jobId, task, attempt, enqueuedAtMs, headers, payload } = spec
+    child.send({ kind: 'attempt', id, queue, jobId, task, attempt, enqueuedAtMs, headers, payload })
   }
 
   /**

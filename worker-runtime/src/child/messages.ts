@@ -48,6 +48,7 @@ export type ToChild =
       task: string
       attempt: number // 1 for the job's first
       enqueuedAtMs: number
+      headers?: Readonly<Record<string, string>> | undefined
       payload: string
     }
   | { kind: 'abort'; id: number; reason: string }
@@ -145,8 +146,8 @@ export function encodeFromChild(...messages: readonly Said[]): Buffer {
 
 function putToChild(message: ToChild): void {
   if (message.kind === 'attempt') {
-    const { id, jobId, queue, task, attempt, enqueuedAtMs, payload } = message
-    put('attempt', { id, jobId, queue, task, attempt, enqueuedAtMs }, payload)
+    const { id, jobId, queue, task, attempt, enqueuedAtMs, headers, payload } = message
+    put('attempt', { id, jobId, queue, task, attempt, enqueuedAtMs, headers }, payload)
   } else if (message.kind === 'answer') {
     const { id, call, error, value } = message
     put('answer', { id, call, error }, value)

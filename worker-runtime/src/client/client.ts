@@ -13,7 +13,7 @@ import type { Connection } from '../redis/connection.ts'
 import { connectRedis } from '../redis/reconnect.ts'
 import type { AnyTask, InputArguments, Task, TaskName, TaskResult } from '../task.ts'
 import { Batcher } from './batch.ts'
-import { checkedJob } from './checked-job.ts'
+import { type BeforeEnqueue, type CheckJob, checkingFor } from './before-enqueue.ts'
 import type { BatchOptions, FlowPlan } from './flow.ts'
 import { FlowRun, startFlow } from './flow-run.ts'
 import { type JobBatch, openBatch } from './job-batch.ts'
@@ -32,6 +32,7 @@ export type { AttemptRecord, JobDetails, JobState } from '../queue/reads.ts'
 export { QueueRefused } from '../queue/refused.ts'
 export type { RedisAccess } from '../redis/address.ts'
 export { RedisUnavailable } from '../redis/connection.ts'
+export type { BeforeEnqueue, JobToEnqueue } from './before-enqueue.ts'
 export {
   type BatchOptions,
   type FlowCallRequest,
@@ -78,6 +79,8 @@ export interface ClientOptions {
    * `result()` has its own `timeoutMs`.
    */
   deadlineMs?: number
+  /** Runs before each job of this client is enqueued, and may change its options: headers for a trace, say. */
+  beforeEnqueue?: BeforeEnqueue
 }
 
 /** The task type of calls without a type: any input, and an unknown result. */
@@ -98,6 +101,7 @@ const CLIENT_OPTIONS: Rules = {
   namespace: { isValid: (value) => typeof value === 'string' && value !== '', is: 'the name of a namespace' },
   durability: DURABILITY,
   deadlineMs: wholeNumber(1, 2 ** 31 - 1),
+  beforeEnqueue: { isValid: (value) => typeof value === 'function', is: 'a function' },
 }
 const A_TEXT = { isValid: (value: unknown) => typeof value === 'string', is: 'a text' }
 const ACCESS_OPTIONS: Rules = { url: A_TEXT, ca: A_TEXT, cert: A_TEXT, key: A_TEXT }
@@ -155,6 +159,7 @@ export class Client {
       },
       durability: this.#options.durability ?? 'fast',
       deadlineMs: this.#deadlineMs,
+      beforeEnqueue: this.#options.beforeEnqueue,
     })
     this.#queues.set(name, opened)
     return opened
@@ -222,6 +227,7 @@ interface ClientParts extends HandleParts {
   /** `<namespace>.<name>` */
   fullName: (queue: string) => string
   durability: Durability
+  beforeEnqueue: BeforeEnqueue | undefined
 }
 
 /** A queue, as a client sees it. */
@@ -229,10 +235,12 @@ export class ClientQueue {
   readonly #queue: Queue
   readonly #client: ClientParts
   readonly #batchers = new Map<Durability, Batcher>()
+  readonly #check: CheckJob
 
   constructor(client: ClientParts) {
     this.#queue = client.queueFor('fast')
     this.#client = client
+    this.#check = checkingFor(this.name, client.beforeEnqueue)
   }
 
   /** Limits of keys, or without a key of the queue, that win over those of the TaskQueue while jobs run. */
@@ -262,7 +270,7 @@ export class ClientQueue {
     task: TaskName<T>,
     ...[input, options]: InputArguments<T, EnqueueOptions>
   ): Promise<JobHandle<TaskResult<T>>> {
-    const job = checkedJob(task, input, options, ENQUEUE_OPTIONS)
+    const job = this.#check(task, input, options, ENQUEUE_OPTIONS)
     const [answer] = await this.#send([job], options?.durability)
     return this.#handle(job.id, answer)
   }
@@ -281,7 +289,7 @@ export class ClientQueue {
       throw new TypeError(
         `invalid requests of enqueueMany (${shown(requests)}): use an array of { task, input, options }`,
       )
-    const jobs = requests.map(jobOfRequest)
+    const jobs = requests.map((request, index) => jobOfRequest(request, index, this.#check))
     const answers = await this.#send(jobs, options.durability)
     return jobs.map(({ id }, i) => this.#handle(id, answers[i]))
   }

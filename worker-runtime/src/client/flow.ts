@@ -9,7 +9,8 @@ import {
   type NewFlow,
   type NewFlowJob,
 } from '../queue/flows.ts'
-import type { AnyTask, InputArguments, Sendable, Task, TaskInput, TaskName, TaskResult } from '../task.ts'
+import type { AnyTask, InputArguments, Task, TaskInput, TaskName, TaskResult } from '../task.ts'
+import type { Sendable } from '../through-json.ts'
 
 type Untyped = Task<string, unknown, unknown>
 

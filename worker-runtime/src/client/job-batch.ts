@@ -4,17 +4,22 @@ import type { FlowFacts, FlowState } from '../queue/flows.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { AnyTask, TaskResult } from '../task.ts'
 import { askUntilDeadline } from './asking.ts'
+import { type BeforeEnqueue, checkingFor } from './before-enqueue.ts'
 import { type BatchOptions, planBatch } from './flow.ts'
 import { FlowRun } from './flow-run.ts'
 import { type HandleParts, JobHandle, type ResultOptions } from './job-handle.ts'
 import { type EnqueueRequest, jobOfBatch } from './requests.ts'
+
+interface BatchParts extends HandleParts {
+  readonly beforeEnqueue: BeforeEnqueue | undefined
+}
 
 /** Opens it where it is not known. */
 export async function openBatch(
   id: string,
   options: BatchOptions,
   queue: Queue,
-  client: HandleParts & { fullName: (queue: string) => string },
+  client: BatchParts & { fullName: (queue: string) => string },
 ): Promise<JobBatch> {
   const plan = planBatch(id, options, { home: queue.name, fullName: client.fullName })
   await askUntilDeadline(() => queue.flows.start(plan), queue, client)
@@ -26,9 +31,9 @@ export class JobBatch {
   readonly id: string
   readonly #run: FlowRun
   readonly #queue: Queue
-  readonly #client: HandleParts
+  readonly #client: BatchParts
 
-  constructor(run: FlowRun, queue: Queue, client: HandleParts) {
+  constructor(run: FlowRun, queue: Queue, client: BatchParts) {
     this.id = run.id
     this.#run = run
     this.#queue = queue
@@ -41,7 +46,8 @@ export class JobBatch {
    * add the same jobs again: a known id is neither enqueued nor counted again.
    */
   async add<T extends AnyTask>(requests: readonly EnqueueRequest<T>[]): Promise<JobHandle<TaskResult<T>>[]> {
-    const jobs = requests.map(jobOfBatch)
+    const check = checkingFor(this.#queue.name, this.#client.beforeEnqueue)
+    const jobs = requests.map((request, index) => jobOfBatch(request, index, check))
     for (const part of callsOf(jobs)) await this.#ask(() => this.#queue.flows.addToBatch(this.id, part))
     return jobs.map(({ id }) => new JobHandle<TaskResult<T>>(id, undefined, this.#queue, this.#client))
   }

@@ -2,7 +2,7 @@
 import { JOB_OPTIONS, type JobOptions, type NewJob } from '../job.ts'
 import { anything, checkOptions, type Rules } from '../options.ts'
 import type { AnyTask, InputField, Task, TaskName } from '../task.ts'
-import { checkedJob } from './checked-job.ts'
+import type { CheckJob } from './before-enqueue.ts'
 
 /** The task type of calls without a type: any input, and an unknown result. */
 type Untyped = Task<string, unknown, unknown>
@@ -17,15 +17,16 @@ const REQUEST_FIELDS: Rules = { task: anything, input: anything, options: anythi
 /** A job whose key is taken would be missing in the numbers of a batch. */
 const { unique: _, ...BATCH_JOB_OPTIONS } = JOB_OPTIONS
 
-export const jobOfRequest = (request: unknown, index: number): NewJob => jobOf(request, index, JOB_OPTIONS)
-export const jobOfBatch = (request: unknown, index: number): NewJob =>
-  jobOf(request, index, BATCH_JOB_OPTIONS)
+export const jobOfRequest = (request: unknown, index: number, check: CheckJob): NewJob =>
+  jobOf(request, index, check, JOB_OPTIONS)
+export const jobOfBatch = (request: unknown, index: number, check: CheckJob): NewJob =>
+  jobOf(request, index, check, BATCH_JOB_OPTIONS)
 
-function jobOf(request: unknown, index: number, known: Rules): NewJob {
+function jobOf(request: unknown, index: number, check: CheckJob, known: Rules): NewJob {
   try {
     checkOptions('field of a request', request, REQUEST_FIELDS)
     const { task, input, options } = request as { task: string; input: unknown; options?: JobOptions }
-    return checkedJob(task, input, options, known)
+    return check(task, input, options, known)
   } catch (error) {
     if (error instanceof Error) error.message = `requests[${index}]: ${error.message}`
     throw error

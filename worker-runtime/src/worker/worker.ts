@@ -229,5 +229,6 @@ function specOf({ consumer, claim, envelope }: ClaimedJob): AttemptSpec {
     payload: envelope.payload,
     timeoutMs: Math.min(envelope.timeoutMs ?? Number.POSITIVE_INFINITY, consumer.timeoutMs),
     enqueuedAtMs: envelope.enqueuedAtMs,
+    headers: envelope.headers,
   }
 }

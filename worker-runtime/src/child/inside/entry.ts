@@ -8,6 +8,7 @@ import { closeSync, openSync, writeSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { pathToFileURL } from 'node:url'
 import { inspect } from 'node:util'
+import { within } from '../../around.ts'
 import { copyError } from '../../errors.ts'
 import { isHandOver } from '../../hand-over.ts'
 import { definedTasks, isTerminal } from '../../task.ts'
@@ -210,7 +211,10 @@ async function perform(attempt: Attempt): Promise<void> {
   try {
     const definition = definedTasks().get(attempt.order.task)
     if (!definition) throw noSuchTask(attempt.order.task)
-    const output = await definition.run(parsePayload(attempt.order.payload), jobOf(attempt, ways))
+    const input = parsePayload(attempt.order.payload)
+    const job = jobOf(attempt, ways)
+    const run = () => definition.run(input, job)
+    const output = await (attempt.order.task === REHEARSAL ? run() : within(job, run))
     succeed(attempt, encodeResult(output))
   } catch (error) {
     if (isHandOver(error)) end(attempt, { kind: 'handed-over', id: attempt.id, usage: usageOf(attempt) })

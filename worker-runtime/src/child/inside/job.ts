@@ -28,13 +28,14 @@ export interface Ways {
 }
 
 export function jobOf(attempt: Performed, ways: Ways): Job {
-  const { jobId, queue, task, enqueuedAtMs, attempt: number } = attempt.order
+  const { jobId, queue, task, enqueuedAtMs, headers = {}, attempt: number } = attempt.order
   return {
     id: jobId,
     queue,
     task,
     attempt: number,
     enqueuedAtMs,
+    headers,
     get signal() {
       return attempt.ending.signal
     },

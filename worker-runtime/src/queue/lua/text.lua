@@ -16,8 +16,8 @@ local function has_flag(flags, flag) return bit.band(flags, flag) ~= 0 end
 
 -- header: 2<flags> <lane> <enqueued ms> <task>, then named fields ` <name>=<value>`; who does not know a name
 -- passes over it. a attempts, b and m back-off, c crashes, t timeout, d is when it is due, f the home of its
--- flow, g tags, s the due time of its schedule, u unique, i=0 no input.
-local MAX_HEADER = '1200'
+-- flow, g tags, h headers, s the due time of its schedule, u unique, i=0 no input.
+local MAX_HEADER = '2300'
 local function write_header(flags, lane, enqueued, call) return '2' .. flags .. ' ' .. lane .. ' ' .. string.format('%d', enqueued) .. ' ' .. call .. '\n' end
 
 local function header_of(id)
