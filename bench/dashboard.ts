@@ -144,26 +144,30 @@ function callsOn({ url, headers }: Api, ids: Ids): [string, () => Promise<unknow
 
 async function measure(name: string, call: () => Promise<unknown>, server: Server): Promise<void> {
   for (let i = 0; i < 20; i += 1) await call()
-  const before = await commandsOf(server)
+  const before = await costOfRedis(server)
   const tookMs: number[] = []
   for (let i = 0; i < ROUNDS; i += 1) {
     const beganMs = performance.now()
     await call()
     tookMs.push(performance.now() - beganMs)
   }
-  const commands = ((await commandsOf(server)) - before - 1) / ROUNDS
+  const after = await costOfRedis(server)
+  const commands = (after.commands - before.commands - 1) / ROUNDS
+  const busyMs = (after.busyMs - before.busyMs) / ROUNDS
   tookMs.sort((a, b) => a - b)
   const at = (share: number) => (tookMs[Math.floor(share * (tookMs.length - 1))] ?? 0).toFixed(1).padStart(6)
   console.log(
-    `${name.padEnd(30)} p50 ${at(0.5)} ms  p99 ${at(0.99)} ms  ${commands.toFixed(2).padStart(6)} commands`,
+    `${name.padEnd(30)} p50 ${at(0.5)} ms  p99 ${at(0.99)} ms  ${commands.toFixed(2).padStart(6)} commands, ${busyMs.toFixed(2).padStart(6)} ms of Redis`,
   )
 }
 
-/** Those of clients, without what scripts run. */
-async function commandsOf(server: Server): Promise<number> {
-  const text = String(await server.redis.call('INFO', 'commandstats'))
+/** Commands of clients, without what scripts run; and the processor time of the server. */
+async function costOfRedis(server: Server): Promise<{ commands: number; busyMs: number }> {
+  const text = String(await server.redis.call('INFO', 'everything'))
   const called = (name: string) => Number(new RegExp(`cmdstat_${name}:calls=(\\d+)`).exec(text)?.[1] ?? 0)
-  return called('evalsha') + called('info')
+  const seconds = (name: string) => Number(new RegExp(`${name}_main_thread:([\\d.]+)`).exec(text)?.[1] ?? 0)
+  const busyMs = 1_000 * (seconds('used_cpu_user') + seconds('used_cpu_sys'))
+  return { commands: called('evalsha') + called('info'), busyMs }
 }
 
 async function watch({ url, headers }: Api, child: ReturnType<typeof fork>, viewers: number): Promise<void> {

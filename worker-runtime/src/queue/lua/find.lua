@@ -3,14 +3,14 @@
 -- because others came or went meanwhile.
 -- KEYS  the queue
 -- ARGV  how many jobs at most, place: ready, held, delayed, buried, ended, failed:<group>, worker:<worker>, tag:<tag>,
---       id:<id>,<id>..., why:<id>,<id>... (these with their last failure); position, '' for the beginning; then
+--       id:<id>,<id>..., why:<id>,<id>... (their last failures); position, '' for the beginning; then
 --       texts that are looked for
 -- returns  {position behind the slice, '' at the end; how many jobs the place has; how many were looked at;
 --          per job a list: its position, id, state, line (the first of its envelope or outcome), at (ms: when it is
 --          due, or was buried), worker, its entry there, attempts, error (its fingerprint), a 0 or 1 for each text;
---          the last failure}
+--          or {id, last failure}}
 -- Reads only; O(log n + slice), but O(workers) where jobs may be held, and O(position) in a list.
-local MAX_BYTES, PAGE = 4194304, 500
+local MAX_BYTES, PAGE = 2097152, 250
 local most, place, position = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 local found, looked_at, bytes, behind, size = {}, 0, 0, '', 0
 local kind, name = string.match(place, '^(%a+):?(.*)$')
@@ -37,7 +37,7 @@ local function add(at_position, id, state, job)
     known = redis.call('HMGET', Q .. 'attempt:' .. id, 'attempts', 'group')
   end
   found[#found + 1] = { at_position, id, state, line, job.at or '', job.worker or '', job.entry or '', known[1] or '0',
-    known[2] or '', hits, kind == 'why' and last_failure(id) or '' }
+    known[2] or '', hits }
 end
 
 -- By bytes, as Redis orders members of the same score.
@@ -177,6 +177,13 @@ local function walk_ids()
   behind = ''
 end
 
+local function add_failures()
+  for id in string.gmatch(name, '[^,]+') do
+    looked_at = looked_at + 1
+    found[looked_at] = { id, last_failure(id) }
+  end
+end
+
 if kind == 'ready' then
   walk_lanes()
 elseif kind == 'held' then
@@ -197,6 +204,8 @@ elseif kind == 'ended' then
   local index, id = string.match(position, '^%- (%d+) (%S+)$')
   size = redis.call('LLEN', Q .. 'completed')
   walk_list(Q .. 'completed', '-', index and index_behind(Q .. 'completed', tonumber(index), id) or 0, 'ended')
+elseif kind == 'why' then
+  add_failures()
 else
   walk_ids()
 end
