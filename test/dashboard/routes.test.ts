@@ -1,7 +1,16 @@
 // Each route of the API, over a real Redis and a real worker.
 
 import { fileURLToPath } from 'node:url'
-import type { Job, JobsPage, Queue, QueueNow, Snapshot, Why, Workers } from '../../dashboard/src/api.ts'
+import type {
+  AllJobsPage,
+  Job,
+  JobsPage,
+  Queue,
+  QueueNow,
+  Snapshot,
+  Why,
+  Workers,
+} from '../../dashboard/src/api.ts'
 import { problemsOf } from '../../dashboard/src/server/check.ts'
 import { matchOf } from '../../dashboard/src/server/input.ts'
 import { routes } from '../../dashboard/src/server/routes.ts'
@@ -202,6 +211,47 @@ test('a page goes on where the one before ended', async () => {
   expect(ids).toEqual([0, 1, 2, 3, 4, 5, 6].map((i) => `page-${i}`))
   expect((await other.depth()).delayed).toBe(7)
 })
+
+test('the jobs of all queues are one list, which goes on where a page ended, and names what cannot be read', async () => {
+  const filter = encodeURIComponent('task:everywhere')
+  const names = [NAME, `${NAME}-2`]
+  for (const name of names)
+    for (let i = 0; i < 3; i += 1) {
+      const body = { task: 'everywhere', id: `all-${i}`, delayMs: 3_600_000 + i }
+      await ask('POST', `queues/test/${name}/jobs`, body)
+    }
+  const all = names.flatMap((name) => [0, 1, 2].map((i) => `test/${name} all-${i}`))
+  expect(await everywhere(`filter=${filter}&limit=2`)).toEqual({ found: all, unread: [] })
+  const gone = encodeURIComponent(`test/${NAME}-1-that-was-deleted ready normal 0 x`)
+  expect((await everywhere(`filter=${filter}`, gone)).found).toEqual(all.slice(3))
+  const wrong = encodeURIComponent(`test/${NAME} of another filter`)
+  expect(await refused('GET', `jobs?cursor=${wrong}`)).toMatchObject({
+    status: 400,
+    message: expect.stringContaining('cursor'),
+  })
+  const object = taskQueue('unready')
+  const now = { ...object, status: undefined } as never
+  served.objects.change('TaskQueue', { key: 'test/unready', now })
+  expect(await everywhere(`filter=${filter}`)).toEqual({ found: all, unread: ['test/unready'] })
+  served.objects.change('TaskQueue', { key: 'test/unready', before: object })
+})
+
+/** All pages: a server that is slow looks through fewer queues for one. */
+async function everywhere(query: string, from?: string): Promise<{ found: string[]; unread: string[] }> {
+  const found: string[] = []
+  const unread: string[] = []
+  for (let cursor = from, isFirst = true; isFirst || cursor !== undefined; isFirst = false) {
+    const page = await ask<AllJobsPage>(
+      'GET',
+      `jobs?${query}${cursor === undefined ? '' : `&cursor=${cursor}`}`,
+    )
+    expect(page.isDone).toBe(page.cursor === undefined)
+    found.push(...page.jobs.map(({ namespace, queue, id }) => `${namespace}/${queue} ${id}`))
+    unread.push(...page.unread)
+    cursor = page.cursor && encodeURIComponent(page.cursor)
+  }
+  return { found, unread }
+}
 
 test('who asks, the configuration, and health', async () => {
   const me = await ask<{ mode: string; can: Record<string, string[]> }>('GET', 'me')

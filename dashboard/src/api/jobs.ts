@@ -20,25 +20,23 @@ const tags = list('Its tags, until it has ended', words('A tag'), TAGS)
 const key = words('Its key, until it has ended')
 const jobId = text('The id of a job', { min: 1, max: 512 })
 
-export const JobRow = named(
-  'JobRow',
-  object('A job in a list', {
-    id: jobId,
-    state: oneOf('Its state', JOB_STATES),
-    task: words('The name of its task'),
-    enqueuedAtMs: time('When it was enqueued'),
-    lane: optional(words('Its priority, and its key where it has one: `normal` or `normal/acme`')),
-    key: optional(key),
-    tags: optional(tags),
-    worker: optional(words('The worker that runs it')),
-    dueAtMs: optional(time('When a delayed one is due')),
-    buriedAtMs: optional(time('When it was buried')),
-    endedAtMs: optional(time('When it completed or was cancelled')),
-    why: optional(words('Why it failed the last time, in one line')),
-    attempts: whole('Attempts that ended, or the one that runs'),
-    error: optional(words('The fingerprint of its last error')),
-  }),
-)
+const row = {
+  id: jobId,
+  state: oneOf('Its state', JOB_STATES),
+  task: words('The name of its task'),
+  enqueuedAtMs: time('When it was enqueued'),
+  lane: optional(words('Its priority, and its key where it has one: `normal` or `normal/acme`')),
+  key: optional(key),
+  tags: optional(tags),
+  worker: optional(words('The worker that runs it')),
+  dueAtMs: optional(time('When a delayed one is due')),
+  buriedAtMs: optional(time('When it was buried')),
+  endedAtMs: optional(time('When it completed or was cancelled')),
+  why: optional(words('Why it failed the last time, in one line')),
+  attempts: whole('Attempts that ended, or the one that runs'),
+  error: optional(words('The fingerprint of its last error')),
+}
+export const JobRow = named('JobRow', object('A job in a list', row))
 export type JobRow = TypeOf<typeof JobRow>
 
 export const JobsPage = named(
@@ -52,6 +50,28 @@ export const JobsPage = named(
   }),
 )
 export type JobsPage = TypeOf<typeof JobsPage>
+
+export const JobInQueue = named(
+  'JobInQueue',
+  object('A job in a list over queues', {
+    ...row,
+    namespace: words('The namespace of its queue'),
+    queue: words('The name of its TaskQueue'),
+  }),
+)
+export type JobInQueue = TypeOf<typeof JobInQueue>
+
+export const AllJobsPage = named(
+  'AllJobsPage',
+  object('A page of the jobs of all queues', {
+    jobs: list('Queue after queue, by name; in each as a page of that queue', JobInQueue, { max: MOST_ROWS }),
+    cursor: optional(words('Give it to go on where this page ends', 8_400)),
+    scanned: whole('How many jobs were looked at for this page'),
+    isDone: flag('Whether all jobs were looked at: there is no next page'),
+    unread: list('Queues that could not be read', words('namespace/name'), { max: MOST_ROWS }),
+  }),
+)
+export type AllJobsPage = TypeOf<typeof AllJobsPage>
 
 const facts = {
   durationMs: optional(number('How long it ran; ms')),

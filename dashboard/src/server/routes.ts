@@ -1,6 +1,7 @@
 // The table of all routes of the API, below /api/v1. Each says what it needs: there is no other way in.
 import type { Route } from './route.ts'
 import { actionRoutes } from './routes/actions.ts'
+import { allJobRoutes } from './routes/all-jobs.ts'
 import { errorRoutes } from './routes/errors.ts'
 import { eventRoutes } from './routes/events.ts'
 import { historyRoutes } from './routes/history.ts'
@@ -14,6 +15,7 @@ export const routes: readonly Route[] = [
   ...sessionRoutes(() => routes),
   ...queueRoutes,
   ...jobRoutes,
+  ...allJobRoutes,
   ...outputRoutes,
   ...actionRoutes,
   ...errorRoutes,

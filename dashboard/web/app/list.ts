@@ -10,6 +10,8 @@ export interface Page<Row> {
   scanned: number
   isDone: boolean
   total: number | undefined
+  /** Queues that could not be read. */
+  unread: readonly string[] | undefined
 }
 
 export interface List<Row> {
@@ -21,8 +23,8 @@ export interface List<Row> {
   isMore: boolean
   showFresh: () => void
   /** Takes what is known of a row after something was done with it. */
-  patch: (id: string, change: Partial<Row>) => void
-  drop: (ids: readonly string[]) => void
+  patch: (mark: string, change: Partial<Row>) => void
+  drop: (marks: readonly string[]) => void
   /** Forgets what is shown and asks anew. */
   renew: () => void
   /** Looks further where a search has stopped. */
@@ -38,7 +40,7 @@ interface Held<Row> {
 
 const LOOK_EVERY_MS = 3_000
 
-export function useList<Answer, Row extends { id: string }>(
+export function useList<Answer, Row extends { mark: string }>(
   path: string | undefined,
   pageOf: (answer: Answer) => Page<Row>,
   { isResting, goOnPath }: { isResting: boolean; goOnPath: (cursor: string) => string },
@@ -70,8 +72,8 @@ export function useList<Answer, Row extends { id: string }>(
     }
   }, [path, round])
   const own = held.path === path ? held : undefined
-  const shownIds = new Set(own?.page?.rows.map(({ id }) => id))
-  const fresh = own?.waiting?.rows.filter(({ id }) => !shownIds.has(id)).length ?? 0
+  const shown = new Set(own?.page?.rows.map(({ mark }) => mark))
+  const fresh = own?.waiting?.rows.filter(({ mark }) => !shown.has(mark)).length ?? 0
   return {
     page: own?.page,
     error: own?.error,
@@ -82,8 +84,8 @@ export function useList<Answer, Row extends { id: string }>(
         ({ path, waiting, page }) =>
           ({ path, ...((waiting ?? page) && { page: waiting ?? page }) }) as Held<Row>,
       ),
-    patch: (id, change) => hold((before) => patched(before, id, change)),
-    drop: (ids) => hold((before) => dropped(before, new Set(ids))),
+    patch: (mark, change) => hold((before) => patched(before, mark, change)),
+    drop: (marks) => hold((before) => dropped(before, new Set(marks))),
     renew() {
       hold({ path: '' })
       next((each) => each + 1)
@@ -98,23 +100,30 @@ export function useList<Answer, Row extends { id: string }>(
 }
 
 /** Renewed where they stand; all at once where nothing is shown yet. */
-function taken<Row extends { id: string }>(before: Held<Row>, path: string, seen: Page<Row>): Held<Row> {
+function taken<Row extends { mark: string }>(before: Held<Row>, path: string, seen: Page<Row>): Held<Row> {
   const shown = before.path === path ? before.page : undefined
   if (!shown || shown.rows.length === 0) return { path, page: seen }
-  const now = new Map(seen.rows.map((row) => [row.id, row]))
-  const rows = shown.rows.map((row) => now.get(row.id) ?? row)
+  const now = new Map(seen.rows.map((row) => [row.mark, row]))
+  const rows = shown.rows.map((row) => now.get(row.mark) ?? row)
   return { path, page: { ...shown, rows, total: seen.total }, waiting: seen }
 }
 
-function patched<Row extends { id: string }>(before: Held<Row>, id: string, change: Partial<Row>): Held<Row> {
+function patched<Row extends { mark: string }>(
+  before: Held<Row>,
+  mark: string,
+  change: Partial<Row>,
+): Held<Row> {
   if (!before.page) return before
-  const rows = before.page.rows.map((row) => (row.id === id ? { ...row, ...change } : row))
+  const rows = before.page.rows.map((row) => (row.mark === mark ? { ...row, ...change } : row))
   return { ...before, page: { ...before.page, rows } }
 }
 
-function dropped<Row extends { id: string }>(before: Held<Row>, ids: ReadonlySet<string>): Held<Row> {
+function dropped<Row extends { mark: string }>(before: Held<Row>, marks: ReadonlySet<string>): Held<Row> {
   if (!before.page) return before
-  return { ...before, page: { ...before.page, rows: before.page.rows.filter(({ id }) => !ids.has(id)) } }
+  return {
+    ...before,
+    page: { ...before.page, rows: before.page.rows.filter(({ mark }) => !marks.has(mark)) },
+  }
 }
 
 function joined<Row>(page: Page<Row>, more: Page<Row>): Page<Row> {

@@ -1,5 +1,5 @@
 // What the pages ask of a snapshot: a queue by its name, sums, what a queue is up to.
-import type { QueueNow, QueueNumbers, Snapshot } from '../../src/api.ts'
+import type { JobRow, QueueNow, QueueNumbers, Snapshot } from '../../src/api.ts'
 import { to } from './router.ts'
 
 export const keyOf = ({ namespace, name }: { namespace: string; name: string }): string =>
@@ -20,6 +20,15 @@ export function shortName(queue: { namespace: string; name: string }, seen: Snap
   const isOnly = seen?.queues.every(({ namespace }) => namespace === queue.namespace) ?? true
   return isOnly ? queue.name : keyOf(queue)
 }
+
+/** A job in a list, with its queue: ids are one job's in their queue only. */
+export type ListedJob = JobRow & { queueKey: string; mark: string }
+
+export const listed = (job: JobRow, queueKey: string): ListedJob => ({
+  ...job,
+  queueKey,
+  mark: `${queueKey} ${job.id}`,
+})
 
 export const jobsOf = (queue: { namespace: string; name: string }, filter?: string): string =>
   to(['jobs'], { queue: keyOf(queue), f: filter })

@@ -1,17 +1,17 @@
-// The jobs of a queue: a filter, a list, and what can be done with those that are chosen.
+// The jobs of a queue, or of all: a filter, a list, and what can be done with those that are chosen.
 import { useState } from 'preact/hooks'
-import type { JobsPage as Answer, JobRow } from '../../src/api.ts'
+import type { AllJobsPage, JobsPage as PageOfQueue } from '../../src/api.ts'
 import type { JobVerb } from '../app/acting.ts'
 import { address } from '../app/api.ts'
 import { useKeys } from '../app/keys.ts'
 import { type Page, useList } from '../app/list.ts'
-import { may, snapshot } from '../app/live.ts'
-import { jobHref, keyOf, partsOf } from '../app/queues.ts'
+import { snapshot } from '../app/live.ts'
+import { jobHref, keyOf, type ListedJob, listed, partsOf } from '../app/queues.ts'
 import { go, here, query } from '../app/router.ts'
-import { BulkBar, questionFor } from '../parts/bulk-bar.tsx'
+import { BulkBar, forbiddenIn, questionFor } from '../parts/bulk-bar.tsx'
 import { BulkOnFilter } from '../parts/bulk-on-filter.tsx'
 import { Confirm, type Question } from '../parts/dialog.tsx'
-import { Failed, Loading, Stale } from '../parts/feedback.tsx'
+import { Failed, Loading, Note, Stale } from '../parts/feedback.tsx'
 import { FilterBar, problemOf } from '../parts/filter-bar.tsx'
 import { QueueChoice, Rail } from '../parts/jobs-rail.tsx'
 import { JobsTable } from '../parts/jobs-table.tsx'
@@ -21,49 +21,53 @@ import { NoQueues } from './queues.tsx'
 export function JobsPage() {
   const seen = snapshot.value
   if (!seen) return <Loading what="jobs" />
-  const first = seen.queues[0]
-  const key = query.value.get('queue') ?? (first && keyOf(first))
+  const [first, second] = seen.queues
+  const only = first && !second ? keyOf(first) : undefined
+  const key = query.value.get('queue') ?? only
   return (
     <>
       <div class="page-head">
         <h1>Jobs</h1>
-        {key !== undefined && <QueueChoice chosen={key} />}
+        {first && <QueueChoice chosen={key} withAll={only === undefined} />}
       </div>
-      {key === undefined ? (
+      {!first && key === undefined ? (
         <section class="card">
           <NoQueues />
         </section>
       ) : (
         <div class="with-rail">
           <Rail queue={key} />
-          <Jobs key={key} queue={key} />
+          <Jobs key={key ?? ''} queue={key} />
         </div>
       )}
     </>
   )
 }
 
-function Jobs({ queue }: { queue: string }) {
+function Jobs({ queue }: { queue: string | undefined }) {
   const filter = query.value.get('f') ?? ''
   const cursor = query.value.get('at') ?? undefined
   const [selected, select] = useState<ReadonlySet<string>>(new Set())
   const [question, ask] = useState<Question | undefined>(undefined)
-  const path = (at?: string) =>
-    address(['queues', ...partsOf(queue), 'jobs'], { filter, cursor: at, limit: ROWS })
+  const place = queue === undefined ? ['jobs'] : ['queues', ...partsOf(queue), 'jobs']
+  const path = (at?: string) => address(place, { filter, cursor: at, limit: ROWS })
   const isReadable = problemOf(filter) === undefined
-  const list = useList<Answer, JobRow>(isReadable ? path(cursor) : undefined, pageOf, {
-    isResting: selected.size > 0 || question !== undefined,
-    goOnPath: path,
-  })
+  const list = useList<Answer, ListedJob>(
+    isReadable ? path(cursor) : undefined,
+    (answer) => pageOf(answer, queue),
+    {
+      isResting: selected.size > 0 || question !== undefined,
+      goOnPath: path,
+    },
+  )
   const rows = list.page?.rows ?? []
-  const [namespace] = partsOf(queue)
   const act = (verb: JobVerb) => {
-    const chosen = rows.filter(({ id }) => selected.has(id))
-    if (chosen.length === 0 || !may(`jobs ${verb}`, namespace)) return
+    const chosen = rows.filter(({ mark }) => selected.has(mark))
+    if (chosen.length === 0 || forbiddenIn(verb, chosen) !== undefined) return
     ask(
-      questionFor(verb, chosen, queue, (done) => {
+      questionFor(verb, chosen, (done) => {
         if (verb === 'delete') list.drop(done)
-        else for (const id of done) list.patch(id, { state: verb === 'retry' ? 'ready' : 'cancelled' })
+        else for (const mark of done) list.patch(mark, { state: verb === 'retry' ? 'ready' : 'cancelled' })
         select(new Set())
       }),
     )
@@ -94,6 +98,15 @@ function Jobs({ queue }: { queue: string }) {
         )}
       </div>
       {list.page && <Stale error={list.error} />}
+      {list.page?.unread?.length ? (
+        <Note tone="retrying" icon="errors">
+          <p>
+            Some queues cannot be read now, and their jobs are not here:{' '}
+            {list.page.unread.slice(0, 5).join(', ')}
+            {list.page.unread.length > 5 && ' …'}
+          </p>
+        </Note>
+      ) : null}
       {list.fresh > 0 && (
         <div class="pill">
           <button type="button" class="button small" onClick={list.showFresh}>
@@ -117,19 +130,13 @@ function Jobs({ queue }: { queue: string }) {
           rows={rows}
           selected={selected}
           select={select}
-          open={({ id }) => go(jobHref(...partsOf(queue), id))}
-          queue={queue}
+          open={({ id, queueKey }) => go(jobHref(...partsOf(queueKey), id))}
+          showsQueue={queue === undefined}
         />
       )}
       {selected.size > 0 && (
-        <BulkBar
-          rows={rows}
-          selected={selected}
-          act={act}
-          clear={() => select(new Set())}
-          namespace={namespace}
-        >
-          {list.page?.cursor && rows.every(({ id }) => selected.has(id)) && (
+        <BulkBar rows={rows} selected={selected} act={act} clear={() => select(new Set())}>
+          {queue && list.page?.cursor && rows.every(({ mark }) => selected.has(mark)) && (
             <div class="all-matching">
               <span>There are more that match:</span>
               <BulkOnFilter
@@ -148,15 +155,22 @@ function Jobs({ queue }: { queue: string }) {
   )
 }
 
-const pageOf = ({ jobs, cursor, scanned, isDone, total }: Answer): Page<JobRow> => ({
-  rows: jobs,
-  cursor,
-  scanned,
-  isDone,
-  total,
-})
+type Answer = PageOfQueue | AllJobsPage
 
-function hintsIn(rows: readonly JobRow[]) {
+/** `queue`: absent where the jobs say theirs. */
+function pageOf(answer: Answer, queue: string | undefined): Page<ListedJob> {
+  const { jobs, cursor, scanned, isDone } = answer
+  return {
+    rows: jobs.map((job) => listed(job, 'queue' in job ? keyOf({ ...job, name: job.queue }) : (queue ?? ''))),
+    cursor,
+    scanned,
+    isDone,
+    total: 'total' in answer ? answer.total : undefined,
+    unread: 'unread' in answer ? answer.unread : undefined,
+  }
+}
+
+function hintsIn(rows: readonly ListedJob[]) {
   const of = (values: (string | undefined)[]) =>
     [...new Set(values.filter((value) => value !== undefined))].sort()
   return { tasks: of(rows.map(({ task }) => task)), workers: of(rows.map(({ worker }) => worker)) }

@@ -1,12 +1,13 @@
 // Which jobs: of what queue, in what state. Each click is a filter in the address.
 import { snapshot } from '../app/live.ts'
 import { brief, count } from '../app/numbers.ts'
-import { keyOf, queueOf, shortName } from '../app/queues.ts'
+import { keyOf, queueOf, shortName, sumsOf } from '../app/queues.ts'
 import { go, here, query, to } from '../app/router.ts'
 import { Icon } from './icons.tsx'
 import { type ShownState, STATES } from './state.tsx'
 
-export function QueueChoice({ chosen }: { chosen: string }) {
+/** `withAll`: nothing chosen is all queues. */
+export function QueueChoice({ chosen, withAll = false }: { chosen: string | undefined; withAll?: boolean }) {
   const seen = snapshot.value
   const queues = seen?.queues ?? []
   const isKnown = queues.some((queue) => keyOf(queue) === chosen)
@@ -14,10 +15,11 @@ export function QueueChoice({ chosen }: { chosen: string }) {
     <select
       class="field"
       aria-label="Queue"
-      value={chosen}
-      onChange={(event) => go(here({ queue: event.currentTarget.value, at: undefined }))}
+      value={chosen ?? ''}
+      onChange={(event) => go(here({ queue: event.currentTarget.value || undefined, at: undefined }))}
     >
-      {!isKnown && <option value={chosen}>{chosen}</option>}
+      {withAll && <option value="">All queues</option>}
+      {chosen !== undefined && !isKnown && <option value={chosen}>{chosen}</option>}
       {queues.map((queue) => (
         <option key={keyOf(queue)} value={keyOf(queue)}>
           {shortName(queue, seen)}
@@ -27,9 +29,10 @@ export function QueueChoice({ chosen }: { chosen: string }) {
   )
 }
 
-/** The states with their numbers: a click is a filter. */
-export function Rail({ queue }: { queue: string }) {
-  const numbers = queueOf(snapshot.value, queue)?.numbers
+/** The states with their numbers, of one queue or of all: a click is a filter. */
+export function Rail({ queue }: { queue: string | undefined }) {
+  const seen = snapshot.value
+  const numbers = queue === undefined ? seen && sumsOf(seen.queues) : queueOf(seen, queue)?.numbers
   const filter = query.value.get('f') ?? ''
   const amounts: Partial<Record<ShownState, number>> = numbers
     ? { ready: numbers.ready, delayed: numbers.delayed, held: numbers.busy, buried: numbers.buried }

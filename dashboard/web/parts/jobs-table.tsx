@@ -1,30 +1,31 @@
 // Jobs in a table: chosen with the mouse or with j, k and x; opened with Enter.
 import { useEffect, useRef, useState } from 'preact/hooks'
-import type { JobRow } from '../../src/api.ts'
 import { useKeys } from '../app/keys.ts'
 import { count } from '../app/numbers.ts'
-import { jobHref, partsOf } from '../app/queues.ts'
+import { jobHref, type ListedJob, partsOf } from '../app/queues.ts'
+import { to } from '../app/router.ts'
 import { Marks } from './marks.tsx'
 import { Name, When } from './show.tsx'
 import { StateMark } from './state.tsx'
 
 interface Props {
-  rows: readonly JobRow[]
-  queue: string
+  rows: readonly ListedJob[]
+  /** Whether they are of several queues. */
+  showsQueue: boolean
   selected: ReadonlySet<string>
-  select: (ids: ReadonlySet<string>) => void
-  open: (row: JobRow) => void
+  select: (marks: ReadonlySet<string>) => void
+  open: (row: ListedJob) => void
 }
 
-export function JobsTable({ rows, queue, selected, select, open }: Props) {
+export function JobsTable({ rows, showsQueue, selected, select, open }: Props) {
   const [current, setCurrent] = useState(-1)
   const [anchor, setAnchor] = useState(-1)
   const table = useRef<HTMLTableElement>(null)
   const move = (step: number) => setCurrent((at) => Math.min(rows.length - 1, Math.max(0, at + step)))
-  const toggle = (row: JobRow | undefined) => {
+  const toggle = (row: ListedJob | undefined) => {
     if (!row) return
     const next = new Set(selected)
-    if (!next.delete(row.id)) next.add(row.id)
+    if (!next.delete(row.mark)) next.add(row.mark)
     select(next)
   }
   const pick = (n: number, isRange: boolean) => {
@@ -33,16 +34,18 @@ export function JobsTable({ rows, queue, selected, select, open }: Props) {
       select(
         new Set([
           ...selected,
-          ...rows.slice(Math.min(n, anchor), Math.max(n, anchor) + 1).map(({ id }) => id),
+          ...rows.slice(Math.min(n, anchor), Math.max(n, anchor) + 1).map(({ mark }) => mark),
         ]),
       )
     setAnchor(n)
   }
-  const areAll = rows.every(({ id }) => selected.has(id))
+  const toggleAll = () => select(new Set(areAll ? [] : rows.map(({ mark }) => mark)))
+  const areAll = rows.every(({ mark }) => selected.has(mark))
   useKeys([
     { keys: 'j', does: 'next job', run: () => move(1) },
     { keys: 'k', does: 'job before', run: () => move(-1) },
     { keys: 'x', does: 'select it', run: () => toggle(rows[current]) },
+    { keys: 'X', does: 'select all that are shown', run: toggleAll },
     { keys: 'Enter', does: 'open it', run: () => rows[current] && open(rows[current]) },
   ])
   useEffect(() => {
@@ -56,17 +59,14 @@ export function JobsTable({ rows, queue, selected, select, open }: Props) {
             <th scope="col" class="shrink">
               <label class="box">
                 <span class="hidden-visually">Select all that are shown</span>
-                <input
-                  type="checkbox"
-                  checked={areAll}
-                  onChange={() => select(new Set(areAll ? [] : rows.map(({ id }) => id)))}
-                />
+                <input type="checkbox" checked={areAll} onChange={toggleAll} />
               </label>
             </th>
             <th scope="col" class="shrink">
               State
             </th>
             <th scope="col">Task</th>
+            {showsQueue && <th scope="col">Queue</th>}
             <th scope="col">What is known</th>
             <th scope="col" class="shrink number">
               Tries
@@ -82,8 +82,8 @@ export function JobsTable({ rows, queue, selected, select, open }: Props) {
         <tbody>
           {rows.map((row, n) => (
             <tr
-              key={row.id}
-              data-selected={selected.has(row.id) || undefined}
+              key={row.mark}
+              data-selected={selected.has(row.mark) || undefined}
               data-current={n === current || undefined}
             >
               <td class="shrink">
@@ -91,7 +91,7 @@ export function JobsTable({ rows, queue, selected, select, open }: Props) {
                   <span class="hidden-visually">Select job {row.id}</span>
                   <input
                     type="checkbox"
-                    checked={selected.has(row.id)}
+                    checked={selected.has(row.mark)}
                     onClick={(event) => pick(n, event.shiftKey)}
                   />
                 </label>
@@ -100,14 +100,21 @@ export function JobsTable({ rows, queue, selected, select, open }: Props) {
                 <StateMark state={row.state} />
               </td>
               <td class="task wide">
-                <a class="strong" href={jobHref(...partsOf(queue), row.id)}>
+                <a class="strong" href={jobHref(...partsOf(row.queueKey), row.id)}>
                   <Name of={row.task} />
                 </a>
                 <span class="cell-sub cut">
                   <Name of={row.id} mono />
                 </span>
-                {(row.key ?? row.tags) !== undefined && <Marks of={row} queue={queue} />}
+                {(row.key ?? row.tags) !== undefined && <Marks of={row} queue={row.queueKey} />}
               </td>
+              {showsQueue && (
+                <td class="wide">
+                  <a href={to(['jobs'], { queue: row.queueKey })}>
+                    <Name of={row.queueKey} />
+                  </a>
+                </td>
+              )}
               <td class={`known ${known(row) ? 'wide' : 'empty'}`}>{known(row)}</td>
               <td class={`shrink number ${row.attempts === 0 ? 'empty' : ''}`} data-label="tries">
                 {row.attempts === 0 ? <span class="muted">–</span> : count(row.attempts)}
@@ -129,7 +136,7 @@ export function JobsTable({ rows, queue, selected, select, open }: Props) {
   )
 }
 
-function known(row: JobRow) {
+function known(row: ListedJob) {
   if (row.why)
     return (
       <span class="cut" title={row.why}>
@@ -152,9 +159,9 @@ function known(row: JobRow) {
   return null
 }
 
-const lastChange = (row: JobRow): number | undefined => row.endedAtMs ?? row.buriedAtMs ?? row.dueAtMs
+const lastChange = (row: ListedJob): number | undefined => row.endedAtMs ?? row.buriedAtMs ?? row.dueAtMs
 
-function changeWord({ endedAtMs, buriedAtMs }: JobRow): string {
+function changeWord({ endedAtMs, buriedAtMs }: ListedJob): string {
   if (endedAtMs !== undefined) return 'ended'
   return buriedAtMs === undefined ? 'due' : 'buried'
 }

@@ -1,8 +1,7 @@
 // The end of a list of jobs: how far was looked, and how to go on; or why nothing is in it.
-import type { JobRow } from '../../src/api.ts'
 import type { Page } from '../app/list.ts'
 import { count, plural } from '../app/numbers.ts'
-import { partsOf } from '../app/queues.ts'
+import { type ListedJob, partsOf } from '../app/queues.ts'
 import { here } from '../app/router.ts'
 import { Blank } from './feedback.tsx'
 import { Name } from './show.tsx'
@@ -14,7 +13,7 @@ export function ListFoot({
   goOn,
   cursor,
 }: {
-  page: Page<JobRow>
+  page: Page<ListedJob>
   goOn: () => Promise<void>
   cursor: string | undefined
 }) {
@@ -57,9 +56,10 @@ export function Nothing({
   queue,
 }: {
   filter: string
-  page: Page<JobRow>
+  page: Page<ListedJob>
   goOn: () => Promise<void>
-  queue: string
+  /** Absent: of all queues. */
+  queue: string | undefined
 }) {
   if (!page.isDone)
     return (
@@ -72,16 +72,16 @@ export function Nothing({
     )
   if (filter === '')
     return (
-      <Blank icon="jobs" title="There is no job in this queue">
+      <Blank icon="jobs" title={queue ? 'There is no job in this queue' : 'There is no job in any queue'}>
         <p>
-          Enqueue one: <code>millhand enqueue {partsOf(queue)[1]} TASK</code>
+          Enqueue one: <code>millhand enqueue {queue ? partsOf(queue)[1] : 'QUEUE'} TASK</code>
         </p>
       </Blank>
     )
   return (
     <Blank icon="search" title="No job is like that">
       <p>
-        Nothing in <Name of={queue} /> matches <code>{filter}</code>.
+        Nothing in {queue ? <Name of={queue} /> : 'any queue'} matches <code>{filter}</code>.
       </p>
       <p>
         {wider(filter).map(({ text, f }) => (

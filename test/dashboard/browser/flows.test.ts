@@ -147,6 +147,21 @@ it('a list does not move by itself: new jobs are counted, and shown when they ar
   expect(await pill.count()).toBe(0)
 })
 
+it('jobs of several queues are one list, and selected ones are cancelled each in its queue', async () => {
+  await visit(page, 'jobs?f=state:ready task:succeeds')
+  const queues = async () => new Set(await rows().locator('td:nth-child(4)').allInnerTexts())
+  await eventually(async () => (await queues()).size === 2, { what: 'jobs of two queues' })
+  const before = await rows().count()
+  await page.locator('main').focus()
+  await page.keyboard.press('X')
+  await shows(`${before} selected`)
+  await page.keyboard.press('C')
+  await page.getByRole('button', { name: `Cancel ${before}` }).click()
+  await counts(page.locator('table.jobs .s-cancelled'), before)
+  await page.getByLabel('Queue').selectOption(queue)
+  await page.getByText('No job is like that').waitFor()
+})
+
 it('selected jobs are retried together, and the list says what became of them', async () => {
   await visit(page, `jobs?queue=${queue}&f=state:buried "no such user"`)
   expect(await rows().count()).toBe(5)
