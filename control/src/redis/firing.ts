@@ -21,7 +21,10 @@ export class Firing {
   readonly #options: FiringOptions
   #timer: NodeJS.Timeout | undefined
   #isFiring = false
+  /** The last call fired nothing. */
   #isResting = false
+  #isFailing = false
+  #isClosed = false
 
   constructor(options: FiringOptions) {
     this.#options = options
@@ -29,13 +32,15 @@ export class Firing {
 
   /** After each look: in how many ms the next one is due; undefined for none. */
   due(inMs: number | undefined): void {
-    this.stop()
-    if (inMs === undefined || inMs > MOST_WAIT_MS || this.#isFiring || !this.#options.fence.isOpen) return
+    clearTimeout(this.#timer)
+    if (inMs === undefined || inMs > MOST_WAIT_MS) return
+    if (this.#isFiring || this.#isClosed || !this.#options.fence.isOpen) return
     const waitMs = inMs === 0 && this.#isResting ? REST_MS : inMs
     this.#timer = setTimeout(() => void this.#fire(), waitMs).unref()
   }
 
-  stop(): void {
+  close(): void {
+    this.#isClosed = true
     clearTimeout(this.#timer)
   }
 
@@ -46,16 +51,18 @@ export class Firing {
       const { name, schedules } = queue()
       const { runs, unreadable } = await schedules.fireDue()
       this.#isResting = runs.length === 0
+      this.#isFailing = false
       if (runs.length > 0) log.info('enqueued jobs of schedules', { queue: name, jobs: runs.length })
       if (unreadable.length > 0)
         log.warn('schedules are not readable: upgrade this program', { queue: name, schedules: unreadable })
     } catch (error) {
       this.#isResting = true
-      if (!(error instanceof NotLeading || error instanceof RedisUnavailable))
-        log.warn('could not enqueue jobs of schedules', { error })
+      if (error instanceof NotLeading || error instanceof RedisUnavailable) return
+      if (!this.#isFailing) log.warn('could not enqueue jobs of schedules', { error })
+      this.#isFailing = true
     } finally {
       this.#isFiring = false
+      if (!this.#isClosed) onFired()
     }
-    onFired()
   }
 }

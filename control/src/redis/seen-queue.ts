@@ -143,7 +143,7 @@ export class SeenQueue {
 
   stopListening(): void {
     clearTimeout(this.#telling)
-    this.#firing.stop()
+    this.#firing.close()
     this.#listening?.then((stop) => stop()).catch(() => {})
   }
 

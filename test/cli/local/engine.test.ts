@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { existsSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
@@ -305,6 +305,39 @@ describe('up', () => {
       expect((await next.queue.owner())?.name).toContain(next.folder)
     } finally {
       await redis.remove()
+    }
+  })
+
+  test('leaves its schedules in Redis at its end, and deletes at its start those that it has no more', async () => {
+    const server = await RedisServer.start()
+    const schedule = (name: string) =>
+      JSON.stringify({
+        apiVersion: 'millhand.dev/v1beta1',
+        kind: 'Schedule',
+        metadata: { name },
+        spec: { queue: 'work', cron: '@yearly', task: 'where' },
+      })
+    const folder = upFolder({ 'one.yaml': schedule('one'), 'two.yaml': schedule('two') })
+    const connection = connectRedis(server.url)
+    const { schedules } = openQueue(connection, 'default.work')
+    const names = async () => (await schedules.list()).schedules.map(({ name }) => name).sort()
+    const has = (wanted: readonly string[]) =>
+      eventually(async () => (await names()).join() === wanted.join(), {
+        what: `schedules ${wanted}`,
+        withinMs: 45_000,
+      })
+    try {
+      await schedules.set('of-a-program', { cron: '@yearly', task: 'where' })
+      const first = await startUpIn(folder, { redis: server.access })
+      await has(['of-a-program', 'one', 'two'])
+      await first.local.stop()
+      expect(await names()).toEqual(['of-a-program', 'one', 'two'])
+      rmSync(join(folder, 'two.yaml'))
+      await startUpIn(folder, { redis: server.access })
+      await has(['of-a-program', 'one'])
+    } finally {
+      connection.close()
+      await server.remove()
     }
   })
 

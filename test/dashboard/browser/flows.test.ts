@@ -286,6 +286,38 @@ it('the overview shows how its numbers went over the last hour', async () => {
   expect(await page.locator('.six .spark').count()).toBe(6)
 })
 
+it('a schedule is found by the keyboard, run now, paused, and deleted after a question', async () => {
+  await visit(page, './')
+  await page.keyboard.press('g')
+  await page.keyboard.press('s')
+  await page.getByRole('heading', { name: 'Schedules' }).waitFor()
+  await page.getByLabel('Queue').selectOption(queue)
+  await counts(page.locator('table.cards tbody tr'), 3)
+  await shows('suspended')
+  await page.getByRole('link', { name: 'nightly' }).click()
+  await page.getByRole('heading', { name: 'nightly' }).waitFor()
+  await counts(page.getByRole('region', { name: 'Next times' }).locator('li'), 10)
+  const redis = connectRedis(redisUrl())
+  try {
+    const { schedules } = openQueue(redis, queue.replace('/', '.'))
+    const fired = async () => (await schedules.get('nightly'))?.fired ?? 0
+    const before = await fired()
+    await page.getByRole('button', { name: 'Run now' }).click()
+    await shows(/^The job nightly@\d+ is enqueued\.$/)
+    expect(await fired()).toBe(before + 1)
+    await page.getByRole('button', { name: 'Pause', exact: true }).click()
+    await page.getByRole('button', { name: 'Resume' }).waitFor()
+    await shows('Nothing is due while it rests.')
+    expect(await schedules.get('nightly')).toMatchObject({ isPaused: true })
+    await page.getByRole('button', { name: 'Delete' }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()
+    await counts(page.locator('table.cards tbody tr'), 2)
+    expect(await schedules.get('nightly')).toBeUndefined()
+  } finally {
+    redis.close()
+  }
+})
+
 it('times are local, and UTC on demand; the theme is the system’s, and another on demand', async () => {
   await visit(page, job('order8812'))
   const zone = page.locator('.foot')
@@ -312,7 +344,14 @@ it('a job that is not there says so, and leads to those that are', async () => {
 })
 
 it('every control has a name for a screen reader', async () => {
-  for (const address of ['./', `jobs?queue=${queue}`, job('order8812'), `queues/${queue}`, 'workers']) {
+  for (const address of [
+    './',
+    `jobs?queue=${queue}`,
+    job('order8812'),
+    `queues/${queue}`,
+    `schedules/${queue}/nightly`,
+    'workers',
+  ]) {
     await visit(page, address)
     const tree = await page.locator('body').ariaSnapshot()
     expect(tree).not.toMatch(/^\s*- (button|link|textbox|combobox|checkbox|searchbox)\s*(:|$|\[)/m)
