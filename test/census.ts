@@ -2,7 +2,9 @@
 // counter that is wrong, a time to live where none may be, a key that belongs to nothing. Invariants I3 and I4.
 import { type Connection, prefixOf } from 'millhand/queue'
 
+const REMEMBERED = 1
 const UNIQUE = 8
+const EXPIRES = 16
 
 export interface Census {
   /** Where each id is: ready, delayed, held, buried, completed, cancelled. */
@@ -64,7 +66,8 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
       const isTombstone = where.length === 1 && where[0] === 'ready' && id in tombstones
       if (where.length > 0 && !isTombstone) problems.push(`${id} has ended but is in ${where}`)
       if (ttl < 0) problems.push(`${id} has ended but has no time to live`)
-      states.set(id, text.startsWith('=c ') ? 'completed' : 'cancelled')
+      const ended = { c: 'completed', x: 'cancelled', e: 'expired' }[text[1] ?? '']
+      states.set(id, ended ?? 'unreadable')
     } else {
       if (id in tombstones) problems.push(`${id} lives and has a tombstone`)
       if (where.length !== 1)
@@ -122,7 +125,7 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
   if (!hasTombstones && Object.keys(tombstones).length > 0)
     problems.push(`config knows of no tombstones, and there are ${JSON.stringify(tombstones)}`)
   const known =
-    /^(job|ready|held|worker|attempt|unique|again|busy|schedule|action|tag|trash|trash-attempt|trashed|error|failed|stats|outbox|flow):|^(actions|outbox|flows|events|schedules|errors|lanes|blocked|parked|rates|limits|tombstonesIn|uniqueHeld|delayed|workers|idle|draining|completed|buried|counts|wake|tick|config|tombstones|waiters|clock)$/
+    /^(job|ready|held|worker|attempt|unique|again|busy|schedule|action|tag|trash|trash-attempt|trashed|error|failed|stats|outbox|flow):|^(actions|outbox|flows|events|schedules|errors|lanes|blocked|parked|rates|limits|tombstonesIn|uniqueHeld|expires|delayed|workers|idle|draining|completed|buried|counts|wake|tick|config|tombstones|waiters|clock)$/
   for (const name of names) if (!known.test(name)) problems.push(`the key ${name} is not in the layout`)
   return { states, problems }
 }
@@ -219,6 +222,16 @@ async function problemsOfUnique({
   }
   for (const name of names.filter((each) => each.startsWith('again:')))
     if (!isUnfinished(name.slice(6))) problems.push(`${name} follows a job that has ended`)
+  const expires = new Set((await redis.call('ZRANGE', `${prefix}expires`, 0, -1)) as string[])
+  for (const [id, state] of states) {
+    const header = String(await redis.call('GET', `${prefix}job:${id}`)).split('\n')[0] ?? ''
+    const waits = state === 'ready' || state === 'delayed'
+    const mayExpire = waits && ((header.charCodeAt(1) - 48) & (EXPIRES | REMEMBERED)) === EXPIRES
+    if (mayExpire !== expires.has(id))
+      problems.push(`${id} is ${state}, ${expires.has(id) ? 'and' : 'but not'} in expires`)
+    expires.delete(id)
+  }
+  for (const id of expires) problems.push(`${id} is in expires and has no envelope`)
   const noted = ((await redis.call('SMEMBERS', `${prefix}uniqueHeld`)) as string[]).sort()
   if (`${noted}` !== `${uniqueHeld.sort()}`)
     problems.push(`uniqueHeld has ${noted}, a recount gives ${uniqueHeld}`)

@@ -145,6 +145,17 @@ function observeQueues(
         if (depth) sound(labels, depth.counts.vanished, (where, value) => this.inc(where, value))
     },
   })
+  new Counter({
+    name: 'millhand_queue_expired_jobs_total',
+    help: 'Jobs that had not started by their time, and never run.',
+    labelNames,
+    registers,
+    collect() {
+      this.reset()
+      for (const { labels, depth } of known())
+        if (depth) sound(labels, depth.counts.expired, (where, value) => this.inc(where, value))
+    },
+  })
   new Gauge({
     name: 'millhand_redis_up',
     help: '1 while the Redis of a queue answers the operator.',

@@ -11,6 +11,7 @@ const counts = {
   buried: 0,
   lost: 0,
   cancelled: 0,
+  expired: 0,
   vanished: 0,
 }
 const depth: Depth = {

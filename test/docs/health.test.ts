@@ -83,6 +83,7 @@ const open = (): ObservedTaskQueue['redis'] => {
     buried: 0,
     lost: 0,
     cancelled: 0,
+    expired: 0,
     vanished: 0,
   }
   const depth = {

@@ -87,7 +87,7 @@ async function operatorPage(): Promise<string> {
     buried: 0,
     blocked: 0,
     oldestReadyMs: 0,
-    counts: { vanished: 0 },
+    counts: { vanished: 0, expired: 0 },
   }
   const queue = { namespace: 'shop', isReachable: true, lastView: { depth } } as unknown as SeenQueue
   const metrics = metricsOfOperator({

@@ -12,7 +12,7 @@ function queueWith(name: string, depth: object): SeenQueue {
     due: 1,
     buried: 0,
     oldestReadyMs: 5_000,
-    counts: { vanished: 0 },
+    counts: { vanished: 0, expired: 0 },
   }
   return {
     name,
@@ -24,8 +24,15 @@ function queueWith(name: string, depth: object): SeenQueue {
 
 test.each<[string, object]>([
   ['a text', { busy: 'x', ready: '7', oldestReadyMs: 'old' }],
-  ['not a number', { busy: Number.NaN, buried: Number.POSITIVE_INFINITY, counts: { vanished: Number.NaN } }],
-  ['less than nothing', { busy: -5, due: 100, oldestReadyMs: -1, counts: { vanished: -1 } }],
+  [
+    'not a number',
+    {
+      busy: Number.NaN,
+      buried: Number.POSITIVE_INFINITY,
+      counts: { vanished: Number.NaN, expired: Number.NaN },
+    },
+  ],
+  ['less than nothing', { busy: -5, due: 100, oldestReadyMs: -1, counts: { vanished: -1, expired: -1 } }],
   ['nothing at all', { busy: undefined, buried: null, counts: {} }],
 ])('%s is left out', async (_what, depth) => {
   const queues = [queueWith('bad', depth), queueWith('good', {})]

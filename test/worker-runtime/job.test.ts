@@ -152,6 +152,7 @@ test('an outcome keeps facts, result and output', () => {
     task: 'resize',
     timeoutMs: undefined,
     dueAtMs: undefined,
+    expiresAtMs: undefined,
     tags: [],
     uniqueKey: undefined,
     headers: undefined,

@@ -37,6 +37,11 @@ export interface JobOptions {
   delayMs?: number
   /** The job does not start before this time. */
   at?: Date
+  /**
+   * The job ends as expired, and never runs, where its first attempt has not begun so long after it was due; ms
+   * (`expiresInSeconds` of the queue).
+   */
+  expiresInMs?: number
   /** Attempts that may fail before the job is buried (`retry.maxAttempts` of the queue). */
   maxAttempts?: number
   /** The wait before the second attempt, doubled for each further one; ms (`retry.backoff.baseSeconds`). */
@@ -73,6 +78,8 @@ export interface Envelope {
   readonly timeoutMs: number | undefined
   /** When it was to become ready, if not at once. */
   readonly dueAtMs: number | undefined
+  /** It ends as expired where it has not started by then. */
+  readonly expiresAtMs: number | undefined
   readonly tags: readonly string[]
   readonly uniqueKey: string | undefined
   readonly headers: Headers | undefined
@@ -82,7 +89,7 @@ export interface Envelope {
 
 /** A job that has ended, as its outcome is kept. */
 export interface EndedJob {
-  readonly state: 'completed' | 'cancelled'
+  readonly state: 'completed' | 'cancelled' | 'expired'
   readonly endedAtMs: number
   readonly attempts: number
   readonly crashes: number
@@ -109,7 +116,7 @@ const TASK_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/
 const JOB_ID = /^[A-Za-z0-9:._@-]{1,128}$/
 const NAME_OF_A_CLIENT = /^[A-Za-z0-9:._-]{1,128}$/
 const HEADER = /^2\S ((?:urgent|high|normal|low)(?:\/\S{1,150})?) (\d{1,15}) (\S{1,100})([^\n]{0,1900})\n/
-const ENDED = /^=(c|x) ([0-9a-f]+) ([0-9a-f]+)(?:\+([0-9a-f]+))? ([0-9a-f]+) (\S+)([^\n]*)\n/
+const ENDED = /^=(c|x|e) ([0-9a-f]+) ([0-9a-f]+)(?:\+([0-9a-f]+))? ([0-9a-f]+) (\S+)([^\n]*)\n/
 
 /** The most that any queue may allow (spec.limits.maxPayload of a TaskQueue). */
 export const MAX_PAYLOAD_BYTES = 16 * 1024 * 1024
@@ -122,6 +129,7 @@ export const JOB_OPTIONS: Rules = {
   priority: oneOf(LANES),
   delayMs: wholeNumber(0),
   at: validDate,
+  expiresInMs: wholeNumber(1),
   maxAttempts: wholeNumber(1),
   backoffMs: wholeNumber(0),
   maxBackoffMs: wholeNumber(0),
@@ -174,6 +182,7 @@ const FIELDS = [
   [' m=', 'maxBackoffMs'],
   [' c=', 'maxCrashes'],
   [' t=', 'timeoutMs'],
+  [' x=', 'expiresInMs'],
 ] as const
 /** Marks an input of undefined, which JSON cannot express. */
 const NO_INPUT = ' i=0'
@@ -212,19 +221,23 @@ export function parseEnvelope(text: string): Envelope | undefined {
   const match = HEADER.exec(text)
   if (!match) return undefined
   const [header, lane = '', enqueued, task = '', fields = ''] = match
-  const timeout = / t=(\d+)/.exec(fields)?.[1]
-  const due = / d=(\d+)/.exec(fields)?.[1]
   return {
     lane,
     enqueuedAtMs: Number(enqueued),
     task,
-    timeoutMs: timeout === undefined ? undefined : Number(timeout),
-    dueAtMs: due === undefined ? undefined : Number(due),
+    timeoutMs: numberIn(/ t=(\d+)/, fields),
+    dueAtMs: numberIn(/ d=(\d+)/, fields),
+    expiresAtMs: numberIn(/ x=(\d+)/, fields),
     tags: tagsIn(fields),
     headers: headersIn(fields),
     uniqueKey: uniqueKeyIn(fields),
     payload: `${fields} `.includes(`${NO_INPUT} `) ? '' : text.slice(header.length),
   }
+}
+
+function numberIn(fields: RegExp, text: string): number | undefined {
+  const found = fields.exec(text)?.[1]
+  return found === undefined ? undefined : Number(found)
 }
 
 /** The part of the outcome that the worker knows; `settle` takes it. */
@@ -253,7 +266,7 @@ export function parseEnded(text: string): EndedJob | undefined {
   const [duration, user, system, rssKiB] = rest.trim().split(' ').map(numberOrNothing)
   const [result = 'null', output] = text.slice(header.length).split('\n')
   return {
-    state: state === 'c' ? 'completed' : 'cancelled',
+    state: state === 'c' ? 'completed' : state === 'e' ? 'expired' : 'cancelled',
     endedAtMs: fromHex(endedAt),
     attempts: fromHex(attempts),
     crashes: fromHex(crashes),

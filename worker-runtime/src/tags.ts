@@ -17,18 +17,21 @@ export const TAGS: Rule = {
 const KEYED = 2
 const TAGGED = 4
 const UNIQUE = 8
+const EXPIRES = 16
 
 /** The options of a job that it has flags for. */
 interface Flagged {
   key?: string
   tags?: readonly string[]
   unique?: object
+  expiresInMs?: number
 }
 
 /** A sum in one character from '0' on. */
-export function flagsOf({ key, tags = NO_TAGS, unique }: Flagged): string {
+export function flagsOf({ key, tags = NO_TAGS, unique, expiresInMs }: Flagged): string {
   const flags = (key === undefined ? 0 : KEYED) + (tags.length === 0 ? 0 : TAGGED)
-  return FLAGS[flags + (unique === undefined ? 0 : UNIQUE)] ?? ''
+  const times = (unique === undefined ? 0 : UNIQUE) + (expiresInMs === undefined ? 0 : EXPIRES)
+  return FLAGS[flags + times] ?? ''
 }
 const FLAGS = Array.from({ length: 64 }, (_, flags) => String.fromCharCode(48 + flags))
 

@@ -31,6 +31,7 @@ interface Options extends ServerOptions {
   priority?: Priority
   maxAttempts?: number
   timeout?: number
+  expiresIn?: number
   durability?: Durability
   failIfKnown?: boolean
   wait?: number | true
@@ -95,6 +96,11 @@ function withJobOptions(command: Command): Command {
     .option(
       '--timeout <duration>',
       'how long one attempt may run; default: as the queue says',
+      durationOption,
+    )
+    .option(
+      '--expires-in <duration>',
+      'it ends as expired where it has not started so long after it was due; default: as the queue says',
       durationOption,
     )
     .addOption(
@@ -169,6 +175,7 @@ function jobOptions({
   priority,
   maxAttempts,
   timeout,
+  expiresIn,
   durability,
 }: Options): EnqueueOptions {
   return {
@@ -180,6 +187,7 @@ function jobOptions({
     ...(priority !== undefined && { priority }),
     ...(maxAttempts !== undefined && { maxAttempts }),
     ...(timeout !== undefined && { timeoutMs: timeout }),
+    ...(expiresIn !== undefined && { expiresInMs: expiresIn }),
     ...(durability !== undefined && { durability }),
   }
 }

@@ -103,6 +103,7 @@ function plain({ queue, job }: Found) {
     ...(envelope && {
       priority: envelope.lane,
       timeoutMs: envelope.timeoutMs,
+      ...(envelope.expiresAtMs !== undefined && { expiresAtMs: envelope.expiresAtMs }),
       tags: envelope.tags,
       ...(envelope.uniqueKey !== undefined && { uniqueKey: envelope.uniqueKey }),
       input: parsed(envelope.payload),
@@ -144,6 +145,7 @@ function mainFacts(job: JobDetails, nowMs: number): [string, Cell | undefined][]
     ['tags', envelope?.tags.join(' ')],
     ['unique key', envelope?.uniqueKey],
     ['enqueued', ago(job.enqueuedAtMs)],
+    ['expires', envelope?.expiresAtMs && timeText(envelope.expiresAtMs)],
     ['due', dueAtMs && `${timeText(dueAtMs)} (in ${durationText(dueAtMs - nowMs)})`],
     ['buried', buriedAtMs && ago(buriedAtMs)],
     ['ended', ended && ago(ended.endedAtMs)],

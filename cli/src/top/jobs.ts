@@ -16,7 +16,7 @@ const TABS = [
   { name: 'ready', term: 'state:ready' },
   { name: 'delayed', term: 'state:delayed' },
   { name: 'buried', term: 'state:buried' },
-  { name: 'ended', term: 'state:completed,cancelled' },
+  { name: 'ended', term: 'state:completed,cancelled,expired' },
 ] as const
 const WINDOW = 100
 const COLUMNS: readonly Column[] = [

@@ -16,8 +16,8 @@ export async function lookAt(queue: Queue, before: QueueView | undefined, nowMs:
   // be in both, and start a worker for nothing.
   const workers = await queue.workers()
   const depth = await queue.depth()
-  const { enqueued, completed, retried, buried, cancelled } = depth.counts
-  const counters = { enqueued, ended: completed + retried + buried + cancelled, busy: depth.busy }
+  const { enqueued, completed, retried, buried, cancelled, expired } = depth.counts
+  const counters = { enqueued, ended: completed + retried + buried + cancelled + expired, busy: depth.busy }
   return { depth, workers, measured: measure(before?.measured, counters, nowMs), atMs: nowMs }
 }
 

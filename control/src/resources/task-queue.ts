@@ -16,6 +16,8 @@ export interface TaskQueue {
   suspend: boolean
   retry: { maxAttempts: number; backoffMs: number; maxBackoffMs: number; maxCrashes: number }
   timeoutMs: number
+  /** Absent: jobs wait for ever. */
+  expiresInMs?: number
   maxLength: number
   maxPayloadBytes: number
   retention: { completed: Retention; buried: Retention }
@@ -73,6 +75,7 @@ export interface TaskQueueSpec {
     backoff: { baseSeconds: number; maxSeconds: number }
   }
   timeoutSeconds: number
+  expiresInSeconds?: number
   retention: { completed: RetentionSpec; buried: RetentionSpec }
   events: { maxCount: number }
 }
@@ -104,6 +107,7 @@ export function parseTaskQueue({ metadata, spec }: TaskQueueManifest, defaultNam
       maxCrashes: retry.maxCrashes,
     },
     timeoutMs: spec.timeoutSeconds * 1000,
+    ...(spec.expiresInSeconds !== undefined && { expiresInMs: spec.expiresInSeconds * 1000 }),
     maxLength: limits.maxLength,
     maxPayloadBytes: parseBytes(limits.maxPayload) ?? 0,
     retention: { completed: retention(spec.retention.completed), buried: retention(spec.retention.buried) },
@@ -142,6 +146,7 @@ export function queueSettings(queue: TaskQueue, ownerUid: string, owner?: string
     ...(owner !== undefined && { owner }),
     ...queue.retry,
     timeoutMs: queue.timeoutMs,
+    ...(queue.expiresInMs !== undefined && { expiresInMs: queue.expiresInMs }),
     maxLength: queue.maxLength,
     maxPayloadBytes: queue.maxPayloadBytes,
     completedMaxAgeMs: completed.maxAgeMs,

@@ -11,5 +11,5 @@ export const MOST_TEXT_BYTES = 65_536
 export const time = (what: string) => whole(`${what}; ms UTC`)
 export const words = (what: string, max = 4_096) => text(what, { max })
 
-export const JOB_STATES = ['ready', 'delayed', 'held', 'completed', 'cancelled', 'buried'] as const
+export const JOB_STATES = ['ready', 'delayed', 'held', 'completed', 'cancelled', 'expired', 'buried'] as const
 export const PRIORITIES = ['urgent', 'high', 'normal', 'low'] as const

@@ -45,7 +45,16 @@ export const Muted = named(
 export type Muted = TypeOf<typeof Muted>
 
 const KINDS = [
-  ...(['enqueued', 'claimed', 'completed', 'retried', 'buried', 'cancelled', 'handed-back'] as const),
+  ...([
+    'enqueued',
+    'claimed',
+    'completed',
+    'retried',
+    'buried',
+    'cancelled',
+    'expired',
+    'handed-back',
+  ] as const),
   ...([
     'requeued',
     'deleted',

@@ -244,6 +244,12 @@ export const EnqueueRequest = named(
     ),
     delayMs: optional(whole('It does not start before so long; ms', { max: 1e12 })),
     atMs: optional(whole('It does not start before this time; ms UTC', { max: 8.64e15 })),
+    expiresInMs: optional(
+      whole('It ends as expired where it has not started so long after it was due; ms', {
+        min: 1,
+        max: 1e12,
+      }),
+    ),
     maxAttempts: optional(whole('Attempts that may fail before it is buried', { min: 1, max: 1e12 })),
     backoffMs: optional(whole('The wait before the second attempt; ms', { max: 1e12 })),
     maxBackoffMs: optional(whole('The longest wait between two attempts; ms', { max: 1e12 })),

@@ -34,6 +34,7 @@ export const QueueNumbers = named(
     retried: whole('Attempts that failed and were tried again, since the queue exists'),
     failed: whole('Jobs buried since the queue exists'),
     cancelled: whole('Jobs cancelled since the queue exists'),
+    expired: whole('Jobs that had not started by their time, since the queue exists'),
     vanished: whole('Enqueues that Redis is known to have lost, since the queue exists'),
     perSecond: optional(
       object('Measured over the last seconds in which somebody looked', {

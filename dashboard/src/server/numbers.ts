@@ -66,6 +66,7 @@ export function numbersOf(depth: Depth, samples: readonly Sample[], crew: Crew):
     retried: counts.retried,
     failed: counts.buried,
     cancelled: counts.cancelled,
+    expired: counts.expired,
     vanished: counts.vanished,
     ...(perSecond && { perSecond }),
     ...crew,

@@ -37,7 +37,7 @@ export const VERBS: Record<JobVerb, VerbWords> = {
   delete: {
     label: 'Delete',
     done: 'deleted',
-    states: ['buried', 'completed', 'cancelled'],
+    states: ['buried', 'completed', 'cancelled', 'expired'],
     warning: 'Payload, result and the record of their attempts are removed. It can be undone for a minute.',
     isDangerous: true,
     key: 'D',

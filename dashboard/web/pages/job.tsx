@@ -24,7 +24,7 @@ import { Timeline } from '../parts/timeline.tsx'
 import { WhyCard } from '../parts/why.tsx'
 
 const LOOK_EVERY_MS = 2_000
-const ENDED = ['completed', 'cancelled', 'buried']
+const ENDED = ['completed', 'cancelled', 'expired', 'buried']
 
 export function JobPage({ namespace, queue, id }: { namespace: string; queue: string; id: string }) {
   const path = address(['queues', namespace, queue, 'jobs', id])

@@ -10,6 +10,7 @@ export const STATES: readonly JobRow['state'][] = [
   'buried',
   'completed',
   'cancelled',
+  'expired',
 ]
 export type ShownState = JobRow['state'] | 'blocked' | 'retrying'
 
@@ -21,6 +22,7 @@ export const MEANING: Record<ShownState, string> = {
   retrying: 'An attempt failed: it waits for the next one.',
   completed: 'It is done.',
   cancelled: 'A person or a program cancelled it.',
+  expired: 'It had not started by its time, and never runs.',
   buried: 'It failed and has no tries left: it is kept for a person to look at.',
 }
 

@@ -83,8 +83,8 @@ function lastSteps(job: Job, sinceMs: number, currentMs: number): Step[] {
         ...(job.buriedAtMs !== undefined && { atMs: job.buriedAtMs }),
       },
     ]
-  if (state === 'cancelled')
-    return [{ kind: 'point', label: 'cancelled', ...(endedAtMs !== undefined && { atMs: endedAtMs }) }]
+  if (state === 'cancelled' || state === 'expired')
+    return [{ kind: 'point', label: state, ...(endedAtMs !== undefined && { atMs: endedAtMs }) }]
   if (state === 'held') return [{ kind: 'try', tone: 'held', label: 'runs' }]
   const waited = wait(Math.max(0, currentMs - sinceMs))
   if (state === 'delayed' && dueAtMs !== undefined)

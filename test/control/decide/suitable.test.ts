@@ -74,6 +74,7 @@ describe('in the status of a TaskQueue', () => {
     buried: 0,
     lost: 0,
     cancelled: 0,
+    expired: 0,
     vanished: 0,
   }
   const depth = {

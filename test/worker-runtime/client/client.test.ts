@@ -7,6 +7,7 @@ import {
   connect,
   JobBuried,
   JobCancelled,
+  JobExpired,
   JobNotFound,
   QueueRefused,
   RedisUnavailable,
@@ -83,6 +84,16 @@ describe('a client', () => {
     expect(await waiting.cancel()).toBe('cancelled')
     await expect(waiting.result()).rejects.toBeInstanceOf(JobCancelled)
     await expect(queue.job('never-was').result()).rejects.toBeInstanceOf(JobNotFound)
+    const late = await client.queue('no-worker').enqueue('succeeds', null, { expiresInMs: 1 })
+    const looker = connectRedis(redisUrl())
+    const looked = openQueue(looker, `${namespace}.no-worker`)
+    const hearing = expect(late.result({ timeoutMs: 20_000 })).rejects.toBeInstanceOf(JobExpired)
+    await eventually(async () => {
+      await looked.sample(await looked.depth(), { replicas: 0 })
+      return (await late.state()) === 'expired'
+    })
+    await hearing
+    looker.close()
     const terminal = await queue.enqueue('throws-terminal', null, { maxAttempts: 9 })
     await expect(terminal.result({ timeoutMs: 20_000 })).rejects.toMatchObject({
       failures: [{ error: { message: 'never again' } }],

@@ -156,7 +156,7 @@ test('the states of a filter are those that all its terms allow', () => {
   const states = (text: string) => statesFor(parseFilter(text, NOW))
   expect(states('state:ready,held -state:held')).toEqual(['ready'])
   expect(states('state:ready state:held')).toEqual([])
-  expect(states('task:x')).toHaveLength(6)
+  expect(states('task:x')).toHaveLength(7)
 })
 
 describe('docs/commands.md', () => {

@@ -86,8 +86,8 @@ test('every state has its place, and each job says what it is', async () => {
 test.each([
   ['state:failed', ['lost'], 1],
   ['state:completed', ['done'], undefined],
-  ['state:completed,cancelled', ['off', 'done'], 2],
-  ['-state:completed -state:cancelled', ['runs', 'waits', 'later', 'lost'], 4],
+  ['state:completed,cancelled,expired', ['off', 'done'], 2],
+  ['-state:completed -state:cancelled -state:expired', ['runs', 'waits', 'later', 'lost'], 4],
   ['state:held,ready', ['runs', 'waits'], 2],
   ['state:held state:ready', [], 0],
   ['task:Send*', ['runs', 'later', 'lost'], undefined],
@@ -198,7 +198,7 @@ test('pages of buried and of ended jobs are newest first, and new ones do not sh
   }
   const buried = await pagesOf('state:buried', 5, more('terminal'))
   expect(buried).toEqual(named(12, 'bad').sort(newestFirst))
-  const ended = await pagesOf('state:completed,cancelled', 5, more('completed'))
+  const ended = await pagesOf('state:completed,cancelled,expired', 5, more('completed'))
   expect(ended).toEqual(named(12, 'good').reverse())
 })
 /** Of two that were buried in one ms the order is that of their names. */

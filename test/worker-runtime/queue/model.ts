@@ -1,6 +1,6 @@
 // The state machine of a job as a small reference model: what the scripts must do, said a second time and much more simply.
 // Where the scripts may choose (the length of a back-off), the model asks what was chosen and checks that it was allowed.
-export type ModelState = 'ready' | 'delayed' | 'held' | 'completed' | 'cancelled' | 'buried'
+export type ModelState = 'ready' | 'delayed' | 'held' | 'completed' | 'cancelled' | 'expired' | 'buried'
 
 export interface ModelJob {
   state: ModelState
@@ -18,6 +18,9 @@ export interface ModelJob {
   /** Values by step, and the checkpoint under ''. */
   saved: Map<string, string>
   unique: ModelUnique | undefined
+  /** It ends as expired where it has not begun by then. */
+  expiresMs: number
+  hasBegun: boolean
 }
 
 export interface ModelUnique {
@@ -32,6 +35,7 @@ interface NewModelJob {
   delayMs: number
   key?: string
   unique?: ModelUnique | undefined
+  expiresInMs?: number | undefined
 }
 
 /** Jobs a second: one takes so many ms; so many may start at once. */
@@ -86,7 +90,16 @@ export class Model {
   /** When the bucket of each key with a rate, and of the queue, is full again. */
   readonly #fullAtMs = new Map<string, number>()
   /** What the queue counts, beside `busy`. */
-  readonly counts = { enqueued: 0, claimed: 0, completed: 0, retried: 0, buried: 0, lost: 0, cancelled: 0 }
+  readonly counts = {
+    enqueued: 0,
+    claimed: 0,
+    completed: 0,
+    retried: 0,
+    buried: 0,
+    lost: 0,
+    cancelled: 0,
+    expired: 0,
+  }
   lastToken = 0
   /** How many attempts failed, by error group. */
   readonly errors: Record<string, number> = {}
@@ -97,9 +110,11 @@ export class Model {
   #quietUntilMs = 0
 
   enqueue(job: NewModelJob): string | { enqueued: string; id: string } {
-    const { id, delayMs, key = '', unique } = job
+    const { id, delayMs, key = '', unique, expiresInMs = Number.POSITIVE_INFINITY } = job
     const known = this.jobs.get(id)
     if (known) return known.state
+    const before = unique && this.holderOf(unique)
+    if (before !== undefined && this.isOverdue(before)) this.ended(before, 'expired')
     const other = unique && this.holderOf(unique)
     if (other !== undefined) return { enqueued: this.#duplicate(other, job), id: other }
     if (unique) this.holders.set(unique.key, { id, hasTime: unique.while === 'for a time' })
@@ -116,8 +131,20 @@ export class Model {
       key,
       saved: new Map(),
       unique,
+      expiresMs: this.nowMs + delayMs + expiresInMs,
+      hasBegun: false,
     })
     return 'created'
+  }
+
+  isOverdue(id: string): boolean {
+    const job = this.jobs.get(id)
+    const waits = job?.state === 'ready' || job?.state === 'delayed'
+    return job !== undefined && waits && !job.hasBegun && job.expiresMs <= this.nowMs
+  }
+
+  overdue(): string[] {
+    return [...this.jobs.keys()].filter((id) => this.isOverdue(id))
   }
 
   #isUnfinished(id: string): boolean {
@@ -131,13 +158,18 @@ export class Model {
   }
 
   /** What an enqueue does whose key another job has. */
-  #duplicate(other: string, { delayMs, ...job }: NewModelJob): string {
+  #duplicate(
+    other: string,
+    { delayMs, expiresInMs = Number.POSITIVE_INFINITY, ...job }: NewModelJob,
+  ): string {
     const onDuplicate = job.unique?.onDuplicate
     if (!this.#isUnfinished(other) || onDuplicate === 'keep') return 'duplicate'
     const found = this.#job(other)
-    if (found.state === 'held' && onDuplicate === 'runAgain') this.again.set(other, { delayMs, ...job })
+    if (found.state === 'held' && onDuplicate === 'runAgain')
+      this.again.set(other, { delayMs, expiresInMs, ...job })
     if (found.state === 'held') return onDuplicate === 'runAgain' ? 'runs-again' : 'duplicate'
     this.again.delete(other)
+    found.expiresMs = this.nowMs + delayMs + expiresInMs
     if (found.state === 'ready') return 'replaced'
     const dueMs = this.nowMs + delayMs
     Object.assign(found, { state: delayMs > 0 ? 'delayed' : 'ready', dueMs, readySinceMs: dueMs })
@@ -184,7 +216,8 @@ export class Model {
   claimable(): Set<string> {
     const found = new Set<string>()
     for (const [id, job] of this.jobs)
-      if (job.state === 'ready' || (job.state === 'delayed' && job.dueMs <= this.nowMs)) found.add(id)
+      if (job.state === 'ready' || (job.state === 'delayed' && job.dueMs <= this.nowMs))
+        if (!this.isOverdue(id)) found.add(id)
     return found
   }
 
@@ -279,7 +312,7 @@ export class Model {
   }
 
   /** A job has ended, and with a retention of 0 its id is free. */
-  ended(id: string, state: 'completed' | 'cancelled' | 'buried'): void {
+  ended(id: string, state: 'completed' | 'cancelled' | 'expired' | 'buried'): void {
     this.counts[state] += 1
     this.freed(id, state)
     if (this.keepsNothing && state !== 'buried') this.jobs.delete(id)
@@ -300,7 +333,7 @@ export class Model {
 
   claimed(id: string, worker: string, token: string): void {
     const job = this.#job(id)
-    Object.assign(job, { state: 'held', worker, token })
+    Object.assign(job, { state: 'held', worker, token, hasBegun: true })
     const { unique } = job
     if (unique?.while === 'waiting' && this.holders.get(unique.key)?.id === id)
       this.holders.delete(unique.key)

@@ -80,6 +80,7 @@ class Enqueue extends Step {
   readonly isReplyLost: boolean
   readonly key: string
   readonly unique: ModelUnique | undefined
+  readonly expiresInMs: number | undefined
   constructor(
     id: string,
     delayMs: number,
@@ -87,8 +88,10 @@ class Enqueue extends Step {
     isReplyLost: boolean,
     key = '',
     unique?: ModelUnique,
+    expiresInMs?: number,
   ) {
     super()
+    this.expiresInMs = expiresInMs
     this.key = key
     this.unique = unique
     this.id = id
@@ -107,6 +110,7 @@ class Enqueue extends Step {
         ...(this.key && { key: this.key }),
         ...tagsOf(this.id),
         ...uniqueOption(this.unique),
+        ...(this.expiresInMs !== undefined && { expiresInMs: this.expiresInMs }),
       },
     )
     // The same id a second time in one call is a known one.
@@ -116,7 +120,7 @@ class Enqueue extends Step {
     if (this.isReplyLost) expect(await queue.enqueue([job])).toEqual([again()])
   }
   toString() {
-    return `enqueue ${this.id} +${this.delayMs} ${this.priority}/${this.key} ${JSON.stringify(this.unique)}${this.isReplyLost ? ' (reply lost, sent again)' : ''}`
+    return `enqueue ${this.id} +${this.delayMs} ${this.priority}/${this.key} ${JSON.stringify(this.unique)} expires in ${this.expiresInMs}${this.isReplyLost ? ' (reply lost, sent again)' : ''}`
   }
 }
 
@@ -268,6 +272,7 @@ class Renew extends Step {
       expect(answer).toEqual({ kind: 'dead' })
       return
     }
+    for (const id of model.overdue()) model.ended(id, 'expired')
     model.tidy()
     me.aliveUntilMs = model.nowMs + 7_000
     for (const other of model.workers.values())
@@ -375,6 +380,12 @@ class Exchange extends Step {
       }
       for (const job of model.jobs.values())
         if (job.state === 'delayed' && job.dueMs <= model.nowMs) job.state = 'ready'
+      // A claim ends those that it meets.
+      for (const id of model.overdue()) {
+        const state = (await queue.job(id))?.state ?? 'expired'
+        if (state === 'expired') model.ended(id, 'expired')
+        else expect(state).toBe('ready')
+      }
     }
     if (this.fault === 'reply lost' && me)
       await this.#loseReply(
@@ -526,7 +537,7 @@ class RunOut extends Step {
   }
   override check(model: Readonly<Model>) {
     const state = model.jobs.get(this.id)?.state
-    return state === 'completed' || state === 'cancelled'
+    return state === 'completed' || state === 'cancelled' || state === 'expired'
   }
   async step(model: Model, { queue, redis }: Real) {
     for (const key of [`job:${this.id}`, `attempt:${this.id}`]) {
@@ -569,7 +580,7 @@ class Delete extends Step {
   }
   async step(model: Model, { queue }: Real) {
     const state = model.jobs.get(this.id)?.state ?? 'unknown'
-    const isDeleted = state === 'buried' || state === 'completed' || state === 'cancelled'
+    const isDeleted = ['buried', 'completed', 'cancelled', 'expired'].includes(state)
     if (isDeleted) model.jobs.delete(this.id)
     const expected = isDeleted ? ['deleted', 'unknown'] : [state, state]
     expect(await queue.delete([this.id, this.id])).toEqual(expected)
@@ -775,9 +786,17 @@ async function compareEvents(model: Model, { queue, redis }: Real, before: Model
   model.lastEvent = entries.at(-1)?.[0] ?? model.lastEvent
   const changes = pageOf(['', '', entries]).entries.flatMap(({ event }) => event.changes)
   const isWatched = model.watchedUntilMs > model.nowMs
-  for (const kind of ['enqueued', 'claimed', 'completed', 'retried', 'buried', 'cancelled'] as const) {
+  for (const kind of [
+    'enqueued',
+    'claimed',
+    'completed',
+    'retried',
+    'buried',
+    'cancelled',
+    'expired',
+  ] as const) {
     const told = changes.filter((change) => change.kind === kind)
-    const isAlwaysTold = kind === 'retried' || kind === 'buried' || kind === 'cancelled'
+    const isAlwaysTold = kind !== 'enqueued' && kind !== 'claimed' && kind !== 'completed'
     const expected = isAlwaysTold || isWatched ? model.counts[kind] - before[kind] : 0
     expect([kind, told.reduce((sum, { count }) => sum + count, 0)]).toEqual([kind, expected])
     for (const { jobs } of told)
@@ -797,13 +816,16 @@ async function compare(model: Model, { queue, redis }: Real) {
   const inState = (state: ModelState) => model.inState(state)
   expect(depth.counts).toMatchObject({ ...model.counts, busy: inState('held'), vanished: 0 })
   const claimable = model.claimable()
+  const overdue = model.overdue().length
   expect(depth).toMatchObject({
     ready: claimable.size,
-    delayed: inState('ready') + inState('delayed') - claimable.size,
+    delayed: inState('ready') + inState('delayed') - claimable.size - overdue,
     busy: inState('held'),
     buried: inState('buried'),
   })
-  if (claimable.size > depth.blocked) expect(model.ages()).toContain(depth.oldestReadyMs)
+  // Those that expire are in no number, and may be the ones that are blocked.
+  if (overdue > 0) expect([undefined, ...model.ages()]).toContain(depth.oldestReadyMs)
+  else if (claimable.size > depth.blocked) expect(model.ages()).toContain(depth.oldestReadyMs)
   else expect(depth.oldestReadyMs).toBeUndefined()
   const listed = (await queue.jobs('ready')).map(({ id }) => id)
   const ready = [...model.jobs].filter(([, { state }]) => state === 'ready').map(([id]) => id)
@@ -820,7 +842,8 @@ async function compare(model: Model, { queue, redis }: Real) {
   else if (inState('ready') + inState('delayed') === 0) expect(isWoken && !isAnyParked).toBe(false)
   else if (model.takes(1) > 0 && inState('ready') > 0 && depth.due === 0 && !isTimed)
     expect(isWoken).toBe(true)
-  else if (inState('delayed') === 0 && !isAnyParked && model.runnable() === 0) expect(isWoken).toBe(false)
+  else if (inState('delayed') === 0 && !isAnyParked && model.runnable() + overdue === 0)
+    expect(isWoken).toBe(false)
   model.hasLimits = (await redis.call('HGET', `${prefixOf(queue.name)}config`, 'limits')) === '1'
   if (model.limits.size > 0) expect(model.hasLimits).toBe(true)
   await compareKeys(model, { queue, redis, isWoken })
@@ -868,6 +891,7 @@ const enqueue = fc
     fc.boolean(),
     key,
     unique,
+    fc.constantFrom(undefined, undefined, undefined, 1_000, 5_000),
   )
   .map((args) => new Enqueue(...args))
 const exchange = fc

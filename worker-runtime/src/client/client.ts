@@ -49,7 +49,7 @@ export { JobBatch } from './job-batch.ts'
 export { JobHandle, type ResultOptions } from './job-handle.ts'
 export type { KeyLimits, QueueLimits, Rate, WhenAtLimit } from './limits.ts'
 export type { EnqueueRequest } from './requests.ts'
-export { JobBuried, JobCancelled, JobNotFound, ResultTimeout } from './result.ts'
+export { JobBuried, JobCancelled, JobExpired, JobNotFound, ResultTimeout } from './result.ts'
 export type {
   LastRun,
   Missed,

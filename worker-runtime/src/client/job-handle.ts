@@ -80,7 +80,7 @@ export class JobHandle<R = unknown> {
 
   /**
    * Waits for the result: what the task returned, as it comes through JSON. Waits also while Redis is away.
-   * Throws JobBuried when the job failed for good, JobCancelled, JobNotFound, ResultTimeout after
+   * Throws JobBuried when the job failed for good, JobCancelled, JobExpired, JobNotFound, ResultTimeout after
    * `timeoutMs`, and RedisUnavailable when Redis refuses the credentials or the client is closed.
    */
   async result(options: ResultOptions = {}): Promise<R> {

@@ -49,6 +49,12 @@ export class JobCancelled extends Error {
   override name = 'JobCancelled'
 }
 
+/** `result()`: the job had not started by its time (`expiresInMs`), and never runs. */
+export class JobExpired extends Error {
+  readonly code = 'JOB_EXPIRED'
+  override name = 'JobExpired'
+}
+
 /**
  * `result()`: no job has this id. It was never enqueued or was deleted, or its result is older than the queue
  * keeps results.
@@ -151,6 +157,10 @@ export async function resultOf(id: string, queue: Queue, options: WaitOptions): 
   try {
     const ended = await wait.ended
     if (ended.state === 'completed') return ended.result
+    if (ended.state === 'expired')
+      throw new JobExpired(
+        `job ${id} had not started by its time (expiresInMs): it has expired, and never runs`,
+      )
     throw new JobCancelled(`job ${id} was cancelled`)
   } finally {
     stopHearing()

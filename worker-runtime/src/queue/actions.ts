@@ -16,7 +16,7 @@ const ACTION_STATES = ['running', 'done', 'aborted', 'undone'] as const
 export const STATES_OF_VERB: Readonly<Record<ActionVerb, readonly FilterState[]>> = {
   retry: ['buried'],
   cancel: ['ready', 'delayed', 'held'],
-  delete: ['buried', 'completed', 'cancelled'],
+  delete: ['buried', 'completed', 'cancelled', 'expired'],
 }
 
 export interface NewAction {

@@ -1,8 +1,9 @@
 // The verb of the client: jobs go to Redis in calls, each done whole or not at all.
 import type { NewJob } from '../job.ts'
 import { RedisUnavailable } from '../redis/connection.ts'
-import { counterOf, listOf, numberOf, oneOf, presentIn, textOf } from './answers.ts'
+import { counterOf, listOf, numberOf, oneOf, presentIn } from './answers.ts'
 import { checkDurability, type Durability, runConfirmed } from './durability.ts'
+import { type KeyTaken, keyTakenOf } from './key-taken.ts'
 import { JOB_STATES, type JobState } from './reads.ts'
 import { believed, type Verbs } from './verbs.ts'
 
@@ -12,14 +13,6 @@ import { believed, type Verbs } from './verbs.ts'
  * and the new one follows).
  */
 export type Enqueued = KeyTaken['enqueued'] | Exclude<EnqueueAnswer, KeyTaken>
-
-/** Another job has the unique key. */
-export interface KeyTaken {
-  readonly enqueued: (typeof KEY_TAKEN)[number]
-  /** The id of that job. */
-  readonly id: string
-}
-const KEY_TAKEN = ['duplicate', 'replaced', 'runs-again'] as const
 
 /** The answer to the enqueue of one job. */
 export type EnqueueAnswer = KeyTaken | 'created' | Exclude<JobState, 'unknown'>
@@ -106,10 +99,3 @@ function enqueuedOf(answer: unknown, jobs: number): { enqueued: number; answers:
   return { enqueued: counterOf(presentIn(enqueued), 'counts.enqueued'), answers }
 }
 const ENDS_AND_WAITS = JOB_STATES.filter((state) => state !== 'unknown')
-
-/** `<word> <id>` */
-function keyTakenOf(answer: unknown): KeyTaken | undefined {
-  if (typeof answer !== 'string' || !answer.includes(' ')) return undefined
-  const [word, id] = answer.split(' ')
-  return { enqueued: oneOf(word, 'what an enqueue did', KEY_TAKEN), id: textOf(id, 'the id of a job') }
-}

@@ -15,6 +15,7 @@ export const EVENT_KINDS = [
     'retried',
     'buried',
     'cancelled',
+    'expired',
     'handed-back',
     'requeued',
     'deleted',

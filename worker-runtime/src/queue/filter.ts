@@ -2,7 +2,15 @@
 // a browser too. find.ts looks for the jobs.
 
 /** States as people filter by them. */
-export const FILTER_STATES = ['ready', 'delayed', 'held', 'buried', 'completed', 'cancelled'] as const
+export const FILTER_STATES = [
+  'ready',
+  'delayed',
+  'held',
+  'buried',
+  'completed',
+  'cancelled',
+  'expired',
+] as const
 export type FilterState = (typeof FILTER_STATES)[number]
 
 /** Fields whose value is a name, or several with commas between them. */

@@ -100,7 +100,7 @@ async function jobs(
   state: 'ready' | 'delayed' | 'held' | 'buried' | 'completed',
   { limit = 50 } = {},
 ): Promise<JobSummary[]> {
-  const values = state === 'completed' ? ['completed', 'cancelled'] : [state]
+  const values = state === 'completed' ? [...ENDS] : [state]
   const filter: Filter = { terms: [{ field: 'state', isNegated: false, values }] }
   const found: JobSummary[] = []
   let cursor: string | undefined
@@ -125,6 +125,8 @@ interface Plan {
   readonly sinceMs: number
 }
 
+/** States of jobs in the list of outcomes. */
+const ENDS = ['completed', 'cancelled', 'expired'] as const
 const PLACES = ['held', 'ready', 'delayed', 'buried', 'ended'] as const
 
 function planOf(filter: Filter): Plan {
@@ -157,10 +159,10 @@ function planOf(filter: Filter): Plan {
       isExact: false,
       sinceMs,
     }
-  const areEnded = [states.has('completed'), states.has('cancelled')]
-  const places = PLACES.filter((place) => (place === 'ended' ? areEnded.includes(true) : states.has(place)))
+  const ended = ENDS.filter((state) => states.has(state)).length
+  const places = PLACES.filter((place) => (place === 'ended' ? ended > 0 : states.has(place)))
   const isAboutStates = filter.terms.every(({ field }) => field === 'state')
-  return { places, texts, isExact: isAboutStates && areEnded[0] === areEnded[1], sinceMs }
+  return { places, texts, isExact: isAboutStates && (ended === 0 || ended === ENDS.length), sinceMs }
 }
 
 /** A name that stands twice is one place: the next one is looked for by its name. */

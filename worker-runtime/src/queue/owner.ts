@@ -18,10 +18,28 @@ export function ownerText({ uid, name }: Owner): string {
 }
 
 async function configure(verbs: Verbs, settings: QueueSettings): Promise<'configured' | 'name-taken'> {
-  const { ownerUid = '', owner = '', maxBusy, rate, perKey = {}, suspended, ...numbers } = settings
+  const {
+    ownerUid = '',
+    owner = '',
+    maxBusy,
+    expiresInMs,
+    rate,
+    perKey = {},
+    suspended,
+    ...numbers
+  } = settings
   const pairs = Object.entries(numbers).flat()
   const limits = ['queueLimits', limitsText({ rate }), 'keyLimits', limitsText(perKey)]
-  const ofAll = ['declaredMaxBusy', maxBusy ?? '', 'suspended', suspended ? 1 : 0, 'owner', owner]
+  const ofAll = [
+    'declaredMaxBusy',
+    maxBusy ?? '',
+    'expiresInMs',
+    expiresInMs ?? '',
+    'suspended',
+    suspended ? 1 : 0,
+    'owner',
+    owner,
+  ]
   const args = [ownerUid, ...pairs, ...limits, ...ofAll]
   return verbs.write('configure', args, (answer) => oneOf(answer, 'a queue', ['configured', 'name-taken']))
 }

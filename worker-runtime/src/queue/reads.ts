@@ -45,6 +45,7 @@ const COUNTS = [
   'buried',
   'lost',
   'cancelled',
+  'expired',
   'vanished',
 ] as const
 
@@ -70,7 +71,16 @@ export interface WorkerEntry extends WorkerFacts {
   draining: boolean
 }
 
-export const JOB_STATES = ['ready', 'delayed', 'held', 'completed', 'cancelled', 'buried', 'unknown'] as const
+export const JOB_STATES = [
+  'ready',
+  'delayed',
+  'held',
+  'completed',
+  'cancelled',
+  'expired',
+  'buried',
+  'unknown',
+] as const
 /** The state of a job: always exactly one of these. */
 export type JobState = (typeof JOB_STATES)[number]
 

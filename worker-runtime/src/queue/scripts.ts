@@ -78,7 +78,7 @@ export type Scripts = Readonly<Record<Verb, Script>>
 /** The parts of verbs; a part uses only those before it. */
 const PARTS = [
   ...['settings', 'clock', 'text', 'tags', 'tell', 'errors', 'stats', 'busy', 'lanes', 'tombstones', 'rate'],
-  ...['limits', 'lifecycle', 'promote', 'unique', 'new-job', 'outbox', 'waiters', 'flow'],
+  ...['limits', 'lifecycle', 'promote', 'expiry', 'unique', 'new-job', 'outbox', 'waiters', 'flow'],
   ...['flagged', 'try-again', 'idle', 'people', 'trash', 'admission', 'schedule'],
 ]
 

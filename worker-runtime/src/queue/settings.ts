@@ -6,6 +6,8 @@ export interface QueueSettings {
   maxBackoffMs: number
   maxCrashes: number
   timeoutMs: number
+  /** A job that has not started so long after it was due ends as expired; absent: it waits for ever. */
+  expiresInMs?: number
   maxLength: number
   maxPayloadBytes: number
   completedMaxAgeMs: number

@@ -8,7 +8,7 @@ import type { KeyLimits } from './settings.ts'
 import type { Verbs } from './verbs.ts'
 
 export const WHY_CODES = [
-  ...['completed', 'cancelled', 'buried', 'running', 'cancelling'],
+  ...['completed', 'cancelled', 'expired', 'buried', 'running', 'cancelling'],
   ...['paused', 'suspended', 'delayed', 'back-off', 'max-busy', 'rate', 'max-busy-of-key', 'rate-of-key'],
   ...['no-workers', 'draining', 'slots-busy', 'next'],
 ] as const
@@ -104,6 +104,8 @@ function whatItIs(facts: WhyFacts): Cause {
   const ended = endedAtMs !== undefined && { sinceMs: endedAtMs }
   if (state === 'completed') return { code: state, text: 'it has completed', ...ended }
   if (state === 'cancelled') return { code: state, text: 'it was cancelled', ...ended }
+  if (state === 'expired')
+    return { code: state, text: 'it had not started by its time, and never runs (expiresInMs)', ...ended }
   if (state === 'buried') {
     const tries = `it has failed${lastFailure ? `: ${lastFailure}` : ''}; no attempts are left (${triesOf(facts)})`
     return { code: state, text: tries, ...(atMs !== undefined && { sinceMs: atMs }) }

@@ -72,6 +72,7 @@ const CAN: Record<JobDetails['state'], Job['can']> = {
   buried: ['retry', 'delete'],
   completed: ['delete'],
   cancelled: ['delete'],
+  expired: ['delete'],
 }
 
 function attemptOf(record: AttemptRecord, redact: Redactor): Attempt {

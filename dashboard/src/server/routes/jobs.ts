@@ -115,7 +115,7 @@ export const jobRoutes: readonly Route[] = [
     summary: 'Deletes a job that has ended or is buried',
     permission: { resource: 'jobs', verb: 'delete' },
     answer: JobDone,
-    handle: (call) => changed(call, remove, ['buried', 'completed', 'cancelled']),
+    handle: (call) => changed(call, remove, ['buried', 'completed', 'cancelled', 'expired']),
   }),
 ]
 

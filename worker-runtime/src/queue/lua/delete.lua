@@ -8,11 +8,12 @@ local answers = {}
 for n, id in ipairs(ARGV) do
   local state = state_of(id)
   if state == 'buried' then drop_buried({ id }) end
-  if state == 'completed' or state == 'cancelled' then
+  local has_ended = state == 'completed' or state == 'cancelled' or state == 'expired'
+  if has_ended then
     forget(id)
     tell('deleted', id)
   end
-  answers[n] = (state == 'buried' or state == 'completed' or state == 'cancelled') and 'deleted' or state
+  answers[n] = (state == 'buried' or has_ended) and 'deleted' or state
 end
 write_events()
 return answers

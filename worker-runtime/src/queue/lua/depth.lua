@@ -9,13 +9,14 @@
 local MAX_LANES, MAX_LOOKED_AT = 100, 100
 local due = redis.call('ZCOUNT', Q .. 'delayed', '-inf', now)
 local next_at = tonumber(redis.call('ZRANGE', Q .. 'delayed', '0', '0', 'WITHSCORES')[2])
+local overdue = redis.call('ZCOUNT', Q .. 'expires', '-inf', now) -- they have expired, and nobody has met them
 local oldest = due > 0 and next_at
 for _, lane in ipairs(redis.call('ZRANGE', Q .. 'lanes', '0', MAX_LANES - 1)) do
   -- The first ones may be tombstones.
   for at = 0, MAX_LOOKED_AT - 1 do
     local id = redis.call('LINDEX', Q .. 'ready:' .. lane, at)
     local header = id and header_of(id)
-    if header then oldest = math.min(oldest or now, ready_since(id, header)) end
+    if header and is_overdue(header) then header = nil elseif header then oldest = math.min(oldest or now, ready_since(id, header)) end
     if header or not id then break end
   end
 end
@@ -26,7 +27,7 @@ for i = 1, #ARGV do
   -- After a lane was changed by hand it may count below zero, until a worker renews (limits.lua).
   if ARGV[i] == 'blocked' and string.find(counts[i] or '', '^%-%d') then counts[i] = '0' end
 end
-local answer = { 'now', now, 'counts', counts, 'ready', math.max(0, count_of('ready')) + due, 'due', due,
+local answer = { 'now', now, 'counts', counts, 'ready', math.max(0, count_of('ready') + due - overdue), 'due', math.max(0, math.min(due, count_of('ready') + due - overdue)),
   'delayed', redis.call('ZCARD', Q .. 'delayed') - due, 'buried', redis.call('ZCARD', Q .. 'buried') }
 local function add(name, value)
   if value then answer[#answer + 1], answer[#answer + 2] = name, value end

@@ -46,6 +46,7 @@ for i = 1, #args - 1, 3 do
     spec = args[i + 1]
     flags, lane, sign, ms, call = string.match(spec, '^(.)(%S+) ([-+@])(%S*) (.*)')
     due = sign == '-' and now or ms + (sign == '+' and now or 0)
+    if flags ~= '0' or set.expiresInMs then flags, call = seldom().with_expiry(flags, call, due) end
     head = write_header(flags, lane, now, due > now and string.format('%s d=%d', call, due) or call)
   end
   local taken = flags ~= '0' and seldom().taken_by(id, spec, call, due, args[i + 2])
@@ -82,7 +83,7 @@ if behind > 0 then answer[1] = answer[1] + seldom().vanish('enqueued', behind) e
 if set.limits then before = limited().supersede(args, before) end
 if is_earlier or entered > 0 and (before == 0 or is_any_idle) then seldom().wake(is_earlier) else write_counts() end
 if is_earlier or entered > 0 and before == 0 then redis.call('PUBLISH', C .. 'stirred', '') end
-if set.watchedUntilMs then seldom().tell_enqueue(args, answer, is_given) end
+if told or set.watchedUntilMs then seldom().tell_enqueue(args, answer, is_given) end
 if #answer == 1 then return -answer[1] end -- a list takes Redis as long as a command
 for i = 3, #answer, 2 do answer[i] = string.find(answer[i], ' ') and answer[i] or seldom().state_of(answer[i]) end
 return answer

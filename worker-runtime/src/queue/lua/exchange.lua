@@ -85,6 +85,7 @@ if status == 'ok' then
   end
 end
 answer[1], answer[2] = status, due_in
+if expired then seldom().expire_met() end
 if given ~= '' then
   if status == 'ok' and want > claimed then
     seldom().be_idle_with(me, want - claimed)

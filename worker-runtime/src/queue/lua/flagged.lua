@@ -5,6 +5,7 @@
 local function entered_flagged(id, letter, fields)
   local flags = flags_of(letter)
   if has_flag(flags, TAGGED) then index_tags(id, text_field({ fields = fields }, 'g'), now) end
+  if has_flag(flags, EXPIRES) then note_expiry(id, fields) end
 end
 
 -- It is held; `lane` is where it was.
@@ -12,6 +13,7 @@ local function held_flagged(id, lane, envelope)
   local flags = flags_of(string.sub(envelope, 2, 2))
   if has_flag(flags, KEYED) then now_busy(id, lane) end
   if has_flag(flags, UNIQUE) then unique_begins(id, string.match(envelope, '^[^\n]*')) end
+  if has_flag(flags, EXPIRES) then redis.call('ZREM', Q .. 'expires', id) end
 end
 
 -- These are held no more; their entries by id.
@@ -22,9 +24,10 @@ local function unheld_flagged(entries)
   end
 end
 
--- Before its envelope goes. how: completed, cancelled, buried or gone.
+-- Before its envelope goes. how: completed, cancelled, expired, buried or gone.
 local function ended_flagged(id, how, flags, outcome)
   if has_flag(flags, TAGGED) and how ~= 'buried' then untag(id) end
   if has_flag(flags, UNIQUE) then unique_ended(id, how) end
+  if has_flag(flags, EXPIRES) then redis.call('ZREM', Q .. 'expires', id) end
   if has_flag(flags, FLOW) then tell_flow(id, how, outcome) end
 end

@@ -22,6 +22,7 @@ local function given_to(worker, id, envelope, tries, lane)
   if redis.call('PUBLISH', C .. 'worker:' .. worker, '+' .. id .. ' ' .. taken[2] .. ' ' .. envelope) > 0 then return true end
   leave_held(worker, { id }, tries ~= '1:0' and { [id] = parse_held(taken[2]) } or nil)
   redis.call('HINCRBY', COUNTS, 'claimed', '-1') -- no worker knows of this token
+  if tries ~= '1:0' then entered_flagged(id, string.sub(envelope, 2, 2), string.match(envelope, '^[^\n]*')) end
   return false
 end
 

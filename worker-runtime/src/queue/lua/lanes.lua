@@ -30,6 +30,7 @@ local function look_at(id, lane)
   end
   local named = flags ~= 48 and string.match(envelope, '^2. (%S+)')
   if not named then return envelope, '1:0' end -- no flag; or no envelope: the worker says so
+  if (flags - 48) % 32 >= 16 and seldom().is_met_too_late(id, envelope) then return nil end -- EXPIRES
   local tries = flags % 2 == 1 and redis.call('HMGET', Q .. 'attempt:' .. id, 'attempts', 'crashes') or {} -- REMEMBERED
   return envelope, seldom().tries_of((tries[1] or 0) + 1, tries[2] or 0, flags - 48, named)
 end

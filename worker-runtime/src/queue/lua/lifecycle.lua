@@ -5,6 +5,7 @@
 --   ready -> held -> completed         held -> delayed or ready    (failed or crashed, with tries left)
 --            held -> ready (handed back)       held -> buried      (no tries left)
 --   ready, delayed, held -> cancelled          buried -> ready     (by hand)
+--   ready, delayed -> expired                                      (it has not started in time)
 --   ready, delayed, buried -> gone             (deleted by hand, or buried too long or among too many)
 --
 -- enter_lane and enter_delayed begin to wait, hold and leave_held are the gates of held, ended is the end. An
@@ -58,7 +59,7 @@ local function tell_waiters(id, outcome)
   for client in string.gmatch(clients, '%S+') do redis.call('PUBLISH', C .. 'ended:' .. client, id .. ' ' .. outcome) end
 end
 
--- ended: the one end of every job: completed or cancelled (the outcome overwrites the envelope; for its time
+-- ended: the one end of every job: completed, cancelled or expired (the outcome overwrites the envelope; for its time
 -- to live it is the result, and the proof that this id is done), buried, or gone. What else has to happen
 -- when a job ends has its place here, or in flagged.lua where it is not for all of them.
 local is_waited -- whether anybody waits for a job of this queue: asked once a call
@@ -85,11 +86,13 @@ end
 -- leaves it is gone.
 local function keep_outcomes()
   local length = 0
-  for first = 1, #kept, SLICE do length = redis.call('LPUSH', Q .. 'completed', slice(kept, first)) end
+  local ended_ids = #kept
+  for first = 1, ended_ids, SLICE do length = redis.call('LPUSH', Q .. 'completed', slice(kept, first)) end
+  if ended_ids > 0 then kept = {} end
   if length <= set.completedMaxCount then return end
   -- An id may be in use again: its first outcome ran out of time, and it was enqueued a second time. Only an
   -- outcome has a time to live.
-  for _, id in ipairs(redis.call('RPOP', Q .. 'completed', math.min(length - set.completedMaxCount, 1000 + #kept))) do
+  for _, id in ipairs(redis.call('RPOP', Q .. 'completed', math.min(length - set.completedMaxCount, 1000 + ended_ids))) do
     if redis.call('PTTL', Q .. 'job:' .. id) >= 0 then seldom().forget(id) end
   end
 end
@@ -184,7 +187,7 @@ end
 local function state_of(id)
   local start = redis.call('GETRANGE', Q .. 'job:' .. id, '0', '1')
   if start == '' then return 'unknown' end
-  if string.byte(start) == 61 then return start == '=c' and 'completed' or 'cancelled' end
+  if string.byte(start) == 61 then return start == '=c' and 'completed' or start == '=e' and 'expired' or 'cancelled' end
   if redis.call('ZSCORE', Q .. 'delayed', id) then return 'delayed' end
   if redis.call('ZSCORE', Q .. 'buried', id) then return 'buried' end
   return holder_of(id) and 'held' or 'ready'

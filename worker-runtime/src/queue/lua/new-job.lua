@@ -9,6 +9,7 @@ local function new_job(id, head, payload)
   local due = sign == '-' and now or ms + (sign == '+' and now or 0)
   if redis.call('EXISTS', Q .. 'job:' .. id) == 1 then return false end
   if set.tombstones then remove_tombstone(id) end
+  flags, call = with_expiry(flags, call, due)
   if taken_by(id, head, call, due, payload) then return false end
   if due > now then call = string.format('%s d=%d', call, due) end
   redis.call('SET', Q .. 'job:' .. id, write_header(flags, lane, now, call) .. payload)

@@ -16,7 +16,7 @@ local function states_of(ids)
       end
       unclear = unclear or job.state == 'ready'
     end
-    if string.sub(line, 1, 2) == '=x' then job.state = 'cancelled' end
+    if start == 61 and string.sub(line, 2, 2) ~= 'c' then job.state = string.sub(line, 2, 2) == 'e' and 'expired' or 'cancelled' end
     found[id] = job
   end
   for _, worker in ipairs(unclear and redis.call('ZRANGE', Q .. 'workers', '0', '-1') or {}) do

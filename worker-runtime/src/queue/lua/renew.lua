@@ -21,6 +21,7 @@ for _, ahead in ipairs(redis.call('ZRANGEBYSCORE', Q .. 'workers', now + LEASE_M
   redis.call('ZADD', Q .. 'workers', now + LEASE_MS, ahead)
 end
 drop_buried(redis.call('ZRANGEBYSCORE', Q .. 'buried', '-inf', now - rule('buriedMaxAgeMs'), 'LIMIT', '0', '100'))
+seldom().expire_due(100)
 if set.limits then limited().tidy_limits(quiet) end
 local ready = count_of('ready')
 if ready < 0 or ready > 0 and redis.call('EXISTS', Q .. 'lanes', Q .. 'blocked') == 0 then count('ready', seldom().ready_in_lanes() - ready) end

@@ -45,13 +45,12 @@ end
 -- What an enqueue did. `known` has places from 0 and ids in turn behind its first; `worker` was given the one
 -- job.
 local function tell_enqueue(args, known, worker)
-  if not is_watched() then return end
   local is_known, task = {}, nil
   for i = 2, #known, 2 do is_known[known[i]] = true end
-  for i = 1, #args - 1, 3 do
+  for i = 1, is_watched() and #args - 1 or 0, 3 do
     task = string.match(args[i + 1], '^%S+ %S+ (%S+)') or task
     if not is_known[(i - 1) / 3] then tell('enqueued', args[i] .. ' ' .. task) end
   end
-  if worker then tell('claimed', args[1] .. ' ' .. task .. ' 1') end
+  if worker and task then tell('claimed', args[1] .. ' ' .. task .. ' 1') end
   write_events(worker)
 end

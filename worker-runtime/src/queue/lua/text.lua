@@ -8,6 +8,7 @@ local REMEMBERED = 1 -- attempt:<id> exists
 local KEYED = 2 -- its lane has a key
 local TAGGED = 4 -- it has tags (tags.lua)
 local UNIQUE = 8 -- it has a unique key (unique.lua)
+local EXPIRES = 16 -- it ends unless it has started by a time (expiry.lua)
 local FLOW = 32 -- it belongs to a flow (flow.lua)
 local function flags_of(letter) return string.byte(letter) - 48 end
 local function letter_of(flags) return string.char(48 + flags) end
@@ -16,7 +17,7 @@ local function has_flag(flags, flag) return bit.band(flags, flag) ~= 0 end
 
 -- header: 2<flags> <lane> <enqueued ms> <task>, then named fields ` <name>=<value>`; who does not know a name
 -- passes over it. a attempts, b and m back-off, c crashes, t timeout, d is when it is due, f the home of its
--- flow, g tags, h headers, s the due time of its schedule, u unique, i=0 no input.
+-- flow, g tags, h headers, s the due time of its schedule, u unique, x expires, i=0 no input.
 local MAX_HEADER = '2300'
 local function write_header(flags, lane, enqueued, call) return '2' .. flags .. ' ' .. lane .. ' ' .. string.format('%d', enqueued) .. ' ' .. call .. '\n' end
 
@@ -45,7 +46,7 @@ local function tries_of(attempt, crashes, flags, lane)
   return string.format('%d:%d:%s:%s', attempt, crashes, letter_of(flags), lane)
 end
 
--- outcome: =<c completed, x cancelled> <ended ms> <attempts>[+<crashes>] <ms since it was enqueued> <task>
+-- outcome: =<c completed, x cancelled, e expired> <ended ms> <attempts>[+<crashes>] <ms since it was enqueued> <task>
 -- <facts>, a newline, the result. Numbers are hexadecimal and nothing is said twice: up to 44 bytes Redis
 -- keeps a value in one piece with its object.
 local now_text = string.format('%x', now)

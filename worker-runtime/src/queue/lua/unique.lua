@@ -30,18 +30,30 @@ end
 
 local is_moved = false -- a job that was replaced may be claimed sooner than before: a call that has one wakes with news
 
+-- What another input made no longer stands for its steps (save.lua).
+local function forget_saved(id)
+  for _, field in ipairs(redis.call('HKEYS', Q .. 'attempt:' .. id)) do
+    if field == 'checkpoint' or field == 'savedBytes' or string.sub(field, 1, 5) == 'step:' then redis.call('HDEL', Q .. 'attempt:' .. id, field) end
+  end
+end
+
 -- A job that waits gets task, input, due time and options of another enqueue. Its place stays: id, lane, key and
 -- tags. One that is ready is not put off again: whoever waits in a long queue would never start.
 local function replace(id, call, due, payload)
   local header = header_of(id)
   local is_delayed = redis.call('ZSCORE', Q .. 'delayed', id)
   local at = is_delayed and math.max(due, now) or field(header, 'd')
-  call = string.gsub(call, ' [gud]=%S+', '') .. (string.match(header.fields, ' g=%S+') or '')
+  local has_begun = has_flag(header.flags, REMEMBERED)
+  call = string.gsub(call, has_begun and ' [gudx]=%S+' or ' [gud]=%S+', '') .. (string.match(header.fields, ' g=%S+') or '')
   call = call .. string.match(header.fields, ' u=%S+') .. (at and string.format(' d=%d', at) or '')
-  redis.call('SET', Q .. 'job:' .. id, write_header(letter_of(header.flags), header.lane, header.enqueued, call) .. payload)
+  local expires = string.find(call, ' x=', 1, true)
+  local flags = bit.band(header.flags, 63 - EXPIRES) + (expires and EXPIRES or 0)
+  redis.call('SET', Q .. 'job:' .. id, write_header(letter_of(flags), header.lane, header.enqueued, call) .. payload)
   redis.call('DEL', Q .. 'again:' .. id)
+  if expires then note_expiry(id, call) else redis.call('ZREM', Q .. 'expires', id) end
+  if has_begun then forget_saved(id) end
   if not is_delayed then return end
-  if has_flag(header.flags, REMEMBERED) then redis.call('HSET', Q .. 'attempt:' .. id, 'readyAtMs', at) end
+  if has_begun then redis.call('HSET', Q .. 'attempt:' .. id, 'readyAtMs', at) end
   is_moved = true
   if at > now then return enter_delayed({ at, id }) end
   redis.call('ZREM', Q .. 'delayed', id)
@@ -55,6 +67,11 @@ local function taken_by(id, spec, call, due, payload)
   if not is_unique or redis.call('EXISTS', Q .. 'job:' .. id) == 1 then return nil end
   local unique = unique_of(call)
   local other = holder_of_key(unique)
+  local header = other and header_of(other)
+  if header and is_overdue(header) then
+    expire_waiting(other, header)
+    other = holder_of_key(unique)
+  end
   if not other then return take_key(id, unique) end
   local waits = redis.call('GETRANGE', Q .. 'job:' .. other, '0', '0') == '2'
   if not waits or unique.policy == 'k' then return 'duplicate ' .. other end

@@ -12,5 +12,5 @@ if first then
   if others ~= ' ' then redis.pcall('HSET', Q .. 'waiters', id, others) end
 end
 local state = state_of(id)
-if state == 'completed' or state == 'cancelled' then return redis.call('GET', Q .. 'job:' .. id) end
+if state == 'completed' or state == 'cancelled' or state == 'expired' then return redis.call('GET', Q .. 'job:' .. id) end
 return state
