@@ -21,6 +21,8 @@ import { pauseCommand, resumeCommand } from './commands/pause.ts'
 import { purgeCommand } from './commands/purge.ts'
 import { queuesCommand } from './commands/queues.ts'
 import { retryCommand } from './commands/retry.ts'
+import { scheduleCommand } from './commands/schedule.ts'
+import { schedulesCommand } from './commands/schedules.ts'
 import { statsCommand } from './commands/stats.ts'
 import { topCommand } from './commands/top.ts'
 import { upCommand } from './commands/up.ts'
@@ -101,6 +103,8 @@ function program(): Command {
   flowsCommand(millhand, context)
   purgeCommand(millhand, context)
   limitCommand(millhand, context)
+  schedulesCommand(millhand, context)
+  scheduleCommand(millhand, context)
   pauseCommand(millhand, context)
   resumeCommand(millhand, context)
   workersCommand(millhand, context)

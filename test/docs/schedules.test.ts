@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { connect } from 'millhand/client'
 import { checkSchedule, type ScheduleSpec } from 'millhand/queue'
-import { ownNamespace } from '../cli/millhand.ts'
+import { millhand, ownNamespace } from '../cli/millhand.ts'
 import { redisUrl } from '../redis.ts'
 
 const page = readFileSync(new URL('../../docs/schedules.md', import.meta.url), 'utf8')
@@ -11,7 +11,8 @@ const AsyncFunction = (async () => {}).constructor as new (
   ...texts: string[]
 ) => (...given: unknown[]) => Promise<unknown>
 
-const client = connect({ redis: redisUrl(), namespace: ownNamespace() })
+const namespace = ownNamespace()
+const client = connect({ redis: redisUrl(), namespace })
 afterAll(() => client.close())
 
 test('the program sets a schedule, runs it and deletes it', async () => {
@@ -26,6 +27,22 @@ test('the program sets a schedule, runs it and deletes it', async () => {
   })
   expect(await client.queue('mail').schedules.get('digest:42')).toBeUndefined()
 })
+
+test('the commands work, in their order', async () => {
+  const commands = /```sh\n([\s\S]*?)```/.exec(page)?.[1]?.trim().split('\n') ?? []
+  expect(commands).toHaveLength(7)
+  for (const command of commands) {
+    const words = [...command.replace(/ +#.*$/, '').matchAll(/'([^']*)'|(\S+)/g)].map(
+      ([, quoted, plain]) => quoted ?? plain ?? '',
+    )
+    const ran = await millhand([...words.slice(1), '--redis', redisUrl(), '--namespace', namespace])
+    expect([command, ran.code, ran.stderr]).toEqual([
+      command,
+      0,
+      expect.stringMatching(/^(note: there was no queue .*\n)?$/),
+    ])
+  }
+}, 120_000)
 
 test('the table has the fields that there are, and their defaults', async () => {
   const named = [...page.matchAll(/^\| (`\w+`(?:, `\w+`)*) \|/gm)].flatMap(([, names = '']) =>

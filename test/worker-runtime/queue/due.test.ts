@@ -1,5 +1,5 @@
 // When a schedule is due: zones, daylight saving time, intervals, jitter, and what is made up for. Pure.
-import { checkSchedule, dueTimes, fireAt, type ScheduleSpec, type Timing } from 'millhand/queue'
+import { checkSchedule, dueTimes, fireAt, type ScheduleSpec, type Timing, whenText } from 'millhand/queue'
 import { planAfter, planDue } from '../../../worker-runtime/src/queue/due.ts'
 import { randomFrom } from '../../hostile-redis/random.ts'
 
@@ -166,4 +166,29 @@ test('jitter depends on name and due time alone, is at most as long as it says, 
   expect(dues.map((ms) => fireAt('b', timing, ms) - ms)).not.toEqual(waits)
   const wide = { ...timing, jitterMs: 10 * HOUR }
   for (const ms of dues) expect(fireAt('a', wide, ms)).toBeLessThan(ms + 60_000)
+})
+
+test.each<[Timing, string]>([
+  [{ cron: '0 3 * * *', timeZone: 'Europe/Berlin' }, 'at 03:00 every day, Europe/Berlin'],
+  [{ cron: '30 8,17 * * 1-5' }, 'at 08:30, 17:30 Monday to Friday, UTC'],
+  [{ cron: '5 8 * * SUN,wed' }, 'at 08:05 on Sunday, Wednesday, UTC'],
+  [{ cron: '0 0 * * 7' }, 'at 00:00 on Sunday, UTC'],
+  [{ cron: '0 3 1,15 * *' }, 'at 03:00 on day 1, 15 of the month, UTC'],
+  [{ cron: '0 3 L * *' }, 'at 03:00 on the last day of the month, UTC'],
+  [{ cron: '@daily', timeZone: 'Asia/Kathmandu' }, 'at 00:00 every day, Asia/Kathmandu'],
+  [{ cron: '@hourly' }, 'every hour at :00, UTC'],
+  [{ cron: '@weekly' }, 'at 00:00 on Sunday, UTC'],
+  [{ cron: '* * * * *' }, 'every minute'],
+  [{ cron: '*/15 * * * *' }, 'every 15 minutes'],
+  [{ cron: '@every 1h30m' }, 'every 1h30m'],
+  [{ everyMs: 600_000 }, 'every 10 minutes'],
+  [{ everyMs: 86_400_000 }, 'every day'],
+  [{ everyMs: 1_500 }, 'every 1500 milliseconds'],
+  // Not every 7 minutes: it begins anew with each hour.
+  [{ cron: '*/7 * * * *' }, 'cron */7 * * * *, UTC'],
+  [{ cron: '0 3 * 6 *' }, 'cron 0 3 * 6 *, UTC'],
+  [{ cron: '0 0 13 * 5' }, 'cron 0 0 13 * 5, UTC'],
+  [{ cron: '0 0 * * MON#1' }, 'cron 0 0 * * MON#1, UTC'],
+])('%j is told as %j', (timing, text) => {
+  expect(whenText(timing)).toBe(text)
 })

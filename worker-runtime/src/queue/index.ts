@@ -115,4 +115,5 @@ export {
   type WhenAtLimit,
 } from './settings.ts'
 export type { Seen } from './verbs.ts'
+export { whenText } from './when.ts'
 export { type Cause, causesOf, WHY_CODES, type Why, type WhyFacts } from './why.ts'
