@@ -104,7 +104,7 @@ const isAboutSpec = (error: unknown): error is QueueRefused =>
 function taken(name: string, queue: string): QueueProblem {
   return {
     reason: 'NameTaken',
-    message: `the queue ${queue} has a schedule ${name} of a program: rename this one, or delete that one (queue.schedules.delete)`,
+    message: `the queue ${queue} has a schedule ${name} of a program: rename this one, or delete that one (millhand schedule delete)`,
   }
 }
 
