@@ -73,10 +73,13 @@ async function millhandOptions(): Promise<Map<string, Set<string>>> {
     for (const [name, add] of Object.entries(made))
       if (name.endsWith('Command')) (add as (parent: Command, context: unknown) => void)(millhand, {})
   }
+  const flags = ({ options }: Command) =>
+    new Set(['-h', '--help', ...options.flatMap(({ short, long }) => [short ?? '', long ?? ''])])
+  // Some have commands of their own: `millhand schedule set`.
   return new Map(
-    millhand.commands.map((command) => [
-      command.name(),
-      new Set(['-h', '--help', ...command.options.flatMap(({ short, long }) => [short ?? '', long ?? ''])]),
+    millhand.commands.flatMap((command) => [
+      [command.name(), flags(command)],
+      ...command.commands.map((each) => [`${command.name()} ${each.name()}`, flags(each)] as const),
     ]),
   )
 }
@@ -149,7 +152,8 @@ test('every millhand command exists, with its flags', async () => {
   const wrong = of('millhand').flatMap((command) => {
     const { verb, at } = command
     if (verb === 'help' || verb === '--help' || verb === '--version') return []
-    const known = options.get(verb)
+    const second = command.words[command.words.indexOf(verb) + 1] ?? ''
+    const known = options.get(`${verb} ${second}`) ?? options.get(verb)
     if (!known) return [`${at}: millhand ${verb} is no command`]
     return flagsOf(command)
       .filter((flag) => !known.has(flag))

@@ -194,7 +194,7 @@ test('a schedule of a program that has the name stays as it is, until somebody d
   await op.schedule(scheduled(name))
   expect(op.readyOf('nightly')).toEqual({
     says: 'False NameTaken',
-    message: `the queue shop.${name} has a schedule nightly of a program: rename this one, or delete that one (queue.schedules.delete)`,
+    message: `the queue shop.${name} has a schedule nightly of a program: rename this one, or delete that one (millhand schedule delete)`,
   })
   expect(await schedules.get('nightly')).toMatchObject({ ownerUid: '', spec: PROGRAMS })
   await schedules.delete('nightly')
