@@ -2,5 +2,14 @@
 // 'millhand/client'.
 export { type Around, use } from './around.ts'
 export { HandOver } from './hand-over.ts'
-export type { AnyTask, Job, Task, TaskInput, TaskName, TaskOutput, TaskResult } from './task.ts'
+export type {
+  AddedJobOptions,
+  AnyTask,
+  Job,
+  Task,
+  TaskInput,
+  TaskName,
+  TaskOutput,
+  TaskResult,
+} from './task.ts'
 export { TerminalError, task } from './task.ts'

@@ -1,6 +1,7 @@
 // `task()`, by which a user's module defines its tasks, and the types around it. The registry is on
 // globalThis, because the user's modules and the program of the child may have loaded two copies of this
 // package.
+import type { JobOptions } from './job.ts'
 import type { Received, Sendable } from './through-json.ts'
 
 declare const types: unique symbol
@@ -34,6 +35,12 @@ export type InputField<T extends AnyTask> =
   undefined extends TaskInput<T>
     ? { input?: Sendable<TaskInput<T>> | undefined }
     : { input: Sendable<TaskInput<T>> }
+
+/** The options of `job.add`. */
+export interface AddedJobOptions extends Omit<JobOptions, 'id' | 'unique' | 'at'> {
+  /** Names of jobs of the flow that it waits for. */
+  after?: readonly string[]
+}
 
 /** The job, as its task sees it. */
 export interface Job {
@@ -81,6 +88,17 @@ export interface Job {
   checkpoint(value: unknown): Promise<void>
   /** The value of the last checkpoint, of this attempt or an earlier one; undefined where there is none. */
   lastCheckpoint(): Promise<unknown>
+  /**
+   * Adds a job to the flow that this job belongs to, and answers its name. It may run at once; what waits for this job
+   * waits for it too. Add the same jobs in the same order in each attempt: then none is added twice. `after` names jobs
+   * of the flow. Rejects with the code `NO_FLOW` for a job of no flow, `NOT_ADDED` when the flow does not run any more,
+   * and `NOT_HELD`.
+   */
+  add<T extends AnyTask = Task<string, unknown, unknown>>(
+    queue: string,
+    task: TaskName<T>,
+    ...[input, options]: InputArguments<T, AddedJobOptions>
+  ): Promise<string>
   /** A line of the job's own log: text, and values as `console.log` would write them. */
   log(...parts: unknown[]): void
 }

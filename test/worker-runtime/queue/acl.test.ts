@@ -55,7 +55,7 @@ const verbsOf: Record<Role, readonly Verb[]> = {
   ],
   worker: [
     ...(['register', 'renew', 'deregister', 'resync', 'exchange', 'reap', 'report'] as const),
-    ...(['forward', 'accept', 'due', 'fire'] as const),
+    ...(['forward', 'accept', 'flow-add', 'due', 'fire'] as const),
   ],
   operator: ofOperator,
   dashboard: [

@@ -6,6 +6,7 @@ import {
   type Connection,
   connectRedis,
   defaultSettings,
+  newJob,
   openQueue,
   prefixOf,
   type Queue,
@@ -312,6 +313,69 @@ describe('a flow', () => {
     expect(await queues[0]?.flows.list()).toEqual({ total: 0, flows: [] })
     expect(await redis.call('KEYS', `mh:{${namespace}.*}:flow:*`)).toEqual([])
     expect(await redis.call('KEYS', `mh:{${namespace}.*}:outbox*`)).toEqual([])
+  })
+
+  describe('to which a job adds others while it runs', () => {
+    const added = (name: string, after: string[] = []) => {
+      const { flags, lane, call, payload } = newJob('part', name)
+      const head = `${String.fromCharCode(flags.charCodeAt(0) + 32)}${lane} - ${call} f=${namespace}.a`
+      return { name, queue: `${namespace}.b`, head, payload, after }
+    }
+    const begin = async () => {
+      const built = flow('grows')
+      const split = built.add('a', 'split', null)
+      built.add('c', 'join', split.added)
+      const run = await start(built)
+      const { claims = [] } = (await queues[0]?.settleAndClaim('p:1', 0, [], 1)) ?? {}
+      const end = async () => {
+        const token = claims[0]?.token ?? ''
+        await queues[0]?.settleAndClaim(
+          'p:1',
+          0,
+          [{ id: 'grows:split', token, verdict: 'completed', text: '1 split 1\nnull' }],
+          0,
+        )
+      }
+      const add = async (name: string, after?: string[]) =>
+        queues[0]?.flows.add('grows:split', added(name, after))
+      return { run, end, add }
+    }
+
+    test('has what waits for that job wait for them too, with their results', async () => {
+      const { run, end, add } = await begin()
+      expect(await add('split.0')).toBe('added')
+      expect(await add('split.1', ['split.0'])).toBe('added')
+      expect(await add('split.1')).toBe('known')
+      await end()
+      const ran = await work(({ task, input }) => (task === 'part' ? `did ${input}` : input))
+      expect(ran.map(({ job }) => job)).toEqual(['split.0', 'split.1', 'join'])
+      expect(await run.result()).toEqual(['did split.0', 'did split.1'])
+      expect(await run.facts()).toMatchObject({ jobs: 4, completed: 4, running: 0 })
+    })
+
+    test('gives an empty list where it adds none', async () => {
+      const { run, end } = await begin()
+      await end()
+      await work(({ input }) => input)
+      expect(await run.result()).toEqual([])
+    })
+
+    test('takes none when that job has ended, and none that waits for a job that there is not', async () => {
+      const { end, add } = await begin()
+      expect(await add('split.0', ['other'])).toBe('unknown')
+      await end()
+      expect(await add('split.0')).toBe('over')
+      await work()
+    })
+
+    test('takes none when it is cancelled', async () => {
+      const { run, end, add } = await begin()
+      await run.cancel()
+      expect(await add('split.0')).toBe('over')
+      await end()
+      await work()
+      expect(await run.state()).toBe('cancelled')
+    })
   })
 
   test('is listed: those that run, then those that ended last', async () => {

@@ -64,6 +64,8 @@ export interface FlowJob<R = unknown> {
    * fields before the job has run: pass it as a whole.
    */
   readonly result: R
+  /** Stands for the list of the results of the jobs that it adds while it runs (`job.add`), in order. */
+  readonly added: unknown[]
 }
 
 /** Jobs of a flow without an order among them. */
@@ -85,7 +87,7 @@ export interface FlowStep {
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$/
 const A_NAME = '1 to 60 of A-Z a-z 0-9 . _ -, a letter or digit first'
 const RESERVED = /^on(Success|Failure|Complete)$|\.undo$/
-const REFERENCE = /\{"millhand:results?":"([\w.-]+)(?: (\d+))?"\}/g
+const REFERENCE = /\{"millhand:(?:results?|added)":"([\w.-]+)(?: (\d+))?"\}/g
 const MOST_JOBS = 20_000
 const MOST_EDGES = 200_000
 const DAY_MS = 86_400_000
@@ -168,7 +170,8 @@ export class FlowPlan {
         `flow ${this.id} is too large: a flow has at most ${MOST_JOBS} jobs, which wait for each other at most ${MOST_EDGES} times`,
       )
     this.#planned.set(name, { name, queue, job, after: waitsFor, compensate })
-    return { name, result: reference(`{"millhand:result":"${name}"}`) as TaskResult<T> }
+    const result = reference(`{"millhand:result":"${name}"}`) as TaskResult<T>
+    return { name, result, added: reference(`{"millhand:added":"${name}"}`) as unknown[] }
   }
 
   /** One job for each input, in no order among them; `options.name` names the group. */

@@ -112,6 +112,19 @@ async function retry(verbs: Verbs, id: string): Promise<FlowState | 'unknown'> {
   return stateOf((await decided(verbs, 'flow-retry', [id]))[0])
 }
 
+/** For the job with this id, which runs. What waits for that one waits for the new one too. */
+async function add(
+  verbs: Verbs,
+  by: string,
+  { name, queue, head, payload, after }: NewFlowJob,
+): Promise<Added> {
+  const [became] = await decided(verbs, 'flow-add', [by, name, queue, head, payload, after.join(' '), ''])
+  return oneOf(became, 'a job that was added to a flow', ADDED)
+}
+const ADDED = ['added', 'known', 'unknown', 'full', 'over'] as const
+/** known: nothing was done; the last three: it was refused (lua/flow-add.lua). */
+export type Added = (typeof ADDED)[number]
+
 /** Jobs of this queue for an open batch, all or none, at most 1,000. Answers how many are new. */
 async function addToBatch(verbs: Verbs, id: string, jobs: readonly NewJob[]): Promise<number> {
   const args = jobs.flatMap((job) => [job.id, flowHead(job, `/${id}`), job.payload])
@@ -167,7 +180,19 @@ async function list(
   return { total: amountOf(total, 'flows'), flows: flows.filter((each) => each !== undefined) }
 }
 
-export const flowing = { start, cancel, retry, facts, details, wait, result, list, addToBatch, closeBatch }
+export const flowing = {
+  start,
+  cancel,
+  retry,
+  facts,
+  details,
+  wait,
+  result,
+  list,
+  add,
+  addToBatch,
+  closeBatch,
+}
 
 /** A script that may have written something for other queues; where no worker takes it there, this process does. */
 async function decided(verbs: Verbs, verb: Verb, args: Arguments): Promise<unknown[]> {

@@ -54,6 +54,7 @@ const VERBS = {
   forward: 'changes',
   accept: 'changes',
   'flow-start': 'adds',
+  'flow-add': 'adds',
   'flow-cancel': 'changes',
   'flow-retry': 'changes',
   'flow-look': 'reads',

@@ -1,6 +1,7 @@
 // What a task may ask its worker, through its child: the verbs that child/PROTOCOL.md lists. worker.ts has
 // every attempt's calls answered here.
 import { type Call, CallRefused } from '../child/calls.ts'
+import { addToFlow } from './adding.ts'
 import type { ClaimedJob } from './observers.ts'
 import type { Progress } from './progress.ts'
 import { saveCheckpoint, savedOf, saveStep } from './saving.ts'
@@ -16,6 +17,8 @@ export async function answer({ verb, body }: Call, job: ClaimedJob, progress: Pr
       return saveStep(job, body)
     case 'checkpoint':
       return saveCheckpoint(job, body)
+    case 'add':
+      return addToFlow(job, body)
     default:
       throw new CallRefused('UNKNOWN_CALL', `this worker answers no call ${JSON.stringify(verb)}`)
   }

@@ -11,7 +11,6 @@ import type { Connection } from '../redis/connection.ts'
 import { Figures } from './figures.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { Holdings } from './holdings.ts'
-import { Outbox } from './outbox.ts'
 import { Standing } from './standing.ts'
 import { Turn } from './turns.ts'
 
@@ -55,7 +54,6 @@ export class Consumer {
   readonly #holdings = new Holdings<PendingAttempt>()
   readonly #standing: Standing
   readonly #heartbeat: Heartbeat
-  readonly #outbox: Outbox
   #isDraining = false
   #isIdle = false
   #isLeaving = false
@@ -68,7 +66,6 @@ export class Consumer {
     this.queue = options.queue
     this.turn = new Turn({ weight: options.weight, nowMs: performance.now() })
     this.#options = options
-    this.#outbox = new Outbox(options)
     this.#standing = new Standing({
       ...options,
       holdings,
@@ -81,7 +78,6 @@ export class Consumer {
       holdings,
       standing: this.#standing,
       exchanges: () => this.#exchanges,
-      onOutbox: () => void this.#outbox.forward(),
     })
   }
 
@@ -200,7 +196,6 @@ export class Consumer {
   async leave(): Promise<void> {
     this.#isLeaving = true
     this.#heartbeat.stop()
-    this.#outbox.stop()
     clearTimeout(this.#due)
     this.#stopListening()
     await this.#standing.leave()
@@ -258,7 +253,7 @@ export class Consumer {
       const given = givenOf(what)
       if (given) this.#wasGiven(given, name)
       else if (what === DISMISSED) this.#dismissed()
-      else if (what === FORWARD) void this.#outbox.forward()
+      else if (what === FORWARD) this.#heartbeat.forward()
       else if (what.startsWith(FOLLOWED)) this.#options.onFollowed?.(this, what.slice(FOLLOWED.length))
       else this.#holdings.runningOf(what)?.stop('cancelled')
     })

@@ -6,6 +6,7 @@ import type { Log } from '../log.ts'
 import type { Queue } from '../queue/queue.ts'
 import { RENEW_MS } from '../queue/settings.ts'
 import type { Holdings } from './holdings.ts'
+import { Outbox } from './outbox.ts'
 import { Schedules } from './schedules.ts'
 import type { Standing } from './standing.ts'
 
@@ -18,8 +19,6 @@ export interface HeartbeatOptions {
    * comes within moments.
    */
   readonly exchanges: () => number
-  /** The outbox of the queue has something that nobody forwards. */
-  readonly onOutbox: () => void
   readonly log: Log
   readonly onBroken: (error: unknown) => void
 }
@@ -33,6 +32,7 @@ export class Heartbeat {
   readonly #standing: Standing
   readonly #holdings: Holdings<PendingAttempt>
   readonly #log: Log
+  readonly #outbox: Outbox
   readonly #schedules: Schedules
   #interval: NodeJS.Timeout | undefined
   #isBeating = false
@@ -47,6 +47,7 @@ export class Heartbeat {
     this.#standing = options.standing
     this.#holdings = options.holdings
     this.#log = options.log
+    this.#outbox = new Outbox(options)
     this.#schedules = new Schedules(options)
   }
 
@@ -63,6 +64,7 @@ export class Heartbeat {
   stop(): void {
     this.#isStopped = true
     clearInterval(this.#interval)
+    this.#outbox.stop()
     this.#schedules.stop()
   }
 
@@ -73,6 +75,11 @@ export class Heartbeat {
   soon(): void {
     this.#isBeatDue = this.#isBeating
     void this.#beat()
+  }
+
+  /** A message, or a beat, says that the outbox of the queue has something to forward. */
+  forward(): void {
+    void this.#outbox.forward()
   }
 
   async #beat(): Promise<void> {
@@ -86,7 +93,7 @@ export class Heartbeat {
       this.#noteVanished(answer.counters.vanished)
       for (const id of answer.cancelled) this.#holdings.runningOf(id)?.stop('cancelled')
       this.#compare(answer.held)
-      if (answer.hasOutbox) this.#options.onOutbox()
+      if (answer.hasOutbox) this.forward()
       this.#schedules.heard(answer.counters.nextScheduleMs)
       for (const each of answer.overdue) this.#reapLater(each)
       for (const worker of answer.silent) await this.#reap(worker)

@@ -45,7 +45,8 @@ function answered(was: WasSaved): string {
   )
 }
 
-async function whileHeld<T>(
+/** While Redis is away it waits, as long as the job is held. */
+export async function whileHeld<T>(
   { consumer, claim, worker }: ClaimedJob,
   call: (queue: Consumer['queue'], holder: Holder) => Promise<T>,
 ): Promise<T> {

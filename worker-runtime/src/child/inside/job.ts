@@ -2,6 +2,7 @@
 import { format } from 'node:util'
 import type { Job } from '../../task.ts'
 import type { FromChild, Stream, ToChild } from '../messages.ts'
+import { Adding } from './adding.ts'
 import type { Calls } from './calls.ts'
 import type { LateSignal } from './late-signal.ts'
 import { Progress } from './progress.ts'
@@ -16,6 +17,7 @@ export interface Performed {
   readonly ending: LateSignal // job.signal
   readonly draining: LateSignal
   progress?: Progress // made when the task first reports some
+  adding?: Adding // made when the task first adds a job to its flow
   steps?: Steps // made when the task first saves something, or looks what is saved
 }
 
@@ -46,6 +48,10 @@ export function jobOf(attempt: Performed, ways: Ways): Job {
     step: (name, work) => stepsOf(attempt, ways).step(name, work) as Promise<never>,
     checkpoint: (value) => stepsOf(attempt, ways).checkpoint(value),
     lastCheckpoint: () => stepsOf(attempt, ways).lastCheckpoint(),
+    add: (queue: string, name: string, input?: unknown, options = {}) => {
+      attempt.adding ??= new Adding((verb, body) => ways.calls.ask(attempt.id, verb, body))
+      return attempt.adding.add(queue, name, input, options)
+    },
     log: (...parts) => ways.sendOutput(attempt, 'stdout', Buffer.from(`${format(...parts)}\n`)),
   }
 }

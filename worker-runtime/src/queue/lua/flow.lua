@@ -2,7 +2,7 @@
 -- only when nothing is left that it waits for; before that, what will be enqueued lies in the flow.
 --
 -- flows               flows by the time in ms at which they are forgotten; inf while they run
--- flow:<id>           facts: state, onFailure, keepMs, run, startedMs, endedMs, returns; because: the first job
+-- flow:<id>           facts: added:<job>, how many jobs that one has added; state, onFailure, keepMs, run, startedMs, endedMs, returns; because: the first job
 --                     that failed, and how; jobs, running (enqueued and not ended), completed, failed, skipped
 -- flow:<id>:jobs      name → <state> <queue> <run>
 -- flow:<id>:waits     name → how many jobs it waits for still; only those that wait
@@ -26,10 +26,12 @@ local FLOW_PARTS = { '', ':jobs', ':waits', ':next', ':calls', ':results', ':und
 
 local function flow_job_id(flow, name, run) return flow .. ':' .. name .. (run == '1' and '' or ':' .. run) end
 
--- References are texts that no JSON of a user has inside a string, where quotes are escaped: of one result, and
--- of a list of results, whose names are <name>.0, <name>.1 ... What was put in is not looked at again.
+-- References are texts that no JSON of a user has inside a string, where quotes are escaped: of one result, of a list
+-- of so many results, whose names are <name>.0, <name>.1 ..., and of the results of what a job has added, which are
+-- named so too. What was put in is not looked at again.
 local function with_results(key, json)
-  return (string.gsub(json, '{"millhand:(results?)":"([%w._-]+) ?(%d*)"}', function(kind, name, length)
+  return (string.gsub(json, '{"millhand:(%a+)":"([%w._-]+) ?(%d*)"}', function(kind, name, length)
+    if kind == 'added' then length = redis.call('HGET', key, 'added:' .. name) or '0' end
     if kind == 'result' then return redis.call('HGET', key .. ':results', name) or 'null' end
     local list = {}
     for first = 0, length - 1, SLICE do
@@ -216,7 +218,10 @@ local function add_to_flow(key, run, args, from)
     if waits_for == 0 then free[#free + 1] = name else waits[#waits + 1], waits[#waits + 2] = name, waits_for end
   end
   local following = {}
-  for name, names in pairs(names_behind) do following[#following + 1], following[#following + 2] = name, names end
+  for name, names in pairs(names_behind) do
+    local known = redis.call('HGET', key .. ':next', name)
+    following[#following + 1], following[#following + 2] = name, known and known .. ' ' .. names or names
+  end
   in_slices(':jobs', jobs)
   in_slices(':calls', calls)
   in_slices(':waits', waits)
