@@ -90,6 +90,11 @@ export type Order =
     }
   /** All due at one time, in ms since 1970. */
   | { do: 'delayed'; from: number; count: number; payload: string; dueAtMs: number; batch: number }
+  /** Jobs that wait for each other, `size` together. */
+  | { do: 'flows'; from: number; count: number; payload: string; shape: Shape; size: number }
+
+/** One job after the other; jobs that only belong together; a last job behind all others. */
+export type Shape = 'chain' | 'group' | 'chord'
 
 /**
  * Micros are since 1970. `latenciesMs`: of round-trips and spaced, one a job; `calledAtMicros`: of spaced,

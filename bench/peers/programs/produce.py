@@ -20,11 +20,12 @@ class Unsupported(Exception):
     """The library has no such call; the message says so to the reader of a table."""
 
 
-def serve(enqueue, bulk=None, call=None, delay=None):
+def serve(enqueue, bulk=None, call=None, delay=None, start_flow=None):
     """Answers orders until stdin ends.
 
     enqueue(n, payload): enqueues one job. bulk(numbers, payload): the library's call for many jobs.
     call(n, payload): enqueues one and waits for its result. delay(numbers, payload, due_at_ms): jobs for later.
+    start_flow(shape, numbers, payload): jobs that wait for each other.
     """
     threads = ThreadPoolExecutor(max_workers=_PACING_THREADS)
     pool = ThreadPoolExecutor()
@@ -36,6 +37,7 @@ def serve(enqueue, bulk=None, call=None, delay=None):
         'round-trips': lambda order: _round_trips(order, call),
         'spaced': lambda order: _spaced(order, enqueue if order['awaits'] == 'enqueue' else call),
         'delayed': lambda order: _delayed(order, delay),
+        'flows': lambda order: _flows(order, start_flow),
     }
     record.say_ready()
     for line in sys.stdin:
@@ -124,6 +126,15 @@ def _delayed(order, delay):
     with _Watch() as watch:
         for numbers in _batches(_numbers(order), order['batch']):
             delay(numbers, order['payload'], order['dueAtMs'])
+    return watch.answer
+
+
+def _flows(order, start_flow):
+    if start_flow is None:
+        raise Unsupported('no jobs that wait for others')
+    with _Watch() as watch:
+        for numbers in _batches(_numbers(order), order['size']):
+            start_flow(order['shape'], numbers, order['payload'])
     return watch.answer
 
 

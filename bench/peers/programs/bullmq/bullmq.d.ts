@@ -15,6 +15,16 @@ declare module 'bullmq' {
     add(name: string, data: T, options?: { delay?: number }): Promise<Job<T>>
     addBulk(jobs: { name: string; data: T; opts?: { delay?: number } }[]): Promise<Job<T>[]>
   }
+  export interface FlowJob<T> {
+    name: string
+    queueName: string
+    data: T
+    children?: FlowJob<T>[]
+  }
+  export class FlowProducer {
+    constructor(options: { connection: Connection })
+    add<T>(flow: FlowJob<T>): Promise<unknown>
+  }
   export class QueueEvents {
     constructor(name: string, options: { connection: Connection })
     waitUntilReady(): Promise<unknown>

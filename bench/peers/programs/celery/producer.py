@@ -3,6 +3,7 @@
 from datetime import datetime, timezone
 
 import produce
+from celery import chain, chord, group
 from tasks import app, job, job_with_result
 
 
@@ -27,6 +28,15 @@ def delay(numbers, payload, due_at_ms):
             job.apply_async((n, payload), producer=producer, eta=eta)
 
 
+def start_flow(shape, numbers, payload):
+    # A chord and a chain go on from stored results; `si` passes none on.
+    jobs = [(job if shape == 'group' else job_with_result).si(n, payload) for n in numbers]
+    if shape == 'chord':
+        chord(jobs[:-1], jobs[-1]).apply_async()
+    else:
+        (chain if shape == 'chain' else group)(jobs).apply_async()
+
+
 with app.producer_pool.acquire(block=True) as connecting:
     connecting.connection.ensure_connection()
-produce.serve(enqueue, bulk, call, delay)
+produce.serve(enqueue, bulk, call, delay, start_flow)

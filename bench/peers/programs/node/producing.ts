@@ -2,7 +2,7 @@
 // on stdout.
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
-import type { Answer, Order } from '../../../peer.ts'
+import type { Answer, Order, Shape } from '../../../peer.ts'
 
 export interface Data {
   n: number
@@ -17,6 +17,8 @@ export interface Calls {
   add(data: Data): Promise<unknown>
   addMany?(many: Data[]): Promise<unknown>
   addDelayed?(many: Data[], dueAtMs: number): Promise<unknown>
+  /** Jobs that wait for each other. */
+  startFlow?(shape: Shape, datas: Data[]): Promise<unknown>
   /** Enqueues one and resolves when its result is here. */
   roundTrip?(data: Data): Promise<unknown>
 }
@@ -59,6 +61,11 @@ async function carryOut(order: Order, calls: Calls): Promise<Answer> {
       if (!calls.addDelayed) return { unsupported: 'no delayed jobs' }
       for (let n = from; n < from + count; n += order.batch)
         await calls.addDelayed(datas(n, order.batch), order.dueAtMs)
+      return answer()
+    case 'flows':
+      if (!calls.startFlow) return { unsupported: 'no jobs that wait for others' }
+      for (let n = from; n < from + count; n += order.size)
+        await calls.startFlow(order.shape, datas(n, order.size))
       return answer()
     case 'round-trips':
     case 'spaced': {
