@@ -1,10 +1,13 @@
 // Schedules over the API: the list, what comes next, how the last jobs went, run now, pause, delete.
-import type { ScheduleDetails, Schedules } from '../../dashboard/src/api.ts'
+import { planSchedule } from '../../control/src/decide/schedule.ts'
+import type { ScheduleDetails, Schedules, Snapshot } from '../../dashboard/src/api.ts'
 import { problemsOf } from '../../dashboard/src/server/check.ts'
 import { matchOf } from '../../dashboard/src/server/input.ts'
 import { routes } from '../../dashboard/src/server/routes.ts'
 import { openQueue } from '../../worker-runtime/src/queue/queue.ts'
 import { connectRedis } from '../../worker-runtime/src/redis/reconnect.ts'
+import { seenSchedule } from '../control/decide/seen-schedule.ts'
+import { scheduleManifest } from '../control/resources/crds.ts'
 import { eventually } from '../eventually.ts'
 import { redisUrl } from '../redis.ts'
 import { type Served, serve } from './served.ts'
@@ -102,6 +105,35 @@ test('one that a resource declares is not deleted: it would come back', async ()
     message: expect.stringContaining('kubectl delete schedule'),
   })
   expect(await schedules.get('declared')).toBeDefined()
+})
+
+test('a Schedule that is not ready or late is a problem of its queue, a rest is none', async () => {
+  const at = Date.parse('2026-11-22T08:00:00Z')
+  const found = {
+    waits: seenSchedule({ nextAtMs: at - 120_000 }, at),
+    rests: seenSchedule({ isPaused: true }, at),
+    lost: {
+      ...seenSchedule({}, at),
+      found: { kind: 'problem', reason: 'NameTaken', message: 'it is taken' },
+    },
+  } as const
+  for (const [name, observed] of Object.entries(found)) {
+    const metadata = { namespace: 'test', name, uid: name }
+    const { spec } = scheduleManifest({ queue: NAME, cron: '@daily' })
+    const { status } = planSchedule(observed, at)
+    served.objects.change('Schedule', {
+      key: `test/${name}`,
+      now: { metadata, spec, ...(status && { status }) },
+    })
+  }
+  const expected = [
+    { severity: 'error', code: 'NameTaken', text: 'Schedule lost: it is taken' },
+    { severity: 'warning', code: 'NotEnqueued', text: expect.stringMatching(/^Schedule waits: due since /) },
+  ].map((problem) => expect.objectContaining({ ...problem, kind: 'Schedule', queue: NAME }))
+  for (const path of ['snapshot', `queues/test/${NAME}`]) {
+    const { problems } = await ask<Pick<Snapshot, 'problems'>>('GET', path)
+    expect(problems.filter(({ kind }) => kind === 'Schedule')).toEqual(expected)
+  }
 })
 
 test.each([

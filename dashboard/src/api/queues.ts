@@ -118,9 +118,10 @@ export const Problem = named(
     severity: oneOf('error: jobs do not run, or are lost; warning: they may not', ['error', 'warning']),
     code: words('One word'),
     text: words('A sentence that says what is wrong and what to do', 33_000),
-    kind: oneOf('What it is about', ['TaskQueue', 'WorkerPool']),
+    kind: oneOf('What it is about', ['TaskQueue', 'WorkerPool', 'Schedule']),
     namespace: words('Its namespace'),
     name: words('Its name'),
+    queue: optional(words('The queue of a Schedule')),
   }),
 )
 export type Problem = TypeOf<typeof Problem>
@@ -162,7 +163,7 @@ export const Queue = named(
     queue: QueueNow,
     settings: QueueSettings,
     pools: list('The WorkerPools that serve it', PoolNow),
-    problems: list('Of the queue and its pools, the worst first', Problem),
+    problems: list('Of the queue, its pools and its Schedules, the worst first', Problem),
   }),
 )
 export type Queue = TypeOf<typeof Queue>

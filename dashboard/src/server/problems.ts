@@ -1,4 +1,5 @@
 // What a person should look at, as sentences that say what is wrong and what to do. Pure.
+import type { ScheduleObject } from '@millhand/control/resources/schedule'
 import type { PoolNow, Problem, QueueNow } from '../api.ts'
 
 const MOST = 50
@@ -13,13 +14,18 @@ const POOL_CONDITIONS = {
   IsolationFallback: 'False',
   ScalingLimited: 'False',
 } as const
+const SCHEDULE_CONDITIONS = { Stalled: 'False', Ready: 'True', Late: 'False' } as const
 const IS_ERROR = ['Ready', 'Stalled']
 /** What passes by itself within moments. */
 const PASSES = ['PodsStarting', 'WorkersStarting', 'QueueNotReady']
 
 /** The worst first. */
-export function problemsIn(queues: readonly QueueNow[], pools: readonly PoolNow[]): Problem[] {
-  const found = [...queues.flatMap(ofQueue), ...pools.flatMap(ofPool)]
+export function problemsIn(
+  queues: readonly QueueNow[],
+  pools: readonly PoolNow[],
+  schedules: readonly ScheduleObject[] = [],
+): Problem[] {
+  const found = [...queues.flatMap(ofQueue), ...pools.flatMap(ofPool), ...schedules.flatMap(ofSchedule)]
   const seen = new Set<string>()
   const isNew = ({ text }: Problem) => !seen.has(text) && seen.add(text)
   return [...found.filter(isError), ...found.filter((problem) => !isError(problem))]
@@ -79,13 +85,25 @@ function whyWaiting({
 }
 
 function ofPool({ namespace, name, conditions }: PoolNow): Problem[] {
-  const bad = conditions.filter((condition) => isBad(condition, POOL_CONDITIONS))
-  const reasons = new Set<string>()
-  const isNew = ({ reason }: { reason: string }) => !reasons.has(reason) && reasons.add(reason)
-  return bad.filter(isNew).map((condition) => ofCondition(condition, { kind: 'WorkerPool', namespace, name }))
+  const about = { kind: 'WorkerPool', namespace, name } as const
+  return badOf(conditions, POOL_CONDITIONS).map((condition) => ofCondition(condition, about))
 }
 
-type Condition = QueueNow['conditions'][number]
+function ofSchedule({ metadata: { namespace = '', name }, spec, status }: ScheduleObject): Problem[] {
+  const about = { kind: 'Schedule', namespace, name, queue: spec.queue } as const
+  return badOf(status?.conditions ?? [], SCHEDULE_CONDITIONS).map((condition) =>
+    ofCondition(condition, about),
+  )
+}
+
+type Condition = Pick<QueueNow['conditions'][number], 'type' | 'status' | 'reason' | 'message'>
+
+/** One for each reason. */
+function badOf(conditions: readonly Condition[], good: Readonly<Record<string, string>>): Condition[] {
+  const reasons = new Set<string>()
+  const isNew = ({ reason }: Condition) => !reasons.has(reason) && reasons.add(reason)
+  return conditions.filter((condition) => isBad(condition, good)).filter(isNew)
+}
 
 function isBad({ type, status, reason }: Condition, good: Readonly<Record<string, string>>): boolean {
   const wanted = Object.hasOwn(good, type) ? good[type] : undefined
@@ -94,7 +112,7 @@ function isBad({ type, status, reason }: Condition, good: Readonly<Record<string
 
 function ofCondition(
   { type, reason, message }: Condition,
-  about: Pick<Problem, 'kind' | 'namespace' | 'name'>,
+  about: Pick<Problem, 'kind' | 'namespace' | 'name' | 'queue'>,
 ): Problem {
   const severity = IS_ERROR.includes(type) ? 'error' : 'warning'
   return { ...about, severity, code: reason, text: `${about.kind} ${about.name}: ${message}` }

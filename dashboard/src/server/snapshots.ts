@@ -48,7 +48,8 @@ export class Snapshots {
     const queues = await Promise.all(queueObjects.slice(0, MOST_ROWS).map((object) => looks.now(object)))
     const pools = poolObjects.slice(0, MOST_ROWS).map(poolOf)
     const isCut = queueObjects.length > MOST_ROWS || poolObjects.length > MOST_ROWS
-    return { atMs: wallMs(), queues, pools, problems: problemsIn(queues, pools), isCut }
+    const schedules = [...plant.list('Schedule')].filter(isSeen)
+    return { atMs: wallMs(), queues, pools, problems: problemsIn(queues, pools, schedules), isCut }
   }
 
   /** Sends the newest snapshot at once, and the next ones when something has changed. */

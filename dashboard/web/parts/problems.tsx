@@ -17,8 +17,7 @@ export function Problems({ problems }: { problems: readonly Problem[] }) {
             <a class="strong" href={hrefOf(problem)}>
               <Name of={problem.name} />
             </a>{' '}
-            <span class="muted">{problem.kind === 'TaskQueue' ? 'queue' : 'pool'}</span>{' '}
-            <span>{problem.text}</span>
+            <span class="muted">{KINDS[problem.kind]}</span> <span>{problem.text}</span>
           </div>
         </li>
       ))}
@@ -26,5 +25,10 @@ export function Problems({ problems }: { problems: readonly Problem[] }) {
   )
 }
 
-const hrefOf = ({ kind, namespace, name }: Problem): string =>
-  kind === 'TaskQueue' ? to(['queues', namespace, name]) : to(['workers'], { pool: `${namespace}/${name}` })
+const KINDS = { TaskQueue: 'queue', WorkerPool: 'pool', Schedule: 'schedule' } as const
+
+function hrefOf({ kind, namespace, name, queue }: Problem): string {
+  if (kind === 'TaskQueue') return to(['queues', namespace, name])
+  if (kind === 'Schedule') return to(['schedules'], { queue: `${namespace}/${queue}` })
+  return to(['workers'], { pool: `${namespace}/${name}` })
+}

@@ -120,7 +120,8 @@ async function queueDetails(call: Call): Promise<Queue> {
     const pool = call.parts.plant.get('WorkerPool', `${queue.namespace}/${name}`)
     return pool ? [poolOf(pool)] : []
   })
-  return { queue, settings: settingsOf(taskQueue), pools, problems: problemsIn([queue], pools) }
+  const schedules = [...call.parts.plant.find('Schedule', 'queue', `${queue.namespace}/${queue.name}`)]
+  return { queue, settings: settingsOf(taskQueue), pools, problems: problemsIn([queue], pools, schedules) }
 }
 
 async function setPause(call: Call<unknown, { reason?: string }>, isPaused: boolean): Promise<PauseState> {
