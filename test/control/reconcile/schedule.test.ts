@@ -8,6 +8,7 @@ import {
   type Queue,
   type ScheduleSpec,
   silent,
+  stirredChannel,
 } from 'millhand/queue'
 import type { Fence } from '../../../control/src/engine/fence.ts'
 import { kinds } from '../../../control/src/kinds.ts'
@@ -257,6 +258,24 @@ test('a queue without workers gets its jobs when they are due, each once, and it
   expect(ops.flatMap(({ stirs }) => stirs)).toContainEqual(
     expect.objectContaining({ queueName: `shop.${name}` }),
   )
+})
+
+test('an operator hears of a schedule that is set or goes on, where it is the next one', async () => {
+  const name = newQueue()
+  const { schedules } = inRedis(name)
+  const listening = connectRedis(redis.url)
+  ends.push(() => listening.close())
+  let heard = 0
+  await listening.subscribe(stirredChannel(`shop.${name}`, 0), () => {
+    heard += 1
+  })
+  const isHeard = (times: number) => eventually(() => heard === times, { what: `${times} times` })
+  await schedules.set('first', { everyMs: 3_600_000, task: 'digest' })
+  await isHeard(1)
+  await schedules.set('later', { everyMs: 366 * 24 * 3_600_000, task: 'digest' })
+  await schedules.pause('first')
+  await schedules.resume('first')
+  await isHeard(2)
 })
 
 test('an instance that does not lead fires nothing, however often it looks', async () => {

@@ -10,4 +10,5 @@ if version ~= ARGV[2] then return 'changed' end
 redis.call('HSET', schedule_key(name), 'version', ARGV[3], 'paused', ARGV[4])
 place_schedule(name, ARGV[5], ARGV[6])
 note_next_schedule()
+stir_if_next(name)
 return 'placed'

@@ -22,6 +22,11 @@ local function note_next_schedule()
   return math.max(0, first - now)
 end
 
+-- For the operator, which fires in place of workers: it sleeps until what was due next when it looked.
+local function stir_if_next(name)
+  if redis.call('ZRANGE', SCHEDULES, '0', '0')[1] == name then redis.call('PUBLISH', C .. 'stirred', '') end
+end
+
 -- next: due time or ''; at: when it fires, or +inf.
 local function place_schedule(name, next, at)
   redis.call('HSET', schedule_key(name), 'next', next)

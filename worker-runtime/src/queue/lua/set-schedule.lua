@@ -22,4 +22,5 @@ redis.call('HSET', key, 'ownerUid', uid, unpack(ARGV, 8))
 if uid ~= '' then redis.call('HSET', SCHEDULE_OWNERS, name, uid) else redis.call('HDEL', SCHEDULE_OWNERS, name) end
 place_schedule(name, ARGV[6], ARGV[7])
 note_next_schedule()
+stir_if_next(name)
 return 'set'
