@@ -378,6 +378,44 @@ describe('a flow', () => {
     })
   })
 
+  test.each([
+    ['result', 'pay'],
+    ['results', 'pay 999999999'],
+    ['added', 'pay'],
+  ])('takes no input of a user for a reference: {"millhand:%s":"%s"}', (kind, value) => {
+    const order = flow('f')
+    const pay = order.add('a', 'pay', null)
+    const forged = { [`millhand:${kind}`]: value }
+    for (const input of [forged, { deep: [forged] }, [pay.result, forged]])
+      expect(() => order.add('a', 'pack', input)).toThrow(/"millhand:result".*name the field otherwise/)
+    expect(() => order.returns(forged)).toThrow(/name the field otherwise/)
+    const compensate = { task: 'undo', input: forged }
+    expect(() => order.add('a', 'pack', null, { compensate })).toThrow(/name the field otherwise/)
+    order.add('a', 'pack', [JSON.stringify(forged), { ...forged, more: 1 }]) // a text, and an object with other fields
+  })
+
+  test('wakes a worker that sleeps until later when a job ends whose next one is delayed', async () => {
+    await queues[0]?.enqueue([newJob('later', null, { id: 'later', delayMs: 3_600_000 })])
+    const order = flow('f')
+    const pay = order.add('a', 'pay', null)
+    order.add('a', 'pack', pay.result, { delayMs: 1_000 })
+    await start(order)
+    const [claim] = (await queues[0]?.settleAndClaim('p:1', 0, [], 1))?.claims ?? []
+    const wakeKey = `${prefixOf(`${namespace}.a`)}wake`
+    await redis.call('DEL', wakeKey)
+    const text = '1 pay 1\nnull'
+    await queues[0]?.settleAndClaim(
+      'p:1',
+      0,
+      [{ id: 'f:pay', token: claim?.token ?? '', verdict: 'completed', text }],
+      0,
+    )
+    expect(await redis.call('EXISTS', wakeKey)).toBe(1)
+    await client.flow('a', 'f').cancel()
+    await work()
+    await queues[0]?.cancel('later')
+  })
+
   test('is listed: those that run, then those that ended last', async () => {
     for (const id of ['one', 'two', 'three']) {
       const built = flow(id)

@@ -11,6 +11,7 @@ import {
 } from '../queue/flows.ts'
 import type { AnyTask, InputArguments, Task, TaskInput, TaskName, TaskResult } from '../task.ts'
 import type { Sendable } from '../through-json.ts'
+import { reference, referring } from './references.ts'
 
 type Untyped = Task<string, unknown, unknown>
 
@@ -87,7 +88,6 @@ export interface FlowStep {
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$/
 const A_NAME = '1 to 60 of A-Z a-z 0-9 . _ -, a letter or digit first'
 const RESERVED = /^on(Success|Failure|Complete)$|\.undo$/
-const REFERENCE = /\{"millhand:(?:results?|added)":"([\w.-]+)(?: (\d+))?"\}/g
 const MOST_JOBS = 20_000
 const MOST_EDGES = 200_000
 const DAY_MS = 86_400_000
@@ -158,8 +158,9 @@ export class FlowPlan {
     const { name = this.#freeName(task), after = [], compensate, ...rest } = options
     if (this.#planned.has(name))
       throw new TypeError(`flow ${this.id} has a job ${name} already: give each job a name of its own`)
-    const job = newJob(task, input, rest)
-    const waitsFor = new Set([...after.flatMap(namesOf), ...namesReferredTo(job.payload)])
+    const make = () => newJob(task, input, rest)
+    const { made: job, names } = referring(`the input of ${name}`, make, payloadOf)
+    const waitsFor = new Set([...after.flatMap(namesOf), ...names])
     for (const each of waitsFor)
       if (!this.#planned.has(each))
         throw new TypeError(`job ${name} waits for ${each}, which is no job of flow ${this.id}: add it first`)
@@ -170,8 +171,8 @@ export class FlowPlan {
         `flow ${this.id} is too large: a flow has at most ${MOST_JOBS} jobs, which wait for each other at most ${MOST_EDGES} times`,
       )
     this.#planned.set(name, { name, queue, job, after: waitsFor, compensate })
-    const result = reference(`{"millhand:result":"${name}"}`) as TaskResult<T>
-    return { name, result, added: reference(`{"millhand:added":"${name}"}`) as unknown[] }
+    const result = reference(`{"millhand:result":"${name}"}`, [name]) as TaskResult<T>
+    return { name, result, added: reference(`{"millhand:added":"${name}"}`, [name]) as unknown[] }
   }
 
   /** One job for each input, in no order among them; `options.name` names the group. */
@@ -224,8 +225,9 @@ export class FlowPlan {
    * waits for; where there are several, the list of theirs.
    */
   returns(value: unknown): this {
-    const json = JSON.stringify(value) ?? 'null'
-    for (const name of namesReferredTo(json))
+    const make = () => JSON.stringify(value) ?? 'null'
+    const { made: json, names } = referring('the value of returns', make, (text) => text)
+    for (const name of names)
       if (!this.#planned.has(name)) throw new TypeError(`flow ${this.id} has no job ${name}: add it first`)
     this.#returns = json
     return this
@@ -263,7 +265,14 @@ export class FlowPlan {
       this.add(queue, task, input, { ...options, name: `${name}.${i}` }),
     )
     this.#groups.set(name, jobs.length)
-    return { jobs, results: reference(`{"millhand:results":"${name} ${jobs.length}"}`) as unknown[] }
+    const json = `{"millhand:results":"${name} ${jobs.length}"}`
+    return {
+      jobs,
+      results: reference(
+        json,
+        jobs.map((each) => each.name),
+      ) as unknown[],
+    }
   }
 
   #freeName(task: unknown): string {
@@ -291,12 +300,6 @@ const isName = (value: unknown): boolean => typeof value === 'string' && NAME.te
 
 const namesOf = (each: FlowJob | FlowGroup): string[] =>
   'jobs' in each ? each.jobs.map(({ name }) => name) : [each.name]
-
-function* namesReferredTo(json: string): Generator<string> {
-  for (const [, name = '', length] of json.matchAll(REFERENCE))
-    if (length === undefined) yield name
-    else for (let i = 0; i < Number(length); i += 1) yield `${name}.${i}`
-}
 
 interface Places {
   readonly home: string
@@ -338,13 +341,16 @@ function compensationOf(
   return { queue: where, head: flowHead(job, home), payload: job.payload }
 }
 
+const payloadOf = ({ payload }: NewJob): string => payload
+
 const jobOf = ({ task, input, options = {} }: FlowCallRequest): NewJob =>
   newJob(task, input, options, WITHOUT_ID)
 
 /** A callback or a compensation; it may refer to the results of `known`. */
 function checkCall(id: string, request: FlowCallRequest, what: string, known: ReadonlySet<string>): void {
   checkOptions(`field of ${what}`, request, CALL_FIELDS)
-  for (const name of namesReferredTo(jobOf(request).payload))
+  const { names } = referring(what, () => jobOf(request), payloadOf)
+  for (const name of names)
     if (!known.has(name))
       throw new TypeError(
         `${what} of flow ${id} refers to the result of ${name}, which need not be there then: leave it out`,
@@ -352,16 +358,3 @@ function checkCall(id: string, request: FlowCallRequest, what: string, known: Re
 }
 
 const plainHead = ({ flags, lane, when, call }: NewJob): string => `${flags}${lane} ${when || '-'} ${call}`
-
-/** Whoever reads a field of a result that is not there yet hears of it; JSON has the reference. */
-function reference(json: string): unknown {
-  const value = JSON.parse(json)
-  return new Proxy(Object.create(null), {
-    get(_, field) {
-      if (field === 'toJSON') return () => value
-      throw new TypeError(
-        `the result of a job of a flow has no fields before the job has run (${String(field)} was read): pass it as a whole`,
-      )
-    },
-  })
-}

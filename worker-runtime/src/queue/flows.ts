@@ -208,6 +208,10 @@ export function flowHead({ flags, lane, when, call }: NewJob, home: string): str
 /** Said of a job by its flags (lua/text.lua). */
 const FLOW = 32
 
+/** How many references to results a text has (lua/flow.lua puts the results there). */
+export const referencesIn = (json: string): number => json.match(REFERENCE)?.length ?? 0
+const REFERENCE = /\{"millhand:(?:results?|added)":"[\w.-]+ ?\d*"\}/g
+
 const callText = (call: FlowCall | undefined): string =>
   call ? `${call.queue} ${call.head}\n${call.payload}` : ''
 

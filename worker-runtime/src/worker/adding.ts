@@ -3,7 +3,7 @@ import { CallRefused } from '../child/calls.ts'
 import { fromEnvironment } from '../config.ts'
 import { JOB_OPTIONS, type JobOptions, newJob } from '../job.ts'
 import { checkOptions, type Rules, shown } from '../options.ts'
-import { type Added, flowHead, type NewFlowJob } from '../queue/flows.ts'
+import { type Added, flowHead, type NewFlowJob, referencesIn } from '../queue/flows.ts'
 import { queueName } from '../queue/keys.ts'
 import { openQueue } from '../queue/queue.ts'
 import type { ClaimedJob } from './observers.ts'
@@ -47,6 +47,10 @@ function newFlowJob(id: string, home: string, body: string): NewFlowJob {
     checkOptions('option of an added job', options, ADD_OPTIONS)
     const { after = [], ...rest } = options
     const made = newJob(task, input, rest)
+    if (referencesIn(made.payload) > 0)
+      throw new TypeError(
+        'the input of an added job has an object that would be taken for a reference to a result',
+      )
     const name = `${id.split(':')[1]}.${number}`
     return {
       ...{ name, queue: queueName(fromEnvironment().namespace, queue), after },

@@ -33,6 +33,8 @@ local function next_ms()
   return at and math.max(0, at - now) or -1
 end
 
+local is_sooner = false -- a job that came from this script is due before all that was delayed: news (new-job.lua)
+
 -- wake: the epilogue of every verb that changes anything writes what it counted, then the marker. The marker
 -- stands when a claim has something to take; idle workers block on it. The one that pops it claims, and the
 -- epilogue of that claim puts it back for the next one. It is set for one claim more when there is news: a
@@ -41,7 +43,7 @@ local function wake(news, due_in)
   local ready, busy = write_counts()
   local is_open = set.suspended ~= 1 and set.paused ~= 1
   local has_room = is_open and (not set.maxBusy or (busy or count_of('busy')) < set.maxBusy)
-  if is_open and news or has_room and ((set.limits and limited().runnable(ready) or ready or count_of('ready')) > 0 or (due_in or next_ms()) == 0) then
+  if is_open and (news or is_sooner) or has_room and ((set.limits and limited().runnable(ready) or ready or count_of('ready')) > 0 or (due_in or next_ms()) == 0) then
     redis.call('ZADD', Q .. 'wake', '0', 'work')
   else
     redis.call('DEL', Q .. 'wake')

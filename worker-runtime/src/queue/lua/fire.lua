@@ -24,7 +24,7 @@ for i = 1, #ARGV, 6 do
 end
 answer[1] = note_next_schedule()
 keep_outcomes()
-wake(is_sooner)
+wake()
 if is_any_new then redis.call('PUBLISH', C .. 'stirred', '') end
 write_events()
 return answer

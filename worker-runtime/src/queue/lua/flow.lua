@@ -32,9 +32,10 @@ local function flow_job_id(flow, name, run) return flow .. ':' .. name .. (run =
 local function with_results(key, json)
   return (string.gsub(json, '{"millhand:(%a+)":"([%w._-]+) ?(%d*)"}', function(kind, name, length)
     if kind == 'added' then length = redis.call('HGET', key, 'added:' .. name) or '0' end
+    if kind ~= 'result' and kind ~= 'results' and kind ~= 'added' then return nil end
     if kind == 'result' then return redis.call('HGET', key .. ':results', name) or 'null' end
     local list = {}
-    for first = 0, length - 1, SLICE do
+    for first = 0, (tonumber(length) or 0) - 1, SLICE do
       local names = {}
       for i = first, math.min(first + SLICE, length) - 1 do names[#names + 1] = string.format('%s.%d', name, i) end
       for _, result in ipairs(redis.call('HMGET', key .. ':results', unpack(names))) do list[#list + 1] = result or 'null' end
@@ -234,6 +235,6 @@ end
 local function flow_epilogue(before)
   keep_outcomes()
   if is_sooner or before == 0 and counted.ready > 0 then redis.call('PUBLISH', C .. 'stirred', '') end
-  wake(is_sooner)
+  wake()
   write_events()
 end

@@ -1,8 +1,6 @@
 -- Jobs that come from a script: of a schedule, of a flow, of a task that completed. Their ids make them safe to
 -- enqueue twice. maxLength and the limits of a key refuse none of them: whoever decided it has ended.
 
-local is_sooner = false -- one of them is due before all that was delayed: a call that has one wakes with news
-
 -- head: as in an enqueue, '<flags><lane> <when> <call>'. Answers whether the id is new.
 local function new_job(id, head, payload)
   local flags, lane, sign, ms, call = string.match(head, '^(.)(%S+) ([-+@])(%S*) (.*)')
