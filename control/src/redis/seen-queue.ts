@@ -63,6 +63,7 @@ export class SeenQueue {
   #telling: NodeJS.Timeout | undefined
   #listening: Promise<() => void> | undefined
   #isReaping = false
+  #isForwarding = false
   #sampleDueMs = Number.NEGATIVE_INFINITY
   readonly #firing: Firing
 
@@ -165,6 +166,7 @@ export class SeenQueue {
       this.#view = await look
       this.#seenAtStir = stirs
       void this.#reapSilent(this.#view)
+      void this.#forward(this.#view)
       this.#forgetWorkersLater(this.#view)
       this.#firing.due(this.#view.depth.nextScheduleMs)
       await this.#witness(this.#view.depth.counts)
@@ -220,6 +222,21 @@ export class SeenQueue {
     if (jobs === 0) return
     log.info('put back jobs of silent workers', { queue: this.name, jobs })
     this.stir()
+  }
+
+  /** Workers forward what their queue has for others. This is for a queue that has none any more. */
+  async #forward({ depth }: QueueView): Promise<void> {
+    const { fence, log } = this.#options
+    if (!depth.hasOutbox || this.#isForwarding || !fence.isOpen) return
+    this.#isForwarding = true
+    try {
+      await this.toWrite.forward()
+    } catch (error) {
+      if (!(error instanceof NotLeading || error instanceof RedisUnavailable))
+        log.warn('could not forward the outbox of a queue', { queue: this.name, error })
+    } finally {
+      this.#isForwarding = false
+    }
   }
 
   /** Also where no pool serves the queue. */

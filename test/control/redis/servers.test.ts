@@ -76,6 +76,31 @@ test('after a Secret leads to another server, the old one is left', async () => 
   }
 })
 
+test('what a queue without workers has for another one is taken there by who leads', async () => {
+  const redis = await RedisServer.start()
+  const fence = { isOpen: false }
+  try {
+    const { open } = serversFor({ now: redis.url }, fence)
+    const there = connectRedis(redis.url)
+    const [from, to] = [openQueue(there, 'shop.from'), openQueue(there, 'shop.to')]
+    const { id, flags, lane, call, payload } = newJob('echo', 1)
+    const entry = ['verb', 'enqueue', 'id', id, 'head', `${flags}${lane} - ${call}`, 'text', payload]
+    await there.call('XADD', 'mh:{shop.from}:outbox:shop.to', '*', ...entry)
+    await there.call('ZADD', 'mh:{shop.from}:outbox', 0, 'shop.to')
+    const seen = await open('shop.from')
+    expect((await seen.look()).depth.hasOutbox).toBe(true)
+    expect((await to.depth()).ready).toBe(0)
+    fence.isOpen = true
+    clock.skippedMs += 1_000
+    await seen.look()
+    await eventually(async () => (await to.depth()).ready === 1, { what: 'the job is there' })
+    await eventually(async () => !(await from.depth()).hasOutbox, { what: 'the outbox is empty' })
+    there.close()
+  } finally {
+    await redis.remove()
+  }
+})
+
 test('an instance that does not lead answers questions about queues, and writes nothing', async () => {
   const redis = await RedisServer.start()
   const fence = { isOpen: false }

@@ -36,6 +36,8 @@ const [lines, [replicated, fsync, atSentinel]] = [all.slice(0, -3), all.slice(-3
 
 type Role = 'producer' | 'worker' | 'operator' | 'dashboard' | 'viewer'
 const ofOperator: readonly Verb[] = [
+  'forward',
+  'accept',
   'configure',
   'release',
   'depth',

@@ -30,6 +30,8 @@ export interface Depth {
   maxBusy?: number
   /** The rate of the queue. */
   startsPerSecond?: number
+  /** Its outbox has something that nobody has forwarded yet. */
+  hasOutbox?: true
   counts: Record<(typeof COUNTS)[number], number>
   /** When enqueues were last found to have vanished; by the clock of Redis. */
   vanishedAtMs?: number
@@ -178,6 +180,7 @@ export function depthOf(answer: unknown): Depth {
     suspended: suspended === 1,
     paused: paused === 1,
     ...(maxBusy !== undefined && { maxBusy }),
+    ...(said.outbox === 1 && { hasOutbox: true as const }),
     ...(rate && { startsPerSecond: (1_000 * rate.jobs) / rate.periodMs }),
     counts,
     ...(vanishedAtMs && { vanishedAtMs }),

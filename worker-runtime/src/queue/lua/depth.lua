@@ -4,7 +4,8 @@
 -- ARGV  names of counts
 -- returns  name and value in turn: now (ms), ready, due (of the ready ones), delayed, buried, nextMs (until the next
 --       delayed job is due), oldestMs
---          (for how long the oldest job at the head of a lane is ready), suspended, paused, maxBusy where they are set, counts (the values)
+--          (for how long the oldest job at the head of a lane is ready), suspended, paused, maxBusy where they are set, outbox where it has
+--          something to forward, counts (the values)
 -- Reads only.
 local MAX_LANES, MAX_LOOKED_AT = 100, 100
 local due = redis.call('ZCOUNT', Q .. 'delayed', '-inf', now)
@@ -37,6 +38,7 @@ add('oldestMs', oldest and now - oldest)
 add('suspended', set.suspended)
 add('paused', set.paused)
 add('maxBusy', set.maxBusy)
+add('outbox', has_outbox() and 1 or nil)
 if set.limits then
   local declared = redis.call('HGET', Q .. 'config', 'queueLimits') or ''
   add('limits', declared .. ' ' .. (redis.call('HGET', Q .. 'limits', '*') or ''))
