@@ -17,6 +17,7 @@ export const succeeds = task('succeeds', async (input: unknown, job) => ({
 }))
 export const hasDefault = task('has-default', ({ n = 1 }: { n?: number } = {}) => n)
 export const noop = task('noop', () => {})
+export const tellsSchedule = task('tells-schedule', (_: unknown, job) => job.schedule)
 export const returnsNothing = task('returns-nothing', async () => undefined)
 export const throws = task('throws', async ({ message }: { message: string }) => {
   throw Object.assign(new TypeError(message, { cause: new Error('the root of it') }), { code: 'E_TINY' })

@@ -6,6 +6,7 @@ export type {
   AddedJobOptions,
   AnyTask,
   Job,
+  ScheduledRun,
   Task,
   TaskInput,
   TaskName,

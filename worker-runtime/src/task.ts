@@ -42,6 +42,14 @@ export interface AddedJobOptions extends Omit<JobOptions, 'id' | 'unique' | 'at'
   after?: readonly string[]
 }
 
+/** The run of a schedule that a job is. */
+export interface ScheduledRun {
+  /** Of the schedule. */
+  readonly name: string
+  /** The due time, however late the job is; ms. */
+  readonly dueAtMs: number
+}
+
 /** The job, as its task sees it. */
 export interface Job {
   readonly id: string
@@ -53,6 +61,8 @@ export interface Job {
   readonly enqueuedAtMs: number
   /** What its enqueue gave it: the context of a trace, say. */
   readonly headers: Readonly<Record<string, string>>
+  /** Of a job that a schedule made; undefined for any other. */
+  readonly schedule: ScheduledRun | undefined
   /**
    * Aborted when the job is cancelled, is out of time, or its worker has drained as long as it may. A task that
    * looks at it is given a few seconds to end by itself; one that does not is ended at once.
@@ -153,6 +163,12 @@ export function isTerminal(error: unknown): boolean {
   } catch {
     return false // a getter that throws
   }
+}
+
+/** From the id, `<schedule>@<due ms>`: only schedules make such ids (queue/lua/schedule.lua). */
+export function scheduleOf(jobId: string): ScheduledRun | undefined {
+  const [, name, dueMs] = /^([^@]+)@(\d+)$/.exec(jobId) ?? []
+  return name === undefined ? undefined : { name, dueAtMs: Number(dueMs) }
 }
 
 /** Every task that the modules loaded so far have defined, by name. */

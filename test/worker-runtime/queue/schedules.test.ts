@@ -67,7 +67,7 @@ describe('a schedule', () => {
     expect(await firedIds()).toEqual([])
     const [job] = await claim()
     expect(job?.id).toBe(idAt('each-minute', MINUTE))
-    expect(job?.envelope).toBe(`20 normal ${BEGIN_MS + MINUTE + 5} send s=${BEGIN_MS + MINUTE}\n{"to":"all"}`)
+    expect(job?.envelope).toBe(`20 normal ${BEGIN_MS + MINUTE + 5} send\n{"to":"all"}`)
     await complete(job ? [job] : [])
     expect(await queue.schedules.get('each-minute')).toEqual({
       name: 'each-minute',
@@ -94,9 +94,7 @@ describe('a schedule', () => {
     await at(MINUTE)
     await queue.schedules.fireDue()
     const [job] = await claim()
-    expect(job?.envelope).toBe(
-      `26 high/acme ${BEGIN_MS + MINUTE} send i=0 t=5000 g=nightly s=${BEGIN_MS + MINUTE}\nnull`,
-    )
+    expect(job?.envelope).toBe(`26 high/acme ${BEGIN_MS + MINUTE} send i=0 t=5000 g=nightly\nnull`)
     expect((await queue.schedules.get('s'))?.spec).toEqual({ ...EACH_MINUTE, options, overlap: 'Allow' })
     await complete(job ? [job] : [])
   })
@@ -218,6 +216,18 @@ describe('while the job of the run before', () => {
     expect(await queue.job(idAt('s', MINUTE))).toMatchObject({ state: 'held', cancelling: true })
   })
 
+  test('has the unique key of the next one, that is left out', async () => {
+    await queue.schedules.set('s', { ...EACH_MINUTE, options: { unique: { key: 'only-one' } } })
+    await at(MINUTE)
+    expect(await firedIds()).toEqual([idAt('s', MINUTE)])
+    await at(2 * MINUTE)
+    expect(await firedIds()).toEqual([undefined])
+    expect(await queue.schedules.get('s')).toMatchObject({ fired: 1, skipped: 1 })
+    await complete(await claim())
+    await at(3 * MINUTE)
+    expect(await firedIds()).toEqual([idAt('s', 3 * MINUTE)])
+  })
+
   test('waits or runs, Allow makes the next one, and all that it makes up for', async () => {
     const runs = await runTwice('Allow', async () => at(4 * MINUTE))
     expect(runs).toHaveLength(1)
@@ -236,6 +246,24 @@ describe('to set a schedule', () => {
     expect((await queue.schedules.get('s'))?.nextAtMs).toBe(BEGIN_MS + MINUTE)
     expect(await firedIds()).toEqual([idAt('s', MINUTE)])
     expect((await claim()).map(({ envelope }) => envelope.split('\n')[1])).toEqual(['2'])
+  })
+
+  test('while it fires does not bring its last due time back', async () => {
+    for (let n = 1; n <= 50; n += 1) {
+      await queue.schedules.set('s', { ...EACH_MINUTE, input: n })
+      await at(n * MINUTE)
+      const [fired] = await Promise.all([
+        queue.schedules.fireDue(),
+        queue.schedules.set('s', { ...EACH_MINUTE, input: -n }),
+        queue.schedules.fireDue(),
+      ])
+      const late = await queue.schedules.fireDue()
+      expect([...fired.runs, ...late.runs].length).toBeLessThanOrEqual(1)
+      expect(await queue.schedules.get('s')).toMatchObject({
+        fired: n,
+        nextAtMs: BEGIN_MS + (n + 1) * MINUTE,
+      })
+    }
   })
 
   test('with other times is due by these, from now on', async () => {

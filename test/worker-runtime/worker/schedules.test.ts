@@ -1,5 +1,6 @@
 // A worker fires the schedules of its queues: at their due time, not at its next heartbeat; two workers make one job.
 import { fileURLToPath } from 'node:url'
+import { connect } from 'millhand/client'
 import { type Connection, connectRedis, openQueue, type Queue } from 'millhand/queue'
 import { ownNamespace } from '../../cli/millhand.ts'
 import { eventually } from '../../eventually.ts'
@@ -41,4 +42,22 @@ test('two workers run each due time of a schedule of every second once', async (
   const first = dues[0] ?? 0
   expect(dues).toEqual(Array.from({ length: fired }, (_, n) => first + 1_000 * n))
   expect(last?.dueAtMs).toBe(dues.at(-1))
+}, 90_000)
+
+test('a task is told of which schedule its job is, and when it was due', async () => {
+  await queue.schedules.set('nightly', { everyMs: 60_000, task: 'tells-schedule' })
+  const id = (await queue.schedules.run('nightly')) ?? ''
+  const client = connect({ redis: redisUrl(), namespace })
+  try {
+    await start()
+    const jobs = client.queue('ticks')
+    expect(await jobs.job(id).result({ timeoutMs: 60_000 })).toEqual({
+      name: 'nightly',
+      dueAtMs: Number(id.split('@')[1]),
+    })
+    const plain = await jobs.enqueue('tells-schedule', null)
+    expect(await plain.result({ timeoutMs: 60_000 })).toBeNull()
+  } finally {
+    client.close()
+  }
 }, 90_000)

@@ -128,7 +128,7 @@ async function set(
     const kept = keptMs === undefined ? undefined : { nextMs: keptMs, fireAtMs: found?.fireAtMs }
     const { nextMs, fireAtMs } = isActive(spec, isPaused) ? (kept ?? planFrom(name, spec, nowMs)) : {}
     const fields = Object.entries({ ...texts, owner, version: newVersion() }).flat()
-    const head = [name, ownerUid, takeOver ? '1' : '', found?.version ?? '', MOST_SCHEDULES]
+    const head = [name, ownerUid, takeOver ? '1' : '', found?.seen ?? ' ', MOST_SCHEDULES]
     const answer = await verbs.write(
       'set-schedule',
       [...head, ...placeArgs(nextMs, fireAtMs), ...fields],
@@ -221,7 +221,7 @@ async function fireDue(verbs: Verbs): Promise<Fired> {
     const plans = due.map((each) => ({ ...each, ...planned(planOf, each, nowMs) }))
     const args = plans.flatMap(({ name, version, dueMs, nextMs, fireAtMs, runs }) => {
       const texts = runs.map((each) => `${each.dueMs}:${each.lateMs}`)
-      return [name, version, dueMs, ...placeArgs(nextMs, fireAtMs), texts.join(' ')]
+      return [name, `${version} ${dueMs}`, ...placeArgs(nextMs, fireAtMs), texts.join(' ')]
     })
     const answer = await verbs.write('fire', args, firedOf)
     nextMs = answer.firesInMs
@@ -260,7 +260,7 @@ async function setPaused(verbs: Verbs, name: string, isPaused: boolean): Promise
     const { nextMs, fireAtMs } = isActive(found.state.spec, isPaused)
       ? planFrom(name, found.state.spec, nowMs)
       : {}
-    const args = [name, found.version, newVersion(), isPaused ? '1' : '', ...placeArgs(nextMs, fireAtMs)]
+    const args = [name, found.seen, newVersion(), isPaused ? '1' : '', ...placeArgs(nextMs, fireAtMs)]
     return verbs.write('place-schedule', args, (said) =>
       oneOf(said, 'a schedule', ['placed', 'changed', 'none']),
     )
@@ -291,7 +291,8 @@ const placeArgs = (nextMs: number | undefined, fireAtMs: number | undefined): (s
 
 interface Read {
   readonly state: ScheduleState
-  readonly version: string
+  /** Its version and its next due time (lua/schedule.lua). */
+  readonly seen: string
   /** When it fires, as Redis writes it. */
   readonly score: string
   readonly fireAtMs: number | undefined
@@ -352,7 +353,7 @@ function readOf(answer: unknown): Read {
       fired: count('fired'),
       skipped: count('skipped'),
     },
-    version: text('version'),
+    seen: `${text('version')} ${text('next')}`,
     score: at,
     fireAtMs: at === 'inf' ? undefined : timeOf(at),
     texts,

@@ -1,6 +1,6 @@
 // The job, as its task sees it (task.ts), made of an attempt in this child. entry.ts runs the task with it.
 import { format } from 'node:util'
-import type { Job } from '../../task.ts'
+import { type Job, scheduleOf } from '../../task.ts'
 import type { FromChild, Stream, ToChild } from '../messages.ts'
 import { Adding } from './adding.ts'
 import type { Calls } from './calls.ts'
@@ -38,6 +38,9 @@ export function jobOf(attempt: Performed, ways: Ways): Job {
     attempt: number,
     enqueuedAtMs,
     headers,
+    get schedule() {
+      return scheduleOf(jobId)
+    },
     get signal() {
       return attempt.ending.signal
     },

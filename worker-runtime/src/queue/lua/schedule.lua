@@ -1,14 +1,20 @@
 -- Schedules: jobs that come by the clock. `schedules` has their names by the time in ms at which each fires next, inf
 -- for one that is paused or suspended. schedule:<name> has:
 --   spec (JSON), head and input (as in an enqueue), overlap, ownerUid, owner, paused
---   version  another text after each change: whoever has read an older one changes nothing
+--   version  another text after each change
 --   next     the next due time; with its jitter it is the score. '' where there is none
+--   Whoever has seen another version or due time changes nothing: it was changed, or has fired.
 --   lastId lastDue lastFiredMs lastLateMs  of the last job; fired, skipped  how many runs ever
 local SCHEDULES = Q .. 'schedules'
 -- name → owner uid, of those that have one.
 local SCHEDULE_OWNERS = Q .. 'scheduleOwners'
 
 local function schedule_key(name) return Q .. 'schedule:' .. name end
+
+local function seen_of(name)
+  local version, next = unpack(redis.call('HMGET', schedule_key(name), 'version', 'next'))
+  return (version or '') .. ' ' .. (next or '')
+end
 
 -- Behind every change of `schedules`. Who renews or looks at numbers reads this counter with the others. Answers the
 -- ms until the next one fires, or -1.
@@ -46,22 +52,18 @@ end
 
 local function is_full() return count_of('ready') + counted.ready + redis.call('ZCARD', Q .. 'delayed') >= set.maxLength end
 
--- One run with this due time, `late` ms behind the time at which it should have fired. Answers whether there is a job.
+-- One run with this due time, `late` ms behind the time at which it should have fired. Answers whether there is a job:
+-- one that has not ended (overlap) or has its unique key may be in the way.
 local function run_schedule(name, overlap, due, late)
-  local key = schedule_key(name)
+  local key, id = schedule_key(name), name .. '@' .. due
   local head, input, last = unpack(redis.call('HMGET', key, 'head', 'input', 'lastId'))
-  if overlap ~= 'Allow' and last and is_unfinished(last) then
-    if overlap == 'Forbid' then
-      redis.call('HINCRBY', key, 'skipped', '1')
-      tell('skipped', name .. '@' .. due .. ' ' .. string.match(head, '^%S+ %S+ (%S+)'))
-      return false
-    end
-    cancel_last(last)
+  local is_left_out = overlap == 'Forbid' and last and is_unfinished(last)
+  if overlap == 'Replace' and last and is_unfinished(last) then cancel_last(last) end
+  if not is_left_out and not new_job(id, head, input) then is_left_out = redis.call('EXISTS', Q .. 'job:' .. id) == 0 end
+  if not is_left_out then
+    redis.call('HSET', key, 'lastId', id, 'lastDue', due, 'lastFiredMs', string.format('%d', now), 'lastLateMs', string.format('%d', late))
   end
-  local id = name .. '@' .. due
-  new_job(id, head .. ' s=' .. due, input)
-  redis.call('HSET', key, 'lastId', id, 'lastDue', due, 'lastFiredMs', string.format('%d', now), 'lastLateMs', string.format('%d', late))
-  redis.call('HINCRBY', key, 'fired', '1')
-  tell('fired', id .. ' ' .. string.match(head, '^%S+ %S+ (%S+)'))
-  return true
+  redis.call('HINCRBY', key, is_left_out and 'skipped' or 'fired', '1')
+  tell(is_left_out and 'skipped' or 'fired', id .. ' ' .. string.match(head, '^%S+ %S+ (%S+)'))
+  return not is_left_out
 end

@@ -17,7 +17,7 @@ local function has_flag(flags, flag) return bit.band(flags, flag) ~= 0 end
 
 -- header: 2<flags> <lane> <enqueued ms> <task>, then named fields ` <name>=<value>`; who does not know a name
 -- passes over it. a attempts, b and m back-off, c crashes, t timeout, d is when it is due, f the home of its
--- flow, g tags, h headers, s the due time of its schedule, u unique, x expires, i=0 no input.
+-- flow, g tags, h headers, u unique, x expires, i=0 no input.
 local MAX_HEADER = '2300'
 local function write_header(flags, lane, enqueued, call) return '2' .. flags .. ' ' .. lane .. ' ' .. string.format('%d', enqueued) .. ' ' .. call .. '\n' end
 
