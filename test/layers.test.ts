@@ -63,13 +63,13 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
   {
     from: /^worker-runtime\/src\/child\//,
     among: /^worker-runtime/,
-    only: /src\/(child\/|(log|config|around|task|hand-over|deadline|errors|turnover)\.ts)/,
+    only: /src\/(child\/|(log|config|around|task|hand-over|retry-after|deadline|errors|turnover)\.ts)/,
     because: 'child/ knows processes, nothing else',
   },
   {
     from: /^worker-runtime\/src\/child\/(inside\/|descendants|source\/(spawn-entry|fork\/(zygote-entry|zygote-first|caller|drawn|exit-listeners|left-open|probe|randomness)))/,
     among: /^worker-runtime/,
-    only: /child\/(inside\/|(descendants|frames|messages)\.ts|source\/fork\/(zygote-first|caller|drawn|exit-listeners|left-open|native|probe|randomness)\.ts)|src\/(errors|around|task|hand-over|turnover)\.ts/,
+    only: /child\/(inside\/|(descendants|frames|messages)\.ts|source\/fork\/(zygote-first|caller|drawn|exit-listeners|left-open|native|probe|randomness)\.ts)|src\/(errors|around|task|hand-over|retry-after|turnover)\.ts/,
     because: 'what runs in a child knows the messages and the tasks',
   },
   {
@@ -81,7 +81,7 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
   {
     from: /^worker-runtime\/src\/(client\/|index\.ts)/,
     among: /^worker-runtime/,
-    only: /src\/(client\/|queue\/|redis\/|(job|options|around|task|through-json|hand-over|config|deadline|errors)\.ts)/,
+    only: /src\/(client\/|queue\/|redis\/|(job|options|around|task|through-json|hand-over|retry-after|config|deadline|errors)\.ts)/,
     because: 'the client starts no processes',
   },
   {

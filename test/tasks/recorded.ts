@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { appendFileSync, readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { HandOver, type Job, TerminalError, task } from '../../worker-runtime/src/index.ts'
+import { HandOver, type Job, RetryAfter, TerminalError, task } from '../../worker-runtime/src/index.ts'
 
 interface Input {
   ms?: number
@@ -110,6 +110,16 @@ export const failsOnce = task('fails-once', async (input: Input, job) => {
   if (job.attempt === 1) throw new Error('the first attempt fails')
   note('ended', input, job)
   return job.attempt
+})
+
+/** Its first attempt asks for a rest. */
+export const restsOnce = task('rests-once', async (input: Input, job) => {
+  note('started', input, job)
+  if ((await job.lastCheckpoint()) === undefined) {
+    await job.checkpoint('rested')
+    throw new RetryAfter(10)
+  }
+  note('ended', input, job)
 })
 
 export const notesProgress = task('notes-progress', async (input: Input & { values: number }, job) => {

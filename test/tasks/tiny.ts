@@ -1,7 +1,7 @@
 // Tiny tasks, each named for what it does. Tests load this file into real children.
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, write, writeFileSync, writeSync } from 'node:fs'
-import { HandOver, TerminalError, task } from '../../worker-runtime/src/index.ts'
+import { HandOver, type RestOf, RetryAfter, TerminalError, task } from '../../worker-runtime/src/index.ts'
 import { frame } from './frame.ts'
 
 const never = new Promise<never>(() => {})
@@ -277,6 +277,9 @@ export const handsOver = task('hands-over', async (_: unknown, job) => {
 })
 export const handsOverAtOnce = task('hands-over-at-once', () => {
   throw new HandOver()
+})
+export const asksForRest = task('asks-for-rest', ({ ms, pause }: { ms: number; pause: RestOf }) => {
+  throw new RetryAfter(ms, { pause })
 })
 export const takesSteps = task('takes-steps', async ({ names }: { names: string[] }, job) => {
   const values: unknown[] = []

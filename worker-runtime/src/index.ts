@@ -2,6 +2,7 @@
 // 'millhand/client'.
 export { type Around, use } from './around.ts'
 export { HandOver } from './hand-over.ts'
+export { type RestOf, RetryAfter } from './retry-after.ts'
 export type {
   AddedJobOptions,
   AnyTask,

@@ -22,7 +22,7 @@ interface Options extends ServerOptions {
 
 const FEW = 50
 const RED = new Set(['buried', 'reaped'])
-const YELLOW = new Set(['retried', 'cancelled', 'expired', 'paused', 'suspended'])
+const YELLOW = new Set(['retried', 'rested', 'cancelled', 'expired', 'paused', 'suspended'])
 
 export function eventsCommand(parent: Command, context: Context): void {
   const command = parent

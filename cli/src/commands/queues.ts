@@ -83,6 +83,7 @@ function tableOf(found: readonly QueueDepth[], { paint }: Context): string {
   return table(head, rows, paint)
 }
 
-export function stateOf({ paused, suspended }: Depth): string {
-  return [paused && 'paused', suspended && 'suspended'].filter(Boolean).join(', ')
+export function stateOf({ paused, suspended, restsMs }: Depth): string {
+  const rests = restsMs !== undefined && `rests ${durationText(restsMs)}`
+  return [paused && 'paused', suspended && 'suspended', rests].filter(Boolean).join(', ')
 }

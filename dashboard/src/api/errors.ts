@@ -54,6 +54,7 @@ const KINDS = [
     'cancelled',
     'expired',
     'handed-back',
+    'rested',
   ] as const),
   ...([
     'requeued',

@@ -291,6 +291,7 @@ describe('the table of frames', () => {
     { kind: 'lingers', resources: [] },
     { kind: 'call', id: 1, call: 1, verb: 'v', body: '1' },
     { kind: 'handed-over', id: 1, usage: {} },
+    { kind: 'rests', id: 1, usage: {}, rest: { ms: 1, pause: 'job' }, error },
   ]
 
   test('has the fields and the body of each frame that worker and child send', () => {

@@ -133,6 +133,15 @@ describe('a job that has started', () => {
     },
   )
 
+  test('does not expire while it runs, whoever comes with its unique key', async () => {
+    const unique = { key: 'acme' }
+    await enqueue('a', { unique, expiresInMs: 1_000 })
+    const held = await claim()
+    await at(5_000)
+    expect(await enqueue('b', { unique })).toEqual({ enqueued: 'duplicate', id: 'a' })
+    expect((await settle(held, 'handed-back')).became).toEqual(['ready'])
+  })
+
   test('and was lost with its worker does not expire any more', async () => {
     await queue.register({ ...NOTHING, worker: 'q:1', process: 'q', podUid: 'v', slots: 1 })
     await enqueue('a')

@@ -26,6 +26,7 @@ const READY: WhyFacts = {
   maxCrashes: 3,
   readySinceMs: 2_000,
   before: 4,
+  rests: 0,
   isSuspended: false,
   isPaused: false,
   busy: 2,
@@ -33,15 +34,32 @@ const READY: WhyFacts = {
   aliveWorkers: 2,
   lookedAt: { workers: 2, draining: 0, slots: 4, held: 2 },
 }
-const UNLIMITED: KeyState = { limits: {}, overrides: {}, busy: 0, waiting: 0, isBlocked: false }
+const UNLIMITED: KeyState = { limits: {}, overrides: {}, busy: 0, waiting: 0, isBlocked: false, rests: false }
 const workers = (workers: number, draining: number, slots: number, held: number): Partial<WhyFacts> => ({
   aliveWorkers: workers,
   lookedAt: { workers: Math.min(workers, 100), draining, slots, held },
 })
 const delayed = { state: 'delayed', atMs: NOW + 5_000 } as const
 
+const RESTS: KeyState = { ...UNLIMITED, isBlocked: true, rests: true, untilMs: NOW + 700 }
+
 test.each<[string, Partial<WhyFacts>, [code: string, text: RegExp, times?: object][]]>([
   ['free slots', {}, [['next', /nothing holds it back.*; 4 jobs of its lane before it/, { sinceMs: 2_000 }]]],
+  [
+    'a rest of the job',
+    { ...delayed, rests: 2, restsUntilMs: NOW + 5_000 },
+    [['rests', /its task asked for a rest.*it did so 2 times/, { untilMs: NOW + 5_000 }]],
+  ],
+  [
+    'a rest of the queue',
+    { queueState: RESTS },
+    [['queue-rests', /a rest of the queue/, { untilMs: NOW + 700 }]],
+  ],
+  [
+    'a rest of its key',
+    { key: 'acme', keyState: RESTS },
+    [['key-rests', /a rest of the key acme/, { untilMs: NOW + 700, subject: 'acme' }]],
+  ],
   ['the first of its lane', { before: 0 }, [['next', /it is the next one of its lane/]]],
   [
     'far behind',

@@ -3,6 +3,7 @@
 // results, progress and values of calls follow it raw, as the JSON text they already are. What comes from a
 // child is never trusted. PROTOCOL.md is the same for programs in other languages.
 import { type JobError, oneLine, parseError } from '../errors.ts'
+import { isRest, type Rest } from '../retry-after.ts'
 import { type Format, FrameReader, FrameWriter } from './frames.ts'
 
 export const MAX_RESULT_BYTES = 1024 * 1024
@@ -69,6 +70,7 @@ export type FromChild =
   | { kind: 'succeeded'; id: number; usage: Usage; result: string }
   | { kind: 'failed'; id: number; usage: Usage; error: JobError; terminal: boolean; spoilsChild: boolean }
   | { kind: 'handed-over'; id: number; usage: Usage } // the task threw HandOver
+  | { kind: 'rests'; id: number; usage: Usage; rest: Rest; error: JobError } // the task threw RetryAfter
   | { kind: 'result-too-large'; id: number; usage: Usage; bytes: number }
   | { kind: 'lingers'; resources: string[] } // its only job has ended, and something keeps its event loop alive
   | { kind: 'exiting'; id: number } // the task called process.exit
@@ -121,6 +123,7 @@ export const FORMATS = {
   lingers: { code: 28, maxBytes: LINE_BYTES },
   call: { code: 29, maxBytes: MAX_CALL_BYTES + LINE_BYTES },
   'handed-over': { code: 30, maxBytes: LINE_BYTES },
+  rests: { code: 31, maxBytes: ERROR_FRAME_BYTES },
   forked: { code: 48, maxBytes: LINE_BYTES },
   ended: { code: 49, maxBytes: LINE_BYTES },
   unfit: { code: 50, maxBytes: 16 * 1024 },
@@ -277,6 +280,11 @@ function parseFromChild(kind: Kind, fields: Fields, content: Buffer, bodyAt: num
       return { kind, id, usage: parseUsage(fields.usage), result: content.toString('utf8', bodyAt) }
     case 'handed-over':
       return { kind, id, usage: parseUsage(fields.usage) }
+    case 'rests': {
+      const error = parseError(fields.error)
+      const rest = parseRest(fields.rest)
+      return error && rest && { kind, id, usage: parseUsage(fields.usage), rest, error }
+    }
     case 'result-too-large':
       return { kind, id, usage: parseUsage(fields.usage), bytes: Number(fields.bytes) }
     case 'failed': {
@@ -305,6 +313,11 @@ function parseLoadFailure({ reason, place, remedy }: Record<string, unknown>): L
     ...(typeof place === 'string' && { place: oneLine(place) }),
     ...(typeof remedy === 'string' && { remedy: oneLine(remedy) }),
   }
+}
+
+function parseRest(value: unknown): Rest | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  return isRest(value) ? (value as Rest) : undefined
 }
 
 function parseUsage(value: unknown): Usage {

@@ -1,6 +1,7 @@
 // How an attempt ended, as a value. `judge` is pure: everything that was seen of an attempt goes in, one
 // Outcome comes out.
 import type { JobError } from '../errors.ts'
+import type { Rest } from '../retry-after.ts'
 import { type FromChild, MAX_RESULT_BYTES, type Usage } from './messages.ts'
 
 export type { JobError } from '../errors.ts'
@@ -9,6 +10,7 @@ export type { Usage } from './messages.ts'
 export type Outcome = { facts: Facts } & (
   | { kind: 'succeeded'; result: string /* JSON text, as the child sent it */ }
   | { kind: 'failed'; error: JobError; terminal: boolean /* bury at once */ }
+  | { kind: 'rests'; error: JobError; rest: Rest }
   | { kind: UnfinishedKind; message: string; terminal?: true }
 )
 
@@ -46,7 +48,7 @@ export interface Cause {
 
 export type ResultMessage = Extract<
   FromChild,
-  { kind: 'succeeded' | 'failed' | 'handed-over' | 'result-too-large' }
+  { kind: 'succeeded' | 'failed' | 'handed-over' | 'rests' | 'result-too-large' }
 >
 
 export interface Ending {
@@ -113,6 +115,8 @@ function ofResult(result: Exclude<ResultMessage, { kind: 'handed-over' }>, facts
       return { kind: 'succeeded', result: result.result, facts }
     case 'failed':
       return { kind: 'failed', error: result.error, terminal: result.terminal, facts }
+    case 'rests':
+      return { kind: 'rests', error: result.error, rest: result.rest, facts }
     case 'result-too-large':
       return {
         kind: 'output-limit',

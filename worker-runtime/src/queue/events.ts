@@ -17,6 +17,7 @@ export const EVENT_KINDS = [
     'cancelled',
     'expired',
     'handed-back',
+    'rested',
     'requeued',
     'deleted',
   ] as const),
@@ -24,7 +25,7 @@ export const EVENT_KINDS = [
 ] as const
 /**
  * enqueued, claimed and completed are written only while somebody watches, the others always. `retried`: an
- * attempt failed and the job has tries left; `requeued`: a person retries a buried job; `reaped`: a dead
+ * attempt failed and the job has tries left; `rested`: its task threw RetryAfter; `requeued`: a person retries a buried job; `reaped`: a dead
  * worker is gone, and its jobs are in other changes; `fired`: a schedule made the job; `skipped`: it left a run out.
  */
 export type EventKind = (typeof EVENT_KINDS)[number]

@@ -17,6 +17,8 @@ export interface KeyState {
   readonly waiting: number
   /** No job of it may start now. */
   readonly isBlocked: boolean
+  /** A task asked for that (RetryAfter), until `untilMs`. */
+  readonly rests: boolean
   /** When the last of its jobs started; ms. */
   readonly blockedSinceMs?: number
   /** A job may start from this time on; absent while one of its jobs has to end first. */
@@ -93,6 +95,7 @@ async function keyState(verbs: Verbs, key?: string): Promise<KeyState> {
     busy: amountOf(found.busy, 'the busy jobs of a key'),
     waiting: amountOf(found.waiting, 'the ready jobs of a key'),
     isBlocked: numberOf(found.isBlocked, 'a key', { least: 0, most: 1 }) === 1,
+    rests: found.rests === 1,
     ...(sinceMs !== undefined && { blockedSinceMs: sinceMs }),
     ...(untilMs !== undefined && { untilMs }),
   }

@@ -28,6 +28,8 @@ export interface Depth {
   suspended: boolean
   paused: boolean
   maxBusy?: number
+  /** For how long the queue rests, because a task asked for it (RetryAfter); ms. */
+  restsMs?: number
   /** The rate of the queue. */
   startsPerSecond?: number
   /** Its outbox has something that nobody has forwarded yet. */
@@ -164,6 +166,7 @@ export function depthOf(answer: unknown): Depth {
   const nextMs = optionalOf(said.nextMs, 'the time of the next delayed job')
   const oldestReadyMs = optionalOf(said.oldestMs, 'the age of the oldest job', MOST_AGE_MS)
   const maxBusy = optionalOf(said.maxBusy, 'config.maxBusy')
+  const restsMs = optionalOf(said.restsMs, 'how long the queue rests')
   const { rate } = limitsOf(said.limits ?? '')
   const vanishedAtMs = count('vanishedAtMs')
   const scheduleAtMs = count('nextScheduleMs')
@@ -181,6 +184,7 @@ export function depthOf(answer: unknown): Depth {
     paused: paused === 1,
     ...(maxBusy !== undefined && { maxBusy }),
     ...(said.outbox === 1 && { hasOutbox: true as const }),
+    ...(restsMs !== undefined && { restsMs }),
     ...(rate && { startsPerSecond: (1_000 * rate.jobs) / rate.periodMs }),
     counts,
     ...(vanishedAtMs && { vanishedAtMs }),

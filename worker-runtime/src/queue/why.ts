@@ -10,6 +10,7 @@ import type { Verbs } from './verbs.ts'
 export const WHY_CODES = [
   ...['completed', 'cancelled', 'expired', 'buried', 'running', 'cancelling'],
   ...['paused', 'suspended', 'delayed', 'back-off', 'max-busy', 'rate', 'max-busy-of-key', 'rate-of-key'],
+  ...['rests', 'queue-rests', 'key-rests'],
   ...['no-workers', 'draining', 'slots-busy', 'next'],
 ] as const
 
@@ -50,6 +51,9 @@ export interface WhyFacts {
   readonly readySinceMs?: number
   /** How many jobs are before it in its lane; undefined where too many to count. */
   readonly before?: number
+  /** How often its task asked for a rest, and until when the last one is. */
+  readonly rests: number
+  readonly restsUntilMs?: number
   readonly isSuspended: boolean
   readonly isPaused: boolean
   readonly maxBusy?: number
@@ -135,6 +139,10 @@ function closed({ isSuspended, isPaused }: WhyFacts): Cause[] {
 function notDue(facts: WhyFacts): Cause[] {
   const { state, atMs = 0, nowMs, attempts, maxAttempts, crashes, lastFailure } = facts
   if (state !== 'delayed' || atMs <= nowMs) return []
+  if (atMs === facts.restsUntilMs) {
+    const times = facts.rests === 1 ? '' : `; it did so ${facts.rests} times`
+    return [{ code: 'rests', text: `its task asked for a rest (RetryAfter)${times}`, untilMs: atMs }]
+  }
   if (attempts + crashes === 0)
     return [{ code: 'delayed', text: 'it was enqueued with a delay, and is not due yet', untilMs: atMs }]
   const last = lastFailure ? `; the last one: ${lastFailure}` : ''
@@ -150,14 +158,25 @@ function limited({ maxBusy, busy }: WhyFacts): Cause[] {
 }
 
 /** A limit that has a time is a rate; the other one waits for the end of a job. */
-function rateUsedUp({ queueState: { untilMs, limits } = NO_LIMITS }: WhyFacts): Cause[] {
+function rateUsedUp({ queueState: { untilMs, limits, rests } = NO_LIMITS }: WhyFacts): Cause[] {
   if (untilMs === undefined) return []
+  if (rests)
+    return [{ code: 'queue-rests', text: 'a task asked for a rest of the queue (RetryAfter)', untilMs }]
   return [{ code: 'rate', text: `the queue has used up its rate${rateText(limits)}`, untilMs }]
 }
 
 function keyLimited({ key: subject = '', keyState = NO_LIMITS }: WhyFacts): Cause[] {
   const { isBlocked, untilMs, limits, busy, blockedSinceMs: sinceMs } = keyState
   if (!isBlocked) return []
+  if (keyState.rests && untilMs !== undefined)
+    return [
+      {
+        code: 'key-rests',
+        text: `a task asked for a rest of the key ${subject} (RetryAfter)`,
+        untilMs,
+        subject,
+      },
+    ]
   if (untilMs !== undefined) {
     const text = `the key ${subject} has used up its rate${rateText(limits)}`
     return [{ code: 'rate-of-key', text, untilMs, subject }]
@@ -166,7 +185,7 @@ function keyLimited({ key: subject = '', keyState = NO_LIMITS }: WhyFacts): Caus
   return [{ code: 'max-busy-of-key', text, subject, ...(sinceMs !== undefined && { sinceMs }) }]
 }
 
-const NO_LIMITS: KeyState = { limits: {}, overrides: {}, busy: 0, waiting: 0, isBlocked: false }
+const NO_LIMITS: KeyState = { limits: {}, overrides: {}, busy: 0, waiting: 0, isBlocked: false, rests: false }
 
 const rateText = ({ rate }: KeyLimits): string =>
   rate ? ` of ${counted(rate.jobs, 'job')} in ${rate.periodMs / 1_000} s` : ''
@@ -225,6 +244,7 @@ function factsOf(answer: unknown): WhyFacts | undefined {
       heldAttempt === undefined ? (ended?.crashes ?? count('crashes')) : Number.parseInt(heldCrashes, 10),
     maxAttempts: count('maxAttempts'),
     maxCrashes: count('maxCrashes'),
+    rests: count('rests'),
     isSuspended: found.suspended === 1,
     isPaused: found.paused === 1,
     busy: amountOf(found.busy, 'counts.busy'),
@@ -239,6 +259,7 @@ function factsOf(answer: unknown): WhyFacts | undefined {
       endedAtMs: ended?.endedAtMs,
       atMs: time('at'),
       key: /\/(.+)$/.exec(envelope?.lane ?? '')?.[1],
+      restsUntilMs: time('restsUntilMs'),
       worker: found.worker === undefined ? undefined : textOf(found.worker, 'a worker', 512),
       lastFailure: failure === '' ? undefined : failureOf(failure),
       readySinceMs: time('readyMs'),

@@ -38,6 +38,12 @@ export function logEnds(log: Log): Observer {
         durationMs: outcome.facts.durationMs,
       }
       if (outcome.kind === 'succeeded') log.debug('attempt ended', facts)
+      else if (outcome.kind === 'rests')
+        log.info('the task asked for a rest', {
+          ...facts,
+          restMs: outcome.rest.ms,
+          pause: outcome.rest.pause,
+        })
       else log.warn('attempt ended', { ...facts, why: whyOf(outcome) })
     },
   }
@@ -56,5 +62,5 @@ export function record(recorder: Recorder): Observer {
 }
 
 function whyOf(outcome: Exclude<Outcome, { kind: 'succeeded' }>): string {
-  return outcome.kind === 'failed' ? errorText(outcome.error) : outcome.message
+  return 'error' in outcome ? errorText(outcome.error) : outcome.message
 }

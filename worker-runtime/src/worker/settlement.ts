@@ -28,6 +28,10 @@ export function settlementOf(
     case 'handed-back':
     case 'could-not-start':
       return { id, token, verdict: 'handed-back', text: '' }
+    case 'rests': {
+      const { ms, pause } = outcome.rest
+      return { id, token, verdict: 'rests', text: `${ms} ${pause}\n${recordOf(outcome, worker)}` }
+    }
     case 'lost-hold':
       return undefined
     default:
@@ -54,16 +58,16 @@ function failed({ id, token }: Claim, outcome: Failure, worker: string): Settlem
   return { id, token, verdict: outcome.terminal ? 'terminal' : 'failed', text: recordOf(outcome, worker) }
 }
 
-type Failure = Exclude<Outcome, { kind: 'succeeded' }>
+type Failure = Exclude<Outcome, { kind: 'succeeded' | 'rests' }>
 
-function recordOf(outcome: Failure, worker: string): string {
+function recordOf(outcome: Exclude<Outcome, { kind: 'succeeded' }>, worker: string): string {
   const { output, ...facts } = outcome.facts
   const { cpuSystemMs, cpuUserMs, ...rest } = facts
   const rounded: AttemptFacts = {
     ...(cpuUserMs !== undefined && { cpuUserMs: Math.round(cpuUserMs) }),
     ...(cpuSystemMs !== undefined && { cpuSystemMs: Math.round(cpuSystemMs) }),
   }
-  const why = outcome.kind === 'failed' ? { error: outcome.error } : { message: outcome.message }
+  const why = 'error' in outcome ? { error: outcome.error } : { message: outcome.message }
   // These two stand first, for the script that counts them (queue/lua/errors.lua).
   return JSON.stringify({
     outcome: outcome.kind,

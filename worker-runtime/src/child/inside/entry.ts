@@ -11,6 +11,7 @@ import { inspect } from 'node:util'
 import { within } from '../../around.ts'
 import { copyError } from '../../errors.ts'
 import { isHandOver } from '../../hand-over.ts'
+import { restIn } from '../../retry-after.ts'
 import { definedTasks, isTerminal } from '../../task.ts'
 import { TurnoverMap } from '../../turnover.ts'
 import { descendantsOf, killAll } from '../descendants.ts'
@@ -217,7 +218,10 @@ async function perform(attempt: Attempt): Promise<void> {
     const output = await (attempt.order.task === REHEARSAL ? run() : within(job, run))
     succeed(attempt, encodeResult(output))
   } catch (error) {
-    if (isHandOver(error)) end(attempt, { kind: 'handed-over', id: attempt.id, usage: usageOf(attempt) })
+    const rest = restIn(error)
+    const [id, usage] = [attempt.id, usageOf(attempt)]
+    if (isHandOver(error)) end(attempt, { kind: 'handed-over', id, usage })
+    else if (rest) end(attempt, { kind: 'rests', id, usage, rest, error: copyError(error) })
     else fail(attempt, error)
   }
 }

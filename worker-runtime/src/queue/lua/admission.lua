@@ -73,6 +73,5 @@ local function supersede(args, before)
     end
   end
   keep_outcomes()
-  write_events()
   return runnable(before)
 end

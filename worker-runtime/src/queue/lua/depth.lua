@@ -4,7 +4,8 @@
 -- ARGV  names of counts
 -- returns  name and value in turn: now (ms), ready, due (of the ready ones), delayed, buried, nextMs (until the next
 --       delayed job is due), oldestMs
---          (for how long the oldest job at the head of a lane is ready), suspended, paused, maxBusy where they are set, outbox where it has
+--          (for how long the oldest job at the head of a lane is ready), suspended, paused, maxBusy where they are set, restsMs
+--          (for how long the queue rests, rest.lua), outbox where it has
 --          something to forward, counts (the values)
 -- Reads only.
 local MAX_LANES, MAX_LOOKED_AT = 100, 100
@@ -12,6 +13,14 @@ local due = redis.call('ZCOUNT', Q .. 'delayed', '-inf', now)
 local next_at = tonumber(redis.call('ZRANGE', Q .. 'delayed', '0', '0', 'WITHSCORES')[2])
 local overdue = redis.call('ZCOUNT', Q .. 'expires', '-inf', now) -- they have expired, and nobody has met them
 local oldest = due > 0 and next_at
+if oldest and overdue > 0 then
+  oldest = nil
+  local first = redis.call('ZRANGE', Q .. 'delayed', '0', MAX_LOOKED_AT - 1, 'WITHSCORES')
+  for i = #first - 1, 1, -2 do
+    local header, at = header_of(first[i]), tonumber(first[i + 1])
+    if at <= now and header and not is_overdue(header) then oldest = at end
+  end
+end
 for _, lane in ipairs(redis.call('ZRANGE', Q .. 'lanes', '0', MAX_LANES - 1)) do
   -- The first ones may be tombstones.
   for at = 0, MAX_LOOKED_AT - 1 do
@@ -39,6 +48,8 @@ add('suspended', set.suspended)
 add('paused', set.paused)
 add('maxBusy', set.maxBusy)
 add('outbox', has_outbox() and 1 or nil)
+local rests_until = tonumber(redis.call('ZSCORE', Q .. 'rests', '*') or 0)
+add('restsMs', rests_until > now and rests_until - now)
 if set.limits then
   local declared = redis.call('HGET', Q .. 'config', 'queueLimits') or ''
   add('limits', declared .. ' ' .. (redis.call('HGET', Q .. 'limits', '*') or ''))

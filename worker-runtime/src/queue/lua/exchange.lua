@@ -3,7 +3,7 @@
 -- ARGV  worker, sequence number, jobs wanted, seed, '<given>' where it may be given jobs while it is idle
 --       (idle.lua): how many it was given, and
 --       '+' behind it where it stands in `idle`, else '', then per attempt four: id, token, verdict (completed, failed, terminal, cancelled,
---       handed-back), text (completed: '<enqueued ms> <task> <facts>\n<result>'; failed, terminal: the record as JSON)
+--       handed-back, rests), text (completed: '<enqueued ms> <task> <facts>\n<result>'; failed, terminal: the record as JSON; rests: rest.lua)
 -- returns  status, ms until the next delayed job or -1, 1 where it stands in `idle` now, what became of each
 --          settled (not where it is dead), per claim three: id, its entry in held:<worker>, envelope; in one
 --          list, because Redis takes as long for a list in it as for a command
@@ -50,6 +50,7 @@ local function settle_one(id, held, verdict, text)
     return 'completed'
   end
   if verdict == 'handed-back' then return seldom().hand_back(id, held) end
+  if verdict == 'rests' then return seldom().rest(id, held, text, me) end
   if verdict == 'cancelled' then return seldom().cancelled_held(id, held) end
   math.randomseed(tonumber(args[4]))
   return seldom().try_again(id, held, { record = text, terminal = verdict == 'terminal', worker = me })

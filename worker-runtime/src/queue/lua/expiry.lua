@@ -13,7 +13,7 @@ end
 
 local function note_expiry(id, fields) redis.call('ZADD', Q .. 'expires', string.match(fields, ' x=(%d+)'), id) end
 
--- A job that waits has been held before exactly where it is REMEMBERED.
+-- Of a job that waits: it has been held before exactly where it is REMEMBERED.
 local function is_overdue(header)
   return has_flag(header.flags, EXPIRES) and not has_flag(header.flags, REMEMBERED) and field(header, 'x') <= now
 end

@@ -21,9 +21,11 @@ local function limits_of(key)
   return limit
 end
 
--- How many more jobs may start now; where none may, the time from which one may, or nil while a job has to
+-- How many more jobs may start now (none while the key rests, rest.lua); where none may, the time from which one may, or nil while a job has to
 -- end first; and when its bucket is full. The busy jobs of the whole queue are limited in config (maxBusy).
 local function room_of(key)
+  local rests_until = tonumber(redis.call('ZSCORE', Q .. 'rests', key) or 0)
+  if rests_until > now then return 0, rests_until end
   local limit, room = limits_of(key), math.huge
   if limit.b and key ~= '*' then room = limit.b - redis.call('ZCARD', Q .. 'busy:' .. key) end
   if room <= 0 or not has_rate(limit) then return room, nil end
@@ -145,7 +147,7 @@ local function note_limits()
   if most then redis.call('HSET', config, 'maxBusy', most) else redis.call('HDEL', config, 'maxBusy') end
   set.maxBusy = tonumber(most)
   local declared = redis.call('HMGET', config, 'queueLimits', 'keyLimits')
-  set.limits = (declared[1] or declared[2] or redis.call('EXISTS', Q .. 'limits', Q .. 'rates', Q .. 'parked') > 0) and 1 or nil
+  set.limits = (declared[1] or declared[2] or redis.call('EXISTS', Q .. 'limits', Q .. 'rates', Q .. 'rests', Q .. 'parked') > 0) and 1 or nil
   if set.limits then redis.call('HSET', config, 'limits', '1') else redis.call('HDEL', config, 'limits') end
   note_settings()
 end
@@ -158,6 +160,7 @@ local function look_at_parked_anew() redis.call('ZUNIONSTORE', Q .. 'parked', '1
 local function tidy_limits(was_away)
   if was_away then look_at_parked_anew() end
   redis.call('ZREMRANGEBYSCORE', Q .. 'rates', '-inf', now)
+  redis.call('ZREMRANGEBYSCORE', Q .. 'rests', '-inf', now)
   local blocked = count_of('blocked')
   if blocked < 0 or blocked > 0 and redis.call('EXISTS', Q .. 'blocked') == 0 then count('blocked', -blocked) end
   note_limits()

@@ -68,14 +68,15 @@ local function taken_by(id, spec, call, due, payload)
   local unique = unique_of(call)
   local other = holder_of_key(unique)
   local header = other and header_of(other)
-  if header and is_overdue(header) then
+  local is_held = other and redis.call('SISMEMBER', Q .. 'uniqueHeld', other) == 1
+  if header and not is_held and is_overdue(header) then
     expire_waiting(other, header)
     other = holder_of_key(unique)
   end
   if not other then return take_key(id, unique) end
   local waits = redis.call('GETRANGE', Q .. 'job:' .. other, '0', '0') == '2'
   if not waits or unique.policy == 'k' then return 'duplicate ' .. other end
-  if redis.call('SISMEMBER', Q .. 'uniqueHeld', other) == 0 then
+  if not is_held then
     replace(other, call, due, payload)
     return 'replaced ' .. other
   end

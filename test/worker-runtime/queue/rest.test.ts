@@ -1,0 +1,170 @@
+// A task asks for a rest (RetryAfter), in Redis: what rests and until when, what counts, and what is shown.
+import {
+  type Connection,
+  connectRedis,
+  defaultSettings,
+  type JobOptions,
+  newJob,
+  openQueue,
+  prefixOf,
+  type Queue,
+} from 'millhand/queue'
+import { pageOf } from '../../../worker-runtime/src/queue/events.ts'
+import { loadScripts } from '../../../worker-runtime/src/queue/scripts.ts'
+import { census } from '../../census.ts'
+import { redisUrl } from '../../redis.ts'
+
+const CLOCK =
+  "{ math.floor(redis.call('GET', KEYS[1] .. 'clock') / 1000), redis.call('GET', KEYS[1] .. 'clock') % 1000 * 1000 }"
+const scripts = loadScripts({ clock: CLOCK })
+const BEGIN_MS = 1_000_000_000_000
+const NOTHING = { pod: '', poolUid: '', node: '', isolation: '', isolationNote: '', version: '' }
+
+let redis: Connection
+let queue: Queue
+let queues = 0
+beforeAll(async () => {
+  redis = connectRedis(redisUrl())
+  await redis.ready()
+})
+afterAll(() => redis.close())
+beforeEach(async () => {
+  queues += 1
+  queue = openQueue(redis, `rest.${process.pid}-${queues}`, scripts)
+  await at(0)
+  await queue.configure({ ...defaultSettings, maxAttempts: 2, backoffMs: 0, ownerUid: 'test' })
+  await queue.register({ ...NOTHING, worker: 'p:1', process: 'p', podUid: 'u', slots: 100 })
+})
+afterEach(async () => {
+  expect((await census(redis, queue.name)).problems).toEqual([])
+})
+
+const at = (ms: number) => redis.call('SET', `${prefixOf(queue.name)}clock`, BEGIN_MS + ms)
+const enqueue = (id: string, options: JobOptions = {}) =>
+  queue.enqueue([newJob('send', { to: id }, { id, ...options })])
+const claim = async (wanted = 10) => (await queue.settleAndClaim('p:1', 0, [], wanted)).claims
+const idsOf = (claims: Awaited<ReturnType<typeof claim>>) => claims.map(({ id }) => id)
+const rest = async (claims: Awaited<ReturnType<typeof claim>>, ms: number, pause: 'job' | 'key' | 'queue') =>
+  queue.settleAndClaim(
+    'p:1',
+    0,
+    claims.map(({ id, token }) => ({
+      ...{ id, token, verdict: 'rests' as const },
+      text: `${ms} ${pause}\n${JSON.stringify({ outcome: 'rests' })}`,
+    })),
+    0,
+  )
+const causesOf = async (id: string) =>
+  (await queue.why(id))?.causes.map(({ code, untilMs }) => [code, untilMs])
+
+test('a job rests to the millisecond, and no attempt is counted', async () => {
+  await enqueue('a')
+  for (const begin of [0, 1_000, 2_000]) {
+    await at(begin)
+    const held = await claim()
+    expect(held).toMatchObject([{ id: 'a', attempt: 1, crashes: 0 }])
+    expect((await rest(held, 1_000, 'job')).became).toEqual(['delayed'])
+    await at(begin + 999)
+    expect(await claim()).toEqual([])
+    expect(await causesOf('a')).toEqual([['rests', BEGIN_MS + begin + 1_000]])
+  }
+  expect((await queue.why('a'))?.causes[0]?.text).toContain('3 times')
+  expect(await queue.job('a')).toMatchObject({ attempts: 0, failures: [] })
+  expect((await queue.depth()).counts).toMatchObject({ retried: 0, buried: 0 })
+})
+
+test('a rest is told', async () => {
+  await enqueue('a')
+  await rest(await claim(), 1_000, 'job')
+  const entries = await redis.call('XRANGE', `${prefixOf(queue.name)}events`, '-', '+')
+  const changes = pageOf(['', '', entries]).entries.flatMap(({ event }) => event.changes)
+  expect(changes).toEqual([{ kind: 'rested', count: 1, jobs: [{ id: 'a', task: 'send' }] }])
+})
+
+test('a key rests: its jobs wait, and others go on', async () => {
+  for (const id of ['a', 'b', 'c'])
+    await enqueue(id, { key: 'acme', priority: id === 'c' ? 'urgent' : 'normal' })
+  await enqueue('other', { key: 'beta' })
+  const [first] = await claim(1)
+  expect(first?.id).toBe('c')
+  expect((await rest(first ? [first] : [], 5_000, 'key')).became).toEqual(['ready'])
+  expect(await queue.depth()).toMatchObject({ ready: 4, blocked: 3 })
+  expect(await causesOf('a')).toEqual([['key-rests', BEGIN_MS + 5_000]])
+  expect(idsOf(await claim())).toEqual(['other'])
+  await enqueue('d', { key: 'acme' })
+  await queue.renew('p:1')
+  await at(4_999)
+  expect(await queue.settleAndClaim('p:1', 0, [], 9)).toMatchObject({ claims: [], nextMs: 1 })
+  await at(5_000)
+  expect(idsOf(await claim()).sort()).toEqual(['a', 'b', 'c', 'd'])
+})
+
+test('a key rests through a change of its limits and the end of a job that ran', async () => {
+  await queue.setLimits('acme', { maxBusy: 2 })
+  for (const id of ['a', 'b', 'c']) await enqueue(id, { key: 'acme' })
+  const held = await claim()
+  expect(idsOf(held)).toEqual(['a', 'b'])
+  await rest(held.slice(0, 1), 5_000, 'key')
+  await queue.setLimits('acme', { maxBusy: 9 })
+  await rest(held.slice(1), 1, 'job')
+  await at(4_999)
+  expect(await claim()).toEqual([])
+  await at(5_000)
+  expect(idsOf(await claim()).sort()).toEqual(['a', 'b', 'c'])
+})
+
+test('a job without a key rests alone where its key should', async () => {
+  await enqueue('a')
+  await enqueue('b')
+  await rest(await claim(1), 5_000, 'key')
+  expect(idsOf(await claim())).toEqual(['b'])
+})
+
+test('the queue rests, says for how long, and goes on by itself', async () => {
+  for (const id of ['a', 'b']) await enqueue(id)
+  await rest(await claim(1), 5_000, 'queue')
+  await at(1_000)
+  expect(await queue.depth()).toMatchObject({ ready: 2, restsMs: 4_000, paused: false })
+  expect(await causesOf('b')).toEqual([['queue-rests', BEGIN_MS + 5_000]])
+  expect(await claim()).toEqual([])
+  await at(5_000)
+  expect((await queue.depth()).restsMs).toBeUndefined()
+  expect(idsOf(await claim())).toEqual(['a', 'b'])
+  await queue.renew('p:1')
+  expect(await redis.call('HGET', `${prefixOf(queue.name)}config`, 'limits')).toBe(null)
+})
+
+test('a rest of the queue is over when a person resumes it', async () => {
+  await enqueue('a')
+  await rest(await claim(), 5_000, 'queue')
+  await queue.resume()
+  expect((await queue.depth()).restsMs).toBeUndefined()
+  expect(idsOf(await claim())).toEqual(['a'])
+})
+
+test('a shorter rest does not end a longer one', async () => {
+  for (const id of ['a', 'b']) await enqueue(id)
+  const held = await claim()
+  await rest(held.slice(0, 1), 5_000, 'queue')
+  await rest(held.slice(1), 1_000, 'queue')
+  await at(4_999)
+  expect(await claim()).toEqual([])
+})
+
+test('a job that is cancelled does not rest', async () => {
+  await enqueue('a')
+  const held = await claim()
+  await queue.cancel('a')
+  expect((await rest(held, 1_000, 'job')).became).toEqual(['cancelled'])
+})
+
+test('a job that rested 1,000 times fails from then on', async () => {
+  await enqueue('a', { maxAttempts: 2 })
+  await redis.call('HSET', `${prefixOf(queue.name)}attempt:a`, 'rests', '999')
+  expect((await rest(await claim(), 1, 'job')).became).toEqual(['delayed'])
+  await at(10)
+  await rest(await claim(), 1, 'job')
+  expect(await queue.job('a')).toMatchObject({ attempts: 1, failures: [{ outcome: 'rests' }] })
+  await at(20)
+  expect((await rest(await claim(), 1, 'job')).became).toEqual(['buried'])
+})
