@@ -41,7 +41,7 @@ describe('kubernetes', () => {
     }
     const lines = logged.filter(({ message }) => message === 'write by the dashboard')
     expect(lines.map(({ user, verb, queue, outcome }) => ({ user, verb, queue, outcome }))).toEqual([
-      ...['forbidden', 'forbidden'].map((outcome) => ({
+      ...['FORBIDDEN', 'FORBIDDEN'].map((outcome) => ({
         user: 'anna',
         verb: 'pause',
         queue: `shop/${MAIL}`,

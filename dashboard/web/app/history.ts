@@ -84,3 +84,30 @@ export function linesOf({ unit, lines }: ChartOf, { stepMs, columns }: History):
 
 export const isUnknown = (lines: readonly Line[]): boolean =>
   lines.every(({ values }) => values.every((value) => value === null))
+
+export interface TaskFigures {
+  task: string
+  completed: number
+  failed: number
+  /** Of attempts, ms. */
+  runHalf: number | null
+  run95: number | null
+  wait95: number | null
+}
+
+/** Of a history by task, the slowest first. */
+export function tasksOf({ columns }: History): TaskFigures[] {
+  const totals = new Map(columns.map(({ series, task, total }) => [`${series} ${task}`, total]))
+  const tasks = new Set(columns.flatMap(({ task }) => task ?? []))
+  const of = (series: string, task: string) => totals.get(`${series} ${task}`) ?? null
+  return [...tasks]
+    .map((task) => ({
+      task,
+      completed: of('completed', task) ?? 0,
+      failed: of('failed', task) ?? 0,
+      runHalf: of('run.p50', task),
+      run95: of('run.p95', task),
+      wait95: of('wait.p95', task),
+    }))
+    .sort((a, b) => (b.run95 ?? -1) - (a.run95 ?? -1))
+}

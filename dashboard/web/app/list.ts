@@ -2,6 +2,7 @@
 // while something is selected.
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { ApiError, get } from './api.ts'
+import { freshIn } from './fresh.ts'
 import { isLive } from './settings.ts'
 
 export interface Page<Row> {
@@ -72,8 +73,7 @@ export function useList<Answer, Row extends { mark: string }>(
     }
   }, [path, round])
   const own = held.path === path ? held : undefined
-  const shown = new Set(own?.page?.rows.map(({ mark }) => mark))
-  const fresh = own?.waiting?.rows.filter(({ mark }) => !shown.has(mark)).length ?? 0
+  const fresh = own?.page && own.waiting ? freshIn(own.page, own.waiting) : 0
   return {
     page: own?.page,
     error: own?.error,

@@ -9,6 +9,7 @@ import { here, query } from '../app/router.ts'
 import { duration } from '../app/time.ts'
 import { Chart } from './chart.tsx'
 import { Shown } from './feedback.tsx'
+import { TaskTable } from './task-table.tsx'
 
 const [SHORTEST = '1h'] = Object.keys(RANGES)
 const TEXTS = { 'a minute': rate, ms: duration, jobs: count } as const
@@ -40,6 +41,7 @@ export function HistoryCard({ namespace, name }: { namespace: string; name: stri
       <Shown of={history} what="the history">
         {(value) => <Charts key={path} of={value} />}
       </Shown>
+      <TaskTable namespace={namespace} name={name} lastMs={ms} everyMs={everyMs} />
     </section>
   )
 }

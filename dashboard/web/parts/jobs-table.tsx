@@ -1,8 +1,9 @@
 // Jobs in a table: chosen with the mouse or with j, k and x; opened with Enter.
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { useKeys } from '../app/keys.ts'
+import { snapshot } from '../app/live.ts'
 import { count } from '../app/numbers.ts'
-import { jobHref, type ListedJob, partsOf } from '../app/queues.ts'
+import { jobHref, type ListedJob, partsOf, shortName } from '../app/queues.ts'
 import { to } from '../app/router.ts'
 import { Marks } from './marks.tsx'
 import { Name, When } from './show.tsx'
@@ -111,7 +112,7 @@ export function JobsTable({ rows, showsQueue, selected, select, open }: Props) {
               {showsQueue && (
                 <td class="wide">
                   <a href={to(['jobs'], { queue: row.queueKey })}>
-                    <Name of={row.queueKey} />
+                    <Name of={shortName(namesOf(row), snapshot.value)} />
                   </a>
                 </td>
               )}
@@ -134,6 +135,11 @@ export function JobsTable({ rows, showsQueue, selected, select, open }: Props) {
       </table>
     </div>
   )
+}
+
+function namesOf({ queueKey }: ListedJob): { namespace: string; name: string } {
+  const [namespace, name] = partsOf(queueKey)
+  return { namespace, name }
 }
 
 function known(row: ListedJob) {

@@ -187,7 +187,7 @@ describe('proxy', () => {
     expect((await post(scene, ...good)).status).toBe(403)
     expect((await post(scene, ...good, 'Sec-Fetch-Site: cross-site')).status).toBe(403)
     const own = await post(scene, ...good, 'Sec-Fetch-Site: same-origin')
-    expect(JSON.parse(own.body).code).toBe('forbidden')
+    expect(JSON.parse(own.body).code).toBe('FORBIDDEN')
   })
 
   test('the audit line has the address that the proxy wrote, not what the client said', async () => {
@@ -290,7 +290,7 @@ test('read-only refuses every write and no read', async () => {
   const scene = await serveBehindGate({ authority: kubernetesAuthority(world.reviews), isReadOnly: true })
   expect((await get(scene, as('of-anna'))).status).toBe(200)
   const refused = await post(scene, as('of-anna'))
-  expect([refused.status, JSON.parse(refused.body).code]).toEqual([403, 'read-only'])
+  expect([refused.status, JSON.parse(refused.body).code]).toEqual([403, 'READ_ONLY'])
 })
 
 test('each start of `up` has a token of its own, of 256 bits', () => {

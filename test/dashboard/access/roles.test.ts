@@ -95,33 +95,33 @@ const guarded = table.flatMap(([what, route]) =>
 )
 
 test.each(table)('%s is for nobody without a token', async (_, route) => {
-  expect(await call(route, undefined)).toEqual({ status: 401, code: 'sign-in' })
+  expect(await call(route, undefined)).toEqual({ status: 401, code: 'NOT_SIGNED_IN' })
   expect(await call(route, 'unknown')).toMatchObject({ status: 401 })
 })
 
 test.each(guarded)(
   '%s asks about its own permission, and refuses who has none',
   async (_, route, permission) => {
-    expect(await call(route, 'nothing')).toEqual({ status: 403, code: 'forbidden' })
+    expect(await call(route, 'nothing')).toEqual({ status: 403, code: 'FORBIDDEN' })
     const where = route.path.includes('{namespace}') ? 'test' : 'undefined'
     expect(asked).toContain(`nothing ${permission.verb} ${permission.resource} ${where}`)
     if (route.path.includes('{namespace}'))
-      expect(await call(route, 'elsewhere')).toEqual({ status: 403, code: 'forbidden' })
+      expect(await call(route, 'elsewhere')).toEqual({ status: 403, code: 'FORBIDDEN' })
   },
 )
 
 test.each(guarded)('%s is let through for who may', async (_, route) => {
-  expect((await call(route, 'writer')).code).not.toMatch(/^(forbidden|sign-in|read-only)$/)
+  expect((await call(route, 'writer')).code).not.toMatch(/^(FORBIDDEN|NOT_SIGNED_IN|READ_ONLY)$/)
 })
 
 test.each(guarded)('%s is for readers if and only if it reads', async (_, route) => {
   const { code } = await call(route, 'reader')
-  expect(code === 'forbidden').toBe(route.method !== 'GET')
+  expect(code === 'FORBIDDEN').toBe(route.method !== 'GET')
 })
 
 test.each(guarded)('%s is there in a read-only dashboard if and only if it reads', async (_, route) => {
   const { code } = await call(route, 'writer', readOnlyPort)
-  expect(code === 'read-only').toBe(route.method !== 'GET')
+  expect(code === 'READ_ONLY').toBe(route.method !== 'GET')
 })
 
 test('a GET needs a verb that reads, everything else one that writes', () => {

@@ -1,5 +1,5 @@
 // What the charts of a queue show of its history.
-import { CHARTS, isUnknown, linesOf, RANGES, SERIES } from '../../../dashboard/web/app/history.ts'
+import { CHARTS, isUnknown, linesOf, RANGES, SERIES, tasksOf } from '../../../dashboard/web/app/history.ts'
 import { HISTORY_SERIES } from '../../../worker-runtime/src/queue/history.ts'
 
 const [attempts, jobs] = CHARTS
@@ -27,4 +27,23 @@ test('amounts of a step are shown a minute, states as they are, and what is unkn
 test('each series that is asked for is one that a queue has, and each range is one that it keeps', () => {
   expect(SERIES.split(',').filter((series) => !HISTORY_SERIES.includes(series as never))).toEqual([])
   expect(Math.max(...Object.values(RANGES).map(({ ms }) => ms))).toBeLessThan(100 * 86_400_000)
+})
+
+test('the slowest task comes first, and one of which no time is known comes last', () => {
+  const column = (series: string, task: string, total: number | null) => ({ series, task, values: [], total })
+  const columns = [
+    column('completed', 'quick', 9),
+    column('completed', 'slow', 1),
+    column('failed', 'quick', 2),
+    column('completed', 'unknown', null),
+    column('run.p95', 'quick', 10),
+    column('run.p95', 'slow', 2_000),
+    column('run.p95', 'unknown', null),
+  ]
+  const rest = { runHalf: null, wait95: null }
+  expect(tasksOf({ stepMs: 1, times: [], columns })).toEqual([
+    { task: 'slow', completed: 1, failed: 0, run95: 2_000, ...rest },
+    { task: 'quick', completed: 9, failed: 2, run95: 10, ...rest },
+    { task: 'unknown', completed: 0, failed: 0, run95: null, ...rest },
+  ])
 })

@@ -91,7 +91,7 @@ function userIn(request: IncomingMessage, rules: ProxyRules, networks: BlockList
 }
 
 function notSignedIn(why: string): Refusal {
-  return { status: 401, code: 'proxy', message: `nobody is signed in: ${why}` }
+  return { status: 401, code: 'NOT_SIGNED_IN', message: `nobody is signed in: ${why}` }
 }
 
 function isFrom(request: IncomingMessage, networks: BlockList): boolean {

@@ -105,7 +105,7 @@ export class Gate implements Access {
   ): Promise<{ setCookie: string } | { refusal: Refusal }> {
     if (Buffer.byteLength(token) > MOST_TOKEN_BYTES) {
       const message = `a token of more than ${MOST_TOKEN_BYTES} bytes fits into no cookie: use a shorter one`
-      return { refusal: { status: 400, code: 'token', message } }
+      return { refusal: { status: 400, code: 'INVALID_TOKEN', message } }
     }
     const user = await this.#userOf(request, token)
     const outcome = 'status' in user ? user.code : 'done'
@@ -185,7 +185,7 @@ export class Gate implements Access {
     const isRead = READS.some((verb) => verb === permission.verb)
     if (this.isReadOnly && !isRead) {
       const message = 'this dashboard is read-only: nothing can be changed here'
-      return { status: 403, code: 'read-only', message }
+      return { status: 403, code: 'READ_ONLY', message }
     }
     const isAllowed = await this.#mayIn(user, permission, namespace).catch((error) => this.#unanswered(error))
     if (typeof isAllowed === 'object') return isAllowed
@@ -217,10 +217,10 @@ export class Gate implements Access {
 
   #unanswered(error: unknown): Refusal {
     if (error instanceof Busy)
-      return { status: 429, code: 'busy', message: 'too many users are being checked; try again' }
+      return { status: 429, code: 'TOO_MANY_CALLS', message: 'too many users are being checked; try again' }
     this.#options.log.warn('the API server cannot be asked who may', { error: reasonOf(error) })
     const message = 'the API server cannot be asked who may do this; try again'
-    return { status: 503, code: 'unchecked', message }
+    return { status: 503, code: 'NOT_CHECKED', message }
   }
 
   #addressOf(request: IncomingMessage): string {
@@ -236,16 +236,16 @@ function tokenInAddress({ method, url = '' }: IncomingMessage): string | undefin
 
 function unknown(howToSignIn: string): Refusal {
   const headers = { 'WWW-Authenticate': 'Bearer' }
-  return { status: 401, code: 'sign-in', message: howToSignIn, headers }
+  return { status: 401, code: 'NOT_SIGNED_IN', message: howToSignIn, headers }
 }
 
 function tooManyFailures(seconds: number): Refusal {
   const message = `too many wrong tokens from this address: try again in ${seconds} s`
-  return { status: 429, code: 'sign-in', message, headers: { 'Retry-After': String(seconds) } }
+  return { status: 429, code: 'TOO_MANY_SIGN_INS', message, headers: { 'Retry-After': String(seconds) } }
 }
 
 function forbidden({ name }: User, { resource, verb }: Permission, namespace: string | undefined): Refusal {
   const where = namespace === undefined ? 'in all namespaces' : `in the namespace ${namespace}`
   const message = `${name} may not ${verb} ${resource} ${where}: it needs the verb ${verb} on ${resource} of millhand.dev`
-  return { status: 403, code: 'forbidden', message }
+  return { status: 403, code: 'FORBIDDEN', message }
 }

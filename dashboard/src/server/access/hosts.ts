@@ -18,11 +18,11 @@ export function hostRefusal(request: IncomingMessage, rules: HostRules): Refusal
   const named = valuesOf(request, 'host')
   const [host] = named
   if (named.length !== 1 || host === undefined || !request.url?.startsWith('/'))
-    return { status: 400, code: 'host', message: 'send one Host header, and a path as the target' }
+    return { status: 400, code: 'INVALID_HOST', message: 'send one Host header, and a path as the target' }
   const name = nameIn(host)
   if (name !== undefined && isAllowed(name, rules)) return undefined
   const message = `the Host ${JSON.stringify(host.slice(0, 256))} is not served here: ${rules.remedy}`
-  return { status: 403, code: 'host', message }
+  return { status: 403, code: 'HOST_NOT_ALLOWED', message }
 }
 
 /** All values of a header, which Node may have joined or dropped in `headers`. */

@@ -36,7 +36,7 @@ export function contentRefusal(request: IncomingMessage): Refusal | undefined {
   if (type === undefined ? !hasBody : /^application\/json *(; *charset="?utf-8"?)?$/i.test(type))
     return undefined
   const message = 'send the body as JSON: Content-Type: application/json'
-  return { status: 415, code: 'content-type', message }
+  return { status: 415, code: 'CONTENT_TYPE', message }
 }
 
 const isSafe = ({ method }: IncomingMessage) => SAFE.includes(method ?? '')
@@ -49,5 +49,5 @@ function hostOf(origin: string): string | undefined {
 
 function refusal(from: string): Refusal {
   const message = `this write comes from ${from}: send it from the dashboard itself, or with a bearer token`
-  return { status: 403, code: 'origin', message }
+  return { status: 403, code: 'FOREIGN_ORIGIN', message }
 }
