@@ -20,6 +20,7 @@ export interface FlowCallRequest {
   /** Default: the queue of the job, or the home of the flow. */
   queue?: string
   task: string
+  /** Of a compensation, default: the result of the job that it undoes. */
   input?: unknown
   options?: Omit<JobOptions, 'id' | 'unique'>
 }
@@ -164,14 +165,15 @@ export class FlowPlan {
     for (const each of waitsFor)
       if (!this.#planned.has(each))
         throw new TypeError(`job ${name} waits for ${each}, which is no job of flow ${this.id}: add it first`)
-    if (compensate) checkCall(this.id, compensate, `compensation of ${name}`, new Set([name, ...waitsFor]))
+    const result = reference(`{"millhand:result":"${name}"}`, [name]) as TaskResult<T>
+    const undo = compensate && { input: result, ...compensate }
+    if (undo) checkCall(this.id, undo, `compensation of ${name}`, new Set([name, ...waitsFor]))
     this.#edges += waitsFor.size
     if (this.#planned.size === MOST_JOBS || this.#edges > MOST_EDGES)
       throw new TypeError(
         `flow ${this.id} is too large: a flow has at most ${MOST_JOBS} jobs, which wait for each other at most ${MOST_EDGES} times`,
       )
-    this.#planned.set(name, { name, queue, job, after: waitsFor, compensate })
-    const result = reference(`{"millhand:result":"${name}"}`, [name]) as TaskResult<T>
+    this.#planned.set(name, { name, queue, job, after: waitsFor, compensate: undo })
     return { name, result, added: reference(`{"millhand:added":"${name}"}`, [name]) as unknown[] }
   }
 
