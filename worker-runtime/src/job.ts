@@ -4,9 +4,11 @@ import { reasonOf } from './errors.ts'
 import { HEADERS, type Headers, headersIn, headersText } from './headers.ts'
 import { newJobId } from './job-id.ts'
 import { checkOptions, oneOf, type Rules, shown, validDate, wholeNumber } from './options.ts'
+
 import { flagsOf, NO_TAGS, TAGS, tagsIn, tagsText } from './tags.ts'
 import { UNIQUE, type Unique, uniqueKeyIn, uniqueText } from './unique.ts'
 
+export { withTagged } from './tags.ts'
 export { ON_DUPLICATE, type Unique } from './unique.ts'
 
 export const LANES = ['urgent', 'high', 'normal', 'low'] as const

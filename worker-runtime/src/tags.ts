@@ -15,6 +15,7 @@ export const TAGS: Rule = {
 }
 
 const KEYED = 2
+/** It has tags, or comes from a schedule: something has its id. */
 const TAGGED = 4
 const UNIQUE = 8
 const EXPIRES = 16
@@ -34,6 +35,10 @@ export function flagsOf({ key, tags = NO_TAGS, unique, expiresInMs }: Flagged): 
   return FLAGS[flags + times] ?? ''
 }
 const FLAGS = Array.from({ length: 64 }, (_, flags) => String.fromCharCode(48 + flags))
+
+export function withTagged(flags: string): string {
+  return FLAGS[(flags.charCodeAt(0) - 48) | TAGGED] ?? ''
+}
 
 /** The named field of a header. */
 export const tagsText = (tags: readonly string[]): string =>

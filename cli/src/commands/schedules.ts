@@ -66,8 +66,8 @@ export function nextText({ spec, isPaused, nextAtMs }: ScheduleState, nowMs: num
   return nextAtMs > nowMs ? `in ${durationText(nextAtMs - nowMs)}` : 'due'
 }
 
-/** The outcome of a job that has expired is not known any more. */
+/** Of a last job that nobody knows any more. */
 export const stateCell = (state: string): Cell => {
-  if (state === 'unknown') return 'expired'
+  if (state === 'unknown') return 'deleted'
   return state === 'buried' ? { text: state, style: 'red' } : state
 }

@@ -67,7 +67,7 @@ describe('a schedule', () => {
     expect(await firedIds()).toEqual([])
     const [job] = await claim()
     expect(job?.id).toBe(idAt('each-minute', MINUTE))
-    expect(job?.envelope).toBe(`20 normal ${BEGIN_MS + MINUTE + 5} send\n{"to":"all"}`)
+    expect(job?.envelope).toBe(`24 normal ${BEGIN_MS + MINUTE + 5} send\n{"to":"all"}`)
     await complete(job ? [job] : [])
     expect(await queue.schedules.get('each-minute')).toEqual({
       name: 'each-minute',
@@ -98,6 +98,25 @@ describe('a schedule', () => {
     expect((await queue.schedules.get('s'))?.spec).toEqual({ ...EACH_MINUTE, options, overlap: 'Allow' })
     await complete(job ? [job] : [])
   })
+
+  test.each(['completed', 'cancelled', 'deleted'])(
+    'knows that its last job was %s when the outcome is forgotten',
+    async (how) => {
+      await queue.configure({ ...defaultSettings, completedMaxCount: 0 })
+      await queue.schedules.set('s', EACH_MINUTE)
+      await at(MINUTE)
+      const [id = ''] = await firedIds()
+      if (how === 'completed') await complete(await claim())
+      else if (how === 'cancelled') await queue.cancel(id)
+      else while ((await queue.purge(['ready'])).isMore);
+      expect(await queue.job(id)).toBeUndefined()
+      const state = how === 'deleted' ? 'unknown' : how
+      expect((await queue.schedules.get('s'))?.last).toMatchObject({ id, state })
+      await at(2 * MINUTE)
+      await queue.schedules.fireDue()
+      expect((await queue.schedules.get('s'))?.last?.state).toBe('ready')
+    },
+  )
 
   test('fires at its due time and the jitter, and its id has the due time', async () => {
     await queue.schedules.set('s', { ...EACH_MINUTE, jitterMs: 30_000 })

@@ -1,6 +1,6 @@
 // What a schedule does, and when: its fields, checked, and the texts of them in Redis (lua/schedule.lua). Loads croner,
 // so schedules.ts loads it when a schedule is set or fires.
-import { JOB_OPTIONS, type JobOptions, newJob } from '../job.ts'
+import { JOB_OPTIONS, type JobOptions, newJob, withTagged } from '../job.ts'
 import { anything, checkOptions, oneOf, type Rules, shown, wholeNumber } from '../options.ts'
 import { checkTiming, type Missed, type Plan, planAfter, planDue, type Timing } from './due.ts'
 
@@ -76,7 +76,7 @@ export function scheduleTexts(name: string, spec: ScheduleSpec): ScheduleTexts {
   const when = { cron, everyMs, timeZone, jitterMs }
   return {
     spec: JSON.stringify({ ...when, task, options, overlap, missed, suspend: suspend || undefined }),
-    head: `${flags}${lane} - ${call}`,
+    head: `${withTagged(flags)}${lane} - ${call}`,
     input: payload,
     overlap,
   }

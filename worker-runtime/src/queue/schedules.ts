@@ -46,7 +46,7 @@ export interface LastRun {
   readonly firedAtMs: number
   /** How much later than planned it fired; ms. */
   readonly lateMs: number
-  /** Of its job; unknown where its outcome has expired. */
+  /** Of its job, also when its outcome has expired; unknown where a person deleted it. */
   readonly state: JobState
 }
 

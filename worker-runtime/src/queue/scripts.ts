@@ -80,7 +80,7 @@ export type Scripts = Readonly<Record<Verb, Script>>
 const PARTS = [
   ...['settings', 'clock', 'text', 'tags', 'tell', 'errors', 'stats', 'busy', 'lanes', 'tombstones', 'rate'],
   ...['limits', 'lifecycle', 'promote', 'expiry', 'unique', 'new-job', 'outbox', 'waiters', 'flow'],
-  ...['flagged', 'try-again', 'rest', 'idle', 'people', 'trash', 'admission', 'schedule'],
+  ...['schedule-end', 'flagged', 'try-again', 'rest', 'idle', 'people', 'trash', 'admission', 'schedule'],
 ]
 
 /**

@@ -4,7 +4,7 @@
 -- A new one has its envelope, and begins to wait. fields: those of its header.
 local function entered_flagged(id, letter, fields)
   local flags = flags_of(letter)
-  if has_flag(flags, TAGGED) then index_tags(id, text_field({ fields = fields }, 'g'), now) end
+  if has_flag(flags, TAGGED) then index_tags(id, text_field({ fields = fields }, 'g') or '', now) end
   if has_flag(flags, EXPIRES) then note_expiry(id, fields) end
 end
 
@@ -26,6 +26,7 @@ end
 
 -- Before its envelope goes. how: completed, cancelled, expired, buried or gone.
 local function ended_flagged(id, how, flags, outcome)
+  if has_flag(flags, TAGGED) then scheduled_ended(id, how) end
   if has_flag(flags, TAGGED) and how ~= 'buried' then untag(id) end
   if has_flag(flags, UNIQUE) then unique_ended(id, how) end
   if has_flag(flags, EXPIRES) then redis.call('ZREM', Q .. 'expires', id) end

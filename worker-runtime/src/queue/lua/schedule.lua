@@ -4,7 +4,7 @@
 --   version  another text after each change
 --   next     the next due time; with its jitter it is the score. '' where there is none
 --   Whoever has seen another version or due time changes nothing: it was changed, or has fired.
---   lastId lastDue lastFiredMs lastLateMs  of the last job; fired, skipped  how many runs ever
+--   lastId lastDue lastFiredMs lastLateMs  of the last job, and lastState once it has ended; fired, skipped  how many runs ever
 local SCHEDULES = Q .. 'schedules'
 -- name → owner uid, of those that have one.
 local SCHEDULE_OWNERS = Q .. 'scheduleOwners'
@@ -61,6 +61,7 @@ local function run_schedule(name, overlap, due, late)
   if overlap == 'Replace' and last and is_unfinished(last) then cancel_last(last) end
   if not is_left_out and not new_job(id, head, input) then is_left_out = redis.call('EXISTS', Q .. 'job:' .. id) == 0 end
   if not is_left_out then
+    redis.call('HDEL', key, 'lastState')
     redis.call('HSET', key, 'lastId', id, 'lastDue', due, 'lastFiredMs', string.format('%d', now), 'lastLateMs', string.format('%d', late))
   end
   redis.call('HINCRBY', key, is_left_out and 'skipped' or 'fired', '1')

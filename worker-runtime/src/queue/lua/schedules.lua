@@ -4,7 +4,7 @@
 -- returns  {now in ms, how many schedules there are, for each: name, when it fires, state of its last job, fields (a
 --       page has no input)}
 -- Reads only.
-local NAMED = { 'lastId', 'lastDue', 'lastFiredMs', 'lastLateMs', 'fired', 'skipped', 'spec', 'version', 'next', 'paused', 'ownerUid', 'owner',
+local NAMED = { 'lastId', 'lastState', 'lastDue', 'lastFiredMs', 'lastLateMs', 'fired', 'skipped', 'spec', 'version', 'next', 'paused', 'ownerUid', 'owner',
   'head', 'input' }
 local function page()
   local from = 0
@@ -28,10 +28,11 @@ for i = 1, #found, 2 do
     if values[n] then pairs_of[#pairs_of + 1], pairs_of[#pairs_of + 2] = NAMED[n], values[n] end
   end
   ids[#ids + 1] = values[1] or ''
-  answer[#answer + 1] = { found[i], found[i + 1], '', pairs_of }
+  answer[#answer + 1] = { found[i], found[i + 1], values[2] or 'unknown', pairs_of }
 end
 local states = states_of(ids)
 for i = 1, #ids do
-  if ids[i] ~= '' then answer[i + 2][3] = states[ids[i]].state end
+  local state = states[ids[i]].state
+  if state ~= 'unknown' then answer[i + 2][3] = state end
 end
 return answer

@@ -6,7 +6,7 @@
 -- its header.
 local REMEMBERED = 1 -- attempt:<id> exists
 local KEYED = 2 -- its lane has a key
-local TAGGED = 4 -- it has tags (tags.lua)
+local TAGGED = 4 -- it has tags (tags.lua), or comes from a schedule (schedule-end.lua)
 local UNIQUE = 8 -- it has a unique key (unique.lua)
 local EXPIRES = 16 -- it ends unless it has started by a time (expiry.lua)
 local FLOW = 32 -- it belongs to a flow (flow.lua)
