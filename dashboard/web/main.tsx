@@ -7,6 +7,7 @@ import { followLinks, path } from './app/router.ts'
 import { showTheme } from './app/settings.ts'
 import { ActionsPage } from './pages/actions.tsx'
 import { ErrorPage, ErrorsPage } from './pages/errors.tsx'
+import { FlowPage, FlowsPage } from './pages/flows.tsx'
 import { JobPage } from './pages/job.tsx'
 import { JobsPage } from './pages/jobs.tsx'
 import { Overview } from './pages/overview.tsx'
@@ -52,6 +53,9 @@ function Page() {
   if (first === 'schedules' && namespace && name && id)
     return <SchedulePage namespace={namespace} queue={name} name={id} />
   if (first === 'schedules') return <SchedulesPage />
+  if (first === 'flows' && namespace && name && id)
+    return <FlowPage namespace={namespace} queue={name} id={id} />
+  if (first === 'flows') return <FlowsPage />
   if (first === 'workers') return <WorkersPage />
   if (first === 'actions') return <ActionsPage />
   return (

@@ -1,7 +1,8 @@
 // millhand flows: lists flows, shows one as a tree with why its jobs do not run, cancels, retries, follows.
 import { type Client, connect, flow } from 'millhand/client'
 import type { FlowJobFacts } from 'millhand/queue'
-import { alsoText, flowTree, stateText } from '../../cli/src/flow-tree.ts'
+import { alsoText, stateText } from '../../cli/src/flow-text.ts'
+import { flowTree } from '../../control/src/decide/flow-tree.ts'
 import { RedisServer } from '../redis-server.ts'
 import { millhand, PATIENCE_MS } from './millhand.ts'
 

@@ -1,9 +1,10 @@
 // millhand flows: the flows that are kept in a queue; one of them as a tree, with why its jobs do not run; cancel, retry.
 import { setTimeout as pause } from 'node:timers/promises'
+import { type FlowLine, flowTree } from '@millhand/control/decide/flow-tree'
 import type { Command } from 'commander'
 import { type FlowDetails, type FlowFacts, type FlowJobFacts, openQueue, type Queue } from 'millhand/queue'
 import { CommandFailed, type Context } from '../context.ts'
-import { alsoText, type FlowLine, flowTree, stateText } from '../flow-tree.ts'
+import { alsoText, stateText } from '../flow-text.ts'
 import { jsonDocument, jsonLine, oneLine } from '../printable.ts'
 import {
   examples,

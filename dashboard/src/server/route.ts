@@ -110,5 +110,6 @@ export const PATH_FIELDS: Readonly<Record<string, Schema<string>>> = {
   id: text('The id of the job', { min: 1, max: 512 }),
   fingerprint: text('The fingerprint of the error group', { max: 30, pattern: '^v[0-9]{1,3}:[0-9a-f]{16}$' }),
   schedule: text('The name of the schedule', { max: 100, pattern: '^[A-Za-z0-9:._-]{1,100}$' }),
+  flow: text('The id of the flow', { max: 60, pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$' }),
   action: text('The id of the bulk action', { max: 64, pattern: '^[0-9A-Za-z-]{1,64}$' }),
 }

@@ -4,6 +4,7 @@ import { actionRoutes } from './routes/actions.ts'
 import { allJobRoutes } from './routes/all-jobs.ts'
 import { errorRoutes } from './routes/errors.ts'
 import { eventRoutes } from './routes/events.ts'
+import { flowRoutes } from './routes/flows.ts'
 import { historyRoutes } from './routes/history.ts'
 import { jobRoutes } from './routes/jobs.ts'
 import { outputRoutes } from './routes/output.ts'
@@ -20,6 +21,7 @@ export const routes: readonly Route[] = [
   ...actionRoutes,
   ...errorRoutes,
   ...scheduleRoutes,
+  ...flowRoutes,
   ...eventRoutes,
   ...historyRoutes,
 ]

@@ -37,6 +37,7 @@ export const TABS: readonly Tab[] = [
   { name: 'queues', label: 'Queues', icon: 'queues', key: 'q', owns: ['queues'] },
   { name: 'errors', label: 'Errors', icon: 'errors', key: 'e', owns: ['errors'] },
   { name: 'schedules', label: 'Schedules', icon: 'delayed', key: 's', owns: ['schedules'] },
+  { name: 'flows', label: 'Flows', icon: 'flows', key: 'f', owns: ['flows'] },
   { name: 'workers', label: 'Workers', icon: 'workers', key: 'k', owns: ['workers'] },
   { name: 'actions', label: 'Actions', icon: 'actions', key: 'a', owns: ['actions'] },
 ]
@@ -132,11 +133,8 @@ function Search({ field }: { field: { current: HTMLInputElement | null } }) {
 
 function queueInPath(): string | undefined {
   const [first, namespace, name] = path.value
-  return (first === 'queues' || first === 'job' || first === 'errors' || first === 'schedules') &&
-    namespace &&
-    name
-    ? `${namespace}/${name}`
-    : undefined
+  const isOfQueue = ['queues', 'job', 'errors', 'schedules', 'flows'].includes(first ?? '')
+  return isOfQueue && namespace && name ? `${namespace}/${name}` : undefined
 }
 
 function Tools({ openHelp }: { openHelp: () => void }) {

@@ -5,6 +5,7 @@ const PATHS = {
   jobs: 'M8 6h12M8 12h12M8 18h12M4 6h.01M4 12h.01M4 18h.01',
   queues: 'M4 5h16v4H4zM4 11h16v4H4zM7 19h10',
   errors: 'M12 4L2.8 20h18.4zM12 10v5M12 17.6v.01',
+  flows: 'M4 4h6v5H4zM14 9.5h6v5h-6zM4 15h6v5H4zM10 6.5h2v11h-2M12 12h2',
   workers: 'M4 5h16v6H4zM4 13h16v6H4zM8 8h.01M8 16h.01M12 8h5M12 16h5',
   actions: 'M13 3L5 14h6l-1 7l8-11h-6z',
   delayed: 'M12 4a8 8 0 1 0 0 16a8 8 0 0 0 0-16M12 8v4l3 2',

@@ -15,7 +15,17 @@ beforeAll(async () => {
 afterAll(() => browser?.close())
 
 function pagesOf({ queue, jobs }: Scene): string[] {
-  const everywhere = ['./', 'jobs', 'queues', 'errors', 'schedules', 'workers', 'actions', 'no-such-page']
+  const everywhere = [
+    './',
+    'jobs',
+    'queues',
+    'errors',
+    'schedules',
+    'flows',
+    'workers',
+    'actions',
+    'no-such-page',
+  ]
   if (!queue) return everywhere
   const job = (id: string) =>
     `job/${queue}/${/^\.+$/.test(id) ? id.replaceAll('.', '%252e') : encodeURIComponent(id)}`
@@ -33,6 +43,8 @@ function pagesOf({ queue, jobs }: Scene): string[] {
     `schedules?queue=${queue}`,
     `schedules/${queue}/nightly`,
     `schedules/${queue}/no-such-schedule`,
+    `flows?queue=${queue}`,
+    ...['order-42', 'order-43', 'newsletter', 'f'.repeat(60)].map((id) => `flows/${queue}/${id}`),
     'errors/test/no-such-queue/v1:0000000000000000',
     job('no-such-job'),
     'queues/test/no-such-queue',

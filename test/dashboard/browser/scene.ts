@@ -1,7 +1,7 @@
 // What the pages show in tests: real queues in the Redis of the run, with jobs that a real worker ran, failed, runs and leaves behind.
 import { randomBytes } from 'node:crypto'
-import { connect } from 'millhand/client'
-import { connectRedis, openQueue, queueName } from 'millhand/queue'
+import { type Client, connect, flow } from 'millhand/client'
+import { connectRedis, openQueue, prefixOf, type Queue, queueName } from 'millhand/queue'
 import { ownAssets } from '../../../dashboard/src/server/assets.ts'
 import { TINY_TASKS } from '../../cli/millhand.ts'
 import { eventually } from '../../eventually.ts'
@@ -54,6 +54,7 @@ export async function fullScene(): Promise<Scene> {
   await schedules.run('nightly')
   await schedules.set('hourly', { everyMs: 3_600_000, task: 'succeeds', overlap: 'Forbid' })
   await schedules.set('resting', { cron: '@daily', task: 'succeeds', suspend: true })
+  await flowsOf(client, mail, paused)
   await client.queue(paused).enqueue('succeeds', { order: 12 })
   await openOf(paused, (other) => other.pause())
   client.close()
@@ -74,6 +75,20 @@ export async function fullScene(): Promise<Scene> {
     delayed,
     cancelled,
   })
+}
+
+/** One that runs and waits, one that was cancelled, and a batch. */
+async function flowsOf(client: Client, home: string, other: string): Promise<void> {
+  const order = flow('order-42', { home })
+  const pay = order.add(other, 'succeeds', { order: 42 }, { name: 'pay' })
+  const parts = order.map(home, 'succeeds', [...Array(20).keys()], { name: 'part', after: [pay] })
+  const pack = order.add(home, 'succeeds', parts.results, { name: 'pack' })
+  order.add(other, 'succeeds', null, { name: 'ship', after: [pay, pack] })
+  await client.start(order)
+  const refused = flow('order-43', { home })
+  refused.add(other, 'succeeds', null, { name: 'pay' })
+  await (await client.start(refused)).cancel()
+  await client.queue(home).batch('newsletter')
 }
 
 const HOSTILE = [
@@ -117,10 +132,32 @@ export async function hostileScene(): Promise<Scene> {
   } as never)
   const owner = { ownerUid: '<b>u</b>', owner: HOSTILE[0] ?? '' }
   await queue.schedules.set('nightly', { cron: '0 3 * * *', task: `a${'x'.repeat(99)}` }, owner)
+  await hostileFlow(queue)
   client.close()
   const served = await serve({ redisUrl: redisUrl(), queues: [mail], assets: await ownAssets() })
   const named = Object.fromEntries(failed.map((id, n) => [`failed${n}`, id]))
   return sceneOf(served, mail, worker, { ...named, buried: failed[0] ?? '', completed, dots, scheme, loud })
+}
+
+/** As no flow is started, and as other programs may write one. */
+async function hostileFlow({ redis, name }: Queue): Promise<void> {
+  const id = 'f'.repeat(60)
+  const [markup = '', arabic = ''] = HOSTILE.map((text) => text.slice(0, 200).replaceAll(' ', '_'))
+  const names = ['a'.repeat(200), arabic, markup, ...Array.from({ length: 40 }, (_, n) => `n${n}`)]
+  const set = (part: string, ...fields: (string | number)[]) =>
+    redis.call('HSET', `${prefixOf(name)}flow:${id}${part}`, ...fields)
+  const facts = {
+    run: 1,
+    startedMs: 1,
+    jobs: names.length,
+    running: 1,
+    failed: 1,
+    because: `${arabic} ${markup}`,
+  }
+  await set('', ...Object.entries({ ...facts, state: 'running' }).flat())
+  await set(':jobs', ...names.flatMap((each, n) => [each, `${n === 0 ? 'enqueued' : arabic} ${markup} 1`]))
+  await set(':next', ...names.slice(1).flatMap((each, n) => [names[n] ?? '', each]))
+  await redis.call('ZADD', `${prefixOf(name)}flows`, 'inf', id)
 }
 
 const deep = (levels: number): unknown => (levels === 0 ? 'bottom' : [deep(levels - 1)])

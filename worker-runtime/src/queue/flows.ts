@@ -88,9 +88,17 @@ export interface FlowDetails extends FlowFacts {
   readonly flowJobs: readonly FlowJobFacts[]
 }
 
+export interface FlowsPage {
+  readonly total: number
+  readonly flows: readonly FlowFacts[]
+  readonly cursor?: string
+}
+
 const BATCH_STATES = ['open', 'closed'] as const
 const MAX_NAME = 512
 const MOST_FLOWS_A_PAGE = 200
+/** How many flows the pages had, the score of their last one, its id. */
+const CURSOR = /^(\d{1,9}) (\d{1,16}|inf|-) (.{1,512})$/s
 
 /** Answers whether the flow is new; one whose id is known is left alone. */
 async function start(verbs: Verbs, flow: NewFlow): Promise<boolean> {
@@ -146,8 +154,11 @@ async function details(verbs: Verbs, id: string): Promise<FlowDetails | undefine
   if (!found) return undefined
   const after = new Map<string, string[]>()
   for (const [before, names] of pairsOf(following))
-    for (const name of textOf(names, 'jobs of a flow', Number.POSITIVE_INFINITY).split(' '))
-      after.set(name, [...(after.get(name) ?? []), textOf(before, 'a job of a flow', MAX_NAME)])
+    for (const name of textOf(names, 'jobs of a flow', Number.POSITIVE_INFINITY).split(' ')) {
+      const known = after.get(name)
+      if (known) known.push(textOf(before, 'a job of a flow', MAX_NAME))
+      else after.set(name, [textOf(before, 'a job of a flow', MAX_NAME)])
+    }
   const flowJobs = pairsOf(jobs).map(([name, text]) => flowJobOf(id, name, text, after))
   return { ...found, flowJobs: flowJobs.sort((a, b) => (a.name < b.name ? -1 : 1)) }
 }
@@ -169,15 +180,26 @@ async function result(verbs: Verbs, id: string): Promise<string | undefined> {
   return json === undefined ? undefined : textOf(json, 'the result of a flow', Number.POSITIVE_INFINITY)
 }
 
-/** Those that run, then those that ended last; at most 200 a page. */
+/**
+ * Those that run, then those that ended last; at most 200 a page. The cursor of a page leads to the next one, and is
+ * absent on the last. Throws TypeError for another text as cursor.
+ */
 async function list(
   verbs: Verbs,
-  { limit = 50, offset = 0 }: { limit?: number; offset?: number } = {},
-): Promise<{ total: number; flows: FlowFacts[] }> {
-  const args = [Math.min(limit, MOST_FLOWS_A_PAGE), offset]
-  const [total, ...rest] = listOf(await verbs.run('flows', args), 'a list of flows')
-  const flows = pairsOf(rest).map(([id, known]) => factsOf(textOf(id, 'the id of a flow', MAX_NAME), known))
-  return { total: amountOf(total, 'flows'), flows: flows.filter((each) => each !== undefined) }
+  { limit = 50, cursor = '0 - -' }: { limit?: number; cursor?: string } = {},
+): Promise<FlowsPage> {
+  const [, before, score = '', last = ''] = CURSOR.exec(cursor) ?? []
+  if (before === undefined) throw new TypeError('invalid cursor: use that of the last page')
+  const most = Math.min(limit, MOST_FLOWS_A_PAGE)
+  const [total, ...rest] = listOf(await verbs.run('flows', [most, before, last, score]), 'a list of flows')
+  const found = Array.from({ length: Math.floor(rest.length / 3) }, (_, i) => rest.slice(3 * i, 3 * i + 3))
+  const flows = found.map(([id, , known]) => factsOf(textOf(id, 'the id of a flow', MAX_NAME), known))
+  const [id, itsScore] = found.at(-1) ?? []
+  return {
+    total: amountOf(total, 'flows'),
+    flows: flows.filter((each) => each !== undefined),
+    ...(found.length === most && { cursor: `${Number(before) + most} ${itsScore} ${id}` }),
+  }
 }
 
 export const flowing = {

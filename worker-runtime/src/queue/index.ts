@@ -69,6 +69,7 @@ export {
   type FlowFacts,
   type FlowJobFacts,
   type FlowState,
+  type FlowsPage,
 } from './flows.ts'
 export {
   HISTORY_SERIES,

@@ -8,10 +8,11 @@ import {
   Queue,
   type QueueNow,
   Queues,
+  Reason,
   Snapshot,
   Workers,
 } from '../../api.ts'
-import { object, optional, text, whole } from '../../schema.ts'
+import { optional, text, whole } from '../../schema.ts'
 import { poolOf, settingsOf, workerOf } from '../numbers.ts'
 import { problemsIn } from '../problems.ts'
 import { type Call, type Route, route, stream } from '../route.ts'
@@ -20,8 +21,6 @@ import { queueOf, taskQueueOf, workerPoolOf } from './resources.ts'
 const LIST = { resource: 'queues', verb: 'list' } as const
 const GET = { resource: 'queues', verb: 'get' } as const
 const PAUSE = { resource: 'queues', verb: 'pause' } as const
-
-const Reason = object('Why', { reason: optional(text('For the audit log', { max: 500 })) })
 
 export const queueRoutes: readonly Route[] = [
   route({

@@ -1,7 +1,6 @@
-// A flow as a tree: each job below the one that it waits for longest, jobs of a group in one line (pure).
+// A flow as a tree: each job below the one that it waits for longest, jobs of a group in one line (pure). The dashboard and
+// `millhand flows` show it.
 import type { FlowJobFacts } from 'millhand/queue'
-import { oneLine } from './printable.ts'
-import { counted } from './units.ts'
 
 export interface FlowLine {
   readonly depth: number
@@ -15,7 +14,6 @@ export interface FlowLine {
 
 /** Groups of fewer jobs are shown job by job. */
 const MOST_SHOWN = 8
-const MOST_NAMED = 3
 
 export function flowTree(jobs: readonly FlowJobFacts[]): FlowLine[] {
   const depths = depthsOf(jobs)
@@ -42,20 +40,6 @@ function lineOf(jobs: readonly FlowJobFacts[], depth: number, parent: string | u
     [...Map.groupBy(jobs, ({ state }) => state)].map(([state, of]) => [state, of.length]),
   )
   return { depth, name, states, jobs, also: first?.after.filter((each) => each !== parent) ?? [] }
-}
-
-/** Like `part.*  9,998 completed, 2 enqueued`. */
-export function stateText({ states, jobs }: FlowLine): string {
-  const [only] = states.keys()
-  if (jobs.length === 1) return only ?? ''
-  return [...states].map(([state, count]) => `${count} ${state}`).join(', ')
-}
-
-export function alsoText({ also }: FlowLine): string {
-  if (also.length === 0) return ''
-  const named = also.slice(0, MOST_NAMED).join(', ')
-  const more = also.length > MOST_NAMED ? ` and ${counted(also.length - MOST_NAMED, 'more job')}` : ''
-  return oneLine(`also behind ${named}${more}`)
 }
 
 /** How many jobs are one after the other before it. */

@@ -1,0 +1,151 @@
+// Flows of a queue: the list, one of them as a tree of its jobs, cancel, retry.
+import { flowTree, type FlowLine as Line } from '@millhand/control/decide/flow-tree'
+import { hasItsName } from '@millhand/control/resources/task-queue'
+import type { FlowFacts } from 'millhand/queue'
+import {
+  type FLOW_VERBS,
+  FlowDetails,
+  FlowDone,
+  type FlowLine,
+  Flows,
+  MOST_FLOW_LINES,
+  MOST_NAMES,
+  MOST_ROWS,
+  Reason,
+} from '../../api.ts'
+import { optional, text, whole } from '../../schema.ts'
+import { Refused } from '../refused.ts'
+import { type Call, type Route, route } from '../route.ts'
+import { queueOf } from './resources.ts'
+
+type Verb = (typeof FLOW_VERBS)[number]
+
+const FLOWS = '/queues/{namespace}/{name}/flows'
+const FLOW = `${FLOWS}/{flow}`
+const CURSOR = '^[0-9]{1,9} ([0-9]{1,16}|inf) [\\s\\S]{1,512}$'
+
+export const flowRoutes: readonly Route[] = [
+  route({
+    method: 'GET',
+    path: FLOWS,
+    summary: 'A page of the flows that are kept in a queue: those that run, then those that ended last',
+    permission: { resource: 'flows', verb: 'list' },
+    query: {
+      cursor: optional(text('The cursor of the page before', { max: 540, pattern: CURSOR })),
+      limit: optional(whole('Flows of this page; default: 50', { min: 1, max: MOST_ROWS })),
+    },
+    answer: Flows,
+    handle: async (call) => (await queueOf(call)).flows.list(call.query),
+  }),
+  route({
+    method: 'GET',
+    path: FLOW,
+    summary: 'A flow and its jobs as a tree, at most 500 lines of it',
+    permission: { resource: 'flows', verb: 'get' },
+    answer: FlowDetails,
+    handle: detailsOf,
+  }),
+  route({
+    method: 'POST',
+    path: `${FLOW}/cancel`,
+    summary: 'Cancels a flow: its jobs that wait never start, others are cancelled',
+    permission: { resource: 'flows', verb: 'cancel' },
+    body: Reason,
+    answer: FlowDone,
+    handle: (call) => changed(call, 'cancel', ['cancelling', 'cancelled']),
+  }),
+  route({
+    method: 'POST',
+    path: `${FLOW}/retry`,
+    summary: 'Runs again what has not completed in a flow that failed or was cancelled',
+    permission: { resource: 'flows', verb: 'retry' },
+    body: Reason,
+    answer: FlowDone,
+    handle: (call) => changed(call, 'retry', ['running']),
+  }),
+]
+
+async function detailsOf(call: Call): Promise<FlowDetails> {
+  const queue = await queueOf(call)
+  const found = await queue.flows.details(idOf(call))
+  if (!found) throw notFound(call)
+  const { flowJobs, ...facts } = found
+  const stateOf = new Map(flowJobs.map(({ name, state }) => [name, state]))
+  const isOpen = (name: string) => stateOf.get(name) !== 'completed'
+  const taskQueues = taskQueuesByName(call)
+  const tree = flowTree(flowJobs)
+  const lines = tree.slice(0, MOST_FLOW_LINES).map((line) => lineOf(line, { isOpen, taskQueues }))
+  return { ...facts, can: verbsOf(found), lines, linesLeftOut: tree.length - lines.length }
+}
+
+const idOf = ({ path: { flow = '' } }: Call): string => flow
+
+function notFound({ path }: Call): Refused {
+  const message = `there is no flow ${path.flow} in ${path.namespace}/${path.name}: it is kept in another queue, or was kept for its time`
+  return new Refused(404, 'FLOW_NOT_FOUND', message)
+}
+
+/** `namespace/name` by the name in Redis. */
+function taskQueuesByName({ parts }: Call): ReadonlyMap<string, string> {
+  const found = new Map<string, string>()
+  for (const object of parts.plant.list('TaskQueue')) {
+    const { metadata, status } = object
+    if (status?.queueName !== undefined && hasItsName(object))
+      found.set(status.queueName, `${metadata.namespace}/${metadata.name}`)
+  }
+  return found
+}
+
+interface Known {
+  isOpen: (name: string) => boolean
+  taskQueues: ReadonlyMap<string, string>
+}
+
+const HAS_NO_JOB = ['waiting', 'skipped']
+
+function lineOf({ name, depth, jobs, states }: Line, { isOpen, taskQueues }: Known): FlowLine {
+  const [first] = jobs
+  const { queue: queueName = '', jobId = '', state = '', after = [] } = first ?? {}
+  const queue = taskQueues.get(queueName)
+  const open = after.filter(isOpen)
+  const names = [...open.slice(0, MOST_NAMES), ...after.filter((each) => !isOpen(each))]
+  return {
+    ...{ name, depth, jobs: jobs.length, queueName },
+    states: [...states].map(([each, count]) => ({ state: each, jobs: count })),
+    ...(queue !== undefined && { queue }),
+    ...(jobs.length === 1 && !HAS_NO_JOB.includes(state) && { id: jobId }),
+    ...{ after: names.slice(0, MOST_NAMES), afterAll: after.length, afterOpen: open.length },
+  }
+}
+
+/** A batch has neither: its jobs are cancelled and retried as others are. */
+function verbsOf({ state, batch }: FlowFacts): Verb[] {
+  if (batch !== undefined) return []
+  if (state === 'running' || state === 'failing') return ['cancel']
+  return state === 'failed' || state === 'cancelled' ? ['retry'] : []
+}
+
+async function changed(
+  call: Call<unknown, { reason?: string }>,
+  verb: Verb,
+  done: readonly string[],
+): Promise<FlowDone> {
+  const id = idOf(call)
+  call.note({ ids: [id], ...call.body })
+  const { flows } = await queueOf(call)
+  const before = await flows.facts(id)
+  if (!before) throw notFound(call)
+  if (!verbsOf(before).includes(verb)) throw conflict(before, verb)
+  const state = await flows[verb](id)
+  if (state === 'unknown') throw notFound(call)
+  if (!done.includes(state)) throw conflict({ ...before, state }, verb)
+  return { id, state }
+}
+
+function conflict({ id, state, batch }: FlowFacts, verb: Verb): Refused {
+  const remedy =
+    batch === undefined
+      ? `a flow that ${verb === 'cancel' ? 'runs can be cancelled' : 'failed or was cancelled can be retried'}`
+      : `${verb} the jobs of a batch, by their tag`
+  return new Refused(409, 'WRONG_STATE', `flow ${id} is ${state}: ${remedy}`, { state })
+}
