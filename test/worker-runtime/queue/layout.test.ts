@@ -90,7 +90,7 @@ test.each(refusals)('$verb refuses layout $layout and changes nothing', async ({
     forward: [''],
     accept: ['delete', 'job-3', '', ''],
     'flow-start': ['f', 'stop', 1_000, 'null', '', '', ''],
-    flows: [10, 0],
+    flows: [10, 0, '', ''],
     'flow-add': ['f:a', 'b', 'default.a', '0normal - task', 'null', '', ''],
     'batch-add': ['b', 'job-4', '0normal - task', 'null'],
   }
