@@ -172,7 +172,9 @@ async function change({ queue, redis }: Scene, key: string, maxBusy: number): Pr
 interface Claim {
   id: string
   key: string
-  atMs: number
+  /** Its script ran between the event before and its own, which is written last. */
+  afterMs: number
+  beforeMs: number
   /** How many of its key were held then, this one included. */
   held: number
 }
@@ -190,8 +192,9 @@ async function storyOf({ queue }: Scene, keyOf: ReadonlyMap<string, string>): Pr
   const story: Story = { claims: [], enqueued: new Map() }
   const held = new Map([...keyOf.values()].map((key) => [key, new Set<string>()]))
   const heldOf = (key: string) => held.get(key) ?? new Set<string>()
+  let afterMs = 0
   for await (const event of queue.events({ after: '0', follow: false })) {
-    const { atMs } = event
+    const beforeMs = event.atMs
     const idsOf = (kind: string): string[] =>
       event.changes.flatMap((each: QueueEvent['changes'][number]) =>
         each.kind === kind ? each.jobs.map(({ id }) => id) : [],
@@ -201,29 +204,33 @@ async function storyOf({ queue }: Scene, keyOf: ReadonlyMap<string, string>): Pr
     for (const id of idsOf('claimed')) {
       const key = keyOf.get(id) ?? ''
       heldOf(key).add(id)
-      story.claims.push({ id, key, atMs, held: heldOf(key).size })
+      story.claims.push({ id, key, afterMs, beforeMs, held: heldOf(key).size })
     }
+    afterMs = beforeMs
   }
   return story
 }
 
 /** Claims of a key that had as many held jobs as any limit allowed that may have been valid then. */
 function overLimit({ claims }: Story, changes: readonly Change[]): string[] {
-  return claims.flatMap(({ id, key, atMs, held }) => {
-    const own = changes.filter((each) => each.key === key)
-    const since = own.findLastIndex(({ beforeMs }) => beforeMs <= atMs)
-    const valid = own.filter(({ afterMs }, i) => i >= since && afterMs <= atMs).map(({ maxBusy }) => maxBusy)
-    const most = key === '' ? Infinity : Math.max(...valid, since < 0 ? MAX_BUSY : 0)
-    return held > most ? [`${id} of ${key} is the ${held}th at ${atMs}, and ${most} are allowed`] : []
+  return claims.flatMap((claim) => {
+    const own = changes.filter(({ key }) => key === claim.key)
+    const since = own.findLastIndex(({ beforeMs }) => beforeMs < claim.afterMs)
+    const valid = own.filter(({ afterMs }, i) => i >= since && afterMs <= claim.beforeMs)
+    const most = Math.max(...valid.map(({ maxBusy }) => maxBusy), since < 0 ? MAX_BUSY : 0)
+    return claim.key !== '' && claim.held > most
+      ? [{ ...claim, most }].map((each) => JSON.stringify(each))
+      : []
   })
 }
 
 /** Windows in which more started than burst + rate × window. */
 function overRate(claims: readonly Claim[], { jobs, periodMs, burst = 1 }: Rate): string[] {
   return claims.flatMap((first, i) =>
-    claims.slice(i).flatMap(({ atMs }, n) => {
-      const most = burst + ((atMs - first.atMs) * jobs) / periodMs
-      return n + 1 > most + 1e-6 ? [`${n + 1} within ${atMs - first.atMs} ms from ${first.atMs}`] : []
+    claims.slice(i).flatMap(({ beforeMs }, n) => {
+      const windowMs = beforeMs - first.afterMs
+      const isOver = n + 1 > burst + (windowMs * jobs) / periodMs + 1e-6
+      return isOver ? [`${n + 1} within ${windowMs} ms from ${first.afterMs}`] : []
     }),
   )
 }
