@@ -1,62 +1,152 @@
 // How many instructions Redis executes for a job, counted by valgrind: the same on a busy machine, so that
-// two versions of a script can be
-// compared where times cannot. node --conditions=millhand-source bench/instructions.ts   (needs valgrind; half a minute)
+// two versions of a script can be compared where times cannot. Needs valgrind; three minutes.
+// node --conditions=millhand-source bench/instructions.ts [words of the lines that are wanted]
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
+import { cpSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { connectRedis, newJob, openQueue, type Queue } from 'millhand/queue'
+import {
+  type Connection,
+  connectRedis,
+  defaultSettings,
+  newJob,
+  openQueue,
+  type Queue,
+  type QueueSettings,
+} from 'millhand/queue'
+import { removeFolder, temporaryFolder } from './processes.ts'
+import { freePort } from './server.ts'
 
 const PAYLOAD = { n: 123456, payload: 'x'.repeat(82) }
 const NOTHING = { pod: '', poolUid: '', node: '', isolation: '', isolationNote: '', version: '' }
 
-await print('enqueue, alone', [300, 1_300], (queue, jobs) => enqueue(queue, jobs, 1))
-await print('enqueue, 100 a call', [1_000, 3_000], (queue, jobs) => enqueue(queue, jobs, 100))
-for (const atOnce of [1, 16, 100])
-  await print(`claim and settle, ${atOnce} a call`, [1_000, 3_000], async (queue, jobs) => {
-    await enqueue(queue, 3_100, 100)
-    await drain(queue, jobs, atOnce)
-  })
-
-/** The difference of two runs: the start of the server and what comes before are in both. */
-async function print(
-  what: string,
-  [few, many]: [number, number],
-  work: (queue: Queue, jobs: number) => Promise<void>,
-): Promise<void> {
-  const instructions = (await countedIn(work, many)) - (await countedIn(work, few))
-  console.log(
-    `${Math.round(instructions / (many - few))
-      .toLocaleString('en-US')
-      .padStart(8)}  ${what}`,
-  )
+/** What is counted is the difference of two runs: the server's start and what it loads are in both. */
+interface Case {
+  what: string
+  runs: readonly [few: number, many: number]
+  /** Jobs that wait before it begins, and keys that they have in turn. */
+  waiting?: number
+  keys?: number
+  settings?: Partial<QueueSettings>
+  work(queue: Queue, jobs: number, keys: number): Promise<void>
 }
 
-async function countedIn(work: (queue: Queue, jobs: number) => Promise<void>, jobs: number): Promise<number> {
-  const folder = mkdtempSync(join(tmpdir(), 'millhand-instructions-'))
-  const port = await freePort()
-  const counting = ['--tool=callgrind', `--callgrind-out-file=${join(folder, 'out')}`]
-  const settings = ['--port', String(port), '--save', '', '--dir', folder, '--hz', '1']
-  const server = spawn('valgrind', [...counting, 'redis-server', ...settings], { stdio: 'ignore' })
-  const ended = once(server, 'exit')
-  const redis = connectRedis(`redis://127.0.0.1:${port}`, { deadlineMs: 60_000 })
+const ONE_EACH = 100_000
+const draining = (atOnce: number) => ({
+  runs: [1_000, 3_000] as const,
+  waiting: 3_100,
+  work: (queue: Queue, jobs: number) => drain(queue, jobs, atOnce),
+})
+const MAX_BUSY = { perKey: { maxBusy: 2 } }
+const RATE = { perKey: { rate: { jobs: 100, periodMs: 1_000, burst: 100 } } }
+const cases: Case[] = [
+  { what: 'enqueue, alone', runs: [300, 1_300], work: (queue, jobs) => enqueue(queue, { jobs, atOnce: 1 }) },
+  { what: 'enqueue, 100 a call', runs: [1_000, 3_000], work: (queue, jobs) => enqueue(queue, { jobs }) },
+  {
+    what: 'enqueue, 100 a call, 100 keys with maxBusy',
+    ...{ runs: [1_000, 3_000], settings: MAX_BUSY, keys: 100 },
+    work: (queue, jobs, keys) => enqueue(queue, { jobs, keys }),
+  },
+  ...[1, 16, 100].map((atOnce) => ({ what: `claim and settle, ${atOnce} a call`, ...draining(atOnce) })),
+  {
+    what: 'claim and settle, 16 a call, 1,000 keys with a job each',
+    ...draining(16),
+    runs: [200, 900],
+    keys: 1_000,
+    waiting: 1_000,
+  },
+  {
+    what: 'claim and settle, 16 a call, 100,000 keys with a job each',
+    ...draining(16),
+    keys: ONE_EACH,
+    waiting: ONE_EACH,
+  },
+  { what: 'claim and settle, 16 a call, 100 keys', ...draining(16), keys: 100 },
+  {
+    what: 'claim and settle, 16 a call, 100 keys with maxBusy',
+    ...draining(16),
+    keys: 100,
+    settings: MAX_BUSY,
+  },
+  { what: 'claim and settle, 16 a call, 100 keys with a rate', ...draining(16), keys: 100, settings: RATE },
+  {
+    what: 'claim and settle, 16 a call, 1,000 keys with a job each and maxBusy',
+    ...draining(16),
+    ...{ runs: [200, 900], keys: 1_000, waiting: 1_000, settings: MAX_BUSY },
+  },
+]
+
+for (const each of cases.filter(({ what }) => process.argv.slice(2).every((word) => what.includes(word)))) {
+  const instructions = await countedFor(each)
+  console.log(`${Math.round(instructions).toLocaleString('en-US').padStart(8)}  ${each.what}`)
+}
+
+async function countedFor({
+  runs: [few, many],
+  waiting = 0,
+  keys = 0,
+  settings,
+  work,
+}: Case): Promise<number> {
+  const folder = temporaryFolder()
   try {
-    await work(openQueue(redis, 'default.bench'), jobs)
-    await redis.call('SHUTDOWN', 'NOSAVE').catch(() => {}) // it answers by going
-    await ended
-    return Number(/^summary: (\d+)/m.exec(readFileSync(join(folder, 'out'), 'utf8'))?.[1])
+    await withServer('redis-server', folder, async (redis) => {
+      const queue = openQueue(redis, 'default.bench')
+      if (settings) await queue.configure({ ...defaultSettings, ...settings })
+      await enqueue(queue, { jobs: waiting, keys })
+      await redis.call('SAVE')
+    })
+    const counted = (jobs: number) =>
+      countedIn(folder, (redis) => work(openQueue(redis, 'default.bench'), jobs, keys))
+    return ((await counted(many)) - (await counted(few))) / (many - few)
   } finally {
-    redis.close()
-    server.kill('SIGKILL')
-    rmSync(folder, { recursive: true, force: true })
+    removeFolder(folder)
   }
 }
 
-async function enqueue(queue: Queue, jobs: number, atOnce: number): Promise<void> {
+async function countedIn(loaded: string, work: (redis: Connection) => Promise<void>): Promise<number> {
+  const folder = temporaryFolder()
+  try {
+    cpSync(loaded, folder, { recursive: true })
+    const out = join(folder, 'out')
+    await withServer(`valgrind --tool=callgrind --callgrind-out-file=${out} redis-server`, folder, work)
+    return Number(/^summary: (\d+)/m.exec(readFileSync(out, 'utf8'))?.[1])
+  } finally {
+    removeFolder(folder)
+  }
+}
+
+async function withServer(
+  program: string,
+  folder: string,
+  work: (redis: Connection) => Promise<void>,
+): Promise<void> {
+  const port = await freePort()
+  const [command = '', ...args] = program.split(' ')
+  const settings = ['--port', String(port), '--save', '', '--dir', folder, '--hz', '1']
+  const server = spawn(command, [...args, ...settings], { stdio: 'ignore' })
+  const ended = once(server, 'exit')
+  const redis = connectRedis(`redis://127.0.0.1:${port}`, { deadlineMs: 120_000 })
+  try {
+    await work(redis)
+    await redis.call('SHUTDOWN', 'NOSAVE').catch(() => {}) // it answers by going
+    await ended
+  } finally {
+    redis.close()
+    server.kill('SIGKILL')
+  }
+}
+
+/** With keys each job has the next one of them. */
+async function enqueue(
+  queue: Queue,
+  { jobs, atOnce = 100, keys = 0 }: { jobs: number; atOnce?: number; keys?: number },
+): Promise<void> {
+  const optionsOf = (nth: number) => (keys > 0 ? { key: `key-${nth % keys}` } : {})
   for (let done = 0; done < jobs; done += atOnce)
-    await queue.enqueue(Array.from({ length: atOnce }, () => newJob('no-op', PAYLOAD)))
+    await queue.enqueue(
+      Array.from({ length: atOnce }, (_, i) => newJob('no-op', PAYLOAD, optionsOf(done + i))),
+    )
 }
 
 async function drain(queue: Queue, jobs: number, atOnce: number): Promise<void> {
@@ -69,13 +159,4 @@ async function drain(queue: Queue, jobs: number, atOnce: number): Promise<void> 
       return { id, token, verdict: 'completed', text: `${enqueuedAtMs} ${task} 1\nnull` }
     })
   }
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const address = probe.address()
-  probe.close()
-  await once(probe, 'close')
-  return typeof address === 'object' && address ? address.port : 0
 }
