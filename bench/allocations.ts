@@ -5,7 +5,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { connectRedis, newJob, openQueue, queueName } from 'millhand/queue'
 import { millhandPeers, startRealWorker } from './peers/millhand.ts'
-import { Program, stopEverything, temporaryFolder } from './processes.ts'
+import { Program, stopEverything, stopWhenInterrupted, temporaryFolder } from './processes.ts'
 import { Server } from './server.ts'
 import { pause } from './steps.ts'
 
@@ -16,8 +16,7 @@ const SHOWN = 20
 
 const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'millhand/bench')
 mkdirSync(cache, { recursive: true })
-for (const signal of ['SIGINT', 'SIGTERM'] as const)
-  process.once(signal, () => void stopEverything().then(() => process.exit(130)))
+stopWhenInterrupted()
 
 try {
   await millhandPeers[0]?.install(cache)

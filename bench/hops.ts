@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util'
 import { connect } from 'millhand/client'
 import { millhandPeers, type RealWorkerOptions, startRealWorker } from './peers/millhand.ts'
 import { type Noted, noted, nowMs } from './peers/programs/millhand/socket-times.ts'
-import { Program, stopEverything, temporaryFolder } from './processes.ts'
+import { Program, stopEverything, stopWhenInterrupted, temporaryFolder } from './processes.ts'
 import { percentile } from './records.ts'
 import { Server } from './server.ts'
 import { pause } from './steps.ts'
@@ -26,8 +26,7 @@ interface Played {
 const { values } = parseArgs({ options: { jobs: { type: 'string', default: '150' } } })
 const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'millhand/bench')
 mkdirSync(cache, { recursive: true })
-for (const signal of ['SIGINT', 'SIGTERM'] as const)
-  process.once(signal, () => void stopEverything().then(() => process.exit(130)))
+stopWhenInterrupted()
 
 try {
   await millhandPeers[0]?.install(cache)

@@ -14,7 +14,7 @@ import {
   type Queue,
   type QueueSettings,
 } from 'millhand/queue'
-import { removeFolder, temporaryFolder } from './processes.ts'
+import { removeFolder, stopWhenInterrupted, temporaryFolder } from './processes.ts'
 import { freePort } from './server.ts'
 
 const PAYLOAD = { n: 123456, payload: 'x'.repeat(82) }
@@ -76,6 +76,7 @@ const cases: Case[] = [
   },
 ]
 
+stopWhenInterrupted()
 for (const each of cases.filter(({ what }) => process.argv.slice(2).every((word) => what.includes(word)))) {
   const instructions = await countedFor(each)
   console.log(`${Math.round(instructions).toLocaleString('en-US').padStart(8)}  ${each.what}`)

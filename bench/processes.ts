@@ -24,23 +24,45 @@ export function forget(thing: Stoppable): void {
 
 export async function stopEverything(): Promise<void> {
   await Promise.allSettled([...living].map((thing) => thing.stop()))
-  for (const folder of folders) removeFolder(folder)
+}
+
+/** Ctrl-C, a `kill`, a terminal that is closed: ends what was started, and then this process. */
+export function stopWhenInterrupted(onStop = (): void => {}): void {
+  let isStopping = false
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.on(signal, () => {
+      if (isStopping) return
+      isStopping = true
+      onStop()
+      void stopEverything().then(() => process.exit(130))
+    })
 }
 
 const folders = new Set<string>()
 
-export function temporaryFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'millhand-bench-'))
+/** Goes with this process at the latest, however it ends by itself. `begin`: of its path. */
+export function temporaryFolder(begin: string = join(tmpdir(), 'millhand-bench-')): string {
+  if (folders.size === 0)
+    process.once('exit', () => {
+      for (const folder of folders) removeFolder(folder)
+    })
+  const folder = mkdtempSync(begin)
   folders.add(folder)
   return folder
 }
 
 export function removeFolder(folder: string): void {
-  rmSync(folder, { recursive: true, force: true })
+  // A process that was just killed may have written a file meanwhile.
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   folders.delete(folder)
 }
 
 const STOP_PATIENCE_MS = 15_000
+
+/** A program, or what it should do, stands still: to wait longer would be in vain. */
+export class StoodStill extends Error {
+  override readonly name = 'StoodStill'
+}
 
 /** One producer or worker of a peer. */
 export class Program implements Stoppable {
@@ -139,7 +161,7 @@ export class Program implements Stoppable {
         const line = this.#answers.shift()
         if (line !== undefined) return line
         this.mustLive()
-        if (isLate) throw new Error(`${this.#what} was silent for ${withinMs} ms: ${this.#said.trim()}`)
+        if (isLate) throw new StoodStill(`${this.#what} was silent for ${withinMs} ms: ${this.#said.trim()}`)
         await new Promise<void>((resolve) => {
           this.#wake = resolve
         })

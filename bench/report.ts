@@ -31,6 +31,8 @@ interface Row {
   notes: string[]
   figures: Record<string, Spread>
   rounds: { figures: Record<string, number>; problems: string[] }[]
+  /** It stood still, and was left out of the rounds behind. */
+  stoodStill?: string
   /** The ratio of the main figure to the first row's, round by round. */
   toFirst?: Spread
 }
@@ -52,10 +54,17 @@ export function reportOf({ scenario, contenders, criteria }: Ran): ScenarioRepor
       notes: [...notes, ...(peer.unsettled ? [] : ['starts are counted, not settlements'])],
       figures: figuresOf(contender, figures),
       rounds,
+      ...stillnessOf(contender),
       ...(toFirst && { toFirst }),
     }
   })
   return { id, title, about, figures, rows, criteria }
+}
+
+function stillnessOf({ stoodStillIn, rounds, rehearsal }: Contender): { stoodStill?: string } {
+  if (stoodStillIn === undefined) return {}
+  const { problems = [] } = (stoodStillIn === 0 ? rehearsal : rounds.at(-1)) ?? {}
+  return { stoodStill: `${stoodStillIn === 0 ? 'warm-up' : `round ${stoodStillIn}`}: ${problems.at(-1)}` }
 }
 
 function figuresOf(contender: Contender, figures: readonly Figure[]): Record<string, Spread> {
@@ -82,7 +91,7 @@ export function tableOf({ id, title, about, figures, rows, criteria }: ScenarioR
       row.title,
       ...cells,
       row.toFirst ? `×${numberText(row.toFirst.median)}` : '–',
-      `${exact}/${row.rounds.length}`,
+      row.stoodStill === undefined ? `${exact}/${row.rounds.length}` : 'stood still',
     ]
   })
   return [
@@ -103,14 +112,15 @@ function cellOf(spread: Spread | undefined, isMain: boolean): string {
   return numberText(spread.median) + (isMain ? range : '')
 }
 
-function failuresOf({ title, rounds, notes }: Row): string[] {
+function failuresOf({ title, rounds, notes, stoodStill }: Row): string[] {
   const failures = rounds.flatMap(({ problems }, i) =>
-    problems.map(
-      (problem) => `- FAILED ${title}, round ${i + 1}: ${problem.split('\n').slice(-3).join(' | ')}`,
-    ),
+    problems.map((problem) => `- FAILED ${title}, round ${i + 1}: ${lastWordsOf(problem)}`),
   )
-  return [...failures, ...notes.map((note) => `- note: ${title}: ${note}`)]
+  const left = stoodStill === undefined ? [] : [`- LEFT OUT ${title}, from its ${lastWordsOf(stoodStill)}`]
+  return [...failures, ...left, ...notes.map((note) => `- note: ${title}: ${note}`)]
 }
+
+const lastWordsOf = (problem: string): string => problem.split('\n').slice(-3).join(' | ')
 
 function aligned(rows: string[][]): string[] {
   const widths = (rows[0] ?? []).map((_, column) =>

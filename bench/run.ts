@@ -8,7 +8,7 @@ import { writeCharts } from './charts.ts'
 import { describeMachine } from './machine.ts'
 import type { Peer } from './peer.ts'
 import { peers } from './peers/index.ts'
-import { stopEverything } from './processes.ts'
+import { stopEverything, stopWhenInterrupted } from './processes.ts'
 import { type Report, reportOf, surroundings, tableOf } from './report.ts'
 import { type Contender, contendersOf, type Plan, roundsOf, runScenario } from './runner.ts'
 import type { Extent, Scenario } from './scenario.ts'
@@ -102,7 +102,12 @@ async function main(): Promise<void> {
       extent,
     ),
   }))
-  const isStopping = stopWhenInterrupted()
+  let isInterrupted = false
+  stopWhenInterrupted(() => {
+    isInterrupted = true
+    say('stopping what was started')
+  })
+  const isStopping = () => isInterrupted
   const plan: Plan = { cache, extent, rounds, isStopping, onRound: progressOf(races, rounds) }
   console.log(surroundings(report).above)
   for (const { scenario, contenders } of races) {
@@ -166,18 +171,6 @@ async function install(some: Set<Peer>, cache: string, report: Report): Promise<
         String(error instanceof Error ? error.message : error).split('\n')[0] ?? ''
     }
   }
-}
-
-function stopWhenInterrupted(): () => boolean {
-  let isStopping = false
-  for (const signal of ['SIGINT', 'SIGTERM'] as const)
-    process.on(signal, () => {
-      if (isStopping) return
-      isStopping = true
-      say('stopping what was started')
-      void stopEverything().then(() => process.exit(130))
-    })
-  return () => isStopping
 }
 
 /** Estimates the time left from the rounds so far. */

@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import type { Peer, Place } from './peer.ts'
-import { Program, removeFolder, temporaryFolder } from './processes.ts'
+import { Program, removeFolder, StoodStill, temporaryFolder } from './processes.ts'
 import { percentile } from './records.ts'
 import {
   type Criterion,
@@ -26,12 +26,15 @@ export interface Contender {
   readonly rounds: Outcome[]
   readonly notes: Set<string>
   rehearsal: Outcome | undefined
+  /** It stood still in this round, 0 for the warm-up, and plays no more: each further round would last as long. */
+  stoodStillIn?: number
 }
 
 /** How one round went. One with problems is reported and counts for no figure. */
 export interface Outcome {
   readonly figures: Figures
   readonly problems: string[]
+  readonly hasStoodStill?: boolean
 }
 
 export interface Ran {
@@ -47,6 +50,8 @@ export interface Plan {
   /** Before each round; `round` 0 is the warm-up. */
   onRound(scenario: Scenario, contender: Contender, round: number): void
   isStopping(): boolean
+  /** Round.stillMs. */
+  readonly stillMs?: number
 }
 
 /** 107 bytes of JSON with a number of six digits: `{"n":123456,"payload":"…"}`. */
@@ -72,12 +77,13 @@ export async function runScenario(scenario: Scenario, contenders: Contender[], p
   for (let round = hasWarmUp ? 0 : 1; round <= roundsOf(scenario, plan); round += 1) {
     for (let turn = 0; turn < contenders.length; turn += 1) {
       const contender = contenders[(turn + round) % contenders.length]
-      if (!contender || plan.isStopping()) continue
+      if (!contender || contender.stoodStillIn !== undefined || plan.isStopping()) continue
       plan.onRound(scenario, contender, round)
       const count = round === 0 ? warmUpOf(scenario, plan.extent) : countOf(scenario, contender, plan.extent)
       const outcome = await runRound({ scenario, contender, contenders, plan, count, isWarmUp: round === 0 })
       if (round === 0) contender.rehearsal = outcome
       else contender.rounds.push(outcome)
+      if (outcome.hasStoodStill) contender.stoodStillIn = round
     }
   }
   return { scenario, contenders, criteria: scenario.criteria(resultsOf(contenders)) }
@@ -125,6 +131,7 @@ async function runRound({
     return thing
   }
   let figures: Figures = {}
+  let hasStoodStill = false
   try {
     const startServer = async () =>
       keep(await Server.start(scenario.settings?.(variant), await scenario.program?.()))
@@ -140,6 +147,7 @@ async function runRound({
       variant,
       count,
       extent: plan.extent,
+      stillMs: plan.stillMs,
       isWarmUp,
       place,
       server,
@@ -159,12 +167,13 @@ async function runRound({
       },
     })
   } catch (error) {
+    hasStoodStill = error instanceof StoodStill
     problems.push(error instanceof Error ? error.message : String(error))
   }
   // Workers before the servers that they talk to.
   for (const thing of started.reverse()) await thing.stop()
   removeFolder(root)
-  return { figures, problems }
+  return { figures, problems, ...(hasStoodStill && { hasStoodStill }) }
 }
 
 async function untilListening(server: Program, port: number): Promise<void> {

@@ -66,6 +66,8 @@ export interface Round {
   readonly place: Place
   readonly server: Server
   readonly payload: string
+  /** How long a drain may settle no job; default: STILL_MS. */
+  readonly stillMs?: number | undefined
   startProducer(place?: Place): Promise<Program>
   /** Not ready yet: await its ready(). */
   startWorker(options: WorkerOptions, place?: Place): Program

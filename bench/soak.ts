@@ -12,7 +12,14 @@ import { theOutside } from '../cli/src/local/outside.ts'
 import { findRedisServer } from '../cli/src/local/redis-server.ts'
 import { playLongSuites } from './long-suites.ts'
 import { millhandPeers, startRealWorker } from './peers/millhand.ts'
-import { Program, stopEverything, temporaryFolder, treeOf, treeUse } from './processes.ts'
+import {
+  Program,
+  stopEverything,
+  stopWhenInterrupted,
+  temporaryFolder,
+  treeOf,
+  treeUse,
+} from './processes.ts'
 import { percentile, readStarts } from './records.ts'
 import { numberText } from './scenario.ts'
 import { freePort, Server } from './server.ts'
@@ -86,8 +93,7 @@ if (values.help) {
 }
 for (const form of ['cluster', 'faults'] as const)
   if (values[form]) process.exit(await playLongSuites(form, numberOf('minutes')))
-for (const signal of ['SIGINT', 'SIGTERM'] as const)
-  process.once(signal, () => void stopEverything().then(() => process.exit(130)))
+stopWhenInterrupted()
 
 const root = temporaryFolder()
 let findings: string[] = []

@@ -1,7 +1,7 @@
 // The steps of scenarios: enqueue so many jobs and say what it cost; let a worker settle them and say what
 // that cost; wait.
 import type { Order, Place, WorkerOptions } from './peer.ts'
-import { type Program, treeUse } from './processes.ts'
+import { type Program, StoodStill, treeUse } from './processes.ts'
 import { judgeDelivery, readStarts, type Starts } from './records.ts'
 import type { Figures, Round } from './scenario.ts'
 import type { Doings, Server } from './server.ts'
@@ -122,6 +122,8 @@ interface Drained extends Figures {
 
 const POLL_EVERY_MS = 10
 const DRAIN_PATIENCE_MS = 240_000
+/** So long no job is settled: the start of a worker takes a few seconds, its slowest job one. */
+export const STILL_MS = 30_000
 
 /**
  * Lets a worker settle what waits. The clock runs from the start of the first job to the moment when none is
@@ -155,9 +157,13 @@ async function untilSettled(
   const readiness = worker.ready()
   readiness.catch(() => {})
   let begun: { look: Look; left: number } | undefined
-  const giveUpAtMs = performance.now() + DRAIN_PATIENCE_MS
+  const { stillMs = STILL_MS } = round
+  const beganAtMs = performance.now()
+  let last = { left: count, atMs: beganAtMs }
   for (let polls = 1; ; polls += 1) {
     const left = await leftOf(round, count)
+    const nowMs = performance.now()
+    if (left !== last.left) last = { left, atMs: nowMs }
     if (left === 0) {
       const settledAtMicros = nowMicros()
       const after = await look(server, worker.pid, polls)
@@ -168,7 +174,10 @@ async function untilSettled(
     }
     if (left < count && !begun) begun = { look: await look(server, worker.pid, polls), left }
     worker.mustLive()
-    if (performance.now() > giveUpAtMs) throw new Error(`${left} of ${count} jobs were not settled in time`)
+    if (nowMs - last.atMs > stillMs)
+      throw new StoodStill(`it stood still for ${stillMs / 1_000} s, with ${left} of ${count} jobs left`)
+    if (nowMs - beganAtMs > DRAIN_PATIENCE_MS)
+      throw new StoodStill(`${left} of ${count} jobs were left after ${DRAIN_PATIENCE_MS / 1_000} s`)
     await pause(round.peer.unsettled ? POLL_EVERY_MS : 50)
   }
 }
@@ -191,7 +200,7 @@ export async function until(
 ): Promise<void> {
   const giveUpAtMs = performance.now() + withinMs
   while (!(await isSo())) {
-    if (performance.now() > giveUpAtMs) throw new Error(`${what}: not within ${withinMs} ms`)
+    if (performance.now() > giveUpAtMs) throw new StoodStill(`${what}: not within ${withinMs} ms`)
     await pause(10)
   }
 }

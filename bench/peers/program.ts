@@ -1,14 +1,18 @@
 // Installs and starts the peers that do not run on Node: Python's into a virtual environment of its own each,
 // Go's as a program that is built once. Used by their files beside this one.
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { Place, WorkerOptions } from '../peer.ts'
+import { removeFolder, temporaryFolder } from '../processes.ts'
 
-const run = promisify(execFile)
+const INSTALL_PATIENCE_MS = 600_000
+const execute = promisify(execFile)
+const run = (command: string, args: string[], options: { cwd?: string } = {}) =>
+  execute(command, args, { ...options, timeout: INSTALL_PATIENCE_MS })
 const PROGRAMS = fileURLToPath(new URL('programs', import.meta.url))
 const REQUIREMENTS = 'requirements.txt'
 
@@ -91,13 +95,13 @@ export function atOnce({ slots, task }: WorkerOptions): number {
  */
 async function putInPlace(folder: string, make: (unfinished: string) => Promise<void>): Promise<void> {
   await mkdir(dirname(folder), { recursive: true })
-  const unfinished = await mkdtemp(`${folder}.unfinished-`)
+  const unfinished = temporaryFolder(`${folder}.unfinished-`)
   try {
     await make(unfinished)
     await rm(folder, { recursive: true, force: true })
     await rename(unfinished, folder)
   } finally {
-    await rm(unfinished, { recursive: true, force: true })
+    removeFolder(unfinished)
   }
 }
 
