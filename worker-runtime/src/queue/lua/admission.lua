@@ -2,25 +2,38 @@
 -- cancelled. A delayed job counts when it is due.
 local REJECT, CANCEL = 1, 2
 
--- The keys of a call, with how many of its jobs are ready at once and new.
+-- The keys of a call, each with its jobs that are ready at once: id and head in turn.
 local function keys_of(args)
   local found, is_named, key, last = {}, {}, nil, nil
   for i = 1, #args - 1, 3 do
     local id, head = args[i], args[i + 1]
     if head ~= '' then key, last = string.match(head, '^.%a+/(%S+) %-'), head end
-    if key and not is_named[id] then found[key] = (found[key] or 0) + (is_new_job(id, last) and 1 or 0) end
+    if key and not is_named[id] then
+      local jobs = found[key] or {}
+      jobs[#jobs + 1], jobs[#jobs + 2] = id, last
+      found[key] = jobs
+    end
     is_named[id] = true
   end
   return found
 end
 
+local function new_among(jobs)
+  local new = 0
+  for i = 1, #jobs, 2 do new = new + (is_new_job(jobs[i], jobs[i + 1]) and 1 or 0) end
+  return new
+end
+
 local function refusal_of(args)
-  for key, new in pairs(keys_of(args)) do
-    local limit, waiting = limits_of(key), waiting_of(key)
+  for key, jobs in pairs(keys_of(args)) do
+    local limit = limits_of(key)
     local most = limit.w ~= CANCEL and limit.l or math.huge
     if limit.w == REJECT then most = math.min(most, (room_of(key))) end
-    if new > 0 and waiting + new > most then
-      return redis.error_reply(string.format('KEYFULL %s %d %d', key, waiting, redis.call('ZCARD', Q .. 'busy:' .. key)))
+    if most < math.huge then
+      local new, waiting = new_among(jobs), waiting_of(key)
+      if new > 0 and waiting + new > most then
+        return redis.error_reply(string.format('KEYFULL %s %d %d', key, waiting, redis.call('ZCARD', Q .. 'busy:' .. key)))
+      end
     end
   end
 end
@@ -51,26 +64,29 @@ local function first_waiting(key)
   return first
 end
 
--- Behind an enqueue: the newest jobs of a key stay, as many as may run and wait. Answers how many of those that
--- were ready before may run.
+-- The newest jobs of a key stay, as many as may run and wait.
+local function cancel_oldest(key, limit)
+  local running, nth, waiting = running_of(key), 0, waiting_of(key)
+  local most = { all = limit.b or math.huge, waiting = limit.l or math.huge }
+  while waiting > most.waiting or #running - nth + waiting > most.all do
+    if waiting <= most.waiting and nth < #running then
+      nth = nth + 1
+      local worker, entry = holder_of(running[nth])
+      if worker then cancel_job(running[nth], { state = 'held', worker = worker, entry = entry }) end
+    else
+      local id = first_waiting(key)
+      if not id then break end
+      waiting = waiting - 1
+      cancel_job(id, { state = 'ready' })
+    end
+  end
+end
+
+-- Behind an enqueue. Answers how many of the jobs that were ready before may run.
 local function supersede(args, before)
   for key in pairs(keys_of(args)) do
     local limit = limits_of(key)
-    local running = limit.w == CANCEL and running_of(key) or {}
-    local waiting, nth = waiting_of(key), 0
-    local most = limit.w == CANCEL and { all = limit.b or math.huge, waiting = limit.l or math.huge } or nil
-    while most and (waiting > most.waiting or #running - nth + waiting > most.all) do
-      if waiting <= most.waiting and nth < #running then
-        nth = nth + 1
-        local worker, entry = holder_of(running[nth])
-        if worker then cancel_job(running[nth], { state = 'held', worker = worker, entry = entry }) end
-      else
-        local id = first_waiting(key)
-        if not id then break end
-        waiting = waiting - 1
-        cancel_job(id, { state = 'ready' })
-      end
-    end
+    if limit.w == CANCEL then cancel_oldest(key, limit) end
   end
   keep_outcomes()
   return runnable(before)

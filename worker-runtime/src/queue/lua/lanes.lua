@@ -3,6 +3,8 @@
 -- took divided by the weight of the priority. So jobs of several keys are served in turn, whatever their
 -- numbers. A lane that ran empty stays until its virtual time is the lowest: one that is filled anew begins
 -- with what it was served before, and overtakes nobody. Lanes of a key at its limit are elsewhere (limits.lua).
+-- Virtual times are whole numbers, which Redis prints faster: a job of the weight 1 takes A_JOB.
+local A_JOB, AHEAD = 8000, 8
 local WEIGHT = { urgent = 8, high = 4, normal = 2, low = 1 }
 local function weight_of(lane) return WEIGHT[lane] or WEIGHT[string.match(lane, '^%a+')] or 1 end
 
@@ -10,8 +12,8 @@ local function weight_of(lane) return WEIGHT[lane] or WEIGHT[string.match(lane, 
 -- credit from the time when it was empty. Of lanes that are level the more urgent one comes first.
 local function open_lane(lane, from)
   local lowest = redis.call('ZRANGE', Q .. 'lanes', '0', '0', 'WITHSCORES')
-  local level = lowest[1] and lowest[2] - 0.001 / weight_of(lowest[1]) or 0
-  redis.call('ZADD', Q .. 'lanes', 'NX', math.max(from or 0, level + 0.001 / weight_of(lane)), lane)
+  local level = lowest[1] and lowest[2] - AHEAD / weight_of(lowest[1]) or 0
+  redis.call('ZADD', Q .. 'lanes', 'NX', math.max(from or 0, level + AHEAD / weight_of(lane)), lane)
 end
 
 local function close_if_empty(lane)
@@ -28,55 +30,101 @@ local function look_at(id, lane)
     if not seldom().drop_tombstone(id, lane) then count('ready', -1) end
     return nil
   end
-  local named = flags ~= 48 and string.match(envelope, '^2. (%S+)')
-  if not named then return envelope, '1:0' end -- no flag; or no envelope: the worker says so
+  if flags == 48 or kind ~= 50 or flags > 111 then return envelope, '1:0' end -- no flag; or no envelope: the worker says so
   if (flags - 48) % 32 >= 16 and seldom().is_met_too_late(id, envelope) then return nil end -- EXPIRES
-  local tries = flags % 2 == 1 and redis.call('HMGET', Q .. 'attempt:' .. id, 'attempts', 'crashes') or {} -- REMEMBERED
-  return envelope, seldom().tries_of((tries[1] or 0) + 1, tries[2] or 0, flags - 48, named)
+  if flags % 2 == 0 then return envelope, '1:0:' .. string.char(flags) .. ':' .. lane end
+  local tries = redis.call('HMGET', Q .. 'attempt:' .. id, 'attempts', 'crashes') -- REMEMBERED
+  return envelope, seldom().tries_of((tries[1] or 0) + 1, tries[2] or 0, flags - 48, lane)
 end
 
 -- take: as many jobs at a time of the lane with the lowest virtual time as its weight says; the last of
 -- several lanes takes the rest, and its time stands still: whoever comes begins level with it. Puts three for
 -- each job behind the first `from` of a list: id, its entry without the token, envelope; answers how many
 -- jobs.
-local MAX_BYTES, MAX_LOOKED_AT = 4194304, 4000
+--
+-- The lanes that are next are asked for at once, a turn for each wanted job, and what changed of them is
+-- written at once.
+local MAX_BYTES, MAX_LOOKED_AT, MOST_TURNS = 4194304, 4000, 100
+local moved -- lane -> its virtual time, not written yet
+
+-- A lane that was served comes back into its place among those that are next, from the index `first` on: lane
+-- and time in turn. Where they are not all, one behind them waits until they are asked for anew.
+local function come_back(turns, first, lane, time, are_all)
+  if not are_all and time - turns[#turns] > 0 then return end
+  local at = #turns + 1
+  while at > first and turns[at - 1] - time > 0 do
+    turns[at], turns[at + 1] = turns[at - 2], turns[at - 1]
+    at = at - 2
+  end
+  turns[at], turns[at + 1] = lane, time
+end
+
+local function write_turns(gone)
+  local served = {}
+  for lane, time in pairs(moved) do served[#served + 1], served[#served + 2] = time, lane end
+  if #served > 0 then redis.call('ZADD', Q .. 'lanes', unpack(served)) end
+  if #gone > 0 then redis.call('ZREM', Q .. 'lanes', unpack(gone)) end
+  moved = nil
+end
+
+-- Looks at ids that have left a lane, and adds three for each job to `taken`. Answers how many jobs and bytes it
+-- has then, and how many ids were looked at: where it would have too many bytes, the others are in their lane again.
+local function look_at_all(ids, lane, taken, from, jobs, bytes)
+  local looked_at = #ids
+  for n = 1, #ids do
+    local envelope, tries = look_at(ids[n], lane)
+    if envelope and bytes + #envelope > MAX_BYTES and jobs > 0 then
+      for back = #ids, n, -1 do redis.call('LPUSH', Q .. 'ready:' .. lane, ids[back]) end
+      looked_at = n - 1
+      break
+    elseif envelope then
+      local at = from + 3 * jobs
+      taken[at + 1], taken[at + 2], taken[at + 3] = ids[n], tries, envelope
+      jobs, bytes = jobs + 1, bytes + #envelope
+      if tries ~= '1:0' then seldom().held_flagged(ids[n], lane, envelope) end
+    end
+  end
+  return jobs, bytes, looked_at
+end
+
 local function take(wanted, taken, from)
   local jobs, bytes, looked_at = 0, 0, 0
+  local turns, at, are_all, gone = {}, 1, false, {}
   while jobs < wanted and looked_at < MAX_LOOKED_AT do
-    local lowest = redis.call('ZRANGE', Q .. 'lanes', '0', '1', 'WITHSCORES')
-    local lane, is_last = lowest[1], not lowest[3]
-    if not lane then break end
-    local key, before = Q .. 'ready:' .. lane, jobs
-    local share = wanted - jobs
-    if not is_last then share = math.min(seldom().weight_of(lane), share) end
-    if set.limits then share = limited().room_in_lane(lane, share) end -- 0: it has left `lanes`
-    local ids = share > 0 and redis.call('LPOP', key, share == 1 and '1' or share) or {}
-    looked_at = looked_at + 1 + #ids
-    local served, is_full = #ids, false
-    for n = 1, #ids do
-      local id = ids[n]
-      local envelope, tries = look_at(id, lane)
-      if envelope and bytes + #envelope > MAX_BYTES and jobs > 0 then
-        for back = #ids, n, -1 do redis.call('LPUSH', key, ids[back]) end
-        served, is_full = n - 1, true
-        break
-      elseif envelope then
-        local at = from + 3 * jobs
-        taken[at + 1], taken[at + 2], taken[at + 3] = id, tries, envelope
-        if tries ~= '1:0' then seldom().held_flagged(id, lane, envelope) end
-        jobs = jobs + 1
-        bytes = bytes + #envelope
-      end
+    if not turns[at] then
+      if moved then seldom().write_turns(gone) end
+      local most = math.min(wanted - jobs, MOST_TURNS)
+      turns, at, gone = redis.call('ZRANGE', Q .. 'lanes', '0', most == 1 and '1' or most, 'WITHSCORES'), 1, {}
+      are_all = #turns <= 2 * most
+      if #turns == 0 then break end
     end
-    local is_empty = not is_full and (#ids < share or redis.call('EXISTS', key) == 0)
-    if is_last and is_empty or share > 0 and is_empty and lowest[2] + served / seldom().weight_of(lane) <= tonumber(lowest[4]) then
+    local lane, time, before, share = turns[at], turns[at + 1], jobs, wanted - jobs
+    at = at + 2
+    local is_last = are_all and not turns[at]
+    local weight = not is_last and seldom().weight_of(lane)
+    if weight then share = math.min(weight, share) end
+    if set.limits then share = limited().room_in_lane(lane, share) end -- 0: it has left `lanes`
+    local ids, served = share > 0 and redis.call('LPOP', Q .. 'ready:' .. lane, share < 3 and (share == 1 and '1' or '2') or share) or {}, nil
+    jobs, bytes, served = look_at_all(ids, lane, taken, from, jobs, bytes)
+    looked_at = looked_at + 1 + #ids
+    local is_full = served < #ids
+    local is_empty = not is_full and (#ids < share or redis.call('EXISTS', Q .. 'ready:' .. lane) == 0)
+    moved = moved or not is_last and {} or nil
+    if is_last and is_empty then
       redis.call('ZREM', Q .. 'lanes', lane)
-    elseif share > 0 and not is_last then
-      redis.call('ZINCRBY', Q .. 'lanes', served / seldom().weight_of(lane), lane)
+      if moved then moved[lane] = nil end
+    elseif not is_last and share > 0 then
+      time = time + served * A_JOB / weight
+      local may_go = is_empty and turns[at] and time - turns[at + 1] <= 0
+      moved[lane] = not may_go and time or nil
+      if may_go then gone[#gone + 1] = lane end
     end
     if set.limits and jobs > before then limited().started_in_lane(lane, jobs - before, is_empty) end
     if is_full or is_last and is_empty then break end
+    -- One that is parked now is in it no more, and an empty one has its turn in a later call.
+    if moved and moved[lane] and not is_last and not is_empty then seldom().come_back(turns, at, lane, time, are_all) end
   end
+  if moved then seldom().write_turns(gone) end
   counted.ready = counted.ready - jobs
   return jobs
 end

@@ -16,7 +16,7 @@
 local function enter_lane(lane, ids, push)
   local length = redis.call(push, Q .. 'ready:' .. lane, unpack(ids))
   counted.ready = counted.ready + #ids
-  if set.limits and limited().entered_blocked(lane, #ids) then return end
+  if set.limits and limited().entered_blocked(lane, #ids, length) then return end
   if length == #ids then seldom().open_lane(lane) end -- it was empty
 end
 

@@ -9,14 +9,16 @@
 
 -- The limits of a key: those that it was given by a person, else those of the TaskQueue. b busy, l length,
 -- w what happens at the limit, r p u the rate (rate.lua).
-local limits_known = {}
+-- Asked for once a call.
+local limits_known, declared, are_given = {}, {}, nil
 local function limits_of(key)
   if limits_known[key] then return limits_known[key] end
-  local declared = redis.call('HGET', Q .. 'config', key == '*' and 'queueLimits' or 'keyLimits')
+  local whose = key == '*' and 'queueLimits' or 'keyLimits'
+  declared[whose] = declared[whose] or redis.call('HGET', Q .. 'config', whose) or ''
+  if are_given == nil then are_given = redis.call('EXISTS', Q .. 'limits') == 1 end
+  local given = are_given and redis.call('HGET', Q .. 'limits', key) or ''
   local limit = {}
-  for name, value in string.gmatch((declared or '') .. ' ' .. (redis.call('HGET', Q .. 'limits', key) or ''), '(%a)=(%d+)') do
-    limit[name] = tonumber(value)
-  end
+  for name, value in string.gmatch(declared[whose] .. ' ' .. given, '(%a)=(%d+)') do limit[name] = tonumber(value) end
   limits_known[key] = limit
   return limit
 end
@@ -41,7 +43,7 @@ end
 
 -- The ready jobs of a lane of a key.
 local function waiting_in(lane)
-  return redis.call('LLEN', Q .. 'ready:' .. lane) - (redis.call('HGET', Q .. 'tombstonesIn', lane) or 0)
+  return redis.call('LLEN', Q .. 'ready:' .. lane) - (set.tombstones and redis.call('HGET', Q .. 'tombstonesIn', lane) or 0)
 end
 
 local function waiting_of(key)
@@ -59,10 +61,15 @@ local function take_out(key, from)
   return found
 end
 
+-- How many jobs of a key may start in this call, once that is known: held jobs leave before, and `started`
+-- takes off those that come.
+local room_left = {}
+
 local function park(key, until_ms)
   redis.call('ZADD', Q .. 'parked', until_ms and string.format('%d', until_ms) or '+inf', key)
   for lane, at in pairs(take_out(key, Q .. 'lanes')) do
-    redis.call('ZADD', Q .. 'blocked', at, lane)
+    redis.call('ZADD', Q .. 'blocked', moved and moved[lane] or at, lane)
+    if moved then moved[lane] = nil end
     count('blocked', waiting_in(lane))
   end
 end
@@ -94,19 +101,22 @@ end
 
 -- For a claim that may take `share` jobs of a lane, or of the queue: how many it may take at most.
 local function room_in(key, share)
-  local room, until_ms, full_at = room_of(key)
+  local room, until_ms, full_at = room_left[key], nil, nil
+  if not room or room <= 0 and has_rate(limits_of(key)) then room, until_ms, full_at = room_of(key) end
+  room_left[key] = room
   if room <= 0 then park(key, until_ms) end
   -- It may have been noted too far ahead (rate.lua).
   if room <= 0 and full_at then redis.call('ZADD', Q .. 'rates', 'XX', 'LT', string.format('%.3f', full_at), key) end
   return math.max(0, math.min(room, share))
 end
 
--- So many jobs have entered a lane. Answers whether it is blocked.
-local function entered_blocked(lane, jobs)
+-- So many jobs have entered a lane, in which so many are now. Answers whether it is blocked. A key of which
+-- jobs wait and may not start is parked already.
+local function entered_blocked(lane, jobs, length)
   local key = key_of(lane)
   if not key then return false end
   local is_parked = redis.call('ZSCORE', Q .. 'parked', key)
-  if not is_parked and room_in(key, 1) > 0 then return false end
+  if not is_parked and (length > jobs or room_in(key, 1) > 0) then return false end
   local is_new = redis.call('ZADD', Q .. 'blocked', 'NX', '0', lane) == 1
   if is_parked or is_new then count('blocked', jobs) end
   return true
@@ -127,6 +137,8 @@ end
 local function started(key, jobs, is_empty)
   local limit = limits_of(key)
   if has_rate(limit) then take_tokens(key, limit, jobs) end
+  room_left[key] = room_left[key] - jobs
+  if room_left[key] > 0 then return end
   if not is_empty or key ~= '*' and waiting_of(key) > 0 then room_in(key, 1) end
 end
 local function started_in_lane(lane, jobs, is_empty)
@@ -134,14 +146,17 @@ local function started_in_lane(lane, jobs, is_empty)
   if key then started(key, jobs, is_empty) end
 end
 
--- A job of the key is held no more.
-local function one_ended(key)
-  if redis.call('ZSCORE', Q .. 'parked', key) == 'inf' then unpark(key) end
+-- Jobs of these keys are held no more.
+local function have_ended(keys)
+  local parked = #keys > 0 and redis.call('ZMSCORE', Q .. 'parked', unpack(keys)) or {}
+  for n, key in ipairs(keys) do
+    if parked[n] == 'inf' then unpark(key) end
+  end
 end
 
 -- Behind every change of a limit: the flag, and the limit of all jobs that run.
 local function note_limits()
-  limits_known = {}
+  limits_known, declared, are_given, room_left = {}, {}, nil, {}
   local config = Q .. 'config'
   local most = string.match(redis.call('HGET', Q .. 'limits', '*') or '', 'b=(%d+)') or redis.call('HGET', config, 'declaredMaxBusy')
   if most then redis.call('HSET', config, 'maxBusy', most) else redis.call('HDEL', config, 'maxBusy') end

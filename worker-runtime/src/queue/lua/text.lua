@@ -36,7 +36,13 @@ local function text_field(header, name) return string.match(header.fields, ' ' .
 -- them.
 local FIRST = { attempt = 1, crashes = 0, flags = 0 }
 local function parse_held(entry, named)
-  if named and entry == named .. ':1:0' then return FIRST end
+  if named then
+    local first = named .. ':1:0'
+    if entry == first then return FIRST end
+    if string.sub(entry, 1, #first + 1) == first .. ':' then
+      return { token = named, attempt = 1, crashes = 0, flags = string.byte(entry, #first + 2) - 48, lane = string.sub(entry, #first + 4) }
+    end
+  end
   local token, attempt, crashes, flags, lane = string.match(entry, '^(%d+):(%d+):(%d+):?(.?):?(.*)$')
   if named and named ~= token then return nil end
   return { token = token, attempt = tonumber(attempt), crashes = tonumber(crashes), flags = (string.byte(flags) or 48) - 48, lane = lane }

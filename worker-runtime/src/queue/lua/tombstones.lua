@@ -10,6 +10,7 @@ local function leave_tombstone(id, lane)
   redis.call('HSET', Q .. 'tombstones', id, lane)
   count_tombstones(lane, 1)
   if not set.tombstones then
+    set.tombstones = 1
     redis.call('HSET', Q .. 'config', 'tombstones', '1')
     note_settings()
   end
