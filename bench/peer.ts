@@ -60,6 +60,8 @@ export interface WorkerOptions {
   slots: number
   /** The work of a job, besides recording its start. */
   task: 'no-op' | 'sleeps' | 'fails' | 'sleeps-long'
+  /** How many jobs may start in a time, for peers that give it to their workers. */
+  rate?: { readonly jobs: number; readonly periodMs: number }
 }
 
 /**

@@ -48,7 +48,8 @@ export const bullmqPeers: Peer[] = [
     name: 'bullmq',
     title: 'BullMQ, 100 at once',
     remark: `jobs run in the worker's own process, 100 at once whatever the scenario asks; ${KEEPS}`,
-    startWorker: (place, { task }) => start(place, 'worker', [100, 'in-process'], task),
+    startWorker: (place, { task, rate }) =>
+      start(place, 'worker', [100, 'in-process', ...(rate ? [rate.jobs, rate.periodMs] : [])], task),
   },
   {
     ...shared,

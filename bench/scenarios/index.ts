@@ -19,6 +19,7 @@ import { b15 } from './b15-idle.ts'
 import { b17 } from './b17-killed-worker.ts'
 import { b19 } from './b19-durability.ts'
 import { b20 } from './b20-idle-latency.ts'
+import { b21 } from './b21-rate.ts'
 import { b22 } from './b22-flows.ts'
 
 export const scenarios: Scenario[] = [
@@ -40,5 +41,6 @@ export const scenarios: Scenario[] = [
   b17,
   b19,
   b20,
+  b21,
   b22,
 ]
