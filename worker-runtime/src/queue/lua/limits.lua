@@ -102,7 +102,7 @@ end
 -- For a claim that may take `share` jobs of a lane, or of the queue: how many it may take at most.
 local function room_in(key, share)
   local room, until_ms, full_at = room_left[key], nil, nil
-  if not room or room <= 0 and has_rate(limits_of(key)) then room, until_ms, full_at = room_of(key) end
+  if not room or room <= 0 then room, until_ms, full_at = room_of(key) end
   room_left[key] = room
   if room <= 0 then park(key, until_ms) end
   -- It may have been noted too far ahead (rate.lua).
