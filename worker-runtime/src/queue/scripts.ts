@@ -78,7 +78,20 @@ export type Scripts = Readonly<Record<Verb, Script>>
 
 /** The parts of verbs; a part uses only those before it. */
 const PARTS = [
-  ...['settings', 'clock', 'text', 'tags', 'tell', 'errors', 'stats', 'busy', 'lanes', 'tombstones', 'rate'],
+  ...[
+    'settings',
+    'clock',
+    'text',
+    'tags',
+    'tell',
+    'errors',
+    'stats',
+    'busy',
+    'turns',
+    'lanes',
+    'tombstones',
+    'rate',
+  ],
   ...['limits', 'lifecycle', 'promote', 'expiry', 'unique', 'new-job', 'outbox', 'waiters', 'flow'],
   ...['schedule-end', 'flagged', 'try-again', 'rest', 'idle', 'people', 'trash', 'admission', 'schedule'],
 ]

@@ -43,40 +43,17 @@ end
 -- jobs.
 --
 -- The lanes that are next are asked for at once, a turn for each wanted job, and what changed of them is
--- written at once.
+-- written at once (turns.lua).
 local MAX_BYTES, MAX_LOOKED_AT, MOST_TURNS = 4194304, 4000, 100
-local moved -- lane -> its virtual time, not written yet
-
--- A lane that was served comes back into its place among those that are next, from the index `first` on: lane
--- and time in turn. Where they are not all, one behind them waits until they are asked for anew.
-local function come_back(turns, first, lane, time, are_all)
-  if not are_all and time - turns[#turns] > 0 then return end
-  local at = #turns + 1
-  while at > first and turns[at - 1] - time > 0 do
-    turns[at], turns[at + 1] = turns[at - 2], turns[at - 1]
-    at = at - 2
-  end
-  turns[at], turns[at + 1] = lane, time
-end
-
-local function write_turns(gone)
-  local served = {}
-  for lane, time in pairs(moved) do served[#served + 1], served[#served + 2] = time, lane end
-  if #served > 0 then redis.call('ZADD', Q .. 'lanes', unpack(served)) end
-  if #gone > 0 then redis.call('ZREM', Q .. 'lanes', unpack(gone)) end
-  moved = nil
-end
 
 -- Looks at ids that have left a lane, and adds three for each job to `taken`. Answers how many jobs and bytes it
 -- has then, and how many ids were looked at: where it would have too many bytes, the others are in their lane again.
 local function look_at_all(ids, lane, taken, from, jobs, bytes)
-  local looked_at = #ids
   for n = 1, #ids do
     local envelope, tries = look_at(ids[n], lane)
     if envelope and bytes + #envelope > MAX_BYTES and jobs > 0 then
       for back = #ids, n, -1 do redis.call('LPUSH', Q .. 'ready:' .. lane, ids[back]) end
-      looked_at = n - 1
-      break
+      return jobs, bytes, n - 1
     elseif envelope then
       local at = from + 3 * jobs
       taken[at + 1], taken[at + 2], taken[at + 3] = ids[n], tries, envelope
@@ -84,7 +61,7 @@ local function look_at_all(ids, lane, taken, from, jobs, bytes)
       if tries ~= '1:0' then seldom().held_flagged(ids[n], lane, envelope) end
     end
   end
-  return jobs, bytes, looked_at
+  return jobs, bytes, #ids
 end
 
 local function take(wanted, taken, from)
@@ -98,11 +75,11 @@ local function take(wanted, taken, from)
       are_all = #turns <= 2 * most
       if #turns == 0 then break end
     end
-    local lane, time, before, share = turns[at], turns[at + 1], jobs, wanted - jobs
+    local lane, time, before = turns[at], turns[at + 1], jobs
     at = at + 2
     local is_last = are_all and not turns[at]
-    local weight = not is_last and seldom().weight_of(lane)
-    if weight then share = math.min(weight, share) end
+    local weight = is_last and wanted or seldom().weight_of(lane)
+    local share = math.min(weight, wanted - jobs)
     if set.limits then share = limited().room_in_lane(lane, share) end -- 0: it has left `lanes`
     local ids, served = share > 0 and redis.call('LPOP', Q .. 'ready:' .. lane, share < 3 and (share == 1 and '1' or '2') or share) or {}, nil
     jobs, bytes, served = look_at_all(ids, lane, taken, from, jobs, bytes)

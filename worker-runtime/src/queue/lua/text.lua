@@ -36,12 +36,10 @@ local function text_field(header, name) return string.match(header.fields, ' ' .
 -- them.
 local FIRST = { attempt = 1, crashes = 0, flags = 0 }
 local function parse_held(entry, named)
-  if named then
-    local first = named .. ':1:0'
-    if entry == first then return FIRST end
-    if string.sub(entry, 1, #first + 1) == first .. ':' then
-      return { token = named, attempt = 1, crashes = 0, flags = string.byte(entry, #first + 2) - 48, lane = string.sub(entry, #first + 4) }
-    end
+  local first = named and named .. ':1:0'
+  if entry == first then return FIRST end
+  if first and string.sub(entry, 1, #first + 1) == first .. ':' then
+    return { token = named, attempt = 1, crashes = 0, flags = string.byte(entry, #first + 2) - 48, lane = string.sub(entry, #first + 4) }
   end
   local token, attempt, crashes, flags, lane = string.match(entry, '^(%d+):(%d+):(%d+):?(.?):?(.*)$')
   if named and named ~= token then return nil end
