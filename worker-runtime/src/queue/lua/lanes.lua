@@ -65,8 +65,7 @@ local function look_at_all(ids, lane, taken, from, jobs, bytes)
 end
 
 local function take(wanted, taken, from)
-  local jobs, bytes, looked_at = 0, 0, 0
-  local turns, at, are_all, gone = {}, 1, false, {}
+  local jobs, bytes, looked_at, turns, at, are_all, gone = 0, 0, 0, {}, 1, false, {}
   while jobs < wanted and looked_at < MAX_LOOKED_AT do
     if not turns[at] then
       if moved then seldom().write_turns(gone) end
@@ -77,9 +76,9 @@ local function take(wanted, taken, from)
     end
     local lane, time, before = turns[at], turns[at + 1], jobs
     at = at + 2
-    local is_last = are_all and not turns[at]
-    local weight = is_last and wanted or seldom().weight_of(lane)
-    local share = math.min(weight, wanted - jobs)
+    local is_last, share = are_all and not turns[at], wanted - jobs
+    local weight = is_last and share or seldom().weight_of(lane)
+    share = math.min(weight, share)
     if set.limits then share = limited().room_in_lane(lane, share) end -- 0: it has left `lanes`
     local ids, served = share > 0 and redis.call('LPOP', Q .. 'ready:' .. lane, share < 3 and (share == 1 and '1' or '2') or share) or {}, nil
     jobs, bytes, served = look_at_all(ids, lane, taken, from, jobs, bytes)
