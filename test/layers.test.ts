@@ -63,25 +63,25 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
   {
     from: /^worker-runtime\/src\/child\//,
     among: /^worker-runtime/,
-    only: /src\/(child\/|(log|config|around|task|hand-over|retry-after|deadline|errors|turnover)\.ts)/,
+    only: /src\/(child\/|(log|config|around|scheduled-run|task|hand-over|retry-after|deadline|errors|turnover)\.ts)/,
     because: 'child/ knows processes, nothing else',
   },
   {
     from: /^worker-runtime\/src\/child\/(inside\/|descendants|source\/(spawn-entry|fork\/(zygote-entry|zygote-first|caller|drawn|exit-listeners|left-open|probe|randomness)))/,
     among: /^worker-runtime/,
-    only: /child\/(inside\/|(descendants|frames|messages)\.ts|source\/fork\/(zygote-first|caller|drawn|exit-listeners|left-open|native|probe|randomness)\.ts)|src\/(errors|around|task|hand-over|retry-after|turnover)\.ts/,
+    only: /child\/(inside\/|(descendants|frames|messages)\.ts|source\/fork\/(zygote-first|caller|drawn|exit-listeners|left-open|native|probe|randomness)\.ts)|src\/(errors|around|scheduled-run|task|hand-over|retry-after|turnover)\.ts/,
     because: 'what runs in a child knows the messages and the tasks',
   },
   {
     from: /^worker-runtime\/src\/(errors|fingerprint|job|tags|headers|unique|log|config|task|worker\/settlement)\.ts$/,
     among: /^worker-runtime/,
-    only: /src\/(errors|fingerprint|job|job-id|tags|headers|through-json|unique|options|child\/outcome|queue\/(hold|settings)|redis\/address|config|log)\.ts/,
+    only: /src\/(errors|fingerprint|job|job-id|tags|headers|enqueued-by-tasks|scheduled-run|through-json|unique|options|child\/outcome|queue\/(hold|settings)|redis\/address|config|log)\.ts/,
     because: 'what decides is pure',
   },
   {
     from: /^worker-runtime\/src\/(client\/|index\.ts)/,
     among: /^worker-runtime/,
-    only: /src\/(client\/|queue\/|redis\/|(job|options|around|task|through-json|hand-over|retry-after|config|deadline|errors)\.ts)/,
+    only: /src\/(client\/|queue\/|redis\/|(job|options|around|enqueued-by-tasks|scheduled-run|task|through-json|hand-over|retry-after|config|deadline|errors)\.ts)/,
     because: 'the client starts no processes',
   },
   {

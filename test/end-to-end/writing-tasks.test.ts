@@ -54,6 +54,17 @@ describe('the page about writing tasks', () => {
   test('has files that load and tasks that run', async () => {
     expect(await tiny.perform('resize', { file: 'a', width: 1 })).toMatchObject({ kind: 'succeeded' })
     expect(await tiny.perform('halve', { width: 4 })).toMatchObject({ result: '{"width":2,"unit":"px"}' })
+    const enqueued: unknown[] = []
+    const onCall = async ({ verb, body }: { verb: string; body: string }) => {
+      enqueued.push([verb, JSON.parse(body)])
+      return '"id"'
+    }
+    const ship = await tiny.perform('ship', { order: 1 }, { onCall })
+    expect(ship).toMatchObject({ kind: 'succeeded', result: '"shipped"' })
+    expect(enqueued).toEqual([
+      ['enqueue', { queue: 'mail', task: 'shipped', input: { order: 1 } }],
+      ['enqueue', { queue: 'audit', task: 'note', input: { order: 1, attempt: 1 }, options: { now: true } }],
+    ])
     const around = await tiny.perform('measured', null, { headers: { tenant: 'acme' } })
     expect(around).toMatchObject({ kind: 'succeeded', result: '"its result"' })
     expect(around.facts.output).toBe('slow for acme\n')

@@ -3,7 +3,14 @@ import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { appendFileSync, readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { HandOver, type Job, RetryAfter, TerminalError, task } from '../../worker-runtime/src/index.ts'
+import {
+  type FollowUpOptions,
+  HandOver,
+  type Job,
+  RetryAfter,
+  TerminalError,
+  task,
+} from '../../worker-runtime/src/index.ts'
 
 interface Input {
   ms?: number
@@ -132,6 +139,46 @@ export const notesProgress = task('notes-progress', async (input: Input & { valu
     await wait(input.ms ?? 0)
   }
 })
+
+/** Enqueues jobs into its own queue and another one, a few of them at once, and fails the first time. */
+export const fansOut = task('fans-out', async (input: Input & { jobs: number; other: string }, job) => {
+  note('started', input, job)
+  const { history } = input
+  for (let n = 0; n < input.jobs; n += 1) {
+    await job.enqueue('jobs', 'naps', { history, ms: 0 }, { id: `${job.id}:own:${n}` })
+    await job.enqueue(
+      input.other,
+      'naps',
+      { history, ms: 0 },
+      { id: `${job.id}:other:${n}`, priority: 'high' },
+    )
+    await wait(input.ms ?? 0)
+  }
+  if (job.attempt === 1) throw new Error('the first attempt fails')
+  await job.enqueue('jobs', 'naps', { history }, { id: `${job.id}:own:last` })
+  note('ended', input, job)
+})
+
+/**
+ * Its result: of each call what it answered, or the code or name of its error and what it says. An input of
+ * `{ bytes }` stands for so large a text.
+ */
+export const enqueuesWhat = task(
+  'enqueues-what',
+  async (
+    input: Input & { calls: [string, string, { bytes?: number }?, object?][]; fails?: boolean },
+    job,
+  ) => {
+    const answers: unknown[] = []
+    for (const [queue, name, given, options] of input.calls) {
+      const what = typeof given?.bytes !== 'number' ? given : 'x'.repeat(given.bytes)
+      const enqueueing = job.enqueue(queue, name, what, options as FollowUpOptions)
+      answers.push(await enqueueing.catch(({ code, name, message }) => [code ?? name, message]))
+    }
+    if (input.fails) throw new TerminalError('after all')
+    return answers
+  },
+)
 
 /** Counts on from its checkpoint, and hands its job over when its worker drains. */
 export const countsOn = task('counts-on', async (input: Input & { until: number }, job) => {

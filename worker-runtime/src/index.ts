@@ -1,13 +1,13 @@
 // The public face for those who write tasks: `import { task } from 'millhand'`. The client has its own:
 // 'millhand/client'.
 export { type Around, use } from './around.ts'
+export type { AddedJobOptions, FollowUpOptions } from './enqueued-by-tasks.ts'
 export { HandOver } from './hand-over.ts'
 export { type RestOf, RetryAfter } from './retry-after.ts'
+export type { ScheduledRun } from './scheduled-run.ts'
 export type {
-  AddedJobOptions,
   AnyTask,
   Job,
-  ScheduledRun,
   Task,
   TaskInput,
   TaskName,

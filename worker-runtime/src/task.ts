@@ -1,7 +1,8 @@
 // `task()`, by which a user's module defines its tasks, and the types around it. The registry is on
 // globalThis, because the user's modules and the program of the child may have loaded two copies of this
 // package.
-import type { JobOptions } from './job.ts'
+import type { AddedJobOptions, FollowUpOptions } from './enqueued-by-tasks.ts'
+import type { ScheduledRun } from './scheduled-run.ts'
 import type { Received, Sendable } from './through-json.ts'
 
 declare const types: unique symbol
@@ -35,20 +36,6 @@ export type InputField<T extends AnyTask> =
   undefined extends TaskInput<T>
     ? { input?: Sendable<TaskInput<T>> | undefined }
     : { input: Sendable<TaskInput<T>> }
-
-/** The options of `job.add`. */
-export interface AddedJobOptions extends Omit<JobOptions, 'id' | 'unique' | 'at'> {
-  /** Names of jobs of the flow that it waits for. */
-  after?: readonly string[]
-}
-
-/** The run of a schedule that a job is. */
-export interface ScheduledRun {
-  /** Of the schedule. */
-  readonly name: string
-  /** The due time, however late the job is; ms. */
-  readonly dueAtMs: number
-}
 
 /** The job, as its task sees it. */
 export interface Job {
@@ -109,6 +96,20 @@ export interface Job {
     task: TaskName<T>,
     ...[input, options]: InputArguments<T, AddedJobOptions>
   ): Promise<string>
+  /**
+   * Enqueues a job with the success of this one, in one piece: one that is tried again, handed over or cancelled
+   * leaves nothing. Resolves with the id of the new job when its worker has it. `queue` is a queue in the namespace
+   * of this one. `{ now: true }` enqueues at once, whatever becomes of this job. The new job has the headers of this
+   * one, unless it gets others.
+   *
+   * Rejects with a TypeError for an invalid name, option or input; with an error of the code `TOO_MANY_FOLLOW_UPS`
+   * beyond 1,000 jobs or 1 MiB of inputs; and with `now` also with `NOT_HELD`, or that of a `QueueRefused`.
+   */
+  enqueue<T extends AnyTask = Task<string, unknown, unknown>>(
+    queue: string,
+    task: TaskName<T>,
+    ...[input, options]: InputArguments<T, FollowUpOptions>
+  ): Promise<string>
   /** A line of the job's own log: text, and values as `console.log` would write them. */
   log(...parts: unknown[]): void
 }
@@ -163,12 +164,6 @@ export function isTerminal(error: unknown): boolean {
   } catch {
     return false // a getter that throws
   }
-}
-
-/** From the id, `<schedule>@<due ms>`: only schedules make such ids (queue/lua/schedule.lua). */
-export function scheduleOf(jobId: string): ScheduledRun | undefined {
-  const [, name, dueMs] = /^([^@]+)@(\d+)$/.exec(jobId) ?? []
-  return name === undefined ? undefined : { name, dueAtMs: Number(dueMs) }
 }
 
 /** Every task that the modules loaded so far have defined, by name. */

@@ -57,7 +57,7 @@ const verbsOf: Record<Role, readonly Verb[]> = {
   ],
   worker: [
     ...(['register', 'renew', 'deregister', 'resync', 'exchange', 'reap', 'report'] as const),
-    ...(['forward', 'accept', 'flow-add', 'due', 'fire'] as const),
+    ...(['save', 'forward', 'accept', 'flow-add', 'due', 'fire'] as const),
   ],
   operator: ofOperator,
   dashboard: [
@@ -78,8 +78,13 @@ const verbsOf: Record<Role, readonly Verb[]> = {
     ] as const),
     ...(['cancel', 'retry', 'delete', 'pause', 'act', 'action', 'actions', 'restore', 'follow'] as const),
     ...(['place-schedule', 'run-schedule'] as const),
+    ...(['flows', 'flow-look', 'flow-cancel', 'flow-retry'] as const),
   ],
-  viewer: ['depth', 'find', 'job', 'key', 'why', 'workers', 'events', 'groups', 'history', 'schedules'],
+  viewer: [
+    ...(['depth', 'find', 'job', 'key', 'why', 'workers', 'events', 'groups', 'history'] as const),
+    // flow-look too, which writes only for who waits.
+    ...(['schedules', 'flows'] as const),
+  ],
 }
 const connecting = ['evalsha', 'eval', 'info', 'client|setname', 'cluster|slots', 'asking']
 const listening = ['subscribe', 'unsubscribe']

@@ -20,6 +20,7 @@ import {
 } from 'millhand/queue'
 import { fingerprintOf } from '../../../worker-runtime/src/fingerprint.ts'
 import { pageOf } from '../../../worker-runtime/src/queue/events.ts'
+import { withFollowUps } from '../../../worker-runtime/src/queue/follow-ups.ts'
 import { givenOf } from '../../../worker-runtime/src/queue/hold.ts'
 import { workerChannel } from '../../../worker-runtime/src/queue/keys.ts'
 import { loadScripts } from '../../../worker-runtime/src/queue/scripts.ts'
@@ -302,16 +303,24 @@ class Renew extends Step {
   }
 }
 
+/** A job that completes may have a follow-up, which comes in the same script. */
+interface Settles {
+  job: string
+  verdict: Verdict
+  isStale: boolean
+  follow?: string | undefined
+}
+
 class Exchange extends Step {
   readonly worker: string
   readonly wanted: number
-  readonly settles: readonly { job: string; verdict: Verdict; isStale: boolean }[]
+  readonly settles: readonly Settles[]
   readonly fault: 'none' | 'stale sequence' | 'reply lost'
   readonly mayWait: boolean
   constructor(
     worker: string,
     wanted: number,
-    settles: readonly { job: string; verdict: Verdict; isStale: boolean }[],
+    settles: readonly Settles[],
     fault: 'none' | 'stale sequence' | 'reply lost',
     mayWait = true,
   ) {
@@ -329,22 +338,35 @@ class Exchange extends Step {
     const { queue } = real
     const me = model.workers.get(this.worker)
     const sequence = (me?.sequence ?? 0) - (this.fault === 'stale sequence' ? 1 : 0)
-    const settlements = this.settles.map(({ job, verdict, isStale }) => ({
-      id: job,
-      token: isStale ? '0' : (model.jobs.get(job)?.token ?? '0'),
-      verdict,
-      text:
-        verdict === 'completed'
-          ? '1 task 1\n"done"'
-          : JSON.stringify({ outcome: 'failed', group: groupOf(job) }),
-    }))
+    const follows = (settles: Settles) =>
+      settles.verdict === 'completed' && this.settles.every(({ job }) => job !== settles.follow)
+        ? settles.follow
+        : undefined
+    const settlements = this.settles.map((settles) => {
+      const { job, verdict, isStale } = settles
+      const settlement = {
+        id: job,
+        token: isStale ? '0' : (model.jobs.get(job)?.token ?? '0'),
+        verdict,
+        text:
+          verdict === 'completed'
+            ? '1 task 1\n"done"'
+            : JSON.stringify({ outcome: 'failed', group: groupOf(job) }),
+      }
+      const id = follows(settles)
+      if (id === undefined) return settlement
+      return withFollowUps(settlement, [
+        { queue: queue.name, job: newJob('task', { of: id }, { id, ...tagsOf(id) }) },
+      ])
+    })
     const waits = this.mayWait && me ? `${me.heard}${me.saysItWaits ? '+' : ''}` : ''
     const answer = await queue.settleAndClaim(this.worker, sequence, settlements, this.wanted, waits)
     const status = model.mayClaim(this.worker, sequence)
     expect(answer.status).toBe(status)
     if (status === 'dead') return
 
-    for (const [i, { id, token, verdict }] of settlements.entries()) {
+    for (const [i, settles] of this.settles.entries()) {
+      const { id = '', token = '' } = settlements[i] ?? {}
       if (!model.holds(this.worker, id, token)) {
         expect(answer.became[i]).toBe('not-yours')
         continue
@@ -353,9 +375,11 @@ class Exchange extends Step {
         model,
         real,
         id,
-        verdict,
+        settles.verdict,
         answer.claims.some((claim) => claim.id === id),
       )
+      const followUp = follows(settles)
+      if (followUp !== undefined) model.enqueue({ id: followUp, delayMs: 0 })
     }
     const unheard = this.mayWait && me ? me.given - me.heard : 0
     const most = Math.min(this.wanted - unheard, model.maxBusy - model.inState('held'), model.tokens('*'))
@@ -418,7 +442,8 @@ class Exchange extends Step {
   }
   toString() {
     const settles = this.settles.map(
-      ({ job, verdict, isStale }) => `${job} ${verdict}${isStale ? ' with an old token' : ''}`,
+      ({ job, verdict, isStale, follow }) =>
+        `${job} ${verdict}${follow ? ` with ${follow}` : ''}${isStale ? ' with an old token' : ''}`,
     )
     return `${this.worker} settles [${settles}] claims ${this.wanted} (${this.fault})`
   }
@@ -878,7 +903,12 @@ const unique = fc.option(
   }),
   { nil: undefined, freq: 2 },
 )
-const settle = fc.record({ job, verdict: fc.constantFrom(...VERDICTS), isStale: fc.constant(false) })
+const settle = fc.record({
+  job,
+  verdict: fc.constantFrom(...VERDICTS),
+  isStale: fc.constant(false),
+  follow: fc.option(job, { nil: undefined }),
+})
 const settleOrStale = fc.oneof(
   { weight: 5, arbitrary: settle },
   { weight: 1, arbitrary: settle.map((each) => ({ ...each, isStale: true })) },

@@ -53,13 +53,17 @@ async function enqueueAtOnce(
 
 export const enqueueing = { enqueue, enqueueAtOnce }
 
+/** What scripts take of a job beside its id and payload. */
+export const headOf = ({ flags, lane, when, call }: NewJob): string =>
+  `${flags}${lane} ${when || '-'} ${call}`
+
 /** Most jobs of a call are alike but for id and payload: what a job shares with the one before it is not said again. */
 function enqueueArgs(jobs: readonly NewJob[]): string[] {
   const args: string[] = []
   let last = ''
-  for (const { id, flags, lane, when, call, payload } of jobs) {
-    const head = `${flags}${lane} ${when || '-'} ${call}`
-    args.push(id, head === last ? '' : head, payload)
+  for (const job of jobs) {
+    const head = headOf(job)
+    args.push(job.id, head === last ? '' : head, job.payload)
     last = head
   }
   return args

@@ -27,7 +27,7 @@ export interface Settlement {
   readonly id: string
   /** The proof of ownership that the claim gave. */
   readonly token: string
-  readonly verdict: 'completed' | 'failed' | 'terminal' | 'cancelled' | 'handed-back' | 'rests'
+  readonly verdict: 'completed' | 'with-jobs' | 'failed' | 'terminal' | 'cancelled' | 'handed-back' | 'rests'
   readonly text: string
 }
 

@@ -93,7 +93,18 @@ const PARTS = [
     'rate',
   ],
   ...['limits', 'lifecycle', 'promote', 'expiry', 'unique', 'new-job', 'outbox', 'waiters', 'flow'],
-  ...['schedule-end', 'flagged', 'try-again', 'rest', 'idle', 'people', 'trash', 'admission', 'schedule'],
+  ...[
+    'schedule-end',
+    'flagged',
+    'follow-ups',
+    'try-again',
+    'rest',
+    'idle',
+    'people',
+    'trash',
+    'admission',
+    'schedule',
+  ],
 ]
 
 /**

@@ -2,11 +2,22 @@
 // every attempt's calls answered here.
 import { type Call, CallRefused } from '../child/calls.ts'
 import { addToFlow } from './adding.ts'
+import type { FollowUps } from './follow-ups.ts'
 import type { ClaimedJob } from './observers.ts'
 import type { Progress } from './progress.ts'
 import { saveCheckpoint, savedOf, saveStep } from './saving.ts'
 
-export async function answer({ verb, body }: Call, job: ClaimedJob, progress: Progress): Promise<string> {
+/** What keeps state of the attempts that run. */
+export interface Answering {
+  readonly progress: Progress
+  readonly followUps: FollowUps
+}
+
+export async function answer(
+  { verb, body }: Call,
+  job: ClaimedJob,
+  { progress, followUps }: Answering,
+): Promise<string> {
   switch (verb) {
     case 'progress':
       await progress.isInRedis(job)
@@ -19,6 +30,8 @@ export async function answer({ verb, body }: Call, job: ClaimedJob, progress: Pr
       return saveCheckpoint(job, body)
     case 'add':
       return addToFlow(job, body)
+    case 'enqueue':
+      return followUps.enqueue(job, body)
     default:
       throw new CallRefused('UNKNOWN_CALL', `this worker answers no call ${JSON.stringify(verb)}`)
   }

@@ -11,6 +11,7 @@ import type { Recorder } from '../metrics.ts'
 import type { Claim } from '../queue/hold.ts'
 import { answer } from './calls.ts'
 import type { Consumer } from './consumer.ts'
+import { FollowUps } from './follow-ups.ts'
 import { addUp } from './history.ts'
 import type { LiveOutput } from './live-output.ts'
 import { type ClaimedJob, logEnds, type Observer, record } from './observers.ts'
@@ -44,6 +45,7 @@ export class Worker {
   readonly #log: Log
   readonly #starts: Starts
   readonly #progress: Progress
+  readonly #followUps = new FollowUps()
   readonly #live: LiveOutput
   readonly #observers: readonly Observer[]
   #phase: 'waiting' | 'working' | 'stopping' | 'over' = 'waiting'
@@ -196,7 +198,7 @@ export class Worker {
     this.#running -= 1
     for (const observer of this.#observers) observer.ended(job, outcome)
     const settlement = settlementOf(job.claim, job.envelope, outcome, job.worker)
-    if (settlement) job.consumer.settle(settlement)
+    if (settlement) job.consumer.settle(this.#followUps.with(job, settlement))
     this.ring()
   }
 
@@ -207,7 +209,7 @@ export class Worker {
         this.#log.info('output', { ...namesOf(job), stream, line })
         this.#live.line(job, stream, line)
       },
-      onCall: (call) => answer(call, job, this.#progress),
+      onCall: (call) => answer(call, job, { progress: this.#progress, followUps: this.#followUps }),
       onEnded: (outcome) => this.#ended(job, outcome),
     }
   }

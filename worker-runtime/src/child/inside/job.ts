@@ -1,12 +1,14 @@
 // The job, as its task sees it (task.ts), made of an attempt in this child. entry.ts runs the task with it.
 import { format } from 'node:util'
-import { type Job, scheduleOf } from '../../task.ts'
-import type { FromChild, Stream, ToChild } from '../messages.ts'
+import { scheduleOf } from '../../scheduled-run.ts'
+import type { Job } from '../../task.ts'
+import { type FromChild, MAX_CALL_BYTES, type Stream, type ToChild } from '../messages.ts'
 import { Adding } from './adding.ts'
 import type { Calls } from './calls.ts'
 import type { LateSignal } from './late-signal.ts'
 import { Progress } from './progress.ts'
 import { Steps } from './steps.ts'
+import { encodeValue } from './values.ts'
 
 export type Order = Extract<ToChild, { kind: 'attempt' }>
 
@@ -55,6 +57,8 @@ export function jobOf(attempt: Performed, ways: Ways): Job {
       attempt.adding ??= new Adding((verb, body) => ways.calls.ask(attempt.id, verb, body))
       return attempt.adding.add(queue, name, input, options)
     },
+    enqueue: (queue, task, input?: unknown, options?: object) =>
+      enqueue(attempt, ways, { queue, task, input, options }),
     log: (...parts) => ways.sendOutput(attempt, 'stdout', Buffer.from(`${format(...parts)}\n`)),
   }
 }
@@ -75,4 +79,15 @@ function report(attempt: Performed, { calls, isRunning, send }: Ways, value: unk
 function stepsOf(attempt: Performed, { calls }: Ways): Steps {
   attempt.steps ??= new Steps((verb, body) => calls.ask(attempt.id, verb, body))
   return attempt.steps
+}
+
+/** A larger frame would end the child. */
+async function enqueue({ id }: Performed, { calls }: Ways, job: object): Promise<string> {
+  const body = encodeValue(job, 'the job to enqueue')
+  const bytes = Buffer.byteLength(body)
+  if (bytes > MAX_CALL_BYTES)
+    throw new RangeError(
+      `the job to enqueue has ${bytes} bytes; a task may send ${MAX_CALL_BYTES}: store the data elsewhere and enqueue where it is`,
+    )
+  return JSON.parse(await calls.ask(id, 'enqueue', body))
 }

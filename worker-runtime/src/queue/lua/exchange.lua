@@ -2,8 +2,9 @@
 -- KEYS  the queue
 -- ARGV  worker, sequence number, jobs wanted, seed, '<given>' where it may be given jobs while it is idle
 --       (idle.lua): how many it was given, and
---       '+' behind it where it stands in `idle`, else '', then per attempt four: id, token, verdict (completed, failed, terminal, cancelled,
---       handed-back, rests), text (completed: '<enqueued ms> <task> <facts>\n<result>'; failed, terminal: the record as JSON; rests: rest.lua)
+--       '+' behind it where it stands in `idle`, else ''; then per attempt four: id, token, verdict, text
+--       verdict: completed ('<enqueued ms> <task> <facts>\n<result>'), with-jobs (follow-ups.lua), failed and terminal (the
+--       record as JSON), rests (rest.lua), cancelled, handed-back
 -- returns  status, ms until the next delayed job or -1, 1 where it stands in `idle` now, what became of each
 --          settled (not where it is dead), per claim three: id, its entry in held:<worker>, envelope; in one
 --          list, because Redis takes as long for a list in it as for a command
@@ -51,6 +52,7 @@ local function settle_one(id, held, verdict, text)
   end
   if verdict == 'handed-back' then return seldom().hand_back(id, held) end
   if verdict == 'rests' then return seldom().rest(id, held, text, me) end
+  if verdict == 'with-jobs' then return seldom().completed_with_jobs(id, held, text) end
   if verdict == 'cancelled' then return seldom().cancelled_held(id, held) end
   math.randomseed(tonumber(args[4]))
   return seldom().try_again(id, held, { record = text, terminal = verdict == 'terminal', worker = me })
@@ -96,6 +98,6 @@ if given ~= '' then
   end
 end
 -- This worker may be full now; another one must learn when the next delayed job is due.
-wake(claimed > 0 and due_in >= 0 and due_in < SOON_MS, due_in)
+wake(is_sooner or claimed > 0 and due_in >= 0 and due_in < SOON_MS, due_in)
 if told or set.watchedUntilMs then seldom().tell_exchange(me, args, ids, answer, claimed) end
 return answer

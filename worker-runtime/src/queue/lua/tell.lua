@@ -31,7 +31,7 @@ end
 -- What an exchange did. `answer` has what became of each id from the fourth on, then three for each claim.
 local function tell_exchange(me, args, ids, answer, claimed)
   for n = 1, is_watched() and #ids or 0 do
-    local task, duration = string.match(args[5 + 4 * n], '^%d+ (%S+) ?(%x*)')
+    local task, duration = string.match(args[5 + 4 * n], '^%[?"?%d+ (%S+) ?(%x*)') -- completed, or in the list of with-jobs
     if answer[3 + n] == 'completed' then tell('completed', ids[n] .. ' ' .. task .. ' ' .. duration) end
   end
   for n = 1, is_watched() and claimed or 0 do
