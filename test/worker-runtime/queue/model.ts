@@ -305,6 +305,14 @@ export class Model {
     return Math.min(Math.max(this.nowMs, this.#fullAtMs.get(key) ?? 0), this.nowMs + burst * intervalMs)
   }
 
+  /** The clock went back, and a bucket is full too far ahead: whoever meets it without a token may note it anew. */
+  seesBucket(key: string, notedMs: number): void {
+    const { rate } = this.limitsOf(key)
+    const fullAtMs = this.#fullAtMs.get(key) ?? 0
+    if (rate && notedMs < fullAtMs && fullAtMs > this.nowMs + rate.burst * rate.intervalMs)
+      this.#fullAtMs.set(key, notedMs)
+  }
+
   /** With a renewal, buckets that are full are forgotten. */
   tidy(): void {
     for (const [key, fullAtMs] of this.#fullAtMs)

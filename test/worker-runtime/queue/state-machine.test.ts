@@ -871,6 +871,10 @@ async function compare(model: Model, { queue, redis }: Real) {
     expect(isWoken).toBe(false)
   model.hasLimits = (await redis.call('HGET', `${prefixOf(queue.name)}config`, 'limits')) === '1'
   if (model.limits.size > 0) expect(model.hasLimits).toBe(true)
+  for (const name of [...KEYS.filter((each) => each !== ''), '*']) {
+    const noted = await redis.call('ZSCORE', `${prefixOf(queue.name)}rates`, name)
+    if (noted !== null) model.seesBucket(name, Number(noted))
+  }
   await compareKeys(model, { queue, redis, isWoken })
 }
 
