@@ -98,6 +98,6 @@ if given ~= '' then
   end
 end
 -- This worker may be full now; another one must learn when the next delayed job is due.
-wake(is_sooner or claimed > 0 and due_in >= 0 and due_in < SOON_MS, due_in)
+wake(claimed > 0 and due_in >= 0 and due_in < SOON_MS, due_in)
 if told or set.watchedUntilMs then seldom().tell_exchange(me, args, ids, answer, claimed) end
 return answer
