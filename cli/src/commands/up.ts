@@ -25,7 +25,7 @@ export function upCommand(parent: Command, context: Context): void {
     .command('up')
     .summary('run queues and workers on this machine')
     .description(
-      'Reads TaskQueues and WorkerPools and does on this machine what the operator does in a cluster: it configures the queues and starts and stops worker processes as the queues need them. It serves a dashboard on this machine only, and prints its address. It starts a Redis of its own (data in .millhand/redis of the current folder) unless you give one, and starts new workers when code or manifests are saved. Other millhand commands in this folder or below find it by themselves. Ctrl-C lets the running jobs end; Ctrl-C again hands them back to the queue.',
+      'Reads TaskQueues, Schedules and WorkerPools and does on this machine what the operator does in a cluster: it configures the queues and starts and stops worker processes as the queues need them. It serves a dashboard on this machine only, and prints its address. It starts a Redis of its own (data in .millhand/redis of the current folder) unless you give one, and starts new workers when code or manifests are saved. Other millhand commands in this folder or below find it by themselves. Ctrl-C lets the running jobs end; Ctrl-C again hands them back to the queue.',
     )
     .option('-f, --file <path...>', 'files, or folders with files, that hold the manifests', ['.'])
     .option('--redis <url>', 'a running Redis; default: MILLHAND_REDIS_URL, else one of its own')
