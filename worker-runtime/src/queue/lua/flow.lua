@@ -44,6 +44,10 @@ local function with_results(key, json)
   end))
 end
 
+-- How many jobs of a flow run, where this call has changed it: one of which some run is not over.
+local running_in = {}
+local function count_running(key, by) running_in[key] = redis.call('HINCRBY', key, 'running', by) end
+
 local function call_of(key, name) return string.match(redis.call('HGET', key .. ':calls', name) or '', '^(%S+) ([^\n]*)\n(.*)$') end
 
 -- Answers false where the results make its payload too large.
@@ -52,7 +56,7 @@ local function enqueue_flow_job(flow, name, run)
   local queue, head, payload = call_of(key, name)
   payload = with_results(key, payload)
   redis.call('HSET', key .. ':jobs', name, 'enqueued ' .. queue .. ' ' .. run)
-  redis.call('HINCRBY', key, 'running', '1')
+  count_running(key, '1')
   if #payload > rule('maxPayloadBytes') then return false end
   enqueue_in(queue, flow_job_id(flow, name, run), head, payload)
   return true
@@ -83,26 +87,25 @@ local function waiting_behind(key, name)
   return found
 end
 
-local function flow_job_failed(key, name, how, state)
+local function flow_job_failed(key, name, how)
   redis.call('HINCRBY', key, 'failed', '1')
   redis.call('HSETNX', key, 'because', name .. ' ' .. how)
   if redis.call('HGET', key, 'onFailure') == 'continue' then return skip(key, waiting_behind(key, name)) end
   skip(key, redis.call('HKEYS', key .. ':waits'))
-  if state == 'running' then redis.call('HSET', key, 'state', 'failing') end
+  if redis.call('HGET', key, 'state') == 'running' then redis.call('HSET', key, 'state', 'failing') end
 end
 
 -- Notes how one job ended; answers the jobs that wait for nothing any more.
 local function note_end(key, name, where, how, result)
-  local state = redis.call('HGET', key, 'state')
   redis.call('HSET', key .. ':jobs', name, how .. ' ' .. where)
-  redis.call('HINCRBY', key, 'running', '-1')
+  count_running(key, '-1')
   local undone = string.match(name, '^(.*)%.undo$')
   if undone then
     if how == 'completed' then redis.call('HSET', key .. ':jobs', undone, 'compensated ' .. where) end
     return {}
   end
   if how ~= 'completed' then
-    flow_job_failed(key, name, how, state)
+    flow_job_failed(key, name, how)
     return {}
   end
   redis.call('HINCRBY', key, 'completed', '1')
@@ -110,10 +113,9 @@ local function note_end(key, name, where, how, result)
   if redis.call('HEXISTS', key .. ':calls', name .. '.undo') == 1 then redis.call('LPUSH', key .. ':undo', name) end
   local free = {}
   for after in string.gmatch(redis.call('HGET', key .. ':next', name) or '', '%S+') do
-    if redis.call('HEXISTS', key .. ':waits', after) == 1 and redis.call('HINCRBY', key .. ':waits', after, '-1') == 0 then
-      redis.call('HDEL', key .. ':waits', after)
-      free[#free + 1] = after
-    end
+    local waits_for = redis.call('HINCRBY', key .. ':waits', after, '-1')
+    if waits_for == 0 then free[#free + 1] = after end
+    if waits_for <= 0 then redis.call('HDEL', key .. ':waits', after) end -- below zero: it was skipped
   end
   return free
 end
@@ -126,6 +128,7 @@ end
 -- Ends a flow of which nothing runs or waits any more; first it compensates, one job after the other.
 local function end_flow_if_over(flow)
   local key = Q .. 'flow:' .. flow
+  if (running_in[key] or 0) > 0 then return end
   local state, running, because, keep, run, batch, ended_ms =
     unpack(redis.call('HMGET', key, 'state', 'running', 'because', 'keepMs', 'run', 'batch', 'endedMs'))
   if batch == 'open' or ended_ms then return end
@@ -174,12 +177,12 @@ local function batch_job_ended(batch, id, how)
     if redis.call('HDEL', key .. ':failures', id) == 1 then
       redis.call('HINCRBY', key, 'failed', '-1')
     else
-      redis.call('HINCRBY', key, 'running', '-1')
+      count_running(key, '-1')
     end
     redis.call('HINCRBY', key, 'completed', '1')
   else
     if redis.call('HSET', key .. ':failures', id, how) == 0 then return end
-    redis.call('HINCRBY', key, 'running', '-1')
+    count_running(key, '-1')
     redis.call('HINCRBY', key, 'failed', '1')
     redis.call('HSETNX', key, 'because', id .. ' ' .. how)
   end
