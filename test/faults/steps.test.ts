@@ -17,7 +17,7 @@ describe.each<Isolation>(['Fork', 'Reuse'])('with %s', (isolation) => {
     const scene = new Scene(server.access, isolation)
     try {
       await scene.settings({ maxAttempts: 1_000, maxCrashes: 1_000 })
-      const handles = await scene.enqueue(JOBS, 'takes-steps', { steps: STEPS, ms: 150 })
+      const handles = await scene.enqueue(JOBS, 'records-steps', { steps: STEPS, ms: 150 })
       let worker = await scene.worker({ slots: JOBS })
       const faults = fc.sample(fc.constantFrom(...FAULTS), { seed, numRuns: 12 })
       for (const fault of faults) {

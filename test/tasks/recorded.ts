@@ -197,7 +197,7 @@ export const countsOn = task('counts-on', async (input: Input & { until: number 
 })
 
 /** Its result are the values of its steps, each of which says which attempt and which process made it. */
-export const takesSteps = task('takes-steps', async (input: Input & { steps: number }, job) => {
+export const recordsSteps = task('records-steps', async (input: Input & { steps: number }, job) => {
   note('started', input, job)
   const values: string[] = []
   for (let step = 1; step <= input.steps; step += 1) {
