@@ -21,7 +21,7 @@ beforeAll(async () => {
   previous = await installPreviousRelease()
   oldTasks = join(previous.folder, 'tasks.ts')
   const tasks = readFileSync(new URL('../tasks/recorded.ts', import.meta.url), 'utf8')
-  writeFileSync(oldTasks, tasks.replace('../../worker-runtime/src/index.ts', 'millhand'))
+  writeFileSync(oldTasks, tasks.replaceAll('../../worker-runtime/src/index.ts', 'millhand'))
 }, 120_000)
 afterAll(() => previous?.remove())
 

@@ -57,6 +57,8 @@ async function tabTo(name: string | RegExp): Promise<void> {
     const text = (await focused.getAttribute('aria-label')) ?? (await focused.innerText()).trim()
     return typeof name === 'string' ? text === name : name.test(text)
   }
+  const named = page.locator('a, button, input, select').filter({ hasText: name })
+  await named.or(page.getByLabel(name)).first().waitFor()
   for (let n = 0; n < 200; n += 1) {
     if (await isThere()) return
     await press('Tab')

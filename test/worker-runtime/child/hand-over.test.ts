@@ -1,5 +1,7 @@
 // An attempt whose worker drains goes on, or hands its job over; it hears nothing else.
-import { resultOf, startTiny, type Tiny } from './tiny-children.ts'
+import { writeFileSync } from 'node:fs'
+import { isAlive } from '../../processes.ts'
+import { pidFile, resultOf, startTiny, type Tiny } from './tiny-children.ts'
 
 describe.each(['Fork', 'Spawn', 'Reuse'] as const)('with %s', (mode) => {
   let tiny: Tiny
@@ -33,6 +35,20 @@ describe.each(['Fork', 'Spawn', 'Reuse'] as const)('with %s', (mode) => {
     const pending = tiny.begin('tells-child')
     pending.drain()
     expect(resultOf(await pending.outcome)).toEqual(expect.any(Number))
+  })
+
+  test('one that has just ended has its result, although nobody has read that yet', async () => {
+    const { path: started, pids, remove } = pidFile()
+    const file = `${started}-go-on`
+    const pending = tiny.begin('waits-for-file', { started, file })
+    const [pid = 0] = await pids()
+    writeFileSync(file, '')
+    // Nothing is read meanwhile. A child of Reuse lives on.
+    const untilMs = performance.now() + (mode === 'Reuse' ? 300 : 20_000)
+    while (isAlive(pid) && performance.now() < untilMs);
+    pending.drain()
+    expect(resultOf(await pending.outcome)).toBe('it is there')
+    remove()
   })
 
   test('one that hands over while nobody drains has failed, with the remedy', async () => {

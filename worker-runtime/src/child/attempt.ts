@@ -98,7 +98,7 @@ export class Attempt implements AttemptListener {
   drain(): void {
     if (this.isOver || this.#isDraining) return
     this.#isDraining = true
-    this.#child.send({ kind: 'drain', id: this.id })
+    this.#child.tell({ kind: 'drain', id: this.id })
   }
 
   kill(cause: Cause): void {

@@ -2,6 +2,7 @@
 // in it, its end.
 // starting → ready → ended; `closed` resolves when the process is gone, its group is gone, and all it has
 // sent was read.
+import { writeSync } from 'node:fs'
 import type { Duplex, Readable } from 'node:stream'
 import { startDeadline } from '../deadline.ts'
 import { refuseEnded } from './calls.ts'
@@ -117,6 +118,17 @@ export class Child {
   send(message: ToChild): void {
     if (this.#outbox.length === 0) process.nextTick(() => this.#flush())
     this.#outbox.push(message)
+  }
+
+  /**
+   * To a child that may just have ended, with its result unread: Node would drop that with a write that fails, so this
+   * one goes past Node. Where something is queued before it, or the socket is full, the child lives.
+   */
+  tell(message: ToChild): void {
+    const { _handle: handle } = this.#channel as { _handle?: { fd?: number } }
+    const { fd = -1 } = handle ?? {}
+    const isFree = fd >= 0 && this.#outbox.length === 0 && this.#channel.writableLength === 0
+    if (!isFree || !writesAtOnce(fd, encodeToChild(message))) this.send(message)
   }
 
   /**
@@ -297,4 +309,14 @@ function isClosed(stream: Readable | Duplex): Promise<void> {
     if (stream.closed) resolve()
     else stream.once('close', resolve)
   })
+}
+
+/** False where the socket is full. Who has ended hears nothing. */
+function writesAtOnce(fd: number, bytes: Buffer): boolean {
+  try {
+    writeSync(fd, bytes)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'EAGAIN'
+  }
 }
