@@ -32,7 +32,7 @@ function most(...program: string[]): { new_space: number; old_space: number } {
 test('the young generation of a worker does not grow, and the old one is collected before it is large', () => {
   expect(most('--eval', '0').new_space).toBeGreaterThan(32)
   const { new_space: young, old_space: old } = most(BIN, '--version')
-  // How much lives at the moment of a look differs from run to run: 3 to 10 MB, 20 to 36 MB.
-  expect(young).toBeLessThan(16)
+  // How much lives at the moment of a look differs from run to run: 3 to 17 MB, 20 to 36 MB.
+  expect(young).toBeLessThan(24)
   expect(old).toBeLessThan(48) // 55 and more by V8's own growth
 })

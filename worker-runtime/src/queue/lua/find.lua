@@ -104,7 +104,8 @@ local before, is_shown = nil, {}
 local function has_outcome(key, index, id)
   local ended_at = tonumber(string.match(redis.call('GETRANGE', Q .. 'job:' .. id, '0', '20'), '^=%a (%x+)') or '', 16)
   if not ended_at then return false end
-  if is_shown[id] or (not before or ended_at > before) and redis.call('LPOS', key, id) < index then return false end
+  local is_suspect = before and ended_at > before or not before and index > 0
+  if is_shown[id] or is_suspect and redis.call('LPOS', key, id) < index then return false end
   before, is_shown[id] = ended_at, true
   return true
 end
