@@ -1,44 +1,21 @@
 // Keys and their limits in Redis: whose turn it is, how many of a key run at once, and how many start in a time.
 import {
   type Connection,
-  connectRedis,
   defaultSettings,
   type JobOptions,
   newJob,
-  openQueue,
   prefixOf,
   type Queue,
   type QueueSettings,
 } from 'millhand/queue'
-import { loadScripts } from '../../../worker-runtime/src/queue/scripts.ts'
-import { census } from '../../census.ts'
-import { redisUrl } from '../../redis.ts'
-
-const CLOCK =
-  "{ math.floor(redis.call('GET', KEYS[1] .. 'clock') / 1000), redis.call('GET', KEYS[1] .. 'clock') % 1000 * 1000 }"
-const scripts = loadScripts({ clock: CLOCK })
-const BEGIN_MS = 1_000_000_000_000
-const NOTHING = { pod: '', poolUid: '', node: '', isolation: '', isolationNote: '', version: '' }
+import { BEGIN_MS, clockedQueues, NOTHING } from './clocked-queues.ts'
 
 let redis: Connection
 let queue: Queue
-let queues = 0
-beforeAll(async () => {
-  redis = connectRedis(redisUrl())
-  await redis.ready()
-})
-afterAll(() => redis.close())
-beforeEach(async () => {
-  queues += 1
-  queue = openQueue(redis, `limits.${process.pid}-${queues}`, scripts)
-  await at(0)
-  await queue.register({ ...NOTHING, worker: 'p:1', process: 'p', podUid: 'u', slots: 100 })
-})
-afterEach(async () => {
-  expect((await census(redis, queue.name)).problems).toEqual([])
+const at = clockedQueues('limits', (...own) => {
+  ;[queue, redis] = own
 })
 
-const at = (ms: number) => redis.call('SET', `${prefixOf(queue.name)}clock`, BEGIN_MS + ms)
 const configure = (settings: Partial<QueueSettings>) => queue.configure({ ...defaultSettings, ...settings })
 const enqueue = (key: string | undefined, jobs: number, options: JobOptions = {}) =>
   queue.enqueue(

@@ -1,45 +1,25 @@
 // A task asks for a rest (RetryAfter), in Redis: what rests and until when, what counts, and what is shown.
 import {
   type Connection,
-  connectRedis,
   defaultSettings,
   type JobOptions,
   newJob,
-  openQueue,
   prefixOf,
   type Queue,
 } from 'millhand/queue'
 import { pageOf } from '../../../worker-runtime/src/queue/events.ts'
-import { loadScripts } from '../../../worker-runtime/src/queue/scripts.ts'
-import { census } from '../../census.ts'
-import { redisUrl } from '../../redis.ts'
-
-const CLOCK =
-  "{ math.floor(redis.call('GET', KEYS[1] .. 'clock') / 1000), redis.call('GET', KEYS[1] .. 'clock') % 1000 * 1000 }"
-const scripts = loadScripts({ clock: CLOCK })
-const BEGIN_MS = 1_000_000_000_000
-const NOTHING = { pod: '', poolUid: '', node: '', isolation: '', isolationNote: '', version: '' }
+import { BEGIN_MS, clockedQueues } from './clocked-queues.ts'
 
 let redis: Connection
 let queue: Queue
-let queues = 0
-beforeAll(async () => {
-  redis = connectRedis(redisUrl())
-  await redis.ready()
-})
-afterAll(() => redis.close())
-beforeEach(async () => {
-  queues += 1
-  queue = openQueue(redis, `rest.${process.pid}-${queues}`, scripts)
-  await at(0)
-  await queue.configure({ ...defaultSettings, maxAttempts: 2, backoffMs: 0, ownerUid: 'test' })
-  await queue.register({ ...NOTHING, worker: 'p:1', process: 'p', podUid: 'u', slots: 100 })
-})
-afterEach(async () => {
-  expect((await census(redis, queue.name)).problems).toEqual([])
-})
+const at = clockedQueues(
+  'rest',
+  (...own) => {
+    ;[queue, redis] = own
+  },
+  (queue) => queue.configure({ ...defaultSettings, maxAttempts: 2, backoffMs: 0, ownerUid: 'test' }),
+)
 
-const at = (ms: number) => redis.call('SET', `${prefixOf(queue.name)}clock`, BEGIN_MS + ms)
 const enqueue = (id: string, options: JobOptions = {}) =>
   queue.enqueue([newJob('send', { to: id }, { id, ...options })])
 const claim = async (wanted = 10) => (await queue.settleAndClaim('p:1', 0, [], wanted)).claims

@@ -1,45 +1,25 @@
 // Unique jobs in Redis: which enqueue adds a job, what becomes of the one that is there, and when its key is free.
 import {
   type Connection,
-  connectRedis,
   defaultSettings,
   type JobOptions,
   newJob,
-  openQueue,
   prefixOf,
   type Queue,
 } from 'millhand/queue'
-import { loadScripts } from '../../../worker-runtime/src/queue/scripts.ts'
-import { census } from '../../census.ts'
-import { redisUrl } from '../../redis.ts'
-
-const CLOCK =
-  "{ math.floor(redis.call('GET', KEYS[1] .. 'clock') / 1000), redis.call('GET', KEYS[1] .. 'clock') % 1000 * 1000 }"
-const scripts = loadScripts({ clock: CLOCK })
-const BEGIN_MS = 1_000_000_000_000
-const NOTHING = { pod: '', poolUid: '', node: '', isolation: '', isolationNote: '', version: '' }
+import { BEGIN_MS, clockedQueues, NOTHING } from './clocked-queues.ts'
 
 let redis: Connection
 let queue: Queue
-let queues = 0
-beforeAll(async () => {
-  redis = connectRedis(redisUrl())
-  await redis.ready()
-})
-afterAll(() => redis.close())
-beforeEach(async () => {
-  queues += 1
-  queue = openQueue(redis, `unique.${process.pid}-${queues}`, scripts)
-  await at(0)
-  await queue.configure({ ...defaultSettings, maxAttempts: 2, backoffMs: 0, ownerUid: 'test' })
-  await queue.register({ ...NOTHING, worker: 'p:1', process: 'p', podUid: 'u', slots: 100 })
-})
-afterEach(async () => {
-  expect((await census(redis, queue.name)).problems).toEqual([])
-})
+const at = clockedQueues(
+  'unique',
+  (...own) => {
+    ;[queue, redis] = own
+  },
+  (queue) => queue.configure({ ...defaultSettings, maxAttempts: 2, backoffMs: 0, ownerUid: 'test' }),
+)
 
 type Unique = Omit<NonNullable<JobOptions['unique']>, 'key'>
-const at = (ms: number) => redis.call('SET', `${prefixOf(queue.name)}clock`, BEGIN_MS + ms)
 const named = (id: string, unique: Unique = {}, options: JobOptions = {}) =>
   newJob('sync', { of: id }, { id, unique: { key: 'acme', ...unique }, ...options })
 const enqueue = async (...args: Parameters<typeof named>) => (await queue.enqueue([named(...args)]))[0]
