@@ -5,12 +5,13 @@ import { may, snapshot } from '../app/live.ts'
 import { brief, count, plural } from '../app/numbers.ts'
 import { errorHref, jobHref, jobsOf, keyOf, partsOf } from '../app/queues.ts'
 import { useResource } from '../app/resource.ts'
-import { here, query, to } from '../app/router.ts'
+import { query, to } from '../app/router.ts'
 import { now } from '../app/time.ts'
 import { say } from '../app/toasts.ts'
 import { BulkOnFilter } from '../parts/bulk-on-filter.tsx'
 import { Blank, Loading, Shown } from '../parts/feedback.tsx'
 import { QueueChoice } from '../parts/jobs-rail.tsx'
+import { PagesFoot } from '../parts/list-ends.tsx'
 import { Lines, Name, visible, When } from '../parts/show.tsx'
 import { NoQueues } from './queues.tsx'
 
@@ -51,21 +52,13 @@ function Groups({ queue }: { queue: string }) {
         ) : (
           <>
             <Table groups={found} queue={queue} />
-            <div class="list-foot">
-              <span>{plural(total, 'kind of failure', 'kinds of failures')}</span>
-              <div class="actions">
-                {cursor && (
-                  <a class="button small" href={here({ at: undefined })}>
-                    Last seen
-                  </a>
-                )}
-                {next && (
-                  <a class="button small" href={here({ at: next })}>
-                    Older
-                  </a>
-                )}
-              </div>
-            </div>
+            <PagesFoot
+              total={plural(total, 'kind of failure', 'kinds of failures')}
+              cursor={cursor}
+              next={next}
+              first="Last seen"
+              further="Older"
+            />
           </>
         )
       }

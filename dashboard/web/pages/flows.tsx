@@ -8,13 +8,14 @@ import { may, snapshot } from '../app/live.ts'
 import { count, plural } from '../app/numbers.ts'
 import { keyOf, partsOf } from '../app/queues.ts'
 import { useResource } from '../app/resource.ts'
-import { here, query, to } from '../app/router.ts'
+import { query, to } from '../app/router.ts'
 import { say } from '../app/toasts.ts'
 import { Bar } from '../parts/bar.tsx'
 import { Confirm, type Question } from '../parts/dialog.tsx'
 import { Blank, Loading, Shown } from '../parts/feedback.tsx'
 import { FlowTree } from '../parts/flow-tree.tsx'
 import { QueueChoice } from '../parts/jobs-rail.tsx'
+import { PagesFoot } from '../parts/list-ends.tsx'
 import { Copy, Name, visible, When } from '../parts/show.tsx'
 import { NoQueues } from './queues.tsx'
 
@@ -54,21 +55,13 @@ function List({ queue }: { queue: string }) {
         ) : (
           <>
             <Table flows={found} queue={queue} />
-            <div class="list-foot">
-              <span>{plural(total, 'flow')}</span>
-              <div class="actions">
-                {cursor && (
-                  <a class="button small" href={here({ at: undefined })}>
-                    Newest
-                  </a>
-                )}
-                {next && (
-                  <a class="button small" href={here({ at: next })}>
-                    Older
-                  </a>
-                )}
-              </div>
-            </div>
+            <PagesFoot
+              total={plural(total, 'flow')}
+              cursor={cursor}
+              next={next}
+              first="Newest"
+              further="Older"
+            />
           </>
         )
       }

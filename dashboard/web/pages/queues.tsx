@@ -58,7 +58,7 @@ export function QueuesPage() {
   )
 }
 
-const FIRST_QUEUE = `apiVersion: millhand.dev/v1alpha1
+const FIRST_QUEUE = `apiVersion: millhand.dev/v1beta1
 kind: TaskQueue
 metadata: { name: mail }`
 

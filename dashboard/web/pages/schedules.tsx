@@ -6,12 +6,13 @@ import { may, snapshot } from '../app/live.ts'
 import { count, plural } from '../app/numbers.ts'
 import { jobHref, keyOf, partsOf } from '../app/queues.ts'
 import { useResource } from '../app/resource.ts'
-import { go, here, query, to } from '../app/router.ts'
+import { go, query, to } from '../app/router.ts'
 import { duration } from '../app/time.ts'
 import { say } from '../app/toasts.ts'
 import { Confirm } from '../parts/dialog.tsx'
 import { Blank, Loading, Shown } from '../parts/feedback.tsx'
 import { QueueChoice } from '../parts/jobs-rail.tsx'
+import { PagesFoot } from '../parts/list-ends.tsx'
 import { Name, visible, When } from '../parts/show.tsx'
 import { StateMark } from '../parts/state.tsx'
 import { NoQueues } from './queues.tsx'
@@ -51,21 +52,13 @@ function List({ queue }: { queue: string }) {
         ) : (
           <>
             <Table schedules={found} queue={queue} />
-            <div class="list-foot">
-              <span>{plural(total, 'schedule')}</span>
-              <div class="actions">
-                {cursor && (
-                  <a class="button small" href={here({ at: undefined })}>
-                    Next due
-                  </a>
-                )}
-                {next && (
-                  <a class="button small" href={here({ at: next })}>
-                    Later
-                  </a>
-                )}
-              </div>
-            </div>
+            <PagesFoot
+              total={plural(total, 'schedule')}
+              cursor={cursor}
+              next={next}
+              first="Next due"
+              further="Later"
+            />
           </>
         )
       }

@@ -49,6 +49,39 @@ export function ListFoot({
   )
 }
 
+/** Of a list that comes in pages: how many there are, and the ways to the first page and to the next one. */
+export function PagesFoot({
+  total,
+  cursor,
+  next,
+  first,
+  further,
+}: {
+  total: string
+  cursor: string | undefined
+  next: string | undefined
+  first: string
+  further: string
+}) {
+  return (
+    <div class="list-foot">
+      <span>{total}</span>
+      <div class="actions">
+        {cursor && (
+          <a class="button small" href={here({ at: undefined })}>
+            {first}
+          </a>
+        )}
+        {next && (
+          <a class="button small" href={here({ at: next })}>
+            {further}
+          </a>
+        )}
+      </div>
+    </div>
+  )
+}
+
 export function Nothing({
   filter,
   page,
