@@ -9,15 +9,13 @@ import {
   RedisUnavailable,
   type ScheduleSpec,
 } from 'millhand/queue'
-import { loadScripts } from '../../worker-runtime/src/queue/scripts.ts'
 import { census } from '../census.ts'
 import { eventually } from '../eventually.ts'
 import { oneOf, randomFrom } from '../hostile-redis/random.ts'
 import { RedisServer } from '../redis-server.ts'
+import { scripts } from '../worker-runtime/queue/clocked-queues.ts'
 import { Scene } from './scene.ts'
 
-const CLOCK =
-  "{ math.floor(redis.call('GET', KEYS[1] .. 'clock') / 1000), redis.call('GET', KEYS[1] .. 'clock') % 1000 * 1000 }"
 const BEGIN_MS = Date.parse('2026-03-29T00:00:00Z')
 const SCHEDULES = 60
 const LEAST_RUNS = 10_000
@@ -32,7 +30,6 @@ afterEach(() => server.remove())
 
 test(`three firers that die at any moment, beside a Redis that is killed and whose clock is moved, lose and double no run (seed ${seed})`, async () => {
   const random = randomFrom(seed)
-  const scripts = loadScripts({ clock: CLOCK })
   const redis = connectRedis(server.url, { deadlineMs: 60_000 })
   const queue = openQueue(redis, 'faults.schedules', scripts)
   const moveTo = (ms: number) => redis.call('SET', `${prefixOf(queue.name)}clock`, ms)

@@ -10,13 +10,10 @@ import {
   type Queue,
   type ScheduleSpec,
 } from 'millhand/queue'
-import { loadScripts } from '../../../worker-runtime/src/queue/scripts.ts'
 import { census } from '../../census.ts'
 import { redisUrl } from '../../redis.ts'
+import { scripts } from './clocked-queues.ts'
 
-const CLOCK =
-  "{ math.floor(redis.call('GET', KEYS[1] .. 'clock') / 1000), redis.call('GET', KEYS[1] .. 'clock') % 1000 * 1000 }"
-const scripts = loadScripts({ clock: CLOCK })
 const BEGIN_MS = Date.parse('2026-01-01T00:00:00Z')
 const MINUTE = 60_000
 const EACH_MINUTE: ScheduleSpec = { cron: '* * * * *', task: 'send' }

@@ -23,10 +23,10 @@ import { pageOf } from '../../../worker-runtime/src/queue/events.ts'
 import { withFollowUps } from '../../../worker-runtime/src/queue/follow-ups.ts'
 import { givenOf } from '../../../worker-runtime/src/queue/hold.ts'
 import { workerChannel } from '../../../worker-runtime/src/queue/keys.ts'
-import { loadScripts } from '../../../worker-runtime/src/queue/scripts.ts'
 import { census } from '../../census.ts'
 import { eventually } from '../../eventually.ts'
 import { redisUrl } from '../../redis.ts'
+import { scripts } from './clocked-queues.ts'
 import {
   MAX_ATTEMPTS,
   MAX_CRASHES,
@@ -38,9 +38,6 @@ import {
   type ModelUnique,
 } from './model.ts'
 
-const CLOCK =
-  "{ math.floor(redis.call('GET', KEYS[1] .. 'clock') / 1000), redis.call('GET', KEYS[1] .. 'clock') % 1000 * 1000 }"
-const scripts = loadScripts({ clock: CLOCK })
 const WORKERS = ['p:1', 'p:2', 'q:1']
 const JOBS = ['a', 'b', 'c', 'd', 'e', 'f']
 const KEYS = ['', 'acme', 'beta']
