@@ -51,15 +51,21 @@ export class Sentinels {
     return this.servers.filter((server) => server !== primary)
   }
 
-  /** Of what was said before nothing is lost: the replicas have it, and the old primary lives on as one of them. */
+  /**
+   * Nothing is lost: the replicas have all, and the old primary lives on as one of them. It takes no writes from before
+   * they have caught up until another one is the primary: what it took meanwhile, no Sentinel would take along.
+   */
   async failOver(): Promise<void> {
     const before = await this.primary()
+    await ask(before, 'CLIENT', 'PAUSE', 4 * PATIENCE.withinMs, 'WRITE')
     await caughtUp(before, await this.replicas())
     await eventually(() => ask(this.sentinels[0], 'SENTINEL', 'FAILOVER', 'jobs').then(() => true), {
       ...PATIENCE,
       what: 'a failover that the Sentinels accept',
     })
     await this.promoted(before)
+    await eventually(async () => (await roleOf(before)) === 'slave', PATIENCE)
+    await ask(before, 'CLIENT', 'UNPAUSE')
   }
 
   /** Waits until another one than this is the primary. */

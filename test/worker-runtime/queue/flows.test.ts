@@ -11,9 +11,9 @@ import {
   prefixOf,
   type Queue,
 } from 'millhand/queue'
-import { parseEnvelope } from '../../../worker-runtime/src/job.ts'
 import { census } from '../../census.ts'
 import { redisUrl } from '../../redis.ts'
+import { PLAYED, type Play, playWorkers, type Ran } from './played-workers.ts'
 
 const seed = Number(process.env.MILLHAND_TEST_SEED ?? Math.floor(Math.random() * 2 ** 31))
 const NAMES = ['a', 'b', 'c'] as const
@@ -33,51 +33,15 @@ beforeEach(async () => {
   namespace = `flows-${process.pid}-${tests}`
   client = connect({ redis: redisUrl(), namespace })
   queues = NAMES.map((name) => openQueue(redis, `${namespace}.${name}`))
-  const where = { process: 'p', podUid: 'u', pod: '', poolUid: '', node: '', isolationNote: '' }
-  for (const queue of queues)
-    await queue.register({ worker: 'p:1', ...where, slots: 9, isolation: 'Spawn', version: '0' })
+  for (const queue of queues) await queue.register(PLAYED)
 })
 afterEach(async () => {
   client.close()
   for (const { name } of queues) expect((await census(redis, name)).problems).toEqual([])
 })
 
-interface Ran {
-  /** The id without the flow. */
-  job: string
-  task: string
-  input: unknown
-}
-/** Answers the result of a job, or throws. */
-type Play = (ran: Ran) => unknown
-
 /** Plays the workers of all queues until no job is left; answers what they ran, in order. */
-async function work(play: Play = ({ task }) => task, most = Number.POSITIVE_INFINITY): Promise<Ran[]> {
-  const ran: Ran[] = []
-  for (let isBusy = true; isBusy && ran.length < most; ) {
-    isBusy = false
-    for (const queue of queues) {
-      await queue.forward()
-      const wanted = Math.min(100, most - ran.length)
-      const { claims } = await queue.settleAndClaim('p:1', 0, [], wanted)
-      isBusy ||= claims.length > 0
-      const settlements = claims.map(({ id, token, envelope }) => {
-        const { task = '', payload = '' } = parseEnvelope(envelope) ?? {}
-        const job = { job: id.slice(id.indexOf(':') + 1), task, input: JSON.parse(payload || 'null') }
-        ran.push(job)
-        try {
-          const text = `1 ${task} 1\n${JSON.stringify(play(job) ?? null)}`
-          return { id, token, verdict: 'completed' as const, text }
-        } catch {
-          return { id, token, verdict: 'failed' as const, text: '{"outcome":"failed"}' }
-        }
-      })
-      await queue.settleAndClaim('p:1', 0, settlements, 0)
-      await queue.forward()
-    }
-  }
-  return ran
-}
+const work = (play?: Play, most?: number) => playWorkers(queues, play, most)
 
 const failing =
   (...tasks: string[]): Play =>
