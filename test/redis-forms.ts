@@ -53,7 +53,7 @@ export class Sentinels {
 
   /**
    * Nothing is lost: the replicas have all, and the old primary lives on as one of them. It takes no writes from before
-   * they have caught up until another one is the primary: what it took meanwhile, no Sentinel would take along.
+   * they have caught up until it is a replica: Sentinels let it take some for a while, and all of them are lost.
    */
   async failOver(): Promise<void> {
     const before = await this.primary()
@@ -63,8 +63,8 @@ export class Sentinels {
       ...PATIENCE,
       what: 'a failover that the Sentinels accept',
     })
-    await this.promoted(before)
-    await eventually(async () => (await roleOf(before)) === 'slave', PATIENCE)
+    const { port } = await this.promoted(before)
+    await ask(before, 'REPLICAOF', '127.0.0.1', port)
     await ask(before, 'CLIENT', 'UNPAUSE')
   }
 
