@@ -1,4 +1,4 @@
-// The scripts: one for each verb, composed of lua/<verb>.lua and of what it uses of the parts. Loaded once a
+// The scripts: one for each verb, composed of lua/<verb>.lua and of what it uses of the parts. Read once a
 // process, by verbs.ts.
 import { createHash } from 'node:crypto'
 import { databasePart } from './keys.ts'
@@ -119,14 +119,30 @@ export function loadScripts({ clock = "redis.call('TIME')", database = 0 } = {})
     .replace('ALL_FIELDS', listOf(FIELDS))
     .replace('ALL_USUAL', listOf(FIELDS.map(usualOf)))
     .split(/^(?=local )/m)
+    .map(definitionOf)
   const constants = `local LAYOUT, LEASE_MS, RENEW_MS, USUAL = ${LAYOUT}, ${LEASE_MS}, ${RENEW_MS}, '${USUAL}'\n`
   const script = (verb: Verb): Script => {
     const body = withWhatItUses(partOf(verb), parts)
     const source = withValues(constants + prologueOf(verb, body, database) + body)
     return { source, sha: sha1(source) }
   }
-  const verbs = Object.keys(VERBS) as Verb[]
-  return Object.fromEntries(verbs.map((verb) => [verb, script(verb)])) as unknown as Scripts
+  return Object.defineProperties(
+    {},
+    lazyProperties(Object.keys(VERBS), (verb) => script(verb as Verb)),
+  ) as Scripts
+}
+
+/** A process uses few verbs, and each takes a millisecond to compose: each is made when it is asked for. */
+function lazyProperties(names: readonly string[], make: (name: string) => Script): PropertyDescriptorMap {
+  const lazily = (name: string): PropertyDescriptor => {
+    let script: Script | undefined
+    const get = () => {
+      script ??= make(name)
+      return script
+    }
+    return { enumerable: true, get }
+  }
+  return Object.fromEntries(names.map((name) => [name, lazily(name)]))
 }
 
 const sha1 = (text: string): string => createHash('sha1').update(text).digest('hex')
@@ -199,20 +215,19 @@ function prologueOf(verb: Verb, body: string, database: number): string {
  */
 const GROUPS = ['limited', 'seldom'] as const
 
-function withWhatItUses(verb: string, parts: readonly string[]): string {
-  const always = usedBy(verb, parts)
-  const text = always.join('') + verb
+function withWhatItUses(verb: string, parts: readonly Definition[]): string {
+  const always = usedBy([wordsOf(verb)], parts)
   const others = parts.filter((part) => !always.includes(part))
-  const groups = groupsOf(text, others).filter(({ names }) => names.length > 0)
-  if (groups.length === 0) return text
+  const groups = groupsOf([...always.map(({ words }) => words), wordsOf(verb)], others)
+  if (groups.length === 0) return textOf(always) + verb
   return `local ${groups.map(({ group }) => group).join(', ')}
-${always.join('')}${groups.map(lazily).join('')}${verb}`
+${textOf(always)}${groups.map(lazily).join('')}${verb}`
 }
 
 const lazily = ({ group, names, parts }: Group): string => `local made_${group}
 ${group} = function()
 if made_${group} then return made_${group} end
-${parts.join('')}made_${group} = { ${names.map((name) => `${name} = ${name}`).join(', ')} }
+${textOf(parts)}made_${group} = { ${names.map((name) => `${name} = ${name}`).join(', ')} }
 return made_${group}
 end
 `
@@ -220,31 +235,72 @@ end
 interface Group {
   group: (typeof GROUPS)[number]
   names: string[]
-  parts: string[]
+  parts: Definition[]
 }
 
-/** A function of a group may use functions of each group. */
-function groupsOf(text: string, parts: readonly string[]): Group[] {
-  let groups: Group[] = GROUPS.map((group) => ({ group, names: [], parts: [] }))
+/** Groups of which something is used; a function of a group may use functions of each group. */
+function groupsOf(always: readonly Words[], parts: readonly Definition[]): Group[] {
+  let groups: Group[] = []
   for (;;) {
-    const all = text + groups.flatMap((group) => group.parts).join('')
+    const all = [...always, ...groups.flatMap((group) => group.parts.map(({ words }) => words))]
     const next = GROUPS.map((group) => {
-      const found = all.matchAll(new RegExp(`\\b${group}\\(\\)\\.(\\w+)\\(`, 'g'))
-      const names = [...new Set([...found].map(([, name = '']) => name))]
-      return { group, names, parts: usedBy(names.map((name) => `${name}()`).join(' '), parts) }
-    })
-    if (next.every(({ names }, i) => names.length === groups[i]?.names.length)) return groups
+      const names = [...new Set(all.flatMap((words) => words.lazily[group]))]
+      return { group, names, parts: usedBy([{ ...NO_WORDS, called: new Set(names) }], parts) }
+    }).filter(({ names }) => names.length > 0)
+    const isSame = ({ group, names }: Group) =>
+      names.length === groups.find((before) => before.group === group)?.names.length
+    if (next.every(isSame)) return groups
     groups = next
   }
 }
 
 /** A part uses only those before it. */
-function usedBy(text: string, parts: readonly string[]): string[] {
-  const used: string[] = []
+function usedBy(users: readonly Words[], parts: readonly Definition[]): Definition[] {
+  const used: Definition[] = []
+  const all = [...users]
   for (const part of parts.toReversed()) {
-    const [, word, names = ''] = /^local (function )?([\w, ]*\w)/.exec(part) ?? []
-    const use = `(?<!\\.)\\b(${names.replaceAll(', ', '|')})\\b${word ? '\\(' : ''}`
-    if (names !== '' && new RegExp(use).test(text + used.join(''))) used.unshift(part)
+    const uses = ({ named, called }: Words) =>
+      part.names.some((name) => (part.isFunction ? called : named).has(name))
+    if (!all.some(uses)) continue
+    used.unshift(part)
+    all.push(part.words)
   }
   return used
+}
+
+/** A function or a variable of a part, and what stands below it. */
+interface Definition {
+  readonly text: string
+  readonly names: readonly string[]
+  readonly isFunction: boolean
+  readonly words: Words
+}
+
+const textOf = (definitions: readonly Definition[]): string => definitions.map(({ text }) => text).join('')
+
+function definitionOf(text: string): Definition {
+  const [, word, names = ''] = /^local (function )?([\w, ]*\w)/.exec(text) ?? []
+  const listed = names === '' ? [] : names.split(', ')
+  return { text, names: listed, isFunction: word !== undefined, words: wordsOf(text) }
+}
+
+/** The words of a text, but those behind a dot; which of them are called, and what is called of a group. */
+interface Words {
+  readonly named: ReadonlySet<string>
+  readonly called: ReadonlySet<string>
+  readonly lazily: Readonly<Record<(typeof GROUPS)[number], readonly string[]>>
+}
+const NO_WORDS: Words = { named: new Set(), called: new Set(), lazily: { limited: [], seldom: [] } }
+
+function wordsOf(lua: string): Words {
+  const named = new Set<string>()
+  const called = new Set<string>()
+  for (const [, word = '', call] of lua.matchAll(/(?<![.\w])(\w+)(\(?)/g)) (call ? called : named).add(word)
+  for (const word of called) named.add(word)
+  const lazily = { ...NO_WORDS.lazily }
+  for (const group of GROUPS)
+    lazily[group] = [...lua.matchAll(new RegExp(`\\b${group}\\(\\)\\.(\\w+)\\(`, 'g'))].map(
+      ([, name = '']) => name,
+    )
+  return { named, called, lazily }
 }
