@@ -248,13 +248,11 @@ async function end(queue: Queue, count: number, verdict: 'terminal' | 'completed
       newJob('resize', { order: i + n }),
     )
     await queue.enqueue(jobs)
-    const { claims } = await queue.settleAndClaim('p:1', 0, [], jobs.length)
-    await queue.settleAndClaim(
-      'p:1',
-      0,
-      claims.map(({ id, token }) => ({ id, token, verdict, text })),
-      0,
-    )
+    const { claims } = await queue.settleAndClaim({ worker: 'p:1', wanted: jobs.length })
+    await queue.settleAndClaim({
+      worker: 'p:1',
+      settlements: claims.map(({ id, token }) => ({ id, token, verdict, text })),
+    })
     last = claims.at(-1)?.id ?? last
   }
   return last

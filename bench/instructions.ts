@@ -13,6 +13,7 @@ import {
   openQueue,
   type Queue,
   type QueueSettings,
+  type Settlement,
 } from 'millhand/queue'
 import { removeFolder, stopWhenInterrupted, temporaryFolder } from './processes.ts'
 import { freePort } from './server.ts'
@@ -152,9 +153,9 @@ async function enqueue(
 
 async function drain(queue: Queue, jobs: number, atOnce: number): Promise<void> {
   await queue.register({ ...NOTHING, worker: 'p:1', process: 'p', podUid: 'u', slots: atOnce })
-  let ended: Parameters<Queue['settleAndClaim']>[2] = []
+  let ended: readonly Settlement[] = []
   for (let done = 0; done < jobs; done += ended.length) {
-    const { claims } = await queue.settleAndClaim('p:1', 0, ended, atOnce)
+    const { claims } = await queue.settleAndClaim({ worker: 'p:1', settlements: ended, wanted: atOnce })
     ended = claims.map(({ id, token, envelope }) => {
       const [, , enqueuedAtMs, task] = envelope.split(/[ \n]/, 4)
       return { id, token, verdict: 'completed', text: `${enqueuedAtMs} ${task} 1\nnull` }

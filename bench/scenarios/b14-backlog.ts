@@ -1,6 +1,6 @@
 // B14: a claim costs the same with a thousand jobs waiting and with a million. Asks Redis what a claim and a
 // settlement cost it, because the rate of a whole run would hide it behind everything else.
-import { connectRedis, defaultSettings, newJob, openQueue, queueName } from 'millhand/queue'
+import { connectRedis, defaultSettings, newJob, openQueue, queueName, type Settlement } from 'millhand/queue'
 import {
   type Figure,
   type Figures,
@@ -93,7 +93,8 @@ async function measure(round: Round): Promise<Figures> {
   await join('busy:1')
   await join('bench:1')
   await add(active)
-  for (let held = 0; held < active; held += AT_ONCE) await queue.settleAndClaim('busy:1', 1, [], AT_ONCE)
+  for (let held = 0; held < active; held += AT_ONCE)
+    await queue.settleAndClaim({ worker: 'busy:1', sequence: 1, wanted: AT_ONCE })
   const before = await server.settledMemoryBytes()
   await add(backlog)
   const bytes = ((await server.settledMemoryBytes()) - before) / backlog
@@ -123,9 +124,14 @@ async function measure(round: Round): Promise<Figures> {
 /** Claims in each call but the last, settles in each but the first, as a worker does. */
 async function claimAndSettle(queue: ReturnType<typeof openQueue>, calls: number): Promise<number> {
   let jobs = 0
-  let ended: Parameters<typeof queue.settleAndClaim>[2] = []
+  let ended: readonly Settlement[] = []
   for (let call = 1; call <= calls; call += 1) {
-    const { claims } = await queue.settleAndClaim('bench:1', 1, ended, call < calls ? AT_ONCE : 0)
+    const { claims } = await queue.settleAndClaim({
+      worker: 'bench:1',
+      sequence: 1,
+      settlements: ended,
+      wanted: call < calls ? AT_ONCE : 0,
+    })
     const text = `${Date.now()} no-op 0\nnull`
     ended = claims.map(({ id, token }) => ({ id, token, verdict: 'completed', text }))
     jobs += claims.length

@@ -113,11 +113,11 @@ describe('a server that answers', () => {
     await queue.enqueue([newJob('task', 1), newJob('task', 2), newJob('task', 3, { maxAttempts: 1 })])
     const entry = { process: 'p', pod: 'evil\u001b[2J', podUid: 'u', poolUid: '', node: '', slots: 1 }
     await queue.register({ ...entry, isolation: 'Spawn', isolationNote: '', version: '0', worker: 'p:1' })
-    const { claims } = await queue.settleAndClaim('p:1', 0, [], 3)
+    const { claims } = await queue.settleAndClaim({ worker: 'p:1', wanted: 3 })
     const last = claims.at(-1)
     if (!last) throw new Error('nothing was claimed')
     const text = JSON.stringify({ outcome: 'failed' })
-    await queue.settleAndClaim('p:1', 0, [{ ...last, verdict: 'terminal', text }], 0)
+    await queue.settleAndClaim({ worker: 'p:1', settlements: [{ ...last, verdict: 'terminal', text }] })
     await redis.call('ZADD', `${prefixOf(name)}workers`, 0, 'p:1')
     await redis.call('HSET', `${prefixOf(name)}config`, 'maxLength', 1)
     await queue.enqueue([newJob('task', 4)])

@@ -129,10 +129,10 @@ test('job tells of an attempt whose worker died why, where, and what it had used
   const entry = { worker, process: 'p', ...place, podUid: 'uid', poolUid: '', slots: 1, version: '0' }
   await queue.register({ ...entry, isolation: 'Fork', isolationNote: '' })
   await queue.enqueue([newJob('mails', null, { id: 'lost' })])
-  const [claim] = (await queue.settleAndClaim(worker, 0, [], 1)).claims
+  const [claim] = (await queue.settleAndClaim({ worker, wanted: 1 })).claims
   const used = { maxRssBytes: 64 * 2 ** 20, cpuUserMs: 1_500, cpuSystemMs: 500 }
-  await queue.renew(worker, [{ token: claim?.token ?? '', ...used }])
-  await queue.reap(worker, 'sure', 'the container ended: OOMKilled')
+  await queue.renew(worker, { used: [{ token: claim?.token ?? '', ...used }] })
+  await queue.reap({ worker, evidence: 'sure', reason: 'the container ended: OOMKilled' })
   redis.close()
   expect(await run('job', 'torn', 'lost')).toMatch(
     /worker-lost {2}the container ended: OOMKilled\n +CPU 2s, memory 64.0 MiB, worker p:1, pod mail-7f9, node node2, error group v1:[0-9a-f]{16}$/m,

@@ -20,11 +20,11 @@ async function filled(name: string) {
   const queue = openQueue(redis, queueName(env.MILLHAND_NAMESPACE, name))
   await queue.enqueue([newJob('t', 0, { id: 'buried', maxAttempts: 1 }), newJob('t', 0, { id: 'held' })])
   await queue.register(worker)
-  const { claims } = await queue.settleAndClaim('p:1', 0, [], 2)
+  const { claims } = await queue.settleAndClaim({ worker: 'p:1', wanted: 2 })
   const failed = claims
     .filter(({ id }) => id === 'buried')
     .map((claim) => ({ ...claim, verdict: 'terminal' as const, text: '{}' }))
-  await queue.settleAndClaim('p:1', 0, failed, 0)
+  await queue.settleAndClaim({ worker: 'p:1', settlements: failed })
   const ready = Array.from({ length: 1_200 }, (_, n) =>
     newJob('t', n, { id: `job-${n}`, priority: n % 2 ? 'low' : 'normal' }),
   )

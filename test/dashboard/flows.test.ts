@@ -87,14 +87,14 @@ test('what is open comes first in what a job waits for', async () => {
   await client.start(built)
   const where = { process: 'p', podUid: 'u', pod: '', poolUid: '', node: '', isolationNote: '' }
   await queue.register({ worker: 'p:1', ...where, slots: 1, isolation: 'Spawn', version: '0' })
-  const { claims } = await queue.settleAndClaim('p:1', 0, [], 1)
+  const { claims } = await queue.settleAndClaim({ worker: 'p:1', wanted: 1 })
   const ended = claims.map(({ id, token }) => ({
     id,
     token,
     verdict: 'completed' as const,
     text: '1 task 1\nnull',
   }))
-  await queue.settleAndClaim('p:1', 0, ended, 0)
+  await queue.settleAndClaim({ worker: 'p:1', settlements: ended })
   await queue.deregister('p:1')
   const { lines } = await ask<FlowDetails>('GET', `${PATH}/open`)
   const [done = ''] = claims.map(({ id }) => id.slice('open:'.length))

@@ -28,10 +28,13 @@ beforeAll(async () => {
   const worker = { worker: 'p:1', process: 'p', podUid: 'u', pod: '', poolUid: '', node: '', slots: 1 }
   await queue.register({ ...worker, isolation: 'Spawn', isolationNote: '', version: '' })
   await queue.enqueue([newJob('send', null, { id: 'a' })])
-  const [claim] = (await queue.settleAndClaim('p:1', 0, [], 1)).claims
+  const [claim] = (await queue.settleAndClaim({ worker: 'p:1', wanted: 1 })).claims
   const text = JSON.stringify({ outcome: 'failed', group, error: { name: 'Error', message: 'no' } })
-  await queue.settleAndClaim('p:1', 0, [{ id: 'a', token: claim?.token ?? '', verdict: 'terminal', text }], 0)
-  await queue.renew('p:1', [], false, ['send', 'completed 2 failed 1 run:28 3 runMs 150'])
+  await queue.settleAndClaim({
+    worker: 'p:1',
+    settlements: [{ id: 'a', token: claim?.token ?? '', verdict: 'terminal', text }],
+  })
+  await queue.renew('p:1', { figures: ['send', 'completed 2 failed 1 run:28 3 runMs 150'] })
 })
 
 /** What the program prints. */

@@ -100,7 +100,7 @@ test(
         const worker = `dead${at}:1`
         await queue.register({ ...nothing, worker, process: `dead${at}`, podUid: worker, slots: 10_000 })
         for (let claimed = 0; claimed < 10_000; )
-          claimed += (await queue.settleAndClaim(worker, 0, [], 1_000)).claims.length
+          claimed += (await queue.settleAndClaim({ worker, wanted: 1_000 })).claims.length
       }
       expect((await queue.depth()).busy).toBe(100_000)
       await queue.pause()

@@ -54,7 +54,7 @@ test(`three firers that die at any moment, beside a Redis that is killed and who
   let runs = 0
   const collect = async () => {
     for (;;) {
-      const { claims } = await queue.settleAndClaim('p:1', 0, [], 1_000)
+      const { claims } = await queue.settleAndClaim({ worker: 'p:1', wanted: 1_000 })
       if (claims.length === 0) return
       for (const { id } of claims) ran.set(id, (ran.get(id) ?? 0) + 1)
       runs += claims.length
@@ -64,7 +64,7 @@ test(`three firers that die at any moment, beside a Redis that is killed and who
         verdict: 'completed' as const,
         text: '1 noop 1\nnull',
       }))
-      await queue.settleAndClaim('p:1', 0, done, 0)
+      await queue.settleAndClaim({ worker: 'p:1', settlements: done })
     }
   }
   /** With a connection of its own, which may end at any moment. */

@@ -92,8 +92,9 @@ async function playVerbs(rounds: number): Promise<void> {
     renew: () => jobs.renew('w'),
     deregister: () => jobs.deregister('w'),
     resync: () => jobs.resync('w', 1),
-    settleAndClaim: () => jobs.settleAndClaim('w', 1, [settlement], 2),
-    reap: () => jobs.reap('w', 'sure', 'gone'),
+    settleAndClaim: () =>
+      jobs.settleAndClaim({ worker: 'w', sequence: 1, settlements: [settlement], wanted: 2 }),
+    reap: () => jobs.reap({ worker: 'w', evidence: 'sure', reason: 'gone' }),
     report: () => jobs.report('w', [{ id: 'a', token: '1', json: '1' }]),
     cancel: () => jobs.cancel('a'),
     retry: () => jobs.retry(['a']),

@@ -149,7 +149,7 @@ export class Engine {
           const { process = '', reason, counting } = death
           const opened = await this.servers.open(queueName, { namespace, secretName: '' })
           if (opened.kind !== 'open') continue
-          const jobs = await opened.seen.toWrite.reapProcess(process, reason, counting)
+          const jobs = await opened.seen.toWrite.reapProcess({ process, reason, counting })
           if (jobs > 0) onEvent({ kind: 'jobs-put-back', pool: name, worker, jobs, reason })
         }
     }

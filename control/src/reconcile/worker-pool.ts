@@ -158,7 +158,7 @@ async function putBack(
   for (const { worker, queue, pod, reason, counting } of reap) {
     if (performance.now() > untilMs) return
     const there = seen.find((each) => each.name === queue)
-    const jobs = (await there?.toWrite.reap(worker, 'sure', reason, counting)) ?? 0
+    const jobs = (await there?.toWrite.reap({ worker, evidence: 'sure', reason, counting })) ?? 0
     if (jobs === 0) continue
     log.info('put back jobs of a dead worker', { namespace, pool: name, pod, worker, jobs, reason })
     onPutBack?.(pool, { pod, jobs, reason })

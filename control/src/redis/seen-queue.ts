@@ -212,7 +212,8 @@ export class SeenQueue {
     this.#isReaping = true
     let jobs = 0
     try {
-      for (const { name } of silent) jobs += await this.toWrite.reap(name, 'silent', WHY_SILENT)
+      for (const { name } of silent)
+        jobs += await this.toWrite.reap({ worker: name, evidence: 'silent', reason: WHY_SILENT })
     } catch (error) {
       if (!(error instanceof NotLeading))
         log.warn('could not put back jobs of silent workers', { queue: this.name, error })

@@ -62,7 +62,7 @@ describe('up', () => {
     await up.queue.pause()
     await eventually(async () => (await up.queue.depth()).due === 1, { what: 'the job is due' })
     await up.queue.resume()
-    const { claims } = await up.queue.settleAndClaim('gone:1', 0, [], 1)
+    const { claims } = await up.queue.settleAndClaim({ worker: 'gone:1', wanted: 1 })
     // Without workers of its own `up` has nothing to do, as long as that one seems to live.
     expect(claims).toHaveLength(1)
     expect(await job.result({ timeoutMs: 40_000 })).toMatchObject({ version: 1 })

@@ -143,7 +143,7 @@ test('jobs of a worker whose heartbeat ran out are put back by who looks and lea
   await queue.enqueue([newJob('echo', 1)])
   const nobody = { process: 'gone', pod: '', podUid: '', poolUid: '', node: '', slots: 1, version: '' }
   await queue.register({ ...nobody, worker: 'gone:1', isolation: '', isolationNote: '' })
-  await queue.settleAndClaim('gone:1', 0, [], 1)
+  await queue.settleAndClaim({ worker: 'gone:1', wanted: 1 })
   const seen = await open(name)
   const look = async () => {
     clock.skippedMs += 1_000

@@ -260,7 +260,12 @@ export class RecordedCluster implements Watched {
         verdict: 'terminal' as const,
         text: '{}',
       }))
-      const { claims } = await queue.settleAndClaim(`${worker.process}:1`, worker.sequence, settlements, most)
+      const { claims } = await queue.settleAndClaim({
+        worker: `${worker.process}:1`,
+        sequence: worker.sequence,
+        settlements,
+        wanted: most,
+      })
       worker.sequence += 1
       const kept = worker.held.filter((each) => !ended.includes(each))
       worker.held = [...kept, ...claims.map(({ id, token }) => ({ queue: name, id, token }))]

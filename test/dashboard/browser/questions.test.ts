@@ -142,16 +142,14 @@ async function outOfMemory(facts: { pod: string; maxRssBytes: number }): Promise
     const nothing = { podUid: 'u', poolUid: '', node: '', isolation: 'Fork', isolationNote: '', version: '' }
     await mail.register({ ...nothing, worker: 'oom:1', process: 'oom', pod: facts.pod, slots: 1 })
     await mail.enqueue([newJob('resize', null, { id: 'ate-it', priority: 'urgent' })])
-    const [claim] = (await mail.settleAndClaim('oom:1', 0, [], 1)).claims
+    const [claim] = (await mail.settleAndClaim({ worker: 'oom:1', wanted: 1 })).claims
     if (claim?.id !== 'ate-it') throw new Error('the job was not claimed')
     const { id, token } = claim
     const record = { outcome: 'out-of-memory', group: 'v1:00000000000000aa', worker: 'oom:1', ...facts }
-    await mail.settleAndClaim(
-      'oom:1',
-      0,
-      [{ id, token, verdict: 'terminal', text: JSON.stringify(record) }],
-      0,
-    )
+    await mail.settleAndClaim({
+      worker: 'oom:1',
+      settlements: [{ id, token, verdict: 'terminal', text: JSON.stringify(record) }],
+    })
     await mail.deregister('oom:1')
   } finally {
     redis.close()

@@ -347,14 +347,14 @@ describe('a client whose Redis or network fails for a while', () => {
     const queue = openQueue(redis, queueName)
     const nothing = { pod: '', poolUid: '', node: '', isolation: '', isolationNote: '', version: '' }
     await queue.register({ ...nothing, worker: 'p:1', process: 'p', podUid: 'u', slots: 1 })
-    const { claims } = await queue.settleAndClaim('p:1', 0, [], 1)
+    const { claims } = await queue.settleAndClaim({ worker: 'p:1', wanted: 1 })
     const settlements = claims.map(({ id, token }) => ({
       id,
       token,
       verdict: 'completed' as const,
       text: '1 task 1\n"done"',
     }))
-    await queue.settleAndClaim('p:1', 0, settlements, 0)
+    await queue.settleAndClaim({ worker: 'p:1', settlements })
   }
 
   test.each(['fast', 'fsync'] as const)(

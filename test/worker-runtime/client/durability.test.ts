@@ -169,11 +169,11 @@ describe('while a replica stands still', () => {
       const runs: string[] = []
       const work = async () => {
         await queue.renew('here:1')
-        const { claims } = await queue.settleAndClaim('here:1', 1, [], 1)
+        const { claims } = await queue.settleAndClaim({ worker: 'here:1', sequence: 1, wanted: 1 })
         for (const { id, token } of claims) {
           runs.push(id)
           const settled = { id, token, verdict: 'completed', text: '1 task {}\nnull' } as const
-          await queue.settleAndClaim('here:1', 1, [settled], 0)
+          await queue.settleAndClaim({ worker: 'here:1', sequence: 1, settlements: [settled] })
         }
       }
       const enqueued = jobs.enqueue('task', 1, { ...replicated, id: 'once' }).catch((error) => error)

@@ -35,12 +35,12 @@ const open = (redis = server.url): Client => {
   opened.push(client)
   return client
 }
-const claim = async (jobs = 1) => (await queue.settleAndClaim('p:1', 0, [], jobs)).claims
+const claim = async (jobs = 1) => (await queue.settleAndClaim({ worker: 'p:1', wanted: jobs })).claims
 type Verdict = 'completed' | 'terminal'
 const settle = (claims: readonly { id: string; token: string }[], verdict: Verdict = 'completed') => {
   const text = verdict === 'completed' ? '1 task 1\n"done"' : '{"outcome":"failed"}'
   const settlements = claims.map(({ id, token }) => ({ id, token, verdict, text }))
-  return queue.settleAndClaim('p:1', 0, settlements, 0)
+  return queue.settleAndClaim({ worker: 'p:1', settlements })
 }
 const waiters = () => admin.call('HGETALL', `mh:{default.${name}}:waiters`) as Promise<string[]>
 const noted = (count = 1) => eventually(async () => (await waiters()).length === 2 * count)

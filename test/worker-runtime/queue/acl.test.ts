@@ -226,10 +226,10 @@ describe('on a server', () => {
     const more = { isolation: 'Spawn', isolationNote: '', version: '0' }
     await queueAs('producer').enqueue([newJob('task', 1, { id: 'held' })])
     await queue.register({ ...entry, ...more, worker: 'p:1' })
-    await queue.settleAndClaim('p:1', 0, [], 1)
+    await queue.settleAndClaim({ worker: 'p:1', wanted: 1 })
     await queue.report('p:1', [])
     expect(await queue.resync('p:1', 1)).toMatchObject({ kind: 'alive', held: [{ id: 'held' }] })
-    expect(await queue.reap('p:1', 'sure', 'test')).toBe(1)
+    expect(await queue.reap({ worker: 'p:1', evidence: 'sure', reason: 'test' })).toBe(1)
     await queueAs('producer').cancel('held')
     expect(await refusedTo('shop-worker')).toEqual([])
   })
@@ -249,13 +249,15 @@ describe('on a server', () => {
     const worker = queueAs('worker', 'shop.declared')
     const entry = { process: 'p', pod: '', podUid: 'u', poolUid: '', node: '', slots: 1, version: '0' }
     await worker.register({ ...entry, isolation: 'Spawn', isolationNote: '', worker: 'p:1' })
-    await worker.settleAndClaim('p:1', 0, [], 1)
+    await worker.settleAndClaim({ worker: 'p:1', wanted: 1 })
     await queue.drain(['u'], 60_000)
     expect(await queue.depth()).toMatchObject({ busy: 1 })
     expect(await queue.workers()).toMatchObject([{ name: 'p:1', held: 1, draining: true }])
     await queue.undrain(['u'])
-    expect(await queue.reapProcess('p', 'test')).toBe(1)
-    expect(await queue.reap('p:1', 'sure', 'test', 'uncounted')).toBe(0)
+    expect(await queue.reapProcess({ process: 'p', reason: 'test' })).toBe(1)
+    expect(await queue.reap({ worker: 'p:1', evidence: 'sure', reason: 'test', counting: 'uncounted' })).toBe(
+      0,
+    )
     expect(await queue.release('me')).toBe('')
     const { findings } = await examineServer(redis, { nowMs: () => Date.now() })
     expect(findings.filter(({ severity }) => severity === 'warning' || severity === 'problem')).toEqual([])

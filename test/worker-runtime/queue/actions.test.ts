@@ -27,14 +27,14 @@ const add = (ids: readonly string[], options: JobOptions = {}, task = 'task') =>
   queue.enqueue(ids.map((id) => newJob(task, { of: id }, { id, ...options })))
 async function settleAll(verdict: 'completed' | 'terminal'): Promise<void> {
   for (;;) {
-    const { claims } = await queue.settleAndClaim('p:1', 0, [], 1_000)
+    const { claims } = await queue.settleAndClaim({ worker: 'p:1', wanted: 1_000 })
     if (claims.length === 0) return
     const text =
       verdict === 'completed'
         ? '1 task 1\n"done"'
         : '{"outcome":"failed","group":"v1:0123456789abcdef","message":"no"}'
     const settlements = claims.map(({ id, token }) => ({ id, token, verdict, text }))
-    await queue.settleAndClaim('p:1', 0, settlements, 0)
+    await queue.settleAndClaim({ worker: 'p:1', settlements })
   }
 }
 const bury = async (ids: readonly string[], task = 'task') => {
@@ -81,7 +81,7 @@ test('a job that was buried again after the action began is not taken again', as
 test('a cancel ends what waits, tells the workers of what runs, and leaves the rest', async () => {
   await bury(['failed'])
   await add(named(2, 'held'))
-  await queue.settleAndClaim('p:1', 0, [], 2)
+  await queue.settleAndClaim({ worker: 'p:1', wanted: 2 })
   await add(named(3, 'ready'))
   await add(named(3, 'delayed'), { delayMs: 60_000 })
   expect(await act('cancel', '-id:ready-0001')).toMatchObject({ done: 7, skipped: 0 })
@@ -93,7 +93,7 @@ test('a cancel ends what waits, tells the workers of what runs, and leaves the r
 
 test('what has another state when its turn comes is skipped, and the record says why', async () => {
   await add(['a', 'b', 'c'])
-  await queue.settleAndClaim('p:1', 0, [], 1)
+  await queue.settleAndClaim({ worker: 'p:1', wanted: 1 })
   const ids = ['a', 'b', 'c', 'nobody']
   const id = await start('cancel', '', { ids })
   await queue.cancel('b')
@@ -243,7 +243,7 @@ describe('a delete', () => {
     await queue.delete(['a'])
     expect(await queue.actions.undo(id)).toBe(1)
     expect(await queue.retry(['a'])).toEqual(['ready'])
-    const { claims } = await queue.settleAndClaim('p:1', 0, [], 10)
+    const { claims } = await queue.settleAndClaim({ worker: 'p:1', wanted: 10 })
     expect(claims.map((claim) => claim.id)).toEqual(['b', 'a'])
   })
 

@@ -200,12 +200,12 @@ async function registerAs(queue: Queue, worker: string): Promise<void> {
 }
 
 async function claimAndSettle(queue: Queue, jobs: number): Promise<void> {
-  const { claims } = await queue.settleAndClaim('p:1', 0, [], jobs)
+  const { claims } = await queue.settleAndClaim({ worker: 'p:1', wanted: jobs })
   const settlements = claims.map(({ id, token }) => ({
     id,
     token,
     verdict: 'completed' as const,
     text: '1 noop 1\nnull',
   }))
-  await queue.settleAndClaim('p:1', 0, settlements, 0)
+  await queue.settleAndClaim({ worker: 'p:1', settlements })
 }

@@ -15,8 +15,11 @@ ownQueues('errors', { slots: 1, isolation: 'Spawn', version: '1.2.3' }, (itsQueu
 
 const fail = async (id: string, text: string, verdict: 'failed' | 'terminal' = 'terminal', task = 'task') => {
   await queue.enqueue([newJob(task, null, { id })])
-  const [claim] = (await queue.settleAndClaim('p:1', 0, [], 1)).claims
-  await queue.settleAndClaim('p:1', 0, [{ id, token: claim?.token ?? '', verdict, text }], 0)
+  const [claim] = (await queue.settleAndClaim({ worker: 'p:1', wanted: 1 })).claims
+  await queue.settleAndClaim({
+    worker: 'p:1',
+    settlements: [{ id, token: claim?.token ?? '', verdict, text }],
+  })
 }
 
 test('a group has the first message, the counts, the tasks, and its buried jobs', async () => {
@@ -58,8 +61,8 @@ test('a buried job leaves its group when it is retried, deleted, purged, or drop
 
 test('the death of a worker is a group too', async () => {
   await queue.enqueue([newJob('task', null, { id: 'a' })])
-  await queue.settleAndClaim('p:1', 0, [], 1)
-  await queue.reap('p:1', 'sure', 'its pod was killed')
+  await queue.settleAndClaim({ worker: 'p:1', wanted: 1 })
+  await queue.reap({ worker: 'p:1', evidence: 'sure', reason: 'its pod was killed' })
   const [found] = (await queue.errors.list()).groups
   expect(found).toMatchObject({ outcome: 'worker-lost', type: '', message: 'its pod was killed', count: 1 })
 })

@@ -38,18 +38,16 @@ const register = (worker: string) =>
     ...{ worker, process: 'p', podUid: worker, pod: '', poolUid: '', node: '', slots: 1 },
     ...{ isolation: 'Spawn', isolationNote: '', version: '0.1.0' },
   })
-const claim = async (wanted = 1) => (await queue.settleAndClaim('p:1', 0, [], wanted)).claims
+const claim = async (wanted = 1) => (await queue.settleAndClaim({ worker: 'p:1', wanted })).claims
 const settle = (
   claims: readonly { id: string; token: string }[],
   verdict: 'completed' | 'failed' | 'terminal' | 'handed-back' | 'cancelled',
   text = verdict === 'completed' ? '1 task ff\nnull' : JSON.stringify({ outcome: 'failed', group: GROUP }),
 ) =>
-  queue.settleAndClaim(
-    'p:1',
-    0,
-    claims.map(({ id, token }) => ({ id, token, verdict, text })),
-    0,
-  )
+  queue.settleAndClaim({
+    worker: 'p:1',
+    settlements: claims.map(({ id, token }) => ({ id, token, verdict, text })),
+  })
 
 /** Collects events until the test ends; resolves when it watches. */
 async function watched(options: { after?: string } = {}, from = queue): Promise<QueueEvent[]> {
@@ -160,7 +158,7 @@ test('the death of a worker is told, with what became of its jobs', async () => 
   await register('p:1')
   await queue.enqueue([newJob('task', null, { id: 'a' }), newJob('task', null, { id: 'b', maxCrashes: 1 })])
   await claim(2)
-  await queue.reap('p:1', 'sure', 'it was killed')
+  await queue.reap({ worker: 'p:1', evidence: 'sure', reason: 'it was killed' })
   const [event, ...others] = await kept()
   expect(others).toEqual([])
   expect(event).toMatchObject({ worker: 'p:1' })

@@ -23,14 +23,17 @@ const at = clockedQueues(
 
 const enqueue = async (id: string, options: JobOptions = { expiresInMs: 1_000 }) =>
   (await queue.enqueue([newJob('send', { to: id }, { id, ...options })]))[0]
-const claim = async (wanted = 10) => (await queue.settleAndClaim('p:1', 0, [], wanted)).claims
+const claim = async (wanted = 10) => (await queue.settleAndClaim({ worker: 'p:1', wanted })).claims
 const settle = (claims: Awaited<ReturnType<typeof claim>>, verdict: 'failed' | 'handed-back') =>
-  queue.settleAndClaim(
-    'p:1',
-    0,
-    claims.map(({ id, token }) => ({ id, token, verdict, text: JSON.stringify({ outcome: 'failed' }) })),
-    0,
-  )
+  queue.settleAndClaim({
+    worker: 'p:1',
+    settlements: claims.map(({ id, token }) => ({
+      id,
+      token,
+      verdict,
+      text: JSON.stringify({ outcome: 'failed' }),
+    })),
+  })
 const stateOf = async (id: string) => (await queue.job(id))?.state
 
 describe('a job that has not started by its time', () => {
@@ -125,16 +128,16 @@ describe('a job that has started', () => {
   test('and was lost with its worker does not expire any more', async () => {
     await queue.register({ ...NOTHING, worker: 'q:1', process: 'q', podUid: 'v', slots: 1 })
     await enqueue('a')
-    await queue.settleAndClaim('q:1', 0, [], 1)
+    await queue.settleAndClaim({ worker: 'q:1', wanted: 1 })
     await at(5_000)
-    await queue.reap('q:1', 'sure', 'the test says so')
+    await queue.reap({ worker: 'q:1', evidence: 'sure', reason: 'the test says so' })
     await queue.renew('p:1')
     expect((await claim()).map(({ id }) => id)).toEqual(['a'])
   })
 })
 
 test('a job that was given to an idle worker that is not there expires as any other', async () => {
-  await queue.settleAndClaim('p:1', 0, [], 5, '0')
+  await queue.settleAndClaim({ worker: 'p:1', wanted: 5, given: '0' })
   await enqueue('a') // nobody listens
   await at(1_000)
   await queue.renew('p:1')

@@ -34,13 +34,16 @@ const idsOf = ({ jobs }: FoundJobs) => jobs.map(({ id }) => id)
 const ids = async (text: string, options: FindOptions = {}) => idsOf(await find(text, options))
 const add = (id: string, options: JobOptions = {}, task = 'task', payload: unknown = null) =>
   queue.enqueue([newJob(task, payload, { id, ...options })])
-const claim = async (wanted = 1) => (await queue.settleAndClaim('p:1', 0, [], wanted)).claims
+const claim = async (wanted = 1) => (await queue.settleAndClaim({ worker: 'p:1', wanted })).claims
 async function settle(verdict: 'completed' | 'terminal' | 'failed', text?: string): Promise<void> {
   const [first] = await claim()
   if (!first) throw new Error('no job was ready')
   const said =
     text ?? (verdict === 'completed' ? '1 task 1\n{"kept":"in the result"}' : '{"outcome":"failed"}')
-  await queue.settleAndClaim('p:1', 0, [{ id: first.id, token: first.token, verdict, text: said }], 0)
+  await queue.settleAndClaim({
+    worker: 'p:1',
+    settlements: [{ id: first.id, token: first.token, verdict, text: said }],
+  })
 }
 
 const GROUP = 'v1:0123456789abcdef'
@@ -211,7 +214,7 @@ test('pages of held jobs go by worker and id, whoever renews meanwhile', async (
   })
   await addAll(named(10))
   await claim(5)
-  await queue.settleAndClaim('q:1', 0, [], 5)
+  await queue.settleAndClaim({ worker: 'q:1', wanted: 5 })
   const seen = await pagesOf('state:held', 3, (page) => queue.renew(page % 2 === 0 ? 'p:1' : 'q:1'))
   expect(seen).toEqual(named(10))
 })
@@ -264,12 +267,10 @@ describe('tags', () => {
       'cancelled while it runs',
       async () => {
         const [held] = await claim()
-        await queue.settleAndClaim(
-          'p:1',
-          0,
-          [{ id: 'x', token: held?.token ?? '', verdict: 'cancelled', text: '' }],
-          0,
-        )
+        await queue.settleAndClaim({
+          worker: 'p:1',
+          settlements: [{ id: 'x', token: held?.token ?? '', verdict: 'cancelled', text: '' }],
+        })
       },
     ],
     [
@@ -301,7 +302,7 @@ describe('tags', () => {
   test('of a job whose worker died stay, and a known id adds none', async () => {
     await of('x', ['t'])
     await claim()
-    await queue.reap('p:1', 'sure', 'test')
+    await queue.reap({ worker: 'p:1', evidence: 'sure', reason: 'test' })
     expect(await ids('tag:t')).toEqual(['x'])
     await of('x', ['other'])
     expect(await ids('tag:other')).toEqual([])

@@ -292,15 +292,13 @@ describe('a flow', () => {
       const split = built.add('a', 'split', null)
       built.add('c', 'join', split.added)
       const run = await start(built)
-      const { claims = [] } = (await queues[0]?.settleAndClaim('p:1', 0, [], 1)) ?? {}
+      const { claims = [] } = (await queues[0]?.settleAndClaim({ worker: 'p:1', wanted: 1 })) ?? {}
       const end = async () => {
         const token = claims[0]?.token ?? ''
-        await queues[0]?.settleAndClaim(
-          'p:1',
-          0,
-          [{ id: 'grows:split', token, verdict: 'completed', text: '1 split 1\nnull' }],
-          0,
-        )
+        await queues[0]?.settleAndClaim({
+          worker: 'p:1',
+          settlements: [{ id: 'grows:split', token, verdict: 'completed', text: '1 split 1\nnull' }],
+        })
       }
       const add = async (name: string, after?: string[]) =>
         queues[0]?.flows.add('grows:split', added(name, after))
@@ -366,16 +364,14 @@ describe('a flow', () => {
     const pay = order.add('a', 'pay', null)
     order.add('a', 'pack', pay.result, { delayMs: 1_000 })
     await start(order)
-    const [claim] = (await queues[0]?.settleAndClaim('p:1', 0, [], 1))?.claims ?? []
+    const [claim] = (await queues[0]?.settleAndClaim({ worker: 'p:1', wanted: 1 }))?.claims ?? []
     const wakeKey = `${prefixOf(`${namespace}.a`)}wake`
     await redis.call('DEL', wakeKey)
     const text = '1 pay 1\nnull'
-    await queues[0]?.settleAndClaim(
-      'p:1',
-      0,
-      [{ id: 'f:pay', token: claim?.token ?? '', verdict: 'completed', text }],
-      0,
-    )
+    await queues[0]?.settleAndClaim({
+      worker: 'p:1',
+      settlements: [{ id: 'f:pay', token: claim?.token ?? '', verdict: 'completed', text }],
+    })
     expect(await redis.call('EXISTS', wakeKey)).toBe(1)
     await client.flow('a', 'f').cancel()
     await work()

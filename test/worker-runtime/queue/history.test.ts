@@ -15,7 +15,7 @@ ownQueues('history', { slots: 1, isolation: 'Spawn', version: '' }, (itsQueue, c
   queue = itsQueue
   redis = connection
 })
-const renewWith = (...figures: string[]) => queue.renew('p:1', [], false, figures)
+const renewWith = (...figures: string[]) => queue.renew('p:1', { figures })
 const totals = async (question: Partial<HistoryQuestion> & Pick<HistoryQuestion, 'series'>) =>
   Object.fromEntries(
     (await queue.history(question)).columns.map(({ series, task, outcome, total }) => [

@@ -41,11 +41,11 @@ test.each(refusals)('$verb refuses layout $layout and changes nothing', async ({
   const queue = openQueue(redis, name)
   await queue.enqueue([1, 2, 3].map((input) => newJob('task', input, { id: `job-${input}`, maxAttempts: 1 })))
   await queue.register(worker)
-  const { claims } = await queue.settleAndClaim('p:1', 0, [], 2)
+  const { claims } = await queue.settleAndClaim({ worker: 'p:1', wanted: 2 })
   const settlements = claims
     .slice(0, 1)
     .map((claim) => ({ ...claim, verdict: 'terminal' as const, text: '{}' }))
-  await queue.settleAndClaim('p:1', 0, settlements, 0)
+  await queue.settleAndClaim({ worker: 'p:1', settlements })
   await becomes(layout)
   const before = await everything()
   expect(before.length).toBeGreaterThan(5)

@@ -21,17 +21,21 @@ const enqueue = (key: string | undefined, jobs: number, options: JobOptions = {}
   queue.enqueue(
     Array.from({ length: jobs }, () => newJob('send', key ?? null, { ...options, ...(key && { key }) })),
   )
-const claim = async (wanted: number) => queue.settleAndClaim('p:1', 0, [], wanted)
+const claim = async (wanted: number) => queue.settleAndClaim({ worker: 'p:1', wanted })
 /** The keys of the next jobs, in the order in which they are claimed. */
 const keysOf = ({ claims }: Awaited<ReturnType<typeof claim>>) =>
   claims.map(({ envelope }) => envelope.split('\n')[1]?.replaceAll('"', ''))
 const complete = (claims: readonly { id: string; token: string }[], wanted = 0) =>
-  queue.settleAndClaim(
-    'p:1',
-    0,
-    claims.map(({ id, token }) => ({ id, token, verdict: 'completed' as const, text: '1 send 1\nnull' })),
+  queue.settleAndClaim({
+    worker: 'p:1',
+    settlements: claims.map(({ id, token }) => ({
+      id,
+      token,
+      verdict: 'completed' as const,
+      text: '1 send 1\nnull',
+    })),
     wanted,
-  )
+  })
 
 describe('jobs of several keys', () => {
   test('are served in turn, whatever their numbers', async () => {
@@ -102,7 +106,11 @@ describe('perKey.maxBusy', () => {
       const [held] = (await claim(5)).claims
       if (!held) throw new Error('nothing was claimed')
       const text = verdict === 'completed' ? '1 send 1\nnull' : '{"outcome":"failed"}'
-      const { claims } = await queue.settleAndClaim('p:1', 0, [{ ...held, verdict, text }], 5)
+      const { claims } = await queue.settleAndClaim({
+        worker: 'p:1',
+        settlements: [{ ...held, verdict, text }],
+        wanted: 5,
+      })
       expect(claims).toHaveLength(1)
     },
   )
@@ -111,9 +119,9 @@ describe('perKey.maxBusy', () => {
     await configure({ perKey: { maxBusy: 1 } })
     await enqueue('a', 2)
     await claim(5)
-    await queue.reap('p:1', 'sure', 'it was killed')
+    await queue.reap({ worker: 'p:1', evidence: 'sure', reason: 'it was killed' })
     await queue.register({ ...NOTHING, worker: 'p:2', process: 'p', podUid: 'v', slots: 100 })
-    expect((await queue.settleAndClaim('p:2', 0, [], 5)).claims).toHaveLength(1)
+    expect((await queue.settleAndClaim({ worker: 'p:2', wanted: 5 })).claims).toHaveLength(1)
   })
 
   test('a cancelled job that was blocked is blocked no more, and its id may be used anew', async () => {
@@ -300,7 +308,7 @@ describe('an enqueue at a limit of its key', () => {
     expect(await queue.job('second')).toMatchObject({ state: 'cancelled' })
     expect(await idsOf('ready')).toEqual(['other', 'third'])
     if (!first) throw new Error('nothing was claimed')
-    await queue.settleAndClaim('p:1', 0, [{ ...first, verdict: 'cancelled', text: '' }], 0)
+    await queue.settleAndClaim({ worker: 'p:1', settlements: [{ ...first, verdict: 'cancelled', text: '' }] })
     expect((await claim(5)).claims.map(({ id }) => id).sort()).toEqual(['other', 'third'])
     expect(await queue.job('first')).toMatchObject({ state: 'cancelled' })
   })

@@ -1,5 +1,13 @@
 // A queue of a million waiting jobs costs no verb more than one of a thousand: the same commands, none of them slow.
-import { type Connection, connectRedis, defaultSettings, newJob, openQueue, type Queue } from 'millhand/queue'
+import {
+  type Connection,
+  connectRedis,
+  defaultSettings,
+  newJob,
+  openQueue,
+  type Queue,
+  type Settlement,
+} from 'millhand/queue'
 import { Monitor } from '../../monitor.ts'
 import { RedisServer } from '../../redis-server.ts'
 
@@ -46,17 +54,21 @@ describe('a million waiting jobs', () => {
   const useEveryVerb = async () => {
     await queue.enqueue([newJob('noop', null), newJob('noop', null, { delayMs: 1e9, id: 'later' })])
     await queue.enqueue([newJob('noop', null, { id: 'later' })])
-    const { claims } = await queue.settleAndClaim('p:1', 0, [], 16)
+    const { claims } = await queue.settleAndClaim({ worker: 'p:1', wanted: 16 })
     const text = '1 noop 1\nnull'
     const verdicts = ['failed', 'terminal', 'handed-back'] as const
-    const settlements = claims.map(({ id, token }, i) => ({
+    const settlements: readonly Settlement[] = claims.map(({ id, token }, i) => ({
       id,
       token,
       verdict: verdicts[i] ?? 'completed',
       text,
     }))
     await queue.report('p:1', [{ id: claims[0]?.id ?? '', token: claims[0]?.token ?? '', json: '1' }])
-    await queue.settleAndClaim('p:1', 0, settlements as Parameters<Queue['settleAndClaim']>[2], 1)
+    await queue.settleAndClaim({
+      worker: 'p:1',
+      settlements,
+      wanted: 1,
+    })
     await queue.renew('p:1')
     await queue.depth()
     await queue.workers()
@@ -66,8 +78,8 @@ describe('a million waiting jobs', () => {
       await queue.jobs(state, { limit: 10 })
     await queue.retry([claims[1]?.id ?? ''])
     await queue.register({ ...WORKER, worker: 'q:1', podUid: 'v' })
-    await queue.settleAndClaim('q:1', 0, [], 4)
-    await queue.reap('q:1', 'sure', 'it was killed')
+    await queue.settleAndClaim({ worker: 'q:1', wanted: 4 })
+    await queue.reap({ worker: 'q:1', evidence: 'sure', reason: 'it was killed' })
     await queue.resync('p:1', 0)
   }
 

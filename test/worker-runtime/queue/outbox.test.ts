@@ -137,7 +137,8 @@ describe('a worker', () => {
   afterEach(async () => {
     worker?.kill('SIGKILL')
     await worker?.ended
-    for (const { name } of await from.workers()) await from.reap(name, 'sure', 'it was killed')
+    for (const { name } of await from.workers())
+      await from.reap({ worker: name, evidence: 'sure', reason: 'it was killed' })
   })
 
   test('forwards what lies in the outbox of its queue', async () => {

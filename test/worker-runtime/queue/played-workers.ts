@@ -29,7 +29,7 @@ export async function playWorkers(
     for (const queue of queues) {
       await queue.forward()
       const wanted = Math.min(100, most - ran.length)
-      const { claims } = await queue.settleAndClaim(PLAYED.worker, 0, [], wanted)
+      const { claims } = await queue.settleAndClaim({ worker: PLAYED.worker, wanted })
       isBusy ||= claims.length > 0
       const settlements = claims.map(({ id, token, envelope }) => {
         const { task = '', payload = '' } = parseEnvelope(envelope) ?? {}
@@ -42,7 +42,7 @@ export async function playWorkers(
           return { id, token, verdict: 'failed' as const, text: '{"outcome":"failed"}' }
         }
       })
-      await queue.settleAndClaim(PLAYED.worker, 0, settlements, 0)
+      await queue.settleAndClaim({ worker: PLAYED.worker, settlements })
       await queue.forward()
     }
   }

@@ -22,18 +22,16 @@ const at = clockedQueues(
 
 const enqueue = (id: string, options: JobOptions = {}) =>
   queue.enqueue([newJob('send', { to: id }, { id, ...options })])
-const claim = async (wanted = 10) => (await queue.settleAndClaim('p:1', 0, [], wanted)).claims
+const claim = async (wanted = 10) => (await queue.settleAndClaim({ worker: 'p:1', wanted })).claims
 const idsOf = (claims: Awaited<ReturnType<typeof claim>>) => claims.map(({ id }) => id)
 const rest = async (claims: Awaited<ReturnType<typeof claim>>, ms: number, pause: 'job' | 'key' | 'queue') =>
-  queue.settleAndClaim(
-    'p:1',
-    0,
-    claims.map(({ id, token }) => ({
+  queue.settleAndClaim({
+    worker: 'p:1',
+    settlements: claims.map(({ id, token }) => ({
       ...{ id, token, verdict: 'rests' as const },
       text: `${ms} ${pause}\n${JSON.stringify({ outcome: 'rests' })}`,
     })),
-    0,
-  )
+  })
 const causesOf = async (id: string) =>
   (await queue.why(id))?.causes.map(({ code, untilMs }) => [code, untilMs])
 
@@ -74,7 +72,7 @@ test('a key rests: its jobs wait, and others go on', async () => {
   await enqueue('d', { key: 'acme' })
   await queue.renew('p:1')
   await at(4_999)
-  expect(await queue.settleAndClaim('p:1', 0, [], 9)).toMatchObject({ claims: [], nextMs: 1 })
+  expect(await queue.settleAndClaim({ worker: 'p:1', wanted: 9 })).toMatchObject({ claims: [], nextMs: 1 })
   await at(5_000)
   expect(idsOf(await claim()).sort()).toEqual(['a', 'b', 'c', 'd'])
 })

@@ -13,7 +13,7 @@ ownQueues('save', { slots: 1, isolation: 'Spawn', version: '0' }, (opened, conne
 
 const worker = 'p:1'
 const claim = async (): Promise<Holder> => {
-  const [claimed] = (await queue.settleAndClaim(worker, 0, [], 1)).claims
+  const [claimed] = (await queue.settleAndClaim({ worker, wanted: 1 })).claims
   return { worker, id: claimed?.id ?? '', token: claimed?.token ?? '' }
 }
 const held = async () => {
@@ -21,12 +21,12 @@ const held = async () => {
   return claim()
 }
 const settle = ({ id, token }: Holder, verdict: 'completed' | 'failed' | 'terminal' | 'handed-back') =>
-  queue.settleAndClaim(
+  queue.settleAndClaim({
     worker,
-    0,
-    [{ id, token, verdict, text: verdict === 'completed' ? '1 task 1\nnull' : '{"outcome":"failed"}' }],
-    0,
-  )
+    settlements: [
+      { id, token, verdict, text: verdict === 'completed' ? '1 task 1\nnull' : '{"outcome":"failed"}' },
+    ],
+  })
 const attemptOf = ({ id }: Holder) => `${prefixOf(queue.name)}attempt:${id}`
 
 test.each(['failed', 'handed-back'] as const)(

@@ -50,14 +50,14 @@ test('100,000 schedules that are not due: jobs, heartbeats and looks run the sam
     for (let round = 0; round < 2; round += 1) {
       await monitor.take()
       await queue.enqueue([newJob('noop', null)])
-      const { claims } = await queue.settleAndClaim('p:1', 0, [], 1)
+      const { claims } = await queue.settleAndClaim({ worker: 'p:1', wanted: 1 })
       const settlements = claims.map(({ id, token }) => ({
         id,
         token,
         verdict: 'completed' as const,
         text: '1 noop 1\nnull',
       }))
-      await queue.settleAndClaim('p:1', 0, settlements, 1)
+      await queue.settleAndClaim({ worker: 'p:1', settlements, wanted: 1 })
       await queue.renew('p:1')
       await queue.depth()
     }

@@ -40,14 +40,17 @@ afterEach(async () => {
 const at = (ms: number) => redis.call('SET', `${prefixOf(queue.name)}clock`, BEGIN_MS + ms)
 const idAt = (name: string, ms: number) => `${name}@${BEGIN_MS + ms}`
 const firedIds = async () => (await queue.schedules.fireDue()).runs.map(({ id }) => id)
-const claim = async () => (await queue.settleAndClaim('p:1', 0, [], 100)).claims
+const claim = async () => (await queue.settleAndClaim({ worker: 'p:1', wanted: 100 })).claims
 const complete = (claims: readonly { id: string; token: string }[]) =>
-  queue.settleAndClaim(
-    'p:1',
-    0,
-    claims.map(({ id, token }) => ({ id, token, verdict: 'completed' as const, text: '1 send 1\nnull' })),
-    0,
-  )
+  queue.settleAndClaim({
+    worker: 'p:1',
+    settlements: claims.map(({ id, token }) => ({
+      id,
+      token,
+      verdict: 'completed' as const,
+      text: '1 send 1\nnull',
+    })),
+  })
 
 describe('a schedule', () => {
   test('makes one job at its due time, whose id names both, and is due again', async () => {
@@ -209,12 +212,10 @@ describe('while the job of the run before', () => {
     ])
     const [job] = await claim()
     const { id = '', token = '' } = job ?? {}
-    await queue.settleAndClaim(
-      'p:1',
-      0,
-      [{ id, token, verdict: 'terminal', text: '{"outcome":"failed"}' }],
-      0,
-    )
+    await queue.settleAndClaim({
+      worker: 'p:1',
+      settlements: [{ id, token, verdict: 'terminal', text: '{"outcome":"failed"}' }],
+    })
     expect((await queue.depth()).buried).toBe(1)
     await at(3 * MINUTE)
     expect(await firedIds()).toEqual([idAt('s', 3 * MINUTE)])

@@ -21,7 +21,7 @@ import {
 import { fingerprintOf } from '../../../worker-runtime/src/fingerprint.ts'
 import { pageOf } from '../../../worker-runtime/src/queue/events.ts'
 import { withFollowUps } from '../../../worker-runtime/src/queue/follow-ups.ts'
-import { givenOf } from '../../../worker-runtime/src/queue/hold.ts'
+import { givenOf, type Settlement } from '../../../worker-runtime/src/queue/hold.ts'
 import { workerChannel } from '../../../worker-runtime/src/queue/keys.ts'
 import { census } from '../../census.ts'
 import { eventually } from '../../eventually.ts'
@@ -357,7 +357,13 @@ class Exchange extends Step {
       ])
     })
     const waits = this.mayWait && me ? `${me.heard}${me.saysItWaits ? '+' : ''}` : ''
-    const answer = await queue.settleAndClaim(this.worker, sequence, settlements, this.wanted, waits)
+    const answer = await queue.settleAndClaim({
+      worker: this.worker,
+      sequence,
+      settlements,
+      wanted: this.wanted,
+      given: waits,
+    })
     const status = model.mayClaim(this.worker, sequence)
     expect(answer.status).toBe(status)
     if (status === 'dead') return
@@ -418,12 +424,7 @@ class Exchange extends Step {
     if (this.fault === 'reply lost') real.heard.set(this.worker, [])
   }
   /** The worker saw nothing of all that: it raises its sequence number, reads what it holds, and sends the old call once more. */
-  async #loseReply(
-    model: Model,
-    queue: Queue,
-    settlements: Parameters<Queue['settleAndClaim']>[2],
-    claimed: string[],
-  ) {
+  async #loseReply(model: Model, queue: Queue, settlements: readonly Settlement[], claimed: string[]) {
     const me = model.workers.get(this.worker)
     if (!me) return
     const old = me.sequence
@@ -432,7 +433,7 @@ class Exchange extends Step {
     if (answer.kind === 'dead') throw new Error('resync says dead of a living worker')
     expect(answer.held.map(({ id }) => id).sort()).toEqual(model.heldBy(this.worker).sort())
     for (const id of claimed) expect(answer.held.map((held) => held.id)).toContain(id)
-    const late = await queue.settleAndClaim(this.worker, old, settlements, 5)
+    const late = await queue.settleAndClaim({ worker: this.worker, sequence: old, settlements, wanted: 5 })
     expect(late.status).toBe('stale')
     expect(late.claims).toEqual([])
     expect(late.became.every((became) => became === 'not-yours')).toBe(true)
@@ -458,7 +459,12 @@ class Reap extends Step {
   }
   async step(model: Model, real: Real) {
     const target = model.workers.get(this.worker)
-    const putBack = await real.queue.reap(this.worker, this.evidence, 'the test says so', this.counting)
+    const putBack = await real.queue.reap({
+      worker: this.worker,
+      evidence: this.evidence,
+      reason: 'the test says so',
+      counting: this.counting,
+    })
     if (!target) return expect(putBack).toBe(0)
     if (this.evidence === 'silent' && !target.isDead) model.tick()
     const mayReap =

@@ -23,18 +23,16 @@ type Unique = Omit<NonNullable<JobOptions['unique']>, 'key'>
 const named = (id: string, unique: Unique = {}, options: JobOptions = {}) =>
   newJob('sync', { of: id }, { id, unique: { key: 'acme', ...unique }, ...options })
 const enqueue = async (...args: Parameters<typeof named>) => (await queue.enqueue([named(...args)]))[0]
-const claim = async (wanted = 1) => (await queue.settleAndClaim('p:1', 0, [], wanted)).claims
+const claim = async (wanted = 1) => (await queue.settleAndClaim({ worker: 'p:1', wanted })).claims
 type Held = Awaited<ReturnType<typeof claim>>
 const settle = (claims: Held, verdict: 'completed' | 'failed' | 'terminal' | 'handed-back' | 'cancelled') =>
-  queue.settleAndClaim(
-    'p:1',
-    0,
-    claims.map(({ id, token }) => ({
+  queue.settleAndClaim({
+    worker: 'p:1',
+    settlements: claims.map(({ id, token }) => ({
       ...{ id, token, verdict },
       text: verdict === 'completed' ? '1 sync 1\nnull' : JSON.stringify({ outcome: 'failed' }),
     })),
-    0,
-  )
+  })
 const inputOf = ([claim]: Held) => claim?.envelope.split('\n')[1]
 const duplicateOf = (id: string) => ({ enqueued: 'duplicate', id })
 
@@ -116,8 +114,15 @@ describe('the key is free', () => {
           await queue.register({ ...NOTHING, worker: `q:${crashes}`, process: 'q', podUid: 'v', slots: 1 })
           await queue.resume()
           await at((crashes + 1) * 10_000_000)
-          await queue.settleAndClaim(`q:${crashes}`, 0, [], 1)
-          expect(await queue.reap(`q:${crashes}`, 'sure', 'the test says so', 'counted')).toBe(1)
+          await queue.settleAndClaim({ worker: `q:${crashes}`, wanted: 1 })
+          expect(
+            await queue.reap({
+              worker: `q:${crashes}`,
+              evidence: 'sure',
+              reason: 'the test says so',
+              counting: 'counted',
+            }),
+          ).toBe(1)
         }
         expect(await queue.job('a')).toMatchObject({ state: 'buried' })
       },
@@ -198,7 +203,10 @@ describe('`replace`', () => {
 
   test('makes a delayed job ready where the newest is due at once', async () => {
     await enqueue('a', replace, { delayMs: 60_000 })
-    expect(await queue.settleAndClaim('p:1', 0, [], 1)).toMatchObject({ claims: [], nextMs: 60_000 })
+    expect(await queue.settleAndClaim({ worker: 'p:1', wanted: 1 })).toMatchObject({
+      claims: [],
+      nextMs: 60_000,
+    })
     expect(await enqueue('b', replace)).toEqual({ enqueued: 'replaced', id: 'a' })
     expect(await redis.call('EXISTS', `${prefixOf(queue.name)}wake`)).toBe(1)
     expect(inputOf(await claim())).toBe('{"of":"b"}')

@@ -46,23 +46,21 @@ const register = (worker: string, podUid = worker, where = { pod: '', node: '' }
 const enqueue = (count: number, options: JobOptions = {}, payload: unknown = null) =>
   queue.enqueue(Array.from({ length: count }, () => newJob('task', payload, options)))
 const claim = async (worker: string, wanted: number) =>
-  (await queue.settleAndClaim(worker, 0, [], wanted)).claims
+  (await queue.settleAndClaim({ worker, wanted })).claims
 const settle = (
   worker: string,
   claims: readonly { id: string; token: string }[],
   verdict: 'completed' | 'failed' | 'terminal',
 ) =>
-  queue.settleAndClaim(
+  queue.settleAndClaim({
     worker,
-    0,
-    claims.map(({ id, token }) => ({
+    settlements: claims.map(({ id, token }) => ({
       id,
       token,
       verdict,
       text: verdict === 'completed' ? '1 task 1\nnull' : '{"outcome":"failed"}',
     })),
-    0,
-  )
+  })
 
 describe('a claim', () => {
   test('serves jobs of one priority in the order in which they came', async () => {
@@ -128,13 +126,22 @@ describe('a claim', () => {
     await settle('p:1', held, 'completed')
     expect(await claim('p:2', 10)).toHaveLength(2)
     await queue.configure({ ...settings, suspended: true })
-    expect(await queue.settleAndClaim('p:1', 0, [], 5)).toMatchObject({ status: 'closed', claims: [] })
+    expect(await queue.settleAndClaim({ worker: 'p:1', wanted: 5 })).toMatchObject({
+      status: 'closed',
+      claims: [],
+    })
     await queue.configure(settings)
     await queue.pause()
-    expect(await queue.settleAndClaim('p:1', 0, [], 5)).toMatchObject({ status: 'closed', claims: [] })
+    expect(await queue.settleAndClaim({ worker: 'p:1', wanted: 5 })).toMatchObject({
+      status: 'closed',
+      claims: [],
+    })
     await queue.resume()
     await queue.drain(['pod-1'], 60_000)
-    expect(await queue.settleAndClaim('p:1', 0, [], 5)).toMatchObject({ status: 'draining', claims: [] })
+    expect(await queue.settleAndClaim({ worker: 'p:1', wanted: 5 })).toMatchObject({
+      status: 'draining',
+      claims: [],
+    })
     expect(await claim('p:2', 1)).toHaveLength(1)
     await queue.drain(['pod-1'], 1)
     await eventually(async () => (await claim('p:1', 1)).length === 1, { what: 'the mark runs out' })
@@ -358,10 +365,9 @@ test('the same attempt settled twice in one call is settled once', async () => {
     verdict,
     text: '1 task 1\nnull',
   })
-  const { became, claims } = await queue.settleAndClaim(
-    'p:1',
-    0,
-    [
+  const { became, claims } = await queue.settleAndClaim({
+    worker: 'p:1',
+    settlements: [
       settlement(a, 'completed'),
       settlement(a, 'completed'),
       settlement(b, 'handed-back'),
@@ -369,8 +375,8 @@ test('the same attempt settled twice in one call is settled once', async () => {
       settlement(c, 'handed-back'),
       settlement(c, 'completed'),
     ],
-    10,
-  )
+    wanted: 10,
+  })
   expect(became).toEqual(['completed', 'not-yours', 'ready', 'not-yours', 'ready', 'not-yours'])
   expect(claims.map(({ id }) => id).sort()).toEqual([b.id, c.id].sort())
   expect((await queue.depth()).counts).toMatchObject({ busy: 2, completed: 1 })
@@ -390,7 +396,7 @@ test.each(['completed', 'handed-back', 'failed', 'terminal', 'cancelled'] as con
     expect(held).toHaveLength(10_000)
     const text = verdict === 'completed' ? '1 task 1\nnull' : '{"outcome":"failed"}'
     const settlements = held.map(({ id, token }) => ({ id, token, verdict, text }))
-    const { became } = await queue.settleAndClaim('p:1', 1, settlements, 0)
+    const { became } = await queue.settleAndClaim({ worker: 'p:1', sequence: 1, settlements })
     expect(became).toHaveLength(10_000)
     expect(became).not.toContain('not-yours')
     expect((await queue.depth()).busy).toBe(0)
@@ -440,8 +446,8 @@ describe('a reap', () => {
       await claim('p:1', 1_000)
     }
     expect(await claim('q:1', 10)).toEqual([])
-    expect(await queue.reapProcess('p', 'it is gone')).toBe(5_000)
-    expect(await queue.reapProcess('p', 'it is gone')).toBe(0)
+    expect(await queue.reapProcess({ process: 'p', reason: 'it is gone' })).toBe(5_000)
+    expect(await queue.reapProcess({ process: 'p', reason: 'it is gone' })).toBe(0)
     expect((await queue.depth()).counts).toMatchObject({ lost: 5_000, busy: 0 })
     expect(await claim('q:1', 10)).toHaveLength(10)
     expect((await queue.workers()).map(({ name }) => name)).toEqual(['q:1'])
@@ -452,8 +458,8 @@ describe('a reap', () => {
     await enqueue(2)
     await claim('p:1', 2)
     expect(await register('q:1', 'pod')).toMatchObject({ dead: ['p:1'] })
-    expect(await queue.settleAndClaim('p:1', 0, [], 1)).toMatchObject({ status: 'dead' })
-    await queue.reap('p:1', 'sure', 'evicted', 'uncounted')
+    expect(await queue.settleAndClaim({ worker: 'p:1', wanted: 1 })).toMatchObject({ status: 'dead' })
+    await queue.reap({ worker: 'p:1', evidence: 'sure', reason: 'evicted', counting: 'uncounted' })
     const [first] = await claim('q:1', 1)
     expect(first).toMatchObject({ attempt: 1, crashes: 0 })
     const job = await queue.job(first?.id ?? '')
@@ -470,12 +476,14 @@ describe('a reap', () => {
     await queue.enqueue(ids.map((id) => newJob('task', null, { id })))
     const claims = await claim('p:1', 3)
     const tokenOf = (wanted: string) => claims.find(({ id }) => id === wanted)?.token ?? ''
-    await queue.renew('p:1', [
-      { token: '0', maxRssBytes: 1, cpuUserMs: 1, cpuSystemMs: 1 },
-      { token: tokenOf('long'), maxRssBytes: 3e8, cpuUserMs: 700, cpuSystemMs: 20 },
-      { token: tokenOf('shared'), maxRssBytes: 5e10 },
-    ])
-    await queue.reap('p:1', 'sure', 'OOMKilled \ud83d')
+    await queue.renew('p:1', {
+      used: [
+        { token: '0', maxRssBytes: 1, cpuUserMs: 1, cpuSystemMs: 1 },
+        { token: tokenOf('long'), maxRssBytes: 3e8, cpuUserMs: 700, cpuSystemMs: 20 },
+        { token: tokenOf('shared'), maxRssBytes: 5e10 },
+      ],
+    })
+    await queue.reap({ worker: 'p:1', evidence: 'sure', reason: 'OOMKilled \ud83d' })
     const recordOf = async (id: string) => (await queue.job(id))?.failures[0]
     const [short, long, shared] = await Promise.all(ids.map(recordOf))
     const there = {
@@ -507,7 +515,7 @@ describe('a reap', () => {
     await register('p:1')
     await enqueue(1)
     await claim('p:1', 1)
-    expect(await queue.reap('p:1', 'silent', 'rumour')).toBe(0)
+    expect(await queue.reap({ worker: 'p:1', evidence: 'silent', reason: 'rumour' })).toBe(0)
     expect((await queue.depth()).busy).toBe(1)
   })
 })

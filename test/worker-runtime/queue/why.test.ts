@@ -186,7 +186,7 @@ describe('of a real queue', () => {
     })
   const add = (id: string, options: JobOptions = {}) => queue.enqueue([newJob('task', 1, { id, ...options })])
   const codes = async (id: string) => (await queue.why(id))?.causes.map(({ code }) => code)
-  const claim = async () => (await queue.settleAndClaim('p:1', 0, [], 1)).claims[0]
+  const claim = async () => (await queue.settleAndClaim({ worker: 'p:1', wanted: 1 })).claims[0]
 
   test('a job that is not known has no reason', async () => {
     expect(await queue.why('nobody')).toBeUndefined()
@@ -235,7 +235,10 @@ describe('of a real queue', () => {
     ])
     expect(await codes('c')).toEqual(['next'])
     if (held)
-      await queue.settleAndClaim('p:1', 0, [{ ...held, verdict: 'completed', text: '1 task 1\n1' }], 0)
+      await queue.settleAndClaim({
+        worker: 'p:1',
+        settlements: [{ ...held, verdict: 'completed', text: '1 task 1\n1' }],
+      })
     expect(await codes('b')).toEqual(['next'])
     const rate = { jobs: 1, periodMs: 3_600_000, burst: 1 }
     await queue.configure({ ...defaultSettings, ownerUid: 'test', rate })
@@ -257,7 +260,10 @@ describe('of a real queue', () => {
     for (const verdict of ['failed', 'terminal'] as const) {
       const held = await claim()
       if (!held) break // its back-off, which is random, is not over
-      await queue.settleAndClaim('p:1', 0, [{ id: 'x', token: held.token, verdict, text: record }], 0)
+      await queue.settleAndClaim({
+        worker: 'p:1',
+        settlements: [{ id: 'x', token: held.token, verdict, text: record }],
+      })
     }
     const [cause] = (await queue.why('x'))?.causes ?? []
     expect(cause?.text).toMatch(/Error: boom/)

@@ -31,10 +31,13 @@ async function oneJob(redis: Connection, name: string): Promise<void> {
   const queue = openQueue(redis, name)
   await queue.enqueue([newJob('task', 'input')])
   await queue.register(entry('w:1'))
-  const [claim] = (await queue.settleAndClaim('w:1', 0, [], 1)).claims
+  const [claim] = (await queue.settleAndClaim({ worker: 'w:1', wanted: 1 })).claims
   if (!claim) throw new Error('there was nothing to claim')
   const { id, token } = claim
-  await queue.settleAndClaim('w:1', 0, [{ id, token, verdict: 'completed', text: '1 task 1\nnull' }], 0)
+  await queue.settleAndClaim({
+    worker: 'w:1',
+    settlements: [{ id, token, verdict: 'completed', text: '1 task 1\nnull' }],
+  })
   expect((await queue.job(id))?.state).toBe('completed')
   await queue.deregister('w:1')
 }

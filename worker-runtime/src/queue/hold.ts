@@ -1,26 +1,7 @@
-// The verbs of a worker: it says that it lives, settles and claims, and puts back what dead workers held.
+// The verbs of a worker's work: it settles and claims, and reports progress.
 import { randomInt } from 'node:crypto'
-import {
-  amountOf,
-  counterOf,
-  listOf,
-  numberOf,
-  oneOf,
-  optionalOf,
-  pairsOf,
-  presentIn,
-  RedisDataInvalid,
-  textOf,
-} from './answers.ts'
+import { listOf, numberOf, oneOf, RedisDataInvalid, textOf } from './answers.ts'
 import type { Verbs } from './verbs.ts'
-
-/** The use of memory and processor of a running attempt, at the last look. */
-export interface UsedSoFar {
-  readonly token: string
-  readonly maxRssBytes?: number
-  readonly cpuUserMs?: number
-  readonly cpuSystemMs?: number
-}
 
 /** An attempt that ended, as the worker tells it to Redis. */
 export interface Settlement {
@@ -39,6 +20,18 @@ export interface Claim {
   readonly envelope: string
 }
 
+/** What a worker tells Redis, and how many jobs it asks for. */
+export interface Exchange {
+  readonly worker: string
+  /** How often it has lost an answer of Redis: 0 from the start. A call with an older number claims nothing. */
+  readonly sequence?: number
+  readonly settlements?: readonly Settlement[]
+  /** How many jobs it has room for: 0 where nothing is said. */
+  readonly wanted?: number
+  /** How many jobs enqueues have given it, with `+` while it stands among the idle workers (exchange.lua). */
+  readonly given?: string
+}
+
 export interface SettledAndClaimed {
   readonly status: (typeof STATUSES)[number]
   /** ms until the next delayed job is due. */
@@ -50,69 +43,17 @@ export interface SettledAndClaimed {
   readonly isIdle: boolean
 }
 
-export type Renewed =
-  | { readonly kind: 'dead' }
-  | {
-      readonly kind: 'alive'
-      readonly held: number
-      readonly timeoutMs: number
-      readonly cancelled: readonly string[]
-      readonly silent: readonly string[]
-      /** They did not renew when they should have, and will be silent so soon. */
-      readonly overdue: readonly { worker: string; leftMs: number }[]
-      readonly counters: Counters
-      /** The outbox of the queue has something to forward. */
-      readonly hasOutbox: boolean
-    }
-
-export interface Counters {
-  readonly enqueued: number
-  readonly claimed: number
-  /** Enqueues that Redis is known to have lost, ever. */
-  readonly vanished: number
-  /** ms until the next schedule fires, where there is one. */
-  readonly nextScheduleMs?: number
-}
-
 const STATUSES = ['ok', 'dead', 'stale', 'draining', 'closed'] as const
 const BECAME = ['completed', 'delayed', 'buried', 'cancelled', 'ready', 'not-yours', 'unknown'] as const
-const MAX_TIMEOUT_MS = 2 ** 41
-const MAX_LEFT_MS = 2 ** 31 - 1
 /** Nothing that has a name is longer. */
-const MAX_NAME = 512
+export const MAX_NAME = 512
 
 const MAX_CLAIMS_A_CALL = 1_000
-
-/**
- * `used` is kept until the next renewal, for the record of a dead worker's attempts. `figures` go into the
- * history of the queue (worker/figures.ts).
- */
-async function renew(
-  verbs: Verbs,
-  worker: string,
-  used: readonly UsedSoFar[] = [],
-  isStopping = false,
-  figures: readonly string[] = [],
-): Promise<Renewed> {
-  const lines = used.map(({ token, maxRssBytes, cpuUserMs, cpuSystemMs }) =>
-    [token, ...[maxRssBytes, cpuUserMs, cpuSystemMs].map((amount) => amount ?? '-')].join(' '),
-  )
-  const { enqueued: lastEnqueued, claimed: lastClaimed } = verbs.seen
-  const stopping = isStopping ? 'stopping' : ''
-  const args = [worker, lastEnqueued, lastClaimed, lines.join('\n'), stopping, ...figures]
-  const answer = await verbs.write('renew', args, renewedOf)
-  if (answer.kind === 'alive') verbs.note(answer.counters)
-  return answer
-}
 
 /** The one call on the path of every job. */
 async function settleAndClaim(
   verbs: Verbs,
-  worker: string,
-  sequence: number,
-  settlements: readonly Settlement[],
-  wanted: number,
-  given = '',
+  { worker, sequence = 0, settlements = [], wanted = 0, given = '' }: Exchange,
 ): Promise<SettledAndClaimed> {
   const most = Math.min(wanted, MAX_CLAIMS_A_CALL)
   const args: (string | number)[] = [worker, sequence, most, seed(), given]
@@ -136,31 +77,9 @@ async function report(
   )
 }
 
-export const holding = { renew, settleAndClaim, report }
+export const holding = { settleAndClaim, report }
 
 export const seed = (): number => randomInt(2 ** 31)
-
-function renewedOf(answer: unknown): Renewed {
-  const [word, held, timeout, cancelled, silent, overdue, counters, outbox] = listOf(
-    answer,
-    'the answer to a renewal',
-  )
-  const kind = oneOf(word, 'a worker', ['dead', 'alive'])
-  if (kind === 'dead') return { kind }
-  return {
-    kind,
-    held: amountOf(held, 'what a worker holds'),
-    timeoutMs: timeoutOf(timeout),
-    cancelled: idsOf(cancelled),
-    silent: namesOf(silent),
-    overdue: pairsOf(overdue).map(([worker, leftMs]) => ({
-      worker: textOf(worker, 'a worker', MAX_NAME),
-      leftMs: numberOf(leftMs, 'until when a worker may be silent', { least: 0, most: MAX_LEFT_MS }),
-    })),
-    counters: countersOf(counters),
-    hasOutbox: outbox === 1,
-  }
-}
 
 /** The parsed answer of a call with so many settlements and so many wanted jobs. */
 function settledAndClaimedOf(
@@ -188,17 +107,6 @@ function settledAndClaimedOf(
   }
 }
 
-export function countersOf(answer: unknown): Counters {
-  const [enqueued, claimed, vanished, next] = listOf(answer, 'the counters of a queue').map(presentIn)
-  const nextScheduleMs = optionalOf(next, 'the time of the next schedule')
-  return {
-    enqueued: counterOf(enqueued, 'counts.enqueued'),
-    claimed: counterOf(claimed, 'counts.claimed'),
-    vanished: counterOf(vanished, 'counts.vanished'),
-    ...(nextScheduleMs !== undefined && { nextScheduleMs }),
-  }
-}
-
 /**
  * A job that an enqueue has given to an idle worker: `+<id> <entry> <envelope>`. Undefined for other
  * messages.
@@ -223,11 +131,3 @@ const HELD = /^(\d{1,16}):(\d{1,9}):(\d{1,9})(?::\S{1,200})?$/
 
 /** Another program may have put into a lane what is no id: the job ends with a reason, as any other. */
 export const idOf = (value: unknown): string => textOf(value, 'the id of a job', MAX_NAME)
-
-const idsOf = (value: unknown): string[] => listOf(value, 'a list of jobs').map(idOf)
-
-export const namesOf = (value: unknown): string[] =>
-  listOf(value, 'a list of workers').map((name) => textOf(name, 'a worker', MAX_NAME))
-
-export const timeoutOf = (value: unknown): number =>
-  numberOf(value, 'config.timeoutMs', { least: 0, most: MAX_TIMEOUT_MS })

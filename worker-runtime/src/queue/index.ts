@@ -78,6 +78,7 @@ export {
   type HistoryQuestion,
   type HistorySeries,
 } from './history.ts'
+export type { Settlement } from './hold.ts'
 export { prefixOf, queueName, stirredChannel } from './keys.ts'
 export { checkLimits, type KeyState } from './limits.ts'
 export { listQueues } from './list-queues.ts'

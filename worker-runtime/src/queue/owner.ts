@@ -1,8 +1,8 @@
 // The verbs of the owner of a queue, the operator or `millhand up`: settings, the name, and workers that are
 // to stop.
 import { amountOf, isDone, listOf, oneOf, textOf } from './answers.ts'
-import { countersOf } from './hold.ts'
 import { limitsText } from './limit-text.ts'
+import { countersOf } from './registration.ts'
 import type { QueueSettings } from './settings.ts'
 import type { Seen, Verbs } from './verbs.ts'
 

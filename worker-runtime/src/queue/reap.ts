@@ -10,16 +10,27 @@ const REAP_SLICE = 100
 /** The longest time for one call of reap, however often the server answers that more is left. */
 const REAP_WITHIN_MS = 5_000
 
+export interface Death {
+  /** For people: how it died. It stands in the record of each attempt. */
+  readonly reason: string
+  /** Whether it counts as a crash of each job: 'counted' where nothing is said. */
+  readonly counting?: 'counted' | 'uncounted'
+}
+
+/** A worker that is dead, and how the caller knows. */
+export interface DeadWorker extends Death {
+  readonly worker: string
+  /** 'silent': it is dead only if its heartbeat ran out, which Redis decides. */
+  readonly evidence: 'sure' | 'silent'
+}
+
 /**
- * Puts back what a dead worker held, slice by slice; answers how many jobs. Of more than it can put back in 5
- * s the next call does more. 'silent': only if its heartbeat ran out.
+ * Puts back what a dead worker held, slice by slice; answers how many jobs. One call ends after 5 s; the next
+ * one puts back the rest.
  */
 async function reap(
   verbs: Verbs,
-  worker: string,
-  evidence: 'sure' | 'silent',
-  reason: string,
-  counting: 'counted' | 'uncounted' = 'counted',
+  { worker, evidence, reason, counting = 'counted' }: DeadWorker,
 ): Promise<number> {
   // A reason that was cut may end in half a character, which Redis cannot read as JSON.
   const message = reason.toWellFormed()
@@ -41,14 +52,12 @@ async function reap(
 /** All workers that this process registered are dead for sure. Answers how many jobs were put back. */
 async function reapProcess(
   verbs: Verbs,
-  process: string,
-  reason: string,
-  counting: 'counted' | 'uncounted' = 'counted',
+  { process, ...death }: Death & { readonly process: string },
 ): Promise<number> {
   let putBack = 0
   for (const worker of await workers(verbs))
     if (worker.name.startsWith(`${process}:`))
-      putBack += await reap(verbs, worker.name, 'sure', reason, counting)
+      putBack += await reap(verbs, { worker: worker.name, evidence: 'sure', ...death })
   return putBack
 }
 

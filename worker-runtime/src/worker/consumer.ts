@@ -130,7 +130,13 @@ export class Consumer {
     const settling = this.#holdings.takeEnded()
     this.#exchanges += 1
     try {
-      const answer = await this.queue.settleAndClaim(name, sequence, settling, wanted, this.#given(wanted))
+      const answer = await this.queue.settleAndClaim({
+        worker: name,
+        sequence,
+        settlements: settling,
+        wanted,
+        given: this.#given(wanted),
+      })
       this.#standing.heard()
       // The heartbeat was told "dead" meanwhile: others have these jobs, and the attempts that this call
       // settled were forgotten.

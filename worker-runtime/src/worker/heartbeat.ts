@@ -136,7 +136,7 @@ export class Heartbeat {
 
   async #reap(worker: string): Promise<void> {
     const why = 'its heartbeat ran out: the worker was killed, stopped or cut off'
-    const jobs = await this.#queue.reap(worker, 'silent', why)
+    const jobs = await this.#queue.reap({ worker, evidence: 'silent', reason: why })
     if (jobs > 0)
       this.#log.warn('put back the jobs of a dead worker', { queue: this.#queue.name, worker, jobs })
   }

@@ -8,10 +8,9 @@
 // that is still on its way carries the old one and gets nothing.
 import type { PendingAttempt } from '../child/pool.ts'
 import type { Log } from '../log.ts'
-import type { Renewed } from '../queue/hold.ts'
 import type { Queue } from '../queue/queue.ts'
 import { QueueRefused } from '../queue/refused.ts'
-import type { Registration } from '../queue/registration.ts'
+import type { Registration, Renewed } from '../queue/registration.ts'
 import { RENEW_MS } from '../queue/settings.ts'
 import { RedisUnavailable } from '../redis/connection.ts'
 import { ReplyError } from '../redis/resp.ts'
@@ -125,7 +124,7 @@ export class Standing {
   async renew(): Promise<Alive | undefined> {
     const name = this.#name
     const answer = await this.#takingFigures((figures) =>
-      this.#queue.renew(name, this.#used(), this.#isStopping, figures),
+      this.#queue.renew(name, { used: this.#used(), isStopping: this.#isStopping, figures }),
     )
     this.heard()
     if (this.#name !== name) return undefined
@@ -239,7 +238,8 @@ export class Standing {
     this.#options.onRegistered(this.#name)
     // Redis knows that they are dead, and whether they were told to stop: 'sure' is for a caller that saw how
     // the process ended.
-    for (const worker of dead) await this.#queue.reap(worker, 'silent', 'another worker started in its pod')
+    for (const worker of dead)
+      await this.#queue.reap({ worker, evidence: 'silent', reason: 'another worker started in its pod' })
   }
 
   /** Kept in Redis for the record of these attempts, in case this worker dies. */

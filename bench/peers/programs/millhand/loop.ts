@@ -1,7 +1,7 @@
 // The claim-settle loop alone, as worker.ts runs it on the queue, one exchange at a time, with the task
 // called in this process where a worker would hand it to a child. Heartbeat as in a worker. Arguments: the
 // Redis URL, slots.
-import { connectRedis, openQueue, type Queue, queueName, RENEW_MS } from 'millhand/queue'
+import { connectRedis, openQueue, queueName, RENEW_MS, type Settlement } from 'millhand/queue'
 import { endWithStdin, perform, recordSoon } from '../node/recording.ts'
 
 const [, , url = '', slots = '100'] = process.argv
@@ -27,9 +27,14 @@ process.on('SIGTERM', () => {
 endWithStdin()
 console.log('{"ready":true}')
 
-let ended: Parameters<Queue['settleAndClaim']>[2][number][] = []
+let ended: Settlement[] = []
 while (!isStopping) {
-  const { claims } = await queue.settleAndClaim(worker, 1, ended, Number(slots))
+  const { claims } = await queue.settleAndClaim({
+    worker,
+    sequence: 1,
+    settlements: ended,
+    wanted: Number(slots),
+  })
   if (claims.length === 0 && ended.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
   ended = []
   for (const { id, token, attempt, envelope } of claims) {
