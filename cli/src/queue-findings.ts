@@ -47,6 +47,7 @@ export function queueFindings(facts: QueueFacts): Finding[] {
   const found = [
     paused(facts),
     suspended(facts),
+    resting(facts),
     waiting(facts),
     blocked(facts),
     silent(facts),
@@ -76,6 +77,18 @@ function suspended({ depth, name, namespace }: QueueFacts): Finding | undefined 
   }
 }
 
+function resting({ depth, name, option }: QueueFacts): Finding | undefined {
+  if (depth.restsMs === undefined) return undefined
+  return {
+    check: 'Resting',
+    ...stopped(
+      depth,
+      `a task asked for a rest of the queue (RetryAfter), for ${durationText(depth.restsMs)} more`,
+    ),
+    remedy: `it passes by itself; at once: millhand resume ${name}${option}`,
+  }
+}
+
 function stopped(depth: Depth, why: string): { severity: Severity; message: string } {
   return depth.ready > 0
     ? { severity: 'warning', message: `${why}, and ${jobsWait(depth)}` }
@@ -84,8 +97,8 @@ function stopped(depth: Depth, why: string): { severity: Severity; message: stri
 
 function waiting(facts: QueueFacts): Finding | undefined {
   const { depth, workers, name, namespace, option } = facts
-  const { ready, paused, suspended, oldestReadyMs: waitedMs = 0, busy, maxBusy } = depth
-  if (ready === 0 || paused || suspended) return undefined
+  const { ready, paused, suspended, restsMs, oldestReadyMs: waitedMs = 0, busy, maxBusy } = depth
+  if (ready === 0 || paused || suspended || restsMs !== undefined) return undefined
   const live = workers.filter(({ alive }) => alive)
   const why = `kubectl -n ${namespace} describe workerpools`
   if (live.length === 0)

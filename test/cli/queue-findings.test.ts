@@ -92,6 +92,12 @@ const rows: Record<string, Row> = {
     remedy: /^millhand resume mail --namespace shop$/,
   },
   'paused, with nothing to do': { facts: { depth: { ...depth, paused: true } }, finds: ['Paused note'] },
+  'resting, with jobs and no worker': {
+    facts: { depth: { ...waiting(90), restsMs: 40_000 }, workers: [] },
+    finds: ['Resting warning'],
+    says: /a task asked for a rest of the queue \(RetryAfter\), for 40s more, and 3 jobs wait/,
+    remedy: /millhand resume mail --namespace shop$/,
+  },
   'suspended, with jobs': {
     facts: { depth: { ...waiting(90), suspended: true } },
     finds: ['Suspended warning'],

@@ -14,6 +14,7 @@ import type {
 import { problemsOf } from '../../dashboard/src/server/check.ts'
 import { matchOf } from '../../dashboard/src/server/input.ts'
 import { routes } from '../../dashboard/src/server/routes.ts'
+import { prefixOf } from '../../worker-runtime/src/queue/keys.ts'
 import { openQueue } from '../../worker-runtime/src/queue/queue.ts'
 import { connectRedis } from '../../worker-runtime/src/redis/reconnect.ts'
 import { eventually } from '../eventually.ts'
@@ -163,6 +164,18 @@ test('a pause is seen in the numbers, and in what is wrong', async () => {
   expect(problems).toMatchObject([{ severity: 'warning', code: 'Paused', kind: 'TaskQueue', name: NAME }])
   expect(await ask('POST', `${QUEUE}/resume`)).toEqual({ isPaused: false })
   await stateOf(id, 'completed')
+})
+
+test('a rest of the queue is seen in the numbers, and is no problem: it passes', async () => {
+  const rests = `${prefixOf(`test.${NAME}-2`)}rests`
+  await redis.call('ZADD', rests, Date.now() + 60_000, '*')
+  const { queue, problems } = await eventually(async () => {
+    const found = await ask<Queue>('GET', `queues/test/${NAME}-2`)
+    return found.queue.numbers?.restsMs === undefined ? undefined : found
+  })
+  expect(queue.numbers?.restsMs).toBeGreaterThan(30_000)
+  expect(problems).toEqual([])
+  await redis.call('DEL', rests)
 })
 
 test('a job that nobody serves says so, with its pools', async () => {

@@ -14,6 +14,7 @@ import {
 } from '../server.ts'
 import { type Cell, table } from '../table.ts'
 import { durationText } from '../units.ts'
+import { stateOf } from './queues.ts'
 
 const SHOWN = ['held', 'ready', 'delayed', 'buried'] as const
 
@@ -83,7 +84,8 @@ function noteMore({ jobs, scanned, cursor, total }: Found, context: Context): vo
   context.note(`looked at ${scanned}${of} jobs; to go on: --cursor '${cursor}'`)
 }
 
-function headline(queue: Queue, { ready, delayed, busy, buried, counts, paused, suspended }: Depth): string {
+function headline(queue: Queue, depth: Depth): string {
+  const { ready, delayed, busy, buried, counts } = depth
   const numbers = [
     `${busy} held`,
     `${ready} ready`,
@@ -91,8 +93,8 @@ function headline(queue: Queue, { ready, delayed, busy, buried, counts, paused, 
     `${buried} buried`,
     `${counts.completed} completed so far`,
   ]
-  const stopped = [paused && '; paused', suspended && '; suspended'].filter(Boolean).join('')
-  return `${queue.name}: ${numbers.join(', ')}${stopped}`
+  const state = stateOf(depth)
+  return `${queue.name}: ${numbers.join(', ')}${state && `; ${state}`}`
 }
 
 function tableOf(jobs: readonly JobSummary[], { paint, nowMs }: Context): string {

@@ -203,7 +203,7 @@ function suspended({ queues }: ObservedPool): Finding {
       type,
       status: 'True',
       reason: 'QueuesSuspended',
-      message: 'all queues of the pool are suspended or paused',
+      message: 'all queues of the pool are suspended, paused or resting',
     }
   return { type, status: 'False', reason: 'Active', message: 'workers may claim jobs' }
 }

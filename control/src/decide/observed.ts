@@ -20,7 +20,7 @@ export interface ObservedQueue {
   problem?: QueueProblem
   /** Absent while Redis cannot be read. */
   load?: QueueLoad
-  /** ms until its next delayed job is due. */
+  /** ms until its next delayed job is due, or its rest is over. */
   nextMs?: number
 }
 

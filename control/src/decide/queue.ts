@@ -44,7 +44,7 @@ const RETRY_AFTER_MS = 5_000
 export function planTaskQueue(observed: PlannedFrom, nowMs: number): TaskQueuePlan {
   const { generation, status } = observed
   const now = new Date(nowMs).toISOString()
-  const findings = findingsOf(observed)
+  const findings = findingsOf(observed, nowMs)
   const vanished = newlyVanished(observed)
   const next = boundedStatus<TaskQueueStatus>('TaskQueue', {
     observedGeneration: generation,
@@ -68,12 +68,12 @@ function newlyVanished({ redis, status, toldVanished = 0 }: PlannedFrom): number
   return Math.max(0, redis.view.depth.counts.vanished - Math.max(status?.vanishedEnqueues ?? 0, toldVanished))
 }
 
-function findingsOf({ queue, redis }: ObservedTaskQueue): Finding[] {
+function findingsOf({ queue, redis }: ObservedTaskQueue, nowMs: number): Finding[] {
   return [
     ready(redis, queue.queueName),
     redisReachable(redis.kind === 'problem' ? [redis] : [], redis.kind === 'open'),
     suitable(redis),
-    suspended(queue.suspend, redis),
+    suspended(queue.suspend, redis, nowMs),
     stalled(redis),
   ]
 }
@@ -122,7 +122,7 @@ function suitable(redis: ObservedTaskQueue['redis']): Finding {
   }
 }
 
-function suspended(isSuspended: boolean, redis: ObservedTaskQueue['redis']): Finding {
+function suspended(isSuspended: boolean, redis: ObservedTaskQueue['redis'], nowMs: number): Finding {
   if (redis.kind !== 'open') {
     const message = 'spec not yet applied to Redis: see the condition Ready'
     return {
@@ -132,7 +132,7 @@ function suspended(isSuspended: boolean, redis: ObservedTaskQueue['redis']): Fin
       message,
     }
   }
-  const isPaused = redis.view.depth.paused
+  const { paused: isPaused, restsMs } = redis.view.depth
   if (isSuspended)
     return {
       type: 'Suspended',
@@ -147,6 +147,11 @@ function suspended(isSuspended: boolean, redis: ObservedTaskQueue['redis']): Fin
       reason: 'Paused',
       message: 'paused with millhand pause: workers claim no jobs until millhand resume',
     }
+  if (restsMs !== undefined) {
+    const until = new Date(nowMs + restsMs).toISOString().slice(0, 19)
+    const message = `a task asked for a rest (RetryAfter): workers claim no jobs until ${until}Z or millhand resume`
+    return { type: 'Suspended', status: 'True', reason: 'Resting', message }
+  }
   return { type: 'Suspended', status: 'False', reason: 'Active', message: 'workers may claim jobs' }
 }
 
@@ -196,10 +201,11 @@ function sameButForTimes(next: TaskQueueStatus, before: TaskQueueStatus | undefi
 }
 
 /** Conditions that are worth an Event. */
-function isNews({ type, status }: Finding): boolean {
+function isNews({ type, status, reason }: Finding): boolean {
   return (
     type === 'Ready' ||
-    (type === 'Suspended' && status === 'True') ||
+    // A rest passes by itself, and may come every minute.
+    (type === 'Suspended' && status === 'True' && reason !== 'Resting') ||
     (type === 'RedisSuitable' && status === 'False')
   )
 }

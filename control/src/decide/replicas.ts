@@ -32,7 +32,7 @@ export interface QueueLoad {
   busy: number
   /** Absent: no limit. */
   maxBusy?: number
-  /** Suspended by the resource or paused by a person: nothing is claimed. */
+  /** Suspended by the resource, paused by a person, or resting (RetryAfter): nothing is claimed. */
   isStopped: boolean
   /** This pool's share of the ready jobs, 0 to 1: its slots among those of all pools that serve the queue. */
   share: number
@@ -246,8 +246,9 @@ function describeJobs({ need, pool, load }: Outcome): string {
   }
   const waiting = sum(load.queues.map((queue) => queue.ready))
   if (waiting === 0) return 'no jobs ready or running'
-  if (isAllStopped(load)) return `${counted(waiting, 'job')} ready, but all queues are suspended or paused`
-  return `${counted(waiting, 'job')} ready, but none can be claimed (queue suspended, paused or at its limits)`
+  if (isAllStopped(load))
+    return `${counted(waiting, 'job')} ready, but all queues are suspended, paused or resting`
+  return `${counted(waiting, 'job')} ready, but none can be claimed (queue suspended, paused, resting or at its limits)`
 }
 
 function isAllStopped({ queues }: Load): boolean {

@@ -70,10 +70,13 @@ async function lookAtQueue(
   try {
     const view = await seen.look()
     const load = loadOfQueue(view, shareOf(pool.slots, slotsServing(world, namespace, name)))
-    const nextMs =
-      view.depth.nextMs === undefined ? undefined : servers.msUntil(view.atMs + view.depth.nextMs)
+    const nextMs = view.depth.restsMs ?? view.depth.nextMs
     const problem = whyNotServed(declared)
-    const queue = { ...known, load, ...(problem && { problem }), ...(nextMs !== undefined && { nextMs }) }
+    const queue = {
+      ...{ ...known, load },
+      ...(problem && { problem }),
+      ...(nextMs !== undefined && { nextMs: servers.msUntil(view.atMs + nextMs) }),
+    }
     return { queue, seen, view }
   } catch (error) {
     const problem = seen.problemOf(error)

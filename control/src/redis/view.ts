@@ -23,7 +23,7 @@ export async function lookAt(queue: Queue, before: QueueView | undefined, nowMs:
 
 /** `share`: the part of the ready jobs that is this pool's to run. */
 export function loadOfQueue({ depth, measured }: QueueView, share: number): QueueLoad {
-  const { ready, blocked, busy, maxBusy, startsPerSecond, suspended, paused } = depth
+  const { ready, blocked, busy, maxBusy, startsPerSecond, suspended, paused, restsMs } = depth
   const rate = rateOf(measured)
   return {
     ready,
@@ -31,7 +31,7 @@ export function loadOfQueue({ depth, measured }: QueueView, share: number): Queu
     busy,
     ...(maxBusy !== undefined && { maxBusy }),
     ...(startsPerSecond !== undefined && { startsPerSecond }),
-    isStopped: suspended || paused,
+    isStopped: suspended || paused || restsMs !== undefined,
     share,
     ...(rate && { rate }),
   }

@@ -72,6 +72,7 @@ const OTHER_REASONS = [
   'Suitable',
   'Active',
   'Paused',
+  'Resting',
   'Progressing',
   'NameTaken',
   'QueueNotFound',

@@ -28,6 +28,7 @@ export const QueueNumbers = named(
     nextMs: optional(whole('When the next delayed job is due; ms from now')),
     isPaused: flag('Whether a person has paused it'),
     isSuspended: flag('Whether its TaskQueue suspends it'),
+    restsMs: optional(whole('For how long no job starts, because a task asked for a rest (RetryAfter); ms')),
     maxBusy: optional(whole('The most jobs that may run at once')),
     enqueued: whole('Jobs enqueued since the queue exists'),
     completed: whole('Jobs completed since the queue exists'),

@@ -47,7 +47,7 @@ export function crewOf(workers: readonly WorkerEntry[]): Crew {
 }
 
 export function numbersOf(depth: Depth, samples: readonly Sample[], crew: Crew): QueueNumbers {
-  const { counts, oldestReadyMs, nextMs, maxBusy } = depth
+  const { counts, oldestReadyMs, nextMs, maxBusy, restsMs } = depth
   const perSecond = rateOf(samples)
   return {
     ready: depth.ready,
@@ -60,6 +60,7 @@ export function numbersOf(depth: Depth, samples: readonly Sample[], crew: Crew):
     ...(nextMs !== undefined && { nextMs }),
     isPaused: depth.paused,
     isSuspended: depth.suspended,
+    ...(restsMs !== undefined && { restsMs }),
     ...(maxBusy !== undefined && { maxBusy }),
     enqueued: counts.enqueued,
     completed: counts.completed,

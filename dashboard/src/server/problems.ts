@@ -62,7 +62,7 @@ function whyWaiting({
   pools,
 }: QueueNow): Pick<Problem, 'severity' | 'code' | 'text'> | undefined {
   if (!numbers || numbers.ready === 0) return undefined
-  const { ready, oldestReadyMs = 0, isPaused, isSuspended, workers } = numbers
+  const { ready, oldestReadyMs = 0, isPaused, isSuspended, restsMs, workers } = numbers
   const jobs = ready === 1 ? '1 job waits' : `${ready} jobs wait`
   if (isPaused)
     return {
@@ -76,7 +76,7 @@ function whyWaiting({
       code: 'Suspended',
       text: `Queue ${name} is suspended by its TaskQueue: ${jobs}. Set spec.suspend to false to run them.`,
     }
-  if (workers > 0 || oldestReadyMs < WAITS_TOO_LONG_MS) return undefined
+  if (workers > 0 || restsMs !== undefined || oldestReadyMs < WAITS_TOO_LONG_MS) return undefined
   const text =
     pools.length === 0
       ? `No WorkerPool serves queue ${name}: ${jobs}. Create one in namespace ${namespace} that names it in spec.queues.`

@@ -1,6 +1,7 @@
 // What the pages ask of a snapshot: a queue by its name, sums, what a queue is up to.
 import type { JobRow, QueueNow, QueueNumbers, Snapshot } from '../../src/api.ts'
 import { to } from './router.ts'
+import { duration } from './time.ts'
 
 export const keyOf = ({ namespace, name }: { namespace: string; name: string }): string =>
   `${namespace}/${name}`
@@ -88,6 +89,10 @@ export function moodOf({ numbers, unread }: QueueNow): QueueMood {
     return { word: 'paused', tone: 'blocked', means: 'A person has paused it: no job starts.' }
   if (numbers.isSuspended)
     return { word: 'suspended', tone: 'blocked', means: 'Its TaskQueue suspends it: no job starts.' }
+  if (numbers.restsMs !== undefined) {
+    const left = duration(numbers.restsMs)
+    return { word: 'resting', tone: 'blocked', means: `A task asked for a rest: no job starts for ${left}.` }
+  }
   if (numbers.workers === 0 && numbers.ready > 0)
     return { word: 'no workers', tone: 'buried', means: 'Jobs wait and no worker serves it.' }
   if (numbers.busy > 0) return { word: 'working', tone: 'held', means: 'Workers run its jobs.' }

@@ -115,7 +115,7 @@ describe('the number of workers', () => {
       [
         0,
         'Idle',
-        '0 replicas: 9 jobs ready, but none can be claimed (queue suspended, paused or at its limits)',
+        '0 replicas: 9 jobs ready, but none can be claimed (queue suspended, paused, resting or at its limits)',
       ],
     ],
     [
@@ -140,9 +140,9 @@ describe('the number of workers', () => {
       [1, 'Concurrency', '1 replica: 1 job ready or running, 1 slot per replica'],
     ],
     [
-      'is not raised by a suspended or paused queue',
+      'is not raised by a queue that is suspended, paused or resting',
       { load: { busy: 0, queues: [queue(9, { isStopped: true })] } },
-      [0, 'Suspended', '0 replicas: 9 jobs ready, but all queues are suspended or paused'],
+      [0, 'Suspended', '0 replicas: 9 jobs ready, but all queues are suspended, paused or resting'],
     ],
     [
       'stays while a suspended queue has running jobs',

@@ -46,6 +46,23 @@ const isRunning = async (scene: Scene, jobs: number, name = 'default.work') => {
   const queue = openQueue(scene.connection(), name)
   await eventually(async () => (await queue.depth()).busy === jobs, { what: `${jobs} run`, withinMs: 45_000 })
 }
+/** A worker of no pool runs a job that throws RetryAfter, and ends. */
+const rests = async (scene: Scene, ms: number) => {
+  const queue = openQueue(scene.connection(), 'default.work')
+  await scene.enqueue('work', 1)
+  await queue.register({ ...STRANGER, slots: 1 })
+  const { claims } = await queue.settleAndClaim(STRANGER.worker, 0, [], 1)
+  const settlements = claims.map(({ id, token }) => ({
+    ...{ id, token, verdict: 'rests' as const },
+    text: `${ms} queue\n${JSON.stringify({ outcome: 'rests' })}`,
+  }))
+  await queue.settleAndClaim(STRANGER.worker, 0, settlements, 0)
+  await queue.deregister(STRANGER.worker)
+}
+const STRANGER = {
+  ...{ worker: 'p:1', process: 'p', pod: '', podUid: '', poolUid: '', node: '' },
+  ...{ isolation: '', isolationNote: '', version: '' },
+}
 
 const SITUATIONS: Situation[] = [
   {
@@ -134,6 +151,28 @@ const SITUATIONS: Situation[] = [
     },
     pool: { conditions: { Suspended: 'True QueuesSuspended' }, decision: 'Suspended', wanted: 0 },
     queue: { conditions: { Suspended: 'True Paused' } },
+  },
+  {
+    name: 'a queue that rests, because a task asked for it',
+    real: 'scaling.test.ts',
+    first: [queue()],
+    async act(scene) {
+      await rests(scene, 3_600_000)
+      await scene.declare(...both)
+    },
+    pool: { conditions: { Suspended: 'True QueuesSuspended' }, decision: 'Suspended', wanted: 0 },
+    queue: { conditions: { Ready: 'True Ready', Suspended: 'True Resting' } },
+  },
+  {
+    name: 'a queue whose rest is over',
+    real: 'scaling.test.ts',
+    first: [queue()],
+    async act(scene) {
+      await rests(scene, 5_000)
+      await scene.declare(...both)
+    },
+    pool: { decision: 'Concurrency', wanted: 1, pods: 1, ready: 1 },
+    queue: { conditions: { Suspended: 'False Active' } },
   },
   {
     name: 'a limit of running jobs',

@@ -1,6 +1,6 @@
 // What a pool takes over of what others may have written: words of workers in Redis, pods with its labels, the time of a delayed job.
 
-import { connectRedis, newJob, openQueue } from 'millhand/queue'
+import { connectRedis, newJob, openQueue, prefixOf } from 'millhand/queue'
 import { emptyMemory } from '../../../control/src/decide/memory.ts'
 import type { ObservedWorker } from '../../../control/src/decide/observed.ts'
 import { observeWorkerPool } from '../../../control/src/reconcile/observe-pool.ts'
@@ -120,4 +120,12 @@ test('the time until a delayed job is from now, not from when it was seen', asyn
   const [second] = (await observe()).queues
   expect(first?.nextMs).toBeGreaterThan(59_000)
   expect((first?.nextMs ?? 0) - (second?.nextMs ?? 0)).toBeGreaterThanOrEqual(150)
+})
+
+test('a queue that rests is stopped, and looked at again when its rest is over', async () => {
+  await redis.call('ZADD', `${prefixOf(NAME)}rests`, Date.now() + 3_600_000, '*')
+  clock.skippedMs += 1_000
+  const [queue] = (await observe()).queues
+  expect(queue?.load).toMatchObject({ isStopped: true })
+  expect(queue?.nextMs).toBeGreaterThan(3_500_000)
 })

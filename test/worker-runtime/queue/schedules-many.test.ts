@@ -1,11 +1,9 @@
 // Very many schedules, in counts: those that are not due cost a queue nothing, and 2,000 that are due at once are few calls.
 import { type Connection, connectRedis, newJob, openQueue, prefixOf } from 'millhand/queue'
-import { loadScripts } from '../../../worker-runtime/src/queue/scripts.ts'
 import { Monitor } from '../../monitor.ts'
 import { RedisServer } from '../../redis-server.ts'
+import { scripts } from './clocked-queues.ts'
 
-const CLOCK =
-  "{ math.floor(redis.call('GET', KEYS[1] .. 'clock') / 1000), redis.call('GET', KEYS[1] .. 'clock') % 1000 * 1000 }"
 const WORKER = {
   ...{ worker: 'p:1', process: 'p', pod: '', podUid: 'u', poolUid: '', node: '', slots: 10 },
   ...{ isolation: '', isolationNote: '', version: '' },
@@ -70,7 +68,7 @@ test('100,000 schedules that are not due: jobs, heartbeats and looks run the sam
 }, 300_000)
 
 test('2,000 that are due at once are fired by 41 calls, each run once', async () => {
-  const queue = openQueue(redis, 'default.burst', loadScripts({ clock: CLOCK }))
+  const queue = openQueue(redis, 'default.burst', scripts)
   const at = (ms: number) =>
     redis.call('SET', `${prefixOf(queue.name)}clock`, Date.parse('2026-01-01T00:00Z') + ms)
   await at(0)
