@@ -60,7 +60,7 @@ const rests = async (scene: Scene, ms: number) => {
   await queue.deregister(STRANGER.worker)
 }
 const STRANGER = {
-  ...{ worker: 'p:1', process: 'p', pod: '', podUid: '', poolUid: '', node: '' },
+  ...{ worker: 'p:1', process: 'p', pod: '', podUid: 'stranger', poolUid: 'no-pool', node: '' },
   ...{ isolation: '', isolationNote: '', version: '' },
 }
 
@@ -155,7 +155,7 @@ const SITUATIONS: Situation[] = [
   {
     name: 'a queue that rests, because a task asked for it',
     real: 'scaling.test.ts',
-    first: [queue()],
+    first: [queue(), manual(0)],
     async act(scene) {
       await rests(scene, 3_600_000)
       await scene.declare(...both)
@@ -166,7 +166,7 @@ const SITUATIONS: Situation[] = [
   {
     name: 'a queue whose rest is over',
     real: 'scaling.test.ts',
-    first: [queue()],
+    first: [queue(), manual(0)],
     async act(scene) {
       await rests(scene, 5_000)
       await scene.declare(...both)

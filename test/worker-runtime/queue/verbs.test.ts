@@ -277,6 +277,20 @@ describe('what is kept', () => {
   })
 })
 
+test('a running job is not cancelled for an earlier one with its id, which its worker held too', async () => {
+  await queue.configure({ ...defaultSettings, ownerUid: 'verbs', completedMaxAgeMs: 0 })
+  await register('p:1')
+  const enqueueX = () => queue.enqueue([newJob('task', null, { id: 'x' })])
+  await enqueueX()
+  const first = await claim('p:1', 1)
+  expect(await queue.cancel('x')).toBe('cancelling')
+  expect(await queue.renew('p:1')).toMatchObject({ cancelled: ['x'] })
+  expect((await settle('p:1', first, 'completed')).became).toEqual(['completed'])
+  expect(await enqueueX()).toEqual(['created'])
+  expect(await claim('p:1', 1)).toMatchObject([{ id: 'x' }])
+  expect(await queue.renew('p:1')).toMatchObject({ held: 1, cancelled: [] })
+})
+
 describe('a cancelled job that was ready', () => {
   const at = (key: string) => prefixOf(queue.name) + key
   const enqueueX = (options: JobOptions = {}) =>

@@ -39,7 +39,9 @@ if ARGV[6] then seldom().add_to_history(ARGV, 6) end
 
 local cancelled = {}
 for id in string.gmatch(redis.call('HGET', Q .. 'worker:' .. me, 'cancel') or '', '%S+') do
-  if redis.call('HEXISTS', Q .. 'held:' .. me, id) == 1 then cancelled[#cancelled + 1] = id end
+  -- It may have ended, and another job with its id be held by now.
+  local is_meant = redis.call('HEXISTS', Q .. 'attempt:' .. id, 'cancel') == 1
+  if is_meant and redis.call('HEXISTS', Q .. 'held:' .. me, id) == 1 then cancelled[#cancelled + 1] = id end
 end
 redis.call('HSET', Q .. 'worker:' .. me, 'cancel', table.concat(cancelled, ' '), 'used', ARGV[4] or '')
 if ARGV[5] == 'stopping' then
