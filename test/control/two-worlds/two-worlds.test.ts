@@ -50,14 +50,15 @@ const isRunning = async (scene: Scene, jobs: number, name = 'default.work') => {
 const rests = async (scene: Scene, ms: number) => {
   const queue = openQueue(scene.connection(), 'default.work')
   await scene.enqueue('work', 1)
+  const { worker } = STRANGER
   await queue.register({ ...STRANGER, slots: 1 })
-  const { claims } = await queue.settleAndClaim(STRANGER.worker, 0, [], 1)
+  const { claims } = await queue.settleAndClaim({ worker, wanted: 1 })
   const settlements = claims.map(({ id, token }) => ({
     ...{ id, token, verdict: 'rests' as const },
     text: `${ms} queue\n${JSON.stringify({ outcome: 'rests' })}`,
   }))
-  await queue.settleAndClaim(STRANGER.worker, 0, settlements, 0)
-  await queue.deregister(STRANGER.worker)
+  await queue.settleAndClaim({ worker, settlements })
+  await queue.deregister(worker)
 }
 const STRANGER = {
   ...{ worker: 'p:1', process: 'p', pod: '', podUid: 'stranger', poolUid: 'no-pool', node: '' },
