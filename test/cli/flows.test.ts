@@ -2,7 +2,7 @@
 import { type Client, connect, flow } from 'millhand/client'
 import type { FlowJobFacts } from 'millhand/queue'
 import { alsoText, stateText } from '../../cli/src/flow-text.ts'
-import { flowTree } from '../../control/src/decide/flow-tree.ts'
+import { flowTree, linesBehind } from '../../control/src/decide/flow-tree.ts'
 import { RedisServer } from '../redis-server.ts'
 import { millhand, PATIENCE_MS } from './millhand.ts'
 
@@ -91,6 +91,17 @@ describe('the tree', () => {
       'part.* 2 enqueued, 10 completed',
       expect.stringMatching(/^join waiting also behind part\.1, part\.2, part\.3 and 8 more jobs$/),
     ])
+  })
+
+  test('knows which lines a line waits for: a group is one, and none waits for itself', () => {
+    const parts = Array.from({ length: 12 }, (_, i) => job(`part.${i}`, i > 0 ? ['pay', 'part.0'] : ['pay']))
+    const names = parts.map(({ name }) => name)
+    const lines = flowTree([job('pay'), ...parts, job('join', [...names, 'pay', 'elsewhere'])])
+    const byName = lines.map(({ name }) => name)
+    const behind = linesBehind(lines).map((numbers) => numbers.map((n) => byName[n]))
+    expect(Object.fromEntries(byName.map((name, n) => [name, behind[n]]))).toEqual({
+      ...{ pay: [], 'part.0': ['pay'], 'part.*': ['pay', 'part.0'], join: ['pay', 'part.0', 'part.*'] },
+    })
   })
 
   test('of a chain of 10,000 jobs is made', () => {

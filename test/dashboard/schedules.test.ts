@@ -50,12 +50,22 @@ test('are listed in pages, next due first, each with its times', async () => {
   expect(first).toMatchObject({
     total: 3,
     schedules: [
-      { name: 'hourly', everyMs: 3_600_000, overlap: 'Forbid', isLate: false, isSuspended: false, fired: 0 },
+      {
+        name: 'hourly',
+        when: 'every hour',
+        everyMs: 3_600_000,
+        overlap: 'Forbid',
+        isLate: false,
+        isSuspended: false,
+        fired: 0,
+      },
       { name: 'yearly', cron: '@yearly', timeZone: 'Europe/Berlin', task: 'report' },
     ],
   })
   const rest = await ask<Schedules>('GET', `${PATH}?limit=2&cursor=${encodeURIComponent(first.cursor ?? '')}`)
-  expect(rest.schedules).toMatchObject([{ name: 'resting', isSuspended: true }])
+  expect(rest.schedules).toMatchObject([
+    { name: 'resting', when: 'at 08:00 every day, UTC', isSuspended: true },
+  ])
   expect(rest.schedules[0]).not.toHaveProperty('nextAtMs')
   expect(rest).not.toHaveProperty('cursor')
 })

@@ -37,7 +37,7 @@ export interface Served {
   /** Lines of its log. */
   log: Record<string, unknown>[]
   /** Looks at Redis, as how many calls of each kind. */
-  call(method: string, path: string, body?: unknown): Promise<Response>
+  call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Response>
   get<T>(path: string): Promise<T>
   stop(): void
 }
@@ -68,10 +68,10 @@ export async function serve({
   const { access, token } = grants === undefined ? localAccess(gate) : byTokens(grants, gate)
   const listening = await listenLocally(dashboardServer({ plant, access, log, ...times, ...options }), 0)
   const url = `http://127.0.0.1:${listening.port}`
-  const call = (method: string, path: string, body?: unknown) =>
+  const call: Served['call'] = (method, path, body, headers) =>
     fetch(`${url}/api/v1/${path}`, {
       method,
-      headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' },
+      headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json', ...headers },
       ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
     })
   return {

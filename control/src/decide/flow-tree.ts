@@ -33,6 +33,16 @@ export function flowTree(jobs: readonly FlowJobFacts[]): FlowLine[] {
   return lines
 }
 
+/** Of each line the lines that it waits for, by their number in `lines`, in order. */
+export function linesBehind(lines: readonly FlowLine[]): number[][] {
+  const lineOfJob = new Map(lines.flatMap(({ jobs }, n) => jobs.map(({ name }) => [name, n] as const)))
+  return lines.map(({ jobs }, n) => {
+    const found = new Set(jobs.flatMap(({ after }) => after.map((name) => lineOfJob.get(name) ?? n)))
+    found.delete(n)
+    return [...found].sort((a, b) => a - b)
+  })
+}
+
 function lineOf(jobs: readonly FlowJobFacts[], depth: number, parent: string | undefined): FlowLine {
   const [first] = jobs
   const name = jobs.length > 1 && first ? `${groupOf(first)}.*` : (first?.name ?? '')

@@ -6,6 +6,8 @@ import { MOST_ROWS, time, words } from './bounds.ts'
 export const MOST_FLOW_LINES = 500
 /** Names of what a job waits for, in its line. */
 export const MOST_NAMES = 10
+/** Lines that a line waits for. */
+export const MOST_BEHIND = 50
 
 export const FLOW_VERBS = ['cancel', 'retry'] as const
 
@@ -67,17 +69,29 @@ export const FlowLine = named(
     }),
     afterAll: whole('How many jobs it waits for'),
     afterOpen: whole('How many of these have not completed'),
+    behind: optional(
+      list(
+        'The lines that it waits for, by their number from 0 on; absent where not all lines are in the answer',
+        whole('The number of a line'),
+        { max: MOST_BEHIND },
+      ),
+    ),
   }),
 )
 export type FlowLine = TypeOf<typeof FlowLine>
 
 export const FlowDetails = named(
   'FlowDetails',
-  object('A flow with its jobs, as a tree', {
+  object('A flow with a page of its jobs, as a tree, or of those in one state', {
     ...flow,
+    states: list(
+      'How many of all its jobs are in each state',
+      object('A state', { state: words('The state'), jobs: whole('Jobs in it') }),
+    ),
     can: list('What can be done with it in this state', oneOf('A verb', FLOW_VERBS)),
     lines: list('Each job below the one that it waits for longest', FlowLine, { max: MOST_FLOW_LINES }),
-    linesLeftOut: whole('How many lines more the tree has'),
+    linesLeftOut: whole('How many lines come behind these'),
+    cursor: optional(words('Give it to get the next lines')),
   }),
 )
 export type FlowDetails = TypeOf<typeof FlowDetails>

@@ -10,6 +10,7 @@ const run = {
 
 const schedule = {
   name: words('Its name'),
+  when: words('When it is due, in words: `at 03:00 every day, Europe/Berlin`'),
   cron: optional(words('Its times in cron form')),
   everyMs: optional(whole('Its interval; ms')),
   timeZone: optional(words('The time zone of the cron; absent: UTC')),

@@ -60,6 +60,8 @@ interface Named {
 export interface AnswerRoute extends Named {
   kind: 'answer'
   answer: Schema
+  /** A text that is another one whenever the answer is. It costs less than the answer, and becomes its ETag. */
+  version?: ((call: Call) => Promise<string | undefined>) | undefined
   handle(call: Call): Promise<unknown>
 }
 
@@ -84,7 +86,11 @@ interface Taking<F extends Fields, B> extends Omit<Named, 'query' | 'body'> {
 export function route<A, B = undefined, F extends Fields = Record<never, never>>({
   query,
   ...rest
-}: Taking<F, B> & { answer: Schema<A>; handle(call: Call<Query<F>, B>): Promise<A> }): Route {
+}: Taking<F, B> & {
+  answer: Schema<A>
+  version?: (call: Call) => Promise<string | undefined>
+  handle(call: Call<Query<F>, B>): Promise<A>
+}): Route {
   // The server has checked query and body against these very schemas.
   const handle = rest.handle as (call: Call) => Promise<unknown>
   return { ...rest, handle, kind: 'answer', ...(query && { query: object('The query', query) }) }

@@ -2,6 +2,7 @@
 // for each request: the operator, and `up` by listen.ts.
 //
 //   headers → admitted? → file, or route → allowed? → input → handler → JSON, or a stream     refused at any step: the error as JSON
+import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Log } from 'millhand/queue'
 import { API, type Config } from '../api.ts'
@@ -16,7 +17,7 @@ import { Looks } from './looks.ts'
 import type { Plant } from './plant.ts'
 import { Recent } from './recent.ts'
 import { Refused, refusalOf, refusedBy } from './refused.ts'
-import type { Call, Parts, StreamRoute } from './route.ts'
+import type { AnswerRoute, Call, Parts, StreamRoute } from './route.ts'
 import { routes } from './routes.ts'
 import { Snapshots } from './snapshots.ts'
 import { version } from './version.ts'
@@ -141,8 +142,7 @@ class Server implements Dashboard {
       }
       const note = (said: Noted) => void Object.assign(noted, said)
       const call: Call = { parts: this.#parts, session, ...checked, signal, note }
-      if (route.kind === 'answer')
-        sendJson(response, 200, await route.handle(call), request.method === 'HEAD')
+      if (route.kind === 'answer') await this.#reply(route, call, request, response)
       else await this.#stream(route, call, request, response)
     } catch (error) {
       const refused = refusalOf(error, this.#awaySinceMs(path))
@@ -153,6 +153,22 @@ class Server implements Dashboard {
       if (isWrite && route.permission !== 'none')
         this.#audit(session, { permission: route.permission, path, noted, outcome })
     }
+  }
+
+  /** Whoever has this version of the answer already gets 304. */
+  async #reply(
+    route: AnswerRoute,
+    call: Call,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
+    const version = await route.version?.(call)
+    if (version !== undefined) {
+      const tag = tagOf(version)
+      response.setHeader('ETag', tag)
+      if (request.headers['if-none-match'] === tag) return void response.writeHead(304).end()
+    }
+    sendJson(response, 200, await route.handle(call), request.method === 'HEAD')
   }
 
   /** Those of the permission; throws Refused where there are none. */
@@ -232,6 +248,9 @@ class Server implements Dashboard {
     )
   }
 }
+
+/** A weak one: a proxy that compresses answers leaves it alone. */
+const tagOf = (version: string) => `W/"${createHash('sha256').update(version).digest('base64url')}"`
 
 type Noted = Parameters<Call['note']>[0]
 

@@ -41,24 +41,43 @@ export function address(
 export const absolute = (path: string): string => new URL(`${API}${path}`, document.baseURI).href
 
 /** Throws ApiError. */
-export const get = <T>(path: string, signal?: AbortSignal): Promise<T> =>
-  call<T>('GET', path, undefined, signal)
+export const get = async <T>(path: string, signal?: AbortSignal): Promise<T> =>
+  (await call<T>('GET', path, { signal })).value
 /** Throws ApiError. */
-export const send = <T>(method: 'POST' | 'DELETE', path: string, body: object = {}): Promise<T> =>
-  call<T>(method, path, body)
+export const send = async <T>(method: 'POST' | 'DELETE', path: string, body: object = {}): Promise<T> =>
+  (await call<T>(method, path, { body })).value
 
-async function call<T>(
-  method: string,
+export interface Answer<T> {
+  value: T
+  /** Names this version of the answer; of some answers only. */
+  tag?: string
+}
+
+/** Undefined where the answer is still the one with the tag `than`. Throws ApiError. */
+export async function getNewer<T>(
   path: string,
-  body: object | undefined,
-  signal?: AbortSignal,
-): Promise<T> {
+  { than, signal }: { than: string | undefined; signal: AbortSignal },
+): Promise<Answer<T> | undefined> {
+  const answer = await call<T>('GET', path, { signal, ...(than !== undefined && { than }) })
+  return answer.tag !== undefined && answer.tag === than ? undefined : answer
+}
+
+interface Asked {
+  body?: object
+  signal?: AbortSignal | undefined
+  than?: string
+}
+
+const NOT_MODIFIED = 304
+
+async function call<T>(method: string, path: string, { body, signal, than }: Asked): Promise<Answer<T>> {
   const deadline = AbortSignal.timeout(PATIENCE_MS)
   const init: RequestInit = {
     method,
     signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
     credentials: 'same-origin',
     ...(body && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+    ...(than !== undefined && { headers: { 'if-none-match': than } }),
   }
   let response: Response
   try {
@@ -67,8 +86,10 @@ async function call<T>(
     if (signal?.aborted) throw error
     throw noAnswer(deadline.aborted ? `did not answer within ${PATIENCE_MS / 1_000} s` : 'cannot be reached')
   }
+  const tag = response.headers.get('etag') ?? undefined
+  if (response.status === NOT_MODIFIED && than !== undefined) return { value: undefined as T, tag: than }
   const answer: unknown = await response.json().catch(() => undefined)
-  if (response.ok && answer !== undefined) return answer as T
+  if (response.ok && answer !== undefined) return { value: answer as T, ...(tag !== undefined && { tag }) }
   throw new ApiError(response.status, errorIn(answer) ?? unreadable(response.status))
 }
 

@@ -1,7 +1,7 @@
 // An answer of the API that a part of a page shows: asked for when its address changes and every few seconds, kept while a newer one is
 // on its way, and not asked for while nobody looks.
 import { useEffect, useRef, useState } from 'preact/hooks'
-import { ApiError, get } from './api.ts'
+import { ApiError, getNewer } from './api.ts'
 import { isLive } from './settings.ts'
 
 export interface Resource<T> {
@@ -15,6 +15,7 @@ export interface Resource<T> {
 interface Held<T> {
   path: string
   value?: T
+  tag?: string
   error?: ApiError
 }
 
@@ -38,12 +39,15 @@ export function useResource<T>(path: string | undefined, everyMs = 0): Resource<
     }
     const ask = async () => {
       try {
-        const value = await get<T>(path, left.signal)
-        if (!left.signal.aborted) hold({ path, value })
+        const { tag: than } = latest.current.path === path ? latest.current : {}
+        const newer = await getNewer<T>(path, { than, signal: left.signal })
+        if (left.signal.aborted) return
+        if (newer) hold({ path, ...newer })
+        else if (latest.current.error) hold(({ error: _, ...known }) => known)
       } catch (error) {
         if (left.signal.aborted || !(error instanceof ApiError)) return
-        const known = latest.current.path === path ? latest.current.value : undefined
-        hold({ path, error, ...(known !== undefined && { value: known }) })
+        const known = latest.current.path === path ? latest.current : { path }
+        hold({ ...known, error })
       }
     }
     void look()

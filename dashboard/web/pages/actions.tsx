@@ -11,8 +11,8 @@ import { nowMs } from '../app/time.ts'
 import { Bar } from '../parts/bar.tsx'
 import { Blank, Loading, Shown } from '../parts/feedback.tsx'
 import { QueueChoice } from '../parts/jobs-rail.tsx'
+import { NoQueues } from '../parts/of-queue.tsx'
 import { Name, When } from '../parts/show.tsx'
-import { NoQueues } from './queues.tsx'
 
 const LOOK_EVERY_MS = 1_000
 

@@ -1,38 +1,31 @@
 // Failures of one kind as one row: what fails most, since when, and what can be done with all of it at once.
 import type { ErrorDetails, ErrorGroup, ErrorGroups } from '../../src/api.ts'
 import { address, send, sentence } from '../app/api.ts'
-import { may, snapshot } from '../app/live.ts'
+import { may } from '../app/live.ts'
 import { brief, count, plural } from '../app/numbers.ts'
-import { errorHref, jobHref, jobsOf, keyOf, partsOf } from '../app/queues.ts'
+import { errorHref, jobHref, jobsOf, partsOf } from '../app/queues.ts'
 import { useResource } from '../app/resource.ts'
-import { query, to } from '../app/router.ts'
+import { query } from '../app/router.ts'
 import { now } from '../app/time.ts'
 import { say } from '../app/toasts.ts'
 import { BulkOnFilter } from '../parts/bulk-on-filter.tsx'
-import { Blank, Loading, Shown } from '../parts/feedback.tsx'
-import { QueueChoice } from '../parts/jobs-rail.tsx'
+import { Blank, Shown } from '../parts/feedback.tsx'
 import { PagesFoot } from '../parts/list-ends.tsx'
-import { Lines, Name, visible, When } from '../parts/show.tsx'
-import { NoQueues } from './queues.tsx'
+import { BackToList, ListOfQueue } from '../parts/of-queue.tsx'
+import { Fact, Lines, Name, When } from '../parts/show.tsx'
 
 const LOOK_EVERY_MS = 5_000
 const NEW_FOR_MS = 3_600_000
 
 export function ErrorsPage() {
-  const seen = snapshot.value
-  if (!seen) return <Loading what="errors" />
-  const first = seen.queues.find(({ numbers }) => (numbers?.buried ?? 0) > 0) ?? seen.queues[0]
-  const key = query.value.get('queue') ?? (first && keyOf(first))
   return (
-    <>
-      <div class="page-head">
-        <h1>Errors</h1>
-        {key !== undefined && <QueueChoice chosen={key} />}
-      </div>
-      <section class="card" aria-label="Error groups">
-        {key === undefined ? <NoQueues /> : <Groups key={key} queue={key} />}
-      </section>
-    </>
+    <ListOfQueue
+      title="Errors"
+      what="Error groups"
+      first={(queues) => queues.find(({ numbers }) => (numbers?.buried ?? 0) > 0) ?? queues[0]}
+    >
+      {(queue) => <Groups queue={queue} />}
+    </ListOfQueue>
   )
 }
 
@@ -164,9 +157,7 @@ export function ErrorPage({ namespace, queue, group }: { namespace: string; queu
   const details = useResource<ErrorDetails>(path, LOOK_EVERY_MS)
   return (
     <>
-      <nav class="small" aria-label="Where this is">
-        <a href={to(['errors'], { queue: key })}>‹ Errors of {visible(key)}</a>
-      </nav>
+      <BackToList page="errors" title="Errors" queue={key} />
       <Shown of={details} what="this error" isPage>
         {(value) => <Known of={value} queue={key} path={path} again={details.again} />}
       </Shown>
@@ -206,27 +197,24 @@ function Known({
       </div>
       <section class="card" aria-label="What is known">
         <dl class="facts">
-          <Fact name="Attempts that failed so" value={count(of.count)} />
-          <Fact name="Jobs buried now" value={count(of.buried)} />
-          <div>
-            <dt>First seen</dt>
-            <dd>
-              <When atMs={of.firstMs} />
-            </dd>
-          </div>
-          <div>
-            <dt>Last seen</dt>
-            <dd>
-              <When atMs={of.lastMs} />
-            </dd>
-          </div>
-          <Fact name="First seen with version" value={of.version} />
-          <div>
-            <dt>Group</dt>
-            <dd class="small nowrap">
-              <Name of={of.group} />
-            </dd>
-          </div>
+          <Fact name="Attempts that failed so">
+            <Name of={count(of.count)} />
+          </Fact>
+          <Fact name="Jobs buried now">
+            <Name of={count(of.buried)} />
+          </Fact>
+          <Fact name="First seen">
+            <When atMs={of.firstMs} />
+          </Fact>
+          <Fact name="Last seen">
+            <When atMs={of.lastMs} />
+          </Fact>
+          <Fact name="First seen with version">
+            <Name of={of.version} />
+          </Fact>
+          <Fact name="Group">
+            <Name of={of.group} />
+          </Fact>
         </dl>
         <Lines of={of.message || 'No error was thrown.'} what="Message" />
       </section>
@@ -237,7 +225,9 @@ function Known({
           </div>
           <dl class="facts">
             {Object.entries(of.tasks).map(([task, attempts]) => (
-              <Fact key={task} name={task || 'others'} value={plural(attempts, 'attempt')} />
+              <Fact key={task} name={task || 'others'}>
+                {plural(attempts, 'attempt')}
+              </Fact>
             ))}
           </dl>
         </section>
@@ -261,17 +251,6 @@ function Known({
         </section>
       </div>
     </>
-  )
-}
-
-function Fact({ name, value }: { name: string; value: string }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>
-        <Name of={value} />
-      </dd>
-    </div>
   )
 }
 

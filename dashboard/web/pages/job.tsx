@@ -18,7 +18,8 @@ import { JsonView } from '../parts/json.tsx'
 import { JsonOf } from '../parts/json-of.tsx'
 import { Log } from '../parts/log.tsx'
 import { Marks } from '../parts/marks.tsx'
-import { Copy, Lines, Name, visible, When } from '../parts/show.tsx'
+import { BackToList } from '../parts/of-queue.tsx'
+import { Copy, Fact, Lines, Name, When } from '../parts/show.tsx'
 import { type ShownState, StateMark } from '../parts/state.tsx'
 import { Timeline } from '../parts/timeline.tsx'
 import { WhyCard } from '../parts/why.tsx'
@@ -53,9 +54,7 @@ function Known({ job, again, path }: { job: Job; again: () => void; path: string
   const key = `${job.namespace}/${job.queue}`
   return (
     <>
-      <nav class="small" aria-label="Where this is">
-        <a href={to(['jobs'], { queue: key })}>‹ Jobs of {visible(key)}</a>
-      </nav>
+      <BackToList page="jobs" title="Jobs" queue={key} />
       <div class="page-head">
         <h1>
           <Name of={job.task} />
@@ -196,15 +195,6 @@ function Lane({ of, queueKey }: { of: string; queueKey: string }) {
 function partsOfLane(lane: string): [priority: string, key?: string] {
   const at = lane.indexOf('/')
   return at < 0 ? [lane] : [lane.slice(0, at), lane.slice(at + 1)]
-}
-
-function Fact({ name, children }: { name: string; children: ComponentChildren }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
-  )
 }
 
 interface Tab {

@@ -16,7 +16,7 @@ import { FilterBar, problemOf } from '../parts/filter-bar.tsx'
 import { QueueChoice, Rail } from '../parts/jobs-rail.tsx'
 import { JobsTable } from '../parts/jobs-table.tsx'
 import { ListFoot, Nothing, ROWS } from '../parts/list-ends.tsx'
-import { NoQueues } from './queues.tsx'
+import { NoQueues } from '../parts/of-queue.tsx'
 
 export function JobsPage() {
   const seen = snapshot.value

@@ -8,11 +8,11 @@ import { useResource } from '../app/resource.ts'
 import { to } from '../app/router.ts'
 import { duration } from '../app/time.ts'
 import { Blank, Loading, Note } from '../parts/feedback.tsx'
+import { NoQueues } from '../parts/of-queue.tsx'
 import { PoolTable } from '../parts/pools.tsx'
 import { Problems } from '../parts/problems.tsx'
 import { QueueTable } from '../parts/queue-table.tsx'
 import { Spark } from '../parts/spark.tsx'
-import { NoQueues } from './queues.tsx'
 
 const MOST_PROBLEMS = 5
 const MOST_QUEUES = 10

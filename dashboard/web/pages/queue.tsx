@@ -17,7 +17,7 @@ import { HistoryCard } from '../parts/history.tsx'
 import { PoolTable } from '../parts/pools.tsx'
 import { Problems } from '../parts/problems.tsx'
 import { Blocked, Shares } from '../parts/queue-table.tsx'
-import { Name, visible } from '../parts/show.tsx'
+import { Fact, Name, visible } from '../parts/show.tsx'
 
 const LOOK_EVERY_MS = 5_000
 
@@ -192,15 +192,6 @@ function Amount({
       )}
       {children}
     </Fact>
-  )
-}
-
-function Fact({ name, children }: { name: string; children: ComponentChildren }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
   )
 }
 

@@ -5,6 +5,7 @@ import { plural } from '../app/numbers.ts'
 import { keyOf } from '../app/queues.ts'
 import { go, here, query } from '../app/router.ts'
 import { Blank, Loading } from '../parts/feedback.tsx'
+import { NoQueues } from '../parts/of-queue.tsx'
 import { QueueTable } from '../parts/queue-table.tsx'
 
 const MOST = 100
@@ -55,18 +56,5 @@ export function QueuesPage() {
         <p class="muted">There are more queues than one answer holds: ask for one by its address.</p>
       )}
     </>
-  )
-}
-
-const FIRST_QUEUE = `apiVersion: millhand.dev/v1beta1
-kind: TaskQueue
-metadata: { name: mail }`
-
-export function NoQueues() {
-  return (
-    <Blank icon="queues" title="There is no queue yet">
-      <p>A queue is a resource. In a cluster it is applied, for `up` it lies in a folder:</p>
-      <pre class="text">{FIRST_QUEUE}</pre>
-    </Blank>
   )
 }

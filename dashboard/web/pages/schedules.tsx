@@ -2,39 +2,28 @@
 import { useState } from 'preact/hooks'
 import type { Schedule, ScheduleDetails, Schedules } from '../../src/api.ts'
 import { address, send, sentence } from '../app/api.ts'
-import { may, snapshot } from '../app/live.ts'
+import { may } from '../app/live.ts'
 import { count, plural } from '../app/numbers.ts'
-import { jobHref, keyOf, partsOf } from '../app/queues.ts'
+import { jobHref, partsOf } from '../app/queues.ts'
 import { useResource } from '../app/resource.ts'
 import { go, query, to } from '../app/router.ts'
-import { duration } from '../app/time.ts'
+import { dateAndClock, duration, now } from '../app/time.ts'
 import { say } from '../app/toasts.ts'
 import { Confirm } from '../parts/dialog.tsx'
-import { Blank, Loading, Shown } from '../parts/feedback.tsx'
-import { QueueChoice } from '../parts/jobs-rail.tsx'
+import { Blank, Shown } from '../parts/feedback.tsx'
 import { PagesFoot } from '../parts/list-ends.tsx'
-import { Name, visible, When } from '../parts/show.tsx'
+import { BackToList, ListOfQueue } from '../parts/of-queue.tsx'
+import { Fact, Name, When } from '../parts/show.tsx'
 import { StateMark } from '../parts/state.tsx'
-import { NoQueues } from './queues.tsx'
 
 const LOOK_EVERY_MS = 3_000
 const WORTH_SAYING_MS = 60_000
 
 export function SchedulesPage() {
-  const seen = snapshot.value
-  if (!seen) return <Loading what="schedules" />
-  const first = seen.queues[0]
-  const key = query.value.get('queue') ?? (first && keyOf(first))
   return (
-    <>
-      <div class="page-head">
-        <h1>Schedules</h1>
-        {key !== undefined && <QueueChoice chosen={key} />}
-      </div>
-      <section class="card" aria-label="Schedules">
-        {key === undefined ? <NoQueues /> : <List key={key} queue={key} />}
-      </section>
-    </>
+    <ListOfQueue title="Schedules" what="Schedules">
+      {(queue) => <List queue={queue} />}
+    </ListOfQueue>
   )
 }
 
@@ -141,14 +130,16 @@ function Rest({ of }: { of: Schedule }) {
   ) : null
 }
 
-function Times({ of: { cron, everyMs, timeZone } }: { of: Schedule }) {
-  if (cron === undefined) return <>every {duration(everyMs ?? 0)}</>
+/** In words, and the cron as it is written. */
+function Times({ of: { when, cron } }: { of: Schedule }) {
   return (
     <>
-      <Name of={cron} mono />
-      <span class="cell-sub">
-        <Name of={timeZone ?? 'UTC'} />
-      </span>
+      <Name of={when} />
+      {cron !== undefined && (
+        <span class="cell-sub">
+          <Name of={cron} mono />
+        </span>
+      )}
     </>
   )
 }
@@ -171,9 +162,7 @@ export function SchedulePage({ namespace, queue, name }: { namespace: string; qu
   const details = useResource<ScheduleDetails>(path, LOOK_EVERY_MS)
   return (
     <>
-      <nav class="small" aria-label="Where this is">
-        <a href={to(['schedules'], { queue: key })}>‹ Schedules of {visible(key)}</a>
-      </nav>
+      <BackToList page="schedules" title="Schedules" queue={key} />
       <Shown of={details} what="this schedule" isPage>
         {(value) => <Known of={value} queue={key} path={path} again={details.again} />}
       </Shown>
@@ -219,50 +208,48 @@ function Known({ of, queue, path, again }: KnownProps) {
           <div class="card-head">
             <h2>Next</h2>
           </div>
-          <ol class="card-body ids">
-            {of.next.map((atMs) => (
-              <li key={atMs}>
-                <When atMs={atMs} />
-              </li>
-            ))}
-            {of.next.length === 0 && <li class="muted">Nothing is due while it rests.</li>}
-          </ol>
+          {of.next.length === 0 ? (
+            <p class="card-body muted">Nothing is due while it rests.</p>
+          ) : (
+            <ol class="times">
+              {of.next.map((atMs) => (
+                <li key={atMs}>
+                  <span>{dateAndClock(atMs)}</span>
+                  <span class="muted">in {duration(atMs - toTheSecond(now.value))}</span>
+                </li>
+              ))}
+            </ol>
+          )}
         </section>
         <section class="card" aria-label="Last jobs">
           <div class="card-head">
             <h2>Last jobs</h2>
           </div>
-          <ol class="card-body ids">
-            {of.runs.map(({ id, dueAtMs, state }) => (
-              <li key={id}>
-                <a href={jobHref(...partsOf(queue), id)}>
-                  <When atMs={dueAtMs} />
-                </a>{' '}
-                {state && <StateMark state={state} />}
-              </li>
-            ))}
-            {of.runs.length === 0 && <li class="muted">None is kept.</li>}
-          </ol>
+          {of.runs.length === 0 ? (
+            <p class="card-body muted">None is kept.</p>
+          ) : (
+            <ol class="times">
+              {of.runs.map(({ id, dueAtMs, state }) => (
+                <li key={id}>
+                  <a href={jobHref(...partsOf(queue), id)}>{dateAndClock(dueAtMs)}</a>
+                  {state && <StateMark state={state} />}
+                </li>
+              ))}
+            </ol>
+          )}
         </section>
       </div>
     </>
   )
 }
 
+const toTheSecond = (ms: number) => Math.floor(ms / 1_000) * 1_000
+
 const OVERLAPS = {
   Allow: 'the next one runs beside it',
   Forbid: 'the time is skipped',
   Replace: 'it is cancelled',
 } as const
-
-function Fact({ name, children }: { name: string; children: preact.ComponentChildren }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
-  )
-}
 
 function Verbs({ of, queue, path, again }: KnownProps) {
   const [isAsking, ask] = useState(false)

@@ -54,7 +54,7 @@ export function FlowTree({ lines }: { lines: readonly FlowLine[] }) {
 const isEnqueued = ({ id, queue, states }: FlowLine): boolean =>
   id !== undefined && queue !== undefined && states[0]?.state === 'enqueued'
 
-function States({ of: { jobs, states } }: { of: FlowLine }) {
+export function States({ of: { jobs, states } }: { of: FlowLine }) {
   const [only] = states
   if (jobs === 1 && only) {
     const tone = toneOf(only.state)
@@ -74,7 +74,7 @@ function States({ of: { jobs, states } }: { of: FlowLine }) {
   )
 }
 
-function JobName({ of: { id, queue, name, jobs } }: { of: FlowLine }) {
+export function JobName({ of: { id, queue, name, jobs } }: { of: FlowLine }) {
   if (id !== undefined && queue !== undefined)
     return (
       <a class="strong" href={jobHref(...partsOf(queue), id)}>

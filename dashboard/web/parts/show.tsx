@@ -39,6 +39,16 @@ export function Name({ of, mono = false }: { of: string; mono?: boolean }) {
   )
 }
 
+/** In a list of class `facts`. */
+export function Fact({ name, children }: { name: string; children: ComponentChildren }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  )
+}
+
 /** A longer text, with its lines; `children` where parts of it look different. */
 export function Lines({ of, what, children }: { of: string; what: string; children?: ComponentChildren }) {
   const lines = of.split('\n').map((line) => visible(line.replaceAll('\t', '  ')))

@@ -297,6 +297,8 @@ it('a schedule is found by the keyboard, run now, paused, and deleted after a qu
   await page.getByRole('link', { name: 'nightly' }).click()
   await page.getByRole('heading', { name: 'nightly' }).waitFor()
   await counts(page.getByRole('region', { name: 'Next times' }).locator('li'), 10)
+  await shows('at 03:00 every day, Europe/Berlin')
+  await page.getByText('0 3 * * *', { exact: true }).waitFor()
   const redis = connectRedis(redisUrl())
   try {
     const { schedules } = openQueue(redis, queue.replace('/', '.'))
@@ -316,6 +318,50 @@ it('a schedule is found by the keyboard, run now, paused, and deleted after a qu
   } finally {
     redis.close()
   }
+})
+
+it('a flow is a graph of its jobs, a tree, or those in one state, as the address says', async () => {
+  await visit(page, `flows/${queue}/order-42`)
+  const graph = page.getByRole('region', { name: 'Graph' })
+  await counts(graph.getByRole('listitem'), 4)
+  const leftOf = async (name: string) => {
+    const box = await graph.getByRole('listitem').filter({ hasText: name }).boundingBox()
+    return box?.x ?? 0
+  }
+  const xs = [await leftOf('pay'), await leftOf('part.*'), await leftOf('pack'), await leftOf('ship')]
+  expect(xs.toSorted((a, b) => a - b)).toEqual(xs)
+  expect(await graph.locator('path[d^=M]').count()).toBeGreaterThanOrEqual(4)
+  await graph.getByRole('link', { name: 'pay' }).focus()
+  await counts(graph.locator('path[data-near]'), 2)
+  await page.locator('main').focus()
+  const widthOf = async () => (await graph.getByRole('listitem').first().boundingBox())?.width ?? 0
+  const before = await widthOf()
+  await page.keyboard.press('-')
+  await eventually(async () => (await widthOf()) < before, { what: 'the graph is smaller' })
+  await page.getByRole('link', { name: 'Tree' }).click()
+  await counts(page.locator('.tree li'), 4)
+  await shows('waits for pay')
+  await page.getByRole('link', { name: '22 waiting' }).click()
+  await counts(page.locator('.tree li'), 22)
+  expect(new URL(page.url()).search).toBe('?state=waiting')
+  await page.reload()
+  await counts(page.locator('.tree li'), 22)
+})
+
+it('a flow that does not move is not read again, and one that moves is', async () => {
+  const statuses: number[] = []
+  page.on('response', (response) => {
+    if (new URL(response.url()).pathname.endsWith('/flows/order-42')) statuses.push(response.status())
+  })
+  await visit(page, `flows/${queue}/order-42`)
+  await eventually(() => statuses.filter((status) => status === 304).length >= 2, {
+    what: 'two answers of 304',
+  })
+  expect(statuses.filter((status) => status === 200)).toHaveLength(1)
+  await page.getByRole('button', { name: 'Cancel' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Cancel', exact: true }).click()
+  await page.locator('.page-head .state', { hasText: 'cancelled' }).waitFor()
+  await page.getByRole('button', { name: 'Retry' }).waitFor()
 })
 
 it('times are local, and UTC on demand; the theme is the system’s, and another on demand', async () => {

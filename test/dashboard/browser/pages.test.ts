@@ -44,7 +44,11 @@ function pagesOf({ queue, jobs }: Scene): string[] {
     `schedules/${queue}/nightly`,
     `schedules/${queue}/no-such-schedule`,
     `flows?queue=${queue}`,
-    ...['order-42', 'order-43', 'newsletter', 'f'.repeat(60)].map((id) => `flows/${queue}/${id}`),
+    ...['order-42', 'order-43', 'newsletter', 'f'.repeat(60)].flatMap((id) => [
+      `flows/${queue}/${id}?view=graph`,
+      `flows/${queue}/${id}?view=tree`,
+      `flows/${queue}/${id}?state=waiting`,
+    ]),
     'errors/test/no-such-queue/v1:0000000000000000',
     job('no-such-job'),
     'queues/test/no-such-queue',

@@ -1,13 +1,14 @@
 // Flows of a queue: the list, one of them as a tree of its jobs, cancel, retry.
-import { flowTree, type FlowLine as Line } from '@millhand/control/decide/flow-tree'
+import { flowTree, type FlowLine as Line, linesBehind } from '@millhand/control/decide/flow-tree'
 import { hasItsName } from '@millhand/control/resources/task-queue'
-import type { FlowFacts } from 'millhand/queue'
+import type { FlowFacts, FlowJobFacts } from 'millhand/queue'
 import {
   type FLOW_VERBS,
   FlowDetails,
   FlowDone,
   type FlowLine,
   Flows,
+  MOST_BEHIND,
   MOST_FLOW_LINES,
   MOST_NAMES,
   MOST_ROWS,
@@ -40,8 +41,13 @@ export const flowRoutes: readonly Route[] = [
   route({
     method: 'GET',
     path: FLOW,
-    summary: 'A flow and its jobs as a tree, at most 500 lines of it',
+    summary: 'A flow and its jobs as a tree, or those in one state; at most 500 lines a page',
     permission: { resource: 'flows', verb: 'get' },
+    query: {
+      state: optional(text('Only jobs in this state, each in a line', { max: 20, pattern: '^[a-z-]+$' })),
+      cursor: optional(text('The cursor of the page before', { max: 5, pattern: '^[0-9]+$' })),
+    },
+    version: versionOf,
     answer: FlowDetails,
     handle: detailsOf,
   }),
@@ -65,17 +71,45 @@ export const flowRoutes: readonly Route[] = [
   }),
 ]
 
-async function detailsOf(call: Call): Promise<FlowDetails> {
+/** A job of a flow never changes without its numbers, but where one compensation follows another. */
+async function versionOf(call: Call): Promise<string | undefined> {
+  const facts = await (await queueOf(call)).flows.facts(idOf(call))
+  if (!facts || facts.state === 'compensating' || facts.state === 'cancelling') return undefined
+  return JSON.stringify([facts, [...taskQueuesByName(call)]])
+}
+
+async function detailsOf(call: Call<{ state?: string; cursor?: string }>): Promise<FlowDetails> {
+  const { state, cursor = '0' } = call.query
   const queue = await queueOf(call)
   const found = await queue.flows.details(idOf(call))
   if (!found) throw notFound(call)
   const { flowJobs, ...facts } = found
-  const stateOf = new Map(flowJobs.map(({ name, state }) => [name, state]))
+  const stateOf = new Map(flowJobs.map((job) => [job.name, job.state]))
   const isOpen = (name: string) => stateOf.get(name) !== 'completed'
-  const taskQueues = taskQueuesByName(call)
-  const tree = flowTree(flowJobs)
-  const lines = tree.slice(0, MOST_FLOW_LINES).map((line) => lineOf(line, { isOpen, taskQueues }))
-  return { ...facts, can: verbsOf(found), lines, linesLeftOut: tree.length - lines.length }
+  const known = { isOpen, taskQueues: taskQueuesByName(call) }
+  const all =
+    state === undefined ? flowTree(flowJobs) : flowJobs.filter((job) => job.state === state).map(alone)
+  const end = Number(cursor) + MOST_FLOW_LINES
+  const page = all.slice(Number(cursor), end).map((line) => lineOf(line, known))
+  return {
+    ...{ ...facts, states: statesOf(flowJobs), can: verbsOf(found) },
+    lines: page.length === all.length && state === undefined ? withBehind(page, all) : page,
+    linesLeftOut: Math.max(0, all.length - end),
+    ...(all.length > end && { cursor: String(end) }),
+  }
+}
+
+const statesOf = (jobs: readonly FlowJobFacts[]): FlowDetails['states'] =>
+  [...Map.groupBy(jobs, ({ state }) => state)].map(([state, of]) => ({ state, jobs: of.length }))
+
+const alone = (job: FlowJobFacts): Line => ({
+  ...{ depth: 0, name: job.name, jobs: [job], also: [] },
+  states: new Map([[job.state, 1]]),
+})
+
+function withBehind(lines: readonly FlowLine[], tree: readonly Line[]): FlowLine[] {
+  const behind = linesBehind(tree)
+  return lines.map((line, n) => ({ ...line, behind: behind[n]?.slice(0, MOST_BEHIND) ?? [] }))
 }
 
 const idOf = ({ path: { flow = '' } }: Call): string => flow

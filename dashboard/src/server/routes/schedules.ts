@@ -1,6 +1,6 @@
 // Schedules of a queue: the list, one of them with what comes next and how the last ones went, run now, pause, delete.
 import { LATE_FROM_MS, lateMs } from '@millhand/control/decide/schedule'
-import { dueTimes, type LastRun, type Queue, type ScheduleState } from 'millhand/queue'
+import { dueTimes, type LastRun, type Queue, type ScheduleState, whenText } from 'millhand/queue'
 import {
   MOST_ROWS,
   type Schedule,
@@ -128,7 +128,7 @@ function scheduleOf(state: ScheduleState, { parts }: Call): Schedule {
   const { name, spec, owner, isPaused, nextAtMs, last, fired, skipped } = state
   const { cron, everyMs, timeZone, task, overlap = 'Allow', suspend = false } = spec
   return {
-    ...{ name, task, overlap, isPaused, isSuspended: suspend, fired, skipped },
+    ...{ name, when: whenText(spec), task, overlap, isPaused, isSuspended: suspend, fired, skipped },
     isLate: lateMs(state, parts.wallMs()) >= LATE_FROM_MS,
     ...(cron !== undefined && { cron }),
     ...(everyMs !== undefined && { everyMs }),
