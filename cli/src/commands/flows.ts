@@ -30,7 +30,15 @@ const LOOK_EVERY_MS = 500
 /** Of so many jobs it is asked why they do not run. */
 const MOST_ASKED = 10
 const STYLES: Readonly<Record<string, 'green' | 'red' | 'yellow' | 'dim'>> = {
-  ...{ completed: 'green', buried: 'red', failed: 'red', deleted: 'red', expired: 'red', 'too-large': 'red' },
+  ...{
+    completed: 'green',
+    buried: 'red',
+    failed: 'red',
+    deleted: 'red',
+    expired: 'red',
+    'too-large': 'red',
+    taken: 'red',
+  },
   ...{ cancelled: 'yellow', cancelling: 'yellow', compensated: 'yellow', failing: 'yellow' },
   ...{ skipped: 'dim', waiting: 'dim' },
 }

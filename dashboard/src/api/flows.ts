@@ -58,7 +58,7 @@ export const FlowLine = named(
     depth: whole('It stands below the line before it that has one less'),
     jobs: whole('How many jobs'),
     states: list(
-      'The states of these jobs: waiting, enqueued, completed, buried, cancelled, expired, deleted, too-large, skipped or compensated',
+      'The states of these jobs: waiting, enqueued, completed, buried, cancelled, expired, deleted, too-large, taken, skipped or compensated',
       object('A state', { state: words('The state'), jobs: whole('Jobs in it') }),
     ),
     queueName: words('The name of their queue in Redis'),

@@ -19,7 +19,7 @@ const DEEPEST = 8
 
 const TONES: Readonly<Record<string, ShownState>> = {
   ...{ waiting: 'delayed', enqueued: 'held', completed: 'completed', compensated: 'retrying' },
-  ...{ buried: 'buried', expired: 'buried', 'too-large': 'buried' },
+  ...{ buried: 'buried', expired: 'buried', 'too-large': 'buried', taken: 'buried' },
 }
 /** Also of a state that a newer version has. */
 const toneOf = (state: string): ShownState => TONES[state] ?? 'cancelled'

@@ -135,7 +135,7 @@ export class FlowPlan {
   readonly id: string
   readonly #options: FlowOptions
   readonly #planned = new Map<string, Planned>()
-  readonly #groups = new Map<string, number>()
+  readonly #groups = new Set<string>()
   #edges = 0
   #returns: string | undefined
 
@@ -159,6 +159,7 @@ export class FlowPlan {
     const { name = this.#freeName(task), after = [], compensate, ...rest } = options
     if (this.#planned.has(name))
       throw new TypeError(`flow ${this.id} has a job ${name} already: give each job a name of its own`)
+    if (this.#groups.has(name)) throw this.#sharedName(name)
     const make = () => newJob(task, input, rest)
     const { made: job, names } = referring(`the input of ${name}`, make, payloadOf)
     const waitsFor = new Set([...after.flatMap(namesOf), ...names])
@@ -263,10 +264,11 @@ export class FlowPlan {
   }
 
   #group(steps: readonly FlowStep[], name: string): FlowGroup {
+    if (this.#planned.has(name)) throw this.#sharedName(name)
     const jobs = steps.map(({ queue, task, input, options }, i) =>
       this.add(queue, task, input, { ...options, name: `${name}.${i}` }),
     )
-    this.#groups.set(name, jobs.length)
+    this.#groups.add(name)
     const json = `{"millhand:results":"${name} ${jobs.length}"}`
     return {
       jobs,
@@ -275,6 +277,11 @@ export class FlowPlan {
         jobs.map((each) => each.name),
       ) as unknown[],
     }
+  }
+
+  /** `name.0` would be a member of the group, and what the job of this name adds while it runs. */
+  #sharedName(name: string): TypeError {
+    return new TypeError(`flow ${this.id} has a job and a group ${name}: give each a name of its own`)
   }
 
   #freeName(task: unknown): string {

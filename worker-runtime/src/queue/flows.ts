@@ -75,7 +75,7 @@ export interface FlowFacts {
 
 export interface FlowJobFacts {
   readonly name: string
-  /** waiting, enqueued, completed, buried, cancelled, expired, deleted, too-large, skipped, compensated. */
+  /** waiting, enqueued, completed, buried, cancelled, expired, deleted, too-large, taken, skipped, compensated. */
   readonly state: string
   readonly queue: string
   readonly jobId: string

@@ -61,6 +61,11 @@ export function refusalOf(error: unknown, queue: string): unknown {
       'BATCH_FULL',
       `batch ${first} of queue ${queue} has ${second} jobs and takes at most 1,000,000: begin another one`,
     )
+  if (code === 'FLOWRESULTTOOLARGE')
+    return new QueueRefused(
+      'PAYLOAD_TOO_LARGE',
+      `the result of flow ${first} of queue ${queue} has more than ${second} bytes: name fewer results in returns(), or have its jobs store the data elsewhere and return where it is`,
+    )
   if (code === 'UNKNOWNENTRY')
     return new QueueRefused(
       'NEWER_LAYOUT',

@@ -17,6 +17,9 @@ interface Wanted {
   options: JobOptions & { after?: readonly string[] }
 }
 
+/** An id has room for the run of its flow. */
+const MOST_ID = 128
+const MOST_RUN = 999
 const { id: _, unique: __, ...OF_A_JOB } = JOB_OPTIONS
 const ADD_OPTIONS: Rules = {
   ...OF_A_JOB,
@@ -51,7 +54,10 @@ function newFlowJob(id: string, home: string, body: string): NewFlowJob {
       throw new TypeError(
         'the input of an added job has an object that would be taken for a reference to a result',
       )
-    const name = `${id.split(':')[1]}.${number}`
+    const [flow, by] = id.split(':')
+    const name = `${by}.${number}`
+    if (`${flow}:${name}:${MOST_RUN}`.length > MOST_ID)
+      throw new TypeError(`the name ${name} is too long: jobs that add others need shorter names`)
     return {
       ...{ name, queue: queueName(fromEnvironment().namespace, queue), after },
       ...{ head: flowHead(made, home), payload: made.payload },

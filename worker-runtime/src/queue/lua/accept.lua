@@ -17,7 +17,10 @@ local function cancel_flow_job(id, home)
 end
 
 local does = {
-  enqueue = function(...) new_job(...) end,
+  enqueue = function(id, head, payload)
+    local home = not new_job(id, head, payload) and string.match(head, ' f=([^/%s]+)')
+    if home then flow_job_is_known(id, home) end
+  end,
   ended = function(...) flow_job_ended(...) end,
   cancel = function(...) cancel_flow_job(...) end,
   delete = function(id)

@@ -9,8 +9,9 @@ if batch or state ~= 'running' and state ~= 'failing' then return { state or 'un
 local before = count_of('ready')
 redis.call('HSET', key, 'state', 'cancelling')
 redis.call('HSETNX', key, 'because', '- cancelled')
-skip(key, redis.call('HKEYS', key .. ':waits'))
 local jobs = redis.call('HGETALL', key .. ':jobs')
+skip(key, redis.call('HKEYS', key .. ':waits'))
+if #jobs == 0 then redis.call('HSET', key, 'running', '0') end -- another program deleted them
 for i = 1, #jobs, 2 do
   local queue, run = string.match(jobs[i + 1], '^enqueued (%S+) (%d+)$')
   if queue then send(queue, 'cancel', flow_job_id(flow, jobs[i], run), string.match(Q, '{(.*)}'), '') end

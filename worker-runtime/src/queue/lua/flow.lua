@@ -16,7 +16,7 @@
 --            running -> failed               running, failing -> cancelling -> cancelled
 --            before failed and cancelled: compensating        failed, cancelled -> running    (retry)
 -- its jobs:  waiting -> enqueued -> completed -> compensated
---            waiting -> skipped             enqueued -> buried, cancelled, expired, deleted, too-large
+--            waiting -> skipped             enqueued -> buried, cancelled, expired, deleted, too-large, taken
 --
 -- The id of its jobs is <flow>:<name>, and <flow>:<name>:<run> from the second run on.
 --
@@ -28,20 +28,32 @@ local function flow_job_id(flow, name, run) return flow .. ':' .. name .. (run =
 
 -- References are texts that no JSON of a user has inside a string, where quotes are escaped: of one result, of a list
 -- of so many results, whose names are <name>.0, <name>.1 ..., and of the results of what a job has added, which are
--- named so too. What was put in is not looked at again.
-local function with_results(key, json)
-  return (string.gsub(json, '{"millhand:(%a+)":"([%w._-]+) ?(%d*)"}', function(kind, name, length)
-    if kind == 'added' then length = redis.call('HGET', key, 'added:' .. name) or '0' end
-    if kind ~= 'result' and kind ~= 'results' and kind ~= 'added' then return nil end
-    if kind == 'result' then return redis.call('HGET', key .. ':results', name) or 'null' end
+-- named so too. What was put in is not looked at again. Answers nothing where it becomes longer than `most` bytes; then
+-- no more of the results are read than a few, which may have a MiB each.
+local FEW = 32
+local function with_results(key, json, most)
+  local bytes = 0
+  local function put_in(result)
+    bytes = bytes + #(result or 'null')
+    return result or 'null'
+  end
+  local function all_of(name, length)
     local list = {}
-    for first = 0, (tonumber(length) or 0) - 1, SLICE do
+    for first = 0, length - 1, FEW do
+      if bytes > most then return '' end
       local names = {}
-      for i = first, math.min(first + SLICE, length) - 1 do names[#names + 1] = string.format('%s.%d', name, i) end
-      for _, result in ipairs(redis.call('HMGET', key .. ':results', unpack(names))) do list[#list + 1] = result or 'null' end
+      for i = first, math.min(first + FEW, length) - 1 do names[#names + 1] = string.format('%s.%d', name, i) end
+      for _, result in ipairs(redis.call('HMGET', key .. ':results', unpack(names))) do list[#list + 1] = put_in(result) end
     end
     return '[' .. table.concat(list, ',') .. ']'
-  end))
+  end
+  local text = string.gsub(json, '{"millhand:(%a+)":"([%w._-]+) ?(%d*)"}', function(kind, name, length)
+    if bytes > most then return '' end
+    if kind == 'result' then return put_in(redis.call('HGET', key .. ':results', name)) end
+    if kind == 'added' then length = redis.call('HGET', key, 'added:' .. name) or '0' end
+    if kind == 'results' or kind == 'added' then return all_of(name, tonumber(length) or 0) end
+  end)
+  return bytes <= most and #text <= most and text or nil
 end
 
 -- How many jobs of a flow run, where this call has changed it: one of which some run is not over.
@@ -50,23 +62,28 @@ local function count_running(key, by) running_in[key] = redis.call('HINCRBY', ke
 
 local function call_of(key, name) return string.match(redis.call('HGET', key .. ':calls', name) or '', '^(%S+) ([^\n]*)\n(.*)$') end
 
--- Answers false where the results make its payload too large.
+-- Answers how it ended where it cannot be enqueued: its results make the payload too large, a job that is not of this
+-- flow has its id, or another program deleted what was to be enqueued.
 local function enqueue_flow_job(flow, name, run)
   local key = Q .. 'flow:' .. flow
   local queue, head, payload = call_of(key, name)
-  payload = with_results(key, payload)
-  redis.call('HSET', key .. ':jobs', name, 'enqueued ' .. queue .. ' ' .. run)
   count_running(key, '1')
-  if #payload > rule('maxPayloadBytes') then return false end
-  enqueue_in(queue, flow_job_id(flow, name, run), head, payload)
-  return true
+  if not queue then return 'deleted' end
+  redis.call('HSET', key .. ':jobs', name, 'enqueued ' .. queue .. ' ' .. run)
+  payload = with_results(key, payload, rule('maxPayloadBytes'))
+  if not payload then return 'too-large' end
+  return enqueue_in(queue, flow_job_id(flow, name, run), head, payload) == false and 'taken' or nil
+end
+
+-- Its queue and its run.
+local function where_is(key, name)
+  return string.match(redis.call('HGET', key .. ':jobs', name) or '', ' (.*)') or string.match(Q, '{(.*)}') .. ' 1'
 end
 
 -- These never become jobs.
 local function skip(key, names)
   for _, name in ipairs(names) do
-    local where = string.match(redis.call('HGET', key .. ':jobs', name), ' .*')
-    redis.call('HSET', key .. ':jobs', name, 'skipped' .. where)
+    redis.call('HSET', key .. ':jobs', name, 'skipped ' .. where_is(key, name))
     redis.call('HDEL', key .. ':waits', name)
   end
   redis.call('HINCRBY', key, 'skipped', #names)
@@ -95,10 +112,18 @@ local function flow_job_failed(key, name, how)
   if redis.call('HGET', key, 'state') == 'running' then redis.call('HSET', key, 'state', 'failing') end
 end
 
+-- Another program deleted its facts: no job of it is waited for by anybody.
+local function forget_flow(key)
+  for _, part in ipairs(FLOW_PARTS) do redis.call('UNLINK', key .. part) end
+  redis.call('ZREM', Q .. 'flows', string.sub(key, #Q + #'flow:' + 1))
+  return {}
+end
+
 -- Notes how one job ended; answers the jobs that wait for nothing any more.
 local function note_end(key, name, where, how, result)
   redis.call('HSET', key .. ':jobs', name, how .. ' ' .. where)
   count_running(key, '-1')
+  if running_in[key] < 0 then return forget_flow(key) end
   local undone = string.match(name, '^(.*)%.undo$')
   if undone then
     if how == 'completed' then redis.call('HSET', key .. ':jobs', undone, 'compensated ' .. where) end
@@ -136,8 +161,9 @@ local function end_flow_if_over(flow)
     local undo = redis.call('LPOP', key .. ':undo')
     if not undo then break end
     if state ~= 'cancelling' then redis.call('HSET', key, 'state', 'compensating') end
-    if enqueue_flow_job(flow, undo .. '.undo', run) then return end
-    note_end(key, undo .. '.undo', string.match(redis.call('HGET', key .. ':jobs', undo .. '.undo'), ' (.*)'), 'too-large')
+    local how = enqueue_flow_job(flow, undo .. '.undo', run)
+    if not how then return end
+    note_end(key, undo .. '.undo', where_is(key, undo .. '.undo'), how)
   end
   if running ~= '0' or redis.call('EXISTS', key .. ':waits') == 1 then return end
   state = state == 'cancelling' and 'cancelled' or because and 'failed' or 'completed'
@@ -149,13 +175,12 @@ local function end_flow_if_over(flow)
   tell_waiters('flow/' .. flow, '')
 end
 
--- Enqueues what waits for nothing any more. A job that is too large ends at once, and may end the flow.
+-- Enqueues what waits for nothing any more. A job that cannot be enqueued ends at once, and may end the flow.
 local function go_on(flow, names, run)
   local key = Q .. 'flow:' .. flow
   for _, name in ipairs(names) do
-    if not enqueue_flow_job(flow, name, run) then
-      note_end(key, name, string.match(redis.call('HGET', key .. ':jobs', name), ' (.*)'), 'too-large')
-    end
+    local how = enqueue_flow_job(flow, name, run)
+    if how then note_end(key, name, where_is(key, name), how) end
   end
   end_flow_if_over(flow)
 end
@@ -189,6 +214,13 @@ local function batch_job_ended(batch, id, how)
   end_flow_if_over(batch)
 end
 
+-- A line of a text, which may have a MiB: a pattern would look at each of its characters.
+local function line_of(text, number)
+  local first = 1
+  for _ = 2, number do first = string.find(text, '\n', first, true) + 1 end
+  return string.sub(text, first, (string.find(text, '\n', first, true) or 0) - 1)
+end
+
 -- Wherever a job of a flow ends, before its envelope goes: its flow hears of it.
 local function tell_flow(id, how, outcome)
   local header = header_of(id)
@@ -196,9 +228,17 @@ local function tell_flow(id, how, outcome)
   if not home then return end
   local batch = string.match(home, '^/(.*)')
   if batch then return batch_job_ended(batch, id, how == 'gone' and 'deleted' or how) end
-  local result = how == 'completed' and string.match(outcome, '^[^\n]*\n([^\n]*)') or ''
+  local result = how == 'completed' and line_of(outcome, 2) or ''
   if Q == 'mh:{' .. home .. '}:' then return flow_job_ended(id, how, result) end
   send(home, 'ended', id, how, result)
+end
+
+-- A job for this queue whose id another one has. Where that is the same job, and what was forwarded comes once more, its
+-- flow knows of its end, or will hear of it; else there is a job here that is none of this flow.
+local function flow_job_is_known(id, home)
+  local header = header_of(id)
+  if header and text_field(header, 'f') == home and not redis.call('ZSCORE', Q .. 'buried', id) then return end
+  if Q == 'mh:{' .. home .. '}:' then flow_job_ended(id, 'taken', '') else send(home, 'ended', id, 'taken', '') end
 end
 
 -- Puts jobs into a flow. Per job six: name, queue, head, payload, the names of those that it waits for, and its
@@ -213,7 +253,8 @@ local function add_to_flow(key, run, args, from)
     local name, queue, head, payload, after, undo = unpack(args, i, i + 5)
     local waits_for = 0
     for before in string.gmatch(after, '%S+') do
-      names_behind[before] = (names_behind[before] and names_behind[before] .. ' ' or '') .. name
+      local names = names_behind[before] or {}
+      names[#names + 1], names_behind[before] = name, names
       waits_for = waits_for + 1
     end
     jobs[#jobs + 1], jobs[#jobs + 2] = name, 'waiting ' .. queue .. ' ' .. run
@@ -223,8 +264,8 @@ local function add_to_flow(key, run, args, from)
   end
   local following = {}
   for name, names in pairs(names_behind) do
-    local known = redis.call('HGET', key .. ':next', name)
-    following[#following + 1], following[#following + 2] = name, known and known .. ' ' .. names or names
+    local known, new = redis.call('HGET', key .. ':next', name), table.concat(names, ' ')
+    following[#following + 1], following[#following + 2] = name, known and known .. ' ' .. new or new
   end
   in_slices(':jobs', jobs)
   in_slices(':calls', calls)
