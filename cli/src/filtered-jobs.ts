@@ -53,11 +53,12 @@ export function actOnFilter(wanted: Wanted, options: FilterOptions, context: Con
   return withServer(options, context, async (server) => {
     const queue = server.queue(wanted.queue)
     const found = await queue.actions.count({ verb: wanted.verb, filter }).catch(asWrongUse)
-    if (options.dryRun) return printDry(queue, wanted, found, options, context)
-    if (found.count === 0) return printNone(queue, options, context)
-    await confirm(queue, wanted, found, options, context)
-    const { reason = '' } = options
     const { verb } = wanted
+    const asked = { queue, verb, found, ...options }
+    if (options.dryRun) return printDry(asked, context)
+    if (found.count === 0) return printNone(queue, options, context)
+    await confirm(asked, context)
+    const { reason = '' } = options
     const id = await queue.actions.create({ verb, filter, who: whoami(), reason, total: found.count })
     const action = await drive(queue, id, context)
     if (options.json) context.print(jsonDocument({ queue: queue.name, action }))
@@ -107,13 +108,14 @@ function whyNotDone({ state, driver, id }: Action, queue: string): string {
   return `the action was ${state} before its end`
 }
 
-function printDry(
-  queue: Queue,
-  { verb }: Wanted,
-  found: Counted,
-  { json }: FilterOptions,
-  context: Context,
-): void {
+/** What somebody wants to do, and to how many jobs. */
+interface Asked extends Pick<FilterOptions, 'json' | 'yes'> {
+  queue: Queue
+  verb: ActionVerb
+  found: Counted
+}
+
+function printDry({ queue, verb, found, json }: Asked, context: Context): void {
   if (json) {
     context.print(jsonDocument({ queue: queue.name, verb, ...found }))
     return
@@ -132,13 +134,7 @@ const numberOf = ({ count, isExact }: Counted): string =>
   `${isExact ? '' : 'at least '}${counted(count, 'job')}`
 
 /** Up to 1,000 jobs a word is enough, and --yes; above, it is the number. */
-async function confirm(
-  queue: Queue,
-  { verb }: Wanted,
-  found: Counted,
-  { yes }: FilterOptions,
-  context: Context,
-): Promise<void> {
+async function confirm({ queue, verb, found, yes }: Asked, context: Context): Promise<void> {
   const number = String(found.count)
   const expected = found.count > MANY ? number : 'yes'
   if (yes === number || (yes === true && expected === 'yes')) return

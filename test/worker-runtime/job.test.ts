@@ -159,7 +159,8 @@ test('an outcome keeps facts, result and output', () => {
     payload: '{}',
   }
   const facts = { durationMs: 12.4, cpuUserMs: 9, cpuSystemMs: 1, maxRssBytes: 50 * 1024 * 1024 }
-  const text = completedText(envelope, facts, '{"ok":true}', 'line 1\nline 2\n')
+  const output = 'line 1\nline 2\n'
+  const text = completedText(envelope, { facts: { ...facts, output }, result: '{"ok":true}' })
   const outcome = `=c ${(5_000).toString(16)} 2+1 ${(4_000).toString(16)} ${text.slice(text.indexOf(' ') + 1)}`
   expect(parseEnded(outcome)).toEqual({
     state: 'completed',
@@ -170,7 +171,7 @@ test('an outcome keeps facts, result and output', () => {
     task: 'resize',
     facts: { ...facts, durationMs: 12 },
     result: '{"ok":true}',
-    output: 'line 1\nline 2\n',
+    output,
   })
   expect(parseEnded('=c nonsense')).toBeUndefined()
 })

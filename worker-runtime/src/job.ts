@@ -244,10 +244,8 @@ function numberIn(fields: RegExp, text: string): number | undefined {
 
 /** The part of the outcome that the worker knows; `settle` takes it. */
 export function completedText(
-  envelope: Envelope,
-  facts: AttemptFacts,
-  result: string,
-  output: string | undefined,
+  { enqueuedAtMs, task }: Envelope,
+  { facts, result }: { facts: AttemptFacts & { output?: string | undefined }; result: string },
 ): string {
   const numbers = [
     facts.durationMs,
@@ -257,7 +255,8 @@ export function completedText(
   ]
   while (numbers.length > 0 && numbers.at(-1) === undefined) numbers.pop()
   const known = numbers.map((value) => (value === undefined ? '-' : Math.round(value).toString(16))).join(' ')
-  return `${envelope.enqueuedAtMs} ${envelope.task} ${known}\n${result}${output ? `\n${JSON.stringify(output)}` : ''}`
+  const output = facts.output ? `\n${JSON.stringify(facts.output)}` : ''
+  return `${enqueuedAtMs} ${task} ${known}\n${result}${output}`
 }
 
 export function parseEnded(text: string): EndedJob | undefined {

@@ -74,8 +74,8 @@ export function flowsCommand(parent: Command, context: Context): void {
       return withServer(options, context, async (server) => {
         const queue = server.queue(name)
         if (id === undefined) return printAll(queue, options, context)
-        if (options.cancel) await act('cancel', ['cancelling', 'cancelled'], queue, id)
-        if (options.retry) await act('retry', ['running'], queue, id)
+        if (options.cancel) await act(queue, id, 'cancel')
+        if (options.retry) await act(queue, id, 'retry')
         if (options.follow) return followFlow(queue, id, options, context)
         const flow = await queue.flows.details(id)
         if (!flow) throw unknown(queue, id)
@@ -91,18 +91,17 @@ const unknown = (queue: Queue, id: string) =>
     `flow ${id} is not known in ${queue.name}: it is kept in another queue, or was kept for its time`,
   )
 
-async function act(
-  verb: 'cancel' | 'retry',
-  done: readonly string[],
-  queue: Queue,
-  id: string,
-): Promise<void> {
+/** By verb: the states in which it was done, and of which flows it can be done. */
+const ACTS: Readonly<Record<'cancel' | 'retry', { done: readonly string[]; only: string }>> = {
+  cancel: { done: ['cancelling', 'cancelled'], only: 'runs can be cancelled' },
+  retry: { done: ['running'], only: 'failed or was cancelled can be retried' },
+}
+
+async function act(queue: Queue, id: string, verb: keyof typeof ACTS): Promise<void> {
   const state = await queue.flows[verb](id)
   if (state === 'unknown') throw unknown(queue, id)
-  if (!done.includes(state))
-    throw new CommandFailed(
-      `flow ${id} is ${state}: only a flow that ${verb === 'cancel' ? 'runs can be cancelled' : 'failed or was cancelled can be retried'}`,
-    )
+  const { done, only } = ACTS[verb]
+  if (!done.includes(state)) throw new CommandFailed(`flow ${id} is ${state}: only a flow that ${only}`)
 }
 
 async function printAll(queue: Queue, { limit = 20, json }: Options, context: Context): Promise<void> {

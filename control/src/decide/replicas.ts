@@ -3,7 +3,7 @@
 //
 //   need (from the jobs) → min and max → stabilization windows → policies → never below what is busy
 import type { Reason } from '../resources/reasons.ts'
-import type { Scaling, ScalingRules, WorkerPool } from '../resources/worker-pool.ts'
+import type { ScalingRules, WorkerPool } from '../resources/worker-pool.ts'
 
 export interface Situation {
   pool: Pick<WorkerPool, 'slots' | 'scaling'>
@@ -74,8 +74,8 @@ export function decideReplicas(situation: Situation): Decision {
   if (!Number.isFinite(need.replicas) || !Number.isFinite(load.busy)) return hold(situation)
   const wanted = clamp(need.replicas, scaling.minReplicas, scaling.maxReplicas)
   const history = remember(situation, wanted)
-  const stable = stabilized(scaling, current, history, nowMs)
-  const allowed = withinPolicies(scaling, current, stable, history, nowMs)
+  const stable = stabilized({ ...situation, history })
+  const allowed = withinPolicies({ ...situation, history }, stable)
   const busyReplicas = Math.ceil(load.busy / pool.slots)
   const replicas = clamp(Math.max(allowed, busyReplicas), scaling.minReplicas, scaling.maxReplicas)
 
@@ -159,7 +159,7 @@ function hold(situation: Situation): Decision {
   return { replicas: current, reason: 'RedisUnreachable', message, history: remember(situation, current) }
 }
 
-function stabilized(scaling: Scaling, current: number, { wishes }: ScalingHistory, nowMs: number): number {
+function stabilized({ pool: { scaling }, current, history: { wishes }, nowMs }: Situation): number {
   const wishedIn = (windowMs: number) =>
     wishes
       .filter((_, index) => (wishes[index + 1]?.atMs ?? Number.POSITIVE_INFINITY) > nowMs - windowMs)
@@ -170,11 +170,8 @@ function stabilized(scaling: Scaling, current: number, { wishes }: ScalingHistor
 }
 
 function withinPolicies(
-  scaling: Scaling,
-  current: number,
+  { pool: { scaling }, current, history: { changes }, nowMs }: Situation,
   wanted: number,
-  { changes }: ScalingHistory,
-  nowMs: number,
 ): number {
   const atStartOf = (periodMs: number) =>
     current - sum(changes.filter((change) => change.atMs > nowMs - periodMs).map((change) => change.by))

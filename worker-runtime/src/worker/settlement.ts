@@ -1,5 +1,5 @@
-// How an attempt's outcome is told to Redis (pure). Whether a failed job is tried again is decided there, by the one rule that also
-// serves the jobs of dead workers (queue/lua/try-again.lua).
+// How an attempt's outcome is told to Redis (pure). Redis decides whether a failed job is tried again, by the
+// one rule that also serves the jobs of dead workers (queue/lua/try-again.lua).
 import type { Outcome } from '../child/outcome.ts'
 import { fingerprintOf } from '../fingerprint.ts'
 import { type AttemptFacts, completedText, type Envelope } from '../job.ts'
@@ -9,20 +9,13 @@ const MAX_RECORD_TEXT = 4_096
 
 /** undefined: the worker no longer holds the job; there is nothing to say. */
 export function settlementOf(
-  claim: Claim,
-  envelope: Envelope,
+  { claim, envelope, worker }: { claim: Claim; envelope: Envelope; worker: string },
   outcome: Outcome,
-  worker: string,
 ): Settlement | undefined {
   const { id, token } = claim
   switch (outcome.kind) {
     case 'succeeded':
-      return {
-        id,
-        token,
-        verdict: 'completed',
-        text: completedText(envelope, outcome.facts, outcome.result, outcome.facts.output),
-      }
+      return { id, token, verdict: 'completed', text: completedText(envelope, outcome) }
     case 'cancelled':
       return { id, token, verdict: 'cancelled', text: '' }
     case 'handed-back':

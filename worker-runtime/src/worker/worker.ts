@@ -197,7 +197,7 @@ export class Worker {
   #ended(job: ClaimedJob, outcome: Outcome): void {
     this.#running -= 1
     for (const observer of this.#observers) observer.ended(job, outcome)
-    const settlement = settlementOf(job.claim, job.envelope, outcome, job.worker)
+    const settlement = settlementOf(job, outcome)
     if (settlement) job.consumer.settle(this.#followUps.with(job, settlement))
     this.ring()
   }
