@@ -13,6 +13,7 @@ import { type Report, reportOf, surroundings, tableOf } from './report.ts'
 import { type Contender, contendersOf, type Plan, roundsOf, runScenario } from './runner.ts'
 import type { Extent, Scenario } from './scenario.ts'
 import { scenarios } from './scenarios/index.ts'
+import { sayFailure, UsageError } from './usage.ts'
 
 const HELP = `npm run bench -- [options]   measures Millhand beside its peers on this machine
 
@@ -40,16 +41,12 @@ const QUICK = {
   ],
 }
 
-class UsageError extends Error {}
-
 try {
   await main()
 } catch (error) {
-  const isUsage =
-    error instanceof UsageError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS')
-  console.error(`bench: ${isUsage ? (error as Error).message : ((error as Error).stack ?? error)}`)
+  const exitCode = sayFailure('bench', error)
   await stopEverything()
-  process.exit(isUsage ? 2 : 1)
+  process.exit(exitCode)
 }
 process.exit(0)
 

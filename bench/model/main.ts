@@ -2,6 +2,7 @@
 // came out.
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { sayFailure, UsageError } from '../usage.ts'
 import { type Conditions, play } from './figures.ts'
 import { type Load, loads } from './loads.ts'
 import { writePictures } from './pictures.ts'
@@ -29,15 +30,10 @@ const HELP = `npm run model -- [options]   plays Millhand's scaling beside KEDA'
 `
 const PODS_PER_SECOND = 100
 
-class UsageError extends Error {}
-
 try {
   await main()
 } catch (error) {
-  const isUsage =
-    error instanceof UsageError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS')
-  console.error(`model: ${isUsage ? (error as Error).message : ((error as Error).stack ?? error)}`)
-  process.exitCode = isUsage ? 2 : 1
+  process.exitCode = sayFailure('model', error)
 }
 
 async function main(): Promise<void> {

@@ -33,6 +33,7 @@ export interface Birth {
 
 /** An accident is not the modules' doing: another start may succeed. */
 export type Failure = { failure: string; isAccident?: true }
+export const STOPPING: Failure = { failure: 'the worker is stopping' }
 export type Loaded = { tasks: string[] } | Failure
 
 /** Hears what the child says of an attempt that is in it (attempt.ts). */

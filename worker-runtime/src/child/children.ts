@@ -1,7 +1,7 @@
 // Where worker.ts gets its children from: wires a source of children, the spares, a way to run attempts, the
 // memory watch and the guard for one mode, and takes them apart again.
 import { ConfigError, type IsolationMode } from '../config.ts'
-import { Child, type Failure } from './child.ts'
+import { Child, type Failure, STOPPING } from './child.ts'
 import { Guard } from './guard.ts'
 import { mostChildren, withLimit } from './limits.ts'
 import { type Container, defaultMaxMemoryBytes, findContainer, MemoryWatch } from './memory.ts'
@@ -44,16 +44,9 @@ export async function startChildren(settings: ChildSettings): Promise<Children> 
   const nursery = new Nursery({ ...settings, mode, maxMemoryBytes }, source, container)
   const starting = { start: () => nursery.start(), loadTimeoutMs: settings.loadTimeoutMs }
   const first = await startLoaded(starting)
-  if ('failure' in first) {
+  if ('failure' in first || first.tasks.length === 0) {
     await nursery.stop()
-    await source.stop()
-    throw refusal(first)
-  }
-  if (first.tasks.length === 0) {
-    await killChild(first)
-    await nursery.stop()
-    await source.stop()
-    throw withoutTasks(settings.modules)
+    throw 'failure' in first ? refusal(first) : withoutTasks(settings.modules)
   }
   const spares = new Spares({
     ahead: mode !== 'Reuse' ? Math.min(settings.slots, MOST_SPARES) : 0,
@@ -73,7 +66,6 @@ export async function startChildren(settings: ChildSettings): Promise<Children> 
       await pool.stop()
       await spares.stop()
       await nursery.stop()
-      await source.stop()
     },
   }
 }
@@ -115,7 +107,7 @@ function childrenOf({ mode, slots, jobsAtOncePerChild = 1 }: ChildSettings): num
   return mode !== 'Reuse' ? slots : Math.ceil(slots / jobsAtOncePerChild)
 }
 
-/** Knows every child that lives, so that each is watched, guarded, and ended. */
+/** Knows every child that lives, so that each is watched, guarded, and ended; then it ends their source. */
 class Nursery {
   readonly #settings: ChildSettings
   readonly #living = new Set<Child>()
@@ -142,7 +134,7 @@ class Nursery {
   }
 
   async #start(): Promise<Child | Failure> {
-    if (this.#isStopped) return { failure: 'the worker is stopping' }
+    if (this.#isStopped) return STOPPING
     if (this.#living.size + this.#starting.size >= this.#mostChildren)
       return { failure: withLimit('EMFILE'), isAccident: true }
     const { modules, log } = this.#settings
@@ -166,6 +158,7 @@ class Nursery {
     await Promise.all([...this.#living].map(killChild))
     this.#memory.stop()
     await this.#guard.stop()
+    await this.#source.stop()
   }
 
   #ended(child: Child): void {

@@ -3,7 +3,7 @@
 // start waits, longer each time.
 import { startDeadline } from '../deadline.ts'
 import type { Log } from '../log.ts'
-import type { Child, Failure } from './child.ts'
+import { type Child, type Failure, STOPPING } from './child.ts'
 import { isForWantOfResources, withLimit } from './limits.ts'
 import { loadTimedOut } from './load-failure.ts'
 import { killChild } from './stop.ts'
@@ -60,7 +60,7 @@ export class Spares {
     const child = new Promise<Child | Failure>((resolve) => {
       settle = resolve
     })
-    if (this.#isStopped) settle({ failure: 'the worker is stopping' })
+    if (this.#isStopped) settle(STOPPING)
     else this.#waiting.add(settle)
     this.#serve()
     const cancel = () => {
@@ -102,7 +102,7 @@ export class Spares {
     this.#isStopped = true
     clearTimeout(this.#backoff)
     clearTimeout(this.#refilling)
-    for (const settle of this.#waiting) settle({ failure: 'the worker is stopping' })
+    for (const settle of this.#waiting) settle(STOPPING)
     this.#waiting.clear()
     const ready = [...this.#ready]
     this.#ready.clear()

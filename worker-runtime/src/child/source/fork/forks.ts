@@ -2,7 +2,7 @@
 // it dies.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { reasonOf } from '../../../errors.ts'
-import type { Birth, Failure } from '../../child.ts'
+import { type Birth, type Failure, STOPPING } from '../../child.ts'
 import { readUsage } from '../../memory.ts'
 import { describeEnding } from '../../outcome.ts'
 import { loadNative, type Native, thisPlatform, whyNoFork } from './native.ts'
@@ -77,7 +77,7 @@ export class Forks {
   async #living(): Promise<Zygote | Failure | Unfit> {
     const asked = this.#zygote
     const zygote = await asked
-    if (this.#isStopped) return { failure: 'the worker is stopping' }
+    if (this.#isStopped) return STOPPING
     if (zygote instanceof Zygote && !zygote.isOver) return zygote
     if (this.#zygote === asked) this.#zygote = this.#replace()
     return this.#zygote
