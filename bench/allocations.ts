@@ -1,4 +1,5 @@
-// What a worker allocates for a no-op job, by function: nearly the same on a busy machine, where times are not.
+// What a worker allocates for a no-op job, by function. Unlike times, it is nearly the same on a busy
+// machine.
 // node --conditions=millhand-source bench/allocations.ts (half a minute)
 import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'

@@ -1,5 +1,5 @@
-// SVG charts of a report, one a scenario: bars for the medians, whiskers from the least to the most. Called
-// by run.ts.
+// SVG charts of a report, one a scenario: bars for the medians, whiskers from minimum to maximum. Called by
+// run.ts.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Report } from './report.ts'
@@ -83,7 +83,7 @@ function optionsFor({ id, title, figures }: ScenarioReport, bars: Bar[], { machi
 
 const labelOf = ({ value }: { value: unknown }): string => numberText(Number(value))
 
-/** A thin line from the least to the most. */
+/** A thin line from minimum to maximum. */
 function whisker(_params: unknown, api: { value(at: number): unknown; coord(point: unknown[]): number[] }) {
   const [x1 = 0, y = 0] = api.coord([api.value(1), api.value(0)])
   const [x2 = 0] = api.coord([api.value(2), api.value(0)])

@@ -1,5 +1,6 @@
-// How long the calls of the dashboard's API take over a large queue, and what its viewers cost the process that serves them. Needs a
-// redis-server. node --conditions=millhand-source bench/dashboard.ts [--waiting N] [--ended N] [--viewers N]
+// How long calls of the dashboard's API take over a large queue, and what its viewers cost the process that
+// serves them. Needs a redis-server.
+// node --conditions=millhand-source bench/dashboard.ts [--waiting N] [--ended N] [--viewers N]
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { get, type IncomingMessage } from 'node:http'
@@ -34,7 +35,7 @@ const { values } = parseArgs({
 if (values.serve === undefined) await bench()
 else await serve(values.serve)
 
-/** In a process of its own, so that its memory and its processor time are only its own. */
+/** In its own process, so that its memory and processor time can be measured. */
 async function serve(url: string): Promise<void> {
   const times = { nowMs: () => performance.now(), wallMs: () => Date.now() }
   const reach = {
@@ -161,7 +162,7 @@ async function measure(name: string, call: () => Promise<unknown>, server: Serve
   )
 }
 
-/** Commands of clients, without what scripts run; and the processor time of the server. */
+/** Commands of clients, without those inside scripts; and the processor time of the server. */
 async function costOfRedis(server: Server): Promise<{ commands: number; busyMs: number }> {
   const text = String(await server.redis.call('INFO', 'everything'))
   const called = (name: string) => Number(new RegExp(`cmdstat_${name}:calls=(\\d+)`).exec(text)?.[1] ?? 0)

@@ -1,6 +1,6 @@
 // The way of one job on an idle system, hop by hop: node --conditions=millhand-source bench/hops.ts (half a
 // minute). Client and worker note when they read and write (socket-times.ts); the task says when it started.
-// All times are of one clock, and nothing stands between the processes that would add a hop of its own.
+// All times are of one clock. No proxy between the processes adds a hop.
 import { mkdirSync, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
@@ -90,7 +90,7 @@ async function idleSet({ redis }: Server): Promise<number> {
   return percentile(took, 0.5)
 }
 
-/** Names of hops and when each was, in ms after the call. A hop that this job did not make is missing. */
+/** The hops of a job by name, in ms after the call. A hop that this job did not make is absent. */
 type Way = Record<string, number>
 
 function wayOf(job: Played, { port, theirs }: { port: number; theirs: Noted[] }): Way {
@@ -121,7 +121,7 @@ function wayOf(job: Played, { port, theirs }: { port: number; theirs: Noted[] })
   return Object.fromEntries(hops.flatMap(([name, at]) => (at === undefined ? [] : [[name, at - calledAt]])))
 }
 
-/** Medians; only hops that most jobs made. */
+/** The medians of the hops that most jobs made. */
 function tableOf(ways: Way[]): string {
   const names = [...new Set(ways.flatMap((way) => Object.keys(way)))]
   let before = 0

@@ -1,5 +1,6 @@
-// How many instructions Redis executes for a job, counted by valgrind: the same on a busy machine, so that
-// two versions of a script can be compared where times cannot. Needs valgrind; three minutes.
+// How many instructions Redis executes for a job, counted by valgrind. The number is the same on a busy
+// machine, so it can compare two versions of a script where times cannot. Needs valgrind; takes three
+// minutes.
 // node --conditions=millhand-source bench/instructions.ts [words of the lines that are wanted]
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -21,11 +22,11 @@ import { freePort } from './server.ts'
 const PAYLOAD = { n: 123456, payload: 'x'.repeat(82) }
 const NOTHING = { pod: '', poolUid: '', node: '', isolation: '', isolationNote: '', version: '' }
 
-/** What is counted is the difference of two runs: the server's start and what it loads are in both. */
+/** The count is the difference of two runs: both contain the start of the server. */
 interface Case {
   what: string
   runs: readonly [few: number, many: number]
-  /** Jobs that wait before it begins, and keys that they have in turn. */
+  /** The number of jobs that wait at the start, and of the keys that they have in turn. */
   waiting?: number
   keys?: number
   settings?: Partial<QueueSettings>
@@ -131,7 +132,7 @@ async function withServer(
   const redis = connectRedis(`redis://127.0.0.1:${port}`, { deadlineMs: 120_000 })
   try {
     await work(redis)
-    await redis.call('SHUTDOWN', 'NOSAVE').catch(() => {}) // it answers by going
+    await redis.call('SHUTDOWN', 'NOSAVE').catch(() => {}) // it closes the connection instead of an answer
     await ended
   } finally {
     redis.close()
@@ -139,7 +140,7 @@ async function withServer(
   }
 }
 
-/** With keys each job has the next one of them. */
+/** With keys, each job has the next key. */
 async function enqueue(
   queue: Queue,
   { jobs, atOnce = 100, keys = 0 }: { jobs: number; atOnce?: number; keys?: number },

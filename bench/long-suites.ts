@@ -1,4 +1,4 @@
-// npm run soak -- --cluster and --faults: the suites that have a long form, in it. soak.ts calls.
+// npm run soak -- --cluster and --faults: runs the long form of suites. Called by soak.ts.
 import { clusterLeftOut } from '../test/cluster/cluster.ts'
 import { playTests } from '../test/run.ts'
 
@@ -6,7 +6,7 @@ export type LongForm = 'cluster' | 'faults'
 
 interface Suites {
   paths: readonly string[]
-  /** Each of them may be set from outside, to repeat a run. */
+  /** The environment may set each of them, to repeat a run. */
   variables(minutes: number): Record<string, string>
 }
 
@@ -37,7 +37,7 @@ const FORMS: Record<LongForm, Suites> = {
   },
 }
 
-/** Resolves to the exit code of the suites, 2 when suites need a cluster and there is to be none. */
+/** Resolves to the exit code of the suites; 2 when they need a cluster and there is none. */
 export async function playLongSuites(form: LongForm, minutes: number): Promise<number> {
   const leftOut = form === 'cluster' && clusterLeftOut()
   if (leftOut) {

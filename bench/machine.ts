@@ -1,5 +1,4 @@
-// The surroundings that a figure depends on: the machine, its kernel, Node and Redis. Shown with every
-// result.
+// What a figure depends on: the machine, its kernel, Node and Redis. Each report shows it.
 import { execFileSync } from 'node:child_process'
 import { cpus, release, totalmem, type } from 'node:os'
 
@@ -12,7 +11,7 @@ export interface Machine {
   redis: string
 }
 
-/** Throws with one sentence when there is no redis-server, or the system is not Linux. */
+/** Throws an error for the user when there is no redis-server, or the system is not Linux. */
 export function describeMachine(): Machine {
   if (process.platform !== 'linux') throw new Error('the bench reads /proc: it runs on Linux only')
   return {

@@ -9,13 +9,13 @@ export interface Peer {
   name: string
   /** The name in tables: `BullMQ, sandboxed`. */
   title: string
-  /** How often a job runs whose worker is killed meanwhile. */
+  /** How often a job runs whose worker is killed. */
   delivery: 'at least once' | 'at most once'
-  /** A reader must know this before comparing: prefetch, threads, missing features. One sentence. */
+  /** What a reader must know before a comparison: prefetch, threads, missing features. One sentence. */
   remark: string
   /**
-   * Puts exact versions into the cache folder, or finds them there. Returns the versions; throws with the
-   * reason when it cannot be installed.
+   * Installs exact versions into the cache folder, or finds them there. Returns the versions. Throws the
+   * reason when it cannot install.
    */
   install(cache: string): Promise<Record<string, string>>
   /**
@@ -29,8 +29,8 @@ export interface Peer {
    */
   startWorker(place: Place, options: WorkerOptions): ChildProcess
   /**
-   * Jobs that are waiting or held; 0 when every one is settled. Undefined where the peer keeps no trace of
-   * held jobs: then starts are counted.
+   * The jobs that wait or are held; 0 when all are settled. Undefined where the peer does not record held
+   * jobs: then the bench counts starts.
    */
   unsettled: ((redis: Redis, place: Place) => Promise<number>) | undefined
   /** The waiting jobs, for a peer without `unsettled`, so that an enqueue can be checked. */
@@ -44,23 +44,23 @@ export interface Peer {
 
 export interface Place {
   cache: string
-  /** redis://127.0.0.1:<port>/0 of a server of this round's own, empty at its start. */
+  /** redis://127.0.0.1:<port>/0 of the round's own server, empty at the start. */
   redisUrl: string
   /** The address of the peer's own server, if it has one. */
   serverPort?: number
   /**
-   * A folder of this round's own. Each process that runs jobs appends "<n> <started at, µs since 1970>\n" for
-   * each job, to a file of its own in it.
+   * The round's own folder. Each process that runs jobs appends a line for each job to a file of its own there:
+   * "<n> <started at, µs since 1970>\n".
    */
   records: string
 }
 
 export interface WorkerOptions {
-  /** Jobs at once in all. Peers with one job a process start so many processes. */
+  /** Jobs at once. A peer with one job a process starts this many processes. */
   slots: number
-  /** The work of a job, besides recording its start. */
+  /** The work of a job after it has recorded its start. */
   task: 'no-op' | 'sleeps' | 'fails' | 'sleeps-long'
-  /** How many jobs may start in a time, for peers that give it to their workers. */
+  /** The rate limit, for peers whose workers have it. */
   rate?: { readonly jobs: number; readonly periodMs: number }
 }
 
@@ -70,7 +70,7 @@ export interface WorkerOptions {
  */
 export type Order =
   | { do: 'one-by-one'; from: number; count: number; payload: string }
-  /** `count` calls are started at once, again and again, each time all are awaited: `width` at a time. */
+  /** `count` calls, `width` at once; all are awaited before the next `width` start. */
   | { do: 'concurrent'; from: number; count: number; payload: string; width: number }
   /** The peer's own call for many jobs. */
   | { do: 'bulk'; from: number; count: number; payload: string; batch: number }
@@ -81,7 +81,7 @@ export type Order =
   | { do: 'paced'; from: number; payload: string; schedule: string }
   /** Enqueue one, await its result, then the next. */
   | { do: 'round-trips'; from: number; count: number; payload: string }
-  /** One at a time with a pause between them, so that every process sleeps when the next one comes. */
+  /** One at a time with a pause between them, so that all processes sleep when the next one comes. */
   | {
       do: 'spaced'
       from: number

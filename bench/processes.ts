@@ -1,13 +1,12 @@
-// The processes that a round starts: talks to a peer's programs line by line, adds up what a process and all
-// below it cost, and ends everything by its id, also when the bench is interrupted. Used by the runner and
-// the steps.
+// The processes of a round: talks to a peer's programs line by line, adds up the cost of process trees, and
+// ends all processes by their ids, also when the bench is interrupted. Used by the runner and the steps.
 import type { ChildProcess } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Answer, Order } from './peer.ts'
 
-/** A thing that must be gone when the bench ends. */
+/** Must be stopped when the bench ends. */
 export interface Stoppable {
   stop(): Promise<void>
 }
@@ -26,7 +25,7 @@ export async function stopEverything(): Promise<void> {
   await Promise.allSettled([...living].map((thing) => thing.stop()))
 }
 
-/** Ctrl-C, a `kill`, a terminal that is closed: ends what was started, and then this process. */
+/** At SIGINT, SIGTERM and SIGHUP: stops all processes, then exits. */
 export function stopWhenInterrupted(onStop = (): void => {}): void {
   let isStopping = false
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
@@ -40,7 +39,7 @@ export function stopWhenInterrupted(onStop = (): void => {}): void {
 
 const folders = new Set<string>()
 
-/** Goes with this process at the latest, however it ends by itself. `begin`: of its path. */
+/** Removed at the latest when this process ends. `begin`: the beginning of its path. */
 export function temporaryFolder(begin: string = join(tmpdir(), 'millhand-bench-')): string {
   if (folders.size === 0)
     process.once('exit', () => {
@@ -52,14 +51,14 @@ export function temporaryFolder(begin: string = join(tmpdir(), 'millhand-bench-'
 }
 
 export function removeFolder(folder: string): void {
-  // A process that was just killed may have written a file meanwhile.
+  // A process that was just killed may have written another file.
   rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   folders.delete(folder)
 }
 
 const STOP_PATIENCE_MS = 15_000
 
-/** A program, or what it should do, stands still: to wait longer would be in vain. */
+/** A program does not answer, or no job is settled: the round ends. */
 export class StoodStill extends Error {
   override readonly name = 'StoodStill'
 }
@@ -115,7 +114,7 @@ export class Program implements Stoppable {
     if (this.#hasEnded) throw new Error(`${this.#what} ended: ${this.#said.trim()}`)
   }
 
-  /** SIGTERM, then after a while SIGKILL; what it leaves behind is ended too. */
+  /** SIGTERM, then SIGKILL after a timeout; also for the processes that it leaves behind. */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop()
     return this.#stopping
@@ -184,7 +183,7 @@ const MICROS_A_TICK = 10_000
 const PAGE_BYTES = 4_096
 
 /**
- * Every process of the machine, from /proc: the cheapest way that also sees processes which threads have
+ * All processes of the machine, from /proc: the cheapest way that sees the processes that threads have
  * started.
  */
 function processTable(): Map<number, Row> {
@@ -235,8 +234,8 @@ export interface TreeUse {
 }
 
 /**
- * Processor time of a tree, children that have ended included: a parent that waits for a child inherits its
- * time. Lost is only the time of a child that its parent did not wait for.
+ * The processor time of a tree, with children that have ended: a parent that waits for a child inherits its
+ * time. Only the time of a child that no parent waited for is missing.
  */
 export function treeUse(pid: number): TreeUse {
   const rows = [...treeOf(pid)]
@@ -250,7 +249,7 @@ export function treeUse(pid: number): TreeUse {
   }
 }
 
-/** Kills the processes that are still the same ones. */
+/** Kills these processes, unless another one has the pid now. */
 export function endThose(family: Map<number, { startedAt: string }>): void {
   const table = processTable()
   for (const [pid, { startedAt }] of family) {
@@ -258,7 +257,7 @@ export function endThose(family: Map<number, { startedAt: string }>): void {
     try {
       process.kill(pid, 'SIGKILL')
     } catch {
-      // It was quicker.
+      // It has ended already.
     }
   }
 }

@@ -1,4 +1,4 @@
-// Reads the records that jobs wrote in a round, and judges whether exactly the enqueued jobs ran.
+// Reads the records of a round's jobs, and tells whether exactly the enqueued jobs ran.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
@@ -6,7 +6,7 @@ export interface Starts {
   /** Numbers of jobs and when each started, in the order of the files. */
   readonly numbers: number[]
   readonly atMicros: number[]
-  /** Lines that are no record. */
+  /** Lines that are not a record. */
   readonly torn: number
 }
 

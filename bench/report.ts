@@ -1,5 +1,4 @@
-// The results as people and programs read them: a table a scenario with its verdicts, and one JSON document.
-// Called by run.ts.
+// The results: a table for each scenario with its verdicts, and one JSON document. Called by run.ts.
 import type { Machine } from './machine.ts'
 import { type Contender, type Ran, resultsOf, spreadOf } from './runner.ts'
 import { type Criterion, type Figure, labelOf, numberText, type Spread } from './scenario.ts'
@@ -31,7 +30,7 @@ interface Row {
   notes: string[]
   figures: Record<string, Spread>
   rounds: { figures: Record<string, number>; problems: string[] }[]
-  /** It stood still, and was left out of the rounds behind. */
+  /** It stood still, and plays no further round. */
   stoodStill?: string
   /** The ratio of the main figure to the first row's, round by round. */
   toFirst?: Spread

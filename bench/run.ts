@@ -1,5 +1,5 @@
-// npm run bench: reads the command line, installs peers, runs the scenarios one after the other, prints and
-// writes what came out.
+// npm run bench: reads the command line, installs peers, runs the scenarios one after the other, and prints
+// and writes the results.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
@@ -88,7 +88,7 @@ async function main(): Promise<void> {
     return { scenario, peers: names ? lineupOf(scenario, chosen, names) : usual.flatMap(peerNamed) }
   })
   await install(new Set(lineups.flatMap((lineup) => lineup.peers)), cache, report)
-  // It makes every start of Node slower, and only some peers run on Node.
+  // It makes each start of Node slower, and only some peers run on Node.
   delete process.env.NODE_EXTRA_CA_CERTS
 
   const races = lineups.map(({ scenario, peers: some }) => ({

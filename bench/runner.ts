@@ -1,5 +1,5 @@
-// Runs one scenario: all contenders in turn, round after round, each round on a server, in a folder and with
-// processes of its own. Called by run.ts; what a round does is the scenario's.
+// Runs one scenario: all contenders in turn, round after round. Each round has its own server, folder and
+// processes. Called by run.ts; the scenario defines a round.
 import { mkdirSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
@@ -26,11 +26,13 @@ export interface Contender {
   readonly rounds: Outcome[]
   readonly notes: Set<string>
   rehearsal: Outcome | undefined
-  /** It stood still in this round, 0 for the warm-up, and plays no more: each further round would last as long. */
+  /**
+   * The round in which it stood still; 0: the warm-up. It plays no further round, which would last as long.
+   */
   stoodStillIn?: number
 }
 
-/** How one round went. One with problems is reported and counts for no figure. */
+/** The result of one round. A round with problems is reported and counts for no figure. */
 export interface Outcome {
   readonly figures: Figures
   readonly problems: string[]
@@ -92,7 +94,7 @@ export async function runScenario(scenario: Scenario, contenders: Contender[], p
 const warmUpOf = ({ jobs }: Scenario, extent: Extent): number =>
   extent === 'quick' ? Math.ceil(jobs.warmUp / 3) : jobs.warmUp
 
-/** The number of jobs that last so long at the pace of the warm-up. */
+/** The number of jobs for this time at the speed of the warm-up. */
 function countOf({ jobs }: Scenario, { rehearsal }: Contender, extent: Extent): number {
   const pace = rehearsal?.figures[RATE.name]
   if (pace === undefined) return rehearsal && rehearsal.problems.length > 0 ? jobs.warmUp : jobs.most
@@ -170,7 +172,7 @@ async function runRound({
     hasStoodStill = error instanceof StoodStill
     problems.push(error instanceof Error ? error.message : String(error))
   }
-  // Workers before the servers that they talk to.
+  // Workers stop before their servers.
   for (const thing of started.reverse()) await thing.stop()
   removeFolder(root)
   return { figures, problems, ...(hasStoodStill && { hasStoodStill }) }

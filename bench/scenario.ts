@@ -1,5 +1,5 @@
-// A scenario of the bench: who takes part, what one round does, which figures it gives, and when it holds.
-// Each file in scenarios/ makes one; runner.ts runs it, report.ts and charts.ts show it.
+// A scenario of the bench: its peers, its rounds, its figures and its criteria. Each file in scenarios/
+// defines one; runner.ts runs it, report.ts and charts.ts show it.
 import type { Peer, Place, WorkerOptions } from './peer.ts'
 import type { Program } from './processes.ts'
 import type { Server } from './server.ts'
@@ -10,16 +10,16 @@ export interface Scenario {
   readonly title: string
   /** One sentence: what a round does and what its main figure counts. */
   readonly about: string
-  /** Names of peers that take part unless --peers says otherwise, in the order of the table. */
+  /** The names of the default peers, in the order of the table. */
   readonly peers: readonly string[]
-  /** No worker takes part: how a peer's worker runs jobs is left out of the titles. */
+  /** The scenario has no worker, so titles do not tell how a worker runs jobs. */
   readonly isOfProducers?: boolean
   /** Each peer plays each of them; none means one round a peer. */
   readonly variants?: readonly string[]
   /** Not every peer plays every variant. */
   readonly plays?: (peer: string, variant: string) => boolean
   /**
-   * How many jobs a round has: the warm-up's own count, then what takes about the seconds, but no more than
+   * The number of jobs of a round: a fixed one for the warm-up, then as many as take these seconds, at most
    * `most`.
    */
   readonly jobs: {
@@ -28,12 +28,12 @@ export interface Scenario {
     readonly seconds?: number
     readonly step?: number
   }
-  /** Rounds where the command line does not say; a scenario that needs none (many trials in one) says 1. */
+  /** The default number of rounds; 1 where a round has many trials. */
   readonly rounds?: number
   /** False: no warm-up round, and a round has `most` jobs. */
   readonly hasWarmUp?: boolean
   readonly settings?: (variant: string) => Record<string, string>
-  /** Which server it needs, where that is not the redis-server on the PATH. */
+  /** The server that it needs instead of the redis-server on the PATH. */
   readonly program?: () => Promise<string>
   /** The first one is the main figure. */
   readonly figures: readonly Figure[]
@@ -77,7 +77,7 @@ export interface Round {
   keep(program: Program): Program
   /** A folder of the round's own. */
   folder(name: string): string
-  /** The round counts as failed, and says so. */
+  /** Marks the round as failed, with the reason. */
   fail(problem: string): void
   note(text: string): void
   /** Figures of rounds before this one, the warm-up included. */
@@ -96,7 +96,7 @@ export interface Spread {
 export interface Results {
   /** The figure in the exact rounds; undefined when there is none. */
   figure(peer: string, name: string, variant?: string): Spread | undefined
-  /** Round by round, because the machine moves between rounds. */
+  /** Round by round, because the speed of the machine changes. */
   ratio(peer: string, to: string, name: string, variants?: [string, string]): Spread | undefined
 }
 
@@ -182,7 +182,7 @@ export function times(results: Results, { peer, to, least, variants = ['', ''] }
   }
 }
 
-/** The same for a figure of which less is better. */
+/** The same for a figure where less is better. */
 export function atMostTimes(
   results: Results,
   { peer, to, figure, most }: { peer: string; to: string; figure: Figure; most: number },

@@ -1,11 +1,11 @@
-// A redis-server of one round's own, found on the PATH: started on a free port in a temporary folder, asked
-// what it has done, stopped by its process id. Used by the runner and the steps.
+// The redis-server of one round, found on the PATH: starts it on a free port in a temporary folder, asks it
+// for its figures, stops it by its process id. Used by the runner and the steps.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createServer } from 'node:net'
 import { Redis } from 'ioredis'
 import { forget, remember, removeFolder, type Stoppable, temporaryFolder } from './processes.ts'
 
-/** The work of a server since its start. */
+/** The figures of a server since its start. */
 export interface Doings {
   readonly commands: number
   /** Reads of its sockets: a call counts once, a pipelined batch too, one longer than 16 kB several times. */
@@ -68,7 +68,7 @@ export class Server implements Stoppable {
     return Object.fromEntries(pairs.map(([name, value]) => [name, Number.parseFloat(value ?? '')]))
   }
 
-  /** Memory in use once tables that grow have moved and buffers of clients that left are freed. */
+  /** Memory in use after growing tables have been moved and the buffers of closed clients are freed. */
   async settledMemoryBytes(): Promise<number> {
     let before = Number.NaN
     for (let tries = 0; tries < 40; tries += 1) {

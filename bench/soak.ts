@@ -1,7 +1,8 @@
 // npm run soak (B18): a real worker with ten slots under mixed load for half an hour: jobs that succeed,
-// fail, crash, take long, come later. Every ten seconds it reads memory, keys, descriptors and processes:
-// memory has goals, and none of them may grow. Exit code 1 and a sentence for each finding. With --cluster:
-// the suites that shrink pools and hurt a cluster, in their long form (long-suites.ts).
+// fail, crash, take long, come later. Every ten seconds it reads memory, keys, descriptors and processes.
+// Memory has goals, and none of these may grow. The exit code is 1 when there is a finding, and each one is a
+// sentence. With --cluster it runs the long form of suites that shrink pools and break a cluster
+// (long-suites.ts).
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
@@ -41,19 +42,19 @@ const HELP = `npm run soak -- [options]   a real worker with ten slots under mix
 const MODES = ['Fork', 'Spawn', 'Reuse'] as const
 const SAMPLE_EVERY_MS = 10_000
 const SLOTS = 10
-/** Growth is judged after this, when every part has been used and heaps have found their size. */
+/** Growth counts after this time, when all code has run and heaps have their size. */
 const WARM_MINUTES = 3
 const FEWEST_SAMPLES = 12
 
-/** One look. */
+/** One sample. */
 interface Sample {
   minutes: number
   workerMiB: number
-  /** 0 with Spawn: there is none. */
+  /** 0 with Spawn, which has no zygote. */
   zygoteMiB: number
   /** The memory of all processes of the worker; shared pages count once. */
   poolMiB: number
-  /** All keys but those of jobs that wait or run. */
+  /** All keys without those of jobs that wait or run. */
   redisKeys: number
   held: number
   waiting: number
@@ -62,9 +63,9 @@ interface Sample {
   processes: number
 }
 
-/** Memory levels off at most here. A container of 512 MiB then has half of it left for what the jobs need. */
+/** The goals of memory. In a container of 512 MiB they leave half of it to the jobs. */
 const GOALS: Partial<Sample> = { workerMiB: 100, zygoteMiB: 70, poolMiB: 256 }
-/** The gain over the run that is allowed. */
+/** The growth that is allowed in a run. */
 const MOST_GAINS: Partial<Sample> = {
   workerMiB: 8,
   zygoteMiB: 8,
@@ -127,9 +128,9 @@ async function soak(minutes: number, rate: number): Promise<string[]> {
   const { path } = await findRedisServer(theOutside(), console.log)
   const server = await Server.start({}, path)
   const queue = openQueue(connectRedis(server.url), queueName('default', 'bench'))
-  // Results leave soon, so that what they hold levels off within the first minute.
+  // Results expire soon, so that their memory is constant after the first minute.
   await queue.configure({ ...defaultSettings, backoffMs: 1_000, maxBackoffMs: 1_000, completedMaxCount: 500 })
-  const env = { MILLHAND_HTTP_PORT: String(await freePort()) } // metrics cost memory too
+  const env = { MILLHAND_HTTP_PORT: String(await freePort()) } // metrics take memory too
   const options = { slots: SLOTS, children: 2, mode, task: 'mixed', env } as const
   const worker = await new Program(
     startRealWorker({ cache, redisUrl: server.url, records }, options),
@@ -204,7 +205,7 @@ async function sampleOf(worker: Program, server: Server, { queue, mode, minutes 
   }
 }
 
-/** The zygote: it is started before any other Node. The guard is a shell, and smaller. */
+/** The zygote: the first Node process that the worker starts. The guard is a shell, and smaller. */
 function oldestChildMiB(pid: number): number {
   const children = [...treeOf(pid)].filter(([each, row]) => each !== pid && row.rssBytes > 10 * 2 ** 20)
   const [oldest] = children.sort(([, a], [, b]) => Number(a.startedAt) - Number(b.startedAt))
@@ -212,8 +213,8 @@ function oldestChildMiB(pid: number): number {
 }
 
 /**
- * Memory of processes that are forked from one another: of files, what the largest has; of their own, each
- * page once.
+ * The memory of processes that are forked from one another: of file pages those of the largest process, of
+ * private pages each one once.
  */
 function familyMiB(pids: readonly number[]): number {
   const uses = pids.map((pid) => {
@@ -261,8 +262,8 @@ async function untilCalm(queue: ReturnType<typeof openQueue>): Promise<boolean> 
 }
 
 /**
- * Every tenth job fails once and one in a hundred ends its child once; in Reuse a child's end takes its
- * neighbours with it.
+ * One job in ten fails once, and one in a hundred ends its child once. In Reuse the neighbours in that child
+ * run again too.
  */
 function deliveryOf(records: string, count: number, mode: string): string[] {
   const times = new Uint32Array(count)
@@ -303,7 +304,7 @@ function overGoal(samples: Sample[]): string[] {
   })
 }
 
-/** By the straight line through the samples. */
+/** The slope of the line through the samples. */
 function growthOf(samples: Sample[]): string[] {
   return namesOf(MOST_GAINS).flatMap(([name, most]) => {
     const perMinute = slope(samples.map((sample) => [sample.minutes, sample[name]]))

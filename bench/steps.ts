@@ -1,5 +1,5 @@
-// The steps of scenarios: enqueue so many jobs and say what it cost; let a worker settle them and say what
-// that cost; wait.
+// The steps of scenarios: enqueue jobs and measure the cost; let a worker settle them and measure the cost;
+// wait.
 import type { Order, Place, WorkerOptions } from './peer.ts'
 import { type Program, StoodStill, treeUse } from './processes.ts'
 import { judgeDelivery, readStarts, type Starts } from './records.ts'
@@ -10,8 +10,8 @@ export const nowMicros = (): number => Math.round((performance.timeOrigin + perf
 export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
 /**
- * Totals at one look. The difference of two, without the bench's own looks, is the cost of the jobs between
- * them.
+ * Totals at one time. The difference of two, without the bench's own commands, is the cost of the jobs
+ * between them.
  */
 interface Look {
   readonly doings: Doings
@@ -40,13 +40,13 @@ function costs({ peer }: Round, { before, after, jobs, poll, who }: Spent): Figu
   return {
     ...own,
     redisMicros: used((doings) => doings.cpuMicros, 0),
-    // One INFO lies between the two looks: the first one's counts come before it is counted itself.
+    // One INFO is between the two: an INFO does not count itself.
     commands: used((doings) => doings.commands, 1),
     roundTrips: used((doings) => doings.reads, 1),
   }
 }
 
-/** The cost of one question for the jobs that are left, measured while the server has no other client. */
+/** The cost of one question for the remaining jobs, measured while the server has no other client. */
 async function costOfPoll({ peer, server, place }: Round): Promise<Doings> {
   const none = { commands: 0, reads: 0, cpuMicros: 0 }
   if (!peer.unsettled) return none
@@ -62,7 +62,7 @@ async function costOfPoll({ peer, server, place }: Round): Promise<Doings> {
   }
 }
 
-/** One order to a producer of its own. Undefined when the peer has no such call. */
+/** One order to a new producer. Undefined when the peer has no such call. */
 export async function enqueue(
   round: Round,
   order: Order,
@@ -122,13 +122,12 @@ interface Drained extends Figures {
 
 const POLL_EVERY_MS = 10
 const DRAIN_PATIENCE_MS = 240_000
-/** So long no job is settled: the start of a worker takes a few seconds, its slowest job one. */
+/** The longest time without a settled job: a worker starts in a few seconds, its slowest job takes one. */
 export const STILL_MS = 30_000
 
 /**
- * Lets a worker settle what waits. The clock runs from the start of the first job to the moment when none is
- * left. What it cost is measured from the first look at which fewer were left: the worker's own start is not
- * part of it.
+ * Lets a worker settle the waiting jobs. The clock runs from the start of the first job until no job is left.
+ * The cost counts from the first settled job: it does not contain the start of the worker.
  */
 export async function drain(
   round: Round,
@@ -182,12 +181,12 @@ async function untilSettled(
   }
 }
 
-/** Resolves when so many jobs, all that were enqueued so far, are settled. */
+/** Resolves when this many jobs, all that were enqueued, are settled. */
 export function untilDone(round: Round, count: number, withinMs = 60_000): Promise<void> {
   return until(async () => (await leftOf(round, count)) === 0, withinMs, 'all jobs settled')
 }
 
-/** A peer that keeps no trace of running jobs: its starts are counted. */
+/** For a peer that does not record running jobs: counts the starts. */
 async function leftOf({ peer, server, place }: Round, count: number): Promise<number> {
   if (peer.unsettled) return peer.unsettled(server.redis, place)
   return Math.max(0, count - new Set(readStarts(place.records).numbers).size)

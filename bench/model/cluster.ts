@@ -1,6 +1,5 @@
-// One pool as the model has it: a queue, a Deployment with its pods, and a clock that jumps from event to
-// event. Knows no policy: whoever scales calls `scaleTo`, and what happens then is what a ReplicaSet and a
-// kubelet do.
+// One pool of the model: a queue, a Deployment with its pods, and a clock that jumps from event to event. It
+// knows no policy: a policy calls `scaleTo`, and the pods follow as a ReplicaSet and a kubelet would do it.
 //
 //   pod: starting ──▶ ready ──▶ terminating ──▶ gone      told to end it claims nothing more; it is gone when its last job has ended,
 //                                                          or killed when its grace is over: those jobs run again
@@ -15,7 +14,7 @@ export interface Jobs {
 export interface Setting {
   slots: number
   maxReplicas: number
-  /** From a pod's turn to start until it is ready. */
+  /** From the scheduling of a pod until it is ready. */
   podStartMs: number
   /** Pods that the cluster schedules in a second; the others wait. */
   podsPerSecond: number
@@ -23,11 +22,11 @@ export interface Setting {
   graceMs: number
 }
 
-/** Decides how many, with a clock of its own. */
+/** Decides the number of pods, with its own clock. */
 export interface Policy {
   /** Looks at the cluster and changes it. Returns when to look next. */
   look(cluster: Cluster): number
-  /** A job came to a queue where none waited; returns when to look for that, if it notices. */
+  /** A job came to an empty queue. Returns when the policy looks because of it, if it notices. */
   stirred?(nowMs: number): number
 }
 
@@ -38,7 +37,7 @@ export interface Pod {
   state: 'starting' | 'ready' | 'terminating' | 'gone'
   /** Jobs that it runs. */
   held: number[]
-  /** Gets no claims. */
+  /** It claims nothing. */
   isDraining: boolean
   /** Has the lowest deletion cost. */
   isMarked: boolean
@@ -46,7 +45,7 @@ export interface Pod {
   place: number
 }
 
-/** From that time on. */
+/** Valid from this time on. */
 export interface Change {
   atMs: number
   count: number
@@ -57,9 +56,9 @@ export interface Outcome {
   waits: Float64Array
   /** For each job, ms from its arrival to its first start. */
   firstStarts: Float64Array
-  /** All pods' time from creation until they were gone. */
+  /** The sum of the times from a pod's creation to its end. */
   podMs: number
-  /** Slots' time in runs that completed, and in runs that were killed. */
+  /** The time of slots in attempts that completed, and in attempts that were killed. */
   usefulMs: number
   wastedMs: number
   podsCreated: number
@@ -68,16 +67,16 @@ export interface Outcome {
   wanted: Change[]
   /** Pods over time, terminating ones included. */
   pods: Change[]
-  /** Jobs that had not completed when patience ran out; their waits last until then. */
+  /** Jobs that had not completed at the end of the run; their waits last until then. */
   unfinished: number
   /** The first arrival. */
   beganAtMs: number
   endedAtMs: number
-  /** Errors of the books: a job that is lost, or that completes twice. */
+  /** Bugs of the model: a job that is lost, or that completes twice. */
   problems: string[]
 }
 
-/** After the last arrival. A job that is killed again and again never ends. */
+/** The time after the last arrival. A job that is killed again and again never ends. */
 const PATIENCE_MS = 2 * 3_600_000
 
 export function simulate(setting: Setting, jobs: Jobs, policy: Policy, random: Random): Outcome {
@@ -104,7 +103,7 @@ export class Cluster {
   replicas = 0
   /** Jobs that run, whatever the state of their pod. */
   running = 0
-  /** Runs that ended, well or killed. */
+  /** Attempts that completed or were killed. */
   ended = 0
   readonly #jobs: Jobs
   readonly #random: Random
@@ -120,7 +119,7 @@ export class Cluster {
   #enqueued = 0
   #claimed = 0
   #completed = 0
-  /** Killed before they ended; the first ones to run again. */
+  /** Killed jobs; they run again first. */
   readonly #again: number[] = []
   #nextStartMs = 0
   readonly #totals = { podMs: 0, usefulMs: 0, wastedMs: 0, podsCreated: 0, killedRuns: 0 }
@@ -138,7 +137,7 @@ export class Cluster {
     this.#completions = new Uint16Array(count)
   }
 
-  /** Starting and ready; the ones that a Deployment counts. */
+  /** The starting and ready pods, which a Deployment counts. */
   get live(): readonly Pod[] {
     return this.#live
   }
@@ -155,12 +154,12 @@ export class Cluster {
     return this.#completed === this.#jobs.atMs.length && this.#existing.size === 0
   }
 
-  /** When the next job arrives or the next thing happens. */
+  /** The time of the next arrival or event. */
   get nextMs(): number {
     return Math.min(this.#jobs.atMs[this.#enqueued] ?? Number.POSITIVE_INFINITY, this.#agenda.nextMs)
   }
 
-  /** Whether a job came to a queue where none waited. */
+  /** Whether a job came to an empty queue. */
   advance(toMs: number): boolean {
     this.nowMs = toMs
     if (this.#agenda.nextMs <= toMs) {
@@ -173,7 +172,7 @@ export class Cluster {
     return isStirred
   }
 
-  /** For the count of changes of direction: the wanted number, before the Deployment says it. */
+  /** The wanted number, before the Deployment has it: for the count of changes of direction. */
   want(count: number): void {
     if (this.#wanted.at(-1)?.count !== count) this.#wanted.push({ atMs: this.nowMs, count })
   }
@@ -303,7 +302,7 @@ export class Cluster {
     pod.held.push(job)
     this.#place(pod)
     this.#agenda.put(this.nowMs + durationMs, () => {
-      // It was killed, and its pod with it.
+      // It was killed with its pod.
       if (pod.state === 'gone') return
       this.#complete(job, pod)
     })
@@ -378,7 +377,7 @@ interface Entry {
   act: () => void
 }
 
-/** Events to come, the earliest first; at the same time in the order in which they were put. */
+/** Future events, the earliest first; events of one time in the order in which they were added. */
 class Agenda {
   readonly #heap: Entry[] = []
   #order = 0

@@ -1,4 +1,4 @@
-// Plays one load with one contestant, and the figures that come of it.
+// Plays one load with one contestant, and computes its figures.
 import type { Figure, Figures } from '../scenario.ts'
 import { type Change, type Outcome, simulate } from './cluster.ts'
 import type { Load } from './loads.ts'
@@ -17,7 +17,7 @@ export interface Played {
   problems: string[]
   /** The figures of its pools, in their order. */
   outcomes: Outcome[]
-  /** Time of the processor, not of the model. */
+  /** Real processor time, not time of the model. */
   times: DecisionTimes
 }
 
@@ -86,7 +86,7 @@ export function figuresOf(outcomes: readonly Outcome[], slots: readonly number[]
   }
 }
 
-/** When what was wanted changed its direction, up after down or down after up. */
+/** The times at which the wanted number changed its direction: up after down, or down after up. */
 export function turnsOf(wanted: readonly Change[]): number[] {
   const turns: number[] = []
   let before = { count: 0, direction: 0 }
@@ -99,7 +99,7 @@ export function turnsOf(wanted: readonly Change[]): number[] {
   return turns
 }
 
-/** How many of these times lie within one window, at most. */
+/** The most of these times that lie within one window. */
 export function mostWithin(times: readonly number[], windowMs: number): number {
   let first = 0
   return times.reduce((most, atMs, index) => {

@@ -56,7 +56,7 @@ export class Keda implements Policy {
   #syncAtMs: number
   #activeAtMs = Number.NEGATIVE_INFINITY
 
-  /** Neither clock knows of the load: their phases are random. */
+  /** The phases of both clocks are random: they do not depend on the load. */
   constructor(settings: KedaSettings, random: Random) {
     this.#settings = settings
     this.#pollAtMs = random() * settings.pollingIntervalMs
@@ -80,7 +80,7 @@ export class Keda implements Policy {
     return this.#settings.counts === 'waiting' ? waiting : waiting + running
   }
 
-  /** activationListLength is 0: one job is enough. To 0 from any number. */
+  /** From 0 to 1: activationListLength is 0, so one job is enough. And from any number to 0. */
   #poll(cluster: Cluster): void {
     const isActive = this.#metric(cluster) > 0
     if (isActive) this.#activeAtMs = cluster.nowMs
@@ -105,7 +105,7 @@ export class Keda implements Policy {
   }
 
   #highest(recommended: number, nowMs: number, windowMs: number): number {
-    // A sync is always a little late, so that the one of a whole window ago is out.
+    // A sync is always a little late, so the recommendation of a whole window ago has expired.
     while ((this.#recommendations[0]?.atMs ?? nowMs) <= nowMs - windowMs) this.#recommendations.shift()
     this.#recommendations.push({ atMs: nowMs, replicas: recommended })
     return this.#recommendations.reduce((most, { replicas }) => Math.max(most, replicas), 0)

@@ -1,5 +1,5 @@
-// The loads of the model: which jobs come when, and to how many pools. The same for every policy, and for the
-// same seed.
+// The loads of the model: when jobs arrive, and in how many pools. A load is the same for each policy and for
+// the same seed.
 import type { Jobs } from './cluster.ts'
 import type { PolicyName } from './policies.ts'
 import { between, exponential, logNormal, type Random } from './random.ts'
@@ -105,7 +105,7 @@ export const loads: readonly Load[] = [
       times(isQuick ? 20 : 500, () => {
         const slots = 2 ** Math.floor(between(random, 0, 4))
         const medianMs = logNormal(random, 4 * SECOND, 1)
-        // 20 pods are enough: no wait is about a maximum that is too small.
+        // 20 pods are enough, so the maximum delays no job.
         const perSecond = Math.min(logNormal(random, 0.05, 1.5), (2 * slots * SECOND) / medianMs)
         const isSteady = random() < 0.5
         const offsetMs = between(random, 0, 10 * MINUTE)
@@ -146,7 +146,7 @@ function jobsOf(arrivals: Arrival[]): Jobs {
   }
 }
 
-/** A Poisson process whose rate changes: drawn at the highest rate, and thinned out. */
+/** A Poisson process with a variable rate: drawn at the highest rate, then thinned. */
 function arrivalsAt(
   random: Random,
   perSecondAt: (ms: number) => number,

@@ -1,5 +1,5 @@
-// npm run model: plays every load with Millhand and with KEDA in a simulated cluster, prints and writes what
-// came out.
+// npm run model: plays each load with Millhand and with KEDA in a simulated cluster, and prints and writes
+// the results.
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { sayFailure, UsageError } from '../usage.ts'

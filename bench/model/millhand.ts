@@ -1,6 +1,6 @@
-// Millhand in the model. How many and who goes is decided by the operator's own code; what is done about it
-// follows control/src/decide and operator/src/fleet/write.ts: drain, mark what is empty, lower by the marked
-// ones.
+// Millhand in the model. The operator's own code decides how many pods, and which of them go. The steps
+// follow control/src/decide and operator/src/fleet/write.ts: drain pods, mark the empty ones, reduce by the
+// marked ones.
 
 import { type Measured, measure, rateOf } from '../../control/src/decide/rates.ts'
 import {
@@ -19,7 +19,7 @@ import type { Cluster, Pod, Policy } from './cluster.ts'
 const TICK_MS = 1_000
 const IDLE_TICK_MS = 15_000
 const REGISTERS_WITHIN_MS = 15_000
-/** The least interval between two looks at a queue that runs empty again and again (redis/seen-queue.ts). */
+/** The shortest interval between two looks at a queue that often runs empty (redis/seen-queue.ts). */
 const STIR_EVERY_MS = 200
 /** From an enqueue into an empty queue to the changed Deployment. */
 const STIR_TAKES_MS = 100
@@ -27,7 +27,7 @@ const STIR_TAKES_MS = 100
 /** The default of spec.scaling.behavior.scaleDown. */
 export const SCALE_DOWN_WINDOW_MS = 60_000
 
-/** Processor time of the decisions themselves: a fact of this machine, not of the model. */
+/** The processor time of the decisions, on this machine. */
 export interface DecisionTimes {
   count: number
   totalMs: number
@@ -43,7 +43,7 @@ export class Millhand implements Policy {
   #wanted = 0
   #measured: Measured | undefined
   readonly #drainingSince = new WeakMap<Pod, number>()
-  /** When the last stir is heard, or was. */
+  /** When the last stir is or was heard. */
   #tellAtMs = Number.NEGATIVE_INFINITY
 
   constructor(
@@ -118,7 +118,7 @@ export class Millhand implements Policy {
     return new Set(chooseVictims(candidates, live.length - replicas))
   }
 
-  /** In the operator's order, and from what was seen before anything of it was done. */
+  /** In the operator's order, from one observation. */
   #apply(cluster: Cluster, replicas: number, victims: ReadonlySet<string>): void {
     const { live } = cluster
     const empty = new Set(live.filter((pod) => victims.has(pod.uid) && this.#isEmpty(pod, cluster.nowMs)))
@@ -129,7 +129,7 @@ export class Millhand implements Policy {
     if (next !== cluster.replicas) cluster.scaleTo(next)
   }
 
-  /** It drained before we looked, so what it held then is all that it will ever hold. */
+  /** The pod drained before this look, so it will hold no other job. */
   #isEmpty(pod: Pod, nowMs: number): boolean {
     if (pod.state === 'ready') return pod.isDraining && pod.held.length === 0
     return nowMs - (this.#drainingSince.get(pod) ?? nowMs) > REGISTERS_WITHIN_MS

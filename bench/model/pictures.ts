@@ -1,4 +1,4 @@
-// Two pictures of the model: pods over time, and what waits cost. Called by main.ts.
+// Two charts of the model: pods over time, and the cost of short waits. Called by main.ts.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { spreadOf } from '../runner.ts'
@@ -23,7 +23,7 @@ const COLORS: Record<PolicyName, string> = {
 const OVER_TIME: Record<string, number> = { burst: 8, long: 150 }
 const PANEL = 270
 const TITLE = { left: 0, top: 0, textStyle: { fontSize: 15, color: INK }, subtextStyle: { color: INK } }
-// Wider than it need be: the width of a text is only guessed where nothing is drawn.
+// Wider than necessary, because the width of a text is only estimated.
 const LEGEND = { left: 0, itemGap: 44, itemWidth: 14, textStyle: { color: INK, fontSize: 11 } }
 
 export async function writePictures(folder: string, played: Played): Promise<void> {
@@ -45,7 +45,7 @@ export async function writePictures(folder: string, played: Played): Promise<voi
 function podsOverTime(played: Played) {
   const panels = played.map(({ load, ran }, panel) => ({
     ...{ load, top: panel * PANEL },
-    // A pool without data is scaled by Concurrency; its line would hide the other.
+    // Without data a pool is scaled by Concurrency; its line would hide the other one.
     ran: ran.filter(({ contestant }) => contestant.name !== 'millhand-latency'),
   }))
   return {
@@ -91,7 +91,7 @@ function stepsOf(outcome: Outcome | undefined): number[][] {
   return [[0, 0], ...pods.map(at), at(last)]
 }
 
-/** A point for each load and contestant. Where the maximum is what limits, all wait alike. */
+/** A point for each load and contestant, but none where the maximum of pods decides the wait. */
 function waitsAndCosts(played: Played) {
   const shown = played.filter(({ load }) => load.id !== 'flood')
   const present = (name: PolicyName) => shown.some(({ load }) => load.policies.includes(name))

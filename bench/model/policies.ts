@@ -14,7 +14,8 @@ export interface Contestant {
 }
 
 /**
- * Its pods end when they hold nothing, so they get none: whatever ran would be killed at once, and counted.
+ * No grace: a pod of Millhand ends when it holds no job. A job in a pod that ends is killed at once, and
+ * counted.
  */
 const NO_GRACE_MS = 0
 const LATENCY_MS = 30_000

@@ -1,4 +1,4 @@
-// Chance that comes out the same for the same seed, on every machine.
+// Random numbers: the same for the same seed, on each machine.
 
 /** At least 0, less than 1. */
 export type Random = () => number
@@ -14,7 +14,7 @@ export function randomOf(seed: number): Random {
   }
 }
 
-/** One of its own for each purpose, so that more draws for one do not move the others. */
+/** A generator for each purpose, so that one does not change the numbers of another. */
 export function randomFor(seed: number, purpose: string): Random {
   let hash = seed >>> 0
   for (const letter of purpose) hash = Math.imul(hash ^ letter.charCodeAt(0), 0x01000193) >>> 0

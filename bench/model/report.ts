@@ -1,4 +1,4 @@
-// The model's results in the bench's own tables, and what was assumed above them.
+// The results of the model in the tables of the bench, with the assumptions above them.
 import { type Report as TimedReport, tableOf } from '../report.ts'
 import { spreadOf } from '../runner.ts'
 import { type Criterion, numberText } from '../scenario.ts'
@@ -39,7 +39,7 @@ export function reportOf({ id, title, about }: Load, ran: readonly Ran[]): LoadR
   return { id, title, about, figures: FIGURES, rows, criteria: criteriaOf(ran) }
 }
 
-/** The ratio of the main figure, seed by seed; nothing where the first one does not wait. */
+/** The ratio of the main figure, seed by seed. Empty where the first contestant does not wait. */
 function ratioOf(rounds: readonly Played[], firsts: readonly Played[]) {
   const main = FIGURES[0]?.name ?? ''
   const ratios = rounds.map(

@@ -1,4 +1,4 @@
-// No queue at all: a process for each job, started by Node itself. The yardstick for a fresh process a job.
+// No queue: Node starts a process for each job. The baseline for a fresh process a job.
 import { join } from 'node:path'
 import type { Peer, Place } from '../peer.ts'
 import { installPackages, installPrograms, startNode } from './node-package.ts'

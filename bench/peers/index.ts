@@ -1,4 +1,4 @@
-// All peers, in the order of the tables. A new peer is a file here and a line below.
+// All peers, in the order of the tables. A new peer is a file in this folder and a line below.
 import type { Peer } from '../peer.ts'
 import { asynqPeers } from './asynq.ts'
 import { bullmqPeers } from './bullmq.ts'

@@ -1,5 +1,5 @@
-// Millhand, as its users run it: the package built from this checkout into the cache; and its loop alone,
-// without children.
+// Millhand as users run it: the package, built from this checkout into the cache. And its loop alone, without
+// children.
 import { type ChildProcess, execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
@@ -16,7 +16,7 @@ const RUNTIME = join(ROOT, 'worker-runtime')
 const versionOf = (folder: string): string =>
   JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')).version
 
-/** Changes with every change of the source, so that no old build is measured. */
+/** A hash of the sources, so that no old build is measured. */
 function stamp(): string {
   const hash = createHash('sha256')
   for (const folder of ['src', 'bin', 'prebuilt'])
@@ -37,7 +37,7 @@ async function install(cache: string): Promise<Record<string, string>> {
   return { millhand: `${versionOf(RUNTIME)} (source ${stamped})` }
 }
 
-/** The files that `npm pack` would put into the package. Not in the checkout, where another build may run. */
+/** Builds the files of `npm pack` outside of the checkout, where another build may run. */
 function build(target: string): void {
   rmSync(target, { recursive: true, force: true })
   mkdirSync(target, { recursive: true })
@@ -73,7 +73,7 @@ const unsettled: NonNullable<Peer['unsettled']> = async (_redis, { redisUrl }) =
 }
 
 export interface RealWorkerOptions extends Omit<WorkerOptions, 'task'> {
-  /** 'mixed': a little of everything, for a soak. */
+  /** 'mixed': all kinds of jobs, for a soak. */
   task: WorkerOptions['task'] | 'mixed'
   mode: 'Fork' | 'Spawn' | 'Reuse'
   /** Reuse: over how many children the slots are spread. */
@@ -86,7 +86,7 @@ export interface RealWorkerOptions extends Omit<WorkerOptions, 'task'> {
   env?: Record<string, string>
 }
 
-/** The worker that users run, with all its defaults but what is asked for. */
+/** The worker that users run, with its defaults and these options. */
 export function startRealWorker(place: Place, options: RealWorkerOptions): ChildProcess {
   const { mode, slots, task, children = slots, queue = 'bench', module, preload, env } = options
   const folder = folderOf(place.cache)
@@ -114,7 +114,7 @@ export function startRealWorker(place: Place, options: RealWorkerOptions): Child
   return sayingReady(worker)
 }
 
-/** A worker says that it is ready in its log. */
+/** Resolves when the worker logs that it is ready. */
 function sayingReady(worker: ChildProcess): ChildProcess {
   const translate = new Transform({
     transform(chunk: Buffer, _encoding, done) {

@@ -82,8 +82,8 @@ export function told(place: Place, options?: WorkerOptions): Record<string, stri
 }
 
 /**
- * For peers of which each job at once costs a process or a contended thread: as many as processors, unless
- * jobs mostly wait.
+ * For peers where each job at once costs a process or a contended thread: one a processor, unless jobs mostly
+ * wait.
  */
 export function atOnce({ slots, task }: WorkerOptions): number {
   return task === 'sleeps' || task === 'sleeps-long' ? slots : Math.min(slots, availableParallelism())

@@ -1,4 +1,4 @@
-// B11: jobs that carry more than a few bytes.
+// B11: jobs with large payloads.
 import { connect } from 'millhand/client'
 import { type Connection, connectRedis, defaultSettings, openQueue, queueName } from 'millhand/queue'
 import { treeUse } from '../processes.ts'
@@ -56,7 +56,7 @@ export const b11: Scenario = {
   ],
 }
 
-/** A job costs what a tiny one costs, and its bytes at the pace of the biggest ones. */
+/** The expected cost of a job: that of a tiny one, and that of its bytes at the rate of the largest ones. */
 function againstModel(results: Results, size: string) {
   const rate = (variant: string) => results.figure('millhand-reuse', RATE.name, variant)?.median ?? Number.NaN
   const bytes = (variant: string) => SIZES[variant]?.[0] ?? 0
@@ -70,7 +70,7 @@ function againstModel(results: Results, size: string) {
   }
 }
 
-/** A payload is there as bytes from Redis, as text, in a message to a child and as a value. */
+/** A payload is in memory as bytes from Redis, as text, in a message to a child, and as a value. */
 function memoryBound(results: Results) {
   const rss = (variant: string) => results.figure('millhand-reuse', RSS.name, variant)
   const [small, big] = [rss('100 B'), rss('1 MB')]

@@ -1,4 +1,4 @@
-// B12: many jobs that are due at the same moment, and a great many that are not due for long.
+// B12: many jobs that are due at one moment, and a million that are due much later.
 import { connectRedis, defaultSettings, openQueue, queueName } from 'millhand/queue'
 import { judgeDelivery, percentile, readStarts } from '../records.ts'
 import { type Figures, JOBS, type Round, type Scenario, within } from '../scenario.ts'
@@ -93,7 +93,7 @@ async function farAway(round: Round): Promise<Figures> {
   return { [PROMOTION.name]: promotion, [SLOW.name]: slow, jobs: count }
 }
 
-/** Commands a second of a worker that has nothing to do, those inside scripts included. */
+/** Commands a second of an idle worker, with those inside scripts. */
 async function idleCommands(round: Round): Promise<number> {
   const worker = await round.startWorker({ slots: slotsOf(round.peer.name), task: 'no-op' }).ready()
   await pause(1_000)

@@ -1,5 +1,4 @@
-// B13: jobs that fail and jobs that take their child with them, among good ones; and whether failed ones come
-// again on time.
+// B13: jobs that fail and jobs that end their child, among good ones; and whether retries come on time.
 import { connectRedis, defaultSettings, openQueue, prefixOf, queueName } from 'millhand/queue'
 import { percentile, readStarts, type Starts } from '../records.ts'
 import { DRAIN_FIGURES, type Figures, type Round, type Scenario, times, within } from '../scenario.ts'
@@ -9,7 +8,7 @@ import { slotsOf } from './slots.ts'
 const [GOOD, BAD, RETRIES] = ['all succeed', '10 % fail, 1 % crash', 'retries on time']
 const ERROR = { name: 'p99RetryMs', title: 'p99 retry late, ms', better: 'less' } as const
 const QUEUE = queueName('default', 'bench')
-/** For the rate so short that a drain does not end with idle waiting for the last retry. */
+/** Short, so that a drain does not end with an idle wait for the last retry. */
 const BACKOFF_MS = { drain: 50, retries: 500 }
 
 export const b13: Scenario = {
@@ -51,7 +50,7 @@ async function setBackoff({ place }: Round, backoffMs: number): Promise<void> {
   redis.close()
 }
 
-/** Jobs that shared a child with a job that crashed run again too. */
+/** Jobs that shared a child with a crashed job run again too. */
 function judge({ numbers }: Starts, count: number, neighbours: number): string[] {
   const times = new Map<number, number>()
   for (const n of numbers) times.set(n, (times.get(n) ?? 0) + 1)
@@ -75,7 +74,7 @@ async function retries(round: Round): Promise<Figures> {
   const dueAtMs = new Map<number, number>()
   const look = async () => {
     const pairs = (await server.redis.call('ZRANGE', `${prefix}delayed`, 0, -1, 'WITHSCORES')) as unknown[]
-    // Pairs or one flat list, by the version of the protocol.
+    // Pairs or a flat list, depending on the version of the protocol.
     const flat = pairs.flat()
     for (let i = 0; i + 1 < flat.length; i += 2) {
       const envelope = await server.redis.get(`${prefix}job:${flat[i]}`)
@@ -85,7 +84,7 @@ async function retries(round: Round): Promise<Figures> {
   }
   const worker = await round.startWorker({ slots: slotsOf(peer.name), task: 'fails' }).ready()
   const producer = await round.startProducer()
-  // Only numbers that fail, one at a time: the tens.
+  // Only failing jobs, one at a time: multiples of ten.
   const numbers = Array.from({ length: 60 }, (_, i) => i * 10)
   for (const from of numbers) {
     await producer.ask({ do: 'one-by-one', from, count: 1, payload })

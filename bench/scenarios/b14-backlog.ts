@@ -1,5 +1,5 @@
-// B14: a claim costs the same with a thousand jobs waiting and with a million. Asks Redis what a claim and a
-// settlement cost it, because the rate of a whole run would hide it behind everything else.
+// B14: a claim costs the same with a thousand and with a million waiting jobs. It asks Redis for the cost of
+// a claim and a settlement, because the rate of a whole run would hide it.
 import { connectRedis, defaultSettings, newJob, openQueue, queueName, type Settlement } from 'millhand/queue'
 import {
   type Figure,

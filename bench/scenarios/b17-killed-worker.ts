@@ -1,4 +1,4 @@
-// B17: a worker is killed in the middle of a job, and another one is there to take the job over.
+// B17: a worker is killed while it runs a job, and another worker takes the job over.
 import { endThose, treeOf } from '../processes.ts'
 import { percentile, readStarts } from '../records.ts'
 import { type Figures, type Round, type Scenario, within } from '../scenario.ts'
@@ -57,7 +57,7 @@ async function trials(round: Round): Promise<Figures> {
   }
 }
 
-/** On a server of its own, so that trials do not meet. The kills are spread over the time of a heartbeat. */
+/** Each trial has its own server. The kills are spread over the interval of a heartbeat. */
 async function trial(round: Round, at: number): Promise<number | undefined> {
   const server = await round.startServer()
   const place = { ...round.place, redisUrl: server.url, records: round.folder(`records-${at}`) }

@@ -1,5 +1,5 @@
-// B19: the cost of waiting until a disk or a replica has a job. With one replica and an append-only file,
-// also in the rows that wait for neither.
+// B19: the cost of the wait for a disk or a replica. All rows have one replica and an append-only file, also
+// those that wait for neither.
 import { execFileSync } from 'node:child_process'
 import { valkey } from '../../test/redis-versions.ts'
 import type { Order } from '../peer.ts'
@@ -11,7 +11,7 @@ const [ONE, AT_ONCE, BULK] = ['one by one', '1,000 at once', 'bulk, 100 a call']
 const ALWAYS = ', appendfsync always'
 
 const COUNTS: Record<string, number> = { [ONE]: 5_000, [AT_ONCE]: 50_000, [BULK]: 50_000 }
-/** A call may take a second with appendfsync everysec, whatever its number of jobs. */
+/** With appendfsync everysec a call may take a second, for any number of jobs. */
 const COUNTS_OF_SLOW: Record<string, number> = { [ONE]: 50, [AT_ONCE]: 20_000, [BULK]: 5_000 }
 
 export const b19: Scenario = {

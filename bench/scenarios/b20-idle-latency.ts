@@ -1,12 +1,12 @@
-// B20: one job at a time on a system that sleeps between them, as a person or a web request waits for it.
-// The figures depend on how many sleeping processes are woken one after the other.
+// B20: one job at a time on a system that sleeps between jobs, as for a person or a web request. The figures
+// depend on how many sleeping processes wake one after the other.
 import { judgeDelivery, percentile, readStarts } from '../records.ts'
 import { atMostTimes, type Figures, JOBS, type Round, type Scenario } from '../scenario.ts'
 import { pause, untilDone } from '../steps.ts'
 import { slotsOf } from './slots.ts'
 
 const GAP_MS = 20
-/** Programs that have just started are slow for a while: the first jobs count for no figure. */
+/** Programs are slow after their start, so the first jobs count for no figure. */
 const WARMING = 20
 const COUNTED = { quick: 60, normal: 150, full: 500 }
 
@@ -54,7 +54,7 @@ async function measure(round: Round): Promise<Figures> {
   const results = 'unsupported' in awaited ? undefined : awaited.latenciesMs?.slice(WARMING)
   if ('unsupported' in awaited) round.note(awaited.unsupported)
   const [from, resultMs] = results ? [count, percentile(results, 0.5)] : [0, 0]
-  // A peer that takes long for a job gets a longer pause, so that the next job finds it idle too.
+  // A slow peer gets a longer pause, so that it is idle at the next job too.
   const gapMs = Math.ceil(Math.max(GAP_MS, 2 * resultMs))
   const enqueued = await producer.ask({ ...spaced, from, gapMs, awaits: 'enqueue' })
   if ('unsupported' in enqueued) throw new Error(enqueued.unsupported)

@@ -1,5 +1,5 @@
-// B21: a queue that may start so many jobs a second: whether it does, how evenly, and what it costs Redis while
-// every job waits for the next one that may start.
+// B21: a queue with a rate limit: whether it keeps the rate, how evenly, and the cost for Redis while all
+// jobs wait for the next token.
 import { connectRedis, defaultSettings, openQueue, queueName, type Rate } from 'millhand/queue'
 import type { Program } from '../processes.ts'
 import { judgeDelivery, readStarts } from '../records.ts'
@@ -8,9 +8,9 @@ import { fill, pause, until, untilDone } from '../steps.ts'
 import { slotsOf } from './slots.ts'
 
 const [RUNS, PARKED] = ['100 a second', 'parked']
-/** With the burst that a TaskQueue has where it names none. */
+/** The default burst of a TaskQueue. */
 const RATE: Rate = { jobs: 100, periodMs: 1_000, burst: 10 }
-/** After the first job none may start for as long as anybody looks. */
+/** After the first job no other one may start during the measurement. */
 const SELDOM: Rate = { jobs: 1, periodMs: 3_600_000, burst: 1 }
 const SECONDS = { quick: 4, normal: 10, full: 60 }
 const WAITING = 1_000
@@ -50,7 +50,7 @@ async function running(round: Round): Promise<Figures> {
   for (const problem of judgeDelivery(starts, count)) round.fail(problem)
   const atMs = starts.atMicros.map((micros) => micros / 1_000).sort((a, b) => a - b)
   const [firstMs = 0] = atMs
-  // Fixed windows begin with all their jobs, and a burst is there at the beginning: whole seconds behind the
+  // A fixed window begins with all its jobs, and a run with a burst: only whole seconds behind the
   // first one can be compared.
   const whole = Math.floor(((atMs.at(-1) ?? 0) - firstMs) / 1_000)
   const counted = atMs.filter((ms) => ms >= firstMs + 1_000 && ms < firstMs + 1_000 * whole).length
@@ -72,14 +72,14 @@ async function parked(round: Round): Promise<Figures> {
   const started = readStarts(place.records).numbers.length
   if (started !== 1) round.fail(`${started} jobs started, and one may`)
   return {
-    // One INFO lies between the two.
+    // One INFO is between the two.
     [COMMANDS.name]: (after.commands - before.commands - 1) / SECONDS[extent],
     [CALLS.name]: (after.reads - before.reads - 1) / SECONDS[extent],
     jobs: WAITING,
   }
 }
 
-/** Millhand's rate belongs to the queue, that of others to the worker. */
+/** Millhand's rate belongs to the queue, the rate of other peers to the worker. */
 async function begin(round: Round, count: number, rate: Rate): Promise<Program> {
   const { peer, place } = round
   if (peer.name.startsWith('millhand')) {

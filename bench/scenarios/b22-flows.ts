@@ -1,4 +1,4 @@
-// B22: jobs that wait for each other: what that costs a job beside one that waits for none.
+// B22: jobs that wait for each other: the cost of such a job compared with a plain one.
 import type { Shape } from '../peer.ts'
 import { DRAIN_FIGURES, type Round, type Scenario, times } from '../scenario.ts'
 import { drain, fill } from '../steps.ts'
@@ -43,5 +43,5 @@ export const b22: Scenario = {
   ],
 }
 
-/** What waits for others is no job yet for some peers: the starts are counted for all of them. */
+/** In some peers a job that waits for others does not exist yet, so the bench counts starts for all peers. */
 const byStarts = (round: Round): Round => ({ ...round, peer: { ...round.peer, unsettled: undefined } })

@@ -1,5 +1,4 @@
-// B3: an import or a fan-out, with each peer's own call for many jobs; and what a waiting job weighs in
-// Redis.
+// B3: an import or a fan-out with each peer's call for many jobs; and the memory of a waiting job in Redis.
 import { ENQUEUE_FIGURES, RATE, type Scenario, times, within } from '../scenario.ts'
 import { enqueue } from '../steps.ts'
 

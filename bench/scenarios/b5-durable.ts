@@ -1,4 +1,4 @@
-// B5: the same with a Redis that writes everything to disk.
+// B5: B4 with a Redis that writes to disk.
 import { DRAIN_FIGURES, RATE, type Scenario, times, within } from '../scenario.ts'
 import { drain, fill } from '../steps.ts'
 import { slotsOf } from './slots.ts'

@@ -1,4 +1,4 @@
-// B6: a backlog of tiny jobs, worked off by each product as its users run it.
+// B6: each product drains a backlog of tiny jobs, as its users run it.
 import { DRAIN_FIGURES, RATE, type Scenario, times, within } from '../scenario.ts'
 import { drain, fill } from '../steps.ts'
 import { slotsOf } from './slots.ts'

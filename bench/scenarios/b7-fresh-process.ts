@@ -1,5 +1,4 @@
-// B7: a process of its own for every job; with tasks that are small, and with tasks that load 30 MB of
-// modules.
+// B7: a fresh process for each job, with small tasks and with tasks that load 30 MB of modules.
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -48,7 +47,7 @@ export const b7: Scenario = {
   ],
 }
 
-/** The same round, but what it starts loads a module of some 30 MB first. */
+/** The same round, but each process loads a module of some 30 MB first. */
 function loaded(round: Round): Round {
   const module = join(round.folder('modules'), 'heavy.mjs')
   // 300,000 small objects, made from literals as generated clients of big services do.

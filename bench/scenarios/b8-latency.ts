@@ -1,5 +1,5 @@
-// B8: how long a job waits for its start while others come at random. A job counts from when it was to be
-// enqueued, so that a queue that stalls cannot hide what it made wait.
+// B8: how long a job waits for its start while others come at random. The wait counts from the planned
+// enqueue, so that a queue that stalls cannot hide the delay (coordinated omission).
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { judgeDelivery, percentile, readStarts } from '../records.ts'
@@ -13,7 +13,7 @@ const EQUAL = "at BullMQ's 50 %"
 const SECONDS = { quick: 3, normal: 6, full: 20 }
 const CAPACITY = 'capacity'
 const WARMING = 10_000
-/** For peers with a process for each job, which take as long for so many. */
+/** For peers with a process for each job: a drain of as many jobs takes as long. */
 const WARMING_PROCESSES = 500
 
 export const b8: Scenario = {
@@ -60,7 +60,7 @@ export const b8: Scenario = {
   },
 }
 
-/** Producer and worker share the machine here, so that the capacity is less than either has alone. */
+/** Producer and worker share the machine, so the capacity is less than that of each alone. */
 async function measureCapacity(round: Round): Promise<Figures> {
   const { payload, peer } = round
   const count = warmingOf(peer.name)
@@ -87,8 +87,7 @@ async function measureLatency(round: Round): Promise<Figures> {
 
   const worker = await round.startWorker({ slots: slotsOf(peer.name), task: 'no-op' }).ready()
   const producer = await round.startProducer()
-  // Programs that have just started are slow for a while. The latency of a running system has no part of
-  // that.
+  // Programs are slow after their start, which is not the latency of a running system.
   const [from, warming] = [planned.length, warmingOf(peer.name)]
   await producer.ask({ do: 'concurrent', from, count: warming, payload, width: 100 })
   await untilDone(round, warming)
@@ -118,8 +117,8 @@ async function measureLatency(round: Round): Promise<Figures> {
 const warmingOf = (peer: string): number => (hasProcesses(peer) ? WARMING_PROCESSES : WARMING)
 
 /**
- * Times in µs; the same ones in every run, so that all peers get the same bursts. Begins late enough for the
- * producer to be awake.
+ * Times in µs, the same in each run, so that all peers get the same bursts. The first one is late enough for
+ * the producer to be awake.
  */
 function poisson(aSecond: number, seconds: number): number[] {
   const times: number[] = []

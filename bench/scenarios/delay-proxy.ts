@@ -1,5 +1,5 @@
-// A TCP proxy in a process of its own that holds back what the server answers by a millisecond. Started by
-// b10-far-redis.ts, because a kernel that can delay the loopback itself (tc netem) is not everywhere.
+// A TCP proxy in its own process that delays the answers of the server by a millisecond. Started by
+// b10-far-redis.ts, because not every kernel can delay its loopback (tc netem).
 // Argument: the server's port.
 import { connect, createServer } from 'node:net'
 

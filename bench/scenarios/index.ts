@@ -1,5 +1,4 @@
-// All scenarios, in the order in which they run. What each one demands is in its file, and for people in
-// ../README.md.
+// All scenarios, in the order in which they run. The criteria of each are in its file and in ../README.md.
 import type { Scenario } from '../scenario.ts'
 import { b1 } from './b1-one-by-one.ts'
 import { b2 } from './b2-concurrent.ts'

@@ -1,8 +1,8 @@
-// How many jobs at once each peer gets in scenarios that want each one at its best on a small machine.
+// How many jobs at once each peer gets in scenarios that compare the best settings on a small machine.
 import { availableParallelism } from 'node:os'
 
 /**
- * Peers with a process for each job at once would only slow themselves down with more than twice the cores.
+ * A peer with a process for each job at once gets slower with more than two processes a core.
  */
 const PROCESSES = /sandboxed|celery|pool|fork$|spawn$|simple|rq$/
 

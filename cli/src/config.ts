@@ -4,17 +4,17 @@ import { accessFrom, certificatesFrom, type RedisAccess } from 'millhand/queue'
 
 export interface Config {
   readonly redis: RedisAccess | undefined
-  /** Also without an address: one may be given as an option. */
+  /** It may have no address: an option may give one. */
   readonly certificates: Omit<RedisAccess, 'url'>
   readonly namespace: string | undefined
-  /** Failures show where in the program they came up. */
+  /** Failures are printed with their stack. */
   readonly isDebug: boolean
   readonly mayColor: boolean
-  /** A terminal that moves its cursor. */
+  /** The terminal can move its cursor. */
   readonly mayDraw: boolean
   /** The locale has another character set than UTF-8. */
   readonly isAscii: boolean
-  /** For the processes that are started. */
+  /** The environment of the processes that it starts. */
   readonly environment: Readonly<Record<string, string | undefined>>
 }
 
@@ -31,7 +31,7 @@ export function readConfig(environment: Config['environment'] = process.env): Co
   }
 }
 
-/** Where no locale is set, as in most containers, the terminal outside has UTF-8. */
+/** Most containers set no locale; the terminal outside of them has UTF-8. */
 function isAsciiIn({ LC_ALL, LC_CTYPE, LANG }: Config['environment']): boolean {
   const locale = LC_ALL || LC_CTYPE || LANG || 'C.UTF-8'
   return !/utf-?8/i.test(locale)

@@ -12,8 +12,7 @@ export interface Context {
   /** Prints the answer of a command, a line or several, on standard output. */
   print(text: string): void
   /**
-   * A line of an endless log, on standard output. False when it was dropped, because too much waits to be
-   * read.
+   * A line of an endless log, on standard output. False: it was dropped, because its reader is too slow.
    */
   log(text: string): boolean
   /** A remark for a person, on standard error. */
@@ -35,13 +34,13 @@ export interface Context {
   onStop(asked: (times: number) => void): void
   /** Ends the process without waiting for anything. */
   leave(exitCode: number): never
-  /** The process goes on as another program, with the same number, terminal and signals. Does not return. */
+  /** Replaces the program of this process (exec): same pid, terminal and signals. Does not return. */
   become(file: string, args: readonly string[], environment: Record<string, string>): never
 }
 
 export type Paint = (style: Parameters<typeof styleText>[0], text: string) => string
 
-/** A command worked, and its answer is a failure: the message is for a person, `exitCode` for a script. */
+/** The failure of a command: the message is for a person, `exitCode` for a script. */
 export class CommandFailed extends Error {
   readonly exitCode: number
   constructor(message: string, { exitCode = 1, cause }: { exitCode?: number; cause?: unknown } = {}) {

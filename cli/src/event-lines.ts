@@ -28,10 +28,10 @@ export type UpEvent =
 
 type WorkerOutput = Extract<LocalEvent, { kind: 'worker-output' }>
 
-/** Fields of a worker's log that are the same in every line, and the message, which is shown anyway. */
+/** Fields of a worker's log that each line repeats, and the message, which each line shows. */
 const NOT_SHOWN = new Set(['time', 'level', 'message', 'pod', 'queue'])
 
-/** A function that turns one event after the other into lines. */
+/** Returns a function that turns an event into lines. It remembers earlier events. */
 export function eventLines({ paint, nowMs }: Pick<Context, 'paint' | 'nowMs'>): (event: UpEvent) => string[] {
   const said = new Set<string>()
   return (event) =>
@@ -58,7 +58,7 @@ const SAY: { [Kind in UpEvent['kind']]: Say<Kind> } = {
     return [{ who: '', what: `${what}; Ctrl-C stops. ${next}` }, ...dashboard]
   },
   'lines-dropped': ({ lines }) => [
-    { who: 'up', what: `dropped ${counted(lines, 'line')}: the output is not read`, style: 'yellow' },
+    { who: 'up', what: `dropped ${counted(lines, 'line')}: nobody reads the output`, style: 'yellow' },
   ],
   warning: ({ message }) => message.split('\n').map((what) => ({ who: 'note', what, style: 'yellow' })),
   'redis-fetching': ({ message }) => [{ who: 'redis', what: message }],
@@ -69,7 +69,7 @@ const SAY: { [Kind in UpEvent['kind']]: Say<Kind> } = {
   'redis-exited': ({ output }) => [
     {
       who: 'redis',
-      what: `the server exited and is started again; its last words: ${lastLine(output)}`,
+      what: `the server exited and is restarted; its last line: ${lastLine(output)}`,
       style: 'red',
     },
   ],
@@ -79,7 +79,7 @@ const SAY: { [Kind in UpEvent['kind']]: Say<Kind> } = {
   'redis-back': () => [{ who: 'redis', what: 'back' }],
   'queue-configured': ({ queue }) => [{ who: queue, what: 'configured' }],
   'pool-scaled': ({ pool, from, to, message }) => [
-    { who: pool, what: `${counted(to, 'worker')} wanted instead of ${from}: ${message}` },
+    { who: pool, what: `scaled from ${from} to ${counted(to, 'worker')}: ${message}` },
   ],
   'worker-started': ({ worker, pid }) => [{ who: worker, what: `started (process ${pid})` }],
   'worker-ready': ({ worker, startedWithinMs }) => [
@@ -95,7 +95,7 @@ const SAY: { [Kind in UpEvent['kind']]: Say<Kind> } = {
     return [{ who: worker, what: `died: ${reason}; ${again}`, style: 'red' }]
   },
   'jobs-put-back': ({ worker, jobs, reason }) => [
-    { who: worker, what: `${counted(jobs, 'job')} that it held put back: ${reason}`, style: 'yellow' },
+    { who: worker, what: `${counted(jobs, 'job')} put back: ${reason}`, style: 'yellow' },
   ],
   'pool-misconfigured': ({ pool, message }) => [
     ...message.split('\n').map((what): Line => ({ who: pool, what, style: 'red' })),
@@ -120,7 +120,7 @@ const SAY: { [Kind in UpEvent['kind']]: Say<Kind> } = {
   'manifests-changed': ({ files }) => [{ who: 'reload', what: `saved ${files.join(', ')}: read again` }],
   'manifests-refused': ({ problems }) => [
     ...problems.map((problem): Line => ({ who: 'reload', what: describeProblem(problem), style: 'red' })),
-    { who: 'reload', what: 'everything goes on as it was; correct the manifests and save them' },
+    { who: 'reload', what: 'nothing was changed; correct the manifests and save them' },
   ],
   stopping: ({ workers }) => [{ who: 'up', what: `stopping ${counted(workers, 'worker')}` }],
 }
@@ -137,7 +137,7 @@ const WHY_STOPPING = {
   stop: 'up stops',
 } as const
 
-/** Warnings, and that a resource is ready again after one. What else is told has lines of its own. */
+/** Warnings, and the end of a warning. Other conditions have lines of their own. */
 function conditionLines(event: Extract<UpEvent, { kind: 'resource-event' }>, said: Set<string>): Line[] {
   const { resource, name, type, reason, message } = event
   const inTrouble = `in trouble: ${resource} ${name}`
@@ -160,7 +160,7 @@ function outputLines({ worker, line, entry }: WorkerOutput, said: Set<string>): 
   if (entry.level !== 'warn' && entry.level !== 'error') return []
   const what = `${entry.message}${factsOf(entry)}`
   const isOfWorker = entry.job === undefined
-  // Every worker of a pool has the same to say of its machine and its server.
+  // Each worker of a pool logs the same of its machine and its server.
   if (isOfWorker && said.has(what)) return []
   if (isOfWorker) said.add(what)
   return [{ who: worker, what, style: entry.level === 'error' ? 'red' : 'yellow' }]

@@ -1,5 +1,5 @@
-// Common to retry, cancel and delete with a filter: counts first, asks, acts page by page, says what became of it.
-// The language of filters is that of millhand/queue (filter.ts).
+// Retry, cancel and delete with a filter: count the jobs, ask, act page by page, print the result. The filter
+// language is that of millhand/queue (filter.ts).
 import { userInfo } from 'node:os'
 import {
   type Action,
@@ -32,7 +32,7 @@ export interface Wanted {
   many: string
 }
 
-/** From so many jobs on their number is typed. */
+/** For more jobs than this, the confirmation is their number. */
 const MANY = 1_000
 const SAY_EVERY_MS = 1_000
 const SHOWN = 10
@@ -71,7 +71,10 @@ export function actOnFilter(wanted: Wanted, options: FilterOptions, context: Con
   })
 }
 
-/** Ctrl-C ends the action after the page that is under way; a second one ends the command, and leaves the action to others. */
+/**
+ * Ctrl-C aborts the action after the current page. A second Ctrl-C ends the command; the action stays as it
+ * is.
+ */
 export async function drive(queue: Queue, id: string, context: Context): Promise<Action> {
   let isStopped = false
   context.onStop((times) => {
@@ -108,7 +111,7 @@ function whyNotDone({ state, driver, id }: Action, queue: string): string {
   return `the action was ${state} before its end`
 }
 
-/** What somebody wants to do, and to how many jobs. */
+/** The question to the user: what to do, and to how many jobs. */
 interface Asked extends Pick<FilterOptions, 'json' | 'yes'> {
   queue: Queue
   verb: ActionVerb
@@ -133,7 +136,7 @@ function printNone(queue: Queue, { json, all }: FilterOptions, context: Context)
 const numberOf = ({ count, isExact }: Counted): string =>
   `${isExact ? '' : 'at least '}${counted(count, 'job')}`
 
-/** Up to 1,000 jobs a word is enough, and --yes; above, it is the number. */
+/** Up to 1,000 jobs the confirmation is `yes`, or --yes; above, it is the number of jobs. */
 async function confirm({ queue, verb, found, yes }: Asked, context: Context): Promise<void> {
   const number = String(found.count)
   const expected = found.count > MANY ? number : 'yes'

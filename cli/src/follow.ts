@@ -4,7 +4,7 @@ import type { Context } from './context.ts'
 import { jsonLine, oneLine } from './printable.ts'
 import type { Server } from './server.ts'
 
-/** Until the job has ended, or Ctrl-C. */
+/** Resolves when the job has ended, or at Ctrl-C. */
 export async function follow(
   { queue, id, json = false }: { queue: Queue; id: string; json?: boolean | undefined },
   server: Server,

@@ -1,5 +1,5 @@
-// Parses the JSON that a person typed, and says where it is wrong. Parses JSON from Redis so that it prints
-// as it was (pure).
+// Parses JSON that a person typed, with the position of a mistake; and JSON from Redis, so that its numbers
+// print unchanged (pure).
 
 /** The message has line and column. */
 export class BadJson extends Error {
@@ -28,7 +28,7 @@ export function parseJson(text: string, source: string): unknown {
   }
 }
 
-/** Numbers that JavaScript cannot hold stay as they were written. */
+/** Numbers that JavaScript cannot hold keep their text. */
 export function reprinted(json: string): unknown {
   return JSON.parse(json, (_, value, { source }: { source?: string } = {}) =>
     typeof value === 'number' && source !== undefined && !isKept(value, source) ? rawJson(source) : value,
@@ -38,8 +38,8 @@ export function reprinted(json: string): unknown {
 class NumberLost extends Error {}
 
 /**
- * Digits after the point may be rounded, as everywhere; a whole number may not become another one, nor a
- * number infinite or zero.
+ * A fraction may be rounded, as in any program. A whole number may not change, and no number may become
+ * infinite or zero.
  */
 function isKept(value: number, source: string): boolean {
   if (/^-?\d+$/.test(source)) return Number.isFinite(value) && BigInt(source) === BigInt(value)
@@ -56,7 +56,7 @@ function complaint(text: string, message: string): { what: string; at: number } 
   return { what, at: firstUnexpected(text) }
 }
 
-/** Node tells no position for some mistakes. It is where the shortest beginning ends that has the mistake. */
+/** For some mistakes Node gives no position: it is the end of the shortest prefix with the mistake. */
 function firstUnexpected(text: string): number {
   let good = 0
   let bad = text.length

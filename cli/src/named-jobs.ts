@@ -1,4 +1,4 @@
-// Common to retry, cancel and delete: which jobs are meant, what is done to them, and what became of each.
+// Retry, cancel and delete of named jobs: checks the ids, acts, prints the result of each.
 import type { Command } from 'commander'
 import { type ActionVerb, isJobId, type JobState, type Queue } from 'millhand/queue'
 import { CommandFailed, type Context } from './context.ts'
@@ -12,12 +12,12 @@ export interface Action {
   verb: ActionVerb
   /** Answers the states of the jobs, in the order of the ids. */
   act(queue: Queue, ids: readonly string[]): Promise<readonly State[]>
-  /** States that mean that it was done. */
+  /** The states of jobs to which it was done. */
   done: readonly State[]
   /** The result in the singular and the plural: `is ready again`, `are ready again`. */
   one: string
   many: string
-  /** Why it was not done: `only buried jobs can be retried`. */
+  /** Why it was not done, like `only buried jobs can be retried`. */
   rule: string
 }
 
@@ -32,7 +32,7 @@ interface Answer {
   state: State
 }
 
-/** Throws CommandFailed when it could not be done to each of the jobs that were named. */
+/** Throws CommandFailed when it failed for any named job. */
 export function actOnJobs(named: NamedJobs, action: Action, context: Context): Promise<void> {
   if (named.options.all || named.options.filter !== undefined) {
     checkFiltered(named)
@@ -53,7 +53,7 @@ export function actOnJobs(named: NamedJobs, action: Action, context: Context): P
   })
 }
 
-/** The options of commands that act on named jobs, or on those of a filter. */
+/** The options of commands that act on named jobs or on a filter. */
 export function withFilterOptions(command: Command): Command {
   return command
     .option('--filter <filter>', 'all jobs of a filter, as millhand jobs takes it')
@@ -62,7 +62,7 @@ export function withFilterOptions(command: Command): Command {
     .option('--yes [number]', 'do not ask; above 1,000 jobs give their number')
 }
 
-/** Checked before anything is done to the first of them. */
+/** Checks all ids before it acts on the first job. */
 function checkIds({ ids, options }: NamedJobs): void {
   if (ids.length === 0)
     throw new CommandFailed('name the jobs by their ids, or give --filter', { exitCode: 2 })

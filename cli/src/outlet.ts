@@ -3,13 +3,13 @@
 import { setTimeout as after } from 'node:timers/promises'
 
 export interface Outlet {
-  /** Kept until it is read. */
+  /** Buffers the text until it is read. */
   print(text: string): void
-  /** For a log without end: false when it was dropped, because too much waits to be read. */
+  /** For an endless log. False: the text was dropped, because its reader is too slow. */
   offer(text: string): boolean
-  /** Resolves when all that was printed is written or has failed. Offered text gets half a second. */
+  /** Resolves when all printed text is written or has failed. Offered text gets half a second. */
   written(): Promise<void>
-  /** Why printed text was not written; absent where its reader has ended, which is the reader's choice. */
+  /** Why printed text was not written. Absent where the reader ended: that is no failure. */
   readonly failure: string | undefined
 }
 

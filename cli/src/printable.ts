@@ -1,8 +1,7 @@
-// Makes text from Redis and from tasks harmless for a terminal: a program that may enqueue must not move the
-// cursor, change colours or reverse text in the terminal of a person who looks.
+// Makes text from Redis and from tasks harmless for a terminal: a program that enqueues must not move the
+// cursor, change colours or reverse text in a person's terminal.
 
-// Control characters, the separators that some programs take for line ends, and the marks that change the
-// direction of text.
+// Control characters, separators that some programs treat as line ends, and marks for the direction of text.
 const UNSAFE = /[\p{Cc}\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/gu
 const SHORT: Record<string, string> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
 
@@ -20,7 +19,7 @@ export function manyLines(text: string): string {
     )
 }
 
-/** JSON leaves some characters unescaped that terminals obey; as \uXXXX they are the same JSON. */
+/** JSON may contain characters that terminals obey; as \uXXXX they mean the same in JSON. */
 export function jsonLine(value: unknown): string {
   return withoutUnsafe(JSON.stringify(value))
 }

@@ -14,7 +14,7 @@ export interface QueueFacts {
   /** The name of its TaskQueue. */
   name: string
   namespace: string
-  /** The option with which commands find it: '' or ' --namespace shop'. */
+  /** The option for commands about this queue: '' or ' --namespace shop'. */
   option: string
   depth: Depth
   workers: readonly WorkerEntry[]
@@ -24,17 +24,17 @@ export interface QueueFacts {
   owner?: Owner
   /** How long ago the last job was buried. */
   lastBuriedMs?: number
-  /** How long ago enqueues were last found to have vanished. */
+  /** How long ago Redis was last found to have lost enqueues. */
   lastVanishedMs?: number
 }
 
-/** A pod needs a moment to start. */
+/** A pod needs time to start. */
 const STARTING_MS = 60_000
 const LONG_MS = 600_000
 const LATELY_MS = 3_600_000
 const DAY_MS = 24 * LATELY_MS
 
-/** The only finding about a queue with another layout: nothing else of it can be read. */
+/** The only finding about a queue with another layout: nothing else can be read. */
 export function layoutFinding({ code, message }: QueueRefused): Finding {
   const remedy =
     code === 'NEWER_LAYOUT'
@@ -195,7 +195,7 @@ function buried({ depth, lastBuriedMs, name, option }: QueueFacts): Finding | un
   }
 }
 
-/** The counters keep it for ever; after a day it is no news. */
+/** The counter never falls; after a day it is no finding. */
 function vanished({ depth, lastVanishedMs = Number.POSITIVE_INFINITY }: QueueFacts): Finding | undefined {
   const { vanished: lost } = depth.counts
   if (lost === 0) return undefined
@@ -209,7 +209,7 @@ function vanished({ depth, lastVanishedMs = Number.POSITIVE_INFINITY }: QueueFac
   }
 }
 
-/** An owner that was refused the queue finds the reason here. */
+/** Tells a refused owner who has declared the queue. */
 function owned({ owner }: QueueFacts): Finding | undefined {
   return owner && { check: 'Owner', severity: 'ok', message: `declared by ${ownerText(owner)}` }
 }

@@ -1,13 +1,12 @@
-// Finds queues. Redis keeps no list of them, so without names the whole key space is scanned, a page at a
-// time.
+// Finds queues. Redis has no list of them: without names this scans all keys, page by page.
 import { nearest } from '@millhand/control/resources/nearest'
 import { type Connection, listQueues, openQueue, type Queue, QueueRefused } from 'millhand/queue'
 import { CommandFailed } from './context.ts'
 import type { Server } from './server.ts'
 
 /**
- * The queues with these names in the command's namespace; without names, all of Redis (of that namespace,
- * when one is given).
+ * The queues with these names in the command's namespace. Without names: all queues in Redis, or all of the
+ * given namespace.
  */
 export async function queuesThere(server: Server, names: readonly string[]): Promise<Queue[]> {
   if (names.length > 0) return [...new Set(names)].map((name) => server.queue(name))
@@ -20,7 +19,7 @@ export async function queuesThere(server: Server, names: readonly string[]): Pro
 export interface Asked<T> {
   answers: T[]
   /**
-   * Why some queues could not be read: a newer Millhand has written them. The others are shown all the same.
+   * Why some queues cannot be read: a newer Millhand wrote them. The command shows the others.
    */
   refused: QueueRefused[]
 }
@@ -44,7 +43,7 @@ export async function askEach<T>(
   return { answers: answers.flat(1) as T[], refused }
 }
 
-/** Called after everything else is printed. */
+/** Called at the end of the output. */
 export function complainOf({ refused }: Asked<unknown>): void {
   if (refused.length > 0) throw new CommandFailed(refused.map(({ message }) => message).join('\n'))
 }
@@ -58,8 +57,7 @@ export function partsOf(queue: string): { namespace: string; name: string } {
 }
 
 /**
- * Whether no TaskQueue declares it and no worker serves it now; the most similar name that there is, where
- * there is one.
+ * Whether no TaskQueue declares it and no worker serves it; with the most similar existing name, if any.
  */
 export async function unserved(
   queue: Queue,

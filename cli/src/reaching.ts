@@ -1,6 +1,6 @@
-// Asks why a Redis cannot be reached: its name, the network, TLS, whether it is a Redis at all, whether it
-// accepts the login. Asks in plain text, because the program at that port may be no Redis. For millhand
-// doctor; unreachable.ts has the causes and their remedies.
+// Finds out why a Redis cannot be reached: DNS, the network, TLS, the protocol, the login. It sends plain
+// text, because the program at that port may not be a Redis. For millhand doctor; unreachable.ts has the
+// causes and their remedies.
 import { connect as connectPlain, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { Finding } from 'millhand/doctor'
@@ -15,13 +15,13 @@ import { CLOSED, type Failure, problem, refusalIn, SILENT, whyFailed, wrongAnswe
 
 const PATIENCE_MS = 3_000
 
-/** The fault of each host before the login; nothing for a host that answers like a Redis. */
+/** The fault of each host before the login. Undefined for a host that answers like a Redis. */
 export async function whyUnreachable(address: RedisAddress): Promise<Finding[]> {
   const found = await Promise.all(address.hosts.map((at) => probe(at, address.tls)))
   return found.flatMap((each) => each ?? [])
 }
 
-/** The fault where the hosts answer but the connection failed; nothing where the cause is unknown. */
+/** The fault where the hosts answer but the connection failed. Undefined: the cause is unknown. */
 export async function whyNotLetIn(
   error: unknown,
   address: RedisAddress,
@@ -29,7 +29,7 @@ export async function whyNotLetIn(
 ): Promise<Finding[]> {
   if (address.form === 'sentinel') {
     const found = await Promise.all(address.hosts.map((at) => askSentinel(at, address, access)))
-    // Sentinels mostly say the same.
+    // Sentinels mostly have the same fault.
     const different = new Map(found.flatMap((each) => (each ? [[each.message, each] as const] : [])))
     if (different.size > 0) return [...different.values()]
   }
@@ -37,7 +37,7 @@ export async function whyNotLetIn(
   return why ? [why] : []
 }
 
-/** When nothing better is known. */
+/** The remedy of an unknown cause. */
 export const connectionLost = (error: unknown): Finding =>
   problem({ check: 'Connection', message: causes(error), remedy: 'see the log of the server' })
 
@@ -52,7 +52,7 @@ async function probe(at: HostPort, tls: RedisAddress['tls']): Promise<Finding | 
     ? problem(
         {
           check: 'TLS',
-          message: '{where} does not use TLS, and the address asks for it',
+          message: 'the address asks for TLS, but {where} does not use it',
           remedy: 'begin the address with redis instead of rediss, or give the port that uses TLS',
         },
         at,
@@ -60,7 +60,7 @@ async function probe(at: HostPort, tls: RedisAddress['tls']): Promise<Finding | 
     : problem(
         {
           check: 'TLS',
-          message: '{where} uses TLS, and the address does not',
+          message: '{where} uses TLS, but the address does not',
           remedy: 'begin the address with rediss instead of redis',
         },
         at,
@@ -69,7 +69,7 @@ async function probe(at: HostPort, tls: RedisAddress['tls']): Promise<Finding | 
 
 type Greeting = { said: string } | Failure
 
-/** Says PING and waits for a first word. 'any': over TLS with whatever certificate. */
+/** Sends PING and waits for the first bytes. 'any': over TLS, with any certificate. */
 function greet(at: HostPort, tls: RedisAddress['tls'] | 'any'): Promise<Greeting> {
   return new Promise((resolve) => {
     let isConnected = false
@@ -108,15 +108,15 @@ function greet(at: HostPort, tls: RedisAddress['tls'] | 'any'): Promise<Greeting
   })
 }
 
-/** It looks as if one side speaks TLS and the other does not. */
+/** Probably one side speaks TLS and the other does not. */
 function isAboutLanguage({ code, isConnected, isSecure }: Failure, tls: RedisAddress['tls']): boolean {
   if (!isConnected || isSecure) return false
-  // A Redis that does not speak TLS waits for the rest of what it takes for a long line.
+  // A Redis without TLS reads the handshake as the start of a long line, and waits for the rest.
   if (tls && code === SILENT) return true
   return [CLOSED, 'ECONNRESET', 'EPROTO'].includes(code) || /^ERR_SSL_.*(VERSION|PACKET)/.test(code)
 }
 
-/** The primary by the word of a Sentinel, and whether it answers. */
+/** The primary that a Sentinel names, and whether it answers. */
 async function askSentinel(
   at: HostPort,
   address: RedisAddress,
@@ -132,7 +132,7 @@ async function askSentinel(
     if (!Array.isArray(answer))
       return problem({
         check: 'Address',
-        message: `the Sentinels know no primary called ${primaryName}`,
+        message: `the Sentinels know no primary named ${primaryName}`,
         remedy: `end the address with a name that they know: redis-cli -h ${at.host} -p ${at.port} SENTINEL MASTERS`,
       })
     const primary = { host: String(answer[0]), port: Number(answer[1]) }
@@ -162,7 +162,7 @@ function whySentinelFailed(at: HostPort, said: string): Finding | undefined {
     return problem(
       {
         check: 'Address',
-        message: '{where} is no Sentinel, and the address says that it is',
+        message: 'the address names {where} as a Sentinel, but it is not one',
         remedy:
           'write the address of a server like redis://host:6379, or give the port of the Sentinels (26379)',
       },

@@ -1,5 +1,5 @@
-// Which Redis and which namespace a command works on, and the options that say so. Every command but `up` and
-// `worker` comes through withServer.
+// The Redis and the namespace of a command, with their options. All commands but `up` and `worker` use
+// withServer.
 
 import { type Command, InvalidArgumentError } from 'commander'
 import {
@@ -23,19 +23,19 @@ export interface ServerOptions {
 export interface Address {
   readonly redis: RedisAccess
   readonly namespace: string
-  /** false: it is `default` for want of a choice. */
+  /** false: nothing names the namespace, so it is `default`. */
   readonly isNamespaceGiven: boolean
 }
 
 export interface Server extends Omit<Address, 'redis'> {
   readonly redis: Connection
-  /** A connection that subscribes and calls nothing. */
+  /** A connection for subscriptions only. */
   messages(): Connection
   /** The queue of a TaskQueue by its name; the namespace is that of the command. */
   queue(name: string): Queue
 }
 
-/** A person waits for the command: much longer looks like a hang. */
+/** A person waits: a longer timeout looks like a hang. */
 export const DEADLINE_MS = 4_000
 
 export function withServerOptions(command: Command): Command {
@@ -75,7 +75,7 @@ export function addressOf(options: ServerOptions, context: Context): Address {
   }
 }
 
-/** Connects, does the work, and closes the connection however it ended. */
+/** Connects, does the work, and always closes the connection. */
 export async function withServer<T>(
   options: ServerOptions,
   context: Context,
@@ -101,7 +101,7 @@ export async function withServer<T>(
   }
 }
 
-/** Certificates always come from the environment, and go with a URL that uses TLS. */
+/** Certificates come from the environment; a URL with TLS uses them. */
 export function accessOf(
   { redis }: ServerOptions,
   { redis: known, certificates }: Context['config'],
@@ -135,7 +135,7 @@ export function wholeNumberOption(least: number, most = Number.MAX_SAFE_INTEGER)
   }
 }
 
-/** The namespace of a running `up` says nothing about another Redis. */
+/** The namespace of a running `up` is only for its own Redis. */
 function namespaceOf(running: RunningUp | undefined, { url }: RedisAccess): string | undefined {
   return running?.redisUrl === url ? running.namespace : undefined
 }

@@ -1,5 +1,5 @@
-// Rows in aligned columns, as kubectl shows them. Cells are made printable here, so that no command can
-// forget it.
+// Rows in aligned columns, like those of kubectl. Cells become printable here, so that no command can forget
+// it.
 import type { Paint } from './context.ts'
 import { oneLine } from './printable.ts'
 
@@ -7,7 +7,7 @@ export type Cell = string | number | { text: string; style: Parameters<Paint>[0]
 
 const GAP = '  '
 
-/** Columns of numbers are aligned at their right. */
+/** Numbers are aligned right. */
 export function table(head: readonly string[], rows: readonly (readonly Cell[])[], paint: Paint): string {
   const texts = rows.map((row) => row.map(textOf))
   const widths = head.map((name, column) =>

@@ -1,4 +1,4 @@
-// Times and sizes as people write and read them (pure).
+// Durations, times and sizes as people read and write them (pure).
 
 const UNIT_MS: Record<string, number> = {
   ms: 1,
@@ -10,8 +10,7 @@ const UNIT_MS: Record<string, number> = {
 }
 
 /**
- * `10s`, `500ms`, `1.5h`, `2d`; a bare number is refused, because its unit is not known. undefined: it is no
- * duration.
+ * `10s`, `500ms`, `1.5h`, `2d`. undefined: not a duration. A number without a unit is not one.
  */
 export function durationMs(text: string): number | undefined {
   const [, amount, unit = ''] = /^(\d+(?:\.\d+)?)(ms|s|m|min|h|d)$/.exec(text.trim()) ?? []
@@ -19,7 +18,7 @@ export function durationMs(text: string): number | undefined {
   return amount === undefined || factor === undefined ? undefined : Math.round(Number(amount) * factor)
 }
 
-/** Two figures are enough: `350ms`, `4.2s`, `57s`, `12m`, `3h`, `9d`. */
+/** Two digits: `350ms`, `4.2s`, `57s`, `12m`, `3h`, `9d`. */
 export function durationText(ms: number): string {
   if (ms < 1_000) return `${Math.max(0, Math.round(ms))}ms`
   if (ms < 10_000) return `${(ms / 1_000).toFixed(1).replace(/\.0$/, '')}s`

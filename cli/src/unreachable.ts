@@ -1,8 +1,8 @@
-// The causes of a failed connection, one a row: its sign, its name and the remedy. Pure; reaching.ts asks.
+// The causes of a failed connection, one a row: sign, name and remedy. Pure; reaching.ts connects.
 import type { Finding } from 'millhand/doctor'
 import { type HostPort, hostPortText, reasonOf } from 'millhand/queue'
 
-/** {where}, {host} and {port} stand for the server that was asked. */
+/** {where}, {host} and {port} stand for the server. */
 type Cause = Pick<Finding, 'check' | 'message'> & { remedy: string }
 
 const WRITE_LOGIN =
@@ -94,7 +94,7 @@ export const CLOSED = 'CLOSED'
 const UNKNOWN_AUTHORITY =
   /^(DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_VERIFY_LEAF_SIGNATURE|UNABLE_TO_GET_ISSUER_CERT(_LOCALLY)?)$/
 
-/** How a connection failed. The first row that fits counts. */
+/** How a connection failed. The first row that matches counts. */
 const FAILURES: (Cause & { is: RegExp | ((failure: Failure) => boolean) })[] = [
   {
     is: /^ENOTFOUND$/,
@@ -177,13 +177,13 @@ const FAILURES: (Cause & { is: RegExp | ((failure: Failure) => boolean) })[] = [
   },
 ]
 
-/** undefined: nothing known is wrong. */
+/** undefined: no known cause. */
 export function refusalIn(said: string): Finding | undefined {
   const found = REFUSALS.find(({ says }) => says.test(said))
   return found && problem(found)
 }
 
-/** The fault of a server by its answer to PING; nothing where it answers like a Redis. */
+/** The fault of a server by its answer to PING. Undefined where it answers like a Redis. */
 export function wrongAnswer(at: HostPort, said: string): Finding | undefined {
   const found = ANSWERS.find(({ says }) => says.test(said))
   if (found) return problem(found, at)

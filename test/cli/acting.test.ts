@@ -217,7 +217,7 @@ test('a paused queue gives out no job until it is resumed', async () => {
   expect(await stateOf('patient')).toBe('ready')
   expect(await run('resume', 'acted')).toMatchObject({
     code: 0,
-    stdout: `${queue.name} is not paused; ready jobs: 1\n`,
+    stdout: `${queue.name} is no longer paused; ready jobs: 1\n`,
   })
   await eventually(async () => (await stateOf('patient')) === 'completed')
 })

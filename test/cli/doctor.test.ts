@@ -500,7 +500,7 @@ describe('over TLS', () => {
     expect(report.redis.findings).toEqual([
       expect.objectContaining({
         check: 'TLS',
-        message: expect.stringMatching(/uses TLS, and the address does not/),
+        message: expect.stringMatching(/uses TLS, but the address does not/),
       }),
     ])
   })

@@ -78,7 +78,9 @@ test(
 
     expect((await one('pause', 'nightly')).stdout).toBe('schedule nightly is paused\n')
     expect((await run('schedules', 'reports')).stdout).toMatch(/Berlin +paused /)
-    expect((await one('resume', 'nightly')).stdout).toMatch(/^schedule nightly is not paused; next: in /)
+    expect((await one('resume', 'nightly')).stdout).toMatch(
+      /^schedule nightly is no longer paused; next: in /,
+    )
     expect((await one('delete', 'nightly')).stdout).toBe('schedule nightly is deleted\n')
     expect(await one('show', 'nightly')).toMatchObject({
       code: 1,

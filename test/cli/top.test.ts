@@ -133,7 +133,7 @@ test(
     await pane.press(':')
     await pane.type('nowhere')
     await pane.press('Enter')
-    await pane.shows(/there is no view "nowhere": queues, jobs, job, workers, errors, quit/)
+    await pane.shows(/invalid view "nowhere": use queues, jobs, job, workers, errors, quit/)
     await pane.press('Escape', '?')
     await pane.shows(/keys of workers/)
   },
@@ -234,7 +234,7 @@ test(
   async () => {
     await start('--refresh 250ms')
     redis.freeze()
-    await pane.shows(/Redis does not answer since \d\d:\d\d:\d\d \(.*\): what stands here is older/)
+    await pane.shows(/Redis has not answered since \d\d:\d\d:\d\d \(.*\): these numbers are older/)
     await pane.press('?')
     await pane.shows(/keys of queues/)
     await pane.press('Escape')

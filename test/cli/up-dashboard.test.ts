@@ -93,7 +93,7 @@ test(
     const running = up('--dashboard-port', String(port))
     await running.says(new RegExp(`^Dashboard: {2}http://127.0.0.1:${port}/`, 'm'))
     const wrong = await up('--dashboard-port', '99999').ended
-    expect(wrong.stderr).toContain('"99999" is no port')
+    expect(wrong.stderr).toContain('invalid port "99999"')
   },
   PATIENCE_MS,
 )

@@ -138,7 +138,7 @@ test(
     up.stdout.on('data', (chunk) => (said += chunk))
     await eventually(() => said.length > 1_000_000)
     await millhand(['enqueue', 'tiny', 'writes', '{"out":"and on"}', '--wait=30s'], inFolder())
-    await eventually(() => /dropped \d+ lines: the output is not read\n.*/.test(said), { what: 'a count' })
+    await eventually(() => /dropped \d+ lines: nobody reads the output\n.*/.test(said), { what: 'a count' })
     up.stdout.pause()
     up.kill('SIGTERM')
     await eventually(() => up.exitCode !== null, { what: 'the end of up', withinMs: 30_000 })

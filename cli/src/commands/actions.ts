@@ -1,4 +1,4 @@
-// millhand actions: what was done to many jobs at once, and what became of it.
+// millhand actions: lists bulk actions with their progress; undoes, aborts or resumes one.
 import type { Command } from 'commander'
 import type { Action, Queue } from 'millhand/queue'
 import { CommandFailed, type Context } from '../context.ts'
@@ -34,8 +34,8 @@ export function actionsCommand(parent: Command, context: Context): void {
     .argument('[id]', 'the id of an action')
     .option('--limit <number>', 'how many; default: 20', wholeNumberOption(1, 1_000))
     .option('--undo', 'put back what it has deleted within the last minute')
-    .option('--abort', 'go on no further; what is done stays done')
-    .option('--resume', 'go on with it')
+    .option('--abort', 'stop the action; what is done stays done')
+    .option('--resume', 'go on with an action that was stopped')
   withJsonOption(withServerOptions(command))
     .addHelpText(
       'after',

@@ -99,9 +99,9 @@ async function examine(names: readonly string[], options: Options, context: Cont
   try {
     return await withServer(options, context, async (server) => {
       const { servers, findings } = await examineServer(server.redis, { nowMs: context.nowMs })
-      // The other hosts of the address are enough for now.
+      // The connection works with the other hosts, so these faults are warnings.
       const partly = unreachable.map((each): Finding => ({ ...each, severity: 'warning' }))
-      // One server of a Cluster refuses (MOVED) what lies on another one.
+      // A server of a Cluster answers MOVED for keys of another one.
       const isWhole = server.redis.form === 'cluster' || !servers.some(({ isCluster }) => isCluster)
       const { found = [], ...queues } = isWhole ? await examineQueues(names, server, context) : {}
       const trials = isWhole ? await tryItOut(names, address, server) : []
@@ -120,7 +120,7 @@ async function examine(names: readonly string[], options: Options, context: Cont
 }
 
 /**
- * A server that is a replica, full or loading refuses the trials for that reason, which is a finding already.
+ * A replica, a full server and one that loads its data refuse the trials; that is a finding already.
  */
 async function tryItOut(
   names: readonly string[],
@@ -200,7 +200,7 @@ async function examineQueue(queue: Queue, server: Server, { nowMs }: Context): P
       {
         check: 'Rights',
         severity: 'note',
-        message: 'this user may not look at the queue',
+        message: 'this user may not read the queue',
         remedy: `allow it the keys ~${prefixOf(queue.name)}* and the commands of a viewer (docs/redis.md, "Rights")`,
       },
     ]
@@ -266,7 +266,7 @@ function pages(report: Report, paint: Paint): string {
   const rank = (findings: readonly Finding[]) => ({
     severity: worstFirst(findings)[0]?.severity ?? 'ok',
   })
-  // A queue that was asked for by name is shown whole.
+  // A queue that the user named shows all its findings.
   const isFine = ({ findings }: { findings: readonly Finding[] }) =>
     !report.areQueuesNamed && findings.every(({ severity }) => severity === 'ok')
   const bad = worstFirst(
@@ -292,7 +292,7 @@ function whatItIs({ address, servers }: Report): string {
 
 function page(title: string, findings: readonly Finding[], paint: Paint): string {
   const servers = new Set(findings.flatMap(({ server }) => server ?? [])).size
-  // The version stands in the title.
+  // The title has the version.
   const good = findings.filter(({ severity, check }) => severity === 'ok' && check !== 'Version')
   const lines = [...alike(findings.filter(({ severity }) => severity !== 'ok'))].flatMap(
     ([{ severity, message, remedy }, names]) => [

@@ -72,7 +72,7 @@ async function printEvents(queue: Queue, options: Options, context: Context): Pr
   const last: QueueEvent[] = []
   for await (const event of queue.events({ after, follow: false })) if (last.push(event) > limit) last.shift()
   for (const event of last) for (const line of linesOf(event)) context.print(line)
-  if (last.length === 0 && !json) context.print('no events are kept; --follow waits for the next')
+  if (last.length === 0 && !json) context.print('there are no events; --follow waits for the next')
 }
 
 function linesOfEvent(event: QueueEvent, { paint }: Context): string[] {

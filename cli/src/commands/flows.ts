@@ -1,4 +1,5 @@
-// millhand flows: the flows that are kept in a queue; one of them as a tree, with why its jobs do not run; cancel, retry.
+// millhand flows: lists the flows of a queue, shows one as a tree with why its jobs do not run, cancels or
+// retries one.
 import { setTimeout as pause } from 'node:timers/promises'
 import { type FlowLine, flowTree } from '@millhand/control/decide/flow-tree'
 import type { Command } from 'commander'
@@ -27,7 +28,7 @@ interface Options extends ServerOptions {
 }
 
 const LOOK_EVERY_MS = 500
-/** Of so many jobs it is asked why they do not run. */
+/** The most jobs for which it asks why they do not run. */
 const MOST_ASKED = 10
 const STYLES: Readonly<Record<string, 'green' | 'red' | 'yellow' | 'dim'>> = {
   ...{

@@ -1,4 +1,4 @@
-// millhand jobs: lists the jobs of a queue, a few of each state or those that a filter finds.
+// millhand jobs: lists jobs of a queue: a few of each state, or those that match a filter.
 import type { Command } from 'commander'
 import { type Depth, type FoundJobs, type JobSummary, MOST_JOBS_A_PAGE, type Queue } from 'millhand/queue'
 import type { Context } from '../context.ts'
@@ -43,7 +43,7 @@ export function jobsCommand(parent: Command, context: Context): void {
       `how many; default: ${FEW} of each state, with a filter 50`,
       wholeNumberOption(1, MOST_JOBS_A_PAGE),
     )
-    .option('--cursor <cursor>', 'go on where the call before has ended')
+    .option('--cursor <cursor>', 'show the next page: the cursor that the page before printed')
   withJsonOption(withServerOptions(command))
     .addHelpText(
       'after',
@@ -76,7 +76,7 @@ async function fewOfEach(queue: Queue, limit: number): Promise<JobSummary[]> {
   return pages.flat()
 }
 
-/** Where more may be found, in words that can be given to the command again. */
+/** How to list the next page: options for the same command. */
 function noteMore({ jobs, scanned, cursor, total }: Found, context: Context): void {
   if (jobs.length === 0 && cursor === undefined) context.note('no job matches the filter')
   if (cursor === undefined) return

@@ -1,4 +1,4 @@
-// millhand limit: shows the limits that persons gave to a queue and its keys, gives others, takes them away.
+// millhand limit: shows, sets and removes the limits of a queue and its keys that people have set.
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import {
   type KeyLimits,

@@ -42,19 +42,19 @@ export function resumeCommand(parent: Command, context: Context): void {
     )
     .addHelpText('after', examples('millhand resume mail', 'millhand resume mail --namespace shop'))
   toQueue(command, context, async (queue) => {
-    // Read before: workers claim at once what was waiting.
+    // Read before the resume: workers claim the waiting jobs at once.
     const { ready, suspended } = await queue.depth()
     await queue.resume()
     return {
       json: { paused: false, suspended, ready },
       text: suspended
-        ? `${queue.name} is not paused; but its TaskQueue suspends it (spec.suspend)`
-        : `${queue.name} is not paused; ready jobs: ${ready}`,
+        ? `${queue.name} is no longer paused, but its TaskQueue suspends it (spec.suspend)`
+        : `${queue.name} is no longer paused; ready jobs: ${ready}`,
     }
   })
 }
 
-/** Does it to the queue that is named, and warns where the name is most likely misspelt. */
+/** Runs it on the named queue; warns when the name is most likely misspelt. */
 function toQueue(command: Command, context: Context, act: (queue: Queue) => Promise<Said>): void {
   command.argument('<queue>', 'the name of the TaskQueue')
   withJsonOption(withServerOptions(command)).action((name: string, options: Options) =>

@@ -80,7 +80,7 @@ export function scheduleCommand(parent: Command, context: Context): void {
     const next = nextText(state, context.nowMs())
     return {
       json: { paused: false, nextAtMs: state.nextAtMs },
-      text: `schedule ${name} is not paused; next: ${next}`,
+      text: `schedule ${name} is no longer paused; next: ${next}`,
     }
   })
   one(schedule, context, ['delete', 'delete it; its jobs stay'], async (queue, name) => {
@@ -95,7 +95,7 @@ interface Said {
   text: string
 }
 
-/** A command about one schedule that is there. */
+/** A command about one schedule that exists. */
 function one(
   parent: Command,
   context: Context,

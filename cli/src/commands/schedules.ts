@@ -31,7 +31,7 @@ export function schedulesCommand(parent: Command, context: Context): void {
     )
     .argument('<queue>', 'the name of the TaskQueue')
     .option('--limit <number>', 'how many; default: 50', wholeNumberOption(1, MOST_A_PAGE))
-    .option('--cursor <cursor>', 'go on where the call before has ended')
+    .option('--cursor <cursor>', 'show the next page: the cursor that the page before printed')
   withJsonOption(withServerOptions(command))
     .addHelpText('after', examples('millhand schedules mail', 'millhand schedules mail --json'))
     .action((name: string, options: Options) =>
@@ -66,7 +66,7 @@ export function nextText({ spec, isPaused, nextAtMs }: ScheduleState, nowMs: num
   return nextAtMs > nowMs ? `in ${durationText(nextAtMs - nowMs)}` : 'due'
 }
 
-/** Of a last job that nobody knows any more. */
+/** For a last job that Redis has forgotten. */
 export const stateCell = (state: string): Cell => {
   if (state === 'unknown') return 'deleted'
   return state === 'buried' ? { text: state, style: 'red' } : state

@@ -1,4 +1,4 @@
-// millhand stats: shows how many jobs of a queue ended in some time, and how long they waited and ran.
+// millhand stats: shows how many jobs of a queue ended in a period, and how long they waited and ran.
 import type { Command } from 'commander'
 import type { History, HistorySeries, Queue } from 'millhand/queue'
 import { CommandFailed, type Context } from '../context.ts'

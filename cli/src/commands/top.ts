@@ -27,7 +27,7 @@ interface Options extends ServerOptions {
 
 const REFRESH_MS = 2_000
 const LEAST_REFRESH_MS = 250
-/** Of --once: all queues have their workers. */
+/** For --once: all queues with their workers. */
 const ALL = { from: 0, count: Number.POSITIVE_INFINITY }
 
 export function topCommand(parent: Command, context: Context): void {

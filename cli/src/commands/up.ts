@@ -1,5 +1,5 @@
-// millhand up: runs the queues and worker pools of manifests on this machine, with a Redis of its own unless
-// it is given one.
+// millhand up: runs the queues and worker pools of manifests on this machine. It starts a Redis unless
+// one is given.
 
 import { type Command, InvalidArgumentError } from 'commander'
 import { CommandFailed, type Context } from '../context.ts'
@@ -66,8 +66,8 @@ async function up(options: Options, context: Context): Promise<void> {
 }
 
 /**
- * The first request lets jobs end, the second hands them back; before there is anything to stop, the second
- * leaves at once.
+ * The first request lets jobs end, the second hands them back. While nothing has started yet, the second one
+ * ends the process at once.
  */
 function stopRequests(context: Context) {
   let local: Local | undefined
@@ -136,7 +136,7 @@ function readiness({ redisUrl, dashboardUrl, namespace, queues, pools }: Local):
 function portOf(text: string): number {
   const port = Number(text)
   if (/^\d{1,5}$/.test(text) && port <= 65_535) return port
-  throw new InvalidArgumentError(`"${text}" is no port: use a number of 0 to 65535.`)
+  throw new InvalidArgumentError(`invalid port "${text}": use a number from 0 to 65535.`)
 }
 
 function localOptions(options: Options, context: Context): LocalOptions {

@@ -1,5 +1,5 @@
-// millhand worker: becomes the worker process that a pod runs, with the settings of the command line in its
-// environment.
+// millhand worker: replaces itself with the worker process that a pod runs. Options of the command line
+// become its environment.
 import { fileURLToPath } from 'node:url'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { accessVariables, MOST_SLOTS } from 'millhand/queue'

@@ -1,5 +1,5 @@
-// When a worker that ended unasked may be replaced: at once at first, then later and later, so that a pool whose workers
-// all die does not keep the machine busy.
+// The back-off of a crash loop: the first replacement of a dead worker starts at once, each further one
+// later, so that a pool of dying workers does not keep the machine busy.
 
 export interface CrashLoop {
   failures: number
@@ -8,7 +8,7 @@ export interface CrashLoop {
 
 const FIRST_WAIT_MS = 500
 const LONGEST_WAIT_MS = 30_000
-/** Whoever lives for so long, or a pool in which nobody dies for so long, is healthy again. */
+/** A worker that lives this long is healthy, and so is a pool without a death for this long. */
 const HEALTHY_MS = 60_000
 
 export const noCrashes: CrashLoop = { failures: 0, notBeforeMs: 0 }
@@ -20,7 +20,7 @@ export function afterDeath({ failures, notBeforeMs }: CrashLoop, livedMs: number
   return { failures: inARow, notBeforeMs: nowMs + waitMs }
 }
 
-/** How many of the missing workers may be started now: in a crash loop one at a time, until that one is ready. */
+/** How many missing workers may start now: in a crash loop one at a time, until it is ready. */
 export function allowedStarts(loop: CrashLoop, missing: number, starting: number, nowMs: number): number {
   if (nowMs < loop.notBeforeMs) return 0
   return loop.failures > 1 && nowMs - loop.notBeforeMs < HEALTHY_MS

@@ -1,4 +1,5 @@
-// The dashboard of `millhand up`: on this machine only, over its own resources and its Redis. Started by index.ts.
+// The dashboard of `millhand up`: it listens on loopback and shows the resources and Redis of this `up`.
+// Started by index.ts.
 import type { Objects } from '@millhand/control/objects'
 import type { Servers } from '@millhand/control/redis/servers'
 import { localAccess } from '@millhand/dashboard/server/access/local'
@@ -9,7 +10,7 @@ import { type Facts, type Log, reasonOf } from 'millhand/queue'
 import type { OnEvent } from './events.ts'
 
 export interface LocalDashboard {
-  /** To open in a browser: with the token that lets in. */
+  /** For a browser: with the token that signs in. */
   readonly url: string
   close(): void
 }
@@ -20,7 +21,7 @@ interface Shown {
 }
 
 interface DashboardOptions {
-  /** 0: a free one. */
+  /** 0: any free port. */
   port: number
   onEvent: OnEvent
   wallMs: () => number
@@ -49,7 +50,7 @@ export async function serveDashboard(
   return { url: `http://127.0.0.1:${listening.port}/?token=${token}`, close: listening.close }
 }
 
-/** Writes are told; sign-ins of this machine are not. */
+/** Reports writes, not sign-ins. */
 function logTo(onEvent: OnEvent): Log {
   return {
     debug: () => {},

@@ -1,11 +1,12 @@
-// YAML text as documents that remember where each field stands, so that every complaint can point into the file. Pure; used by manifests.ts.
+// YAML documents that know the position of each field, so that a problem names line and column. Pure; used
+// by manifests.ts.
 
 import type { Path, Problem } from '@millhand/control/resources/schema'
 import { type Document, isMap, isNode, isScalar, LineCounter, parseAllDocuments } from 'yaml'
 
 export interface YamlDocument {
   value: unknown
-  /** Where a field stands, or the nearest thing around it that is there. */
+  /** The position of a field, or of its nearest parent that exists. */
   placeOf: (problem: Pick<Problem, 'path' | 'at'>) => Place
 }
 
@@ -31,7 +32,7 @@ export function parseYaml(
     return { file, line, column: col }
   }
   try {
-    // Aliases are expanded within the bound of the library, 100 in all.
+    // The library expands at most 100 aliases.
     const parsed = [parseAllDocuments(text, { lineCounter: lines, prettyErrors: false })].flat()
     const problems = parsed.flatMap((document) =>
       document.errors.map((error) => ({
@@ -48,12 +49,12 @@ export function parseYaml(
       .filter(({ value }) => value !== null)
     return { documents, problems }
   } catch (error) {
-    // Too many aliases, or nested too deeply.
+    // Too many aliases, or too many levels.
     return refused(file, `cannot be read as YAML: ${(error as Error).message}`)
   }
 }
 
-/** As much as etcd would take of one resource, and more. */
+/** More than etcd takes for one resource. */
 const MOST_CHARACTERS = 2_000_000
 
 function refused(file: string, message: string): ReturnType<typeof parseYaml> {

@@ -1,4 +1,4 @@
-// The Redis-compatible server that `millhand up`, the demo and the tests bring themselves: on loopback only, never evicting.
+// The Redis-compatible server of `millhand up`, the demo and the tests: on loopback only, without eviction.
 //
 //   finding → starting → answering → stopped (by us)
 //                                  → exited (by itself: `exited` tells why)
@@ -20,7 +20,7 @@ export interface EmbeddedRedis {
   version: string
   /** Resolves when the server has ended, however. */
   exited: Promise<void>
-  /** The last lines it wrote, for when it ended by itself. */
+  /** The last lines that it wrote: why it ended by itself. */
   output: () => string
   stop: () => Promise<void>
 }
@@ -28,11 +28,11 @@ export interface EmbeddedRedis {
 export interface EmbeddedRedisOptions {
   outside: Outside
   guard: Guard
-  /** For its data; made if need be. */
+  /** The folder of its data; created when it does not exist. */
   folder: string
-  /** True: every write goes to a file, so that jobs survive a restart. */
+  /** True: an append-only file, so that jobs survive a restart. */
   isPersistent: boolean
-  /** A free one when absent. */
+  /** Absent: any free port. */
   port?: number
   onFetch?: (message: string) => void
 }
@@ -71,7 +71,7 @@ function startServer(
     isPersistent ? 'yes' : 'no',
   ]
   const child = spawn(path, [...loopbackOnly, ...keeping, '--dir', folder, '--daemonize', 'no'], {
-    // A session of its own: Ctrl-C is for us, and the server must live until the workers have settled.
+    // A session of its own: Ctrl-C must not reach the server before the workers have settled.
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
   })
@@ -80,7 +80,7 @@ function startServer(
     output = (output + chunk.toString()).slice(-4096)
   }
   for (const stream of [child.stdout, child.stderr]) stream.on('data', keep).on('error', () => {})
-  child.on('error', () => {}) // of a start it is told by exited, of a signal that could not be sent by what comes next
+  child.on('error', () => {}) // a failed start is told by `exited`; a failed signal is followed by the next one
   const pid = child.pid ?? 0
   if (pid > 0) guard.watch(pid)
   const exited = once(child, 'exit')
@@ -97,7 +97,7 @@ function startServer(
   return { url: `redis://127.0.0.1:${port}`, port, pid, version, exited, output: () => output.trim(), stop }
 }
 
-/** False when the server ended instead, or gave no sign of life for a while. Loading its data is one. */
+/** False when the server ended, or was silent for too long. It is not silent while it loads its data. */
 async function waitUntilAnswering({ port, exited }: EmbeddedRedis): Promise<boolean> {
   let hasExited = false
   void exited.then(() => {
@@ -148,7 +148,10 @@ export interface KeptRedis {
 
 const RESTART_AFTER_MS = 500
 
-/** As startEmbeddedRedis, and started again on the same port when it ends by itself: to clients an outage. */
+/**
+ * As startEmbeddedRedis. A server that ends by itself is started again on the same port: clients see an
+ * outage.
+ */
 export async function keepEmbeddedRedis(
   options: EmbeddedRedisOptions,
   onExited: (output: string) => void,

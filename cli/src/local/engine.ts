@@ -1,5 +1,5 @@
-// The controllers of control/ over the world of `millhand up`, with one Redis for all queues: what main.ts of
-// the operator is in a cluster. Started and stopped by index.ts.
+// Runs the controllers of control/ over the world of `millhand up`, with one Redis for all queues, as main.ts
+// of the operator does in a cluster. Started and stopped by index.ts.
 import { hostname } from 'node:os'
 import { setTimeout as after } from 'node:timers/promises'
 import { type Controllers, startControllers } from '@millhand/control/controllers'
@@ -15,12 +15,12 @@ import { claimNames, releaseNames } from './names.ts'
 import { LocalWorld, type LocalWorldOptions } from './world.ts'
 
 export interface EngineOptions extends Omit<LocalWorldOptions, 'look'> {
-  /** Queues of another owner are ours from now on. */
+  /** Take over queues that another owner has declared. */
   takeOver: boolean
 }
 
 const MAX_OWNER_NAME = 200
-/** A worker has its drain timeout, and as long to end. */
+/** The time after its drain timeout in which a worker must end. */
 const PATIENCE_MS = 10_000
 const KILLED_AFTER_MS = 3_000
 
@@ -39,7 +39,9 @@ export class Engine {
     this.#controllers = this.#start()
   }
 
-  /** Resolves when the queues are configured. Throws QueueTaken or RedisUnavailable, and then nothing was started. */
+  /**
+   * Resolves when the queues are configured. Throws QueueTaken or RedisUnavailable; then nothing has started.
+   */
   async start(manifests: Manifests): Promise<void> {
     await claimNames(manifests.queues, { ...this.#options, ownerUidOf: this.#ownerUidOf })
     this.declare(manifests)
@@ -52,13 +54,13 @@ export class Engine {
   }
 
   /**
-   * Workers finish their jobs, for as long as their pools allow. `hurry` resolves when they shall hand them
-   * back instead.
+   * Workers finish their jobs within the drain timeout of their pools. When `hurry` resolves, they hand their
+   * jobs back.
    */
   async stop(hurry: Promise<void>): Promise<void> {
     await this.#controllers.stop()
     await this.#endWorkers(hurry)
-    // What cannot be put back now comes back when the heartbeats run out.
+    // Other jobs are put back when the heartbeats of their workers run out.
     await this.#putBack().catch(() => {})
   }
 
@@ -116,7 +118,7 @@ export class Engine {
     } else if (this.#isRedisAway) {
       this.#isRedisAway = false
       onEvent({ kind: 'redis-back' })
-      // It may have come back without its data.
+      // Redis may have restarted without its data.
       this.world.objects.lookAtAll()
     }
   }
@@ -138,7 +140,7 @@ export class Engine {
     await ended
   }
 
-  /** The controllers have stopped: of the processes that ended since nobody has told Redis. */
+  /** Tells Redis of the processes that ended after the controllers had stopped. */
   async #putBack(): Promise<void> {
     const { onEvent } = this.#options
     for (const { pool, queueNames } of this.#manifests?.pools ?? []) {
@@ -158,7 +160,7 @@ export class Engine {
 
 const never = new Promise<never>(() => {})
 
-/** Whether it resolves before the other one and before the time is over. */
+/** Whether it resolves before `other`, and in time. */
 async function isFirst(ended: Promise<unknown>, other: Promise<unknown>, withinMs: number): Promise<boolean> {
   const patience = new AbortController()
   const outOfPatience = after(withinMs, undefined, { signal: patience.signal }).catch(() => {})
@@ -179,7 +181,7 @@ const WORDS: RedisWords = {
   reader: 'millhand up',
 }
 
-/** One Redis for all, which its user has named. */
+/** All queues are in one Redis, the one that the user named. */
 function reachOf(access: RedisAccess): Reach {
   return {
     addressOf: async () => ({ kind: 'address', access }),
@@ -189,7 +191,7 @@ function reachOf(access: RedisAccess): Reach {
   }
 }
 
-/** What the controllers found wrong; what they did is told by events. */
+/** Logs warnings and errors of the controllers. Events tell what they did. */
 function logTo(onEvent: OnEvent): Log {
   const tell: Log['warn'] = (message, { key, error } = {}) => {
     const where = typeof key === 'string' ? ` (${key})` : ''

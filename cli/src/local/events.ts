@@ -1,4 +1,4 @@
-// What happens in local/, as data: the CLI and the demo print it, tests wait for it.
+// The events of local/, as data: the CLI and the demo print them, tests wait for them.
 import type { EventReason } from '@millhand/control/resources/reasons'
 import type { Kind } from '@millhand/control/resources/schemas'
 import type { News } from '@millhand/control/world'
@@ -6,7 +6,7 @@ import type { PlacedProblem } from './documents.ts'
 
 export type LocalEvent =
   | { kind: 'warning'; message: string }
-  /** No server is installed here; one is being fetched, once. */
+  /** No server is installed: one is downloaded, once. */
   | { kind: 'redis-fetching'; message: string }
   | { kind: 'redis-started'; url: string; version: string; dataFolder?: string }
   | { kind: 'redis-exited'; output: string }
@@ -17,7 +17,7 @@ export type LocalEvent =
   | { kind: 'pool-scaled'; pool: string; from: number; to: number; reason: string; message: string }
   | { kind: 'worker-started'; pool: string; worker: string; pid: number }
   | { kind: 'worker-ready'; pool: string; worker: string; pid: number; startedWithinMs: number }
-  /** A line that is no log entry of the worker has no `entry`. */
+  /** `entry` is absent where the line is not JSON of the worker's log. */
   | {
       kind: 'worker-output'
       pool: string
@@ -34,12 +34,12 @@ export type LocalEvent =
       because: 'idle' | 'replaced' | 'deleted' | 'stop'
     }
   | { kind: 'worker-stopped'; pool: string; worker: string; pid: number }
-  /** It ended although nobody told it to. */
+  /** It ended without being told to. */
   | { kind: 'worker-died'; pool: string; worker: string; pid: number; reason: string; nextStartInMs: number }
   | { kind: 'jobs-put-back'; pool: string; worker: string; jobs: number; reason: string }
-  /** The workers cannot start as they are configured; the next ones are tried when a file changes. */
+  /** The configuration keeps the workers from starting. They are started again when a file changes. */
   | { kind: 'pool-misconfigured'; pool: string; message: string }
-  /** As an Event in a cluster: a condition that turned, a pool that was scaled. */
+  /** The Events of a cluster: a condition changed, a pool was scaled. */
   | {
       kind: 'resource-event'
       resource: Kind
@@ -49,7 +49,7 @@ export type LocalEvent =
       reason: EventReason
       message: string
     }
-  /** Somebody changed something on a page or by the API; `outcome` is done, or the code of an error. */
+  /** Somebody wrote by the dashboard or its API; `outcome` is `done`, or the code of an error. */
   | {
       kind: 'dashboard-write'
       verb: string
@@ -58,7 +58,7 @@ export type LocalEvent =
       outcome: string
       ids?: string[]
     }
-  /** A file saved in one of these, or below, is noticed; another one that tasks import is not. */
+  /** Changes below these folders are noticed. Changes of other files that tasks import are not. */
   | { kind: 'watching'; folders: readonly string[] }
   | { kind: 'code-changed'; files: string[]; pools: string[] }
   | { kind: 'manifests-changed'; files: string[] }

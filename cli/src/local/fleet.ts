@@ -1,5 +1,5 @@
-// The fleet of a pool on one machine: processes where a cluster has pods. It answers for each process from
-// its start to its end. world.ts keeps one for each pool, and the reconcile of the pool sees and sets it.
+// The fleet of a pool on one machine: processes instead of pods. It starts, watches and ends each process.
+// world.ts has one fleet for each pool; the reconcile of the pool observes and sets it.
 //
 //   pod:      live ── told to end ──▶ terminating ── its process has ended ──▶ gone, remembered for a minute
 //   process:  starting → ready ── ends by itself ──▶ crashed ── after a while, as a kubelet does ──▶ starting
@@ -24,7 +24,7 @@ import {
 export interface FleetContext {
   outside: Outside
   guard: Guard
-  /** For the termination logs. */
+  /** The folder of the termination logs. */
   runFolder: string
   onEvent: OnEvent
 }
@@ -33,16 +33,16 @@ export interface FleetOptions extends FleetContext {
   /** `namespace/name` of the pool. */
   key: string
   plan: WorkerPlan
-  /** A process started to work, or ended: the pool is to be looked at. */
+  /** A process became ready or ended: the pool must be reconciled. */
   onChange: () => void
 }
 
 type Because = Extract<LocalEvent, { kind: 'worker-stopping' }>['because']
 
-/** By then the heartbeat of a worker has run out. */
+/** After this time the heartbeat of a dead worker has run out. */
 const DELETED_KEPT_MS = 60_000
 const MOST_DEATHS = 10
-/** While processes start. */
+/** The interval of reconciles while processes start. */
 const STARTING_AGAIN_MS = 250
 
 export class LocalFleet implements Fleet {
@@ -53,9 +53,9 @@ export class LocalFleet implements Fleet {
   readonly #pods = new Set<LocalPod>()
   #deleted: { pod: LocalPod; atMs: number }[] = []
   #plan: WorkerPlan
-  /** Counts saves of the code. */
+  /** The number of times the code was saved. */
   #revision = 0
-  /** What was set last. */
+  /** The size that was set last. */
   #size: number | undefined
   #applied: string | undefined
   #crashes = noCrashes
@@ -71,26 +71,26 @@ export class LocalFleet implements Fleet {
     this.#check()
   }
 
-  /** All that run, those that were told to stop included. */
+  /** All processes, also those that were told to stop. */
   get processes(): WorkerProcess[] {
     return [...this.#pods].flatMap(({ process }) => process ?? [])
   }
 
-  /** Workers that are there now. */
+  /** The number of workers now. */
   get pods(): { name: string; uid: string; process: WorkerProcess; isStopping: boolean }[] {
     return [...this.#pods].flatMap(({ name, uid, process, isStopping }) =>
       process ? [{ name, uid, process, isStopping }] : [],
     )
   }
 
-  /** Workers with another plan are replaced by the next `set`. */
+  /** The next `set` replaces workers with another plan. */
   use(plan: WorkerPlan): void {
     if (JSON.stringify(plan) === JSON.stringify(this.#plan)) return
     this.#plan = plan
     this.#renewed()
   }
 
-  /** The code was saved: the next `set` replaces the workers. */
+  /** The code was saved; the next `set` replaces the workers. */
   renew(): void {
     this.#revision += 1
     this.#renewed()
@@ -130,7 +130,7 @@ export class LocalFleet implements Fleet {
     }
   }
 
-  /** They finish what they run, and none is started any more. */
+  /** The workers finish their jobs, and no other one starts. */
   end(because: Because): void {
     this.#isEnding = true
     this.#checking?.kill()
@@ -141,7 +141,7 @@ export class LocalFleet implements Fleet {
     await Promise.all([this.#checking?.ended, ...this.processes.map(({ ended }) => ended)])
   }
 
-  /** Of processes whose jobs nobody has put back, as far as is known here. */
+  /** The ended processes whose jobs may still be held in Redis. */
   get deaths(): { pod: string; death: Death }[] {
     const pods = [...this.#pods, ...this.#deleted.map(({ pod }) => pod)]
     return pods.flatMap(({ name, deaths }) => deaths.map((death) => ({ pod: name, death })))
@@ -162,7 +162,7 @@ export class LocalFleet implements Fleet {
     this.#options.onChange()
   }
 
-  /** A file that does not load is told now, and not with the first job. */
+  /** Reports a file that does not load now, not at the first job. */
   #check(): void {
     this.#checking?.kill()
     const checking = startCheck(this.#plan, this.#options.guard)
@@ -172,7 +172,7 @@ export class LocalFleet implements Fleet {
     })
   }
 
-  /** Those that are wanted are there, with or without a process. */
+  /** The wanted pods exist, with or without a process. */
   #resize({ replicas, isKnown, isBehind, empty }: FleetWish): void {
     for (const pod of this.#live()) if (pod.template !== this.#template) this.#stop(pod, 'replaced')
     if (isKnown && !isBehind) for (const pod of this.#live()) if (empty.has(pod.uid)) this.#stop(pod, 'idle')
@@ -193,7 +193,7 @@ export class LocalFleet implements Fleet {
     })
   }
 
-  /** Answers when to come again, where some do not work yet. */
+  /** Answers when to reconcile again, where some workers are not ready. */
   #startMissing(): number | undefined {
     if (this.#misconfiguration) return undefined
     const nowMs = this.#nowMs()
@@ -277,7 +277,7 @@ export class LocalFleet implements Fleet {
   #misconfigured(ending: Ending): void {
     const { pool } = this
     const { onEvent, onChange } = this.#options
-    // Many workers of one pool say the same.
+    // All workers of a pool say the same.
     if (!this.#misconfiguration) onEvent({ kind: 'pool-misconfigured', pool, message: ending.lastWords })
     this.#misconfiguration = misconfigurationOf(pool, ending)
     onChange()

@@ -1,21 +1,22 @@
-// A small process of its own that outlives us for a moment: when we end in any way, SIGKILL included, the pipe to it closes, and it
-// ends what we started and removes what we left. Used by index.ts for the Redis server and the workers.
+// A small process that outlives `up` for a moment. When `up` ends in any way, SIGKILL included, the pipe
+// closes: the guard ends the processes and removes the folder of `up`. Used by index.ts for Redis and the
+// workers.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 
 export interface Guard {
   readonly pid: number | undefined
-  /** This process must not survive us. */
+  /** This process must not outlive `up`. */
   watch(pid: number): void
-  /** It has ended; its number may be given to another. */
+  /** It has ended: its pid may belong to another process. */
   forget(pid: number): void
-  /** This folder, made by us, is removed with all that is in it. One per guard. */
+  /** This folder is removed with its content. One per guard. */
   removeAtEnd(folder: string): void
-  /** Does at once what it would do at our end. */
+  /** Does its work now. */
   stop(): Promise<void>
 }
 
-// At the end: SIGTERM, five seconds, SIGKILL. A session of its own, so that Ctrl-C in a terminal does not reach it.
+// At the end: SIGTERM, five seconds, SIGKILL. It has its own session, so that Ctrl-C does not reach it.
 const SCRIPT = `
 pids= folder=
 while read -r verb what; do
@@ -42,7 +43,7 @@ export function startGuard(): Guard {
   })
   const ended = once(guard, 'exit')
   guard.unref()
-  // Without a guard things still work; only a SIGKILL of ours would leave something behind.
+  // Without a guard only a SIGKILL of `up` leaves processes behind.
   guard.on('error', () => {})
   guard.stdin.on('error', () => {})
   const tell = (line: string) => guard.stdin.writable && guard.stdin.write(`${line}\n`)

@@ -1,5 +1,5 @@
-// The export `@millhand/cli/local`: queues and workers on one machine, from the same manifests as in a cluster. Used by
-// `millhand up`, the demo and tests; it prints nothing and handles no signals, which is its caller's.
+// The export `@millhand/cli/local`: queues and workers on one machine, from the same manifests as in a
+// cluster. Used by `millhand up`, the demo and tests. Its caller prints and handles signals.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve, sep } from 'node:path'
@@ -38,20 +38,23 @@ export { AlreadyRunning, findRunning, type RunningUp } from './running.ts'
 export interface LocalOptions {
   /** Files and folders with manifests. */
   paths: readonly string[]
-  /** For resources that name none; `default` when absent. */
+  /** The namespace of resources without one; default: `default`. */
   namespace?: string
-  /** A Redis that runs already; absent: an embedded one. */
+  /** A Redis that runs already. Absent: an embedded one. */
   redis?: RedisAccess
-  /** Queues that another owner has in this Redis are taken over: that owner is gone for good. */
+  /** Take over queues that another owner declared in this Redis. Only where that owner is gone for good. */
   takeOver?: boolean
-  /** Whether saved files lead to new workers. */
+  /** Replace workers when files are saved. */
   reload: boolean
-  /** Where the embedded Redis keeps its data; `temporary` keeps none. Absent: `.millhand/redis` in the working folder. */
+  /**
+   * The folder of the embedded Redis' data; `temporary`: none. Absent: `.millhand/redis` in the working
+   * folder.
+   */
   dataFolder?: string
-  /** Serves the dashboard on this port, 0 for a free one; absent: no dashboard. */
+  /** The port of the dashboard; 0: any free port. Absent: no dashboard. */
   dashboardPort?: number
   onEvent?: OnEvent
-  /** Environment, working folder and clock other than those of this process. */
+  /** Replaces the environment, working folder and clock of this process. */
   outside?: Partial<Outside>
 }
 
@@ -66,28 +69,30 @@ export interface LocalWorker {
 
 export interface Local {
   readonly redisUrl: string
-  /** The address of the dashboard, with the token that lets in. */
+  /** The address of the dashboard, with the token that signs in. */
   readonly dashboardUrl: string | undefined
   readonly namespace: string
-  /** As the manifests say now. */
+  /** The pools of the manifests as they are now. */
   readonly pools: readonly LocalPool[]
   readonly queues: readonly TaskQueue[]
-  /** The resources, with what the controllers say of them in their status. */
+  /** The resources with their status. */
   readonly objects: Objects
   /** The connections to its Redis, by queue. */
   readonly servers: Servers
   workers(): LocalWorker[]
-  /** For whoever wants to kill some. */
+  /** The processes of the workers: for tests that kill some. */
   workerPids(): number[]
-  /** Undefined with a Redis of your own. */
+  /** Undefined with a Redis that ran already. */
   redisPid(): number | undefined
-  /** Lets the workers finish their jobs. A second call hands the jobs back and ends at once. */
+  /** Workers finish their jobs. At a second call they hand their jobs back and end at once. */
   stop(): Promise<void>
-  /** Resolves after stop; rejects when it cannot go on. */
+  /** Resolves after `stop`; rejects when local mode cannot go on. */
   readonly done: Promise<void>
 }
 
-/** Throws ManifestsRefused, AlreadyRunning, NoRedisServer, RedisUnavailable or QueueTaken; nothing is left running then. */
+/**
+ * Throws ManifestsRefused, AlreadyRunning, NoRedisServer, RedisUnavailable or QueueTaken; then nothing runs.
+ */
 export async function startLocal(options: LocalOptions): Promise<Local> {
   const run = new LocalRun(options)
   try {
@@ -106,7 +111,7 @@ class LocalRun implements Local {
   readonly #onEvent: OnEvent
   readonly #done = Promise.withResolvers<void>()
   readonly #hurry = Promise.withResolvers<void>()
-  /** What has to be taken down again, the last one first. */
+  /** The functions that undo each step of the start, the last one first. */
   readonly #cleanUps: (() => unknown)[] = []
   #manifests: Manifests
   #areManifestsRefused = false
@@ -248,7 +253,7 @@ class LocalRun implements Local {
   async #serveDashboard(): Promise<void> {
     const { dashboardPort: port } = this.#options
     if (port === undefined) return
-    // Whoever does not want it does not load it.
+    // Loaded only where the dashboard is wanted.
     const { serveDashboard } = await import('./dashboard.ts')
     const wallMs = this.#outside.nowMs
     this.#dashboard = await serveDashboard(this, { port, onEvent: this.#onEvent, wallMs })
@@ -278,7 +283,7 @@ class LocalRun implements Local {
   }
 
   async #codeChanged(files: string[]): Promise<void> {
-    // A task module that was missing may be there now.
+    // A missing task module may exist now.
     if (this.#areManifestsRefused) await this.#manifestsChanged(files)
     const pools = this.pools.filter(({ taskModules }) =>
       taskModules.some((module) => files.some((file) => file.startsWith(dirname(module) + sep))),

@@ -1,5 +1,5 @@
-// Reads the manifests that `millhand up` is given: the TaskQueues, WorkerPools and Schedules in files and folders, checked as the
-// API server would check them. Everything that is wrong is said at once, with file, line and column.
+// Reads the manifests of `millhand up`: TaskQueues, WorkerPools and Schedules in files and folders. It checks
+// them as the API server does, and reports all problems at once, with file, line and column.
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { brokenRules } from '@millhand/control/resources/cel'
@@ -26,17 +26,17 @@ import { findTaskModules } from './task-modules.ts'
 export interface Manifests {
   queues: TaskQueue[]
   pools: LocalPool[]
-  /** Worth saying, but no reason to refuse. */
+  /** Warnings: no reason to refuse. */
   warnings: string[]
-  /** The files that were read, for reload. */
+  /** The files that were read: for reload.ts. */
   files: string[]
-  /** What was read: a later reading may not change what cannot be changed. */
+  /** The resources that were read: the next reading may not change their immutable fields. */
   resources: readonly Declared[]
-  /** Queues that pools serve and no manifest declares, by key. */
+  /** By key: queues that a pool serves and no manifest declares. */
   undeclared: ReadonlyMap<string, TaskQueueObject>
 }
 
-/** A resource as it was read, with all defaults; its key is `namespace/name`. */
+/** A resource with all defaults; its key is `namespace/name`. */
 export interface Declared {
   kind: Kind
   key: string
@@ -45,21 +45,21 @@ export interface Declared {
 
 export interface LocalPool {
   pool: WorkerPool
-  /** The names in Redis of the queues it serves, in their order. */
+  /** The names in Redis of its queues, in the order of the spec. */
   queueNames: string[]
   /** Absolute paths. */
   taskModules: string[]
 }
 
 export interface ManifestOptions {
-  /** For resources whose metadata has none. */
+  /** The namespace of resources without one. */
   namespace: string
-  /** What relative paths are relative to. */
+  /** The folder of relative paths. */
   workingFolder: string
   previous?: Manifests
 }
 
-/** The manifests cannot be used; `problems` says why, each with its place. */
+/** The manifests are invalid; `problems` says why, each with its position. */
 export class ManifestsRefused extends Error {
   readonly problems: readonly PlacedProblem[]
   constructor(problems: readonly PlacedProblem[]) {
@@ -103,7 +103,7 @@ function startReading(options: ManifestOptions): Reading {
   return { options, schemas: loadSchemas(), resources: [], problems: [], warnings: [], files: [] }
 }
 
-/** A folder means the manifests in it, not those in its own folders: as with kubectl. */
+/** A folder stands for the manifests in it, without those of its subfolders, as with kubectl. */
 function filesOf(path: string, { problems, options }: Reading): string[] {
   const place = resolve(options.workingFolder, path)
   const found = statSync(place, { throwIfNoEntry: false })
@@ -135,7 +135,7 @@ function readDocument(file: string, document: YamlDocument, reading: Reading): v
     return
   }
 
-  // The schema has been checked, and the interfaces of the manifests say what it says; a test compares them.
+  // The schema has been checked. A test compares the interfaces with the schema.
   const manifest = value as Declared['manifest']
   const key = `${manifest.metadata.namespace ?? reading.options.namespace}/${manifest.metadata.name}`
   const isIt = (resource: Declared) => resource.kind === kind && resource.key === key
@@ -155,7 +155,7 @@ function readDocument(file: string, document: YamlDocument, reading: Reading): v
   reading.resources.push({ kind, key, file, document, manifest })
 }
 
-/** Undefined for documents that are not ours; those that look like ours, mistyped, are problems. */
+/** Undefined for other kinds. A mistyped kind or version of Millhand is a problem. */
 function kindOf(file: string, document: YamlDocument, reading: Reading): Kind | undefined {
   const fields = isObject(document.value) ? document.value : {}
   const { apiVersion, kind } = fields
@@ -250,7 +250,7 @@ function localPool({ manifest, file, document }: Resource, queues: TaskQueue[], 
   return { pool, queueNames, taskModules: modules }
 }
 
-/** What no schema says: whether there is such a time zone, and such a day. */
+/** Checks that no schema can do: whether the time zone and the day exist. */
 function checkTimes({ manifest, document }: Resource, reading: Reading): void {
   const { metadata, spec } = parseSchedule(manifest as ScheduleManifest, reading.options.namespace)
   try {
@@ -260,7 +260,7 @@ function checkTimes({ manifest, document }: Resource, reading: Reading): void {
   }
 }
 
-/** They have the defaults, and an owner elsewhere or none. */
+/** Queues with the default settings, whose owner is elsewhere or nobody. */
 function undeclaredQueues(
   pools: readonly LocalPool[],
   { resources, schemas }: Reading,
@@ -280,7 +280,7 @@ function undeclaredQueues(
   )
 }
 
-/** Whoever enqueues must name the namespace too, and a manifest hides it well. */
+/** A program that enqueues must name the namespace too; a namespace in a manifest is easily missed. */
 function otherNamespaces(pools: LocalPool[], { namespace }: ManifestOptions): string[] {
   const others = new Set(
     pools.map(({ pool }) => pool.metadata.namespace).filter((used) => used !== namespace),

@@ -1,19 +1,19 @@
-// The names of queues in Redis have one owner each. Before anything is started, `up` looks whether its names
-// are free, and at its end it gives them back. In between the controllers of control/ hold them.
+// Each queue in Redis has one owner. Before it starts anything, `up` checks that its queues are free; at its
+// end it releases them. In between the controllers of control/ own them.
 import { setTimeout as after } from 'node:timers/promises'
 import type { Servers } from '@millhand/control/redis/servers'
 import type { TaskQueue } from '@millhand/control/resources/task-queue'
 import { connectRedis, type Owner, openQueue, ownerText, type RedisAccess } from 'millhand/queue'
 import type { OnEvent } from './events.ts'
 
-/** A queue that these manifests declare belongs to another owner, in the same Redis. */
+/** Another owner has declared a queue of these manifests in the same Redis. */
 export class QueueTaken extends Error {
   override name = 'QueueTaken'
 }
 
 export interface Claiming {
   redis: RedisAccess
-  /** Queues of another owner are ours from now on. */
+  /** Take over queues that another owner has declared. */
   takeOver: boolean
   ownerUidOf: (queue: TaskQueue) => string
   onEvent: OnEvent
@@ -29,7 +29,7 @@ export async function claimNames(queues: readonly TaskQueue[], claiming: Claimin
     await connection.ready()
     for (const declared of queues) {
       const queue = openQueue(connection, declared.queueName)
-      // A queue of another layout is refused here: its workers would refuse it one after the other.
+      // A queue of another layout is refused here, before each worker refuses it.
       await queue.depth()
       const owner = await queue.owner()
       if (!owner || [ownerUidOf(declared), declared.formerOwnerUid].includes(owner.uid)) continue
@@ -42,7 +42,7 @@ export async function claimNames(queues: readonly TaskQueue[], claiming: Claimin
   }
 }
 
-/** An owner that is gone keeps nobody out. Names of other owners stay theirs. */
+/** Releases the queues of this owner. Queues of other owners stay theirs. */
 export async function releaseNames(
   queues: readonly TaskQueue[],
   servers: Servers,

@@ -1,12 +1,11 @@
-// What local/ takes from the world around it: environment, working folder, clock. The only process.env and Date.now of local/;
-// tests hand in their own.
+// The environment, working folder and clock of local/: its only process.env and Date.now. Tests replace them.
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 
 export interface Outside {
   env: Readonly<Record<string, string | undefined>>
   workingFolder: string
-  /** For things that are fetched once. */
+  /** The folder of downloads. */
   cacheFolder: string
   nowMs: () => number
 }

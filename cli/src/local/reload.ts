@@ -1,10 +1,10 @@
-// Watches the files that `millhand up` runs from: saved code means new workers, saved manifests mean another look at them.
+// Watches the files of `millhand up`: saved code replaces the workers, saved manifests are read again.
 import { statSync } from 'node:fs'
 import { basename, dirname, extname, relative, sep } from 'node:path'
 import { watch } from 'chokidar'
 
 export interface Reload {
-  /** What is watched, with all that lies below. */
+  /** The watched files and folders, with their subfolders. */
   readonly folders: readonly string[]
   stop(): Promise<void>
 }
@@ -12,20 +12,20 @@ export interface Reload {
 export interface ReloadOptions {
   /** Folders with task modules, and the folders or files of the manifests. */
   paths: readonly string[]
-  /** Absolute paths that were saved, added or removed, together. */
+  /** Absolute paths of the files that were saved, added or removed together. */
   onCode: (files: string[]) => void
   onManifests: (files: string[]) => void
-  /** Something cannot be watched: what is saved there is not noticed. Each is told once. */
+  /** A path cannot be watched, so its changes are not noticed. Called once for each path. */
   onTrouble: (message: string) => void
 }
 
-// Not .json: tasks may write some beside their code, and each save would replace the workers.
+// Not .json: tasks may write such files beside their code, and each write would replace the workers.
 const CODE = new Set(['.ts', '.mts', '.cts', '.js', '.mjs', '.cjs'])
 const MANIFESTS = new Set(['.yaml', '.yml'])
-/** Editors write a file in several steps, and people save several files at once. */
+/** Debounce: editors write a file in several steps, and people save several files at once. */
 const QUIET_MS = 150
 
-/** Resolves when everything is being watched. */
+/** Resolves when all paths are watched. */
 export async function watchFiles(options: ReloadOptions): Promise<Reload> {
   const { paths, onCode, onManifests } = options
   const folders = [...new Set(paths.map(folderOf))]
@@ -65,7 +65,7 @@ export async function watchFiles(options: ReloadOptions): Promise<Reload> {
   }
 }
 
-/** Limits of the system are the same for every file, so the message names none. */
+/** A limit of the system is the same for each file, so the message names no file. */
 function troubleOf({ code, path, message }: NodeJS.ErrnoException): string {
   const limit = LIMITS[code ?? '']
   if (limit) return `files cannot all be watched: ${limit} is reached; raise it, or start with --no-reload`
@@ -78,7 +78,7 @@ const LIMITS: Record<string, string> = {
   ENFILE: 'the limit fs.file-max',
 }
 
-/** Only what lies below a watched folder is judged: that folder itself may well be called .something. */
+/** Only names below a watched folder count: the folder itself may begin with a dot. */
 function isIgnored(path: string, folders: string[], isFile: boolean): boolean {
   const root = folders
     .filter((folder) => path === folder || path.startsWith(folder + sep))

@@ -1,5 +1,5 @@
-// One `millhand up` per folder: it says in .millhand/up.json where its Redis is, so that the other commands find it from that folder
-// and those below it.
+// One `millhand up` runs per folder. It writes the address of its Redis into .millhand/up.json, where other
+// commands find it from this folder and its subfolders.
 import { createHash, randomUUID } from 'node:crypto'
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -21,15 +21,15 @@ export class AlreadyRunning extends Error {
 }
 
 export interface Claim {
-  /** From now on the other commands find us. */
+  /** Writes the file: from now on other commands find this `up`. */
   announce: (redisUrl: string) => void
   release: () => void
 }
 
-/** Like RunningUp; without the address while Redis is being started. */
+/** A RunningUp; without the address while Redis starts. */
 interface Entry extends Omit<RunningUp, 'redisUrl'> {
   redisUrl?: string
-  /** Tells a process from a later one with the same number. */
+  /** Tells a process from a later one with the same pid. */
   startedAt: string
 }
 
@@ -48,7 +48,7 @@ export function claimFolder(folder: string, { pid, namespace }: Omit<RunningUp, 
       if (!isCode(error, 'EEXIST')) throw error
       const other = readEntry(file)
       if (other && isAlive(other)) throw new AlreadyRunning(folder, other.pid)
-      // Left by one that was killed.
+      // Left behind by an `up` that was killed.
       rmSync(file, { force: true })
     }
   }
@@ -72,7 +72,7 @@ export function findRunning(folder: string): RunningUp | undefined {
   return above === folder ? undefined : findRunning(above)
 }
 
-/** Gives every resource of this folder an UID that stays the same, so that a restart meets its own queues. */
+/** Each resource of this folder has the same UID after a restart, so that `up` owns its queues again. */
 export function stableUids(folder: string): (kind: string, namespace: string, name: string) => string {
   const file = join(folder, OURS, 'id')
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
@@ -118,7 +118,7 @@ function isAlive({ pid, startedAt }: Entry): boolean {
   return startOf(pid) === startedAt
 }
 
-/** In ticks since the machine started; empty where /proc does not tell, and there the number of the process must do. */
+/** In ticks since the machine started. Empty without /proc: then the pid alone identifies the process. */
 function startOf(pid: number): string {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')

@@ -1,4 +1,4 @@
-// What a pool runs on a laptop: the task modules and the environment that its container would have in a cluster.
+// The task modules and the environment of a pool's container, for a process on this machine.
 import { existsSync } from 'node:fs'
 import { basename, isAbsolute, join, resolve } from 'node:path'
 import type { Problem } from '@millhand/control/resources/schema'
@@ -16,7 +16,7 @@ export interface TaskModules {
   warnings: string[]
 }
 
-/** The entry point of the base image is the worker, so the arguments of the container are task modules. */
+/** The entry point of the base image is the worker: the arguments of the container are task modules. */
 export function findTaskModules(pool: WorkerPool, folder: string): TaskModules {
   const container = workerContainer(pool)
   const index = pool.template.spec.containers.indexOf(container)
@@ -49,8 +49,8 @@ export function findTaskModules(pool: WorkerPool, folder: string): TaskModules {
 }
 
 /**
- * The variables of the pool's container. What comes from Secrets and the like in a cluster is taken from `own`, the
- * environment of the caller, under the same name.
+ * The variables of the pool's container. Values from Secrets and ConfigMaps come from `own`, the environment
+ * of the caller, under the same name.
  */
 export function variablesOf(
   pool: WorkerPool,
@@ -83,7 +83,7 @@ function defaultModule(folder: string, path: (string | number)[]): Omit<TaskModu
   return { modules: [], problems: [{ path, at: 'value', message }] }
 }
 
-/** An image may hold /app/tasks.js where the manifest's folder holds tasks.ts. */
+/** An image may have /app/tasks.js where the folder of the manifest has tasks.ts. */
 function candidates(arg: string, folder: string): string[] {
   const places = isAbsolute(arg) ? [arg, join(folder, basename(arg))] : [resolve(folder, arg)]
   return places.flatMap((place) => (/\.[mc]?js$/.test(place) ? [place, place.replace(/js$/, 'ts')] : [place]))

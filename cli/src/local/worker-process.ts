@@ -1,4 +1,4 @@
-// One worker process where the operator would have a pod: started with the environment that the pool asks for, watched until it ends.
+// One worker process, in place of a pod: it gets the environment of the pool, and is watched until it ends.
 //
 //   starting → ready → stopping → ended          died: ended without having been told to
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -21,11 +21,13 @@ export interface WorkerProcess {
   readonly podName: string
   readonly startedAtMs: number
   isReady: boolean
-  /** It was told to end. */
+  /** It was told to stop. */
   isStopping: boolean
   /** It finishes the running jobs. */
   stop(): void
-  /** After stop: it hands them back. Told until it has ended, since a worker takes signals that come together for one. */
+  /**
+   * After `stop`: it hands its jobs back. Repeated until it ends, because signals that come together are one.
+   */
   handBack(): void
   kill(): void
   readonly ended: Promise<Ending>
@@ -34,9 +36,9 @@ export interface WorkerProcess {
 export interface Ending {
   code: number | null
   signal: string | null
-  /** The name of its registrations in Redis; absent when it ended before it said it. */
+  /** Its process name in Redis; absent when it ended before it wrote that. */
   processName?: string
-  /** The last lines it wrote to stderr. */
+  /** Its last lines on stderr. */
   lastWords: string
 }
 
@@ -49,20 +51,20 @@ export interface WorkerProcessOptions {
   plan: WorkerPlan
   podName: string
   podUid: string
-  /** A file to be; the worker writes its process name there. */
+  /** The worker creates this file and writes its process name into it. */
   terminationLog: string
   startedAtMs: number
   guard: Guard
   onLine: (stream: 'stdout' | 'stderr', line: string, entry: WorkerLogEntry | undefined) => void
 }
 
-/** The exit code with which a worker says that its configuration is wrong. */
+/** The exit code of a worker with an invalid configuration. */
 export const MISCONFIGURED = 78
 
 const RUNS_FROM_SOURCE = import.meta.url.endsWith('.ts')
 const LAST_LINES = 20
 
-/** Loads the task modules of a plan, and nothing else: so that it is known at once whether workers can start. */
+/** Only loads the task modules of a plan: tells early whether workers can start. */
 export function startCheck(
   { taskModules, env }: WorkerPlan,
   guard: Guard,
@@ -91,11 +93,11 @@ export function startWorkerProcess(options: WorkerProcessOptions): WorkerProcess
   }
   const child = spawn(process.execPath, [...workerArguments(), ...plan.taskModules], {
     env: { ...plan.env, ...identity },
-    // A session of its own: Ctrl-C is for us, and we let the worker finish its jobs.
+    // A session of its own: Ctrl-C must not reach the worker, which finishes its jobs.
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  child.on('error', () => {}) // of a start it is told by endingOf, of a signal that could not be sent by what comes next
+  child.on('error', () => {}) // a failed start is told by endingOf; a failed signal is followed by the next one
   const pid = child.pid ?? 0
   if (pid > 0) guard.watch(pid)
   const lastLines = linesKept(child, (line) => options.onLine('stderr', line, undefined))
@@ -135,7 +137,7 @@ function workerArguments(): string[] {
   return RUNS_FROM_SOURCE ? ['--conditions=millhand-source', entry] : [entry]
 }
 
-/** The last ones on its stderr. */
+/** The last lines of its stderr. */
 function linesKept(child: ChildProcess, onLine: (line: string) => void = () => {}): string[] {
   const kept: string[] = []
   readLines(child, 'stderr', (line) => {
@@ -146,12 +148,12 @@ function linesKept(child: ChildProcess, onLine: (line: string) => void = () => {
   return kept
 }
 
-/** Everything in the environment of a worker but who it is. */
+/** The environment of a worker without its identity. */
 export function environmentOf(
   { pool, queueNames }: Pick<LocalPool, 'pool' | 'queueNames'>,
   { own, variables, redis, poolUid }: EnvironmentSources,
 ): Record<string, string> {
-  // The worker puts the namespace before them again.
+  // The worker adds the namespace to these names.
   const prefix = `${pool.metadata.namespace}.`
   const queues = pool.queues.map(({ name, weight }, index) => {
     return { name: queueNames[index]?.slice(prefix.length) ?? name, weight }
@@ -170,9 +172,9 @@ export function environmentOf(
 }
 
 export interface EnvironmentSources {
-  /** The environment of the caller: PATH, HOME and the like. */
+  /** From the environment of the caller: PATH, HOME and others. */
   own: Readonly<Record<string, string | undefined>>
-  /** What the manifest sets. */
+  /** From the manifest. */
   variables: Readonly<Record<string, string>>
   redis: RedisAccess
   poolUid: string
@@ -201,7 +203,7 @@ async function endingOf(
   } catch (error) {
     return { code: null, signal: null, lastWords: `it could not be started: ${reasonOf(error)}` }
   }
-  // Its last words may still be in the pipe; but a grandchild may hold that pipe for ever.
+  // Its last lines may still be in the pipe, but a grandchild may keep that pipe open for ever.
   await Promise.race([closed, after(200, undefined, { ref: false })])
   const processName = terminationLog && readOnce(terminationLog)
   return { code, signal, lastWords: lastLines.join('\n'), ...(processName && { processName }) }

@@ -1,5 +1,5 @@
-// The world of `millhand up`: resources come from manifests, their statuses are kept here, and the workers of
-// a pool are processes (fleet.ts). What the operator would tell by Events, this tells by events of its own.
+// The world of `millhand up`: resources come from manifests, their status is kept here, and the workers of a
+// pool are processes (fleet.ts). Events of Kubernetes become events of local/ (events.ts).
 import { Objects } from '@millhand/control/objects'
 import type { QueuePlace } from '@millhand/control/redis/problems'
 import type { IndexOf, ObjectOf } from '@millhand/control/resources/object'
@@ -15,7 +15,7 @@ import { environmentOf, type WorkerPlan } from './worker-process.ts'
 
 export interface LocalWorldOptions extends FleetContext {
   redis: RedisAccess
-  /** The UID of a resource: the same after a restart, since the owner of a queue in Redis is named by it. */
+  /** The UID of a resource, the same after a restart: it identifies the owner of a queue in Redis. */
   uidOf: (kind: Kind, namespace: string, name: string) => string
   look: (kind: Kind, key: string) => void
 }
@@ -24,7 +24,7 @@ export class LocalWorld implements World {
   readonly #options: LocalWorldOptions
   readonly objects: Objects
   readonly #fleets = new Map<string, LocalFleet>()
-  /** Of pools that are gone: their workers finish. */
+  /** Fleets of deleted pools, whose workers finish. */
   readonly #leaving = new Set<LocalFleet>()
   readonly #plans = new Map<string, WorkerPlan>()
   readonly #settled = Promise.withResolvers<void>()
@@ -36,7 +36,7 @@ export class LocalWorld implements World {
     this.objects = new Objects({ look: options.look })
   }
 
-  /** What the manifests say from now on. Statuses stay. */
+  /** Replaces the manifests. Each status stays. */
   declare({ pools, resources, undeclared }: Manifests): void {
     this.#pools = pools
     this.#undeclared = undeclared
@@ -55,7 +55,7 @@ export class LocalWorld implements World {
     this.#tellWhetherSettled()
   }
 
-  /** Resolves when each queue of the manifests was reconciled once. */
+  /** Resolves when each queue of the manifests has been reconciled once. */
   get settled(): Promise<void> {
     return this.#settled.promise
   }
@@ -64,18 +64,18 @@ export class LocalWorld implements World {
     return [...this.#fleets.values(), ...this.#leaving]
   }
 
-  /** The workers of these pools, if they have any, run code that was saved since. */
+  /** The code of these pools was saved: their workers are replaced. */
   renew(pools: readonly LocalPool[]): void {
     for (const local of pools) this.#fleets.get(keyOf(local))?.renew()
   }
 
-  /** Something is to be done in a queue: by the pools that serve it. */
+  /** A queue has work: its pools are reconciled. */
   lookAtQueue({ queueName }: QueuePlace): void {
     for (const local of this.#pools)
       if (local.queueNames.includes(queueName)) this.#options.look('WorkerPool', keyOf(local))
   }
 
-  /** A queue that nothing declares has the settings that it has in Redis; a pool may serve it. */
+  /** A pool may serve an undeclared queue, which has its settings in Redis. */
   get<K extends Kind>(kind: K, key: string): ObjectOf[K] | undefined {
     const standIn = kind === 'TaskQueue' ? this.#undeclared.get(key) : undefined
     return this.objects.get(kind, key) ?? (standIn as ObjectOf[K] | undefined)

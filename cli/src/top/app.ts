@@ -1,5 +1,5 @@
-// millhand top while it runs: the views that are open, what the keys do, when it reads, what it draws. Keys never wait
-// for Redis: a view draws what it read last.
+// millhand top while it runs: the views that are open, what the keys do, when it reads, what it draws. Keys
+// never wait for Redis: a view draws what it read last.
 import { reasonLines } from 'millhand/queue'
 import { withoutPasswords } from '../printable.ts'
 import type { Cell } from '../table.ts'
@@ -97,7 +97,8 @@ export class Top {
       else if (this.#mode.kind === 'typing') this.#type(key, this.#mode)
       else if (this.#mode.kind === 'asking') this.#answer(key, this.#mode)
       else this.#command(key)
-      // What came together with the key was pasted, or typed before the question stood there: it is no answer.
+      // What came together with the key was pasted, or typed before the question stood there: it is no
+      // answer.
       if (!wasAsking && this.#isAsking()) break
     }
     this.#draw()
@@ -226,7 +227,7 @@ export class Top {
     const { view, failure, awaySinceMs } = this.#views
     if (awaySinceMs !== undefined) {
       const ago = durationText(this.#options.reach.nowMs() - awaySinceMs)
-      const text = `Redis does not answer since ${timeText(awaySinceMs).slice(-8)} (${ago}): what stands here is older`
+      const text = `Redis has not answered since ${timeText(awaySinceMs).slice(-8)} (${ago}): these numbers are older`
       return { text, style: 'red' }
     }
     if (failure !== undefined) return { text: `cannot be read: ${reason(failure)}`, style: 'red' }

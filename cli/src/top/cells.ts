@@ -1,5 +1,5 @@
-// Text → the cells of a terminal that it takes (pure). What is in it comes from Redis: nothing of it is ever a
-// control sequence, and no character takes more or fewer cells than is counted here.
+// Text → the cells of a terminal that it takes (pure). What is in it comes from Redis: nothing of it is ever
+// a control sequence, and no character takes more or fewer cells than is counted here.
 import { oneLine } from '../printable.ts'
 
 /** A character as a person sees it: one or two cells wide. */

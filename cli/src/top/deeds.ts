@@ -72,7 +72,7 @@ export function pauseDeed(queue: Queue, label: string): Deed {
         return `${label} is paused: no worker claims its jobs`
       }
       await queue.resume()
-      return `${label} is not paused${suspended ? '; but its TaskQueue suspends it (spec.suspend)' : ''}`
+      return `${label} is no longer paused${suspended ? ', but its TaskQueue suspends it (spec.suspend)' : ''}`
     },
   }
 }
@@ -80,5 +80,5 @@ export function pauseDeed(queue: Queue, label: string): Deed {
 /** A write without an answer may have been done. */
 export const failureOf = (error: unknown): string => {
   const message = error instanceof Error ? error.message : String(error)
-  return error instanceof RedisUnavailable ? `not known whether it was done: ${message}` : message
+  return error instanceof RedisUnavailable ? `it may have been done: ${message}` : message
 }

@@ -60,7 +60,7 @@ export function goTo(text: string, reach: Reach, queue: string | undefined): Vie
   const place = PLACES.find(({ name, alias }) => name === word || alias === word)
   if (place) return place.open(reach, words, queue)
   throw new Error(
-    `there is no view "${word}": ${[...PLACES, { name: QUIT[0] }].map(({ name }) => name).join(', ')}`,
+    `invalid view "${word}": use ${[...PLACES, { name: QUIT[0] }].map(({ name }) => name).join(', ')}`,
   )
 }
 

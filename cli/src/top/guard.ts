@@ -1,4 +1,5 @@
-// A shell that waits for the end of millhand top. When top is killed (kill -9), it leaves the terminal as it was.
+// A shell that waits for the end of millhand top. When top is killed (kill -9), it leaves the terminal as it
+// was.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as after } from 'node:timers/promises'
@@ -6,8 +7,8 @@ import { setTimeout as after } from 'node:timers/promises'
 const PATIENCE_MS = 1_000
 
 /**
- * `read` fails when the other end of the pipe closes without a line. A shell with job control restores the modes of its
- * terminal itself, and has taken it back by then: stty fails, as it should.
+ * `read` fails when the other end of the pipe closes without a line. A shell with job control restores the
+ * modes of its terminal itself, and has taken it back by then: stty fails, as it should.
  */
 const SCRIPT = `trap '' INT TERM; modes=$(stty -g </dev/tty 2>/dev/null); echo ready
 read -r ended || { printf '%b' "$1" >/dev/tty; stty "$modes" </dev/tty; } 2>/dev/null`

@@ -15,7 +15,9 @@ const NAMES: Readonly<Record<string, Key>> = {
 const SEQUENCE = /^[[O]([0-9;?<=>]*)([@-~])/
 const BEGINNING = /^([[O][0-9;?<=>]{0,20})?$/
 
-/** `rest`: the beginning of a sequence, or ESC alone; what comes next decides. Unknown sequences are no key. */
+/**
+ * `rest`: the beginning of a sequence, or ESC alone; what comes next decides. Unknown sequences are no key.
+ */
 export function keysIn(input: string): { keys: Key[]; rest: string } {
   const keys: Key[] = []
   let text = input

@@ -1,4 +1,5 @@
-// The views that are open, one upon the other: where the cursor is in each, and when the last one is read again.
+// The views that are open, one upon the other: where the cursor is in each, and when the last one is read
+// again.
 import { RedisUnavailable } from 'millhand/queue'
 import type { Key } from './keys.ts'
 import { linesOf, roomFor } from './page.ts'

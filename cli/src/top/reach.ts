@@ -1,5 +1,5 @@
-// What the views of millhand top read from: the queues, and how they are called. Redis keeps no list of queues, so it
-// is scanned, and seldom.
+// What the views of millhand top read from: the queues, and how they are called. Redis keeps no list of
+// queues, so it is scanned, and seldom.
 import { type Queue, RedisUnavailable } from 'millhand/queue'
 import { partsOf, queuesThere } from '../queues-there.ts'
 import type { Server } from '../server.ts'

@@ -1,5 +1,5 @@
-// What stands on the screen, and what to write so that another picture stands there: only cells that differ, by
-// moves of the cursor. Nothing is ever cleared (pure).
+// What stands on the screen, and what to write so that another picture stands there: only cells that differ,
+// by moves of the cursor. Nothing is ever cleared (pure).
 import { inspect } from 'node:util'
 import type { Cell } from '../table.ts'
 import { glyphs } from './cells.ts'

@@ -1,5 +1,5 @@
-// The terminal while something draws in it: the alternate screen, keys as they are pressed, its size. However the
-// process ends, the terminal is as it was before.
+// The terminal while something draws in it: the alternate screen, keys as they are pressed, its size. However
+// the process ends, the terminal is as it was before.
 import { writeSync } from 'node:fs'
 import type { ReadStream, WriteStream } from 'node:tty'
 import { startGuard } from './guard.ts'
@@ -7,7 +7,10 @@ import { type Key, keysIn } from './keys.ts'
 
 export interface Terminal {
   size(): { width: number; height: number }
-  /** In one piece: the terminal shows nothing of it before its end. False where it has not yet read what was written before. */
+  /**
+   * In one piece: the terminal shows nothing of it before its end. False where it has not yet read what was
+   * written before.
+   */
   draw(text: string): boolean
   /** Ctrl-Z. */
   suspend(): void

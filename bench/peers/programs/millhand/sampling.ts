@@ -1,5 +1,5 @@
-// Counts what this process allocates from SIGUSR2 on, by V8's sampling; at the second SIGUSR2 it writes the sum by function into
-// BENCH_ALLOCATIONS. For bench/allocations.ts; loaded before anything else.
+// Counts what this process allocates from SIGUSR2 on, by V8's sampling; at the second SIGUSR2 it writes the
+// sum by function into BENCH_ALLOCATIONS. For bench/allocations.ts; loaded before anything else.
 import { writeFileSync } from 'node:fs'
 import { type HeapProfiler, Session } from 'node:inspector'
 

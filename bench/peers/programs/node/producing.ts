@@ -93,8 +93,8 @@ const sleeper = new Int32Array(new SharedArrayBuffer(4))
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
 /**
- * Timers are too coarse: the last two milliseconds are slept in the kernel, in pieces, so that answers are
- * read meanwhile. A loop that turned instead would take a whole core from the programs that are measured.
+ * Timers are too coarse, so the last two milliseconds are short sleeps in the kernel; between them answers
+ * are read. A busy loop would take a whole core from the measured programs.
  */
 async function paced(from: number, schedule: number[], start: number, add: (n: number) => Promise<unknown>) {
   const waiting: Promise<unknown>[] = []
