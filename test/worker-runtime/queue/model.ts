@@ -21,6 +21,31 @@ export interface ModelJob {
   /** It ends as expired where it has not begun by then. */
   expiresMs: number
   hasBegun: boolean
+  /** How often its task asked for a rest. */
+  rests: number
+}
+
+/** What a task asks for that meets a limit of somebody else (RetryAfter). */
+export interface ModelRest {
+  ms: number
+  pause: 'job' | 'key' | 'queue'
+}
+
+/** A schedule with an interval. */
+export interface ModelSchedule {
+  everyMs: number
+  overlap: 'Allow' | 'Forbid' | 'Replace'
+  maxRuns: number
+}
+interface ModelScheduleState extends ModelSchedule {
+  isPaused: boolean
+  /** Its next due time; undefined while it is paused. */
+  nextMs: number | undefined
+  /** Its last job, and how that ended. */
+  lastId: string | undefined
+  lastState: ModelState | undefined
+  fired: number
+  skipped: number
 }
 
 export interface ModelUnique {
@@ -65,8 +90,16 @@ export interface ModelWorker {
   heard: number
 }
 
+/** How an attempt ended; `rests`: with its key or the queue, `rests-alone`: without them. */
+export type ModelVerdict =
+  | ('completed' | 'failed' | 'terminal' | 'cancelled' | 'handed-back' | 'crashed')
+  | ('rests' | 'rests-alone')
+
 export const MAX_ATTEMPTS = 2
 export const MAX_CRASHES = 2
+export const MOST_RESTS = 1_000
+/** Runs that are later are left out. */
+export const WITHIN_MS = 10_000
 export const LEASE_MS = 7_000
 export const RENEW_MS = 2_000
 
@@ -89,6 +122,16 @@ export class Model {
   hasLimits = false
   /** When the bucket of each key with a rate, and of the queue, is full again. */
   readonly #fullAtMs = new Map<string, number>()
+  /** Until when keys rest, and the queue ('*'). */
+  readonly rests = new Map<string, number>()
+  /** In this step a claim took all that it could. */
+  hasClaimedAll = false
+  /** The clock went back, and nobody has renewed since: what is parked may be so for too long. */
+  mayBeParkedForLong = false
+  /** The schedule `s`. */
+  schedule: ModelScheduleState | undefined
+  /** What is told, and is no count of the queue. */
+  readonly told = { rested: 0, fired: 0, skipped: 0 }
   /** What the queue counts, beside `busy`. */
   readonly counts = {
     enqueued: 0,
@@ -133,6 +176,7 @@ export class Model {
       unique,
       expiresMs: this.nowMs + delayMs + expiresInMs,
       hasBegun: false,
+      rests: 0,
     })
     return 'created'
   }
@@ -289,6 +333,7 @@ export class Model {
   }
 
   tokens(key: string): number {
+    if ((this.rests.get(key) ?? 0) > this.nowMs) return 0
     const { rate } = this.limitsOf(key)
     if (!rate) return Number.POSITIVE_INFINITY
     const fullAtMs = this.#fullAt(key, rate)
@@ -313,15 +358,89 @@ export class Model {
       this.#fullAtMs.set(key, notedMs)
   }
 
-  /** With a renewal, buckets that are full are forgotten. */
-  tidy(): void {
-    for (const [key, fullAtMs] of this.#fullAtMs)
-      if (this.hasLimits && fullAtMs <= this.nowMs) this.#fullAtMs.delete(key)
+  /** With a renewal, buckets that are full are forgotten, and rests that are over. */
+  tidy(isQuiet: boolean): void {
+    if (!this.hasLimits) return
+    if (isQuiet) this.mayBeParkedForLong = false
+    for (const times of [this.#fullAtMs, this.rests])
+      for (const [key, atMs] of times) if (atMs <= this.nowMs) times.delete(key)
+  }
+
+  /** Its task asks for a rest. Answers what that is for the job: it rests alone, with others, or has asked too often. */
+  rest(id: string, { ms, pause }: ModelRest): 'rests-alone' | 'rests' | 'failed' {
+    const job = this.#job(id)
+    if (job.isCancelling) return 'rests'
+    job.rests += 1
+    if (job.rests > MOST_RESTS) return 'failed'
+    this.told.rested += 1
+    const key = pause === 'queue' ? '*' : pause === 'key' && job.key
+    if (!key) return 'rests-alone'
+    this.rests.set(key, Math.max(this.rests.get(key) ?? 0, this.nowMs + ms))
+    return 'rests'
+  }
+
+  setSchedule(spec: ModelSchedule): 'set' | 'unchanged' {
+    const before = this.schedule
+    if (before && (Object.keys(spec) as (keyof ModelSchedule)[]).every((name) => spec[name] === before[name]))
+      return 'unchanged'
+    const isPaused = before?.isPaused ?? false
+    const kept = before?.everyMs === spec.everyMs ? before.nextMs : undefined
+    const nextMs = isPaused ? undefined : (kept ?? this.#firstAfter(spec))
+    const none = { lastId: undefined, lastState: undefined, fired: 0, skipped: 0 }
+    this.schedule = { ...none, ...before, ...spec, isPaused, nextMs }
+    return 'set'
+  }
+
+  pauseSchedule(isPaused: boolean): boolean {
+    const { schedule } = this
+    if (schedule && schedule.isPaused !== isPaused)
+      Object.assign(schedule, { isPaused, nextMs: isPaused ? undefined : this.#firstAfter(schedule) })
+    return schedule !== undefined
+  }
+
+  /** Somebody looks: what is due is enqueued. Answers the ids, '' for a run that was left out. */
+  fire(): string[] {
+    const { schedule } = this
+    if (!schedule || schedule.nextMs === undefined || schedule.nextMs > this.nowMs) return []
+    const { everyMs, overlap, maxRuns, nextMs } = schedule
+    const due: number[] = []
+    for (let at = nextMs; at <= this.nowMs; at += everyMs) if (this.nowMs - at <= WITHIN_MS) due.push(at)
+    schedule.nextMs = this.#firstAfter(schedule)
+    return due.slice(overlap === 'Allow' ? -maxRuns : -1).map((at) => this.run(at))
+  }
+
+  run(dueMs: number, overlap = this.schedule?.overlap): string {
+    const { schedule } = this
+    if (!schedule) throw new Error('there is no schedule')
+    const id = `s@${dueMs}`
+    const { lastId } = schedule
+    const isUnfinished = lastId !== undefined && this.#isUnfinished(lastId)
+    if (isUnfinished && overlap === 'Forbid') {
+      schedule.skipped += 1
+      this.told.skipped += 1
+      return ''
+    }
+    if (isUnfinished && overlap === 'Replace') this.cancel(lastId)
+    this.enqueue({ id, delayMs: 0 })
+    Object.assign(schedule, { lastId: id, lastState: undefined, fired: schedule.fired + 1 })
+    this.told.fired += 1
+    return id
+  }
+
+  cancel(id: string): void {
+    const job = this.#job(id)
+    if (job.state === 'held') job.isCancelling = true
+    else this.ended(id, 'cancelled')
+  }
+
+  #firstAfter({ everyMs }: ModelSchedule): number {
+    return (Math.floor(this.nowMs / everyMs) + 1) * everyMs
   }
 
   /** A job has ended, and with a retention of 0 its id is free. */
   ended(id: string, state: 'completed' | 'cancelled' | 'expired' | 'buried'): void {
     this.counts[state] += 1
+    if (this.schedule?.lastId === id) this.schedule.lastState = state
     this.freed(id, state)
     if (this.keepsNothing && state !== 'buried') this.jobs.delete(id)
     else this.#job(id).state = state
@@ -368,16 +487,14 @@ export class Model {
   }
 
   /** Answers the states that the scripts may choose from. */
-  endsWith(
-    id: string,
-    verdict: 'completed' | 'failed' | 'terminal' | 'cancelled' | 'handed-back' | 'crashed',
-  ): ModelState[] {
+  endsWith(id: string, verdict: ModelVerdict): ModelState[] {
     const job = this.#job(id)
     if (verdict === 'completed') return ['completed']
     if (verdict === 'failed' || verdict === 'terminal') job.attempts += 1
     if (verdict === 'crashed') job.crashes += 1
     if (verdict === 'cancelled' || job.isCancelling) return ['cancelled']
-    if (verdict === 'handed-back') return ['ready']
+    if (verdict === 'handed-back' || verdict === 'rests') return ['ready']
+    if (verdict === 'rests-alone') return ['delayed']
     if (verdict === 'terminal') return ['buried']
     if (verdict === 'failed') return job.attempts >= MAX_ATTEMPTS ? ['buried'] : ['delayed', 'ready']
     if (job.crashes >= MAX_CRASHES) return ['buried']

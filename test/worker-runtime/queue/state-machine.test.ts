@@ -30,21 +30,29 @@ import { scripts } from './clocked-queues.ts'
 import {
   MAX_ATTEMPTS,
   MAX_CRASHES,
+  MOST_RESTS,
   Model,
-  type ModelJob,
   type ModelLimits,
   type ModelRate,
+  type ModelRest,
+  type ModelSchedule,
   type ModelState,
   type ModelUnique,
+  type ModelVerdict,
+  WITHIN_MS,
 } from './model.ts'
 
 const WORKERS = ['p:1', 'p:2', 'q:1']
 const JOBS = ['a', 'b', 'c', 'd', 'e', 'f']
 const KEYS = ['', 'acme', 'beta']
-const VERDICTS = ['completed', 'failed', 'terminal', 'cancelled', 'handed-back'] as const
+const VERDICTS = ['completed', 'failed', 'terminal', 'cancelled', 'handed-back', 'rests'] as const
 type Verdict = (typeof VERDICTS)[number]
 
-const groupOf = (id: string) => `v1:${id.repeat(16)}`
+/** In place of the id of a job: the last job of the schedule. */
+const SCHEDULED = 's'
+const idOf = (job: string, { schedule }: Model) => (job === SCHEDULED ? (schedule?.lastId ?? job) : job)
+const isKnown = (id: string) => JOBS.includes(id) || id.startsWith('s@')
+const groupOf = (id: string) => `v1:${(JOBS.includes(id) ? id : '0').repeat(16)}`
 const LOST = fingerprintOf({ outcome: 'worker-lost', message: 'the test says so' })
 
 interface Real {
@@ -62,7 +70,8 @@ abstract class Step implements Command {
     return true
   }
   async run(model: Model, real: Real): Promise<void> {
-    const before = { ...model.counts }
+    const before = { ...model.counts, ...model.told }
+    model.hasClaimedAll = false
     await this.step(model, real)
     await compare(model, real)
     await compareEvents(model, real, before)
@@ -271,7 +280,7 @@ class Renew extends Step {
       return
     }
     for (const id of model.overdue()) model.ended(id, 'expired')
-    model.tidy()
+    model.tidy(isQuiet)
     me.aliveUntilMs = model.nowMs + 7_000
     for (const other of model.workers.values())
       other.aliveUntilMs = Math.min(other.aliveUntilMs, model.nowMs + 7_000)
@@ -306,6 +315,7 @@ interface Settles {
   verdict: Verdict
   isStale: boolean
   follow?: string | undefined
+  rest: ModelRest
 }
 
 class Exchange extends Step {
@@ -335,12 +345,14 @@ class Exchange extends Step {
     const { queue } = real
     const me = model.workers.get(this.worker)
     const sequence = (me?.sequence ?? 0) - (this.fault === 'stale sequence' ? 1 : 0)
+    const all = this.settles.map((settles) => ({ ...settles, job: idOf(settles.job, model) }))
     const follows = (settles: Settles) =>
-      settles.verdict === 'completed' && this.settles.every(({ job }) => job !== settles.follow)
+      settles.verdict === 'completed' && all.every(({ job }) => job !== settles.follow)
         ? settles.follow
         : undefined
-    const settlements = this.settles.map((settles) => {
-      const { job, verdict, isStale } = settles
+    const settlements = all.map((settles) => {
+      const { job, verdict, isStale, rest } = settles
+      const failed = JSON.stringify({ outcome: 'failed', group: groupOf(job) })
       const settlement = {
         id: job,
         token: isStale ? '0' : (model.jobs.get(job)?.token ?? '0'),
@@ -348,7 +360,9 @@ class Exchange extends Step {
         text:
           verdict === 'completed'
             ? '1 task 1\n"done"'
-            : JSON.stringify({ outcome: 'failed', group: groupOf(job) }),
+            : verdict === 'rests'
+              ? `${rest.ms} ${rest.pause}\n${failed}`
+              : failed,
       }
       const id = follows(settles)
       if (id === undefined) return settlement
@@ -368,19 +382,21 @@ class Exchange extends Step {
     expect(answer.status).toBe(status)
     if (status === 'dead') return
 
-    for (const [i, settles] of this.settles.entries()) {
+    for (const [i, settles] of all.entries()) {
       const { id = '', token = '' } = settlements[i] ?? {}
       if (!model.holds(this.worker, id, token)) {
         expect(answer.became[i]).toBe('not-yours')
         continue
       }
+      const verdict = settles.verdict === 'rests' ? model.rest(id, settles.rest) : settles.verdict
       await ended(
         model,
         real,
         id,
-        settles.verdict,
+        verdict,
         answer.claims.some((claim) => claim.id === id),
       )
+      if (verdict === 'rests-alone') expect(model.jobs.get(id)?.dueMs).toBe(model.nowMs + settles.rest.ms)
       const followUp = follows(settles)
       if (followUp !== undefined) model.enqueue({ id: followUp, delayMs: 0 })
     }
@@ -394,7 +410,9 @@ class Exchange extends Step {
     if (status !== 'ok') expect(answer.claims).toEqual([])
     else {
       const claimable = model.claimable()
-      expect(answer.claims).toHaveLength(model.takes(this.wanted - unheard))
+      const takes = model.takes(this.wanted - unheard)
+      if (model.mayBeParkedForLong) expect(answer.claims.length).toBeLessThanOrEqual(takes)
+      else expect(answer.claims).toHaveLength(takes)
       for (const claim of answer.claims) {
         expect(claimable.delete(claim.id)).toBe(true)
         expect(Number(claim.token)).toBeGreaterThan(model.lastToken)
@@ -407,6 +425,7 @@ class Exchange extends Step {
       }
       for (const job of model.jobs.values())
         if (job.state === 'delayed' && job.dueMs <= model.nowMs) job.state = 'ready'
+      model.hasClaimedAll = answer.claims.length < this.wanted - unheard
       // A claim ends those that it meets.
       for (const id of model.overdue()) {
         const state = (await queue.job(id))?.state ?? 'expired'
@@ -440,8 +459,8 @@ class Exchange extends Step {
   }
   toString() {
     const settles = this.settles.map(
-      ({ job, verdict, isStale, follow }) =>
-        `${job} ${verdict}${follow ? ` with ${follow}` : ''}${isStale ? ' with an old token' : ''}`,
+      ({ job, verdict, isStale, follow, rest }) =>
+        `${job} ${verdict}${verdict === 'rests' ? ` ${rest.ms} ms (${rest.pause})` : ''}${follow ? ` with ${follow}` : ''}${isStale ? ' with an old token' : ''}`,
     )
     return `${this.worker} settles [${settles}] claims ${this.wanted} (${this.fault})`
   }
@@ -646,21 +665,20 @@ class Bulk extends Step {
     this.isUndone = isUndone && verb === 'delete'
   }
   async step(model: Model, { queue }: Real) {
-    const wanted = [...model.jobs].filter(([, { state }]) =>
-      STATES_OF_VERB[this.verb].some((each) => each === state),
+    const wanted = [...model.jobs].filter(
+      ([id, { state }]) => JOBS.includes(id) && STATES_OF_VERB[this.verb].some((each) => each === state),
     )
     // Two buried jobs may have the same unique key: the first by name gets it.
     wanted.sort(([a], [b]) => (a < b ? -1 : 1))
     const id = await queue.actions.create({ verb: this.verb, filter: { terms: [] }, ids: JOBS })
     const action = await queue.actions.run(id)
     if (this.isUndone) expect(await queue.actions.undo(id)).toBe(wanted.length)
-    const done = wanted.filter(([id, job]) => this.#done(model, id, job)).length
+    const done = wanted.filter(([id]) => this.#done(model, id)).length
     expect(action).toMatchObject({ state: 'done', done, skipped: wanted.length - done, failed: 0 })
   }
-  #done(model: Model, id: string, job: ModelJob): boolean {
+  #done(model: Model, id: string): boolean {
     if (this.verb === 'retry') return model.retried(id)
-    if (this.verb === 'cancel' && job.state === 'held') job.isCancelling = true
-    else if (this.verb === 'cancel') model.ended(id, 'cancelled')
+    if (this.verb === 'cancel') model.cancel(id)
     else if (!this.isUndone) model.jobs.delete(id)
     return true
   }
@@ -678,6 +696,7 @@ class Pause extends Step {
   async step(model: Model, { queue }: Real) {
     await (this.isPaused ? queue.pause() : queue.resume())
     model.isPaused = this.isPaused
+    if (!this.isPaused) model.rests.delete('*')
   }
   toString() {
     return this.isPaused ? 'pause' : 'resume'
@@ -760,10 +779,97 @@ class Clock extends Step {
   }
   async step(model: Model, { redis, queue }: Real) {
     model.nowMs += this.byMs
+    if (this.byMs < 0) model.mayBeParkedForLong = true
     await redis.call('SET', `${prefixOf(queue.name)}clock`, model.nowMs)
   }
   toString() {
     return `the clock moves by ${this.byMs} ms`
+  }
+}
+
+/** A job has asked for as many rests as it may. */
+class RestsUsedUp extends Step {
+  readonly id: string
+  constructor(id: string) {
+    super()
+    this.id = id
+  }
+  override check(model: Readonly<Model>) {
+    const job = model.jobs.get(this.id)
+    return job !== undefined && job.rests > 0 && !['completed', 'cancelled', 'expired'].includes(job.state)
+  }
+  async step(model: Model, { queue, redis }: Real) {
+    const attempt = `${prefixOf(queue.name)}attempt:${this.id}`
+    const job = model.jobs.get(this.id)
+    expect(await redis.call('HGET', attempt, 'rests')).toBe(String(job?.rests))
+    await redis.call('HSET', attempt, 'rests', MOST_RESTS)
+    if (job) job.rests = MOST_RESTS
+  }
+  toString() {
+    return `${this.id} has used up its rests`
+  }
+}
+
+class SetSchedule extends Step {
+  readonly spec: ModelSchedule
+  constructor(spec: ModelSchedule) {
+    super()
+    this.spec = spec
+  }
+  async step(model: Model, { queue }: Real) {
+    const { everyMs, overlap, maxRuns } = this.spec
+    const missed = { maxRuns, withinMs: WITHIN_MS }
+    const spec = { everyMs, overlap, missed, task: 'task', input: { of: SCHEDULED } }
+    expect(await queue.schedules.set(SCHEDULED, spec)).toBe(model.setSchedule(this.spec))
+  }
+  toString() {
+    return `set the schedule ${JSON.stringify(this.spec)}`
+  }
+}
+
+/** Two look at once: each run is enqueued once. */
+class Fire extends Step {
+  async step(model: Model, { queue }: Real) {
+    const fired = await Promise.all([queue.schedules.fireDue(), queue.schedules.fireDue()])
+    expect(fired.flatMap(({ runs }) => runs.map(({ id = '' }) => id))).toEqual(model.fire())
+  }
+  toString() {
+    return 'two look what is due'
+  }
+}
+
+class RunSchedule extends Step {
+  async step(model: Model, { queue }: Real) {
+    const id = model.schedule && model.run(model.nowMs, 'Allow')
+    expect(await queue.schedules.run(SCHEDULED)).toBe(id)
+  }
+  toString() {
+    return 'run the schedule now'
+  }
+}
+
+class PauseSchedule extends Step {
+  readonly isPaused: boolean
+  constructor(isPaused: boolean) {
+    super()
+    this.isPaused = isPaused
+  }
+  async step(model: Model, { queue: { schedules } }: Real) {
+    const act = this.isPaused ? schedules.pause : schedules.resume
+    expect(await act(SCHEDULED)).toBe(model.pauseSchedule(this.isPaused))
+  }
+  toString() {
+    return `${this.isPaused ? 'pause' : 'resume'} the schedule`
+  }
+}
+
+class DeleteSchedule extends Step {
+  async step(model: Model, { queue }: Real) {
+    expect(await queue.schedules.delete(SCHEDULED)).toBe(model.schedule ? 'deleted' : 'none')
+    model.schedule = undefined
+  }
+  toString() {
+    return 'delete the schedule'
   }
 }
 
@@ -772,7 +878,7 @@ async function ended(
   model: Model,
   { queue }: Real,
   id: string,
-  verdict: Verdict | 'crashed',
+  verdict: ModelVerdict,
   isClaimedAgain: boolean,
 ) {
   const allowed = model.endsWith(id, verdict)
@@ -784,7 +890,9 @@ async function ended(
   const job = model.jobs.get(id)
   if (!job) throw new Error('unknown to the model')
   job.readySinceMs = model.nowMs
-  const isRetried = allowed.includes('delayed') || (verdict === 'crashed' && allowed.includes('ready'))
+  const isRetried =
+    (allowed.includes('delayed') && verdict !== 'rests-alone') ||
+    (verdict === 'crashed' && allowed.includes('ready'))
   if (isRetried) model.counts.retried += 1
   if (isClaimedAgain) {
     expect(allowed).toContain('ready')
@@ -807,13 +915,14 @@ async function ended(
 }
 
 /** What was counted was told: failures and acts of people always, the rest while somebody watches. */
-async function compareEvents(model: Model, { queue, redis }: Real, before: Model['counts']) {
+async function compareEvents(model: Model, { queue, redis }: Real, before: Model['counts'] & Model['told']) {
   const key = `${prefixOf(queue.name)}events`
   const from = model.lastEvent === '-' ? '-' : `(${model.lastEvent}`
   const entries = (await redis.call('XRANGE', key, from, '+')) as [string, string[]][]
   model.lastEvent = entries.at(-1)?.[0] ?? model.lastEvent
   const changes = pageOf(['', '', entries]).entries.flatMap(({ event }) => event.changes)
   const isWatched = model.watchedUntilMs > model.nowMs
+  const after = { ...model.counts, ...model.told }
   for (const kind of [
     'enqueued',
     'claimed',
@@ -822,13 +931,16 @@ async function compareEvents(model: Model, { queue, redis }: Real, before: Model
     'buried',
     'cancelled',
     'expired',
+    'rested',
+    'fired',
+    'skipped',
   ] as const) {
     const told = changes.filter((change) => change.kind === kind)
     const isAlwaysTold = kind !== 'enqueued' && kind !== 'claimed' && kind !== 'completed'
-    const expected = isAlwaysTold || isWatched ? model.counts[kind] - before[kind] : 0
+    const expected = isAlwaysTold || isWatched ? after[kind] - before[kind] : 0
     expect([kind, told.reduce((sum, { count }) => sum + count, 0)]).toEqual([kind, expected])
     for (const { jobs } of told)
-      for (const { id, task } of jobs) expect([JOBS.includes(id), task]).toEqual([true, 'task'])
+      for (const { id, task } of jobs) expect([isKnown(id), task]).toEqual([true, 'task'])
   }
   const { groups } = await queue.errors.list({ limit: 1_000 })
   expect(Object.fromEntries(groups.map(({ group, count }) => [group, count]))).toEqual(model.errors)
@@ -870,17 +982,29 @@ async function compare(model: Model, { queue, redis }: Real) {
   else if (inState('ready') + inState('delayed') === 0) expect(isWoken && !isAnyParked).toBe(false)
   else if (model.takes(1) > 0 && inState('ready') > 0 && depth.due === 0 && !isTimed)
     expect(isWoken).toBe(true)
-  else if (inState('delayed') === 0 && !isAnyParked && inState('held') >= model.maxBusy)
+  // It may stand where nothing can run: a key has lost its room, and nobody has looked since. One claim takes it away.
+  else if (model.hasClaimedAll && inState('delayed') === 0 && !isAnyParked && model.takes(1) + overdue === 0)
     expect(isWoken).toBe(false)
-  // It also stands where a key has lost its room and nobody has looked since: its limit is new, or the clock went back. One
-  // claim parks the key (compareKeys).
   model.hasLimits = (await redis.call('HGET', `${prefixOf(queue.name)}config`, 'limits')) === '1'
-  if (model.limits.size > 0) expect(model.hasLimits).toBe(true)
+  if (model.limits.size + model.rests.size > 0) expect(model.hasLimits).toBe(true)
   for (const name of [...KEYS.filter((each) => each !== ''), '*']) {
     const noted = await redis.call('ZSCORE', `${prefixOf(queue.name)}rates`, name)
     if (noted !== null) model.seesBucket(name, Number(noted))
   }
   await compareKeys(model, { queue, redis, isWoken })
+  await compareSchedule(model, queue)
+}
+
+async function compareSchedule({ schedule, jobs, nowMs }: Model, queue: Queue) {
+  const found = await queue.schedules.get(SCHEDULED)
+  const { nextScheduleMs } = await queue.depth()
+  if (!schedule) return expect([found, nextScheduleMs]).toEqual([undefined, undefined])
+  const { isPaused, nextMs, lastId, lastState, fired, skipped } = schedule
+  expect(found).toMatchObject({ isPaused, fired, skipped })
+  expect(found?.nextAtMs).toBe(nextMs)
+  expect(nextScheduleMs).toBe(nextMs === undefined ? undefined : Math.max(0, nextMs - nowMs))
+  expect(found?.last?.id).toBe(lastId)
+  if (lastId !== undefined) expect(found?.last?.state).toBe(jobs.get(lastId)?.state ?? lastState ?? 'unknown')
 }
 
 /** Whoever may run is not blocked but for what a claim has to look at first, and for that it is woken. */
@@ -897,7 +1021,8 @@ async function compareKeys(
     // A limit that is new is looked at by the next claim.
     if (model.room(key) <= 0 && ready.length > 0 && parked === null)
       expect(isWoken || model.isPaused || model.queueRoom() <= 0).toBe(true)
-    if (model.room(key) > 0 && parked !== null) expect(Number(parked)).toBeLessThanOrEqual(model.nowMs)
+    if (model.room(key) > 0 && parked !== null && !model.mayBeParkedForLong)
+      expect(Number(parked)).toBeLessThanOrEqual(model.nowMs)
   }
 }
 
@@ -913,10 +1038,14 @@ const unique = fc.option(
   { nil: undefined, freq: 2 },
 )
 const settle = fc.record({
-  job,
+  job: fc.constantFrom(...JOBS, SCHEDULED),
   verdict: fc.constantFrom(...VERDICTS),
   isStale: fc.constant(false),
   follow: fc.option(job, { nil: undefined }),
+  rest: fc.record<ModelRest>({
+    ms: fc.constantFrom(700, 3_000),
+    pause: fc.constantFrom('job', 'key', 'queue'),
+  }),
 })
 const settleOrStale = fc.oneof(
   { weight: 5, arbitrary: settle },
@@ -955,6 +1084,20 @@ const keyLimits = fc.constantFrom<ModelLimits>(
   { rate: { intervalMs: 1_000, burst: 1 } },
   { maxBusy: 1, rate: { intervalMs: 700, burst: 2 } },
 )
+const schedule = fc.oneof<fc.Arbitrary<Step>[]>(
+  fc
+    .record<ModelSchedule>({
+      everyMs: fc.constantFrom(2_000, 5_000),
+      overlap: fc.constantFrom('Allow', 'Forbid', 'Replace'),
+      maxRuns: fc.constantFrom(1, 3),
+    })
+    .map((spec) => new SetSchedule(spec)),
+  fc.constant(new Fire()),
+  fc.constant(new Fire()),
+  fc.constant(new RunSchedule()),
+  fc.constantFrom(true, false).map((isPaused) => new PauseSchedule(isPaused)),
+  fc.constant(new DeleteSchedule()),
+)
 const commands = fc.commands(
   [
     enqueue,
@@ -985,6 +1128,9 @@ const commands = fc.commands(
     job.map((id) => new Retry(id)),
     job.map((id) => new Delete(id)),
     job.map((id) => new RunOut(id)),
+    job.map((id) => new RestsUsedUp(id)),
+    schedule,
+    schedule,
     fc.tuple(fc.constantFrom(...ACTION_VERBS), fc.boolean()).map((args) => new Bulk(...args)),
     fc.subarray([...PURGEABLE], { minLength: 1 }).map((states) => new Purge(states)),
     fc.constantFrom(0, 0, 2, 3).map((maxBusy) => new Limit(maxBusy)),
