@@ -1,6 +1,6 @@
 // docs/api.md: its commands run, in their order, against a real server, and answer what the page says.
 import { execFile } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { ErrorAnswer } from '../../dashboard/src/api.ts'
@@ -56,6 +56,31 @@ test('every command answers, and with the fields that the page shows', async () 
   }
   expect(answered).toBeGreaterThanOrEqual(8)
 }, 120_000)
+
+test('the page has every code of an error, and no other', () => {
+  const folders = ['dashboard/src/server', 'worker-runtime/src/queue', 'worker-runtime/src/redis']
+  const sources = folders.flatMap((folder) =>
+    readdirSync(new URL(`../../${folder}/`, import.meta.url), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => [folder, readFileSync(new URL(`../../${folder}/${name}`, import.meta.url), 'utf8')]),
+  )
+  const found = (pattern: RegExp, within = '') =>
+    sources.flatMap(([folder = '', text = '']) =>
+      folder.startsWith(within) ? [...text.matchAll(pattern)].map(([, code = '']) => code) : [],
+    )
+  // A code of the server has two words or is one of two; those of a queue are the keys of a table of statuses.
+  const given = [
+    ...found(/'([A-Z]{2,}(?:_[A-Z]+)+|FORBIDDEN|INTERNAL)'/g, 'dashboard'),
+    ...found(/^ {2}([A-Z_]+): \d{3},$/gm, 'dashboard'),
+    ...found(/readonly code = '([A-Z_]+)'/g),
+    ...found(/^ {4}\| '([A-Z_]+)'$/gm),
+  ]
+  const errors = page.split('\n## Errors\n')[1] ?? ''
+  const follow = page.split('\n## Follow\n')[1]?.split('\n## ')[0] ?? ''
+  const told = [...`${errors}${follow}`.matchAll(/`([A-Z][A-Z_]+)`/g)].map(([, code = '']) => code)
+  expect(told.length).toBeGreaterThan(40)
+  expect([...new Set(told)].sort()).toEqual([...new Set(given)].sort())
+})
 
 test('the error of the page is one', () => {
   const error = blocks.map(({ text }) => text).find((text) => text.includes('"error"')) ?? ''
