@@ -281,6 +281,8 @@ class Renew extends Step {
     }
     for (const id of model.overdue()) model.ended(id, 'expired')
     model.tidy(isQuiet)
+    // It is over for good, also where the clock goes back.
+    if (model.watchedUntilMs <= model.nowMs) model.watchedUntilMs = 0
     me.aliveUntilMs = model.nowMs + 7_000
     for (const other of model.workers.values())
       other.aliveUntilMs = Math.min(other.aliveUntilMs, model.nowMs + 7_000)
