@@ -1,6 +1,7 @@
 // How long calls of the dashboard's API take over a large queue, and what its viewers cost the process that
-// serves them. Needs a redis-server.
-// node --conditions=millhand-source bench/dashboard.ts [--waiting N] [--ended N] [--viewers N]
+// serves them. Needs a redis-server of version 7.
+// node --conditions=millhand-source bench/dashboard.ts [--waiting N] [--ended N] [--viewers N] [--watched-seconds N]
+// Half of what waits is delayed, a quarter has keys. Other load on the machine shows least in the p50 of a script.
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { get, type IncomingMessage } from 'node:http'
@@ -17,20 +18,25 @@ import type { TaskQueueObject } from '@millhand/control/resources/task-queue'
 import { localAccess } from '@millhand/dashboard/server/access/local'
 import { listenLocally } from '@millhand/dashboard/server/listen'
 import { dashboardServer } from '@millhand/dashboard/server/server'
-import { connectRedis, defaultSettings, newJob, openQueue, type Queue, silent } from 'millhand/queue'
+import { connectRedis, openQueue, silent } from 'millhand/queue'
+import { fillQueue, type Ids } from './large-queue.ts'
 import { stopEverything } from './processes.ts'
 import { Server } from './server.ts'
 
 const ROUNDS = 300
-const WATCHED_MS = 20_000
+const BIG = 'queues/default/big'
+const FAR_PAGES = 100
 const { values } = parseArgs({
   options: {
     waiting: { type: 'string', default: '1000000' },
     ended: { type: 'string', default: '100000' },
     viewers: { type: 'string', default: '50' },
+    'watched-seconds': { type: 'string', default: '20' },
     serve: { type: 'string' },
   },
 })
+
+const WATCHED_MS = 1_000 * Number(values['watched-seconds'])
 
 if (values.serve === undefined) await bench()
 else await serve(values.serve)
@@ -76,7 +82,8 @@ async function bench(): Promise<void> {
   const redis = connectRedis(server.url)
   const queue = openQueue(redis, 'default.big')
   const beganMs = performance.now()
-  const ids = await fill(queue, { waiting: Number(values.waiting), ended: Number(values.ended) })
+  const amounts = { waiting: Number(values.waiting), ended: Number(values.ended) }
+  const ids = await fillQueue({ queue, redis: server.redis, url: server.url, ...amounts })
   console.log(`filled in ${Math.round((performance.now() - beganMs) / 1_000)} s`)
   const child = fork(fileURLToPath(import.meta.url), ['--serve', server.url], {
     execArgv: [...process.execArgv, '--expose-gc'],
@@ -87,11 +94,11 @@ async function bench(): Promise<void> {
       url,
       headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' },
     }
-    await server.redis.call('CONFIG', 'SET', 'slowlog-log-slower-than', '10000')
+    await server.redis.call('CONFIG', 'SET', 'latency-tracking-info-percentiles', '50 99 100')
+    const calls = await callsOn(api, ids)
     await server.redis.call('SLOWLOG', 'RESET')
-    for (const [name, call] of callsOn(api, ids)) await measure(name, call, server)
-    const slow = await server.redis.call('SLOWLOG', 'LEN')
-    console.log(`commands that took Redis more than 10 ms: ${slow}`)
+    for (const [name, call] of calls) await measure(name, call, server)
+    console.log(`commands that took Redis more than 10 ms: ${await server.redis.call('SLOWLOG', 'LEN')}`)
     await watch(api, child, Number(values.viewers))
   } finally {
     child.kill()
@@ -105,70 +112,98 @@ interface Api {
   headers: Record<string, string>
 }
 
-interface Ids {
-  waiting: string
-  buried: string
-  completed: string
-}
-
-function callsOn({ url, headers }: Api, ids: Ids): [string, () => Promise<unknown>][] {
-  const read = (path: string) => async () => {
-    const response = await fetch(url + path, { headers })
-    if (response.status !== 200) throw new Error(`${path}: ${response.status} ${await response.text()}`)
-    return response.text()
-  }
-  const big = 'queues/default/big'
-  const find = (filter: string, limit = 50) =>
-    read(`${big}/jobs?limit=${limit}&filter=${encodeURIComponent(filter)}`)
+async function callsOn(api: Api, ids: Ids): Promise<[string, () => Promise<unknown>][]> {
+  const read = (path: string) => () => answerOf(api, path)
+  const find = (filter: string, limit = 50) => read(jobsPath(filter, { limit }))
+  const far = async (filter: string) => read(jobsPath(filter, { cursor: await farCursor(api, filter) }))
   return [
     ['snapshot', read('snapshot')],
-    ['queue', read(big)],
+    ['queue', read(BIG)],
     ['jobs, ready', find('state:ready')],
+    ['jobs, ready, far behind', await far('state:ready')],
     ['jobs, delayed', find('state:delayed')],
+    ['jobs, held', find('state:held')],
+    ['jobs, of a worker', find(`worker:${ids.worker}`)],
     ['jobs, buried', find('state:buried')],
     ['jobs, completed', find('state:completed')],
+    ['jobs, completed, far behind', await far('state:completed')],
     ['jobs, 200 buried', find('state:buried', 200)],
     ['jobs, all', find('')],
     ['jobs, by id', find(`id:${ids.buried}`)],
     ['jobs, a task that nobody has', find('task:nobody')],
-    ['job, waiting', read(`${big}/jobs/${ids.waiting}`)],
-    ['job, buried', read(`${big}/jobs/${ids.buried}`)],
-    ['job, completed', read(`${big}/jobs/${ids.completed}`)],
-    ['payload', read(`${big}/jobs/${ids.waiting}/payload`)],
-    ['result', read(`${big}/jobs/${ids.completed}/result`)],
-    ['why', read(`${big}/jobs/${ids.waiting}/why`)],
-    ['workers', read(`${big}/workers`)],
-    ['errors', read(`${big}/errors`)],
-    ['actions', read(`${big}/actions`)],
+    ['jobs, a text that nobody has', find('state:ready "nobody"')],
+    ['jobs of all queues', read('jobs')],
+    ['count of an action', read(`${BIG}/actions/count?verb=retry&filter=state:buried`)],
+    ['job, waiting', read(`${BIG}/jobs/${ids.waiting}`)],
+    ['job, held', read(`${BIG}/jobs/${ids.held}`)],
+    ['job, buried', read(`${BIG}/jobs/${ids.buried}`)],
+    ['job, completed', read(`${BIG}/jobs/${ids.completed}`)],
+    ['payload', read(`${BIG}/jobs/${ids.waiting}/payload`)],
+    ['result', read(`${BIG}/jobs/${ids.completed}/result`)],
+    ['why', read(`${BIG}/jobs/${ids.waiting}/why`)],
+    ['why, the last of a lane', read(`${BIG}/jobs/${ids.last}/why`)],
+    ['workers', read(`${BIG}/workers?limit=200`)],
+    ['errors', read(`${BIG}/errors?limit=200`)],
+    ['actions', read(`${BIG}/actions?limit=200`)],
+    ['schedules', read(`${BIG}/schedules?limit=200`)],
+    ['schedule', read(`${BIG}/schedules/${ids.schedule}`)],
+    ['flows', read(`${BIG}/flows?limit=200`)],
+    ['flow', read(`${BIG}/flows/${ids.flow}`)],
+    ['history of all queues', read('history')],
+    ['history of an hour', read(`${BIG}/history?series=completed,failed,wait.p95,run.p95&lastMs=3600000`)],
+    ['history of 100 days by task', read(`${BIG}/history?series=run.p95&by=task&lastMs=8000000000`)],
   ]
 }
 
-async function measure(name: string, call: () => Promise<unknown>, server: Server): Promise<void> {
+async function answerOf({ url, headers }: Api, path: string): Promise<string> {
+  const response = await fetch(url + path, { headers })
+  const text = await response.text()
+  if (response.status !== 200) throw new Error(`${path}: ${response.status} ${text}`)
+  return text
+}
+
+function jobsPath(filter: string, page: Record<string, string | number>): string {
+  const asked = new URLSearchParams({ filter, limit: '50' })
+  for (const [name, value] of Object.entries(page)) asked.set(name, String(value))
+  return `${BIG}/jobs?${asked}`
+}
+
+/** Of a page that a person would not reach by hand. */
+async function farCursor(api: Api, filter: string): Promise<string> {
+  let cursor = ''
+  for (let n = 0; n < FAR_PAGES; n += 1) {
+    const page = jobsPath(filter, { limit: 200, ...(cursor && { cursor }) })
+    cursor = (JSON.parse(await answerOf(api, page)) as { cursor?: string }).cursor ?? cursor
+  }
+  return cursor
+}
+
+/** The slowest script is what Redis serves nobody else meanwhile. */
+async function measure(name: string, call: () => Promise<unknown>, { redis }: Server): Promise<void> {
   for (let i = 0; i < 20; i += 1) await call()
-  const before = await costOfRedis(server)
+  await redis.call('CONFIG', 'RESETSTAT')
   const tookMs: number[] = []
   for (let i = 0; i < ROUNDS; i += 1) {
     const beganMs = performance.now()
     await call()
     tookMs.push(performance.now() - beganMs)
   }
-  const after = await costOfRedis(server)
-  const commands = (after.commands - before.commands - 1) / ROUNDS
-  const busyMs = (after.busyMs - before.busyMs) / ROUNDS
-  tookMs.sort((a, b) => a - b)
-  const at = (share: number) => (tookMs[Math.floor(share * (tookMs.length - 1))] ?? 0).toFixed(1).padStart(6)
+  const text = String(await redis.call('INFO', 'everything'))
+  const figure = (line: string, name: string) =>
+    Number(new RegExp(`${line}_evalsha:.*\\b${name}=([\\d.]+)`).exec(text)?.[1] ?? 0)
+  const took = (share: string) => msText(figure('latency_percentiles_usec', share) / 1_000)
+  const scripts = (figure('cmdstat', 'calls') / ROUNDS).toFixed(1).padStart(5)
   console.log(
-    `${name.padEnd(30)} p50 ${at(0.5)} ms  p99 ${at(0.99)} ms  ${commands.toFixed(2).padStart(6)} commands, ${busyMs.toFixed(2).padStart(6)} ms of Redis`,
+    `${name.padEnd(30)} p50 ${msText(shareOf(tookMs, 0.5))}  p99 ${msText(shareOf(tookMs, 0.99))}  ${scripts} scripts, one: p50 ${took('p50')}  p99 ${took('p99')}  slowest ${took('p100')}`,
   )
 }
 
-/** Commands of clients, without those inside scripts; and the processor time of the server. */
-async function costOfRedis(server: Server): Promise<{ commands: number; busyMs: number }> {
-  const text = String(await server.redis.call('INFO', 'everything'))
-  const called = (name: string) => Number(new RegExp(`cmdstat_${name}:calls=(\\d+)`).exec(text)?.[1] ?? 0)
-  const seconds = (name: string) => Number(new RegExp(`${name}_main_thread:([\\d.]+)`).exec(text)?.[1] ?? 0)
-  const busyMs = 1_000 * (seconds('used_cpu_user') + seconds('used_cpu_sys'))
-  return { commands: called('evalsha') + called('info'), busyMs }
+function msText(ms: number): string {
+  return `${ms.toFixed(2).padStart(7)} ms`
+}
+
+function shareOf(numbers: readonly number[], share: number): number {
+  return numbers.toSorted((a, b) => a - b)[Math.floor(share * (numbers.length - 1))] ?? 0
 }
 
 async function watch({ url, headers }: Api, child: ReturnType<typeof fork>, viewers: number): Promise<void> {
@@ -209,54 +244,6 @@ async function costOf(child: ReturnType<typeof fork>): Promise<Cost> {
   await sleep(WATCHED_MS)
   const { rssBytes, cpuMs } = await ask()
   return { rssBytes, share: (cpuMs - before.cpuMs) / WATCHED_MS }
-}
-
-async function fill(queue: Queue, { waiting, ended }: { waiting: number; ended: number }): Promise<Ids> {
-  const bounds = { maxLength: 2 * (waiting + ended), buriedMaxCount: ended, completedMaxCount: ended }
-  await queue.configure({ ...defaultSettings, ...bounds, ownerUid: 'uid' })
-  const nothing = {
-    pod: '',
-    podUid: 'u',
-    poolUid: '',
-    node: '',
-    isolation: '',
-    isolationNote: '',
-    version: '',
-  }
-  await queue.register({ worker: 'p:1', process: 'p', slots: 1_000, ...nothing })
-  const [buried, completed] = [await end(queue, ended, 'terminal'), await end(queue, ended, 'completed')]
-  const id = 'waiting-0'
-  await queue.enqueue([newJob('resize', { order: 1 }, { id })])
-  for (let i = 0; i < waiting; i += 1_000)
-    await queue.enqueue(
-      Array.from({ length: 1_000 }, (_, n) =>
-        newJob('resize', { order: i + n }, n % 2 ? {} : { delayMs: 1e9 }),
-      ),
-    )
-  await queue.deregister('p:1')
-  return { waiting: id, buried, completed }
-}
-
-async function end(queue: Queue, count: number, verdict: 'terminal' | 'completed'): Promise<string> {
-  const record = {
-    outcome: 'failed',
-    error: { name: 'Error', message: 'connect ECONNREFUSED', stack: 'Error\n    at x (y.ts:1:1)' },
-  }
-  const text = verdict === 'completed' ? '1 resize 1\n{"done":true}' : JSON.stringify(record)
-  let last = ''
-  for (let i = 0; i < count; i += 1_000) {
-    const jobs = Array.from({ length: Math.min(1_000, count - i) }, (_, n) =>
-      newJob('resize', { order: i + n }),
-    )
-    await queue.enqueue(jobs)
-    const { claims } = await queue.settleAndClaim({ worker: 'p:1', wanted: jobs.length })
-    await queue.settleAndClaim({
-      worker: 'p:1',
-      settlements: claims.map(({ id, token }) => ({ id, token, verdict, text })),
-    })
-    last = claims.at(-1)?.id ?? last
-  }
-  return last
 }
 
 function taskQueue(): TaskQueueObject {

@@ -131,10 +131,14 @@ export const Snapshot = named(
   'Snapshot',
   object('All that the user may see, at one moment; also each message of `stream`', {
     atMs: time('When it was taken, by the clock of the server'),
-    queues: list('By namespace and name', QueueNow),
-    pools: list('By namespace and name', PoolNow),
-    problems: list('The worst first', Problem),
-    isCut: flag('Whether there are more queues or pools than one answer holds'),
+    queues: list('The first by namespace and name; `queues` has pages of all', QueueNow, { max: MOST_ROWS }),
+    pools: list('The first by namespace and name; `pools` has pages of all', PoolNow, { max: MOST_ROWS }),
+    totalQueues: whole('How many queues there are'),
+    totalPools: whole('How many pools there are'),
+    problems: list(
+      'The worst first; of queues behind the first ones only what the conditions of resources say',
+      Problem,
+    ),
   }),
 )
 export type Snapshot = TypeOf<typeof Snapshot>
@@ -171,18 +175,20 @@ export type Queue = TypeOf<typeof Queue>
 
 export const Queues = named(
   'Queues',
-  object('The queues that the user may see', {
-    queues: list('By namespace and name', QueueNow),
-    isCut: flag('Whether there are more than one answer holds'),
+  object('A page of the queues that the user may see', {
+    queues: list('By namespace and name', QueueNow, { max: MOST_ROWS }),
+    total: whole('How many there are'),
+    cursor: optional(words('Give it to get the next ones')),
   }),
 )
 export type Queues = TypeOf<typeof Queues>
 
 export const Pools = named(
   'Pools',
-  object('The pools that the user may see', {
-    pools: list('By namespace and name', PoolNow),
-    isCut: flag('Whether there are more than one answer holds'),
+  object('A page of the pools that the user may see', {
+    pools: list('By namespace and name', PoolNow, { max: MOST_ROWS }),
+    total: whole('How many there are'),
+    cursor: optional(words('Give it to get the next ones')),
   }),
 )
 export type Pools = TypeOf<typeof Pools>

@@ -58,7 +58,20 @@ export class Looks {
       entry.looking ??= this.#look(object, entry)
       await patiently(entry.looking)
     }
-    return { ...this.#declared(object), ...this.#seen(entry) }
+    return { ...this.declared(object), ...this.#seen(entry) }
+  }
+
+  /** What its resource says, without a look at Redis. */
+  declared(object: TaskQueueObject): QueueNow {
+    const { name, namespace = '' } = object.metadata
+    const pools = [...this.#options.plant.find('WorkerPool', 'queue', `${namespace}/${name}`)]
+    return {
+      namespace,
+      name,
+      queueName: object.spec.queueName ?? defaultQueueName(namespace, name),
+      conditions: conditionsOf(object.status?.conditions),
+      pools: pools.map(({ metadata }) => metadata.name),
+    }
   }
 
   /** The queue itself; throws Refused with 503 where it cannot be reached. */
@@ -139,20 +152,6 @@ export class Looks {
     const { nowMs, wallMs } = this.#options
     const sinceMs = wallMs() - (lookedAtMs === LONG_AGO_MS ? 0 : Math.round(nowMs() - lookedAtMs))
     return { ...seen, unread: { reason: 'RedisUnreachable', message: 'Redis has not answered yet', sinceMs } }
-  }
-
-  #declared(
-    object: TaskQueueObject,
-  ): Pick<QueueNow, 'namespace' | 'name' | 'queueName' | 'conditions' | 'pools'> {
-    const { name, namespace = '' } = object.metadata
-    const pools = [...this.#options.plant.find('WorkerPool', 'queue', `${namespace}/${name}`)]
-    return {
-      namespace,
-      name,
-      queueName: object.spec.queueName ?? defaultQueueName(namespace, name),
-      conditions: conditionsOf(object.status?.conditions),
-      pools: pools.map(({ metadata }) => metadata.name),
-    }
   }
 }
 

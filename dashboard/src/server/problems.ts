@@ -22,7 +22,7 @@ const PASSES = ['PodsStarting', 'WorkersStarting', 'QueueNotReady']
 /** The worst first. */
 export function problemsIn(
   queues: readonly QueueNow[],
-  pools: readonly PoolNow[],
+  pools: readonly Declared[],
   schedules: readonly ScheduleObject[] = [],
 ): Problem[] {
   const found = [...queues.flatMap(ofQueue), ...pools.flatMap(ofPool), ...schedules.flatMap(ofSchedule)]
@@ -84,7 +84,9 @@ function whyWaiting({
   return { severity: 'error', code: 'NoWorkers', text }
 }
 
-function ofPool({ namespace, name, conditions }: PoolNow): Problem[] {
+type Declared = Pick<PoolNow, 'namespace' | 'name' | 'conditions'>
+
+function ofPool({ namespace, name, conditions }: Declared): Problem[] {
   const about = { kind: 'WorkerPool', namespace, name } as const
   return badOf(conditions, POOL_CONDITIONS).map((condition) => ofCondition(condition, about))
 }

@@ -1,9 +1,12 @@
 // Snapshots of all queues and pools: taken when somebody asks, and each second while somebody watches. Viewers who may see the same
 // namespaces get the same bytes.
+import type { ObjectOf } from '@millhand/control/resources/object'
+import type { Kind } from '@millhand/control/resources/schemas'
+import type { WorkerPoolObject } from '@millhand/control/resources/worker-pool'
 import type { Log } from 'millhand/queue'
 import { MOST_ROWS, type Snapshot } from '../api.ts'
 import { keyOf, type Looks } from './looks.ts'
-import { poolOf } from './numbers.ts'
+import { conditionsOf, poolOf } from './numbers.ts'
 import type { Plant } from './plant.ts'
 import { problemsIn } from './problems.ts'
 import { frameOf, type Viewer } from './viewers.ts'
@@ -41,15 +44,18 @@ export class Snapshots {
 
   async take(namespaces: readonly string[]): Promise<Snapshot> {
     const { plant, looks, wallMs } = this.#options
-    const isSeen = ({ metadata }: { metadata: { namespace?: string } }) =>
-      namespaces.includes(metadata.namespace ?? '')
-    const queueObjects = inOrder([...plant.list('TaskQueue')].filter(isSeen))
-    const poolObjects = inOrder([...plant.list('WorkerPool')].filter(isSeen))
+    const queueObjects = seenOf(plant, 'TaskQueue', namespaces)
+    const poolObjects = seenOf(plant, 'WorkerPool', namespaces)
     const queues = await Promise.all(queueObjects.slice(0, MOST_ROWS).map((object) => looks.now(object)))
     const pools = poolObjects.slice(0, MOST_ROWS).map(poolOf)
-    const isCut = queueObjects.length > MOST_ROWS || poolObjects.length > MOST_ROWS
-    const schedules = [...plant.list('Schedule')].filter(isSeen)
-    return { atMs: wallMs(), queues, pools, problems: problemsIn(queues, pools, schedules), isCut }
+    const others = queueObjects.slice(MOST_ROWS).map((object) => looks.declared(object))
+    const problems = problemsIn(
+      [...queues, ...others],
+      [...pools, ...poolObjects.slice(MOST_ROWS).map(declaredPool)],
+      seenOf(plant, 'Schedule', namespaces),
+    )
+    const totals = { totalQueues: queueObjects.length, totalPools: poolObjects.length }
+    return { atMs: wallMs(), queues, pools, ...totals, problems }
   }
 
   /** Sends the newest snapshot at once, and the next ones when something has changed. */
@@ -106,6 +112,14 @@ export class Snapshots {
   }
 }
 
-function inOrder<T extends { metadata: { namespace?: string; name: string } }>(objects: T[]): T[] {
-  return objects.sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
+/** Of these namespaces, by namespace and name. */
+export function seenOf<K extends Kind>(plant: Plant, kind: K, namespaces: readonly string[]): ObjectOf[K][] {
+  return [...plant.list(kind)]
+    .filter(({ metadata }) => namespaces.includes(metadata.namespace ?? ''))
+    .sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
+}
+
+/** What problems are told from, without a look at its spec each second. */
+function declaredPool({ metadata: { namespace = '', name }, status }: WorkerPoolObject) {
+  return { namespace, name, conditions: conditionsOf(status?.conditions) }
 }

@@ -47,12 +47,17 @@ export function Overview() {
         )}
       </section>
       <Six queues={seen.queues} />
+      {seen.totalQueues > seen.queues.length && (
+        <p class="muted">
+          The numbers are those of the first {count(seen.queues.length)} of {count(seen.totalQueues)} queues.
+        </p>
+      )}
       <section class="card" aria-label="Queues">
         <div class="card-head">
           <h2>Queues</h2>
           <span class="muted small">those that wait longest first</span>
           <span class="more">
-            <a href={to(['queues'])}>All {count(seen.queues.length)}</a>
+            <a href={to(['queues'])}>All {count(seen.totalQueues)}</a>
           </span>
         </div>
         <QueueTable queues={[...seen.queues].sort(byNeed).slice(0, MOST_QUEUES)} />

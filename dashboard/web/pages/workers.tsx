@@ -1,23 +1,25 @@
 // Workers: the pools first, then the worker processes of a queue, with their slots.
-import type { Worker, Workers } from '../../src/api.ts'
+import type { PoolNow, Pools, Worker, Workers } from '../../src/api.ts'
 import { address } from '../app/api.ts'
 import { snapshot } from '../app/live.ts'
 import { count, plural } from '../app/numbers.ts'
-import { jobsOf, keyOf, partsOf, shortName } from '../app/queues.ts'
+import { jobsOf, keyOf, partsOf } from '../app/queues.ts'
 import { useResource } from '../app/resource.ts'
-import { go, here, query } from '../app/router.ts'
+import { here, query } from '../app/router.ts'
 import { Blank, Loading, Shown } from '../parts/feedback.tsx'
+import { QueueChoice } from '../parts/jobs-rail.tsx'
+import { PagesFoot } from '../parts/list-ends.tsx'
 import { PoolTable } from '../parts/pools.tsx'
 import { Name, When } from '../parts/show.tsx'
 
 const LOOK_EVERY_MS = 3_000
 const MOST_SLOTS = 64
+const MOST_POOLS = '50'
 
 export function WorkersPage() {
   const seen = snapshot.value
   if (!seen) return <Loading what="workers" />
   const pool = query.value.get('pool')
-  const pools = seen.pools.filter((each) => !pool || keyOf(each) === pool)
   const served = seen.queues.filter(({ numbers }) => (numbers?.workers ?? 0) > 0)
   const first = served[0] ?? seen.queues[0]
   const key = query.value.get('queue') ?? (first && keyOf(first))
@@ -31,12 +33,10 @@ export function WorkersPage() {
         <div class="card-head">
           <h2>Pools</h2>
         </div>
-        {pools.length > 0 ? (
-          <PoolTable pools={pools} />
+        {seen.totalPools > seen.pools.length ? (
+          <PoolPages only={pool} />
         ) : (
-          <Blank icon="workers" title="There is no WorkerPool">
-            <p>Workers come from a WorkerPool. Jobs wait until one serves their queue.</p>
-          </Blank>
+          <PoolsOf pools={seen.pools} only={pool} />
         )}
       </section>
       {key !== undefined && <Processes queue={key} />}
@@ -44,8 +44,42 @@ export function WorkersPage() {
   )
 }
 
+function PoolsOf({ pools, only }: { pools: readonly PoolNow[]; only: string | null }) {
+  const shown = pools.filter((each) => !only || keyOf(each) === only)
+  if (shown.length > 0) return <PoolTable pools={shown} />
+  return (
+    <Blank icon="workers" title="There is no WorkerPool">
+      <p>Workers come from a WorkerPool. Jobs wait until one serves their queue.</p>
+    </Blank>
+  )
+}
+
+/** More than a snapshot has. */
+function PoolPages({ only }: { only: string | null }) {
+  const cursor = query.value.get('poolsAt') ?? undefined
+  const path = address(['pools'], { part: only ?? undefined, cursor, limit: MOST_POOLS })
+  return (
+    <Shown of={useResource<Pools>(path, LOOK_EVERY_MS)} what="pools">
+      {({ pools, total, cursor: next }) => (
+        <>
+          <PoolsOf pools={pools} only={only} />
+          {!only && (
+            <PagesFoot
+              total={plural(total, 'pool')}
+              cursor={cursor}
+              next={next}
+              first="First"
+              further="Next"
+              by="poolsAt"
+            />
+          )}
+        </>
+      )}
+    </Shown>
+  )
+}
+
 function Processes({ queue }: { queue: string }) {
-  const seen = snapshot.value
   const cursor = query.value.get('at') ?? undefined
   const workers = useResource<Workers>(
     address(['queues', ...partsOf(queue), 'workers'], { cursor }),
@@ -55,18 +89,7 @@ function Processes({ queue }: { queue: string }) {
     <section class="card" aria-label="Worker processes">
       <div class="card-head">
         <h2>Workers of</h2>
-        <select
-          class="field"
-          aria-label="Queue"
-          value={queue}
-          onChange={(event) => go(here({ queue: event.currentTarget.value, at: undefined }))}
-        >
-          {(seen?.queues ?? []).map((each) => (
-            <option key={keyOf(each)} value={keyOf(each)}>
-              {shortName(each, seen)}
-            </option>
-          ))}
-        </select>
+        <QueueChoice chosen={queue} />
         <span class="muted">{workers.value && plural(workers.value.total, 'worker')}</span>
       </div>
       <Shown of={workers} what="workers">
@@ -74,20 +97,7 @@ function Processes({ queue }: { queue: string }) {
           <>
             {found.length > 0 ? <Table workers={found} queue={queue} /> : <NoWorkers />}
             {(next || cursor) && (
-              <div class="list-foot">
-                <div class="actions">
-                  {cursor && (
-                    <a class="button small" href={here({ at: undefined })}>
-                      First
-                    </a>
-                  )}
-                  {next && (
-                    <a class="button small" href={here({ at: next })}>
-                      Next
-                    </a>
-                  )}
-                </div>
-              </div>
+              <PagesFoot total="" cursor={cursor} next={next} first="First" further="Next" />
             )}
           </>
         )}

@@ -257,7 +257,7 @@ function Foot() {
       {seen && (
         <>
           <span>
-            {plural(queues.length, 'queue')} · {brief(ready)} ready
+            {plural(seen.totalQueues, 'queue')} · {brief(ready)} ready
           </span>
           <span>
             {word} · as of {clock(seen.atMs)} {zoneName.value}

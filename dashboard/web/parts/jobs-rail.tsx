@@ -25,6 +25,11 @@ export function QueueChoice({ chosen, withAll = false }: { chosen: string | unde
           {shortName(queue, seen)}
         </option>
       ))}
+      {seen && seen.totalQueues > queues.length && (
+        <option disabled>
+          and {count(seen.totalQueues - queues.length)} more, on the page of all queues
+        </option>
+      )}
     </select>
   )
 }

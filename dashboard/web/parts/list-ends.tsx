@@ -56,24 +56,27 @@ export function PagesFoot({
   next,
   first,
   further,
+  by = 'at',
 }: {
   total: string
   cursor: string | undefined
   next: string | undefined
   first: string
   further: string
+  /** Where the address has the cursor. */
+  by?: string
 }) {
   return (
     <div class="list-foot">
       <span>{total}</span>
       <div class="actions">
         {cursor && (
-          <a class="button small" href={here({ at: undefined })}>
+          <a class="button small" href={here({ [by]: undefined })}>
             {first}
           </a>
         )}
         {next && (
-          <a class="button small" href={here({ at: next })}>
+          <a class="button small" href={here({ [by]: next })}>
             {further}
           </a>
         )}

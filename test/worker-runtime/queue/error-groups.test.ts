@@ -46,6 +46,20 @@ test('a group has the first message, the counts, the tasks, and its buried jobs'
   expect((await queue.job('c'))?.failures).toMatchObject([{ outcome: 'failed', group: group(1) }])
 })
 
+test('pages of groups go on behind the last one, also where groups are seen again between them', async () => {
+  for (let n = 1; n <= 9; n += 1) await fail(`j${n}`, recordOf(n))
+  const first = await queue.errors.list({ limit: 3 })
+  expect(first.groups.map((each) => each.group)).toEqual([9, 8, 7].map(group))
+  await fail('again', recordOf(9))
+  const second = await queue.errors.list({ limit: 3, cursor: first.cursor ?? '' })
+  expect(second.groups.map((each) => each.group)).toEqual([6, 5, 4].map(group))
+  await fail('last', recordOf(4))
+  const third = await queue.errors.list({ limit: 4, cursor: second.cursor ?? '' })
+  expect(third.groups.map((each) => each.group)).toEqual([3, 2, 1].map(group))
+  expect(third.cursor).toBeUndefined()
+  await expect(queue.errors.list({ cursor: '3' })).rejects.toThrow(/cursor/)
+})
+
 test('a buried job leaves its group when it is retried, deleted, purged, or dropped', async () => {
   await queue.configure({ ...defaultSettings, buriedMaxCount: 4 })
   for (const id of ['a', 'b', 'c', 'd', 'e']) await fail(id, recordOf(1))

@@ -177,6 +177,45 @@ test('pages of ready jobs go on where the last one of a page was claimed', async
   ])
 })
 
+test('pages of jobs of many keys have each job once, also those that a limit holds back', async () => {
+  const keys = Array.from({ length: 60 }, (_, n) => `k${n}`)
+  await queue.setLimits('k7', { maxBusy: 1 })
+  await queue.setLimits('k8', { rate: { jobs: 1, periodMs: 3_600_000 } })
+  for (const key of keys) await addAll([`${key}-a`, `${key}-b`, `${key}-c`], { key })
+  const claimed = (await claim(130)).map(({ id }) => id)
+  expect([await queue.keyState('k7'), await queue.keyState('k8')]).toMatchObject([
+    { waiting: 2 },
+    { waiting: 2 },
+  ])
+  await addAll(named(5, 'low'), { priority: 'low' })
+  await addAll(named(5, 'urgent'), { priority: 'urgent' })
+  const waiting = keys.flatMap((key) => [`${key}-a`, `${key}-b`, `${key}-c`])
+  const expected = waiting.filter((id) => !claimed.includes(id)).sort()
+  expect(expected).toHaveLength(waiting.length - claimed.length)
+  for (const limit of [1, 7, 50]) {
+    const seen = await pagesOf('state:ready', limit, async () => {})
+    expect(seen.slice(0, 10)).toEqual([...named(5, 'urgent'), ...named(5, 'low')])
+    expect(seen.slice(10).sort()).toEqual(expected)
+  }
+})
+
+test('pages of jobs of keys leave none out while keys are served, held back and let go on', async () => {
+  const keys = Array.from({ length: 40 }, (_, n) => `k${n}`)
+  for (const key of keys) await addAll(named(5, key), { key })
+  for (const key of keys.slice(0, 20)) await queue.setLimits(key, { maxBusy: 1 })
+  const left = new Set(keys.flatMap((key) => named(5, key)))
+  const seen = await pagesOf('state:ready', 9, async () => {
+    const claims = await claim(3)
+    const verdict = { verdict: 'completed', text: '1 task 1\nnull' } as const
+    await queue.settleAndClaim({
+      worker: 'p:1',
+      settlements: claims.map(({ id, token }) => ({ id, token, ...verdict })),
+    })
+    for (const { id } of claims) left.delete(id)
+  })
+  for (const id of left) expect(seen).toContain(id)
+})
+
 test('pages of delayed jobs with one due time go on behind a job that has gone', async () => {
   await addAll(named(60), { at: new Date(Date.now() + 3_600_000) })
   const seen = await pagesOf('state:delayed', 7, async (page) => {

@@ -56,7 +56,7 @@ test.each(refusals)('$verb refuses layout $layout and changes nothing', async ({
     witness: [0, 0],
     watch: [30_000],
     events: ['0', 10],
-    groups: [0, 10],
+    groups: [10, '', ''],
     mute: ['v1:0123456789abcdef', '1'],
     sample: ['ready 1'],
     history: [10, 1_000],

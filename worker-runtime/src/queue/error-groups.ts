@@ -32,6 +32,8 @@ export interface ErrorGroups {
   readonly groups: readonly ErrorGroup[]
   /** Of all groups of the queue; at most 1,000 are kept. */
   readonly total: number
+  /** Give it to get the next ones; absent on the last page. */
+  readonly cursor?: string
 }
 
 export interface ErrorGroupDetails extends ErrorGroup {
@@ -41,18 +43,29 @@ export interface ErrorGroupDetails extends ErrorGroup {
 
 const MOST_GROUPS = 1_000
 const MOST_JOBS = 1_000
+/** When the last group of a page was seen, and its name. */
+const CURSOR = /^(\d{1,16}) (v\d{1,3}:[0-9a-f]{16})$/
+const LIST: Rules = {
+  cursor: { isValid: (value) => CURSOR.test(String(value)), is: 'that of the last page' },
+  limit: wholeNumber(1, MOST_GROUPS),
+}
 const PAGE: Rules = { offset: wholeNumber(0, 1e6), limit: wholeNumber(1, MOST_GROUPS) }
 
-/** A page of the groups; `limit` at most 1,000, default 50. */
-async function list(verbs: Verbs, page: { offset?: number; limit?: number } = {}): Promise<ErrorGroups> {
-  checkOptions('option of errors.list', page, PAGE)
-  const [total, groups] = listOf(
-    await verbs.run('groups', [page.offset ?? 0, page.limit ?? 50]),
-    'error groups',
-  )
+/**
+ * A page of the groups; `limit` at most 1,000, default 50. A group that is seen again meanwhile is on the first page
+ * then. Throws TypeError for another text as cursor.
+ */
+async function list(verbs: Verbs, page: { cursor?: string; limit?: number } = {}): Promise<ErrorGroups> {
+  checkOptions('option of errors.list', page, LIST)
+  const { cursor = '', limit = 50 } = page
+  const [, seenAt = '', last = ''] = CURSOR.exec(cursor) ?? []
+  const [total, found] = listOf(await verbs.run('groups', [limit, last, seenAt]), 'error groups')
+  const groups = listOf(found, 'error groups', MOST_GROUPS).map(groupOf)
+  const end = groups.length === limit ? groups.at(-1) : undefined
   return {
-    groups: listOf(groups, 'error groups', MOST_GROUPS).map(groupOf),
+    groups,
     total: amountOf(total, 'the number of error groups'),
+    ...(end && { cursor: `${end.lastMs} ${end.group}` }),
   }
 }
 
@@ -63,7 +76,7 @@ async function get(
   page: { offset?: number; limit?: number } = {},
 ): Promise<ErrorGroupDetails | undefined> {
   checkOptions('option of errors.get', page, PAGE)
-  const args = [checked(group), page.offset ?? 0, page.limit ?? 50]
+  const args = [page.limit ?? 50, '', '', checked(group), page.offset ?? 0]
   const [, groups, jobs] = listOf(await verbs.run('groups', args), 'an error group')
   const [found] = listOf(groups, 'an error group', 1)
   if (found === undefined) return undefined

@@ -194,7 +194,11 @@ const cursorOf = ({ place, position }: At): string => `${nameOf(place)} ${positi
 const IN_SET = /^(-?\d{1,20}(\.\d{1,20})?(e[-+]?\d{1,3})?|-?inf) [^\s"]{1,300}$/
 /** What lua/find.lua says of each kind of place, and reads again. */
 const POSITIONS: Readonly<Record<string, RegExp>> = {
-  ...{ ready: /^[^\s"]{1,300} \d{1,9} [^\s"]{1,300}$/, ended: /^- \d{1,9} [^\s"]{1,300}$/, id: /^\d{1,9}$/ },
+  ...{
+    ready: /^[^\s"]{1,300} \d{1,9} [^\s"]{1,300}( \d{1,20}(\.\d{1,20})?(e[-+]?\d{1,3})?)?$/,
+    ended: /^- \d{1,9} [^\s"]{1,300}$/,
+    id: /^\d{1,9}$/,
+  },
   ...{ held: /^[^\s"]{1,300} [^\s"]{1,300}$/, worker: /^[^\s"]{1,300} [^\s"]{1,300}$/ },
   ...{ delayed: IN_SET, buried: IN_SET, failed: IN_SET, tag: IN_SET },
 }

@@ -11,6 +11,7 @@ import {
   MOST_WORKERS,
   WORKERS_A_PAGE,
   type WorkerEntry,
+  type WorkersPage,
   workersOf,
 } from './reads.ts'
 import type { Verb } from './scripts.ts'
@@ -69,12 +70,33 @@ async function depth(verbs: Verbs): Promise<Depth> {
  * all of the same.
  */
 export async function workers(verbs: Verbs): Promise<WorkerEntry[]> {
-  const page = async (names: readonly string[]) =>
-    workersOf(await verbs.run('workers', [WORKERS_A_PAGE, MOST_WORKERS, MAX_TEXT, ...names]))
-  const { workers, rest } = await page([])
-  for (let i = 0; i < rest.length; i += WORKERS_A_PAGE)
-    workers.push(...(await page(rest.slice(i, i + WORKERS_A_PAGE))).workers)
-  return workers
+  const { workers, rest } = await someWorkers(verbs, WORKERS_A_PAGE)
+  return [...workers, ...(await namedWorkers(verbs, rest))]
+}
+
+/** A page of them by name, `limit` at most behind the name `after`; `next` to go on behind, where there are more. */
+async function workersPage(
+  verbs: Verbs,
+  { after = '', limit }: { after?: string; limit: number },
+): Promise<{ workers: WorkerEntry[]; total: number; next?: string }> {
+  const { rest: all } = await someWorkers(verbs, 0)
+  const behind = all.filter((name) => name > after).sort()
+  const names = behind.slice(0, limit)
+  const next = behind.length > limit ? names.at(-1) : undefined
+  const workers = await namedWorkers(verbs, names)
+  return { workers, total: all.length, ...(next !== undefined && { next }) }
+}
+
+async function namedWorkers(verbs: Verbs, names: readonly string[]): Promise<WorkerEntry[]> {
+  const found: WorkerEntry[] = []
+  for (let i = 0; i < names.length; i += WORKERS_A_PAGE)
+    found.push(...(await someWorkers(verbs, 0, names.slice(i, i + WORKERS_A_PAGE))).workers)
+  return found
+}
+
+/** The first so many and the names of the others; or those with these names. */
+async function someWorkers(verbs: Verbs, first: number, names: readonly string[] = []): Promise<WorkersPage> {
+  return workersOf(await verbs.run('workers', [first, MOST_WORKERS, MAX_TEXT, ...names]))
 }
 
 async function job(verbs: Verbs, id: string): Promise<JobDetails | undefined> {
@@ -115,6 +137,6 @@ async function maxLength({ redis, key }: Verbs): Promise<number | undefined> {
 }
 
 export const looking = {
-  ...{ depth, workers, job, exists, hasWorkers, maxLength },
+  ...{ depth, workers, workersPage, job, exists, hasWorkers, maxLength },
   ...{ cancel, retry, delete: deleteJobs, purge, pause, resume },
 }

@@ -191,8 +191,8 @@ export function depthOf(answer: unknown): Depth {
   }
 }
 
-/** Workers of one call of the script, and of one queue at all: who asks keeps them in memory. */
-export const WORKERS_A_PAGE = 500
+/** Workers of one call of the script (Redis does nothing else meanwhile), and of one queue at all: who asks keeps them in memory. */
+export const WORKERS_A_PAGE = 100
 export const MOST_WORKERS = 10_000
 
 export interface WorkersPage {

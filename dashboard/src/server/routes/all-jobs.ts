@@ -1,12 +1,12 @@
 // The jobs of all queues that the user may see, queue after queue, by name. A page looks through queues for as long as it may, and its
 // cursor goes on in the queue where it stopped.
-import type { TaskQueueObject } from '@millhand/control/resources/task-queue'
 import { parseFilter, RedisUnavailable } from 'millhand/queue'
 import { AllJobsPage, type JobInQueue, MOST_ROWS } from '../../api.ts'
 import { optional, text, whole } from '../../schema.ts'
 import { keyOf } from '../looks.ts'
 import { Refused } from '../refused.ts'
 import { type Call, type Route, route } from '../route.ts'
+import { seenOf } from '../snapshots.ts'
 import { rowOf } from './job-shapes.ts'
 
 /** A look through one queue ends by itself. */
@@ -35,10 +35,7 @@ async function allJobs(
   const { filter = '', cursor = '', limit = 50 } = query
   const parsed = parseFilter(filter, parts.wallMs())
   const [first = '', within] = partsOfCursor(cursor)
-  const isSeen = ({ metadata }: TaskQueueObject) => namespaces.includes(metadata.namespace ?? '')
-  const queues = [...parts.plant.list('TaskQueue')]
-    .filter((object) => isSeen(object) && keyOf(object) >= first)
-    .sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
+  const queues = seenOf(parts.plant, 'TaskQueue', namespaces).filter((object) => keyOf(object) >= first)
   const jobs: JobInQueue[] = []
   const unread: string[] = []
   const untilMs = parts.wallMs() + LOOKS_MS

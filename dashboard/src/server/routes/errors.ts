@@ -9,7 +9,9 @@ import { queueOf } from './resources.ts'
 const ERRORS = '/queues/{namespace}/{name}/errors'
 const ERROR = `${ERRORS}/{fingerprint}`
 const PAGE = {
-  cursor: optional(text('The cursor of the page before', { max: 10, pattern: '^[0-9]{1,6}$' })),
+  cursor: optional(
+    text('The cursor of the page before', { max: 40, pattern: '^[0-9]{1,16} v[0-9]{1,3}:[0-9a-f]{16}$' }),
+  ),
   limit: optional(whole('Groups of this page; default: 50', { min: 1, max: MOST_ROWS })),
 }
 
@@ -22,13 +24,10 @@ export const errorRoutes: readonly Route[] = [
     query: PAGE,
     answer: ErrorGroups,
     handle: async (call) => {
-      const { cursor = '0', limit = 50 } = call.query
-      const offset = Number(cursor)
+      const { cursor, limit = 50 } = call.query
       const queue = await queueOf(call)
-      const { groups, total } = await queue.errors.list({ offset, limit })
-      const isMore = groups.length === limit && offset + limit < total
-      const shown = groups.map((group) => redacted(group, call.parts.redact))
-      return { groups: shown, total, ...(isMore && { cursor: String(offset + limit) }) }
+      const page = await queue.errors.list({ limit, ...(cursor !== undefined && { cursor }) })
+      return { ...page, groups: page.groups.map((group) => redacted(group, call.parts.redact)) }
     },
   }),
   route({

@@ -1,10 +1,10 @@
 // The history of a queue: throughput, failures, times of waiting and running, and its numbers, over up to a hundred days.
-import type { TaskQueueObject } from '@millhand/control/resources/task-queue'
 import { HISTORY_SERIES, type HistorySeries } from 'millhand/queue'
-import { History } from '../../api.ts'
+import { History, MOST_ROWS } from '../../api.ts'
 import { oneOf, optional, text, whole } from '../../schema.ts'
 import { badRequest } from '../refused.ts'
 import { type Call, type Route, route } from '../route.ts'
+import { seenOf } from '../snapshots.ts'
 import { queueOf } from './resources.ts'
 
 const SERIES: readonly string[] = HISTORY_SERIES
@@ -15,13 +15,11 @@ export const historyRoutes: readonly Route[] = [
   route({
     method: 'GET',
     path: '/history',
-    summary: 'The last hour of all queues together; null where nothing is known',
+    summary: `The last hour of all queues together, of more than ${MOST_ROWS} of the first by name; null where nothing is known`,
     permission: { resource: 'queues', verb: 'list' },
     answer: History,
-    handle: ({ parts, namespaces }) => {
-      const isSeen = ({ metadata }: TaskQueueObject) => namespaces.includes(metadata.namespace ?? '')
-      return parts.recent.together([...parts.plant.list('TaskQueue')].filter(isSeen), parts.wallMs())
-    },
+    handle: ({ parts, namespaces }) =>
+      parts.recent.together(seenOf(parts.plant, 'TaskQueue', namespaces), parts.wallMs()),
   }),
   route({
     method: 'GET',

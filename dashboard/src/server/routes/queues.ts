@@ -13,13 +13,20 @@ import {
   Workers,
 } from '../../api.ts'
 import { optional, text, whole } from '../../schema.ts'
+import { keyOf } from '../looks.ts'
 import { poolOf, settingsOf, workerOf } from '../numbers.ts'
 import { problemsIn } from '../problems.ts'
 import { type Call, type Route, route, stream } from '../route.ts'
+import { seenOf } from '../snapshots.ts'
 import { queueOf, taskQueueOf, workerPoolOf } from './resources.ts'
 
 const LIST = { resource: 'queues', verb: 'list' } as const
 const GET = { resource: 'queues', verb: 'get' } as const
+const PAGE = {
+  part: optional(text('Only those that have this in namespace/name', { max: 317 })),
+  cursor: optional(text('The cursor of the page before', { max: 317 })),
+  limit: optional(whole(`Rows of this page; default: ${MOST_ROWS}`, { min: 1, max: MOST_ROWS })),
+}
 const PAUSE = { resource: 'queues', verb: 'pause' } as const
 
 export const queueRoutes: readonly Route[] = [
@@ -42,12 +49,13 @@ export const queueRoutes: readonly Route[] = [
   route({
     method: 'GET',
     path: '/queues',
-    summary: 'All queues with their numbers',
+    summary: 'A page of the queues with their numbers, by namespace and name',
     permission: LIST,
+    query: PAGE,
     answer: Queues,
-    handle: async ({ parts, namespaces }) => {
-      const { queues, isCut } = await parts.snapshots.take(namespaces)
-      return { queues, isCut }
+    handle: async (call) => {
+      const { rows, ...page } = pageOf(call, 'TaskQueue')
+      return { queues: await Promise.all(rows.map((object) => call.parts.looks.now(object))), ...page }
     },
   }),
   route({
@@ -91,15 +99,13 @@ export const queueRoutes: readonly Route[] = [
   route({
     method: 'GET',
     path: '/pools',
-    summary: 'All WorkerPools with their status',
+    summary: 'A page of the WorkerPools with their status, by namespace and name',
     permission: { resource: 'workers', verb: 'list' },
+    query: PAGE,
     answer: Pools,
-    handle: async ({ parts, namespaces }) => {
-      const pools = [...parts.plant.list('WorkerPool')]
-        .filter(({ metadata }) => namespaces.includes(metadata.namespace ?? ''))
-        .map(poolOf)
-        .sort((a, b) => (`${a.namespace}/${a.name}` < `${b.namespace}/${b.name}` ? -1 : 1))
-      return { pools: pools.slice(0, MOST_ROWS), isCut: pools.length > MOST_ROWS }
+    handle: async (call) => {
+      const { rows, ...page } = pageOf(call, 'WorkerPool')
+      return { pools: rows.map(poolOf), ...page }
     },
   }),
   route({
@@ -111,6 +117,21 @@ export const queueRoutes: readonly Route[] = [
     handle: async (call) => poolOf(workerPoolOf(call)),
   }),
 ]
+
+type PageQuery = { part?: string; cursor?: string; limit?: number }
+
+/** Behind the one that the cursor names, whether that one is still there or not. */
+function pageOf<K extends 'TaskQueue' | 'WorkerPool'>(
+  { parts, namespaces, query }: Call<PageQuery>,
+  kind: K,
+) {
+  const { part = '', cursor = '', limit = MOST_ROWS } = query
+  const all = seenOf(parts.plant, kind, namespaces).filter((object) => keyOf(object).includes(part))
+  const rest = all.filter((object) => keyOf(object) > cursor)
+  const rows = rest.slice(0, limit)
+  const last = rows.at(-1)
+  return { rows, total: all.length, ...(last && rest.length > rows.length && { cursor: keyOf(last) }) }
+}
 
 async function queueDetails(call: Call): Promise<Queue> {
   const taskQueue = taskQueueOf(call)
@@ -131,17 +152,14 @@ async function setPause(call: Call<unknown, { reason?: string }>, isPaused: bool
 }
 
 async function workersPage(call: Call<{ cursor?: string; limit?: number }>): Promise<Workers> {
-  const { cursor = '', limit = 50 } = call.query
+  const { cursor: after = '', limit = 50 } = call.query
   const queue = await queueOf(call)
-  const all = (await queue.workers()).sort((a, b) => (a.name < b.name ? -1 : 1))
-  const rest = all.filter(({ name }) => name > cursor)
-  const page = rest.slice(0, limit)
-  const last = page.at(-1)
+  const { workers, total, next } = await queue.workersPage({ after, limit })
   const poolOfWorker = poolNames(call)
   return {
-    workers: page.map((entry) => workerOf(entry, poolOfWorker(entry))),
-    total: all.length,
-    ...(last && rest.length > page.length && { cursor: last.name }),
+    workers: workers.map((entry) => workerOf(entry, poolOfWorker(entry))),
+    total,
+    ...(next !== undefined && { cursor: next }),
   }
 }
 

@@ -9,7 +9,7 @@
 --          per job a list: its position, id, state, line (the first of its envelope or outcome), at (ms: when it is
 --          due, or was buried), worker, its entry there, attempts, error (its fingerprint), a 0 or 1 for each text;
 --          or {id, last failure}}
--- Reads only; O(log n + slice), but O(workers) where jobs may be held, and O(position) in a list.
+-- Reads only; O(slice · log n), but O(workers) where jobs may be held, and O(position) in a list.
 local MAX_BYTES, PAGE = 2097152, 250
 local most, place, position = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 local found, looked_at, bytes, behind, size = {}, 0, 0, '', 0
@@ -88,9 +88,9 @@ end
 -- ids leave it at its head. Other lists lose ids at their end.
 local function index_behind(key, index, id, is_lane)
   if redis.call('LINDEX', key, index) == id then return index + 1 end
-  local places = redis.call('LPOS', key, id, 'COUNT', '0', 'MAXLEN', '1000000')
-  if is_lane then return places[1] and places[1] + 1 or 0 end
-  for _, at in ipairs(places) do
+  -- A job that is handed back comes to the head of its lane.
+  if is_lane then return (redis.call('LPOS', key, id, 'MAXLEN', index + PAGE) or -1) + 1 end
+  for _, at in ipairs(redis.call('LPOS', key, id, 'COUNT', '0', 'MAXLEN', '1000000')) do
     if at >= index then return at + 1 end
   end
   return redis.call('LLEN', key)
@@ -110,13 +110,13 @@ local function has_outcome(key, index, id)
   return true
 end
 
--- A list; a position is `<lane> <index> <id>`, or `- <index> <id>`.
-local function walk_list(key, lane, from, state)
+-- A list; a position is `<lane> <index> <id>`, of a lane of a key with its virtual time behind it, or `- <index> <id>`.
+local function walk_list(key, lane, from, state, time)
   while not is_full() do
     local ids = redis.call('LRANGE', key, from, from + math.min(PAGE, most - looked_at) - 1)
     for n, id in ipairs(ids) do
       if is_full() then return end
-      local at = string.format('%s %d %s', lane, from + n - 1, id)
+      local at = string.format('%s %d %s%s', lane, from + n - 1, id, time and ' ' .. time or '')
       if state ~= 'ended' or has_outcome(key, from + n - 1, id) then
         add(at, id, state, {})
       else
@@ -131,18 +131,46 @@ local function walk_list(key, lane, from, state)
   end
 end
 
+-- The first lanes of keys behind this one, whether a limit holds them back or not: those that claims would serve
+-- first. As many as a slice can have, and the four of no key.
+local function lanes_behind(lane, time)
+  local found = {}
+  for _, where in ipairs({ 'lanes', 'blocked' }) do
+    local from = time and rank_behind(Q .. where, time, lane, 'ZRANGE') or 0
+    local page = redis.call('ZRANGE', Q .. where, from, from + most + 3, 'WITHSCORES')
+    for i = 1, #page, 2 do
+      if not WEIGHT[page[i]] then found[#found + 1] = { page[i], page[i + 1] } end
+    end
+  end
+  table.sort(found, function(a, b)
+    local by = tonumber(a[2]) - tonumber(b[2])
+    return by < 0 or by == 0 and is_before(a[1], b[1])
+  end)
+  return found
+end
+
+-- Jobs without a key by their priority, the most urgent first; then lanes of keys by their virtual times. These only
+-- grow while a lane has jobs: no lane is left out, and one that is served meanwhile may come again.
 local function walk_lanes()
   size = math.max(0, count_of('ready'))
-  local last_lane, index, id = string.match(position, '^(%S+) (%d+) (%S+)$')
+  local last_lane, index, id, last_time = string.match(position, '^(%S+) (%d+) (%S+) ?(%S*)$')
   local is_behind = not last_lane
-  for _, lane in ipairs(lanes()) do
+  local time_of_last = last_lane and not WEIGHT[last_lane] and (last_time ~= '' and last_time or '0')
+  local function walk(lane, time)
+    local from, before = 0, looked_at
+    if lane == last_lane then from = index_behind(Q .. 'ready:' .. lane, tonumber(index), id, true) end
+    walk_list(Q .. 'ready:' .. lane, lane, from, 'ready', time)
+    -- An empty one counts as a job: there may be very many, and a slice has an end.
+    if time and looked_at == before and lane ~= last_lane then looked_at, behind = looked_at + 1, lane .. ' 0 - ' .. time end
+  end
+  for _, lane in ipairs({ 'urgent', 'high', 'normal', 'low' }) do
+    is_behind = is_behind or lane == last_lane
+    if is_behind and not is_full() then walk(lane) end
+  end
+  if time_of_last and not is_full() then walk(last_lane, time_of_last) end
+  for _, lane in ipairs(is_full() and {} or lanes_behind(last_lane, time_of_last)) do
     if is_full() then return end
-    local key, from = Q .. 'ready:' .. lane, 0
-    if lane == last_lane then from, is_behind = index_behind(key, tonumber(index), id, true), true end
-    if is_behind or weight_of(lane) < weight_of(last_lane) or weight_of(lane) == weight_of(last_lane) and lane > last_lane then
-      is_behind = true
-      walk_list(key, lane, from, 'ready')
-    end
+    if lane[1] ~= last_lane then walk(lane[1], lane[2]) end
   end
   if not is_full() then behind = '' end
 end

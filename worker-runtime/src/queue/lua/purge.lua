@@ -22,13 +22,25 @@ local function purge(ids, state, lane)
   deleted = deleted + #live
 end
 
+-- There may be a lane for each of 100,000 keys: one that is empty counts as a job, so that a call has an end.
+local function purge_lanes(where)
+  while left > 0 do
+    local lanes = redis.call('ZRANGE', Q .. where, '0', left - 1)
+    if #lanes == 0 then return end
+    for _, lane in ipairs(lanes) do
+      if left == 0 then return end
+      local ids = redis.call('LPOP', Q .. 'ready:' .. lane, left) or {}
+      purge(ids, 'ready', lane)
+      if #ids == 0 then left = left - 1 end
+      if redis.call('EXISTS', Q .. 'ready:' .. lane) == 0 then redis.call('ZREM', Q .. where, lane) end
+    end
+  end
+end
+
 for _, state in ipairs(ARGV) do
   if state == 'ready' then
-    for _, lane in ipairs(lanes()) do
-      local ids = left > 0 and redis.call('LPOP', Q .. 'ready:' .. lane, left) or {}
-      purge(ids, state, lane)
-      close_if_empty(lane)
-    end
+    purge_lanes('lanes')
+    purge_lanes('blocked')
   elseif left > 0 then
     local ids = redis.call('ZRANGE', Q .. state, '0', left - 1)
     if #ids > 0 then redis.call('ZREM', Q .. state, unpack(ids)) end

@@ -34,23 +34,12 @@ local function remove_tombstone(id)
   close_if_empty(lane)
 end
 
--- All lanes that have work, the most urgent first.
-local function lanes()
-  local found = redis.call('ZRANGE', Q .. 'lanes', '0', '-1')
-  if set.limits then
-    for _, lane in ipairs(redis.call('ZRANGE', Q .. 'blocked', '0', '-1')) do found[#found + 1] = lane end
-  end
-  table.sort(found, function(a, b)
-    local by = weight_of(a) - weight_of(b)
-    return by > 0 or by == 0 and a < b
-  end)
-  return found
-end
-
 -- The true number of ready jobs. O(lanes): only where the counter is wrong, after keys were written or
 -- deleted by hand.
 local function ready_in_lanes()
   local ready = -redis.call('HLEN', Q .. 'tombstones')
-  for _, lane in ipairs(lanes()) do ready = ready + redis.call('LLEN', Q .. 'ready:' .. lane) end
+  for _, where in ipairs({ 'lanes', 'blocked' }) do
+    for _, lane in ipairs(redis.call('ZRANGE', Q .. where, '0', '-1')) do ready = ready + redis.call('LLEN', Q .. 'ready:' .. lane) end
+  end
   return math.max(0, ready)
 end

@@ -1,4 +1,4 @@
--- The workers of the queue: the first page and the names of all others, or the workers of given names.
+-- The workers of the queue: the first ones and the names of all others, or the workers of given names.
 -- O(page) but for the names: for people and for reconciles, not for jobs.
 -- KEYS  the queue
 -- ARGV  workers of a page, the most workers, the longest text in bytes, then names

@@ -1,0 +1,99 @@
+// More queues and pools than one answer holds: lists come in pages that leave nothing out, and nobody is told that all is well because the
+// queue in trouble is far behind.
+
+import type { TaskQueueObject } from '../../control/src/resources/task-queue.ts'
+import type { Pools, Queues, Snapshot } from '../../dashboard/src/api.ts'
+import { redisUrl } from '../redis.ts'
+import { NAMESPACE, type Served, serve, taskQueue, workerPool } from './served.ts'
+
+const numbered = (name: string, count: number) =>
+  Array.from({ length: count }, (_, n) => `${name}-${String(n).padStart(3, '0')}`)
+const QUEUES = numbered('queue', 500)
+const POOLS = numbered('pool', 300)
+const TROUBLED = 'queue-450'
+
+/** Made once and named often: a manifest is checked against its schema. */
+const [aQueue, aPool] = [taskQueue('x'), workerPool('x', { queues: [{ name: 'queue-000' }] })]
+function queueNamed(name: string): TaskQueueObject {
+  if (!aQueue.status) throw new Error('it has a status')
+  const status = { ...aQueue.status, queueName: `${NAMESPACE}.${name}` }
+  return { ...aQueue, metadata: { ...aQueue.metadata, name, uid: `uid-${name}` }, status }
+}
+
+/** As its controller leaves it when its Redis is away. */
+function troubled(): TaskQueueObject {
+  const object = queueNamed(TROUBLED)
+  const [ready] = object.status?.conditions ?? []
+  if (!object.status || !ready) throw new Error('it has a condition')
+  const away = { ...ready, status: 'False', reason: 'RedisUnreachable', message: 'no answer' } as const
+  return { ...object, status: { ...object.status, conditions: [away] } }
+}
+
+let served: Served
+beforeAll(async () => {
+  served = await serve({
+    redisUrl: redisUrl(),
+    queues: QUEUES.map((name) => (name === TROUBLED ? troubled() : queueNamed(name))),
+    pools: POOLS.map((name) => ({ ...aPool, metadata: { ...aPool.metadata, name, uid: `uid-${name}` } })),
+  })
+})
+afterAll(() => served.stop())
+
+type Page = Queues | Pools
+const rowsOf = (page: Page) => ('queues' in page ? page.queues : page.pools).map(({ name }) => name)
+
+async function walk(path: string): Promise<string[]> {
+  const found: string[] = []
+  let cursor: string | undefined = ''
+  while (cursor !== undefined) {
+    const page: Page = await served.get(`${path}${cursor && `&cursor=${encodeURIComponent(cursor)}`}`)
+    found.push(...rowsOf(page))
+    cursor = page.cursor
+  }
+  return found
+}
+
+test.each([
+  ['queues', QUEUES],
+  ['pools', POOLS],
+])('the pages of %s have each of them once', async (path, names) => {
+  expect(await walk(`${path}?limit=200`)).toEqual(names)
+  expect(await walk(`${path}?limit=70`)).toEqual(names)
+  expect(await served.get(path)).toMatchObject({ total: names.length, cursor: `${NAMESPACE}/${names[199]}` })
+})
+
+test('a page goes on behind the last one, also where that queue has gone and others have come', async () => {
+  const other = await serve({ redisUrl: redisUrl(), queues: QUEUES.slice(0, 10).map(queueNamed) })
+  try {
+    const first = await other.get<Queues>('queues?limit=5')
+    expect(first.cursor).toBe(`${NAMESPACE}/queue-004`)
+    other.objects.change('TaskQueue', {
+      key: `${NAMESPACE}/queue-004`,
+      before: queueNamed('queue-004'),
+    } as never)
+    const [early, late] = [queueNamed('queue-000-a'), queueNamed('queue-005-a')]
+    for (const now of [early, late])
+      other.objects.change('TaskQueue', { key: `${NAMESPACE}/${now.metadata.name}`, now } as never)
+    const second = await other.get<Queues>(`queues?limit=3&cursor=${first.cursor}`)
+    expect(second.queues.map(({ name }) => name)).toEqual(['queue-005', 'queue-005-a', 'queue-006'])
+  } finally {
+    other.stop()
+  }
+})
+
+test('those with a part in their names are found behind the first page too', async () => {
+  expect(await walk('queues?limit=10&part=-49')).toEqual(QUEUES.slice(490))
+  expect(await served.get('queues?part=nowhere')).toEqual({ queues: [], total: 0 })
+})
+
+test('a snapshot has the first of them, how many there are, and what is wrong with any', async () => {
+  const { queues, pools, totalQueues, totalPools, problems } = await served.get<Snapshot>('snapshot')
+  expect([queues.length, pools.length, totalQueues, totalPools]).toEqual([200, 200, 500, 300])
+  expect(problems.map(({ name, code }) => [name, code])).toContainEqual([TROUBLED, 'RedisUnreachable'])
+})
+
+test('a cursor and a part are bounded, and a cursor of nothing is of no more than a place', async () => {
+  for (const name of ['cursor', 'part'])
+    expect((await served.call('GET', `queues?${name}=${'x'.repeat(400)}`)).status).toBe(400)
+  expect((await served.get<Queues>('queues?cursor=zzz')).queues).toEqual([])
+})
