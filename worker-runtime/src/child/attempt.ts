@@ -1,6 +1,5 @@
-// One attempt in one child, judged from outside: sends it, ends it when its time, its output or the worker's
-// patience is over, and keeps what was seen of it. pool.ts and shared-child.ts decide what that means for the
-// child.
+// One attempt in one child, judged from outside: sends it, ends it at its timeout, its output limit or the end of
+// its grace, and records what it saw. pool.ts and shared-child.ts decide what happens to the child.
 // sent → accepted → over (a result, or the child is gone); a stop on the way: abort, an end with SIGTERM if
 // alone, SIGKILL after the grace.
 import { startDeadline } from '../deadline.ts'
@@ -21,7 +20,7 @@ const WHY: Record<StopReason, string> = {
   'handed-back': 'the worker gives the job back',
 }
 
-/** What worker.ts asks for. */
+/** An attempt, as worker.ts asks for it. */
 export interface AttemptSpec {
   queue: string
   jobId: string
@@ -34,7 +33,7 @@ export interface AttemptSpec {
 }
 
 export interface AttemptHooks {
-  /** Once, and never while the attempt is being asked for. */
+  /** Called once, and never during `run`. */
   onEnded(outcome: Outcome): void
   onProgress(progress: string /* JSON text */): void
   onOutput(stream: Stream, line: string): void
@@ -44,10 +43,10 @@ export interface AttemptHooks {
 
 const STARTED_AT_MS = performance.timeOrigin
 
-/** Of the wall clock, and never going back. */
+/** The time of the wall clock, which here never goes back. */
 export const nowMs = (): number => Math.round(STARTED_AT_MS + performance.now())
 
-/** It is over when there is a result, or the child is gone. */
+/** It is over at its result, or when its child has ended. */
 export type AttemptOptions = { id: number; hooks: AttemptHooks; onOver: (attempt: Attempt) => void }
 
 export class Attempt implements AttemptListener {
@@ -87,14 +86,13 @@ export class Attempt implements AttemptListener {
   }
 
   /**
-   * The job may end by itself in the grace, if it listens; then its child is killed. A hold that is lost
-   * allows no grace.
+   * A task that listens may end in the grace; after it the child is killed. A lost hold has no grace.
    */
   stop(reason: StopReason, graceMs = reason === 'lost-hold' ? 0 : GRACE_MS): void {
     if (!this.isOver) this.#stop({ kind: reason, message: WHY[reason] }, graceMs)
   }
 
-  /** It may go on: a task that listens can hand its job over. */
+  /** The worker drains. The attempt may go on; a task that listens can hand its job over. */
   drain(): void {
     if (this.isOver || this.#isDraining) return
     this.#isDraining = true
@@ -110,7 +108,7 @@ export class Attempt implements AttemptListener {
     return judge(this.#seen())
   }
 
-  /** The processor time of a child that serves many jobs is not that of this one. */
+  /** The processor time of a child with many jobs is not that of this attempt. */
   usage(): Usage {
     const { sample, once } = this.#child
     return once || sample.maxRssBytes === undefined ? sample : { maxRssBytes: sample.maxRssBytes }
@@ -178,7 +176,7 @@ export class Attempt implements AttemptListener {
 
   #askToEnd(cause: Cause, graceMs: number): void {
     this.#child.abort(this, cause.message)
-    // A second reason to stop may shorten the grace, never prolong it.
+    // A second reason to stop may shorten the grace, but not extend it.
     const endsAtMs = nowMs() + graceMs
     if (endsAtMs >= this.#graceEndsAtMs) return
     this.#graceEndsAtMs = endsAtMs

@@ -1,5 +1,5 @@
-// The calls of one attempt, seen by the worker: how many may be open, and what is answered when it has ended.
-// What a call means is decided in worker/calls.ts.
+// The calls of one attempt, on the side of the worker: how many may be open, and their answers when the
+// attempt has ended. worker/calls.ts executes them.
 import { copyError } from '../errors.ts'
 import type { FromChild, ToChild } from './messages.ts'
 
@@ -10,7 +10,7 @@ interface Sender {
   send(message: ToChild): void
 }
 
-/** An answer that is an error: its `code` is for the task to branch on. */
+/** An error as the answer; the task can branch on its `code`. */
 export class CallRefused extends Error {
   override name = 'CallRefused'
   readonly code: string
@@ -48,7 +48,7 @@ export class Calls {
     }
   }
 
-  /** The attempt has ended: what is still open is answered now. */
+  /** The attempt has ended: answers all open calls. */
   end(): void {
     for (const [call, { id }] of this.#open) refuseEnded(this.#child, { id, call })
     this.#open.clear()
@@ -69,7 +69,7 @@ export class Calls {
   }
 }
 
-/** For a call of an attempt that has ended. */
+/** The answer to a call of an ended attempt. */
 export function refuseEnded(child: Sender, of: { id: number; call: number }): void {
   refuse(child, of, new CallRefused('ATTEMPT_ENDED', 'the attempt that asks has ended'))
 }

@@ -1,7 +1,6 @@
-// One child as the worker sees it, wherever it came from (spawn.ts or zygote.ts): its channel, the attempts
-// in it, its end.
-// starting → ready → ended; `closed` resolves when the process is gone, its group is gone, and all it has
-// sent was read.
+// One child as the worker sees it, from spawn.ts or zygote.ts: its channel, its attempts, its end.
+// starting → ready → ended; `closed` resolves when the process and its group are gone and its last message
+// has been read.
 import { writeSync } from 'node:fs'
 import type { Duplex, Readable } from 'node:stream'
 import { startDeadline } from '../deadline.ts'
@@ -21,22 +20,24 @@ import { type Neighbour, Neighbours } from './neighbours.ts'
 import type { Cause, Ending, ResultMessage } from './outcome.ts'
 import { type Stray, Strays, Tail } from './output.ts'
 
-/** What a source of children hands out: a process that leads its own group, a message channel, its output. */
+/**
+ * A new process from a source of children: it leads its own group, and has a message channel and its output.
+ */
 export interface Birth {
   pid: number
   channel: Duplex
   outputs: { stream: Stream; readable: Readable }[]
   ended: Promise<Ending>
-  /** The tasks of a process that had loaded the modules before it was born. */
+  /** The tasks, where the modules were loaded before the fork. */
   tasks?: string[]
 }
 
-/** An accident is not the modules' doing: another start may succeed. */
+/** An accident is not the fault of the modules: another start may succeed. */
 export type Failure = { failure: string; isAccident?: true }
 export const STOPPING: Failure = { failure: 'the worker is stopping' }
 export type Loaded = { tasks: string[] } | Failure
 
-/** Hears what the child says of an attempt that is in it (attempt.ts). */
+/** Receives the child's messages about one of its attempts (attempt.ts). */
 export interface AttemptListener extends Neighbour {
   readonly spec: { readonly queue: string; readonly jobId: string }
   accepted(): void
@@ -45,9 +46,9 @@ export interface AttemptListener extends Neighbour {
   output(stream: Stream, chunk: Buffer): void
   call(message: Extract<FromChild, { kind: 'call' }>): void
   ended(result: ResultMessage): void
-  /** The child has broken the protocol while this was in it. */
+  /** The child broke the protocol while this attempt was in it. */
   broken(message: string, tooLong: boolean): void
-  /** Ends the child at once on account of this attempt. */
+  /** Ends the child at once because of this attempt. */
   kill(cause: Cause): void
   childClosed(): void
 }
@@ -60,17 +61,17 @@ export class Child {
   /** Serves one attempt and ends. */
   readonly once: boolean
   readonly loaded: Promise<Loaded>
-  /** What it said of itself, if it was asked to try itself out. */
+  /** The facts of its self-test. */
   readonly probed: Promise<Record<string, unknown>>
   readonly closed: Promise<Ending>
-  /** What keeps it alive after its only job, if anything does. */
+  /** The resources that keep it alive after its only job. */
   readonly lingers: Promise<string[]>
   /** Known once it has loaded. */
   tasks: string[] = []
   readonly attempts = new Neighbours<AttemptListener>()
-  /** No new attempt may go into it. */
+  /** It gets no new attempt. */
   isSpent = false
-  /** Attempts in it that are asked to end; one of them may take the child with it. */
+  /** Its attempts that were told to end; one of them may end the child. */
   stopping = 0
   sample: Usage = {}
   ending: Ending | undefined
@@ -122,8 +123,9 @@ export class Child {
   }
 
   /**
-   * To a child that may just have ended, with its result unread: Node would drop that with a write that fails, so this
-   * one goes past Node. Where something is queued before it, or the socket is full, the child lives.
+   * To a child that may just have ended, with its result unread: Node would drop that with a write that
+   * fails, so this one goes past Node. Where something is queued before it, or the socket is full, the child
+   * lives.
    */
   tell(message: ToChild): void {
     const { _handle: handle } = this.#channel as { _handle?: { fd?: number } }
@@ -133,9 +135,9 @@ export class Child {
   }
 
   /**
-   * Ends the child too if the attempt is alone in it. Both leave at once and in one write: the child reads the
-   * reason before the signal, and it cannot end between two writes. The second one would fail then, and Node
-   * would drop the result that is not read yet.
+   * Ends the child too if the attempt is alone in it. Both leave at once and in one write: the child reads
+   * the reason before the signal, and it cannot end between two writes. The second one would fail then, and
+   * Node would drop the result that is not read yet.
    */
   abort({ id }: AttemptListener, reason: string): void {
     this.send({ kind: 'abort', id, reason })
@@ -143,7 +145,7 @@ export class Child {
     else this.#flush()
   }
 
-  /** Asks the child to end, and what it has started by SIGTERM. */
+  /** Tells the child to end, and sends SIGTERM to its processes. */
   end(): void {
     this.isSpent = true
     this.send({ kind: 'end' })
@@ -151,7 +153,7 @@ export class Child {
     this.kill('SIGTERM')
   }
 
-  /** Signals the whole process group; SIGKILL also ends what has left it. */
+  /** Signals the process group. SIGKILL also ends processes that left the group. */
   kill(signal: NodeJS.Signals): void {
     if (this.#isGone) return
     const detached = signal === 'SIGKILL' ? descendantsOf(this.pid) : []
@@ -230,7 +232,7 @@ export class Child {
         this.attempts.blame(attempt)
         break
       default:
-        // An attempt keeps a child of its own to the end: its output may come after its result.
+        // The only attempt of a child keeps it until the end: output may come after the result.
         if (!this.once) {
           this.attempts.delete(attempt)
           this.#strays.hasEnded(attempt.id, attempt.spec)
@@ -259,7 +261,7 @@ export class Child {
   async #close(ending: Ending): Promise<Ending> {
     this.isSpent = true
     this.#isGone = true
-    signalGroup(this.pid, 'SIGKILL') // what the job has left behind
+    signalGroup(this.pid, 'SIGKILL') // processes that the job left behind
     this.ending = ending
     this.#onEnded(this)
     await this.#lastBytes()
@@ -274,8 +276,8 @@ export class Child {
   }
 
   /**
-   * All that was sent before the end is read first. Not waited for without end: a process in a session of its
-   * own may hold a pipe.
+   * Reads all data that was sent before the end first. The wait is bounded: a process in another session may
+   * hold a pipe.
    */
   async #lastBytes(): Promise<void> {
     const streams = [this.#channel, ...this.#outputs.map(({ readable }) => readable)]
@@ -291,9 +293,9 @@ export interface ChildOptions {
   modules: string[]
   once: boolean
   jobsAtOnce: number
-  /** Called as soon as the process is gone; its last messages may not be read yet. */
+  /** Called when the process is gone; its last messages may still be unread. */
   onEnded: (child: Child) => void
-  /** A line of output that is in the record of no attempt. */
+  /** A line of output that belongs to no attempt's record. */
   onStray?: (line: Stray) => void
 }
 
@@ -312,7 +314,7 @@ function isClosed(stream: Readable | Duplex): Promise<void> {
   })
 }
 
-/** False where the socket is full. Who has ended hears nothing. */
+/** False where the socket is full. Does nothing where the child has ended. */
 function writesAtOnce(fd: number, bytes: Buffer): boolean {
   try {
     writeSync(fd, bytes)

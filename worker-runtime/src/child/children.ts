@@ -1,5 +1,5 @@
-// Where worker.ts gets its children from: wires a source of children, the spares, a way to run attempts, the
-// memory watch and the guard for one mode, and takes them apart again.
+// The children of a worker: wires a source of children, the spares, a pool, the memory watch and the guard
+// for one mode, and stops them again. Used by worker.ts and main.ts.
 import { ConfigError, type IsolationMode } from '../config.ts'
 import { Child, type Failure, STOPPING } from './child.ts'
 import { Guard } from './guard.ts'
@@ -19,22 +19,22 @@ export interface ChildSettings extends SourceSettings {
 
 const MOST_SPARES = 4
 
-/** What the worker asks of its children. */
+/** The interface of the worker's children. */
 export interface Children {
   readonly mode: IsolationMode
-  /** Why this is not the mode that was asked for; else empty. */
+  /** Why this is not the wanted mode; else empty. */
   readonly note: string
   readonly tasks: string[]
-  /** Memory of the zygote now; nothing where there is none. */
+  /** The memory of the zygote now; undefined where there is none. */
   zygoteRssBytes(): number | undefined
   run: Pool['run']
-  /** Hands back what still runs. Resolves when every child and all it started is gone. */
+  /** Hands running jobs back. Resolves when all children and their processes are gone. */
   stop(): Promise<void>
 }
 
 /**
- * Resolves when a first child has loaded the modules. A ConfigError says in one sentence why none can;
- * another Error, why this one did not.
+ * Resolves when a first child has loaded the modules. Throws a ConfigError where no child can load them, and
+ * another Error where this child could not.
  */
 export async function startChildren(settings: ChildSettings): Promise<Children> {
   const container = findContainer()
@@ -70,7 +70,7 @@ export async function startChildren(settings: ChildSettings): Promise<Children> 
   }
 }
 
-/** Loads the modules in a process that ends then, and answers their tasks. Throws as startChildren does. */
+/** Loads the modules in a process that then ends, and answers their tasks. Throws as startChildren. */
 export async function checkModules({
   modules,
   env,

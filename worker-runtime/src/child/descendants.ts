@@ -1,7 +1,7 @@
-// The processes below a process, from /proc; none where there is no /proc.
+// The descendants of a process, from /proc; none without /proc.
 import { readdirSync, readFileSync } from 'node:fs'
 
-/** Each before its own children. What its threads have started counts. */
+/** Each process before its children, with those that threads have started. */
 export function descendantsOf(pid: number): number[] {
   return childrenOf(pid).flatMap((child) => [child, ...descendantsOf(child)])
 }
@@ -21,7 +21,7 @@ export function killAll(pids: readonly number[]): void {
     try {
       process.kill(pid, 'SIGKILL')
     } catch {
-      // It has ended, or it belongs to another user.
+      // It has ended, or belongs to another user.
     }
   }
 }

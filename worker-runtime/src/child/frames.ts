@@ -40,7 +40,7 @@ export class FrameWriter {
     this.#size = end
   }
 
-  /** All that was put since the last call. */
+  /** The frames since the last call. */
   take(): Buffer {
     const all = this.#bytes.subarray(0, this.#size)
     this.#size = 0
@@ -58,15 +58,18 @@ export class FrameWriter {
   }
 }
 
-/** A short text is not counted: no character has more than three bytes. */
+/** Only a long text is counted: a character has at most three bytes. */
 function mostBytes(text: string): number {
   return text.length < 1024 ? 3 * text.length : Buffer.byteLength(text)
 }
 
-/** `content` is a view into what was read: copy it to keep it. Undefined: it cannot be read. */
+/** `content` is a view into the read buffer: copy it to keep it. Undefined: invalid. */
 type Read<Kind, Message> = (kind: Kind, content: Buffer) => Message | undefined
 
-/** Cuts a stream into frames of the formats given, and reads each. After a broken frame it answers that and nothing more. */
+/**
+ * Cuts a stream into frames of the formats given, and reads each. After a broken frame it answers that and
+ * nothing more.
+ */
 export class FrameReader<Kind extends string, Message> {
   readonly #kinds: Map<number, { kind: Kind; maxBytes: number }>
   readonly #read: Read<Kind, Message>
@@ -87,7 +90,7 @@ export class FrameReader<Kind extends string, Message> {
     return this.#keptBytes < this.#wantedBytes ? [] : this.#readAll(Buffer.concat(this.#parts))
   }
 
-  /** A copy: what was read may be written over, and a small rest must not keep a large buffer alive. */
+  /** A copy: the read buffer is reused, and a small rest must not keep a large buffer alive. */
   #keep(rest: Buffer): void {
     this.#parts.push(Buffer.from(rest))
     this.#keptBytes += rest.length
@@ -122,7 +125,7 @@ export class FrameReader<Kind extends string, Message> {
     return messages
   }
 
-  /** Nothing that follows is read. */
+  /** Nothing after it is read. */
   #break(before: (Message | Broken)[], what: string, tooLong = false): (Message | Broken)[] {
     this.#isBroken = true
     this.#parts = []

@@ -1,7 +1,6 @@
-// Ends the children of a worker that was killed: a child that busy-loops cannot notice that its channel has
-// closed. A tiny shell in a session of its own reads "+<group>" and "-<group>" from a pipe; at its end the
-// worker is dead, and the groups that remain are killed. A signal that is meant for the worker does not end
-// it.
+// Ends the children of a killed worker: a child in a busy loop cannot notice that its channel has closed. A
+// small shell in its own session reads "+<group>" and "-<group>" from a pipe. The pipe closes when the worker
+// dies, and the shell kills the remaining groups. Signals for the worker do not reach it.
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Log } from '../log.ts'
 import { isOurs } from './orphans.ts'
@@ -25,7 +24,7 @@ for group in $groups; do
 done
 `
 const RESTART_AFTER_MS = 200
-const TELL_EVERY_MS = 10 // every write wakes the shell; a job that takes no longer is never told of
+const TELL_EVERY_MS = 10 // each write wakes the shell; it never hears of shorter jobs
 
 export class Guard {
   readonly #groups = new Set<number>()
@@ -38,7 +37,7 @@ export class Guard {
 
   constructor(log: Log) {
     this.#log = log
-    // When PID 1 dies, the kernel ends everything in the container.
+    // When PID 1 dies, the kernel ends all processes of the container.
     if (process.pid === 1) log.debug('no guard: the worker is PID 1')
     else this.#start()
   }
@@ -67,8 +66,7 @@ export class Guard {
 
   #start(): void {
     this.#told = new Set(this.#groups)
-    // The first groups are arguments, not lines: there is no moment at which the shell lives and does not
-    // know them.
+    // The first groups are arguments, so the shell knows them from its start.
     const shell = isOurs(
       spawn('sh', ['-c', SCRIPT, 'sh', ...[...this.#told].map(String)], {
         detached: true,
@@ -77,7 +75,7 @@ export class Guard {
       }),
     )
     this.#shell = shell
-    shell.stdin?.on('error', () => {}) // its end is told by 'close'
+    shell.stdin?.on('error', () => {}) // 'close' tells the end
     shell.once('error', (error) => this.#log.debug('no guard: sh cannot be started', { error }))
     shell.once('close', () => this.#ended(shell))
   }

@@ -1,19 +1,19 @@
-// The limits of the machine that keep a worker from starting another child: said by name, and open files kept
-// for the worker itself.
+// The limits of the machine for children: names the limit that a start met, and reserves open files for the
+// worker.
 import { read } from './memory.ts'
 
 const FILES_OF_A_CHILD = 3
-/** Connections to Redis, the zygote, the guard, and what is opened for a moment. */
+/** Connections to Redis, the zygote, the guard, and short-lived files. */
 const FILES_OF_THE_WORKER = 40
 const NO_FILES = /EMFILE|Too many open files/i
 const NO_PROCESSES = /EAGAIN|ENOMEM|Resource temporarily unavailable|Cannot allocate memory|_thread_create/i
 
-/** Whether a start failed for want of something that the end of another child sets free. */
+/** Whether a start failed for a resource that the end of another child frees. */
 export function isForWantOfResources(failure: string): boolean {
   return NO_FILES.test(failure) || NO_PROCESSES.test(failure)
 }
 
-/** The failure of a start, with the limit that was met. */
+/** The failure of a start, with the name of the limit. */
 export function withLimit(failure: string): string {
   if (failure.includes('(ulimit ')) return failure
   if (NO_FILES.test(failure))
@@ -23,13 +23,13 @@ export function withLimit(failure: string): string {
   return failure
 }
 
-/** How many children a process has descriptors for, with some left for itself. */
+/** For how many children the process has descriptors, without its own reserve. */
 export function mostChildren(): number {
   const files = softLimit('Max open files') ?? Number.POSITIVE_INFINITY
   return Math.max(1, Math.floor((files - FILES_OF_THE_WORKER) / FILES_OF_A_CHILD))
 }
 
-/** Nothing where there is no /proc; unlimited is infinite. */
+/** Undefined without /proc; Infinity: unlimited. */
 function softLimit(name: string): number | undefined {
   const line = read('/proc/self/limits')
     ?.split('\n')

@@ -1,5 +1,5 @@
-// The error for a process that ended before it had loaded the modules: its own words (loading.ts), and what
-// Node wrote to its stderr. For spawned children (child.ts) and for zygotes (zygote.ts).
+// The error of a process that ended before it had loaded the modules: from its message (loading.ts) and from
+// Node's stderr. For spawned children (child.ts) and zygotes (zygote.ts).
 import { fileURLToPath } from 'node:url'
 import { type LoadFailure, withoutScheme } from './messages.ts'
 import { describeEnding, type Ending } from './outcome.ts'

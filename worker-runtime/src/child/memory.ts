@@ -1,6 +1,6 @@
 // Watches the memory of busy children and their descendants, twice a second: each against its limit, all
-// together against the container's. Linux only; elsewhere nothing is seen and nothing ended. With cgroup v2
-// the kernel may end the whole container for one child, so the biggest child is ended before that.
+// together against the limit of the container. Linux only; elsewhere it does nothing. With cgroup v2 the
+// kernel may end the whole container for one child, so the watch ends the biggest child before that.
 import { readFileSync } from 'node:fs'
 import { totalmem } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -16,7 +16,7 @@ const SHARE_FOR_CHILDREN = 0.85
 const SMALLEST_SHARE_BYTES = 256 * 2 ** 20
 const CPU_TICK_MS = 10 // USER_HZ is 100 on every Linux that Node runs on
 
-/** What the container allows and uses. */
+/** The limit and the usage of the container. */
 export interface Container {
   limitBytes: number
   usedBytes(): number | undefined
@@ -49,8 +49,8 @@ export class MemoryWatch {
   }
 
   /**
-   * Whether the kernel has ended processes of the container in about the last second. Which ones it does not
-   * say.
+   * Whether the kernel has ended processes of the container in about the last second. It does not tell which
+   * ones.
    */
   hasKernelKilled(): boolean {
     return this.#countOomKills() > this.#oomKills[1]
@@ -99,8 +99,7 @@ export class MemoryWatch {
 }
 
 /**
- * The limit of one child where none is set: its share of the container, but never so little that Node has no
- * room.
+ * The default limit of a child: its share of the container, but enough for Node.
  */
 export function defaultMaxMemoryBytes(
   container: Container | undefined,
@@ -112,7 +111,7 @@ export function defaultMaxMemoryBytes(
 }
 
 /**
- * The tightest limit of the cgroups that this process is in; v2, else v1. Nothing where there is no limit.
+ * The lowest limit of this process' cgroups; v2, else v1. Undefined without a limit.
  */
 export function findContainer({
   root = '/sys/fs/cgroup',
@@ -164,7 +163,7 @@ function containerAt(folder: string, names: Names): Container | undefined {
     limitBytes,
     usedBytes() {
       const used = read(join(folder, names.used))
-      // Pages of files that were not touched for a while are given back before anything is killed.
+      // The kernel drops inactive file pages before it kills a process.
       if (used !== undefined)
         return Number(used) - numberAfter(names.inactiveFile, read(join(folder, 'memory.stat')))
     },
@@ -173,26 +172,26 @@ function containerAt(folder: string, names: Names): Container | undefined {
 }
 
 function endForMemory(child: Child, message: string): void {
-  // A result that has arrived by now is read first.
+  // A result that has arrived is read first.
   setImmediate(() => {
-    // Which of several attempts needs the memory is unknown (neighbours.ts).
+    // It is unknown which of several attempts needs the memory (neighbours.ts).
     if (child.attempts.size > 1) child.kill('SIGKILL')
     else for (const attempt of child.attempts.all()) attempt.kill({ kind: 'out-of-memory', message })
   })
 }
 
-/** Of all that a process has started, without what they may share. */
+/** The memory of all descendants, without shared pages. */
 function bytesBelow(pid: number): number {
   return descendantsOf(pid)
     .map((below) => numberAfter('RssAnon:', read(`/proc/${below}/status`)) * 1024)
     .reduce((sum, bytes) => sum + bytes, 0)
 }
 
-/** What a process uses now; nothing where there is no /proc, or no such process. */
+/** The usage of a process now. Undefined without /proc, or without the process. */
 export function readUsage(pid: number): { rssBytes: number; usage: Usage } | undefined {
   const status = read(`/proc/${pid}/status`)
   const stat = read(`/proc/${pid}/stat`)
-  // A process that is ending has no memory any more.
+  // An ending process has no memory any more.
   if (!status?.includes('VmRSS:') || stat === undefined) return
   const [userTicks, systemTicks] = stat
     .slice(stat.lastIndexOf(')') + 2)
@@ -216,7 +215,7 @@ function numberAfter(word: string, text: string | undefined): number {
   return Number(line?.[1] ?? 0)
 }
 
-/** Of /proc or /sys, where what was there may be gone. */
+/** A file of /proc or /sys, which may be gone. */
 export function read(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8')

@@ -1,14 +1,14 @@
-// What the worker, its children and its zygote tell each other: every message as a type, its frame
-// (frames.ts), and the one parser of each direction. The first line of a frame's content is JSON; payloads,
-// results, progress and values of calls follow it raw, as the JSON text they already are. What comes from a
-// child is never trusted. PROTOCOL.md is the same for programs in other languages.
+// The messages between the worker, its children and its zygote: each message as a type, its frame
+// (frames.ts), and one parser for each direction. The first line of a frame's content is JSON. Payloads,
+// results, progress and values of calls follow it as raw JSON text. Messages of a child are never trusted.
+// PROTOCOL.md has the protocol for programs in other languages.
 import { type JobError, oneLine, parseError } from '../errors.ts'
 import { isRest, type Rest } from '../retry-after.ts'
 import { type Format, FrameReader, FrameWriter } from './frames.ts'
 
 export const MAX_RESULT_BYTES = 1024 * 1024
 export const MAX_PROGRESS_BYTES = 4 * 1024
-/** Of all that a job saves: names, values, and 100 bytes for each (queue/lua/save.lua). */
+/** The most bytes that a job saves: names, values, and 100 bytes for each (queue/lua/save.lua). */
 export const MAX_SAVED_BYTES = 256 * 1024
 export const MAX_OUTPUT_FRAME_BYTES = 64 * 1024
 export const MAX_CALL_BYTES = 1024 * 1024
@@ -21,14 +21,14 @@ export interface Usage {
 
 export type Stream = 'stdout' | 'stderr'
 
-/** Why the modules did not load, where, and what helps; without a reason, where they ended the process. */
+/** Why the modules did not load, where, and the remedy. Without a reason: where they ended the process. */
 export interface LoadFailure {
   reason?: string
   place?: string
   remedy?: string
 }
 
-/** Of a place as Node writes it: `file:///a%20b.ts:1` is `/a b.ts:1`. */
+/** The path of a position of Node: `file:///a%20b.ts:1` is `/a b.ts:1`. */
 export function withoutScheme(place: string): string {
   if (!place.startsWith('file://')) return place
   const path = place.slice('file://'.length)
@@ -56,7 +56,7 @@ export type ToChild =
   | { kind: 'drain'; id: number } // the attempt may go on, or hand its job over
   | { kind: 'answer'; id: number; call: number; error?: CallError; value: string }
   | { kind: 'end' } // SIGTERM follows, for what the child has started
-  | { kind: 'rehearse' } // to a child that waits: play the way of an attempt once, and say nothing of it
+  | { kind: 'rehearse' } // to a waiting child: play an attempt once, without a message
   | { kind: 'probe' } // part of the self-test of a zygote
 
 export type FromChild =
@@ -81,11 +81,11 @@ export type FromChild =
 export type FromZygote =
   | { kind: 'ready'; tasks: string[]; exitListeners: string[] } // the modules that want something done at the end
   | ({ kind: 'load-failed' } & LoadFailure)
-  | { kind: 'unfit'; reason: string } // it has loaded the modules, but must not be forked
+  | { kind: 'unfit'; reason: string } // the modules are loaded, but it must not be forked
   | { kind: 'forked'; order: number; pid: number; errno: number; forkMicros: number } // pid is -1 when it failed
   | { kind: 'ended'; pid: number; exitCode?: number; signal?: number; usage: Usage }
 
-/** What JavaScript of a child or a zygote says. */
+/** The messages of the JavaScript of a child or a zygote. */
 export type Said = FromChild | Extract<FromZygote, { kind: 'ready' | 'unfit' }>
 
 /** Why a call was refused or failed. */
@@ -130,12 +130,12 @@ export const FORMATS = {
 } as const satisfies Record<string, Format>
 type Kind = keyof typeof FORMATS
 type Fields = Record<string, unknown>
-/** The body is what of `content` begins at `bodyAt`. */
+/** The body is the part of `content` from `bodyAt` on. */
 type Parse<Message> = (kind: Kind, fields: Fields, content: Buffer, bodyAt: number) => Message | undefined
 
 const writer = new FrameWriter()
 
-/** All in one buffer, for one write. */
+/** All messages in one buffer, for one write. */
 export function encodeToChild(...messages: readonly ToChild[]): Buffer {
   for (const message of messages) putToChild(message)
   return writer.take()

@@ -1,6 +1,6 @@
-// The attempts in one child, and which one is to blame for its end. An attempt that is alone in its child is
-// always to blame; several share a child only with Reuse and several jobs at once. Where the culprit is
-// unknown, each is tried again alone (shared-child.ts).
+// The attempts in one child, and which one caused its end. An attempt that is alone in its child is always
+// the culprit. Several share a child only with Reuse and several jobs at once. Where the culprit is unknown,
+// each is tried again alone (shared-child.ts).
 import { TurnoverMap } from '../turnover.ts'
 
 export interface Neighbour {
@@ -27,7 +27,7 @@ export class Neighbours<Attempt extends Neighbour> {
     return this.#begun().length > 1
   }
 
-  /** The child ended, and not for an attempt of its own only. */
+  /** The child ended, but not only because of one attempt. */
   get wasEndedByOthers(): boolean {
     return this.#culprit !== undefined || this.#diedUnder > 0
   }
@@ -48,7 +48,7 @@ export class Neighbours<Attempt extends Neighbour> {
     return this.#attempts.values()
   }
 
-  /** It is why the child ends; the first one counts. */
+  /** This attempt ends the child; the first culprit counts. */
   blame(attempt: Attempt): void {
     this.#culprit ??= attempt
   }
@@ -57,7 +57,7 @@ export class Neighbours<Attempt extends Neighbour> {
     this.#diedUnder = this.#begun().length
   }
 
-  /** What an attempt has coming that has no result, when the child is gone. */
+  /** What happens to an attempt without a result when the child is gone. */
   fateOf(attempt: Attempt): 'ended' | 'elsewhere' | 'suspect' {
     if (!attempt.isAccepted) return 'elsewhere'
     if (this.#culprit) return this.#culprit === attempt ? 'ended' : 'elsewhere'

@@ -1,19 +1,18 @@
-// Processes that jobs have detached become children of the worker when no zygote takes them: the worker is a
-// subreaper, or PID 1. Their job has ended, so they are killed, and waited for, or they would stay as
-// zombies. main.ts starts this.
+// Processes that jobs detached become children of the worker, a subreaper or PID 1, where no zygote adopts
+// them. Their job has ended, so this kills and reaps them. Started by main.ts.
 import type { ChildProcess } from 'node:child_process'
 import { childrenOf, isZombie, killAll } from './descendants.ts'
 import { read } from './memory.ts'
 import { loadNative, type Native } from './source/fork/native.ts'
 
 const EVERY_MS = 1_000
-/** The container's variable, which jobs do not have and those have that a person starts in the container. */
+/** A variable of the container. Jobs do not have it; processes of `kubectl exec` do. */
 const OF_THE_CONTAINER = /(?:^|\0)MILLHAND_QUEUES=/
 
 const own = new Set<number>()
 let look = () => {}
 
-/** A process that the worker has started itself. When it ends, what it leaves comes to the worker. */
+/** A process that the worker started. When it ends, the worker adopts its orphans. */
 export function isOurs(started: ChildProcess): ChildProcess {
   const { pid } = started
   if (pid === undefined) return started
@@ -26,8 +25,8 @@ export function isOurs(started: ChildProcess): ChildProcess {
 }
 
 /**
- * Returns how to stop. Only for a process whose children are all known to isOurs. Does nothing where the
- * compiled part cannot be had.
+ * Returns a function that stops it. Only for a process whose children are all known to isOurs. Does nothing
+ * without the compiled part.
  */
 export function endOrphans(): () => void {
   const native = nativeOrNothing()
@@ -48,6 +47,6 @@ function nativeOrNothing(): Native | undefined {
   try {
     return loadNative()
   } catch {
-    return // the note of the worker says so already
+    return // the worker has logged it
   }
 }

@@ -1,5 +1,4 @@
-// How an attempt ended, as a value. `judge` is pure: everything that was seen of an attempt goes in, one
-// Outcome comes out.
+// The outcome of an attempt, as a value. `judge` is pure: all observations of an attempt in, one Outcome out.
 import type { JobError } from '../errors.ts'
 import type { Rest } from '../retry-after.ts'
 import { type FromChild, MAX_RESULT_BYTES, type Usage } from './messages.ts'
@@ -25,7 +24,7 @@ export type UnfinishedKind =
   | 'could-not-start'
   | 'handed-back'
 
-/** What is not known is absent. */
+/** Unknown facts are absent. */
 export interface Facts {
   startedAtMs: number
   durationMs: number
@@ -54,11 +53,11 @@ export type ResultMessage = Extract<
 export interface Ending {
   exitCode?: number
   signal?: string
-  /** As the kernel counted it, where somebody has asked it (the zygote). */
+  /** The kernel's numbers, where they are known (from the zygote). */
   usage?: Usage
-  /** Why, where it is not the doing of the child itself. */
+  /** The reason, where the child did not end by itself. */
   because?: string
-  /** The worker took the process for hung and ended it, with children that had done nothing wrong. */
+  /** The worker ended a hung zygote, and with it innocent children. */
   isOurDoing?: boolean
 }
 
@@ -82,7 +81,7 @@ const HEAP_IS_FULL = /JavaScript heap out of memory|FATAL ERROR: .*(?:out of mem
 export function judge(seen: Seen): Outcome {
   const facts = factsOf(seen)
   const { cause, result, isDraining = false } = seen
-  // A job that was to be handed back and finished in the grace is finished.
+  // A job that finishes in the grace before it is handed back is finished.
   if (cause && !(cause.kind === 'handed-back' && result?.kind === 'succeeded'))
     return cause.kind === 'broken'
       ? { kind: 'failed', error: { name: 'BrokenChild', message: cause.message }, terminal: false, facts }
@@ -92,7 +91,7 @@ export function judge(seen: Seen): Outcome {
   return ofEnding(seen, facts)
 }
 
-/** For an attempt that never got as far as a child. */
+/** The outcome of an attempt that had no child. */
 export function notStarted(kind: 'could-not-start' | StopReason, message: string, nowMs: number): Outcome {
   return { kind, message, facts: { startedAtMs: nowMs, durationMs: 0 } }
 }
@@ -102,7 +101,7 @@ export function describeEnding({ exitCode, signal, because }: Ending): string {
   return exitCode === undefined ? 'ended' : `exited with code ${exitCode}`
 }
 
-/** Nothing else bounds how often a job is handed over: a worker drains once. */
+/** A job may be handed over only while its worker drains: a worker drains once, which bounds it. */
 function ofHandOver(isDraining: boolean, facts: Facts): Outcome {
   if (isDraining) return { kind: 'handed-back', message: 'the task handed its job over', facts }
   const message = 'the task threw HandOver, and its worker does not drain: look at job.draining first'
@@ -148,7 +147,7 @@ function ofEnding({ accepted, ending = {}, lastWords, wasKilledByKernel }: Seen,
 
 function factsOf(seen: Seen): Facts {
   const { startedAtMs, endedAtMs, output, outputBytes } = seen
-  // An attempt with a result is over before its process: whether that has gone by now is chance.
+  // An attempt with a result is over before its process ends, so the state of the process is chance.
   const ending = seen.result ? undefined : seen.ending
   const facts: Facts = { startedAtMs, durationMs: Math.max(0, endedAtMs - startedAtMs) }
   if (ending?.exitCode !== undefined) facts.exitCode = ending.exitCode

@@ -1,5 +1,4 @@
-// The output of an attempt: its last bytes are kept for the record, its lines go to the log. Both are
-// bounded.
+// The output of an attempt: the record keeps its last bytes, the log gets its lines. Both are bounded.
 import type { Stream } from './messages.ts'
 
 const MAX_LINE_BYTES = 8 * 1024
@@ -18,7 +17,7 @@ export class Tail {
   }
 
   append(chunk: Buffer): void {
-    // A copy: a small piece must not keep the large buffer alive that it was read into.
+    // A copy: a small piece must not keep its large read buffer alive.
     const kept = Buffer.from(chunk.subarray(-this.#maxBytes))
     this.#chunks.push(kept)
     this.#bytes += kept.length
@@ -37,7 +36,7 @@ export class Tail {
   }
 }
 
-/** Cuts what arrives on the two streams into lines of a bounded length; empty ones are left out. */
+/** Cuts the two streams into lines of bounded length, without empty ones. */
 export class Lines {
   readonly #onLine: (stream: Stream, line: string) => void
   readonly #unfinished = { stdout: Buffer.alloc(0), stderr: Buffer.alloc(0) }
@@ -74,18 +73,17 @@ export class Lines {
 export interface Stray {
   stream: Stream
   line: string
-  /** The job that wrote it after its end, where that is known. */
+  /** The job that wrote it after its end, if known. */
   job?: { readonly queue: string; readonly jobId: string }
 }
 
 /**
- * Output of a child that serves many jobs which is in the record of none: its lines go to the log, with a
- * bound.
+ * Output of a shared child that belongs to no job's record: its lines go to the log, with a bound.
  */
 export class Strays {
   readonly #onStray: (line: Stray) => void
   readonly #lines: Lines
-  /** The last ones, in a ring. */
+  /** The last jobs, in a ring. */
   readonly #ended: { run: number; queue: string; jobId: string }[] = []
   #endedCount = 0
   readonly #startedAtMs = performance.now()
@@ -109,7 +107,7 @@ export class Strays {
     lines.end()
   }
 
-  /** What it writes from now on is late. */
+  /** Its further output is late. */
   hasEnded(run: number, { queue, jobId }: { queue: string; jobId: string }): void {
     this.#ended[this.#endedCount % MAX_ENDED] = { run, queue, jobId }
     this.#endedCount += 1

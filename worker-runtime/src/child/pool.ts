@@ -1,6 +1,5 @@
-// A fresh child for every attempt: taken from the spares, used once, and nothing of its process group
-// survives it. The outcome is told when the child has said its result; the slot is free when the child has
-// gone (slots.ts).
+// A fresh child for each attempt: taken from the spares and used once; its process group ends with it. The
+// outcome is told at the result; the slot is free when the child is gone (slots.ts).
 import type { Log } from '../log.ts'
 import { Attempt, type AttemptHooks, type AttemptSpec, nowMs } from './attempt.ts'
 import type { Child } from './child.ts'
@@ -11,20 +10,20 @@ import type { Spares, Taking } from './spares.ts'
 
 const ONLY_ATTEMPT = 1
 
-/** The way a worker runs attempts in one mode. */
+/** How a worker runs attempts in one mode. */
 export interface Pool {
   run(spec: AttemptSpec, hooks: AttemptHooks): PendingAttempt
-  /** Those that run are handed back. Resolves when no attempt runs and no child that had one is left. */
+  /** Hands running jobs back. Resolves when no attempt runs and their children are gone. */
   stop(): Promise<void>
 }
 
-/** An attempt from the moment that the worker asks for it: it waits for a child, is in one, and ends. */
+/** An attempt from the worker's request on: it waits for a child, runs in it, and ends. */
 export class PendingAttempt {
   readonly spec: AttemptSpec
   readonly hooks: AttemptHooks
-  /** Nothing while it waits. */
+  /** Undefined while it waits. */
   inChild: Attempt | undefined
-  /** What is done when it is told to stop while it waits. */
+  /** Called when it is told to stop while it waits. */
   stopWaiting: (pending: PendingAttempt, reason: StopReason) => void
   #isEnded = false
   #isDraining = false
@@ -36,7 +35,7 @@ export class PendingAttempt {
     this.stopWaiting = stopWaiting
   }
 
-  /** As last seen from outside; empty before that. */
+  /** The last sample from outside; empty before the first one. */
   usage(): Usage {
     return this.inChild?.usage() ?? {}
   }
@@ -110,7 +109,7 @@ export class FreshChildren implements Pool {
   }
 }
 
-/** `id` is the attempt's in its child; `end` is called when the outcome is told. */
+/** `id`: of the attempt in its child. `end` is called with the outcome. */
 export type AloneOptions = { id: number; end: (child: Child) => Promise<void> }
 
 /**
@@ -135,7 +134,7 @@ export async function performAlone(
     pending.end(notStarted('could-not-start', child.failure, nowMs()))
   } else {
     const attempt = await new Promise<Attempt>((resolve) => pending.start(child, id, resolve))
-    // What was written before the result is in the pipes: it is read in this turn of the loop.
+    // Output before the result is in the pipes: it is read in this turn of the loop.
     if (attempt.result) await new Promise(setImmediate)
     pending.end(attempt.outcome())
     await end(child)

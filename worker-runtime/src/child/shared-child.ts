@@ -27,7 +27,7 @@ interface Shared {
 }
 
 const MOST_CHILDREN_TRIED = 3
-/** Attempts that take no longer are soon over, whichever child they share. */
+/** Attempts up to this duration are short: it does not matter which child they share. */
 const MOMENT_MS = 5
 const WEIGHT_OF_NEWEST = 1 / 16
 
@@ -36,12 +36,12 @@ export class SharedChildren implements Pool {
   readonly #children = new Set<Shared>()
   readonly #pending = new TurnoverMap<PendingAttempt, PendingAttempt>()
   readonly #waiting: PendingAttempt[] = []
-  /** Those that ran when a child died, with the time until which they may wait for their turn alone. */
+  /** The attempts that ran when a child died, with the deadline of their turn alone. */
   readonly #suspects = new Map<PendingAttempt, number>()
   readonly #childrenTried = new Map<PendingAttempt, number>()
-  /** How long attempts take of late. */
+  /** The recent duration of attempts. */
   #usualMs = MOMENT_MS
-  /** Gets the other attempts of this turn of the loop, too. */
+  /** The child that gets the other attempts of this turn of the loop. */
   #favourite: Shared | undefined
   #alone = 0
   #starting = 0
@@ -78,8 +78,8 @@ export class SharedChildren implements Pool {
   }
 
   /**
-   * The least busy child. While attempts take a moment, those of one turn of the loop go into the same child: each child is woken
-   * half as often.
+   * The least busy child. While attempts take a moment, those of one turn of the loop go into the same child:
+   * each child is woken half as often.
    */
   #childForNext(): Shared | undefined {
     if (this.#favourite && this.#hasRoom(this.#favourite)) return this.#favourite
@@ -140,7 +140,7 @@ export class SharedChildren implements Pool {
       this.#waiting.unshift(pending)
       return
     }
-    // Children that other jobs end, time after time, are no sign that children cannot start here.
+    // Children that jobs end again and again do not mean that children cannot start.
     if (child.attempts.wasEndedByOthers)
       attempt.cause = { kind: 'handed-back', message: 'other jobs ended every child that this job was in' }
     this.#end(pending, attempt)
@@ -151,7 +151,7 @@ export class SharedChildren implements Pool {
     this.#serveSuspects()
   }
 
-  /** As many at once as there are children. The attempt that was cut short is void: its time begins anew. */
+  /** At most one a child at once. The interrupted attempt does not count: its time starts again. */
   #serveSuspects(): void {
     for (const [pending, turnBeforeMs] of this.#suspects) {
       if (this.#alone >= this.#options.children) break
@@ -200,7 +200,7 @@ export class SharedChildren implements Pool {
     this.#childrenTried.delete(pending)
   }
 
-  /** Ends the children that are spent and starts what is missing. */
+  /** Ends spent children and starts missing ones. */
   #replenish(): void {
     if (this.#isStopping) return
     let usable = 0

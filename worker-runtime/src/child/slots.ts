@@ -10,11 +10,11 @@ import type { Child } from './child.ts'
 import type { Taking } from './spares.ts'
 
 const MOST_MS = 1_000
-/** Also when others wait for its place. */
+/** A lingering child has at least this time, also when others wait for its place. */
 const LEAST_MS = 100
 
 export interface SlotTaking extends Taking {
-  /** The job's child has gone, or lingers; or there was none. */
+  /** The job's child is gone or lingers; or there was none. */
   free(): void
 }
 
@@ -69,7 +69,7 @@ export class Slots {
     await Promise.race([child.closed, lingers])
   }
 
-  /** Resolves when no child is left whose job has its result. */
+  /** Resolves when all children whose job has its result are gone. */
   async stop(): Promise<void> {
     await Promise.all([...this.#leaving].map(({ closed }) => closed))
   }

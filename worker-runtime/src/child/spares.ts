@@ -1,6 +1,5 @@
-// Children started ahead of time, with the user's modules already loaded, for pool.ts and shared-child.ts to
-// take. Starts are limited: at most `width` children are ready or on their way, and after a failure the next
-// start waits, longer each time.
+// Children that start ahead of time and have loaded the user's modules. pool.ts and shared-child.ts take
+// them. At most `width` children are ready or starting, and starts back off after a failure.
 import { startDeadline } from '../deadline.ts'
 import type { Log } from '../log.ts'
 import { type Child, type Failure, STOPPING } from './child.ts'
@@ -14,9 +13,9 @@ export interface LoadOptions {
 }
 
 export interface SparesOptions extends LoadOptions {
-  /** How many to keep ready; 0 starts one when it is asked for. */
+  /** How many to keep ready; 0: starts one on request. */
   ahead: number
-  /** How many may be on their way at once. */
+  /** How many may be ready or starting at once. */
   width: number
   log: Log
 }
@@ -24,7 +23,7 @@ export interface SparesOptions extends LoadOptions {
 export interface Taking {
   /** A loaded child, or why there is none. */
   readonly child: Promise<Child | Failure>
-  /** Gives up waiting; `child` then resolves with a failure. */
+  /** Stops waiting; `child` then resolves with a failure. */
   cancel(): void
 }
 
@@ -32,11 +31,11 @@ const REHEARSE_AFTER_MS = 5
 const FIRST_BACKOFF_MS = 100
 const LONGEST_BACKOFF_MS = 10_000
 /**
- * The start of a child, a fork of milliseconds above all, would take the processor from the job that has just
- * got a ready one.
+ * A start at once, a fork of milliseconds, would take the processor from the job that has just got a ready
+ * child.
  */
 const REFILL_AFTER_MS = 4
-/** Where children meet a limit, what there is is for jobs. */
+/** At a limit of the machine all children are for jobs, so it keeps none ready for this time. */
 const NONE_AHEAD_MS = 30_000
 
 export class Spares {
@@ -80,7 +79,7 @@ export class Spares {
     this.#serve()
   }
 
-  /** A child that is taken at once has its job to do; one that waits can prepare for it meanwhile. */
+  /** A waiting child can prepare for its job; a child that is taken at once has no time for that. */
   #rehearseSoon(child: Child): void {
     const rehearse = () => {
       if (this.#ready.has(child)) child.send({ kind: 'rehearse' })
@@ -138,7 +137,7 @@ export class Spares {
     this.add(child)
   }
 
-  /** Attempts that no starting child is for get the failure, and the next start waits. */
+  /** Attempts without a starting child get the failure, and the next start waits. */
   #failed({ failure: reason }: Failure): void {
     if (this.#isStopped) return
     const failure = withLimit(reason)
@@ -160,7 +159,7 @@ export class Spares {
 }
 
 /**
- * A child that is ready for attempts. One that cannot load the modules, or takes too long over it, is ended.
+ * A child that is ready for attempts. Ends a child that cannot load the modules, or does not in time.
  */
 export async function startLoaded({ start, loadTimeoutMs }: LoadOptions): Promise<Child | Failure> {
   const child = await start()

@@ -1,9 +1,9 @@
-// Calls of handles (job-handle.ts, flow-run.ts), all of which are safe to repeat.
+// The calls of handles (job-handle.ts, flow-run.ts), which are all safe to repeat.
 import { startDeadline } from '../deadline.ts'
 import type { Queue } from '../queue/queue.ts'
 import { mayPass } from './result.ts'
 
-/** Repeats the call until the deadline, on another connection where this one is dead. */
+/** Repeats the call until the deadline, on a new connection where this one is dead. */
 export async function askUntilDeadline<T>(
   ask: () => Promise<T>,
   { redis }: Queue,

@@ -1,6 +1,6 @@
-// Sends enqueued jobs to Redis. All jobs of one tick share calls of up to 1,000 jobs; a call is answered as a
-// whole or repeated as a whole, until the deadline of its requests. Each queue has one batcher for each
-// durability. Used by client.ts.
+// Sends enqueued jobs to Redis. The jobs of one tick share calls of up to 1,000 jobs. A call is answered or
+// repeated as a whole, until the deadline of its requests. Each queue has one batcher for each durability.
+// Used by client.ts.
 import { startDeadline } from '../deadline.ts'
 import type { NewJob } from '../job.ts'
 import type { Durability } from '../queue/durability.ts'
@@ -12,19 +12,19 @@ import { neverSent, RedisUnavailable } from '../redis/connection.ts'
 /** One call of `send`. */
 interface Request {
   readonly jobs: readonly NewJob[]
-  /** In the order of the jobs; complete when all pieces were answered. */
+  /** In the order of the jobs; complete when all pieces are answered. */
   readonly answers: EnqueueAnswer[]
-  /** Redis has, or may have, some of the jobs. */
+  /** Redis may have some of the jobs. */
   maybeDone: boolean
   isSettled: boolean
-  /** The deadline is over: no further try begins. */
+  /** The deadline has passed: there is no further try. */
   isOver: boolean
   stopDeadline: (() => void) | undefined
   resolve(answers: EnqueueAnswer[]): void
   reject(error: unknown): void
 }
 
-/** The jobs of one request that are in one call to Redis. */
+/** The jobs of one request in one call to Redis. */
 interface Piece {
   readonly request: Request
   readonly jobs: readonly NewJob[]
@@ -46,7 +46,7 @@ export class Batcher {
   readonly #isClosed: () => boolean
   #waiting: Request[] = []
   /**
-   * A server that waits for its disk answers nothing else on the connection: requests that come up meanwhile
+   * A server that waits for its disk answers nothing else on the connection, so requests that come meanwhile
    * go together.
    */
   #confirming = Promise.resolve()
@@ -113,7 +113,7 @@ export class Batcher {
   }
 
   /**
-   * Answers the error. To repeat a call whose answer was lost is safe, because Redis leaves a known id alone.
+   * Answers the error. A call whose answer was lost can be repeated, because Redis ignores a known id.
    */
   async #tryOnce(call: Call): Promise<unknown> {
     const { redis } = this.#queue
@@ -128,8 +128,8 @@ export class Batcher {
   }
 
   /**
-   * Most jobs are there after one try and need no timer. A process that was held up learns late of a failure:
-   * its try is charged with no more than a try may take.
+   * Most calls succeed at the first try and need no timer. A process that was paused notices a failure late:
+   * its try counts at most the timeout of a try.
    */
   #startDeadlines(waiting: Call, beganAtMs: number): void {
     const spentMs = Math.min(performance.now() - beganAtMs, this.#queue.redis.deadlineMs)
@@ -142,8 +142,7 @@ export class Batcher {
   }
 
   /**
-   * One job over a limit must not take down jobs that were only enqueued in the same tick: each request is
-   * asked for alone.
+   * One job over a limit must not fail other jobs of the same tick, so each request gets its own call.
    */
   async #refuse(call: Call, error: unknown): Promise<void> {
     const [first] = call
@@ -155,7 +154,7 @@ export class Batcher {
     else settle(first.request, () => first.request.reject(error))
   }
 
-  /** Requests whose deadline is over are told why; pieces of requests that have failed are not sent. */
+  /** Rejects requests past their deadline. Pieces of failed requests are not sent. */
   #inTime(call: Call, why: Error = tooLate): Call {
     if (call.every(({ request }) => !request.isOver && !request.isSettled)) return call
     this.#give(

@@ -13,8 +13,9 @@ export interface JobToEnqueue {
 }
 
 /**
- * Of `enqueue`, `enqueueMany` and batches, not of flows. Answers the options to enqueue with; nothing leaves them as they are. What it throws, the enqueue throws. It must
- * not be async: jobs of one tick are one call to Redis.
+ * Of `enqueue`, `enqueueMany` and batches, not of flows. Answers the options to enqueue with; nothing leaves
+ * them as they are. What it throws, the enqueue throws. It must not be async: jobs of one tick are one call
+ * to Redis.
  */
 export type BeforeEnqueue = (job: JobToEnqueue) => JobOptions | undefined
 

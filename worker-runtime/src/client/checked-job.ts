@@ -1,9 +1,9 @@
-// A job of a client, checked before anything is sent.
+// Checks a job of a client before it is sent.
 import { type JobOptions, MAX_PAYLOAD_BYTES, type NewJob, newJob } from '../job.ts'
 import type { Rules } from '../options.ts'
 import { QueueRefused } from '../queue/refused.ts'
 
-/** A payload that no queue takes is refused before it is sent, so that no other job waits behind it. */
+/** Refuses a payload that no queue takes before it is sent, so that no other job waits behind it. */
 export function checkedJob(
   task: string,
   input: unknown,

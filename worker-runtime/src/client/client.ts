@@ -79,7 +79,9 @@ export interface ClientOptions {
    * `result()` has its own `timeoutMs`.
    */
   deadlineMs?: number
-  /** Runs before each job of this client is enqueued, and may change its options: headers for a trace, say. */
+  /**
+   * Runs before each job of this client is enqueued, and may change its options: headers for a trace, say.
+   */
   beforeEnqueue?: BeforeEnqueue
 }
 
@@ -166,15 +168,18 @@ export class Client {
   }
 
   /**
-   * Starts a flow. After the await Redis has all of it; a flow whose id is known is left alone (`run.isNew`). Throws
-   * TypeError for a flow without jobs, QueueRefused over a limit of its home, and RedisUnavailable, after which to start it
-   * again is safe.
+   * Starts a flow. After the await Redis has all of it; a flow whose id is known is left alone (`run.isNew`).
+   * Throws TypeError for a flow without jobs, QueueRefused over a limit of its home, and RedisUnavailable,
+   * after which to start it again is safe.
    */
   async start<R = unknown>(flow: FlowPlan): Promise<FlowRun<R>> {
     return this.queue(flow.home).start(flow)
   }
 
-  /** The handle of a flow that was started earlier, by the name of its home and its id. Sends nothing to Redis. */
+  /**
+   * The handle of a flow that was started earlier, by the name of its home and its id. Sends nothing to
+   * Redis.
+   */
   flow<R = unknown>(home: string, id: string): FlowRun<R> {
     return this.queue(home).flow(id)
   }
@@ -259,12 +264,14 @@ export class ClientQueue {
   }
 
   /**
-   * Enqueues one job. After the await Redis has it. Name the type of the task to have input and result checked:
-   * `enqueue<typeof resize>('resize', { file: 'cat.png', width: 200 })`. All enqueues of one tick are one call to Redis.
+   * Enqueues one job. After the await Redis has it. Name the type of the task to have input and result
+   * checked: `enqueue<typeof resize>('resize', { file: 'cat.png', width: 200 })`. All enqueues of one tick
+   * are one call to Redis.
    *
-   * Throws TypeError for an invalid name, option or input, QueueRefused over a limit of the queue, and RedisUnavailable when Redis did not answer
-   * within `deadlineMs`, or no disk or replica confirmed the `durability` in time (NOT_CONFIRMED). Where the error says `maybeDone`, the job may be
-   * in Redis; to enqueue it again with the same id (`jobIds`) is safe.
+   * Throws TypeError for an invalid name, option or input, QueueRefused over a limit of the queue, and
+   * RedisUnavailable when Redis did not answer within `deadlineMs`, or no disk or replica confirmed the
+   * `durability` in time (NOT_CONFIRMED). Where the error says `maybeDone`, the job may be in Redis; to
+   * enqueue it again with the same id (`jobIds`) is safe.
    */
   async enqueue<T extends AnyTask = Untyped>(
     task: TaskName<T>,
@@ -309,8 +316,9 @@ export class ClientQueue {
   }
 
   /**
-   * Opens a batch of jobs of this queue with this id, 1 to 60 of A-Z a-z 0-9 . _ -; one that is known is left as it is.
-   * Add jobs to it, and close it. Throws TypeError for an invalid id or option, and RedisUnavailable.
+   * Opens a batch of jobs of this queue with this id, 1 to 60 of A-Z a-z 0-9 . _ -; one that is known is left
+   * as it is. Add jobs to it, and close it. Throws TypeError for an invalid id or option, and
+   * RedisUnavailable.
    */
   batch(id: string, options: BatchOptions = {}): Promise<JobBatch> {
     return openBatch(id, options, this.#queue, this.#client)
@@ -322,8 +330,8 @@ export class ClientQueue {
   }
 
   /**
-   * What happens in the queue from now on, or behind the event with the id `after`; goes on by itself after an
-   * outage of Redis. Throws TypeError for a bad option, and QueueRefused where the queue keeps no events.
+   * What happens in the queue from now on, or behind the event with the id `after`; goes on by itself after
+   * an outage of Redis. Throws TypeError for a bad option, and QueueRefused where the queue keeps no events.
    */
   events(options: EventsOptions = {}): AsyncGenerator<QueueEvent, void, void> {
     return this.#queue.events(options)

@@ -33,9 +33,9 @@ export class JobHandle<R = unknown> {
   readonly id: string
   /**
    * 'created', or the state of the job that had this id already: then nothing was enqueued. Where another job
-   * has the unique key, the handle is of that job: 'duplicate' (nothing was enqueued), 'replaced' (it waits, and
-   * has the new input), or 'runs-again' (it runs, and another one with the new input follows it). undefined on
-   * a handle of `queue.job(id)`.
+   * has the unique key, the handle is of that job: 'duplicate' (nothing was enqueued), 'replaced' (it waits,
+   * and has the new input), or 'runs-again' (it runs, and another one with the new input follows it).
+   * undefined on a handle of `queue.job(id)`.
    */
   readonly enqueued: Enqueued | undefined
   readonly #queue: Queue

@@ -1,5 +1,5 @@
-// Waits for the result of a job: asks once whether it has ended, hears of its end on the client's channel,
-// and looks again where a message may have been lost, also through outages of Redis. Used by client.ts.
+// Waits for the result of a job: asks once whether it has ended, then hears of its end on the client's channel. It
+// asks again where a message may be lost, also after outages of Redis. Used by client.ts.
 //
 //   listening → asked ─ noted → message, or 5 s later, or the subscription was renewed ↺ asked       ended, buried, unknown, timed out, closed
 import { randomBytes } from 'node:crypto'
@@ -13,7 +13,7 @@ import { type Connection, RedisUnavailable } from '../redis/connection.ts'
 
 /** A wait of EndMessages. */
 interface Listener {
-  /** There may be something new. */
+  /** There may be news. */
   ring(): void
   settle(ended: EndedJob): void
 }
@@ -70,21 +70,20 @@ export class ResultTimeout extends Error {
   override name = 'ResultTimeout'
 }
 
-/** Redis may lose a message: a wait that Redis has noted looks again after so long. */
+/** Redis may lose a message: a noted wait asks again after this time. */
 export const LOOK_AGAIN_MS = 5_000
-/** A wait that Redis could not note hears nothing. */
+/** A wait that Redis could not note gets no message. */
 export const LOOK_AGAIN_UNNOTED_MS = 1_000
-/** Redis did not answer. */
+/** The interval while Redis does not answer. */
 export const ASK_AGAIN_MS = 250
 /**
- * How long a first look waits for the subscription, and how long a wait that is over waits for its last
- * answer.
+ * How long a first look waits for the subscription, and a finished wait for its last answer.
  */
 const LAST_ANSWER_MS = 1_000
 
 /**
- * The ends of jobs that one client waits for in one queue. They come on one channel of its own, subscribed to
- * with the first wait and kept while the client lives.
+ * The ends of jobs that one client waits for in one queue. They come on the client's own channel, which it
+ * subscribes to with the first wait and keeps.
  */
 export class EndMessages {
   /** The name of the channel, as `waiters` has it. */
@@ -104,7 +103,7 @@ export class EndMessages {
     return this.#isListening
   }
 
-  /** Resolves when messages come, or cannot come now. */
+  /** Resolves when the subscription is there, or not possible now. */
   listen(): Promise<void> {
     this.#listening ??= this.#subscribe().catch(() => {
       this.#listening = undefined
@@ -118,7 +117,7 @@ export class EndMessages {
     else this.#waits.set(id, new Set([wait]))
   }
 
-  /** Answers whether the client waits for this job no more. */
+  /** Answers whether the client no longer waits for this job. */
   remove(id: string, wait: Listener): boolean {
     const waits = this.#waits.get(id)
     waits?.delete(wait)
@@ -134,7 +133,7 @@ export class EndMessages {
     }
     await connection.subscribe(channel, (message) => this.#hear(message), { onRenewed: lookAgain })
     this.#isListening = true
-    lookAgain() // a job may have ended before
+    lookAgain() // the job may have ended before
   }
 
   /** `<id> <outcome>`; without an outcome the job was buried or deleted. */
@@ -167,7 +166,7 @@ export async function resultOf(id: string, queue: Queue, options: WaitOptions): 
   }
 }
 
-/** One wait for a result: looks until it is settled, has failed or has timed out. */
+/** One wait for a result: asks until it is settled, has failed or has timed out. */
 class Wait {
   readonly #end = Promise.withResolvers<EndedJob>()
   #isOver = false
@@ -205,15 +204,14 @@ class Wait {
     if (this.#finish()) this.#end.reject(error)
   }
 
-  /** There may be something new: looks again, also where a look is under way. */
+  /** There may be news: asks again, also while a question is under way. */
   ring(): void {
     this.#isRung = true
     this.#wake()
   }
 
   /**
-   * A job that ends between the subscription and the first look is seen by the look; one that ends after it
-   * is heard of.
+   * The first look sees a job that ended since the subscription; a message tells of a job that ends later.
    */
   async begin(): Promise<void> {
     if (!this.#messages.isListening) {
@@ -230,14 +228,15 @@ class Wait {
     } while (!this.#isTimedOut && !this.#isOver)
   }
 
-  /** Answers after how long to look again; ms. */
+  /** Answers the time until the next look; ms. */
   async #look(): Promise<number> {
     if (!this.#messages.isListening) void this.#messages.listen()
     try {
       const said = await this.#queue.wait(this.#id, this.#messages.client)
       this.#failureOfLastLook = undefined
       if (typeof said === 'object') this.settle(said)
-      // Redis has told its end to whom it had noted: the message may come behind this answer, on another connection.
+      // Redis has sent the message of its end. It may come after this answer, because it has another
+      // connection.
       const isTold = said === 'unknown' && this.#isNoted
       this.#isNoted = said === 'noted'
       if (isTold) return ASK_AGAIN_MS
@@ -255,10 +254,10 @@ class Wait {
   async #failAsBuried(): Promise<void> {
     const details = await this.#queue.job(this.#id)
     if (details?.state === 'buried') this.fail(new JobBuried(details))
-    else this.ring() // somebody has deleted or retried it meanwhile
+    else this.ring() // somebody deleted or retried it
   }
 
-  /** Resolves after so long, or when somebody rings. */
+  /** Resolves after this time, or when somebody rings. */
   #sleep(ms: number): Promise<void> {
     if (this.#isRung) return Promise.resolve()
     return new Promise((resolve) => {
@@ -270,7 +269,7 @@ class Wait {
     })
   }
 
-  /** A first look may still come to its answer. */
+  /** A first look may still get its answer. */
   #timeOut(): void {
     this.#isTimedOut = true
     if (this.#hasLooked) void this.#lookLast()
@@ -278,7 +277,7 @@ class Wait {
     this.#wake()
   }
 
-  /** Takes the wait out of what Redis has noted; the job may have ended in this very moment. */
+  /** Removes the note in Redis. The job may end at this moment. */
   async #lookLast(): Promise<void> {
     if (this.#isOver) return
     const isLast = this.#messages.remove(this.#id, this)
@@ -295,7 +294,7 @@ class Wait {
     }
   }
 
-  /** Answers whether it was not over before. */
+  /** Answers false where it was over already. */
   #finish(): boolean {
     if (this.#isOver) return false
     this.#isOver = true
@@ -315,7 +314,7 @@ class Wait {
   }
 }
 
-/** Redis cannot answer now; it may later. */
+/** Redis cannot answer now, but may do so later. */
 export const mayPass = (error: unknown): boolean =>
   error instanceof RedisUnavailable && error.code !== 'REDIS_REFUSED'
 

@@ -13,12 +13,14 @@ export type { LastRun, ScheduleState, SchedulesPage } from '../queue/schedules.t
 export type ScheduleOf<T extends AnyTask> = Omit<ScheduleSpec, 'task' | 'input'> &
   InputField<T> & { task: TaskName<T> }
 
-/** Jobs that come by the clock. Workers, the operator and `millhand up` fire them; a program only sets them. */
+/**
+ * Jobs that come by the clock. Workers, the operator and `millhand up` fire them; a program only sets them.
+ */
 export interface QueueSchedules {
   /**
-   * Sets a schedule, or leaves it as it is where it says the same already: safe at each start of a program. It keeps its
-   * next due time unless the times have changed. Throws TypeError for an invalid field, and QueueRefused where a
-   * resource has a schedule with this name (SCHEDULE_TAKEN) or the input is too large.
+   * Sets a schedule, or leaves it as it is where it says the same already: safe at each start of a program.
+   * It keeps its next due time unless the times have changed. Throws TypeError for an invalid field, and
+   * QueueRefused where a resource has a schedule with this name (SCHEDULE_TAKEN) or the input is too large.
    */
   set<T extends AnyTask = AnyTask>(name: string, schedule: ScheduleOf<T>): Promise<void>
   /** Undefined where there is none. */

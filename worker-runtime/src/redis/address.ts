@@ -1,10 +1,10 @@
 // The address and the credentials of a Redis, parsed from its URL. Pure; reconnect.ts and cluster.ts connect.
 //
 //   redis://user:password@host:6379/0                     one server
-//   redis+sentinel://user:password@host:26379,host/name   the primary that these Sentinels call by that name
-//   redis+cluster://user:password@host:6379,host          a Cluster, of which these nodes are known
+//   redis+sentinel://user:password@host:26379,host/name   the primary with this name at these Sentinels
+//   redis+cluster://user:password@host:6379,host          the Cluster of these nodes
 //
-// rediss at the beginning: over TLS.
+// rediss instead of redis: over TLS.
 
 /** The URL of a Redis, and the certificates of a private authority. */
 export interface RedisAccess {
@@ -26,7 +26,7 @@ const VARIABLES = {
   key: 'MILLHAND_REDIS_KEY',
 } as const
 
-/** Redis as an environment names it; undefined where it names none. */
+/** The access from environment variables; undefined where they name no Redis. */
 export function accessFrom(env: Readonly<Record<string, string | undefined>>): RedisAccess | undefined {
   const url = env[VARIABLES.url]
   return url ? { url, ...certificatesFrom(env) } : undefined
@@ -58,7 +58,7 @@ export interface RedisAddress {
   readonly primaryName?: string
   readonly username?: string
   readonly password?: string
-  /** The Sentinels' own. */
+  /** The credentials for the Sentinels. */
   readonly sentinelUsername?: string
   readonly sentinelPassword?: string
   readonly db: number
@@ -71,8 +71,8 @@ const EXAMPLES = 'redis://host:6379, redis+sentinel://host:26379,host/name or re
 const QUERY_NAMES = ['sentinelUsername', 'sentinelPassword']
 
 /**
- * Throws TypeError, whose message goes behind the name of the option: what is wrong with the URL, and no part
- * of it that may be secret.
+ * Throws TypeError. Its message follows the name of the option: it says what is wrong, without secret parts
+ * of the URL.
  */
 export function parseAddress(access: string | RedisAccess): RedisAddress {
   const { url, ca, cert, key } = typeof access === 'string' ? { url: access } : access
@@ -131,7 +131,7 @@ function decoded(text: string): string {
   }
 }
 
-/** Each host costs a look-up, and perhaps a connection. */
+/** Each host costs a DNS look-up, and perhaps a connection. */
 const MAX_HOSTS = 16
 
 function hostsOf(text: string, form: RedisAddress['form']): HostPort[] {

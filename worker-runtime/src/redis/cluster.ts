@@ -1,6 +1,6 @@
-// A Cluster as one Connection: each call goes to the node that serves the slot of its key. Each node has a
-// connection of its own (reconnect.ts), so that a node that is away stops only the queues that live there.
-// All keys of a queue are in one slot.
+// A Cluster as one Connection: each call goes to the node that serves the slot of its key. Each node has its own
+// connection (reconnect.ts), so that a node that is away stops only its queues. All keys of a queue are in one
+// slot.
 //
 //   call → owner of the slot → answer
 //             MOVED ↺ that node, from now on          ASK ↺ that node, this once          lost → the call is rejected; the map is read again
@@ -36,10 +36,10 @@ const MAP_AGAIN_MS = 500
 const LAST_PAUSE_MS = 5_000
 const DEADLINE_MS = 5_000
 const ASKED_AT_ONCE = 3
-/** Redis recommends at most so many. */
+/** The largest Cluster that Redis recommends. */
 const MAX_NODES = 1_000
 const SLOTS = 16_384
-/** How long it may take to ask all servers about themselves. */
+/** The deadline for questions to all servers. */
 const ASK_EACH_MS = 30_000
 
 export class ClusterConnection implements Connection {
@@ -48,7 +48,7 @@ export class ClusterConnection implements Connection {
   readonly #address: RedisAddress
   readonly #options: ConnectionOptions
   readonly #connect: Connect
-  /** Connections for one question each. */
+  /** How many connections ask at once, each one question. */
   readonly #passing = new Set<Connection>()
   /** By host:port. */
   readonly #nodes = new Map<string, Node>()
@@ -145,7 +145,7 @@ export class ClusterConnection implements Connection {
     }
   }
 
-  /** Uses connections for this alone, a few at a time: most nodes may serve no queue of ours. */
+  /** Uses separate connections, a few at a time: most nodes may serve no queue of this program. */
   async atEachServer<T>(ask: (server: Connection, name: string) => Promise<T>): Promise<T[]> {
     await this.ready()
     const untilMs = performance.now() + ASK_EACH_MS
@@ -215,15 +215,15 @@ export class ClusterConnection implements Connection {
     }
   }
 
-  /** The map may be wrong: a call failed or was redirected, or its node is away. */
+  /** The slot map may be wrong: a call failed or was redirected, or its node is away. */
   #readMapSoon(): void {
     this.#pauseMs = MAP_AGAIN_MS
     this.#readMapLater()
   }
 
   /**
-   * A Cluster that refuses the credentials or breaks the protocol is asked ever more rarely: wrong passwords
-   * may lock a user out.
+   * Backs off where a Cluster refuses the credentials or breaks the protocol: wrong passwords may lock a user
+   * out.
    */
   #readMapAfter(error: unknown): void {
     this.#pauseMs = isHopeless(error) ? Math.min(LAST_PAUSE_MS, this.#pauseMs * 2) : MAP_AGAIN_MS
@@ -251,8 +251,8 @@ export class ClusterConnection implements Connection {
   }
 
   /**
-   * Takes the map of the node that answers first, on connections for this alone: the others may be blocked,
-   * or away.
+   * Takes the map of the node that answers first, on separate connections: other nodes may be blocked or
+   * away.
    */
   async #askForMap(): Promise<void> {
     const before = this.#owners
@@ -270,8 +270,8 @@ export class ClusterConnection implements Connection {
     this.#turned('ready')
     this.#leaveNodes()
     await this.#moveSubscriptions()
-    // While a node is away its replica may take over. A connection that only listens has no call that fails
-    // and makes it read the map.
+    // While a node is away its replica may take over. A connection for messages has no call that fails, so it
+    // must read the map here.
     this.#pauseMs = isSame(before, this.#owners) ? Math.min(LAST_PAUSE_MS, this.#pauseMs * 2) : MAP_AGAIN_MS
     if ([...this.#nodes.values()].some(({ connection }) => !connection.isReady)) this.#readMapLater()
   }
@@ -305,7 +305,7 @@ export class ClusterConnection implements Connection {
     if (isNews) this.#options.onState?.(state, error)
   }
 
-  /** Closes the nodes that serve no slot any more, which rejects the calls that wait for them. */
+  /** Closes the nodes without slots, which rejects their waiting calls. */
   #leaveNodes(): void {
     const serving = new Set(this.#owners)
     for (const [text, { connection }] of this.#nodes) {
@@ -339,7 +339,7 @@ export class ClusterConnection implements Connection {
 
 const isRefused = (error: unknown) => error instanceof RedisUnavailable && error.code === 'REDIS_REFUSED'
 
-/** To ask again at once would bring the same error. */
+/** Another try would bring the same error. */
 const isHopeless = (error: unknown) =>
   isRefused(error) ||
   (error instanceof RedisUnavailable && (error.code === 'PROTOCOL' || error.code === 'DATA_INVALID'))
@@ -350,8 +350,7 @@ function hostPortIn(text: string): HostPort {
 }
 
 /**
- * When it resolves, ASKING is written; the command that follows in the same turn of the loop comes right
- * behind it.
+ * Resolves when ASKING is written. A command of the same turn of the loop follows it directly.
  */
 async function askingAt({ connection }: Node): Promise<void> {
   await connection.ready()
@@ -370,7 +369,7 @@ const KEYLESS = ['PING', 'INFO', 'CONFIG', 'CLUSTER', 'TIME', 'ROLE', 'ACL', 'CO
 
 type Redirection = HostPort & { kind: 'MOVED' | 'ASK'; slot: number }
 
-/** A node that does not know its own name leaves the host out: then it is the node that was asked. */
+/** A node that does not know its own name sends no host: then it is the node that was asked. */
 function redirectionOf(error: unknown, { address }: Node): Redirection | undefined {
   const [, kind, slot, host, port] =
     /^(MOVED|ASK) (\d+) (.*):(\d+)$/.exec((error as Error).message ?? '') ?? []

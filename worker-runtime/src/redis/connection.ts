@@ -3,7 +3,7 @@
 import type { RedisAddress } from './address.ts'
 
 /**
- * Redis did not execute a call, or its answer was lost (`maybeDone`). The codes:
+ * Redis did not execute a call, or its answer was lost (`maybeDone`). Codes:
  *
  * - REDIS_UNAVAILABLE: no connection, or no answer in time.
  * - REDIS_REFUSED: Redis does not accept the credentials.
@@ -22,7 +22,7 @@ export class RedisUnavailable extends Error {
     | 'DATA_INVALID'
   /** Whether Redis may have executed the call. */
   readonly maybeDone: boolean
-  /** The ids of the jobs that are perhaps not in Redis; to enqueue them again with these ids is safe. */
+  /** The ids of the jobs that may not be in Redis. It is safe to enqueue them again with these ids. */
   readonly jobIds: readonly string[]
   constructor(message: string, options: UnavailableOptions) {
     super(message, { cause: options.cause })
@@ -40,7 +40,7 @@ interface UnavailableOptions {
   jobIds?: readonly string[]
 }
 
-/** The same error for a call that failed before it was sent, whatever else was lost with the connection. */
+/** The same error for a call that failed before it was sent. */
 export function neverSent(error: Error): Error {
   if (!(error instanceof RedisUnavailable && error.maybeDone)) return error
   return new RedisUnavailable(error.message, { maybeDone: false, code: error.code, cause: error.cause })
@@ -49,27 +49,27 @@ export function neverSent(error: Error): Error {
 export interface ConnectionOptions {
   /** Shown in CLIENT LIST. */
   name?: string
-  /** How long a call may take, waiting for a connection included; ms. */
+  /** How long a call may take, with the wait for a connection; ms. */
   deadlineMs?: number
   /**
-   * Whether this address is forbidden, whatever name, Sentinel or Cluster leads to it; asked before anything
-   * is sent there. For programs that connect on behalf of others.
+   * Whether this address is forbidden, for any name, Sentinel or Cluster that leads to it. Checked before
+   * anything is sent. For programs that connect on behalf of others.
    */
   isDenied?: (address: string, port: number) => boolean
-  /** The addresses of a name; default: as the system looks names up. */
+  /** Looks up the addresses of a name; default: the system's resolver. */
   lookUp?: (host: string) => Promise<readonly string[]>
   /** The largest reply; a larger one ends the connection. Default: 32 MiB. */
   maxReplyBytes?: number
-  /** Further messages wait in the buffers of the server; default: no bound. */
+  /** The most messages a second; more wait in the buffers of the server. Default: no bound. */
   maxMessagesPerSecond?: number
-  /** 'away' comes a second time when Redis refuses the credentials after an outage. */
+  /** 'away' comes again when Redis refuses the credentials after an outage. */
   onState?: (state: 'ready' | 'away', error?: Error) => void
 }
 
 export type Command = readonly [name: string, ...args: (string | number)[]]
 
 export interface SubscribeOptions {
-  /** After a loss messages come again; those in between are lost. */
+  /** The subscriptions are back after a loss. Messages in between are lost. */
   onRenewed?: () => void
 }
 
@@ -77,29 +77,29 @@ export interface Connection {
   readonly form: RedisAddress['form']
   /** The number of the database that it uses. */
   readonly database: number
-  /** The deadline of a call that has none of its own; ms. */
+  /** The default deadline of a call; ms. */
   readonly deadlineMs: number
   readonly isReady: boolean
   /** Resolves when connected; rejects with RedisUnavailable after the deadline. */
   ready(): Promise<void>
   call(command: string, ...args: (string | number)[]): Promise<unknown>
-  /** The same for a command as a list: a long one is not copied. A command that blocks needs a deadline of its own. */
+  /** The same for a command as a list, which is not copied. A blocking command needs its own deadline. */
   send(command: Command, deadlineMs?: number): Promise<unknown>
   /**
-   * Two calls on one connection to one server, with nothing in between: the second one (WAIT, WAITAOF) is
+   * Two calls on one connection to one server, without a call in between: the second one (WAIT, WAITAOF) is
    * about the first.
    */
   callThen(deadlineMs: number, first: Command, then: Command): Promise<[unknown, unknown]>
   /**
-   * Resolves when the server has confirmed; subscribed again by itself after every loss. A connection either
-   * subscribes or calls.
+   * Resolves when the server has confirmed. Subscribes again after each loss. A connection either subscribes
+   * or calls.
    */
   subscribe(
     channel: string,
     onMessage: (message: string) => void,
     options?: SubscribeOptions,
   ): Promise<() => void>
-  /** Asks the one server, or each primary of a Cluster, about itself; `name` is its host:port. */
+  /** Asks the server, or each primary of a Cluster, about itself; `name` is its host:port. */
   atEachServer<T>(ask: (server: Connection, name: string) => Promise<T>): Promise<T[]>
   close(): void
 }

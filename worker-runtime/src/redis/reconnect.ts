@@ -1,5 +1,5 @@
-// A Connection to a server, or to the primary behind Sentinels. It outlives its sockets: a socket that is lost, owes an answer for too long or breaks
-// the protocol is replaced, never revived, and the calls that waited on it are rejected.
+// A Connection to a server, or to the primary behind Sentinels. It replaces a socket that is lost, owes an answer
+// for too long, or breaks the protocol, and rejects the calls that waited on it.
 //
 //   connecting → ready → away → connecting → …      closed (from any, by close())
 import { startDeadline } from '../deadline.ts'
@@ -29,21 +29,22 @@ interface Listener extends SubscribeOptions {
 
 const FIRST_RETRY_MS = 50
 const LAST_RETRY_MS = 1_000
-/** For a server that breaks the protocol: it may be a proxy whose Redis is away for a moment. */
+/** The back-off for a server that breaks the protocol: it may be a proxy whose Redis is away. */
 const LAST_RETRY_OF_BAD_MS = 5_000
 const WATCH_MS = 100
 const SWITCH_AGAIN_MS = 1_000
-/** How long one server may take for the login: a proxy may accept the connection and then say nothing, for ever. */
+/** The timeout of a login: a proxy may accept the connection and never answer. */
 const LOGIN_MS = 4_000
 /**
- * Errors that mean "not now" or "not here": a server that loads its data, a primary that became a replica, a full disk. The word stands at the
- * beginning, or behind a colon where Redis 6.2 quotes a script; elsewhere it may be the id of a job.
+ * Errors that mean "not now" or "not here": a server that loads its data, a primary that became a replica, a
+ * full disk. The word is at the beginning, or behind a colon where Redis 6.2 quotes a script. Elsewhere it
+ * may be the id of a job.
  */
 const WEATHER =
   /(?:^|: -?)(LOADING|MASTERDOWN|READONLY|UNBLOCKED|TRYAGAIN|CLUSTERDOWN|BUSY|MISCONF|NOREPLICAS|NOGOODSLAVE) |max number of clients/
 /** The subset of these errors after which a new connection may reach another server. */
 const ELSEWHERE = /MASTERDOWN|READONLY|UNBLOCKED|CLUSTERDOWN|LOADING/
-/** A primary whose replicas follow another primary now. */
+/** A primary whose replicas now follow another primary. */
 const DESERTED = /NOREPLICAS/
 const REFUSED = /^(WRONGPASS|NOAUTH|NOPERM|ERR AUTH|ERR invalid password)/
 
@@ -69,7 +70,7 @@ export class ReplacingConnection implements Connection {
   #isReady = false
   #isClosed = false
   #failures = 0
-  /** How often the server broke the protocol, and when it did last. */
+  /** How often the server broke the protocol, and when last. */
   #bad = { times: 0, atMs: 0 }
   #lastError: Error | undefined
   #wasRefused = false
@@ -92,7 +93,7 @@ export class ReplacingConnection implements Connection {
           const { peer } = this.#socket
           const isThereAlready = peer.host === host && peer.port === port
           if (isThereAlready) return
-          // A Sentinel that repeats itself does not keep us from staying connected.
+          // A Sentinel may repeat itself: the connection stays.
           const nowMs = performance.now()
           if (nowMs - this.#switchedAtMs < SWITCH_AGAIN_MS) return
           this.#switchedAtMs = nowMs
@@ -177,7 +178,7 @@ export class ReplacingConnection implements Connection {
   #connect(): RedisSocket {
     const address = this.#address
     const isBehindSentinels = address.form === 'sentinel'
-    // The Sentinels are asked one after the other.
+    // It asks the Sentinels one after the other.
     const servers = isBehindSentinels ? address.hosts.length + 1 : 1
     this.#stopLoginDeadline = startDeadline(LOGIN_MS * servers, () =>
       this.#leave('Redis did not accept the login in time'),
@@ -246,7 +247,7 @@ export class ReplacingConnection implements Connection {
       )
   }
 
-  /** A login that works proves nothing of such a server: without a pause it would be connected to and dropped as fast as possible. */
+  /** Such a server may accept the login: without a pause this would reconnect in a busy loop. */
   #pauseAfterBad(): number {
     const nowMs = performance.now()
     const { times, atMs } = this.#bad
@@ -263,7 +264,7 @@ export class ReplacingConnection implements Connection {
     if (this.#isClosed) for (const waiter of this.#waiting) waiter.fail(error)
   }
 
-  /** Rejects calls that would wait in vain. */
+  /** Rejects calls that would wait past their deadline. */
   #failWaiting(why: string, code: RedisUnavailable['code']): void {
     const error = this.#unavailable(why, false, code)
     for (const waiter of this.#waiting) waiter.fail(error)
@@ -295,8 +296,8 @@ export class ReplacingConnection implements Connection {
   }
 
   /**
-   * Replaces a socket that owes an answer past its deadline: it may be dead without a word. One timer for all calls. Answers how long it has run,
-   * which a call that begins now is not charged with.
+   * Replaces a socket that owes an answer past its deadline: the server may be gone without a FIN. One timer
+   * serves all calls. Answers how long it has run, which does not count for a call that begins now.
    */
   #watch(): number {
     const nowMs = performance.now()
@@ -326,7 +327,7 @@ export class ReplacingConnection implements Connection {
     if (isReply && !WEATHER.test(`${error.message} `)) return error
     const isElsewhere =
       ELSEWHERE.test(error.message) || (this.form === 'sentinel' && DESERTED.test(error.message))
-    // An error that is no reply comes from the socket: it was lost, and `onEnd` was not called yet.
+    // Other errors come from the socket: it is lost, and `onEnd` has not been called yet.
     if (!isReply || isElsewhere) {
       this.#lastError = error
       this.#lost(socket)
@@ -354,7 +355,7 @@ export class ReplacingConnection implements Connection {
 
 const firstOf = ({ hosts: [first] }: RedisAddress): HostPort => first ?? { host: '', port: 0 }
 
-/** The options that hold for nodes and Sentinels too: allowed addresses and the size of answers. */
+/** The options that nodes and Sentinels share: allowed addresses and the size of answers. */
 function bounds({
   isDenied,
   lookUp,

@@ -1,5 +1,6 @@
-// The Redis protocol, version 2 (RESP2): commands as text, and bytes as replies. Pure; socket.ts reads and writes. A server is not trusted: every
-// length is checked before memory is taken for it, and bytes that are not a reply end the reading with a BadReply.
+// The Redis protocol, version 2 (RESP2): commands to text, bytes to replies. Pure; socket.ts reads and
+// writes. A server is not trusted: each length is checked before memory is allocated, and invalid bytes end
+// the reading with a BadReply.
 import type { Command } from './connection.ts'
 
 export type Reply = string | number | null | ReplyError | Reply[]
@@ -12,7 +13,7 @@ export class ReplyError extends Error {
   }
 }
 
-/** The bytes are not a reply, or not the reply that is expected (PROTOCOL), or the reply is too large (DATA_INVALID). */
+/** The bytes are not the expected reply (PROTOCOL), or the reply is too large (DATA_INVALID). */
 export class BadReply extends Error {
   readonly kind: 'PROTOCOL' | 'DATA_INVALID'
   constructor(message: string, kind: BadReply['kind'] = 'PROTOCOL') {
@@ -26,12 +27,12 @@ export class BadReply extends Error {
 const MAX_LINE_BYTES = 16_384
 /** CLUSTER SLOTS has four levels. */
 const MAX_DEPTH = 16
-/** The memory of an element of an array, beside its text: a million empty elements are not free. */
+/** The memory of an element of an array beside its text, so that a million empty elements count. */
 const ELEMENT_BYTES = 32
-/** Errors are shown to people. */
+/** The longest error: people read it. */
 const MAX_ERROR_LENGTH = 1_000
 
-/** A larger buffer is not kept for the next bytes. */
+/** A larger buffer is not reused. */
 const SPARE_BYTES = 65_536
 const NOTHING = Buffer.alloc(0)
 
@@ -39,7 +40,7 @@ const CR = 13
 const LF = 10
 
 const sizeText = (bytes: number) => `\r\n$${bytes}\r\n`
-/** Of short arguments, made once: that halves the time of a command. */
+/** The heads of short arguments, made once: this halves the time of a command. */
 const SIZES = Array.from({ length: 512 }, (_, bytes) => sizeText(bytes))
 
 export function encoded(command: Command): string {
@@ -62,10 +63,13 @@ export class ReplyReader {
   /** The largest reply; may be changed at any time. */
   maxBytes: number
   readonly #onReply: (reply: Reply) => void
-  /** Its first bytes are the unread ones. One buffer that grows: a list of pieces of a byte each would take a hundred times as much memory. */
+  /**
+   * The unread bytes. It is one buffer that grows: a list of one-byte pieces would take a hundred times the
+   * memory.
+   */
   #held = NOTHING
   #unread = 0
-  /** The reader looks again when there are so many unread bytes. */
+  /** The reader tries again at this number of unread bytes. */
   #needed = 1
   #open: OpenArray[] = []
   /** Bytes of the reply that is being read. */
@@ -101,7 +105,7 @@ export class ReplyReader {
     this.#unread = size
   }
 
-  /** Answers how many bytes were read; the others are the beginning of a reply that is not complete. */
+  /** Answers how many bytes were read; the others belong to an incomplete reply. */
   #readAll(bytes: Buffer): number {
     let at = 0
     for (;;) {
@@ -180,7 +184,7 @@ export class ReplyReader {
   }
 }
 
-/** -1 where it has not come yet. Most lines are a few bytes: a loop finds their end sooner than a search does. */
+/** -1: not received yet. Most lines are a few bytes, and a loop finds their end faster than indexOf. */
 function endOfLine(bytes: Buffer, from: number): number {
   const most = Math.min(bytes.length, from + MAX_LINE_BYTES + 1)
   for (let at = from; at < most; at += 1) if (bytes[at] === CR) return at
@@ -205,7 +209,7 @@ function numberIn(bytes: Buffer, from: number, end: number): number {
   return Number(text)
 }
 
-/** Undefined where it is something else than 1 to 10 digits. */
+/** Undefined where it is not 1 to 10 digits. */
 function digitsIn(bytes: Buffer, from: number, end: number): number | undefined {
   if (end === from || end - from > 10) return undefined
   let number = 0

@@ -1,6 +1,6 @@
-// Asks Sentinels for the address of the primary, and listens to one of them for a failover: the old primary
-// may live on and take writes for ten seconds, until the Sentinels make a replica of it, and those writes are
-// lost. When that Sentinel is away, the next one is listened to.
+// Asks Sentinels for the address of the primary, and subscribes to one of them for a failover. The old
+// primary may take writes for ten more seconds, until the Sentinels make it a replica, and those writes are
+// lost. When that Sentinel is away, it subscribes to the next one.
 
 import { startDeadline } from '../deadline.ts'
 import { type HostPort, hostPortOf, type RedisAddress } from './address.ts'
@@ -11,7 +11,7 @@ import { RedisSocket } from './socket.ts'
 /** How long one Sentinel may take for the login and the answer. */
 const ANSWER_MS = 2_000
 
-/** Asks one after the other; throws the error of the last one. */
+/** Asks one Sentinel after the other; throws the error of the last one. */
 export async function primaryOf(
   address: RedisAddress,
   options: ConnectionOptions,
@@ -77,7 +77,7 @@ export interface SentinelNewsOptions {
   /** An address of the form sentinel. */
   address: RedisAddress
   connect: (address: RedisAddress, options: ConnectionOptions) => Connection
-  /** Called with the address of the new primary, as Sentinels name it. */
+  /** Called with the address of the new primary. */
   onSwitch: (host: string, port: number) => void
 }
 
@@ -95,7 +95,7 @@ export class SentinelNews {
   }
 
   close(): void {
-    // Forgotten before it is closed: closing it rejects its SUBSCRIBE, which would else start the next one.
+    // Unset before it closes: the close rejects its SUBSCRIBE, which would start the next one.
     const connection = this.#connection
     this.#connection = undefined
     clearTimeout(this.#next)

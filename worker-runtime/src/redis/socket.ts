@@ -1,5 +1,5 @@
-// One socket to one server: logs in, sends commands, gives each its answer, and passes messages on. It is never revived; reconnect.ts replaces it. A
-// server that breaks the protocol ends the socket, with a BadReply as the reason.
+// One socket to one server: logs in, sends commands, returns their answers, and passes messages on. reconnect.ts
+// replaces a socket that has ended. A server that breaks the protocol ends it with a BadReply.
 //
 //   connecting → logging in → ready → ended      ended from any, once, for one reason
 import { lookup } from 'node:dns/promises'
@@ -10,34 +10,34 @@ import type { Command, ConnectionOptions } from './connection.ts'
 import { BadReply, encoded, type Reply, ReplyError, ReplyReader } from './resp.ts'
 
 export interface SocketOptions {
-  /** The address of the server; a search for it (of a primary, among Sentinels) ends with the signal. */
+  /** Finds the address of the server, for a primary among Sentinels. The signal ends the search. */
   find: (signal: AbortSignal) => Promise<HostPort>
   login: Pick<RedisAddress, 'username' | 'password' | 'db' | 'tls'>
-  /** A server that does not take writes is refused. */
+  /** Refuse a server that takes no writes. */
   mustBePrimary: boolean
   options: ConnectionOptions
   onReady: () => void
   onMessage: (channel: string, message: string) => void
-  /** Calls that wait for an answer are rejected after it. */
+  /** Called before the waiting calls are rejected. */
   onEnd: (why: Error) => void
 }
 
 /** A command that waits for its answer. */
 export interface Owed {
   readonly command: Command
-  /** Until its deadline; reconnect.ts counts only time in which an answer could be read. */
+  /** ms until its deadline. reconnect.ts counts only the time in which it could read an answer. */
   leftMs: number
   resolve(answer: Exclude<Reply, ReplyError>): void
   reject(error: Error): void
 }
 
-/** More than a claim carries: 4 MB, and one payload of 16 MiB. */
+/** More than a claim has: 4 MB, and one payload of 16 MiB. */
 const MAX_REPLY_BYTES = 32 * 1024 * 1024
 const BUFFER_BYTES = 64 * 1024
 /** INFO of a large server has some 10 kB. */
 const MAX_GREETING_BYTES = 256 * 1024
 const KEEP_ALIVE_MS = 5_000
-/** Messages are counted over so long. */
+/** The interval in which messages are counted. */
 const MESSAGES_EVERY_MS = 100
 
 export class RedisSocket {
@@ -66,14 +66,14 @@ export class RedisSocket {
     return { ...(remoteAddress && { host: remoteAddress }), ...(remotePort && { port: remotePort }) }
   }
 
-  /** Rejects with ReplyError where the server refuses, and with why the socket ended where it did. */
+  /** Rejects with ReplyError where the server refuses, and with the reason where the socket ends. */
   send(command: Command): Promise<Exclude<Reply, ReplyError>> {
     return new Promise((resolve, reject) =>
       this.ask({ command, leftMs: Number.POSITIVE_INFINITY, resolve, reject }),
     )
   }
 
-  /** As `send`, and told in the turn of the loop in which the answer is read. */
+  /** As `send`, with a callback in the same turn of the loop in which the answer is read. */
   ask(owed: Owed): void {
     const { command } = owed
     const stream = this.#isEnded ? undefined : this.#stream
@@ -104,7 +104,7 @@ export class RedisSocket {
     this.#stream = stream
     stream.setNoDelay(true)
     stream.setKeepAlive(true, KEEP_ALIVE_MS)
-    // A name may lead to another address than the one that was asked for.
+    // A name may resolve to another address now.
     stream.once('connect', () => {
       const { remoteAddress = '', remotePort = 0 } = stream
       if (options.isDenied?.(remoteAddress, remotePort)) this.#end(denied())
@@ -114,7 +114,7 @@ export class RedisSocket {
     stream.on('close', () => this.#end(new Error('the server ended the connection')))
   }
 
-  /** One buffer for all that comes, where Node makes one for each piece; the reader copies what it keeps. */
+  /** One buffer for all reads, where Node makes one for each. The reader copies what it keeps. */
   #reading(): OnReadOpts {
     const buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES)
     const callback = (bytes: number) => {
@@ -124,7 +124,7 @@ export class RedisSocket {
     return { buffer, callback }
   }
 
-  /** All commands at once: a distant server takes one round trip. */
+  /** Sends all commands at once: one round trip. */
   #logIn(): void {
     const { login, options, mustBePrimary } = this.#is
     const { username = 'default', password, db } = login
@@ -146,7 +146,7 @@ export class RedisSocket {
     this.#is.onReady()
   }
 
-  /** The one place where a broken reply ends the socket. */
+  /** Only here an invalid reply ends the socket. */
   #read(piece: Buffer): void {
     if (this.#isEnded) return
     try {
@@ -163,7 +163,7 @@ export class RedisSocket {
   }
 
   #give(reply: Reply, owed: Owed | undefined): void {
-    // Before it ends a connection, a server may say why.
+    // A server may send the reason before it ends a connection.
     if (!owed) throw reply instanceof ReplyError ? reply : new BadReply('a reply without a command')
     if (isAboutChannel(owed.command)) this.#giveAboutChannel(reply, owed)
     else if (reply instanceof ReplyError) owed.reject(reply)
@@ -180,7 +180,7 @@ export class RedisSocket {
     if (isIt) owed.resolve(reply)
     else if (error instanceof ReplyError) owed.reject(error)
     else {
-      this.#owed.unshift(owed) // it has no answer: the end of the socket tells it why
+      this.#owed.unshift(owed) // it has no answer: the end of the socket rejects it
       throw error
     }
   }
@@ -201,13 +201,16 @@ export class RedisSocket {
     this.#is.onMessage(channel, message)
   }
 
-  /** How many ms too early the messages came, measured over so many ms. */
+  /** How many ms too early the messages came, in an interval of so many ms. */
   #aheadMs(ms: number): number {
     const { maxMessagesPerSecond = Number.POSITIVE_INFINITY } = this.#is.options
     return (this.#messages.count / maxMessagesPerSecond) * 1_000 - ms
   }
 
-  /** Reads nothing for a while: a server that sends too many messages waits, and does not slow down the other servers. */
+  /**
+   * Back-pressure: it reads nothing for a while, so that a server with too many messages does not slow down
+   * others.
+   */
   #rest(): void {
     if (this.#resting) return
     this.#stream?.pause()
@@ -239,7 +242,7 @@ const isAboutChannel = ([name]: Command) => name === 'SUBSCRIBE' || name === 'UN
 
 const denied = () => new Error('the address that it leads to is forbidden')
 
-/** All addresses of a name are checked before anything is sent to one of them. */
+/** Checks all addresses of a name before it sends anything to one of them. */
 function lookingUp(port: number, { isDenied, lookUp = addressesOf }: ConnectionOptions): LookupFunction {
   return (host, { all }, answer) => {
     lookUp(host).then(
@@ -265,7 +268,7 @@ function serverName({ host }: HostPort): { servername?: string } {
   return isIP(host) === 0 ? { servername: host } : {}
 }
 
-/** A server that loads its data or became a replica accepts the login, and is of no use. */
+/** A server that loads its data and a replica accept the login, but serve no calls. */
 function checkInfo(info: unknown, mustBePrimary: boolean): void {
   if (typeof info !== 'string') throw new BadReply('an invalid answer to INFO')
   if (/^loading:[^0\r]/m.test(info)) throw new ReplyError('LOADING Redis is loading the dataset in memory')

@@ -1,5 +1,4 @@
-// What a task may ask its worker, through its child: the verbs that child/PROTOCOL.md lists. worker.ts has
-// every attempt's calls answered here.
+// Answers what a task asks its worker through its child: the verbs of child/PROTOCOL.md. Called by worker.ts.
 import { type Call, CallRefused } from '../child/calls.ts'
 import { addToFlow } from './adding.ts'
 import type { FollowUps } from './follow-ups.ts'
@@ -7,7 +6,7 @@ import type { ClaimedJob } from './observers.ts'
 import type { Progress } from './progress.ts'
 import { saveCheckpoint, savedOf, saveStep } from './saving.ts'
 
-/** What keeps state of the attempts that run. */
+/** The parts that have state of running attempts. */
 export interface Answering {
   readonly progress: Progress
   readonly followUps: FollowUps

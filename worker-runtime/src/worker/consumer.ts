@@ -1,6 +1,6 @@
-// One queue of a worker: settles and claims in one call, and keeps what is held there. Its parts are the
-// registration (standing.ts), the heartbeat (heartbeat.ts), what is held (holdings.ts) and its turn among the
-// worker's queues (turns.ts).
+// One queue of a worker: settles and claims in one call, and knows the held jobs. Its parts are the
+// registration (standing.ts), the heartbeat (heartbeat.ts), the held jobs (holdings.ts) and its turn among
+// the worker's queues (turns.ts).
 import type { PendingAttempt } from '../child/pool.ts'
 import type { Log } from '../log.ts'
 import { type Claim, givenOf, type SettledAndClaimed, type Settlement } from '../queue/hold.ts'
@@ -22,23 +22,23 @@ export interface ConsumerOptions {
   readonly messages: Connection
   readonly log: Log
   /**
-   * An enqueue gave it this job while slots were free; it is held. Without this, enqueues give it none: where
-   * the slots are for other queues too, two might give a job for the same slot.
+   * An enqueue gave this job to the worker, which holds it. Absent: enqueues give it no jobs. A worker of
+   * several queues might get two jobs for one slot.
    */
   readonly onGiven?: ((consumer: Consumer, claim: Claim) => void) | undefined
-  /** Somebody looks at the output of a job that it holds. */
+  /** Somebody follows the output of a held job. */
   readonly onFollowed?: ((consumer: Consumer, id: string) => void) | undefined
-  /** There may be something to exchange. */
+  /** There may be work for an exchange. */
   readonly onChange: () => void
-  /** Its pod has no time left: the worker is to end now. */
+  /** Its pod has no time left: the worker must end now. */
   readonly onDismissed: () => void
-  /** Redis answered what no Redis should: a bug or a newer layout. The worker cannot go on. */
+  /** Redis gave an invalid answer: a bug or a newer layout. The worker cannot go on. */
   readonly onBroken: (error: unknown) => void
   /** Redis refused to settle an attempt. */
   readonly onRefused?: ((queue: string) => void) | undefined
 }
 
-/** A delayed job that is due later is found by the waker, which looks more often. */
+/** The waker finds delayed jobs that are due later: it looks more often than this. */
 const LONGEST_LOOK_AHEAD_MS = 5_000
 const WHY_REFUSED = {
   'not-yours':
@@ -95,12 +95,12 @@ export class Consumer {
     return this.#standing.silentMs
   }
 
-  /** By the queue; one attempt runs no longer, ms. */
+  /** The timeout of an attempt, from the queue; ms. */
   get timeoutMs(): number {
     return this.#standing.timeoutMs
   }
 
-  /** Attempts have ended and are not settled yet. */
+  /** Some attempts have ended and are not settled yet. */
   get hasEnded(): boolean {
     return this.#holdings.hasEnded
   }
@@ -114,14 +114,14 @@ export class Consumer {
     return this.#isDraining
   }
 
-  /** Registers, however long Redis is away, and keeps the heartbeat from then on. */
+  /** Registers, however long Redis is away, then starts the heartbeat. */
   async join(): Promise<void> {
     await this.#standing.join()
     this.#heartbeat.start()
   }
 
   /**
-   * One round trip: settles what has ended and claims up to `wanted` jobs. Never rejects; answers nothing
+   * One round trip: settles ended attempts and claims up to `wanted` jobs. Never rejects. Answers no claims
    * while Redis is away.
    */
   async exchange(wanted: number): Promise<readonly Claim[]> {
@@ -138,8 +138,8 @@ export class Consumer {
         given: this.#given(wanted),
       })
       this.#standing.heard()
-      // The heartbeat was told "dead" meanwhile: others have these jobs, and the attempts that this call
-      // settled were forgotten.
+      // The heartbeat heard "dead" during the call: other workers have these jobs, and the worker has
+      // forgotten the attempts that this call settled.
       if (this.#standing.name !== name) return []
       if (wanted > 0) this.#isIdle = answer.isIdle
       return this.#answered(answer, settling, sequence)
@@ -150,12 +150,12 @@ export class Consumer {
     }
   }
 
-  /** Messages may have been lost, and with them jobs that were given to it. */
+  /** Messages may be lost: some may have given it jobs. */
   messagesLost(): void {
     if (this.#isIdle) void this.#standing.regain()
   }
 
-  /** Jobs that Redis gave to this worker: they are held from now on, until they are settled. */
+  /** Holds these jobs until they are settled. */
   claimed(claims: readonly Claim[]): void {
     for (const claim of claims) this.#holdings.claimed(claim)
   }
@@ -166,8 +166,8 @@ export class Consumer {
   }
 
   /**
-   * An attempt ended: it is settled by the next exchange. Where the hold is over, another worker has the job,
-   * and there is nothing to say.
+   * An attempt ended: the next exchange settles it. Where the worker no longer holds the job, another worker
+   * has it, and there is nothing to settle.
    */
   settle(settlement: Settlement): void {
     if (this.#holdings.ended(settlement)) this.#options.onChange()
@@ -178,15 +178,15 @@ export class Consumer {
     return this.#holdings.attemptOf(claim) !== undefined
   }
 
-  /** Answers of each whether it is held. Rejects while Redis is away. */
+  /** Answers whether each job is still held. Rejects while Redis is away. */
   async report(progress: readonly { id: string; token: string; json: string }[]): Promise<boolean[]> {
     if (!this.isSure) throw new Error('an answer of Redis is owed')
     return this.queue.report(this.name, progress)
   }
 
   /**
-   * Redis is told at once that this worker was told to stop: when it is killed before its jobs have ended,
-   * that is no fault of theirs. So are the tasks that run: they may hand their jobs over.
+   * Tells Redis at once that the worker is stopping: if it is killed before its jobs have ended, this is no
+   * crash of theirs. Tells the running tasks too, which may hand their jobs over.
    */
   stopping(): void {
     for (const running of this.#holdings.running()) running.drain()
@@ -194,7 +194,7 @@ export class Consumer {
     this.#heartbeat.soon()
   }
 
-  /** All attempts are ended, and their jobs go back to the queue, uncounted. */
+  /** Ends all attempts. Their jobs go back to the queue, uncounted. */
   handBackAll(graceMs: number): void {
     for (const running of this.#holdings.running()) running.stop('handed-back', graceMs)
   }
@@ -218,17 +218,17 @@ export class Consumer {
     this.#isDraining = status === 'draining'
     if (status === 'stale') void this.#standing.regain()
     else this.#standing.proved()
-    // A worker that may not claim does not promote delayed jobs either: another look would find the same.
+    // A worker that may not claim does not promote delayed jobs either, so another look is useless.
     this.#lookAgainIn(status === 'ok' ? nextMs : undefined)
-    // A resync overtook this call: it has found these claims, which have not started, and hands them back.
+    // A resync overtook this call. It found these claims, which have not started, and hands them back.
     if (this.#standing.sequence !== sequence) return []
     this.claimed(answer.claims)
     return answer.claims
   }
 
   /**
-   * Redis may have done the call or not. The jobs held in Redis are read, then the settlements are sent
-   * again.
+   * Redis may have executed the call or not. The worker reads its held jobs from Redis, then sends the
+   * settlements again.
    */
   #lost(error: unknown, settling: readonly Settlement[]): void {
     this.#options.log.warn('the answer of Redis was lost', { queue: this.queue.name, error })
@@ -263,10 +263,10 @@ export class Consumer {
       else if (what.startsWith(FOLLOWED)) this.#options.onFollowed?.(this, what.slice(FOLLOWED.length))
       else this.#holdings.runningOf(what)?.stop('cancelled')
     })
-    // A failed subscription only delays cancellations, until the next heartbeat.
+    // Without a subscription cancellations come with the next heartbeat.
     listening.then(
       (stop) => {
-        // It may have got another name meanwhile, or have left.
+        // The worker may have another name now, or may have left.
         if (this.name === name && !this.#isLeaving) this.#stopListening = stop
         else stop()
       },
@@ -274,13 +274,13 @@ export class Consumer {
     )
   }
 
-  /** For an exchange that asks for jobs (queue/lua/exchange.lua). */
+  /** The field `given` of an exchange that asks for jobs (queue/lua/exchange.lua). */
   #given(wanted: number): string {
     if (wanted === 0 || !this.#options.onGiven) return ''
     return `${this.#holdings.given}${this.#isIdle ? '+' : ''}`
   }
 
-  /** While this worker is unsure, the resync under way finds the job in Redis and hands it back. */
+  /** While the worker is unsure, the running resync finds the job in Redis and hands it back. */
   #wasGiven(claim: Claim, name: string): void {
     if (this.isSure && this.name === name && this.#holdings.givenBy(claim))
       this.#options.onGiven?.(this, claim)

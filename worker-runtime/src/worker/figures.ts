@@ -1,15 +1,15 @@
-// What a worker adds up about the attempts of one queue, until its next heartbeat takes it to the queue's
-// history (queue/lua/history.lua says what of it is kept). Pure.
+// The figures of the attempts of one queue, added up until the next heartbeat sends them to the history of
+// the queue (queue/lua/history.lua says what it keeps). Pure.
 import type { Outcome } from '../child/outcome.ts'
 import { bucketOf } from '../queue/log-buckets.ts'
 
-/** Names are a producer's choice: the tasks beyond these are added up as one. */
+/** Producers choose task names, so the tasks beyond this number are added up as one. */
 const MOST_TASKS = 100
 const OTHERS = 'other'
 
 interface Attempt {
   readonly task: string
-  /** When its job could begin; absent where it is no first attempt. */
+  /** When its job could start; only for first attempts. */
   readonly readyAtMs?: number | undefined
   readonly outcome: Outcome
 }
@@ -25,14 +25,14 @@ export class Figures {
     if (readyAtMs !== undefined) this.#time(task, 'wait', facts.startedAtMs - readyAtMs)
   }
 
-  /** For each task its name, then names and numbers in one text. They begin anew. */
+  /** For each task its name, then names and numbers in one text. All figures start again at 0. */
   take(): string[] {
     const rows = [...this.#tasks].flatMap(([task, figures]) => [task, [...figures].flat().join(' ')])
     this.#tasks.clear()
     return rows
   }
 
-  /** They were taken, and did not arrive. */
+  /** Adds taken figures again that did not reach Redis. */
   giveBack(rows: readonly string[]): void {
     for (let i = 0; i < rows.length; i += 2)
       for (const [, name = '', n] of (rows[i + 1] ?? '').matchAll(/(\S+) (\d+)/g))

@@ -1,5 +1,5 @@
-// job.enqueue of the attempts that run: each job is checked here, and enqueued with the success of its attempt, or
-// at once. calls.ts hands them in, worker.ts takes them when the attempt has succeeded.
+// job.enqueue of the attempts that run: each job is checked here, and enqueued with the success of its
+// attempt, or at once. calls.ts hands them in, worker.ts takes them when the attempt has succeeded.
 import { CallRefused } from '../child/calls.ts'
 import { JOB_OPTIONS, type JobOptions, newJob } from '../job.ts'
 import { anything, checkOptions, type Rules } from '../options.ts'
@@ -28,7 +28,9 @@ interface Kept {
 export class FollowUps {
   readonly #kept = new WeakMap<ClaimedJob, Kept>()
 
-  /** `body` is `{queue, task, input?, options?}` as JSON text. Answers the id of the new job, as JSON text. */
+  /**
+   * `body` is `{queue, task, input?, options?}` as JSON text. Answers the id of the new job, as JSON text.
+   */
   async enqueue(job: ClaimedJob, body: string): Promise<string> {
     const { followUp, isNow } = followUpOf(job, body)
     if (isNow) await enqueueNow(job, followUp)

@@ -1,6 +1,6 @@
-// The heartbeat of a worker in one queue: renews every 2 s, and does what the answer says. It stops cancelled
-// attempts, puts back the jobs of workers that are silent, says when Redis lost enqueues, compares what is held,
-// and has schedules fired.
+// The heartbeat of a worker in one queue: renews every 2 s and acts on the answer. It stops cancelled
+// attempts, puts back the jobs of silent workers, logs lost enqueues, compares the held jobs, and fires
+// schedules.
 import type { PendingAttempt } from '../child/pool.ts'
 import type { Log } from '../log.ts'
 import type { Queue } from '../queue/queue.ts'
@@ -15,15 +15,15 @@ export interface HeartbeatOptions {
   readonly standing: Standing
   readonly holdings: Holdings<PendingAttempt>
   /**
-   * How many exchanges have begun. Without a new one only an enqueue changes what is held, and its message
-   * comes within moments.
+   * How many exchanges have started. Between two of them only an enqueue changes the held jobs, and its
+   * message comes at once.
    */
   readonly exchanges: () => number
   readonly log: Log
   readonly onBroken: (error: unknown) => void
 }
 
-/** Many workers may know the moment when another one's heartbeat runs out. */
+/** Jitter: many workers may know when another one's heartbeat runs out. */
 const SPREAD_MS = 100
 
 export class Heartbeat {
@@ -51,7 +51,7 @@ export class Heartbeat {
     this.#schedules = new Schedules(options)
   }
 
-  /** Once the worker has registered. */
+  /** Called when the worker has registered. */
   start(): void {
     this.#vanished = this.#standing.vanishedAtStart
     if (this.#isStopped) return
@@ -69,8 +69,7 @@ export class Heartbeat {
   }
 
   /**
-   * Now, or as soon as the beat that is under way has its answer: that one was sent before there was
-   * something new to say.
+   * Beats now, or after the answer of the running beat, which was sent before the news.
    */
   soon(): void {
     this.#isBeatDue = this.#isBeating
@@ -83,7 +82,7 @@ export class Heartbeat {
   }
 
   async #beat(): Promise<void> {
-    // While it is unsure, standing.ts renews.
+    // While the worker is unsure, standing.ts renews.
     if (this.#isBeating || !this.#standing.isSure) return
     this.#isBeating = true
     const { name } = this.#standing
@@ -100,8 +99,7 @@ export class Heartbeat {
     } catch (error) {
       if (!this.#standing.maySoonBeWell(error)) return this.#options.onBroken(error)
       this.#log.warn('could not renew', { queue: this.#queue.name, error })
-      // An exchange may have found out meanwhile that the worker was taken for dead: it registers anew
-      // already.
+      // An exchange may have learnt that the worker was taken for dead: then it registers already.
       if (this.#standing.name === name) void this.#standing.regain()
     } finally {
       this.#isBeating = false
@@ -113,8 +111,7 @@ export class Heartbeat {
   }
 
   /**
-   * Redis went back to an earlier state: a replica that lagged became primary, or a restart lost its last
-   * writes.
+   * Redis went back to an earlier state: a lagging replica became primary, or a restart lost the last writes.
    */
   #noteVanished(vanished: number): void {
     const atLeast = vanished - this.#vanished
@@ -124,12 +121,12 @@ export class Heartbeat {
   }
 
   /**
-   * Before the next heartbeat. Other workers set the same timer: the reap looks again, so that only one of
-   * them puts the jobs back, and none where the silent worker has renewed meanwhile.
+   * Reaps before the next heartbeat. Other workers set the same timer. The reap checks again: one of them
+   * puts the jobs back, and none where the silent worker has renewed.
    */
   #reapLater({ worker, leftMs }: { worker: string; leftMs: number }): void {
     const reap = () => {
-      if (this.#standing.isSure && !this.#isStopped) void this.#reap(worker).catch(() => {}) // or the next heartbeat does
+      if (this.#standing.isSure && !this.#isStopped) void this.#reap(worker).catch(() => {}) // the next heartbeat tries again
     }
     setTimeout(reap, leftMs + 1 + Math.random() * SPREAD_MS).unref()
   }

@@ -1,10 +1,10 @@
-// The jobs that a worker holds in one queue, as plain data: claimed jobs, running attempts, and attempts that
-// ended and are not settled yet. Pure: consumer.ts feeds it the answers of Redis and acts on its answers.
+// The jobs that a worker holds in one queue, as plain data: claimed jobs, running attempts, and ended attempts
+// that are not settled yet. Pure: consumer.ts passes the answers of Redis and acts on its answers.
 //
 //   claimed ──started──→ running ──ended──→ to be settled ──settled──→ forgotten
 //
-// A job is held under a token. What comes with another token (a late end, an old claim) is about a hold that
-// is over, and is dropped.
+// A job is held under a token. Anything with another token (a late end, an old claim) belongs to a hold that is
+// over, and is dropped.
 import type { Settlement } from '../queue/hold.ts'
 import { TurnoverMap } from '../turnover.ts'
 import { handedBack } from './settlement.ts'
@@ -13,7 +13,7 @@ export interface Hold {
   readonly id: string
   /** The proof of ownership that the claim gave. */
   readonly token: string
-  /** Its number, where it is known: Redis says only the token of what was claimed by a lost answer. */
+  /** Its number, where it is known: after a lost answer Redis tells only the token of a claim. */
   readonly attempt?: number
 }
 
@@ -42,15 +42,16 @@ export class Holdings<Running> {
   }
 
   /**
-   * How many jobs enqueues have given to this worker since it registered or resynced, as far as it has heard.
+   * How many jobs enqueues have given to this worker since it registered or resynced, by the messages that
+   * came.
    */
   get given(): number {
     return this.#given
   }
 
   /**
-   * An enqueue gave this job to the worker. Answers false where a resync was faster than the message: `adopt`
-   * has found the job in Redis, and hands it back.
+   * An enqueue gave this job to the worker. Answers false where a resync was faster than the message: then
+   * `adopt` has found the job in Redis and hands it back.
    */
   givenBy(hold: Hold): boolean {
     if (Number(hold.token) <= this.#adoptedUpTo) return false
@@ -59,14 +60,14 @@ export class Holdings<Running> {
     return true
   }
 
-  /** Answers false where the hold is over: the attempt has to stop. */
+  /** Answers false where the hold is over: then the attempt must stop. */
   started(hold: Hold, running: Running): boolean {
     const held = this.#heldAs(hold)
     if (held) held.running = running
     return held !== undefined
   }
 
-  /** Answers false where the hold is over: there is nothing to settle. */
+  /** Answers false where the hold is over: then there is nothing to settle. */
   ended(settlement: Settlement): boolean {
     if (!this.#heldAs(settlement)) return false
     this.#ended.push(settlement)
@@ -80,20 +81,20 @@ export class Holdings<Running> {
     return taken
   }
 
-  /** Redis has answered for them. */
+  /** Redis has settled them. */
   settled(settlements: readonly Settlement[]): void {
     for (const settlement of settlements) if (this.#heldAs(settlement)) this.#held.delete(settlement.id)
   }
 
-  /** The answer was lost: they are to be settled again, before what has ended since. */
+  /** The answer was lost: they are settled again, before attempts that ended later. */
   unsettled(settlements: readonly Settlement[]): void {
     this.#ended = [...settlements, ...this.#ended]
   }
 
   /**
-   * Takes over what Redis says is held. What runs here but is not held there belongs to another worker: it is
-   * forgotten, and the attempts are answered, to be stopped. What is held there but unknown here was claimed
-   * by a call whose answer was lost: it is handed back.
+   * Adopts the held jobs of Redis. A job that runs here but is not held there belongs to another worker: it
+   * is forgotten, and its attempt is returned, to be stopped. A job that is held there but unknown here was
+   * claimed by a call whose answer was lost: it is handed back.
    */
   adopt(inRedis: readonly Hold[]): Running[] {
     const tokens = new Map(inRedis.map(({ id, token }) => [id, token]))
@@ -114,7 +115,7 @@ export class Holdings<Running> {
     return lost
   }
 
-  /** Nothing is held any more. Answers the attempts that ran, to be stopped. */
+  /** Drops all holds. Answers the running attempts, to be stopped. */
   drop(): Running[] {
     const running = this.running()
     this.#held.clear()
@@ -135,7 +136,7 @@ export class Holdings<Running> {
     return this.#heldAs(hold)?.attempt
   }
 
-  /** Token and attempt of all that run. */
+  /** The running attempts with their tokens. */
   tokens(): { token: string; running: Running }[] {
     return this.#held
       .values()

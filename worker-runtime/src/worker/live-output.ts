@@ -1,5 +1,5 @@
-// Sends the output of a running job to those who look at it now, in batches. It keeps the last lines of each attempt that
-// writes any, so that who comes later sees where it is. queue/output.ts is the other end.
+// Sends the output of a running job to its followers, in batches. It keeps the last lines of each attempt, so
+// that a later follower sees the state of the job. queue/output.ts is the other end.
 import { nowMs } from '../child/attempt.ts'
 import type { Stream } from '../child/messages.ts'
 import type { Log } from '../log.ts'
@@ -8,7 +8,7 @@ import type { Consumer } from './consumer.ts'
 import type { ClaimedJob, Observer } from './observers.ts'
 
 const SEND_EVERY_MS = 250
-/** Of each batch; more are counted and left out. */
+/** The most lines of a batch; further ones are counted and dropped. */
 const MOST_LINES = 200
 const MAX_LINE = 2_000
 const MOST_RECENT = 20
@@ -22,23 +22,23 @@ interface Followed {
   attempt: number
   lines: Line[]
   dropped: number
-  /** Nobody said since then that he looks. */
+  /** A follower asks again within this time, or is gone. */
   untilMs: number
   isSending: boolean
 }
 
 export class LiveOutput implements Observer {
   readonly #log: Log
-  /** By the attempt. */
+  /** The last lines by attempt. */
   readonly #recent = new Map<ClaimedJob, Line[]>()
-  /** By queue and id. */
+  /** The followed jobs, by queue and id. */
   readonly #followed = new Map<string, Followed>()
 
   constructor(log: Log) {
     this.#log = log
   }
 
-  /** Somebody looks at this job, which runs here. */
+  /** Somebody follows this job, which runs here. */
   follow(consumer: Consumer, id: string): void {
     const key = keyOf(consumer, id)
     const untilMs = performance.now() + FOLLOWED_FOR_MS
@@ -71,7 +71,7 @@ export class LiveOutput implements Observer {
     this.#sendSoon(key, followed)
   }
 
-  /** The last lines are on their way before the job is settled. */
+  /** The last lines leave before the job is settled. */
   ended(job: ClaimedJob): void {
     if (this.#recent.size > 0) this.#recent.delete(job)
     if (this.#followed.size === 0) return
@@ -104,7 +104,7 @@ export class LiveOutput implements Observer {
       const heard = await consumer.queue.tellOutput(id, { attempt, lines, dropped, isOver })
       if (heard === 0) forget()
     } catch (error) {
-      // Who looks says so again in a moment.
+      // A follower asks again soon.
       forget()
       this.#log.debug('could not send output', { queue: consumer.queue.name, job: id, error })
     }

@@ -1,5 +1,4 @@
-// The observers of every attempt, beside the queue: the log, the metrics, progress (progress.ts) and failed
-// starts (starts.ts).
+// The observers of each attempt: the log, the metrics, progress (progress.ts) and failed starts (starts.ts).
 // worker.ts calls each of them when a job was claimed and when its attempt has ended.
 import type { Outcome } from '../child/outcome.ts'
 import { errorText } from '../errors.ts'
@@ -15,8 +14,8 @@ export interface ClaimedJob {
   readonly claim: Claim
   readonly envelope: Envelope
   /**
-   * The worker's name when it claimed the job: the record of the attempt names it, whatever the worker is
-   * called at its end.
+   * The worker's name when it claimed the job, for the record of the attempt. The worker may have another
+   * name at the end.
    */
   readonly worker: string
 }

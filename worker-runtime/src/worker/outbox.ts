@@ -1,5 +1,5 @@
-// Forwards the outbox of one queue of a worker (queue/outbox.ts): when a message says that there is something, and
-// when a heartbeat finds something that nobody has forwarded.
+// Forwards the outbox of one queue of a worker (queue/outbox.ts): when a message tells of an entry, and when
+// a heartbeat finds an entry that nobody has forwarded.
 import type { Log } from '../log.ts'
 import type { Queue } from '../queue/queue.ts'
 
@@ -15,7 +15,7 @@ export class Outbox {
     this.#log = log
   }
 
-  /** Now, or once more when what is under way has ended. Never rejects: what failed stays in the outbox. */
+  /** Forwards now, or after the running forward. Never rejects: entries that fail stay in the outbox. */
   async forward(): Promise<void> {
     this.#isAsked = true
     if (this.#isForwarding) return
@@ -27,7 +27,7 @@ export class Outbox {
     this.#isForwarding = false
   }
 
-  /** Another process forwards what is left. */
+  /** Another process forwards the rest. */
   stop(): void {
     this.#isStopped = true
   }

@@ -1,6 +1,6 @@
-// Progress of running attempts on its way to Redis: the last value of each wins, and one call a queue tells
-// all that came up meanwhile. A task that awaits its progress is answered when Redis has the value, or a
-// newer one.
+// Sends the progress of running attempts to Redis: the last value of each wins, and one call a queue carries
+// all values that came during the call before. A task that awaits its progress is answered when Redis has the
+// value or a newer one.
 import { CallRefused } from '../child/calls.ts'
 import type { Log } from '../log.ts'
 import type { Consumer } from './consumer.ts'
@@ -26,7 +26,7 @@ interface Values {
 
 export class Progress implements Observer {
   readonly #values = new Map<Consumer, Values>()
-  /** The tokens of attempts that have learnt by their progress that their job is no longer held. */
+  /** The tokens of attempts whose progress was refused, because their job is no longer held. */
   readonly #lost = new Set<string>()
   readonly #log: Log
 
@@ -40,7 +40,7 @@ export class Progress implements Observer {
   }
 
   /**
-   * Resolves when what was noted last for this attempt is in Redis. Rejects when the attempt no longer holds
+   * Resolves when the last noted value of this attempt is in Redis. Rejects when the attempt no longer holds
    * its job.
    */
   async isInRedis({ consumer, claim: { token } }: ClaimedJob): Promise<void> {
@@ -53,7 +53,9 @@ export class Progress implements Observer {
     } else if (this.#lost.has(token)) throw notHeld()
   }
 
-  /** Its outcome says more. Who awaited its progress was answered when the attempt ended (child/calls.ts). */
+  /**
+   * The attempt ended: its outcome says more. child/calls.ts has answered a task that awaited its progress.
+   */
   ended({ consumer, claim: { token } }: ClaimedJob): void {
     const values = this.#values.get(consumer)
     values?.waiting.delete(token)
@@ -101,7 +103,7 @@ export class Progress implements Observer {
     for (const { resolve, reject } of awaited) isHeld ? resolve() : reject(notHeld())
   }
 
-  /** Redis was away: only what somebody awaits is told later, unless a newer value is on its way. */
+  /** Redis was away: only awaited values are sent again, unless a newer one is under way. */
   #again(consumer: Consumer, value: Value): void {
     if (value.awaited.length === 0) return
     const newer = this.#of(consumer).waiting.get(value.token)

@@ -1,6 +1,5 @@
-// What a task saves through its worker: values of steps and checkpoints (queue/save.ts). calls.ts asks it.
-// While Redis is away a call waits, because its step was done: until Redis has the value, or the job is held
-// no more.
+// Saves the values of steps and checkpoints for a task (queue/save.ts). Called by calls.ts. A call waits
+// while Redis is away, because its step is done: until Redis has the value or the job is no longer held.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CallRefused } from '../child/calls.ts'
 import { MAX_SAVED_BYTES } from '../child/messages.ts'
@@ -45,7 +44,7 @@ function answered(was: WasSaved): string {
   )
 }
 
-/** While Redis is away it waits, as long as the job is held. */
+/** Waits while Redis is away and the job is held. */
 export async function whileHeld<T>(
   { consumer, claim, worker }: ClaimedJob,
   call: (queue: Consumer['queue'], holder: Holder) => Promise<T>,

@@ -1,5 +1,6 @@
-// Fires the schedules of one queue when they are due. Each heartbeat hears when the next one is (heartbeat.ts); one that
-// comes before the next heartbeat gets a timer of its own. All workers of the queue do this: a run is enqueued once.
+// Fires the due schedules of one queue. Each heartbeat tells the next due time (heartbeat.ts); a schedule
+// that is due before the next heartbeat gets a timer. All workers of the queue do this, and each run is
+// enqueued once.
 import type { Log } from '../log.ts'
 import type { Queue } from '../queue/queue.ts'
 import { RENEW_MS } from '../queue/settings.ts'
@@ -9,9 +10,9 @@ export interface SchedulesOptions {
   readonly log: Log
 }
 
-/** Many workers know of the same due time: mostly the first one does the work of all. */
+/** Jitter: many workers know the same due time, and the first one does the work of all. */
 const SPREAD_MS = 100
-/** Where something stays due: the queue is full. */
+/** The pause while a schedule stays due because the queue is full. */
 const AGAIN_MS = 1_000
 
 export class Schedules {
@@ -25,7 +26,7 @@ export class Schedules {
     this.#log = log
   }
 
-  /** In how many ms the next one fires; undefined where none does. */
+  /** ms until the next schedule fires; undefined where there is none. */
   heard(nextMs: number | undefined): void {
     clearTimeout(this.#timer)
     if (nextMs === undefined || nextMs > RENEW_MS || this.#isStopped) return

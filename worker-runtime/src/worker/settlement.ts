@@ -7,7 +7,7 @@ import type { Claim, Settlement } from '../queue/hold.ts'
 
 const MAX_RECORD_TEXT = 4_096
 
-/** undefined: the worker no longer holds the job; there is nothing to say. */
+/** undefined: the worker no longer holds the job, so there is nothing to settle. */
 export function settlementOf(
   { claim, envelope, worker }: { claim: Claim; envelope: Envelope; worker: string },
   outcome: Outcome,
@@ -32,7 +32,7 @@ export function settlementOf(
   }
 }
 
-/** A claim whose envelope this release cannot read fails, so that a person sees it. */
+/** A job whose envelope this release cannot read fails, so that a person sees it. */
 export function unreadable(claim: Claim, worker: string): Settlement {
   const outcome = 'failed'
   const message = 'the envelope of this job cannot be read by this release of Millhand'
@@ -61,7 +61,7 @@ function recordOf(outcome: Exclude<Outcome, { kind: 'succeeded' }>, worker: stri
     ...(cpuSystemMs !== undefined && { cpuSystemMs: Math.round(cpuSystemMs) }),
   }
   const why = 'error' in outcome ? { error: outcome.error } : { message: outcome.message }
-  // These two stand first, for the script that counts them (queue/lua/errors.lua).
+  // These two come first, for the script that counts them (queue/lua/errors.lua).
   return JSON.stringify({
     outcome: outcome.kind,
     group: fingerprintOf({ outcome: outcome.kind, ...why }),

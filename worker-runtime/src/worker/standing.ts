@@ -1,11 +1,11 @@
-// A worker's registration in one queue: its name there, the sequence number of its claims, and whether it is
-// sure what it holds.
+// A worker's registration in one queue: its name there, the sequence number of its claims, and whether it is sure
+// of its held jobs.
 //
 //   sure ──the answer of a call was lost──→ unsure ──renewed, held jobs read again──→ sure
 //   sure, unsure ──Redis says "dead"──→ unsure, attempts stopped, a new name ──registered──→ sure
 //
-// While it is unsure nothing is claimed or settled. Each resync raises the sequence number in Redis: a claim
-// that is still on its way carries the old one and gets nothing.
+// An unsure worker claims and settles nothing. Each resync raises the sequence number in Redis: a claim that is
+// still under way has the old number and gets nothing.
 import type { PendingAttempt } from '../child/pool.ts'
 import type { Log } from '../log.ts'
 import type { Queue } from '../queue/queue.ts'
@@ -21,14 +21,14 @@ export interface StandingOptions {
   readonly queue: Queue
   readonly entry: Omit<Registration, 'worker'>
   readonly holdings: Holdings<PendingAttempt>
-  /** Renewals take them to the history of the queue. */
+  /** Renewals send them to the history of the queue. */
   readonly figures: Figures
   readonly log: Log
-  /** It has a new name: its cancellations arrive on another channel. */
+  /** It has a new name, and with it another channel for messages. */
   readonly onRegistered: (name: string) => void
-  /** It is sure again: there may be something to claim or to settle. */
+  /** It is sure again: there may be jobs to claim or to settle. */
   readonly onSure: () => void
-  /** Redis answered what no Redis should: a bug or a newer layout. The worker cannot go on. */
+  /** Redis gave an invalid answer: a bug or a newer layout. The worker cannot go on. */
   readonly onBroken: (error: unknown) => void
 }
 
@@ -44,7 +44,7 @@ export class Standing {
   #sequence = 0
   #isSure = false
   #wasSure = false
-  /** How often it became sure again without an exchange that went well in between. */
+  /** How often it became sure again without a successful exchange in between. */
   #regains = 0
   #regaining: Promise<void> | undefined
   #isLeaving = false
@@ -68,30 +68,30 @@ export class Standing {
     return this.#sequence
   }
 
-  /** It is registered, and no answer is owed. */
+  /** It is registered, and Redis owes no answer. */
   get isSure(): boolean {
     return this.#isSure
   }
 
-  /** By the queue; one attempt runs no longer, ms. */
+  /** The timeout of an attempt, from the queue; ms. */
   get timeoutMs(): number {
     return this.#timeoutMs
   }
 
-  /** How many enqueues Redis was known to have lost before this worker came. */
+  /** How many enqueues Redis had lost before this worker registered. */
   get vanishedAtStart(): number {
     return this.#vanishedAtStart ?? 0
   }
 
   /**
-   * How long Redis has not answered, ms. Heartbeats are counted, because the time while this process was held
-   * up proves nothing.
+   * How long Redis has not answered, ms. It counts heartbeats, because a paused process (SIGSTOP) says
+   * nothing about Redis.
    */
   get silentMs(): number {
     return this.#beatsUnheard * RENEW_MS
   }
 
-  /** It is time for a heartbeat; Redis has not answered for it yet. */
+  /** A heartbeat is due, and Redis has not answered it yet. */
   beat(): void {
     this.#beatsUnheard += 1
   }
@@ -101,7 +101,7 @@ export class Standing {
     this.#beatsUnheard = 0
   }
 
-  /** An exchange went well. */
+  /** An exchange succeeded. */
   proved(): void {
     this.#regains = 0
   }
@@ -112,14 +112,14 @@ export class Standing {
     await this.regain()
   }
 
-  /** From now on every renewal says that this worker was told to stop. */
+  /** From now on each renewal says that the worker is stopping. */
   stopping(): void {
     this.#isStopping = true
   }
 
   /**
-   * Says that it lives. Answers nothing where Redis took it for dead, or where somebody else found that out,
-   * and changed the name, while this call was under way: its answer is about the old name.
+   * Says that it lives. Answers undefined where Redis took it for dead. Also where its name changed during
+   * the call: then the answer is about the old name.
    */
   async renew(): Promise<Alive | undefined> {
     const name = this.#name
@@ -136,7 +136,7 @@ export class Standing {
     return answer
   }
 
-  /** Its jobs were given to others: attempts stop, and it registers under a new name. */
+  /** Other workers have its jobs: its attempts stop, and it registers under a new name. */
   takenForDead(): void {
     const facts = { queue: this.#queue.name, worker: this.#name, held: this.#holdings.size }
     this.#log.error('taken for dead', facts)
@@ -145,7 +145,7 @@ export class Standing {
     void this.regain()
   }
 
-  /** Becomes unsure, until what it holds was read again. All who ask meanwhile wait for the same. */
+  /** Becomes unsure until it has read its held jobs again. All callers wait for the same resync. */
   regain(): Promise<void> {
     this.#isSure = false
     this.#regaining ??= this.#untilSure().finally(() => {
@@ -156,8 +156,8 @@ export class Standing {
   }
 
   /**
-   * Says goodbye. Others put back what could not be settled: at once if it says so, else when the heartbeat
-   * runs out.
+   * Deregisters. Other workers put back jobs that could not be settled: at once, or when the heartbeat runs
+   * out if Redis did not hear of it.
    */
   async leave(): Promise<void> {
     this.#isLeaving = true
@@ -168,14 +168,14 @@ export class Standing {
   }
 
   /**
-   * A worker that has worked outlives a refusal: to end would end its jobs, and the server may be repaired
-   * meanwhile.
+   * A worker that was sure once survives a refusal: its end would end its jobs, and the server may be
+   * repaired.
    */
   maySoonBeWell(error: unknown): boolean {
     return isWeather(error) || (this.#wasSure && error instanceof ReplyError)
   }
 
-  /** Figures that may have arrived are not sent again: better none of them than twice. */
+  /** Figures that may have reached Redis are not sent again: a gap is better than a double count. */
   async #takingFigures<T>(send: (figures: readonly string[]) => Promise<T>): Promise<T> {
     const figures = this.#options.figures.take()
     try {
@@ -194,7 +194,7 @@ export class Standing {
   }
 
   async #untilSure(): Promise<void> {
-    // A server that calls every exchange stale would otherwise be asked again as fast as it answers.
+    // Without a pause a server that answers `stale` to each exchange would be asked in a busy loop.
     const before = this.#regains
     this.#regains += 1
     if (before > 1) await pauseAfter(before)
@@ -236,13 +236,13 @@ export class Standing {
     this.#timeoutMs = timeoutMs
     this.#vanishedAtStart ??= vanished
     this.#options.onRegistered(this.#name)
-    // Redis knows that they are dead, and whether they were told to stop: 'sure' is for a caller that saw how
-    // the process ended.
+    // Redis knows that they are dead, and whether they were stopping. 'sure' is for a caller that saw how the
+    // process ended.
     for (const worker of dead)
       await this.#queue.reap({ worker, evidence: 'silent', reason: 'another worker started in its pod' })
   }
 
-  /** Kept in Redis for the record of these attempts, in case this worker dies. */
+  /** Redis keeps it for the record of these attempts, in case the worker dies. */
   #used() {
     return this.#holdings.tokens().flatMap(({ token, running }) => {
       const usage = running.usage()
@@ -256,7 +256,7 @@ function pauseAfter(failures: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms))
 }
 
-/** Redis cannot now; later it can. */
+/** Redis cannot answer now, but may do so later. */
 function isWeather(error: unknown): boolean {
   return error instanceof RedisUnavailable || (error instanceof QueueRefused && error.code === 'REDIS_FULL')
 }

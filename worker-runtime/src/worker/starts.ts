@@ -1,5 +1,5 @@
-// How many jobs may run at once: as many as there are slots; fewer where the machine has no room for a child
-// in each; none for a while where children do not start at all. worker.ts asks it before each claim.
+// How many jobs may run at once: one a slot; fewer where the machine has no room for that many children; none
+// for a while where children do not start. worker.ts asks before each claim.
 import { isForWantOfResources } from '../child/limits.ts'
 import type { Outcome } from '../child/outcome.ts'
 import type { Log } from '../log.ts'
@@ -12,7 +12,7 @@ export interface StartsOptions {
   readonly log: Log
   /** How many attempts run now. */
   readonly others: () => number
-  /** More jobs may run than a moment ago. */
+  /** More jobs may run now. */
   readonly onMore: () => void
 }
 
@@ -32,15 +32,15 @@ export class Starts implements Observer {
     return performance.now() < this.#pauseEndsAtMs ? 0 : this.#mostAtOnce
   }
 
-  /** A child that does not start is no fault of the job: the worker claims less. */
+  /** A job is not to blame for a child that does not start: the worker claims less. */
   ended(_job: ClaimedJob, outcome: Outcome): void {
     const running = this.#options.others()
     if (outcome.kind !== 'could-not-start') this.#failures = 0
     else if (running > 0 && isForWantOfResources(outcome.message)) this.#runFewer(outcome.message, running)
-    else if (performance.now() >= this.#pauseEndsAtMs) this.#pause(outcome.message) // once for all that failed together
+    else if (performance.now() >= this.#pauseEndsAtMs) this.#pause(outcome.message) // one pause for all attempts that failed together
   }
 
-  /** Longer each time. */
+  /** Each pause is longer than the one before. */
   #pause(why: string): void {
     const waitMs = Math.min(30_000, 500 * 2 ** Math.min(this.#failures, 6))
     this.#failures += 1

@@ -1,13 +1,13 @@
-// Turns of the queues of a worker: which queue has an exchange with Redis next, and how many free slots it
-// asks for (pure; the time is an argument). Each queue has at most one exchange under way, so that a Redis
-// that hangs holds up only its own queues.
+// The turns of a worker's queues: which queue has the next exchange with Redis, and how many free slots it asks
+// for (pure; the time is an argument). Each queue has at most one exchange under way, so that a Redis that hangs
+// delays only its own queues.
 //
 //   idle ──something to settle, or perhaps to claim──→ under way: its slots are reserved ──answer──→ idle
 //                                                        └─no answer for long: its slots are free for other queues─┘
 
 /** How long work in one queue may go unnoticed while another one keeps the worker busy. */
 const LOOK_EVERYWHERE_EVERY_MS = 500
-/** After so long, what a queue was served counts half. */
+/** The half-life of what a queue was served. */
 const HALF_LIFE_MS = 10_000
 
 export class Turn {
@@ -27,7 +27,7 @@ export class Turn {
   }
 
   /**
-   * Its wake marker was popped here, and no claim has followed: only a claim, even for nothing, puts the
+   * This worker popped the wake marker and has not claimed since. Only a claim, even for 0 jobs, puts the
    * marker back for other workers.
    */
   get owesClaim(): boolean {
@@ -44,8 +44,9 @@ export class Turn {
   }
 
   /**
-   * Claimed jobs divided by the weight, of late: the least served queue comes first. It fades with time, for
-   * all queues alike: by exchanges, a queue that has more of them would fade faster, and starve the others.
+   * The recently claimed jobs divided by the weight: the least served queue comes first. It decays with time,
+   * at the same rate for all queues. If it decayed by exchanges, a queue with more exchanges would starve the
+   * others.
    */
   servedAt(nowMs: number): number {
     return this.#served * 2 ** ((this.#servedAtMs - nowMs) / HALF_LIFE_MS)
@@ -56,7 +57,7 @@ export class Turn {
     this.#mayHaveWork = true
   }
 
-  /** Its wake marker was popped here. */
+  /** This worker popped its wake marker. */
   woken(): void {
     this.#mayHaveWork = true
     this.#owesClaim = true
@@ -71,16 +72,16 @@ export class Turn {
   }
 
   /**
-   * Its Redis takes long: other queues may use the slots. Jobs that come all the same are handed back if
-   * there is no room.
+   * Its Redis is slow: other queues may use the slots. Jobs that still come are handed back if there is no
+   * room.
    */
   lapse(): void {
     this.#reserved = 0
   }
 
   /**
-   * A queue that gave all that was asked for may have more. `work` and `woken` count also when they were
-   * called while it was under way.
+   * A queue that gave all the jobs that it was asked for may have more. `work` and `woken` also count when
+   * they came during the exchange.
    */
   end({ wanted, claimed, nowMs }: { wanted: number; claimed: number; nowMs: number }): void {
     this.#isUnderWay = false
@@ -98,14 +99,15 @@ export class Turn {
 
 export interface Waiting {
   readonly turn: Turn
-  /** It can be settled and claimed now. */
+  /** It can exchange now. */
   readonly isSure: boolean
-  /** Attempts have ended and are not settled yet. */
+  /** Some attempts have ended and are not settled yet. */
   readonly hasEnded: boolean
 }
 
 /**
- * The queues whose exchange begins now, with the slots that each asks for: by weight, the least served first.
+ * The queues whose exchange begins now, with the slots that each asks for: by weight, the least served one
+ * first.
  */
 export function nextTurns<Queue extends Waiting>(
   queues: readonly Queue[],
@@ -125,6 +127,6 @@ export function nextTurns<Queue extends Waiting>(
     weights -= queue.turn.weight
     return { queue, wanted }
   })
-  // Without a slot there is nothing to do for one that would only look.
+  // Without a slot a queue with nothing to settle has nothing to do.
   return turns.filter(({ queue, wanted }) => wanted > 0 || queue.hasEnded || queue.turn.owesClaim)
 }

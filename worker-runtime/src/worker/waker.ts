@@ -1,14 +1,14 @@
-// Sleeps on the wake markers of queues, on a connection of its own, while the worker has free slots. In a
-// Cluster each queue has a waker, because one call cannot wait for keys of different slots. A claim must
-// follow each popped marker, even for nothing: only that puts the marker back for the next idle worker.
+// Blocks on the wake markers of queues, on its own connection, while the worker has free slots. In a Cluster
+// each queue has a waker, because one call cannot wait for keys of different slots. A claim must follow each
+// popped marker, even for 0 jobs: only that puts the marker back for the next idle worker.
 import type { Log } from '../log.ts'
 import { wakeKey } from '../queue/keys.ts'
 import type { Connection } from '../redis/connection.ts'
 
-/** A queue that is slept on. */
+/** A queue that it waits for. */
 export interface Sleeper {
   readonly queue: { readonly name: string }
-  /** Its pod drains: it must leave the marker to others. */
+  /** Its pod drains: it must leave the marker to other workers. */
   readonly isDraining: boolean
   readonly turn: {
     readonly isUnderWay: boolean
@@ -26,7 +26,7 @@ export interface WakerOptions {
   readonly onWake: () => void
 }
 
-/** The longest block. Then a dead connection is noticed, and delayed jobs without a marker are found. */
+/** The longest block: it finds a dead connection, and delayed jobs without a marker. */
 const LONGEST_BLOCK_S = 5
 const ALL_DRAIN_MS = 1_000
 const AFTER_ERROR_MS = 500
@@ -40,10 +40,10 @@ export class Waker {
     this.#options = options
   }
 
-  /** Blocks in the background unless it already does; afterwards the turns know that there may be work. */
+  /** Blocks in the background unless it already does. Then it tells the turns that there may be work. */
   sleep(): void {
     if (this.#isBlocking || this.#isStopped) return
-    // An exchange tells more than a marker, and the worker looks again when it has its answer.
+    // An exchange is under way: it tells more than a marker, and the worker looks again after its answer.
     if (this.#options.queues.every(({ turn }) => turn.isUnderWay)) return
     this.#isBlocking = true
     void this.#block().finally(() => {
@@ -52,7 +52,7 @@ export class Waker {
     })
   }
 
-  /** From now on no marker is popped here. */
+  /** Pops no marker from now on. */
   stop(): void {
     this.#isStopped = true
     this.#options.redis.close()
@@ -70,7 +70,7 @@ export class Waker {
       if (woken) woken.turn.woken()
       else this.#lookEverywhere()
     } catch (error) {
-      // Whatever it is: the claim that follows will meet it too, and say so.
+      // The claim that follows meets the same error and reports it.
       log.debug('could not wait for work', { error })
       await this.#pause(AFTER_ERROR_MS)
     }

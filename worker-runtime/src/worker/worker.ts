@@ -1,5 +1,5 @@
-// A worker: for each of its queues one call settles what has ended and claims jobs for free slots; each claim
-// runs in a child; its outcome is settled by the next call. main.ts starts it. Redis is behind consumer.ts,
+// A worker. For each of its queues one call settles the ended attempts and claims jobs for free slots. Each
+// claim runs in a child; the next call settles its outcome. Started by main.ts. Redis is behind consumer.ts,
 // one for each queue; processes are behind child/.
 import type { AttemptHooks, AttemptSpec } from '../child/attempt.ts'
 import type { Children } from '../child/children.ts'
@@ -29,13 +29,13 @@ export interface WorkerOptions {
   readonly slots: number
   readonly log: Log
   readonly live: LiveOutput
-  /** Absent without an HTTP port: metrics would have no reader. */
+  /** Absent without an HTTP port. */
   readonly recorder?: Recorder | undefined
 }
 
 const HAND_BACK_GRACE_MS = 2_000
 const SETTLE_PATIENCE_MS = 5_000
-/** Slots that one queue asked for are reserved for this long. */
+/** How long slots are reserved for the queue that asked for them. */
 const RESERVED_FOR_MS = 500
 
 export class Worker {
@@ -51,7 +51,7 @@ export class Worker {
   #phase: 'waiting' | 'working' | 'stopping' | 'over' = 'waiting'
   #running = 0
   #isLookDue = false
-  /** Called after each look; stop() waits for something there. */
+  /** Called after each look, for stop(). */
   #onLooked = () => {}
 
   constructor({ consumers, children, wakers, slots, log, live, recorder }: WorkerOptions) {
@@ -85,8 +85,8 @@ export class Worker {
   readonly given = (consumer: Consumer, claim: Claim): void => this.#start(consumer, claim)
 
   /**
-   * Something happened: an attempt ended, a marker was popped, Redis is back. All that happens in one turn of
-   * Node's loop is one look.
+   * Something happened: an attempt ended, a marker was popped, Redis is back. All events in one turn of
+   * Node's loop are one look.
    */
   readonly ring = (): void => {
     if (this.#isLookDue) return
@@ -95,10 +95,10 @@ export class Worker {
   }
 
   /**
-   * Claims nothing more; attempts may go on until the deadline, then they are handed back, uncounted. Queues
-   * do not wait for each other. In each the order holds: the claim that a popped marker is owed, the ends of
-   * attempts, the goodbye. What does not get through within the patience is put back by other workers when
-   * the heartbeat runs out: the job runs twice, and is not lost.
+   * Claims no more jobs. Attempts go on until the deadline, then their jobs are handed back, uncounted.
+   * Queues do not wait for each other. Each keeps the order: the claim that a popped marker owes, the ends of
+   * attempts, then `deregister`. Jobs that cannot be settled in time are put back by other workers when the
+   * heartbeat runs out: they run twice, and are not lost.
    */
   async stop(drainTimeoutMs: number, hurry: Promise<void>): Promise<void> {
     this.#phase = 'stopping'
@@ -107,14 +107,14 @@ export class Worker {
     const isRunning = () => this.#running > 0 || this.#consumers.some(owesSomething)
     await this.#while(isRunning, drainTimeoutMs, hurry)
     for (const consumer of this.#consumers) consumer.handBackAll(HAND_BACK_GRACE_MS)
-    // An exchange that is under way may still bring jobs; they are handed back (#start).
+    // An exchange under way may still bring jobs; #start hands them back.
     const isHolding = () => this.#consumers.some((each) => each.holds > 0 || owesSomething(each))
     await this.#while(isHolding, SETTLE_PATIENCE_MS)
     this.#phase = 'over'
     await Promise.all(this.#consumers.map((consumer) => consumer.leave()))
   }
 
-  /** Goes on settling while `isBusy`, until it is time or somebody is in a hurry. */
+  /** Goes on settling while `isBusy`, until the deadline, or until `hurry` resolves. */
   #while(isBusy: () => boolean, withinMs: number, hurry?: Promise<void>): Promise<void> {
     return new Promise((resolve) => {
       const end = () => {
@@ -133,7 +133,8 @@ export class Worker {
   }
 
   /**
-   * Begins the exchanges whose turn it is. Sleeps on the wake markers where there is none and a slot is free.
+   * Begins the exchanges whose turn it is. Where there is none and a slot is free, waits for the wake
+   * markers.
    */
   #look(): void {
     this.#isLookDue = false
@@ -179,8 +180,7 @@ export class Worker {
   }
 
   /**
-   * Every claim enters here. The worker may have been told to stop, and the slot may have been given away,
-   * while it was on its way.
+   * Each claim enters here. Meanwhile the worker may have been told to stop, or the slot may be taken.
    */
   #start(consumer: Consumer, claim: Claim): void {
     const envelope = parseEnvelope(claim.envelope)
@@ -215,7 +215,7 @@ export class Worker {
   }
 }
 
-/** Its exchange is under way, or its marker was popped and no claim has followed. */
+/** Its exchange is under way, or it popped the marker and has not claimed since. */
 function owesSomething({ turn, isSure }: Consumer): boolean {
   return turn.isUnderWay || (turn.owesClaim && isSure)
 }

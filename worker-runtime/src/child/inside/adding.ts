@@ -1,5 +1,5 @@
-// job.add of one attempt: jobs that a task adds to the flow of its job. The worker names them by the job and a number,
-// so that an attempt that adds the same ones in the same order adds none twice.
+// job.add of one attempt: jobs that a task adds to the flow of its job. The worker names them by the job and
+// a number, so that an attempt that adds the same ones in the same order adds none twice.
 import { MAX_SAVED_BYTES } from '../messages.ts'
 import { encodeValue } from './values.ts'
 

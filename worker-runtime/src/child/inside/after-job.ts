@@ -1,9 +1,9 @@
-// A child of one job after that job: what was not awaited may end too, as in any program of Node; the worker
-// waits for that, but not for long (slots.ts). entry.ts calls this.
+// A child of one job after that job: work that was not awaited may end, as in any Node program. The worker
+// waits a short time for it (slots.ts). Called by entry.ts.
 import type { Socket } from 'node:net'
 import type { FromChild } from '../messages.ts'
 
-/** Most jobs leave nothing, and their process has gone by then. */
+/** By then the process of most jobs has ended. */
 const LINGERS_AFTER_MS = 10
 const MOST_RESOURCES_NAMED = 10
 

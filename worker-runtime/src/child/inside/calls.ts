@@ -1,5 +1,5 @@
-// What a child asks its worker: a call has a verb and a JSON value, and gets an answer or an error
-// (PROTOCOL.md). entry.ts sends the calls and hands in the answers.
+// The calls of a child to its worker: a call has a verb and a JSON value, and gets an answer or an error
+// (PROTOCOL.md). entry.ts sends the calls and passes the answers in.
 import type { FromChild, ToChild } from '../messages.ts'
 
 type Call = Extract<FromChild, { kind: 'call' }>
@@ -14,7 +14,7 @@ export class Calls {
     this.#send = send
   }
 
-  /** `id` is the attempt's. The answer is JSON text; rejects with an Error whose `code` says what it is. */
+  /** `id`: of the attempt. Resolves to JSON text; rejects with an Error that has a `code`. */
   ask(id: number, verb: string, body = 'null'): Promise<string> {
     this.#last += 1
     const call = this.#last

@@ -44,7 +44,7 @@ const EXIT_CODE_SIGTERM = 128 + 15
 export interface Mode {
   once: boolean
   jobsAtOnce: number
-  /** The process began for its job, so that all it has used is the job's. */
+  /** The process started for its job, so its usage is that of the job. */
   isForked: boolean
 }
 
@@ -68,7 +68,7 @@ let loading: string | undefined
 let channel: Socket | undefined
 let mouth = CHANNEL
 
-/** Before any code of the user: whatever happens to it is told. */
+/** Called before any code of the user, so that each of its errors is reported. */
 export function sayHowItEnds(): void {
   ignoreSignalsOfOthers()
   process.on('exit', sayWhoExits)
@@ -88,16 +88,17 @@ export function listenToWorker(): void {
 }
 
 /**
- * Plays the way of an attempt once (rehearsal.ts), in a child that waits for its first job. A fork shares the memory of its zygote until
- * it writes: the page faults of an attempt's way, some 60 at 7 µs, are taken here, before a job waits for
- * them. The worker's next message is read after it: all of this runs in one turn of the loop.
+ * Plays the way of an attempt once (rehearsal.ts), in a child that waits for its first job. A fork shares the
+ * memory of its zygote until it writes: the page faults of an attempt's way, some 60 at 7 µs, are taken here,
+ * before a job waits for them. The worker's next message is read after it: all of this runs in one turn of
+ * the loop.
  */
 async function rehearseHere(): Promise<void> {
   let silence: number
   try {
     silence = openSync('/dev/null', 'w')
   } catch {
-    return // no /dev: the first job takes them
+    return // no /dev: the first job takes the page faults
   }
   definedTasks().set(REHEARSAL, { name: REHEARSAL, run: async () => ({}) })
   speakTo(silence)
@@ -114,7 +115,7 @@ async function rehearseHere(): Promise<void> {
   hasHadJob = false
 }
 
-/** What is for the worker goes to this descriptor from now on. */
+/** Messages for the worker go to this descriptor from now on. */
 export function speakTo(descriptor: number): void {
   mouth = descriptor
 }
@@ -123,7 +124,7 @@ export function isRunning(id: number): boolean {
   return running.get(id) !== undefined
 }
 
-/** With the modules loaded; from now on an uncaught error is no longer that of a module. */
+/** The modules are loaded: from now on an uncaught error does not come from a module. */
 export function beReady(wanted: Mode): void {
   mode = wanted
 }
@@ -159,7 +160,7 @@ export function receive(chunk: Buffer): void {
 }
 
 async function load({ modules, once, jobsAtOnce }: LoadOrder): Promise<void> {
-  channel?.unref() // a module that waits for what never comes lets the loop run dry
+  channel?.unref() // the loop runs dry when a module waits for nothing
   await loadModules({ modules, once })
   channel?.ref()
   beReady({ once, jobsAtOnce, isForked: false })
@@ -188,7 +189,7 @@ function failToLoad(what: string, thrown: unknown): Promise<never> {
   return new Promise(() => {})
 }
 
-/** The facts go to the worker; then nothing keeps the loop from running dry. */
+/** Sends the facts to the worker, then lets the loop run dry. */
 async function tryOut(): Promise<void> {
   sendNow({ kind: 'probed', facts: { ...(await probe()) } })
   process.exitCode = PROBE_EXIT_CODE
@@ -251,7 +252,7 @@ function end(attempt: Attempt, message: FromChild): void {
   sendSoon(message)
   const isSpoilt = message.kind === 'failed' && message.spoilsChild
   if ((mode?.once && isSpoilt) || (isTerminating && running.size === 0)) process.exit(0)
-  if (mode?.once && mouth === CHANNEL) letLoopRunDry(channel, sendNow) // and not in a rehearsal
+  if (mode?.once && mouth === CHANNEL) letLoopRunDry(channel, sendNow) // not in a rehearsal
 }
 
 function abort(id: number, reason: string): void {
@@ -259,7 +260,7 @@ function abort(id: number, reason: string): void {
   running.get(id)?.ending.abort(reason)
 }
 
-/** At once, unless somebody in here listens; the worker kills this process at the end of the grace. */
+/** Ends at once, unless somebody listens. The worker kills this process after the grace. */
 function endWhenTold(): void {
   isTerminating = true
   const attempts = running.values()
@@ -279,13 +280,13 @@ function uncaught(thrown: unknown): void {
   else void failToLoad('the task modules raised an error while they loaded', thrown)
 }
 
-/** As Node does it: the job has its result already. */
+/** As in Node; the job has its result already. */
 function failLate(thrown: unknown): never {
   process.stderr.write(`${inspect(thrown)}\n`)
   process.exit(1)
 }
 
-/** The attempt in whose context this code is called; where there is none, the only one. */
+/** The attempt of the current async context; without a context, the only attempt. */
 function currentAttempt(): Attempt | undefined {
   const attempt = current.getStore()
   if (attempt || running.size !== 1) return attempt
@@ -300,9 +301,8 @@ export function sayWhoExits(): void {
 }
 
 /**
- * Output belongs to the job in whose context it is written, even after its end; the worker knows what to do
- * with that. Without a context it belongs to the only job of a child that is used once, and to no job in a
- * shared child.
+ * Output belongs to the job of the async context, even after the end of the job. Without a context it belongs
+ * to the only job of a child that is used once, and to no job in a shared child.
  */
 function takeOutput(stream: Stream, output: Buffer): boolean {
   const attempt = current.getStore() ?? (mode?.once ? currentAttempt() : undefined)
@@ -354,7 +354,7 @@ function endWithWorker(): void {
   try {
     process.kill(-process.pid, 'SIGKILL')
   } catch {
-    // Not the leader of a group; there is only this process to end.
+    // It leads no group: only this process ends.
   }
   process.exit(1)
 }

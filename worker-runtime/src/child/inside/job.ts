@@ -1,4 +1,4 @@
-// The job, as its task sees it (task.ts), made of an attempt in this child. entry.ts runs the task with it.
+// The `job` of a task (task.ts), made of an attempt in this child. entry.ts runs the task with it.
 import { format } from 'node:util'
 import { scheduleOf } from '../../scheduled-run.ts'
 import type { Job } from '../../task.ts'
@@ -12,15 +12,15 @@ import { encodeValue } from './values.ts'
 
 export type Order = Extract<ToChild, { kind: 'attempt' }>
 
-/** An attempt, with what its task has used so far. */
+/** An attempt with the features that its task has used. */
 export interface Performed {
   readonly id: number
   readonly order: Order
   readonly ending: LateSignal // job.signal
   readonly draining: LateSignal
-  progress?: Progress // made when the task first reports some
-  adding?: Adding // made when the task first adds a job to its flow
-  steps?: Steps // made when the task first saves something, or looks what is saved
+  progress?: Progress // made at the first use
+  adding?: Adding // made at the first use
+  steps?: Steps // made at the first use
 }
 
 /** To the worker. */

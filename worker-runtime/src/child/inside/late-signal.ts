@@ -1,9 +1,9 @@
-// An AbortSignal that is made when a task first looks at it: most never do.
+// An AbortSignal that is made at its first use: most tasks never use it.
 export class LateSignal {
   #controller: AbortController | undefined
   #reason: string | undefined
 
-  /** Somebody may listen. */
+  /** Whether somebody may listen. */
   get isLookedAt(): boolean {
     return this.#controller !== undefined
   }

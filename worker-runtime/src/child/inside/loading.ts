@@ -1,6 +1,6 @@
 // Why a task module does not load, and where: in a file of the user, never inside Node or Millhand. Used in a
-// child (entry.ts) that is about to end for it; what only Node itself can tell, it tells on stderr, and the
-// worker reads it there (load-failure.ts).
+// child (entry.ts) that is about to end. What only Node knows, it prints on stderr, where the worker reads it
+// (load-failure.ts).
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -19,7 +19,7 @@ const WANTED = /['"](?!\.\w+["'] for )([^'"]+)['"]|module: (\S+)$|" for (\/\S+)$
 const NAMES_NO_IMPORTER = /No such built-in module|needs an import attribute|Unknown file extension/
 const MAX_SOURCE_BYTES = 2 ** 20
 
-/** Node's own frames come first, and are many. */
+/** Many frames of Node come first. */
 export async function withWholeStacks(load: () => Promise<void>): Promise<void> {
   const { stackTraceLimit } = Error
   Error.stackTraceLimit = MAX_FRAMES
@@ -45,7 +45,7 @@ export function failureOf(what: string, thrown: unknown, module = ''): LoadFailu
   }
 }
 
-/** Node prints the place of an error like this one, and does not put it into its stack. */
+/** Node prints the position of such an error, but does not put it into the stack. */
 export function isPlaceOnStderr(thrown: unknown, { place }: LoadFailure): boolean {
   return place === undefined && thrown instanceof SyntaxError
 }
@@ -59,8 +59,8 @@ export function exitOf(module: string): LoadFailure {
 }
 
 /**
- * The loop has run dry: an `await` at the top level of the module never ends. Node says where if the module
- * is its main one, so it is loaded once more in a process of its own.
+ * The loop has run dry: a top-level `await` of the module never ends. Node tells the position only for the
+ * main module, so it is loaded once more in a process of its own.
  */
 function unsettled(module: string): LoadFailure {
   const { stderr } = spawnSync(process.execPath, [...process.execArgv, module], {
@@ -104,7 +104,7 @@ function placeInFrames(stack: string): string | undefined {
   return places.find((place) => !place.includes('/node_modules/')) ?? places[0]
 }
 
-/** Node names what cannot be imported, and mostly the file that imports it, but not the line. */
+/** Node names the missing module and mostly the importing file, but not the line. */
 function placeOfImport(message: string, module: string): string | undefined {
   const importer = / imported from (\/[^\n]+)$/.exec(message)?.[1]
   const wanted = WANTED.exec(message)?.slice(1).find(Boolean)
@@ -113,7 +113,7 @@ function placeOfImport(message: string, module: string): string | undefined {
   return lineWith(name, importer ?? module) ?? importer
 }
 
-/** Where the name stands in quotes: in the file, or in one that it imports. */
+/** The position of the quoted name: in the file, or in a file that it imports. */
 function lineWith(name: string, start: string): string | undefined {
   const isIt = (text: string) => text === name || text.endsWith(`/${name}`) || text.startsWith(`${name}/`)
   const files = [start]
@@ -170,7 +170,7 @@ function remedyForMissing(message: string, importer: string): string | undefined
     : `npm install ${name}`
 }
 
-/** No package can have such a name, or the nearest tsconfig.json gives it another meaning. */
+/** Not the name of a package, or an alias of the nearest tsconfig.json. */
 function isAlias(name: string, importer: string): boolean {
   if (/^[@~]?$|^@\/|^[~#$]|[^a-z0-9@/._~-]/i.test(name)) return true
   for (let folder = dirname(importer); folder !== dirname(folder); folder = dirname(folder)) {
@@ -191,7 +191,7 @@ function linesOf(file: string): string[] {
   }
 }
 
-/** The path of Millhand's own loader means nothing to a user. */
+/** The path of Millhand's loader does not help a user. */
 function withoutOurs(message: string): string {
   const [, words = message, importer = ''] = /^(.*) imported from (\/[^\n]+)$/s.exec(message) ?? []
   return importer.startsWith(OURS) ? words : message

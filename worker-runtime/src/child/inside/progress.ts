@@ -1,5 +1,5 @@
-// job.progress of one attempt. Of values that follow each other fast the last one is sent. Whether one is in
-// Redis is asked only by a task that awaits it, so that progress that nobody awaits costs no answer.
+// job.progress of one attempt. It throttles: of quick values it sends the last one. Only progress that a task
+// awaits costs an answer from Redis.
 import { MAX_PROGRESS_BYTES } from '../messages.ts'
 import { encodeValue } from './values.ts'
 
@@ -7,7 +7,7 @@ const EVERY_MS = 50
 
 export interface Ways {
   send(json: string): unknown
-  /** Resolves when what was sent before is in Redis. */
+  /** Resolves when the sent value is in Redis. */
   isInRedis(): Promise<unknown>
 }
 
@@ -16,7 +16,7 @@ export class Progress {
   #sentAtMs = Number.NEGATIVE_INFINITY
   #waiting: string | undefined
   #timer: NodeJS.Timeout | undefined
-  /** Of the value that waits, and the answer for the value that was sent last. */
+  /** The promise of the waiting value, and the answer for the value that was sent last. */
   #sent: PromiseWithResolvers<void> | undefined
   #asked: Promise<unknown> | undefined
 
@@ -37,7 +37,7 @@ export class Progress {
     return whenAwaited(() => this.#isInRedis())
   }
 
-  /** Sends what waits. */
+  /** Sends the waiting value. */
   flush(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
@@ -60,7 +60,7 @@ export class Progress {
   }
 }
 
-/** A promise that begins when somebody waits for it. */
+/** A lazy promise: it starts when somebody awaits it. */
 function whenAwaited(begin: () => Promise<void>): Promise<void> {
   let begun: Promise<void> | undefined
   const promise = () => {

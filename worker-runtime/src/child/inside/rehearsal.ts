@@ -1,6 +1,6 @@
-// A rehearsal is an attempt that does nothing and of which the worker does not hear. The zygote plays some
-// before it forks, with the parts of Node that most jobs use: V8 compiles a function at its first calls, and
-// children inherit what the zygote has compiled. A child that waits plays one more (entry.ts).
+// A rehearsal is an attempt that does nothing and is not reported to the worker. The zygote plays some before
+// it forks, with the parts of Node that most jobs use: V8 compiles a function at its first calls, and
+// children inherit the compiled code. A waiting child plays one more (entry.ts).
 import { randomUUID } from 'node:crypto'
 import { appendFileSync, readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'

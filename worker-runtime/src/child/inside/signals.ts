@@ -1,6 +1,6 @@
-// Signals in a child. Its worker says in a message that it is to end (entry.ts), and code of the user hears
-// of that as SIGTERM. A signal that comes without it is meant for the worker, which lets its jobs end:
-// systemd, PM2 and others signal every process that a service has.
+// Signals in a child. The worker tells a child to end by a message (entry.ts), and code of the user gets that
+// as SIGTERM. A signal without the message is meant for the worker, which lets its jobs end: systemd, PM2 and
+// others signal all processes of a service.
 
 const MEANT_FOR_THE_WORKER: readonly unknown[] = ['SIGTERM', 'SIGINT', 'SIGHUP']
 const ignore = () => {}

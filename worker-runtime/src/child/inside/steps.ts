@@ -1,5 +1,5 @@
-// job.step, job.checkpoint and job.lastCheckpoint of one attempt. What is saved is asked for once, when the
-// task first needs it; a job that uses none of them asks nothing.
+// job.step, job.checkpoint and job.lastCheckpoint of one attempt. It asks for the saved values once, when the
+// task first needs them.
 import { MAX_SAVED_BYTES } from '../messages.ts'
 import { encodeValue } from './values.ts'
 
@@ -18,7 +18,7 @@ export class Steps {
   #saved: Promise<Saved> | undefined
   /** The checkpoint of this attempt, as JSON text. */
   #checkpoint: string | undefined
-  /** Those that this attempt runs, has run, or has found saved. */
+  /** The steps that this attempt runs, has run, or has found saved. */
   readonly #named = new Set<string>()
 
   constructor(ask: Ask) {
@@ -42,7 +42,7 @@ export class Steps {
 
   checkpoint(value: unknown): Promise<void> {
     const saving = this.#save(value)
-    saving.catch(() => {}) // a task that does not await it may have ended by then
+    saving.catch(() => {}) // a task that does not await it may have ended already
     return saving
   }
 

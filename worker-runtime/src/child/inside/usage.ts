@@ -1,9 +1,9 @@
-// What a child has used, told with the result of its job. The few milliseconds after it (listeners for the
-// end, the process's own end) are not counted.
+// The usage of a child, sent with the result of its job. The few milliseconds after the result (exit
+// listeners, the end of the process) do not count.
 import { readFileSync } from 'node:fs'
 import type { Usage } from '../messages.ts'
 
-/** Of a process that was forked for its job: what the kernel would say at its end, in one call. */
+/** For a process that was forked for its job: the kernel's numbers, in one call. */
 export function usageOfProcess(): Usage {
   const { userCPUTime, systemCPUTime, maxRSS } = process.resourceUsage()
   return {
@@ -14,8 +14,8 @@ export function usageOfProcess(): Usage {
 }
 
 /**
- * Of a process that the worker spawned: getrusage counts the worker's own memory before exec as its peak; the
- * high-water mark does not.
+ * For a spawned process: getrusage counts the worker's memory before exec as its peak, the high-water mark
+ * does not.
  */
 export function peakRssBytes(): number {
   try {

@@ -1,28 +1,28 @@
-// Payloads and results, between a user's task and the frames. All of them may be hostile: text that is not
-// JSON or nested without end, results that do not serialize. Pure; used by entry.ts inside the child.
+// Payloads and results, between a user's task and the frames. All of them may be hostile: invalid or deeply
+// nested JSON, results that do not serialize. Pure; used by entry.ts inside the child.
 import { reasonOf } from '../../errors.ts'
 import { TerminalError } from '../../task.ts'
 
 const MAX_DEPTH = 1_000
 
 /**
- * The value of a payload. Throws a TerminalError, since no attempt will fare better, when it is not JSON,
- * nests too deep, or carries a key `__proto__`.
+ * The value of a payload. Throws a TerminalError, because each attempt would fail, when it is not JSON, nests
+ * too deep, or has a key `__proto__`.
  */
 export function parsePayload(payload: string): unknown {
   if (payload === '') return undefined
   if (nestsDeeperThan(MAX_DEPTH, payload))
     throw new TerminalError(`the payload nests deeper than ${MAX_DEPTH} levels`)
   const value = parseJson(payload)
-  // A cheap look first: only a text with this word, or with an escaped letter of it, can have the key.
+  // A cheap check first: only a text with this word, or with one of its letters escaped, can have the key.
   if (/__proto__|\\u00(?:5f|6f|7[024])/i.test(payload) && hasKey(value, '__proto__'))
     throw new TerminalError('the payload has a key "__proto__"')
   return value
 }
 
 /**
- * JSON text of what a task has returned. Throws a TerminalError: the work is done, and another attempt would
- * only do it again.
+ * The JSON text of a task's result. Throws a TerminalError: the work is done, and another attempt would
+ * repeat it.
  */
 export function encodeResult(output: unknown): string {
   try {
@@ -35,7 +35,7 @@ export function encodeResult(output: unknown): string {
 }
 
 /**
- * JSON text of what a task gave; nothing becomes `null`. Throws a sentence when it cannot be written as JSON.
+ * The JSON text of a value of a task; undefined becomes `null`. Throws an Error when it is not JSON.
  */
 export function encodeValue(value: unknown, what: string): string {
   if (typeof value === 'function' || typeof value === 'symbol')

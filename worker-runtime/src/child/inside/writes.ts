@@ -1,15 +1,15 @@
-// Every way in which JavaScript of a child writes to stdout and stderr, handed to entry.ts, which knows the
-// job. Output of native code and of processes that inherit the pipes goes through the pipes.
+// Passes all writes of a child's JavaScript to stdout and stderr to entry.ts, which knows the job. Output of
+// native code and of other processes goes through the pipes.
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import type { Stream } from '../messages.ts'
 
-/** Answers whether it has taken the output; else that goes into the pipe. */
+/** Answers whether it took the output; else the output goes into the pipe. */
 export type Take = (stream: Stream, output: Buffer) => boolean
 
 /**
- * The console and the streams behind it. Node's own write would buffer without end while the worker is
- * behind; `take` blocks instead.
+ * The console and its streams. Node's write would buffer without bound while the worker is slow; `take`
+ * blocks.
  */
 export function takeStreams(take: Take): void {
   for (const stream of ['stdout', 'stderr'] as const) {
@@ -24,7 +24,7 @@ export function takeStreams(take: Take): void {
   }
 }
 
-/** Writes to descriptors 1 and 2 past the streams, as pino's are. */
+/** Writes to descriptors 1 and 2 without the streams, like those of pino. */
 export function takeDescriptors(take: Take): void {
   const { write, writeSync } = fs
   const taken = (fd: unknown, [data, ...rest]: unknown[]): number | undefined => {

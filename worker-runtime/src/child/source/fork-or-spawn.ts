@@ -8,17 +8,17 @@ import { spawnChild } from './spawn.ts'
 
 export interface SourceSettings {
   modules: string[] // absolute paths
-  /** Fork becomes Spawn where it cannot work. */
+  /** Fork becomes Spawn where forks do not work. */
   mode: IsolationMode
-  /** How long the modules may take to load. */
+  /** The timeout for loading the modules; ms. */
   loadTimeoutMs: number
   jobsAtOncePerChild?: number | undefined // Reuse; 1 when absent
   maxMemoryBytes?: number | undefined // of one child; a share of the container's limit when absent
-  /** Packages and files whose random values and open files all forks may share. */
+  /** Packages and files whose random values and open files forks may share. */
   forkShares?: readonly string[] | undefined
   env: Record<string, string | undefined>
   log: Log
-  /** Told how long each fork took. */
+  /** Called with the duration of each fork. */
   onForked?: ((micros: number) => void) | undefined
 }
 

@@ -17,7 +17,7 @@ function keepWhatJobsDetach(): void {
     native.beSubreaper()
     reapZombies(native)
   } catch {
-    // No compiled part for this platform: what a job detaches twice outlives it.
+    // No compiled part for this platform: a process that is detached twice outlives its job.
   }
 }
 

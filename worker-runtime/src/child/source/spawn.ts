@@ -17,7 +17,7 @@ const V8_SHARE_OF_MEMORY = 0.8 // the rest of a process: code, buffers, stacks
 export interface SpawnOptions {
   env: Record<string, string | undefined>
   maxMemoryBytes?: number | undefined
-  /** The program of the child and its arguments; ours in Node when absent. */
+  /** The program of the child and its arguments. Absent: Millhand's entry in Node. */
   command?: readonly [string, ...string[]]
 }
 

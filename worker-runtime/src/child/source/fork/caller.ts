@@ -1,4 +1,4 @@
-// Which code of the user's is calling, by the stack: the zygote names it where it refuses Fork or warns
+// Finds the calling code of the user in the stack. The zygote names it where it refuses Fork or warns
 // (drawn.ts, exit-listeners.ts).
 import { fileURLToPath } from 'node:url'
 import { getCallSites } from 'node:util'
@@ -16,14 +16,14 @@ const OWN_HOOKS = [
 ].map((name) => fileURLToPath(new URL(`./${name}.${import.meta.url.split('.').at(-1)}`, import.meta.url)))
 
 export interface Caller {
-  /** The name of a package, or the path of a file that belongs to none. */
+  /** The name of a package, or the path of a file outside of packages. */
   module: string
   isPackage: boolean
-  /** The line of the user's own that made it call; where there is none, that of another package. */
+  /** The line of the user's code that led to the call; where there is none, that of another package. */
   place: string
 }
 
-/** Undefined for code of Node or Millhand, whatever has called that. */
+/** Undefined for code of Node or Millhand. */
 export function callerOfHook(): Caller | undefined {
   const frames = getCallSites(FRAMES).flatMap(({ scriptName, lineNumber }) => {
     const file = fileOf(scriptName)

@@ -1,6 +1,6 @@
-// Random numbers, keys, ids and the pid that modules draw while they load. A value made of one would be the
-// same in every fork. The zygote notes each draw with the module that made it (zygote-first.ts), and refuses
-// Fork by name (zygote-entry.ts).
+// Random numbers, keys, ids and the pid that modules read while they load: they would be the same in each
+// fork. The zygote notes each read (a draw) with its module (zygote-first.ts), and refuses Fork with the name
+// of the module (zygote-entry.ts).
 import crypto from 'node:crypto'
 import { syncBuiltinESMExports } from 'node:module'
 import { resolve } from 'node:path'
@@ -65,17 +65,17 @@ export function noticeDraws(): void {
   syncBuiltinESMExports()
 }
 
-/** For the getter of process.pid. */
+/** The draw of process.pid, for its getter. */
 export function noticePid(): void {
   if (isNoticing) note(PID)
 }
 
-/** Packages, or files, of which the user says that all children may have the same draws. */
+/** Packages and files whose draws all children may share, by the user's setting. */
 export function share(names: readonly string[]): void {
   shared = names
 }
 
-/** The modules that have drawn something, each with the place where that began. */
+/** The modules with draws, each with the position of the first one. */
 export function drawnAtLoad(): string[] {
   const firsts = new Map<string, Draw>()
   for (const draw of draws)
@@ -88,8 +88,8 @@ export function stopNoticing(): void {
 }
 
 /**
- * In the child, before any code of the user: what a module has kept as it was drawn, like a pool of random
- * bytes, is drawn anew.
+ * In the child, before any code of the user: renews draws that a module keeps unchanged, like a pool of
+ * random bytes.
  */
 export function drawAgain(): void {
   for (const { bytes, drawn } of filled) {
@@ -98,7 +98,7 @@ export function drawAgain(): void {
   }
 }
 
-/** A proxy, since what else the function has (its name, how it is promisified) must stay as it was. */
+/** A proxy, so that the other properties of the function (its name, its promisified form) stay. */
 function notice(owner: object, name: string): void {
   const descriptor = Object.getOwnPropertyDescriptor(owner, name)
   if (typeof descriptor?.value !== 'function') return
@@ -114,7 +114,7 @@ function notice(owner: object, name: string): void {
   Object.defineProperty(owner, name, { ...descriptor, value: new Proxy(descriptor.value, { apply }) })
 }
 
-/** The callback of a draw that takes its time. */
+/** The callback of an asynchronous draw. */
 function keeping(done: Draws) {
   return (...rest: unknown[]) => {
     keep(rest[1])
@@ -132,13 +132,13 @@ function bytesOf({ buffer, byteOffset, byteLength }: NodeJS.ArrayBufferView): Bu
   return Buffer.from(buffer, byteOffset, byteLength)
 }
 
-/** Whether a module drew, and it was not known yet that there are too many. */
+/** Whether a module drew, and the table is not full yet. */
 function note(source: string): boolean {
   if (draws.length >= MOST_DRAWS) return false
   const caller = callerOfHook()
   if (!caller) return false
   const { module, isPackage } = caller
-  // A line of the user's own may well log the pid.
+  // A line of the user may log the pid.
   const isIdentity = source !== PID || isPackage
   if (isIdentity && !HARMLESS[module]?.includes(source) && !isShared(module))
     draws.push({ ...caller, source })

@@ -1,6 +1,5 @@
-// Exit listeners of modules, like that of npm `tmp`, which removes its folders. A folder that was made once
-// is removed once: listeners from before the fork run when the zygote ends, and not in each child, which
-// would remove what all of them use.
+// Exit listeners of modules, like that of npm `tmp`, which removes its folders. Listeners from before the
+// fork run when the zygote ends, and not in each child: a child would remove a folder that all of them use.
 import type { EventEmitter } from 'node:events'
 import { callerOfHook } from './caller.ts'
 
@@ -9,12 +8,12 @@ type Listener = (...rest: unknown[]) => void
 
 const modules = new Set<string>()
 
-/** From now on it is known which modules listen. */
+/** Starts to note which modules listen. */
 export function noticeExitListeners(): void {
   process.on('newListener', notice)
 }
 
-/** Takes all of them away but `own`. What it returns puts them back, for the end of this process. */
+/** Removes all listeners but `own`. Returns a function that adds them again, for the end of this process. */
 export function takeExitListeners(own: unknown): { modules: string[]; putBack: () => void } {
   process.removeListener('newListener', notice)
   const taken: (() => void)[] = []
@@ -44,8 +43,8 @@ function notice(event: string | symbol): void {
 }
 
 /**
- * The package that many use to hear of an end. It replaces process.emit, and keeps its listeners in a place
- * that all its copies know.
+ * The package `signal-exit`. It replaces process.emit, and keeps its listeners in one place for all its
+ * copies.
  */
 function signalExit(): { emitter: EventEmitter | undefined; lists: Listener[][] } {
   const { __signal_exit_emitter__: emitter } = process as { __signal_exit_emitter__?: EventEmitter }

@@ -12,13 +12,13 @@ import { type Unfit, Zygote, type ZygoteOptions } from './zygote.ts'
 const SLOW_FORK_MICROS = 5_000
 const MOST_TRIES = 4
 const FIRST_PAUSE_MS = 250
-const WEIGHT_OF_NEWEST = 0.05 // one slow fork says more about the machine than about the zygote
+const WEIGHT_OF_NEWEST = 0.05 // a single slow fork depends on the machine more than on the zygote
 
 export interface ForkOptions extends Omit<ZygoteOptions, 'native'> {
   onForked?: ((micros: number) => void) | undefined
 }
 
-/** Forks, or why there are none here; a Failure is the fault of the modules. */
+/** Forks, or why they do not work here. A Failure is the fault of the modules. */
 export async function startForks(options: ForkOptions): Promise<Forks | Failure | Unfit> {
   const unfit = whyNoFork(thisPlatform())
   if (unfit !== undefined) return { unfit }
@@ -59,7 +59,7 @@ export class Forks {
     return birth
   }
 
-  /** Nothing while it is dead. */
+  /** Undefined while there is no zygote. */
   zygoteRssBytes(): number | undefined {
     return this.#newest.isOver ? undefined : readUsage(this.#newest.pid)?.rssBytes
   }
@@ -71,8 +71,8 @@ export class Forks {
   }
 
   /**
-   * The zygote; where the last one could not be started or has died, a new one. Calls meanwhile wait for the
-   * same one.
+   * The zygote. Starts a new one where the last one has died or did not start. Calls during the start wait
+   * for it.
    */
   async #living(): Promise<Zygote | Failure | Unfit> {
     const asked = this.#zygote
@@ -109,9 +109,9 @@ export class Forks {
 }
 
 /**
- * An accident in the self-test says nothing about forks: it is tried again, with another zygote. And what
- * modules leave open when they load for the first time need not stay: a compiler fills its cache then, and
- * next time needs nothing.
+ * An accident in the self-test says nothing about forks, so another zygote tries again. Resources that
+ * modules open at their first load may not come back: a compiler fills its cache then, and needs nothing the
+ * next time.
  */
 async function startZygote(options: ZygoteOptions): Promise<Zygote | Failure | Unfit> {
   for (let tries = 1; ; tries += 1) {

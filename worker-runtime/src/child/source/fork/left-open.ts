@@ -1,25 +1,25 @@
-// Sockets, threads, processes, timers and files with a position: forks cannot share them. The zygote looks
-// for them when the user's modules have loaded (zygote-entry.ts).
+// Finds sockets, threads, processes, timers and files with a position, which forks cannot share. The zygote
+// checks when the user's modules have loaded (zygote-entry.ts).
 import { constants, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 
 const CONTROL = 3
-const ACCESS_MODE = 3 // of what a file was opened for
+const ACCESS_MODE = 3 // the bits for read and write
 /** Of the process's own output, and the end of what is closed. */
 const OWN_RESOURCES = ['PipeWrap', 'TTYWrap', 'CloseReq']
 
 export interface Open {
   threads: string[]
-  /** Descriptors with a position that all who have them move, by their paths. */
+  /** Descriptors with a shared position, by path. */
   files: Map<number, string>
 }
 
-/** What every Node has open. */
+/** The descriptors that each Node process has. */
 export function measureOpen(): Open {
   return { threads: threads(), files: files() }
 }
 
-/** One entry for each thing that modules have left open; files that `shared` names are none. */
+/** One entry for each open resource of modules, without files that `shared` names. */
 export function leftOpen(before: Open, shared: readonly string[]): string[] {
   const resources = process.getActiveResourcesInfo().filter((name) => !OWN_RESOURCES.includes(name))
   const foreignThreads = threads().filter((thread) => !before.threads.includes(thread))
@@ -44,7 +44,7 @@ function nameOf(thread: string): string {
   return textOf(`/proc/self/task/${thread}/comm`).trim() || thread
 }
 
-/** Those that no loop waits for too: an idle connection of a pool would be shared by all children. */
+/** Also unref'ed ones: all children would share an idle connection of a pool. */
 function sockets(): number[] {
   return descriptors().flatMap(([descriptor, target]) => (target.startsWith('socket:') ? [descriptor] : []))
 }

@@ -1,10 +1,10 @@
-// The compiled part (*.c beside this file), for the worker (which orders forks) and for the zygote (which
-// makes them); and why there is none here.
+// Loads the compiled part (*.c beside this file) for the worker, which orders forks, and for the zygote,
+// which makes them. Also says why a platform has none.
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 
 export interface Native {
-  /** sha256 of the sources that it was compiled from. */
+  /** sha256 of its sources. */
   sourceHash: string
   /** In the worker: two ends of a stream socket, or a negative errno. */
   pair(): [ours: number, theirs: number] | number
@@ -13,13 +13,13 @@ export interface Native {
    * errno.
    */
   order(control: number, number: number): [channel: number, stdout: number, stderr: number] | number
-  /** In the worker: ends the zombie of a child that Node knows nothing of. */
+  /** In the worker: reaps a zombie that Node did not start. */
   reap(pid: number): void
-  /** In the worker, and in a spawned child: orphans of all descendants come to this process from now on. */
+  /** In the worker and in a spawned child: this process adopts the orphans of its descendants (subreaper). */
   beSubreaper(): void
-  /** In the zygote: whether V8 was told that there are no helper threads. */
+  /** In the zygote: whether it could tell V8 that there are no helper threads. */
   beZygote(): boolean
-  /** In the worker: other processes of its user may not read its environment and its memory any more. */
+  /** In the worker: hides its environment and memory from other processes of the user. */
   hide(): void
   /**
    * In the zygote: forks when told to, on descriptor 3. Returns in each child, with its pid, and 0 in the
@@ -31,7 +31,7 @@ export interface Native {
 }
 
 const TESTED_MAJORS = [22, 24, 26]
-/** What Node is started with to be a zygote; its children hide it from what they start. */
+/** The environment that makes Node a zygote; children hide it from their processes. */
 export const ZYGOTE_OPTIONS = ['--single-threaded', '--v8-pool-size=1']
 
 export function pathOfNative(arch: string = process.arch): string {
@@ -48,7 +48,7 @@ export function hideFromJobs(): void {
   try {
     loadNative().hide()
   } catch {
-    // Another C library, or another processor.
+    // Another C library or processor.
   }
 }
 
@@ -59,7 +59,7 @@ export interface Platform {
   glibc: string | undefined
 }
 
-/** Why this platform has no Fork, in words that go on after "because"; nothing where it may be tried. */
+/** Why this platform has no Fork, as the end of a sentence. Undefined where Fork may work. */
 export function whyNoFork({ os, arch, nodeMajor, glibc }: Platform): string | undefined {
   if (os !== 'linux') return `Fork needs Linux, and this is ${os}`
   if (arch !== 'x64' && arch !== 'arm64') return `Fork has no compiled part for ${arch}`

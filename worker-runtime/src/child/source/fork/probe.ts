@@ -5,15 +5,15 @@ import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 
-/** The loop of a probe runs dry, and its process ends with this code. */
+/** The exit code of a probe whose loop has run dry. */
 export const PROBE_EXIT_CODE = 42
-/** Enough to fill the young generation several times, with some that survives. */
+/** Enough to fill the young generation several times, with some survivors. */
 const GARBAGE = { batches: 30, objects: 10_000 }
 
 /** Facts of one child; the numbers must differ between children. */
 export interface Probed {
   pid: number
-  /** As the kernel sees it. */
+  /** From the kernel. */
   kernelPid: number
   random: string[]
   derivedBytes: number

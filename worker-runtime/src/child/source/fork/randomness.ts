@@ -1,6 +1,6 @@
-// Random numbers that stay apart after a fork. Node keeps some ready in memory, which every fork would hand
-// out again: the state of Math.random, in each context of node:vm too, the caches of randomUUID and
-// randomInt. The zygote puts these in their places before it loads the user's modules.
+// Random numbers that differ between forks. Node keeps some in memory, which each fork would repeat: the
+// state of Math.random, also of each context of node:vm, and the caches of randomUUID and randomInt. The
+// zygote replaces these functions before it loads the user's modules.
 import crypto from 'node:crypto'
 import { syncBuiltinESMExports } from 'node:module'
 import vm from 'node:vm'
@@ -34,7 +34,8 @@ export function makeRandomnessForkable(): void {
 }
 
 /**
- * Each context has a Math of its own. It gets numbers of ours, and nothing by which its code could reach out.
+ * Each context has its own Math. It gets numbers from here, and no object through which its code could
+ * escape.
  */
 function makeContextsForkable(): void {
   const { createContext, runInContext, runInNewContext, Script } = vm
@@ -68,7 +69,7 @@ function makeContextsForkable(): void {
   }
 }
 
-/** In the child, before any code of the user. A cache is renewed when it is first used. */
+/** In the child, before any code of the user: each cache is renewed at its first use. */
 export function renewRandomness(): void {
   nextWord = words.length
   stale.uuids = true

@@ -1,5 +1,5 @@
-// Whether forks of this zygote work, found out before a job depends on it: three children each try out what
-// jobs need (probe.ts), at the same time, and the worker judges what they say and how they end.
+// Tests whether forks of this zygote work, before a job depends on it: three children at once try what jobs
+// need (probe.ts), and the worker checks their messages and their ends.
 import { startDeadline } from '../../../deadline.ts'
 import { Child } from '../../child.ts'
 import { describeEnding } from '../../outcome.ts'
@@ -8,12 +8,11 @@ import type { Unfit, Zygote } from './zygote.ts'
 
 const PROBES = 3
 const DEADLINE_MS = 10_000
-/** A fork that went wrong dies of another one, SIGSEGV or SIGABRT. */
+/** A broken fork dies of another signal, SIGSEGV or SIGABRT. */
 const FROM_OUTSIDE = ['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGHUP']
 
 /**
- * Somebody killed the zygote or a child meanwhile, or the machine was too busy: that may go well the next
- * time.
+ * Somebody killed the zygote or a child, or the machine was too busy: the next try may succeed.
  */
 export type Accident = { accident: string }
 
@@ -21,7 +20,7 @@ interface Seen {
   facts: Record<string, unknown>
 }
 
-/** Why forks of it cannot be used, or nothing. */
+/** Why its forks cannot be used; undefined: they can. */
 export async function whyUnusable(zygote: Zygote): Promise<Unfit | Accident | undefined> {
   const probes = await Promise.all(Array.from({ length: PROBES }, () => probeOne(zygote)))
   const refused = probes.find((probe) => 'unfit' in probe)

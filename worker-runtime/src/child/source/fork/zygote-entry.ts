@@ -1,6 +1,7 @@
 // The program of the zygote (zygote.ts starts it): loads the user's modules once, looks whether a fork of
 // this process can be right, then forks when the worker orders it (fork.c). From then on only its children
-// run JavaScript: each is a child as entry.ts has it, used once. Loading → unfit, or serving until the worker ends.
+// run JavaScript: each is a child as entry.ts has it, used once. Loading → unfit, or serving until the worker
+// ends.
 import { closeSync, openSync, readSync, writeSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -28,11 +29,11 @@ import { renewRandomness } from './randomness.ts'
 import { before, bePid } from './zygote-first.ts'
 
 const CONTROL = 3
-const REHEARSALS = 60 // more gain nothing
+const REHEARSALS = 60 // further ones gain nothing
 const NEEDS_NO_WORKERS_MAJOR = 26 // from V8 14 on, a collection in a child waits for a thread that is not there
 const MOST_NAMED = 3
 const PATIENCE_MS = 500
-const TIMES_CLEAN = 2 // a server that is about to listen shows up a turn of the loop later
+const TIMES_CLEAN = 2 // a server that starts to listen appears a turn of the loop later
 const LOOK_EVERY_MS = 5
 
 const native = loadNative()
@@ -98,7 +99,7 @@ function endWithoutTearDown(exit: (code: number) => never): void {
   Object.assign(process, { emit: emitAndExit, reallyExit: exit })
 }
 
-/** What a child does before its job and after it. */
+/** The work of a child before and after its job. */
 function rehearseTheRest(): void {
   renewRandomness()
   process.emit('rehearsal' as 'exit', 0)
@@ -125,7 +126,7 @@ function serve(exitListeners: ReturnType<typeof takeExitListeners>): void {
   })
 }
 
-/** As a process of its own ends: with its exit listeners. */
+/** Ends like any process, with exit listeners. */
 function leave(): void {
   try {
     process.emit('exit', 0)
@@ -134,7 +135,7 @@ function leave(): void {
   }
 }
 
-/** The first message of the worker, before there is a loop that would read. */
+/** The first message of the worker, read before the event loop runs. */
 function readOrder(): Extract<ToChild, { kind: 'load' }> {
   const reader = readerInChild()
   const chunk = Buffer.alloc(64 * 1024)
@@ -147,8 +148,7 @@ function readOrder(): Extract<ToChild, { kind: 'load' }> {
 }
 
 /**
- * Why copies of this process cannot share what the modules did. Waits for handles that may close by
- * themselves.
+ * Why forks cannot share the state of the modules. Waits for handles that may close by themselves.
  */
 async function whyUnfit(): Promise<string | undefined> {
   if (!hasToldV8 && Number.parseInt(process.versions.node, 10) >= NEEDS_NO_WORKERS_MAJOR)

@@ -1,5 +1,5 @@
-// The zygote's first file, before those that NODE_OPTIONS loads (zygote-preload.cts requires it, in the main thread alone). It measures
-// the process as it is: all that comes later belongs to the user's modules.
+// The zygote's first file, before those that NODE_OPTIONS loads (zygote-preload.cts requires it, in the main
+// thread alone). It measures the process as it is: all that comes later belongs to the user's modules.
 import { readFile } from 'node:fs'
 import { noticeDraws, noticePid } from './drawn.ts'
 import { noticeExitListeners } from './exit-listeners.ts'

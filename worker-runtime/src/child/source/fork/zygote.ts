@@ -37,17 +37,17 @@ export interface ZygoteOptions {
   native: Native
   modules: string[]
   env: Record<string, string | undefined>
-  /** What its children do. */
+  /** The settings of its children. */
   once: boolean
   jobsAtOnce: number
   loadTimeoutMs: number
-  /** Packages and files of which the user says that children may share what they drew or opened. */
+  /** Packages and files whose random values and open files children may share, by the user's setting. */
   forkShares?: readonly string[] | undefined
   maxMemoryBytes?: number | undefined
   log: Log
 }
 
-/** A process that has loaded the modules but cannot be forked, and why. */
+/** Why a process that has loaded the modules cannot be forked. */
 export type Unfit = { unfit: string; isFinal?: true }
 
 type Forked = Pick<Birth, 'pid' | 'ended'>
@@ -57,9 +57,9 @@ export class Zygote {
   readonly loaded: Promise<{ tasks: string[] } | Failure | Unfit>
   readonly ended: Promise<Ending>
   tasks: string[] = []
-  /** The modules with listeners for the end of the process. */
+  /** The modules with exit listeners. */
   exitListeners: string[] = []
-  /** How long the last fork took. */
+  /** The duration of the last fork. */
   forkMicros = 0
   readonly #node: ChildProcess
   readonly #native: Native
@@ -72,7 +72,7 @@ export class Zygote {
   #lastOrder = 0
   #isOver = false
   #loadFailure: LoadFailure | undefined
-  /** Ended by the worker because it did not answer: not the doing of the jobs in its children. */
+  /** The worker ended it because it did not answer: the jobs in its children are not to blame. */
   #wasGivenUp = false
   #tellLoaded: (loaded: { tasks: string[] } | Failure | Unfit) => void = () => {}
 
@@ -95,7 +95,7 @@ export class Zygote {
       this.#node = spawn(process.execPath, [...ZYGOTE_OPTIONS, ...nodeOptions(maxMemoryBytes), ENTRY], {
         detached: true,
         stdio: ['ignore', 'pipe', 'pipe', theirs],
-        // Symbols that are looked up late would be looked up in every child again.
+        // With lazy binding each child would look up symbols again.
         env: { ...env, LD_BIND_NOW: '1', ...optionsOf(env) },
       })
       isOurs(this.#node)
@@ -123,7 +123,7 @@ export class Zygote {
     return this.#isOver
   }
 
-  /** A new child that has loaded the modules already. */
+  /** Forks a child that has loaded the modules. */
   async fork(): Promise<Birth | Failure> {
     if (this.#isOver) return { failure: 'the zygote has ended' }
     this.#lastOrder += 1
@@ -162,7 +162,7 @@ export class Zygote {
 
   #answer(number: number): Promise<Forked | Failure> {
     return new Promise((resolve) => {
-      // A zygote that was stopped, or hangs, is replaced.
+      // A stopped (SIGSTOP) or hung zygote is replaced.
       const callOff = startDeadline(FORK_DEADLINE_MS, () => {
         this.#wasGivenUp = true
         this.#node.kill('SIGKILL')
@@ -220,7 +220,7 @@ export class Zygote {
     else tell?.({ signal: SIGNAL_NAMES.get(signal) ?? `signal ${signal}`, usage })
   }
 
-  /** Of a process that did not load its modules. What it has started may hold its stderr for ever. */
+  /** The stderr of a process that did not load its modules. Its descendants may hold the pipe for ever. */
   async #lastWords(): Promise<void> {
     const { stderr } = this.#node
     if (!stderr || stderr.closed) return
@@ -263,7 +263,7 @@ function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL')
   } catch {
-    // It is gone already.
+    // It has ended already.
   }
 }
 
