@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { type FlowPlan, flow } from 'millhand/client'
 import {
   type Connection,
   connectRedis,
@@ -30,7 +31,20 @@ interface Case {
   waiting?: number
   keys?: number
   settings?: Partial<QueueSettings>
+  /** Instead of jobs without a flow, so many of them. */
+  shape?: Shape
   work(queue: Queue, jobs: number, keys: number): Promise<void>
+}
+
+/** A flow of FLOW_SIZE no-op jobs. */
+type Shape = (flow: FlowPlan) => void
+const FLOW_SIZE = 10
+const step = { queue: 'bench', task: 'no-op', input: PAYLOAD }
+const stepsOf = (jobs: number) => Array.from({ length: jobs }, () => step)
+const SHAPES: Readonly<Record<string, Shape>> = {
+  chain: (built) => built.chain(stepsOf(FLOW_SIZE)),
+  group: (built) => built.group(stepsOf(FLOW_SIZE)),
+  chord: (built) => built.chord(stepsOf(FLOW_SIZE - 1), { queue: 'bench', task: 'no-op' }),
 }
 
 const ONE_EACH = 100_000
@@ -76,6 +90,18 @@ const cases: Case[] = [
     ...draining(16),
     ...{ runs: [200, 900], keys: 1_000, waiting: 1_000, settings: MAX_BUSY },
   },
+  ...Object.entries(SHAPES).flatMap(([name, shape]) => [
+    {
+      what: `start, a job of a flow (${name} of ${FLOW_SIZE})`,
+      runs: [1_000, 3_000] as const,
+      work: (queue: Queue, jobs: number) => start(queue, jobs, shape),
+    },
+    {
+      what: `claim and settle, 16 a call, a job of a flow (${name} of ${FLOW_SIZE})`,
+      ...draining(16),
+      shape,
+    },
+  ]),
 ]
 
 stopWhenInterrupted()
@@ -89,6 +115,7 @@ async function countedFor({
   waiting = 0,
   keys = 0,
   settings,
+  shape,
   work,
 }: Case): Promise<number> {
   const folder = temporaryFolder()
@@ -96,7 +123,8 @@ async function countedFor({
     await withServer('redis-server', folder, async (redis) => {
       const queue = openQueue(redis, 'default.bench')
       if (settings) await queue.configure({ ...defaultSettings, ...settings })
-      await enqueue(queue, { jobs: waiting, keys })
+      if (shape) await start(queue, waiting, shape)
+      else await enqueue(queue, { jobs: waiting, keys })
       await redis.call('SAVE')
     })
     const counted = (jobs: number) =>
@@ -150,6 +178,15 @@ async function enqueue(
     await queue.enqueue(
       Array.from({ length: atOnce }, (_, i) => newJob('no-op', PAYLOAD, optionsOf(done + i))),
     )
+}
+
+/** Flows of this shape, until there are so many jobs. */
+async function start(queue: Queue, jobs: number, shape: Shape): Promise<void> {
+  for (let i = 0; i < jobs / FLOW_SIZE; i += 1) {
+    const built = flow(`flow-${i}`)
+    shape(built)
+    await queue.flows.start(built.plan(queue.name, (name) => `default.${name}`))
+  }
 }
 
 async function drain(queue: Queue, jobs: number, atOnce: number): Promise<void> {

@@ -1,6 +1,7 @@
 // Recounts a queue from its keys alone, as a stranger would, and names everything that contradicts the layout: an id in two places or in none, a
 // counter that is wrong, a time to live where none may be, a key that belongs to nothing. Invariants I3 and I4.
 import { type Connection, prefixOf } from 'millhand/queue'
+import { problemsOfFlows } from './census-of-flows.ts'
 
 const REMEMBERED = 1
 const UNIQUE = 8
@@ -116,6 +117,7 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
     problems.push(`counts.ready is ${counts.ready ?? 0}, a recount gives ${ready}`)
   problems.push(...(await problemsOfKeys({ list, names, blocked, busyOf, tombstones, counts })))
   problems.push(...(await problemsOfSchedules(list, names, counts)))
+  problems.push(...(await problemsOfFlows({ redis, prefix, names })))
   problems.push(...(await problemsOfUnique({ redis, prefix, names, states, uniqueHeld })))
   const idle = await list('ZRANGE', 'idle', 0, -1)
   for (const name of idle) if (!workers.has(name)) problems.push(`${name} is idle and is not in workers`)

@@ -144,8 +144,7 @@ async function hostileFlow({ redis, name }: Queue): Promise<void> {
   const id = 'f'.repeat(60)
   const [markup = '', arabic = ''] = HOSTILE.map((text) => text.slice(0, 200).replaceAll(' ', '_'))
   const names = ['a'.repeat(200), arabic, markup, ...Array.from({ length: 40 }, (_, n) => `n${n}`)]
-  const set = (part: string, ...fields: (string | number)[]) =>
-    redis.call('HSET', `${prefixOf(name)}flow:${id}${part}`, ...fields)
+  const set = (...fields: (string | number)[]) => redis.call('HSET', `${prefixOf(name)}flow:${id}`, ...fields)
   const facts = {
     run: 1,
     startedMs: 1,
@@ -154,9 +153,9 @@ async function hostileFlow({ redis, name }: Queue): Promise<void> {
     failed: 1,
     because: `${arabic} ${markup}`,
   }
-  await set('', ...Object.entries({ ...facts, state: 'running' }).flat())
-  await set(':jobs', ...names.flatMap((each, n) => [each, `${n === 0 ? 'enqueued' : arabic} ${markup} 1`]))
-  await set(':next', ...names.slice(1).flatMap((each, n) => [names[n] ?? '', each]))
+  await set(...Object.entries({ ...facts, state: 'running' }).flat())
+  const textOf = (n: number) => `${n === 0 ? 'enqueued' : arabic} ${markup} 1 1 ${names[n + 1] ?? 'none'}`
+  await set(...names.flatMap((each, n) => [`job:${each}`, textOf(n)]))
   await redis.call('ZADD', `${prefixOf(name)}flows`, 'inf', id)
 }
 

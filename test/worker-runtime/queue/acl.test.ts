@@ -52,7 +52,8 @@ const verbsOf: Record<Role, readonly Verb[]> = {
   producer: [
     ...(['enqueue', 'wait', 'unwait', 'job', 'cancel', 'delete', 'watch', 'events'] as const),
     ...(['set-schedule', 'place-schedule', 'delete-schedule', 'run-schedule', 'schedules'] as const),
-    ...(['flow-start', 'flow-cancel', 'flow-retry', 'flow-look', 'flows', 'forward', 'accept'] as const),
+    ...(['flow-stage', 'flow-start'] as const),
+    ...(['flow-cancel', 'flow-retry', 'flow-look', 'flows', 'forward', 'accept'] as const),
     ...(['batch-add', 'batch-close'] as const),
   ],
   worker: [

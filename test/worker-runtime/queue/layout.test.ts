@@ -89,7 +89,8 @@ test.each(refusals)('$verb refuses layout $layout and changes nothing', async ({
     fire: ['s', 'v 1', 2, 2, ''],
     forward: [''],
     accept: ['delete', 'job-3', '', ''],
-    'flow-start': ['f', 'stop', 1_000, 'null', '', '', ''],
+    'flow-start': ['f', 'stop', 1_000, '', 'null', '', '', '', 0, ''],
+    'flow-stage': ['f', 'stage', 'a', 'default.a', '0normal - task', 'null', 0, '', ''],
     flows: [10, 0, '', ''],
     'flow-add': ['f:a', 'b', 'default.a', '0normal - task', 'null', '', ''],
     'batch-add': ['b', 'job-4', '0normal - task', 'null'],
@@ -99,7 +100,7 @@ test.each(refusals)('$verb refuses layout $layout and changes nothing', async ({
   expect(await everything()).toEqual(before)
   // With the layout that it knows the same call is served.
   await becomes(LAYOUT)
-  await redis.call('HSET', `${prefixOf(name)}flow:b`, 'batch', 'open', 'jobs', 0)
+  await redis.call('HSET', `${prefixOf(name)}flow:b`, 'state', 'running', 'batch', 'open', 'jobs', 0)
   await run(redis, scripts[verb], prefixOf(name), args[verb] ?? ['p:1'])
 })
 

@@ -46,6 +46,11 @@ export interface FlowOptions extends BatchOptions {
   onJobFailure?: 'stop' | 'continue'
   /** The queue in which the flow is kept; default: the queue of its first job. */
   home?: string
+  /**
+   * A job that has not started so many ms after the start of the flow expires, and the flow ends when no job of it runs any
+   * more. Default: none does. A retry begins anew.
+   */
+  expiresInMs?: number
 }
 
 /** The options of one job of a flow. */
@@ -105,6 +110,7 @@ const BATCH_OPTIONS: Rules = {
 const FLOW_OPTIONS: Rules = {
   ...BATCH_OPTIONS,
   onJobFailure: oneOf(['stop', 'continue']),
+  expiresInMs: wholeNumber(1, 366 * DAY_MS),
   home: { isValid: (value) => typeof value === 'string', is: 'the name of a queue' },
 }
 const { id: _, unique: __, ...WITHOUT_ID } = JOB_OPTIONS
@@ -245,7 +251,7 @@ export class FlowPlan {
 
   /** For `start`. home: `<namespace>.<name>`, which `fullName` makes of the name of a queue. */
   plan(home: string, fullName: (queue: string) => string): NewFlow {
-    const { onJobFailure = 'stop', keepMs = DAY_MS } = this.#options
+    const { onJobFailure = 'stop', keepMs = DAY_MS, expiresInMs } = this.#options
     const jobs = [...this.#planned.values()].map(
       ({ name, queue, job, after, compensate }): NewFlowJob => ({
         ...{
@@ -260,7 +266,7 @@ export class FlowPlan {
     )
     const callbacks = callbacksOf(this.id, this.#options, { home, fullName })
     const returns = this.#returns ?? this.#leaves()
-    return { id: this.id, onFailure: onJobFailure, keepMs, returns, callbacks, jobs }
+    return { id: this.id, onFailure: onJobFailure, keepMs, expiresInMs, returns, callbacks, jobs }
   }
 
   #group(steps: readonly FlowStep[], name: string): FlowGroup {
@@ -321,7 +327,7 @@ export function planBatch(id: string, options: BatchOptions, places: Places): Ne
   checkOptions('option of batch', options, BATCH_OPTIONS)
   const { keepMs = DAY_MS } = options
   const callbacks = callbacksOf(id, options, places)
-  return { id, onFailure: 'batch', keepMs, returns: 'null', callbacks, jobs: [] }
+  return { id, onFailure: 'batch', keepMs, expiresInMs: undefined, returns: 'null', callbacks, jobs: [] }
 }
 
 function callbacksOf(

@@ -1,6 +1,8 @@
 // The verbs of flows: jobs of any queues, some of which wait for others (lua/flow.lua). The queue that is asked is
 // the flow's home.
+import { randomBytes } from 'node:crypto'
 import type { NewJob } from '../job.ts'
+import { RedisUnavailable } from '../redis/connection.ts'
 import {
   amountOf,
   listOf,
@@ -44,6 +46,8 @@ export interface NewFlow {
   readonly onFailure: 'stop' | 'continue' | 'batch'
   /** How long it is known after its end. */
   readonly keepMs: number
+  /** What has not started then, from its start, expires. */
+  readonly expiresInMs: number | undefined
   /** JSON text with references to results. */
   readonly returns: string
   readonly callbacks: Readonly<Partial<Record<Callback, FlowCall>>>
@@ -58,12 +62,14 @@ export interface FlowFacts {
   readonly run: number
   readonly startedAtMs: number
   readonly endedAtMs?: number
+  /** What has not started by then expires. */
+  readonly expiresAtMs?: number
   readonly jobs: number
   readonly waiting: number
   /** Enqueued and not ended: ready, delayed or held, or on their way to their queue. */
   readonly running: number
   readonly completed: number
-  /** Buried, cancelled, expired or deleted. */
+  /** Buried, cancelled, expired, deleted, taken or too-large. */
   readonly failed: number
   /** They will not be enqueued, because of a failure or a cancellation. */
   readonly skipped: number
@@ -75,7 +81,10 @@ export interface FlowFacts {
 
 export interface FlowJobFacts {
   readonly name: string
-  /** waiting, enqueued, completed, buried, cancelled, expired, deleted, too-large, taken, skipped, compensated. */
+  /**
+   * waiting, enqueued, completed, skipped, compensated; or how it failed: buried, cancelled, expired, deleted, taken
+   * (its id is that of another job), too-large.
+   */
   readonly state: string
   readonly queue: string
   readonly jobId: string
@@ -100,14 +109,57 @@ const MOST_FLOWS_A_PAGE = 200
 /** How many flows the pages had, the score of their last one, its id. */
 const CURSOR = /^(\d{1,9}) (\d{1,16}|inf|-) (.{1,512})$/s
 
-/** Answers whether the flow is new; one whose id is known is left alone. */
+/**
+ * Answers whether the flow is new; one whose id is known is left alone. One of many jobs is sent in pieces, and begins when
+ * all of them are there.
+ */
 async function start(verbs: Verbs, flow: NewFlow): Promise<boolean> {
+  const pieces = [...piecesOf(flow.jobs)]
+  const stage = pieces.length > 1 ? randomBytes(8).toString('hex') : ''
+  for (const piece of stage === '' ? [] : pieces)
+    await verbs.write('flow-stage', [flow.id, stage, ...piece], (answer) => amountOf(answer, 'staged jobs'))
   const callbacks = CALLBACKS.map((when) => callText(flow.callbacks[when]))
-  const args: (string | number)[] = [flow.id, flow.onFailure, flow.keepMs, flow.returns, ...callbacks]
-  for (const job of flow.jobs)
-    args.push(job.name, job.queue, job.head, job.payload, job.after.join(' '), callText(job.compensate))
+  const facts = [flow.id, flow.onFailure, flow.keepMs, flow.expiresInMs ?? '', flow.returns, ...callbacks]
+  const args = [...facts, flow.jobs.length, stage, ...(stage === '' ? pieces.flat() : [])]
   const [isNew] = await decided(verbs, 'flow-start', args)
+  if (isNew === -1)
+    throw new RedisUnavailable(`Redis has lost jobs of flow ${flow.id} before it was started`, {
+      maybeDone: false,
+    })
   return isNew === 1
+}
+
+const MOST_JOBS_A_CALL = 400
+const MOST_BYTES_A_CALL = 1_000_000
+
+/** What a script takes of each job, in pieces for one call each. */
+function* piecesOf(jobs: readonly NewFlowJob[]): Generator<(string | number)[]> {
+  const following = new Map<string, string[]>()
+  for (const { name, after } of jobs)
+    for (const before of after) {
+      const known = following.get(before)
+      if (known) known.push(name)
+      else following.set(before, [name])
+    }
+  let piece: (string | number)[] = []
+  let bytes = 0
+  for (const { name, queue, head, payload, after, compensate } of jobs) {
+    const texts = [
+      queue,
+      head,
+      payload,
+      after.length,
+      following.get(name)?.join(' ') ?? '',
+      callText(compensate),
+    ]
+    piece.push(name, ...texts)
+    bytes += texts.reduce<number>((all, text) => all + String(text).length, 0)
+    if (piece.length < MOST_JOBS_A_CALL * 7 && bytes < MOST_BYTES_A_CALL) continue
+    yield piece
+    piece = []
+    bytes = 0
+  }
+  if (piece.length > 0) yield piece
 }
 
 /** Answers the state then: cancelling where jobs have to end first. */
@@ -149,17 +201,22 @@ async function facts(verbs: Verbs, id: string): Promise<FlowFacts | undefined> {
 }
 
 async function details(verbs: Verbs, id: string): Promise<FlowDetails | undefined> {
-  const [known, jobs, following] = listOf(await verbs.run('flow-look', [id, 'jobs']), 'a flow')
+  const [known] = listOf(await verbs.run('flow-look', [id, 'jobs']), 'a flow')
   const found = factsOf(id, known)
   if (!found) return undefined
-  const after = new Map<string, string[]>()
-  for (const [before, names] of pairsOf(following))
-    for (const name of textOf(names, 'jobs of a flow', Number.POSITIVE_INFINITY).split(' ')) {
-      const known = after.get(name)
-      if (known) known.push(textOf(before, 'a job of a flow', MAX_NAME))
-      else after.set(name, [textOf(before, 'a job of a flow', MAX_NAME)])
-    }
-  const flowJobs = pairsOf(jobs).map(([name, text]) => flowJobOf(id, name, text, after))
+  const texts = pairsOf(known).flatMap(([field, text]) => {
+    const [, name] = /^job:(.*)$/s.exec(String(field)) ?? []
+    return name === undefined ? [] : [{ name, text }]
+  })
+  const jobs = texts.map(({ name, text }) => flowJobOf(id, name, text))
+  const after = new Map<string, string[]>(jobs.map(({ name }) => [name, []]))
+  for (const { name, next } of jobs) for (const each of next) after.get(each)?.push(name)
+  const flowJobs = jobs.map(
+    ({ name, state, queue, jobId }): FlowJobFacts => ({
+      ...{ name, queue, jobId, after: after.get(name) ?? [] },
+      state: state === 'waiting' && found.state !== 'running' ? 'skipped' : state,
+    }),
+  )
   return { ...found, flowJobs: flowJobs.sort((a, b) => (a.name < b.name ? -1 : 1)) }
 }
 
@@ -247,6 +304,7 @@ function factsOf(id: string, flat: unknown): FlowFacts | undefined {
   const running = amount('running')
   const ended = { completed: amount('completed'), failed: amount('failed'), skipped: amount('skipped') }
   const endedAtMs = optionalOf(of.get('endedMs'), 'flow.endedMs')
+  const expiresAtMs = optionalOf(of.get('expiresMs'), 'flow.expiresMs')
   const because = of.get('because')
   const batch = of.get('batch')
   return {
@@ -255,6 +313,7 @@ function factsOf(id: string, flat: unknown): FlowFacts | undefined {
     run: amount('run'),
     startedAtMs: numberOf(of.get('startedMs'), 'flow.startedMs', { least: 0, most: Number.MAX_SAFE_INTEGER }),
     ...(endedAtMs !== undefined && { endedAtMs }),
+    ...(expiresAtMs !== undefined && { expiresAtMs }),
     jobs,
     running,
     ...ended,
@@ -270,16 +329,15 @@ function becauseOf(value: unknown): { job?: string; how: string } {
   return job === '-' ? { how } : { job, how }
 }
 
-function flowJobOf(
-  flow: string,
-  nameValue: unknown,
-  value: unknown,
-  after: ReadonlyMap<string, readonly string[]>,
-): FlowJobFacts {
+function flowJobOf(flow: string, nameValue: string, value: unknown) {
   const name = textOf(nameValue, 'a job of a flow', MAX_NAME)
-  const [state, queue, run, ...rest] = textOf(value, 'a job of a flow', MAX_NAME).split(' ')
-  if (state === undefined || queue === undefined || run === undefined || rest.length > 0)
+  const text = textOf(value, 'a job of a flow', Number.POSITIVE_INFINITY)
+  const [, known, queue, run, next] = FLOW_JOB.exec(text) ?? []
+  if (known === undefined || queue === undefined || run === undefined || next === undefined)
     throw new RedisDataInvalid('a job of a flow', value)
+  const state = known === 'again' ? 'waiting' : known // a retry has not come to it yet
   const jobId = `${flow}:${name}${run === '1' ? '' : `:${run}`}`
-  return { name, state, queue, jobId, after: after.get(name) ?? [] }
+  return { name, state, queue, jobId, next: next === '' ? [] : next.trim().split(' ') }
 }
+/** State, queue, run, how many jobs it waits for, those that wait for it (lua/flow.lua). */
+const FLOW_JOB = /^(\S{1,512}) (\S{1,512}) (\d{1,9}) \d+u?((?: \S+)*)$/

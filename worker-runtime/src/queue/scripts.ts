@@ -53,6 +53,7 @@ const VERBS = {
   witness: 'changes',
   forward: 'changes',
   accept: 'changes',
+  'flow-stage': 'adds',
   'flow-start': 'adds',
   'flow-add': 'adds',
   'flow-cancel': 'changes',

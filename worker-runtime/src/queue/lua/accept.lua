@@ -5,6 +5,7 @@
 --       ended: a job of a flow that is at home here; head how, text its result
 --       cancel: a job of a flow; head the home of the flow, which hears of it where the job is not known
 --       delete: a buried job of a flow that is retried
+--       go-on: the flow with this id is at home here, and an earlier call has left something to do
 -- returns  1 where the outbox of this queue has something to forward now, else 0
 -- Safe to run twice: a known id is left alone, and so is what has ended.
 -- A job that is not known in its queue will never end there: another program deleted it.
@@ -23,6 +24,7 @@ local does = {
   end,
   ended = function(...) flow_job_ended(...) end,
   cancel = function(...) cancel_flow_job(...) end,
+  ['go-on'] = function(flow) go_on(flow) end,
   delete = function(id)
     if redis.call('ZSCORE', Q .. 'buried', id) then drop_buried({ id }) end
   end,

@@ -20,6 +20,7 @@ for i = 2, #ARGV, 3 do
   if new_job(ARGV[i], ARGV[i + 1], ARGV[i + 2]) then new = new + 1 end
 end
 redis.call('HINCRBY', key, 'jobs', new)
-redis.call('HINCRBY', key, 'running', new)
+local open = open_flow(batch)
+change(open, 'running', open.running + new)
 flow_epilogue(before)
 return new

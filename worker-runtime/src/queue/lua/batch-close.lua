@@ -7,7 +7,7 @@ local flow, key = ARGV[1], Q .. 'flow:' .. ARGV[1]
 local before = count_of('ready')
 if redis.call('HGET', key, 'batch') == 'open' then
   redis.call('HSET', key, 'batch', 'closed')
-  end_flow_if_over(flow)
+  open_flow(flow)
   flow_epilogue(before)
 end
 return { redis.call('HGET', key, 'state') or 'unknown', is_untold() and 1 or 0 }

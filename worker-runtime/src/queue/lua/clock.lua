@@ -15,8 +15,11 @@ local COUNTS = Q .. 'counts'
 local counted = { ready = 0, busy = 0 }
 local function count(what, by) counted[what] = (counted[what] or 0) + by end
 local function count_of(what) return tonumber(redis.call('HGET', COUNTS, what) or 0) end
+-- Flows of which a job has ended in this call are written first (flow.lua).
 -- Answers how many are ready and busy then, where that has changed.
+local open_flows
 local function write_counts()
+  if open_flows then seldom().close_flows() end
   local ready, busy
   for what, by in pairs(counted) do
     local total = by ~= 0 and redis.call('HINCRBY', COUNTS, what, by == 1 and '1' or by) or nil

@@ -15,5 +15,6 @@ for n, id in ipairs(ARGV) do
   end
   answers[n] = (state == 'buried' or has_ended) and 'deleted' or state
 end
+wake()
 write_events()
 return answers

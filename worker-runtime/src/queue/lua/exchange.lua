@@ -66,6 +66,7 @@ for n = 1, #ids do
   answer[3 + n] = held and settle_one(ids[n], held, args[4 + 4 * n], args[5 + 4 * n]) or 'not-yours'
 end
 keep_outcomes()
+if open_flows then seldom().close_flows() end
 
 local drains_until = redis.call('ZSCORE', Q .. 'draining', pod_uid or '')
 local status = seq ~= args[2] and 'stale' or (set.suspended == 1 or set.paused == 1) and 'closed'

@@ -3,12 +3,13 @@
 -- it, and whoever renews or samples ends those at the head. Nothing looks through the jobs that wait.
 
 -- A client says x=<ms> from when the job is due; a header has the time. Jobs that say nothing have that of their
--- queue.
+-- queue. A flow says x=@<time> (flow.lua): the job expires at the earlier of both.
 local function with_expiry(letter, call, due)
-  local ms = string.match(call, ' x=(%d+)') or set.expiresInMs
-  if not ms then return letter, call end
-  local others = string.gsub(call, ' x=%d+', '')
-  return letter_of(with_flag(flags_of(letter), EXPIRES)), string.format('%s x=%d', others, math.max(due, now) + ms)
+  local ms, latest = string.match(call, ' x=(%d+)') or set.expiresInMs, tonumber(string.match(call, ' x=@(%d+)'))
+  if not ms and not latest then return letter, call end
+  local at = math.min(ms and math.max(due, now) + ms or math.huge, latest or math.huge)
+  local others = string.gsub(call, ' x=@?%d+', '')
+  return letter_of(with_flag(flags_of(letter), EXPIRES)), string.format('%s x=%d', others, at)
 end
 
 local function note_expiry(id, fields) redis.call('ZADD', Q .. 'expires', string.match(fields, ' x=(%d+)'), id) end

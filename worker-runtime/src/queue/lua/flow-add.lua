@@ -7,27 +7,40 @@
 -- Safe to run twice: a known name is left alone.
 local MOST_JOBS = 20000
 local flow, adder, run = string.match(ARGV[1], '^([^:]+):([^:]+):?(%d*)$')
-local key, name = Q .. 'flow:' .. (flow or ''), ARGV[2]
+local open, name = flow and open_flow(flow, adder), ARGV[2]
+local job = open and open.jobs[adder]
 run = run == '' and '1' or run
-local how, its_run = string.match(flow and redis.call('HGET', key .. ':jobs', adder) or '', '^(%S+) %S+ (%d+)$')
-if how ~= 'enqueued' or its_run ~= run or redis.call('HGET', key, 'state') ~= 'running' then return { 'over', 0 } end
-if redis.call('HEXISTS', key .. ':jobs', name) == 1 then return { 'known', 0 } end
-if tonumber(redis.call('HGET', key, 'jobs')) >= MOST_JOBS then return { 'full', 0 } end
-local waits_for = {}
-for each in string.gmatch(ARGV[6], '%S+') do
-  local state = string.match(redis.call('HGET', key .. ':jobs', each) or '', '^%S+')
+if not job or job.state ~= 'enqueued' or job.run ~= run or open.state ~= 'running' then return { 'over', 0 } end
+if redis.call('HEXISTS', open.key, 'job:' .. name) == 1 then return { 'known', 0 } end
+if tonumber(redis.call('HGET', open.key, 'jobs')) >= MOST_JOBS then return { 'full', 0 } end
+local before_it, behind_it, waits_for = {}, {}, 0
+for each in string.gmatch(ARGV[6], '%S+') do before_it[#before_it + 1] = each end
+for each in string.gmatch(job.next, '%S+') do behind_it[#behind_it + 1] = each end
+read_jobs(open, before_it)
+read_jobs(open, behind_it)
+for _, each in ipairs(before_it) do
+  local state = open.jobs[each] and open.jobs[each].state
   if not state then return { 'unknown', 0 } end
-  if state == 'enqueued' or state == 'waiting' then waits_for[#waits_for + 1] = each
-  elseif state ~= 'completed' then return { 'over', 0 } end
+  if state ~= 'enqueued' and state ~= 'waiting' and state ~= 'completed' then return { 'over', 0 } end
 end
 local before = count_of('ready')
-local behind = redis.call('HGET', key .. ':next', adder) or ''
-local free = add_to_flow(key, run, { name, ARGV[3], ARGV[4], ARGV[5], table.concat(waits_for, ' '), ARGV[7] }, 1)
-redis.call('HINCRBY', key, 'added:' .. adder, '1')
-if behind ~= '' then redis.call('HSET', key .. ':next', name, behind) end
-for each in string.gmatch(behind, '%S+') do
-  if redis.call('HEXISTS', key .. ':waits', each) == 1 then redis.call('HINCRBY', key .. ':waits', each, '1') end
+for _, each in ipairs(before_it) do
+  local other = open.jobs[each]
+  if other.state ~= 'completed' then
+    waits_for = waits_for + 1
+    other.next = other.next .. ' ' .. name
+    change_job(open, each, other.state)
+  end
 end
-go_on(flow, free, run)
+for _, each in ipairs(behind_it) do
+  local other = open.jobs[each]
+  other.waits = other.waits + 1
+  change_job(open, each, other.state)
+end
+local added = { name, ARGV[3], ARGV[4], ARGV[5], string.format('%d', waits_for), table.concat(behind_it, ' '), ARGV[7] }
+open.free = add_to_flow(open.key, run, added, 1)
+read_jobs(open, open.free)
+redis.call('HINCRBY', open.key, 'jobs', '1')
+redis.call('HINCRBY', open.key, 'added:' .. adder, '1')
 flow_epilogue(before)
 return { 'added', is_untold() and 1 or 0 }

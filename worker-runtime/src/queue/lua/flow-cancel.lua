@@ -4,18 +4,15 @@
 -- returns  its state, or unknown; and 1 where nobody was told to forward what is for others
 -- Safe to run twice.
 local flow, key = ARGV[1], Q .. 'flow:' .. ARGV[1]
-local state, batch = unpack(redis.call('HMGET', key, 'state', 'batch'))
-if batch or state ~= 'running' and state ~= 'failing' then return { state or 'unknown', 0 } end
+local open = open_flow(flow)
+if not open then return { 'unknown', 0 } end
+if all_facts(open).batch or open.state ~= 'running' and open.state ~= 'failing' then return { open.state, 0 } end
 local before = count_of('ready')
-redis.call('HSET', key, 'state', 'cancelling')
-redis.call('HSETNX', key, 'because', '- cancelled')
-local jobs = redis.call('HGETALL', key .. ':jobs')
-skip(key, redis.call('HKEYS', key .. ':waits'))
-if #jobs == 0 then redis.call('HSET', key, 'running', '0') end -- another program deleted them
-for i = 1, #jobs, 2 do
-  local queue, run = string.match(jobs[i + 1], '^enqueued (%S+) (%d+)$')
-  if queue then send(queue, 'cancel', flow_job_id(flow, jobs[i], run), string.match(Q, '{(.*)}'), '') end
-end
-end_flow_if_over(flow)
+change(open, 'state', 'cancelling')
+if not open.because then change(open, 'because', '- cancelled') end
+change(open, 'skipped', open.skipped + waiting_of_flow(open))
+redis.call('DEL', key .. ':todo')
+leave_to_do(open, { 'cancel 0' })
+go_on(flow)
 flow_epilogue(before)
 return { redis.call('HGET', key, 'state'), is_untold() and 1 or 0 }

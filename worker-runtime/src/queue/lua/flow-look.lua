@@ -2,16 +2,16 @@
 -- KEYS  the queue, its home
 -- ARGV  id, and '' or what is asked besides: 'jobs', 'result', or 'wait' and the name of a client's channel, which
 --       hears of the end
--- returns  the facts as field and value pairs, none for an unknown one; and for 'jobs' the same of jobs and of next, for 'result'
---       what the flow returns, for 'wait' whether it was noted
+-- returns  the facts as field and value pairs, none for an unknown one, and for 'jobs' job:<name> among them; and for
+--       'result' what the flow returns, for 'wait' whether it was noted
 -- Reads only.
 local MAX_BYTES = 16777216 -- as the largest payload that a queue may take
 local flow, key, what = ARGV[1], Q .. 'flow:' .. ARGV[1], ARGV[2]
-local facts = redis.call('HGETALL', key)
+if what == 'jobs' then return { redis.call('HGETALL', key) } end
+local facts = facts_of_flow(key)
 if #facts == 0 then return { facts } end
-if what == 'jobs' then return { facts, redis.call('HGETALL', key .. ':jobs'), redis.call('HGETALL', key .. ':next') } end
 if what == 'result' then
-  local result = with_results(key, redis.call('HGET', key, 'returns') or 'null', MAX_BYTES)
+  local result = with_results({ key = key, results = {} }, redis.call('HGET', key, 'returns') or 'null', MAX_BYTES)
   return result and { facts, result } or redis.error_reply('FLOWRESULTTOOLARGE ' .. flow .. ' ' .. MAX_BYTES)
 end
 if what == 'wait' and redis.call('HEXISTS', key, 'endedMs') == 0 then return { facts, note_waiter('flow/' .. flow, ARGV[3]) and 1 or 0 } end

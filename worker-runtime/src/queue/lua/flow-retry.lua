@@ -5,39 +5,16 @@
 --       what is for others
 -- Safe to run twice: the second time it runs.
 local flow, key = ARGV[1], Q .. 'flow:' .. ARGV[1]
-local state, batch = unpack(redis.call('HMGET', key, 'state', 'batch'))
+local state, batch, completed, compensated, expires_in = unpack(redis.call('HMGET', key, 'state', 'batch', 'completed', 'compensated', 'expiresInMs'))
 if batch or state ~= 'failed' and state ~= 'cancelled' then return { state or 'unknown', 0 } end
 local before = count_of('ready')
-local run = string.format('%d', redis.call('HINCRBY', key, 'run', '1'))
 for _, part in ipairs(FLOW_PARTS) do redis.call('PERSIST', key .. part) end
 redis.call('ZADD', Q .. 'flows', 'inf', flow)
-
-local again, completed = {}, 0
-local jobs = redis.call('HGETALL', key .. ':jobs')
-for i = 1, #jobs, 2 do
-  local name, how, queue, its_run = jobs[i], string.match(jobs[i + 1], '^(%S+) (%S+) (%d+)$')
-  if string.match(name, '%.undo$') then
-    redis.call('HDEL', key .. ':jobs', name)
-  elseif how == 'completed' then
-    completed = completed + 1
-  else
-    again[name] = 0
-    redis.call('HSET', key .. ':jobs', name, 'waiting ' .. queue .. ' ' .. run)
-    if how == 'buried' then send(queue, 'delete', flow_job_id(flow, name, its_run), '', '') end
-  end
-end
-local following = redis.call('HGETALL', key .. ':next')
-for i = 1, #following, 2 do
-  for name in string.gmatch(again[following[i]] and following[i + 1] or '', '%S+') do
-    if again[name] then again[name] = again[name] + 1 end
-  end
-end
-local free = {}
-for name, waits in pairs(again) do
-  if waits == 0 then free[#free + 1] = name else redis.call('HSET', key .. ':waits', name, waits) end
-end
-redis.call('HDEL', key, 'because', 'endedMs')
-redis.call('HSET', key, 'state', 'running', 'completed', completed, 'failed', '0', 'skipped', '0', 'running', '0')
-go_on(flow, free, run)
+redis.call('HINCRBY', key, 'run', '1')
+redis.call('HDEL', key, 'because', 'endedMs', 'compensated')
+redis.call('HSET', key, 'state', 'running', 'completed', (completed or 0) - (compensated or 0), 'failed', '0', 'skipped', '0', 'running', '0')
+if expires_in then redis.call('HSET', key, 'expiresMs', string.format('%d', now + expires_in)) end
+leave_to_do(open_flow(flow), { 'reset 0' })
+go_on(flow)
 flow_epilogue(before)
 return { 'running', is_untold() and 1 or 0 }

@@ -1,24 +1,39 @@
--- Starts a flow.
+-- Starts a flow. One of many jobs was put into Redis before by flow-stage, in pieces.
 -- KEYS  the queue, its home
--- ARGV  id, onFailure (batch: an open batch), keepMs, returns (JSON with references), calls of onSuccess, onFailure, onComplete or '', and
---       per job six: name, queue, head, payload, names of those that it waits for, its compensation or ''
--- returns  1 where it is new, 0 where the id is known; and 1 where nobody was told to forward what is for others
+-- ARGV  id, onFailure (batch: an open batch), keepMs, expiresInMs or '', returns (JSON with references), calls of onSuccess, onFailure,
+--       onComplete or '', how many jobs it has, the name under which they were staged, or '' and per job seven (add_to_flow)
+-- returns  1 where it is new, 0 where the id is known, -1 where the stage does not have these jobs; and 1 where nobody was told to
+--          forward what is for others
 -- Safe to run twice: a known id is left alone.
-local flow, key = ARGV[1], Q .. 'flow:' .. ARGV[1]
-if redis.call('EXISTS', key) == 1 then return { 0, 0 } end
-local most = rule('maxPayloadBytes')
-for i = 8, #ARGV, 6 do
-  if #ARGV[i + 3] > most then return redis.error_reply('PAYLOADTOOLARGE ' .. #ARGV[i + 3] .. ' ' .. most .. ' ' .. flow .. ':' .. ARGV[i]) end
+local flow, key, jobs, staged = ARGV[1], Q .. 'flow:' .. ARGV[1], ARGV[9], ARGV[10]
+local stage = Q .. 'flow:' .. flow .. ':staged:' .. staged
+if redis.call('EXISTS', key) == 1 then
+  redis.call('UNLINK', stage, stage .. ':calls', stage .. ':todo')
+  return { 0, 0 }
 end
+local too_large = too_large_for_flow(flow, ARGV, 11)
+if too_large then return too_large end
+if staged ~= '' and redis.call('HLEN', stage) ~= tonumber(jobs) then return { -1, 0 } end
 if set.layout ~= LAYOUT then note_settings() end
 local before = count_of('ready')
-redis.call('HSET', key, 'state', 'running', 'onFailure', ARGV[2], 'keepMs', ARGV[3], 'returns', ARGV[4], 'run', '1', 'startedMs', string.format('%d', now), 'running', '0')
+if staged ~= '' then
+  for _, part in ipairs({ '', ':calls', ':todo' }) do
+    redis.call('RENAME', stage .. part, key .. part)
+    redis.call('PERSIST', key .. part)
+  end
+end
+redis.call('HSET', key, 'state', 'running', 'onFailure', ARGV[2], 'keepMs', ARGV[3], 'returns', ARGV[5], 'run', '1', 'startedMs', string.format('%d', now), 'jobs', jobs)
+if ARGV[4] ~= '' then redis.call('HSET', key, 'expiresInMs', ARGV[4], 'expiresMs', string.format('%d', now + ARGV[4])) end
 for n, when in ipairs({ 'onSuccess', 'onFailure', 'onComplete' }) do
-  if ARGV[4 + n] ~= '' then redis.call('HSET', key .. ':calls', when, ARGV[4 + n]) end
+  if ARGV[5 + n] ~= '' then redis.call('HSET', key .. ':calls', when, ARGV[5 + n]) end
 end
 redis.call('ZREMRANGEBYSCORE', Q .. 'flows', '-inf', now)
 redis.call('ZADD', Q .. 'flows', 'inf', flow)
 if ARGV[2] == 'batch' then redis.call('HSET', key, 'batch', 'open') end
-go_on(flow, add_to_flow(key, '1', ARGV, 8), '1')
+local free = add_to_flow(key, '1', ARGV, 11)
+local open = open_flow(flow)
+read_jobs(open, free)
+open.free = free
+if staged ~= '' then go_on(flow) end
 flow_epilogue(before)
 return { 1, is_untold() and 1 or 0 }

@@ -2,14 +2,16 @@
 -- only when nothing is left that it waits for; before that, what will be enqueued lies in the flow.
 --
 -- flows               flows by the time in ms at which they are forgotten; inf while they run
--- flow:<id>           facts: added:<job>, how many jobs that one has added; state, onFailure, keepMs, run, startedMs, endedMs, returns; because: the first job
---                     that failed, and how; jobs, running (enqueued and not ended), completed, failed, skipped
--- flow:<id>:jobs      name → <state> <queue> <run>
--- flow:<id>:waits     name → how many jobs it waits for still; only those that wait
--- flow:<id>:next      name → the jobs that wait for it
+-- flow:<id>           facts: state, onFailure, keepMs, run, startedMs, endedMs, changedMs, returns; expiresInMs and expiresMs: when
+--                     what has not started expires; because: the first job that failed, and how; jobs, running
+--                     (enqueued and not ended), completed, of them compensated, failed, skipped; added:<job>, how many jobs that one
+--                     has added; and
+--                     job:<name>: <state> <queue> <run> <how many jobs it waits for>[u] [the jobs that wait for it]; u: it has a
+--                     compensation
 -- flow:<id>:calls     name → <queue> <head>\n<payload>; also of <name>.undo, onSuccess, onFailure, onComplete
 -- flow:<id>:results   name → result as JSON
 -- flow:<id>:undo      completed jobs that have a compensation, the last one first
+-- flow:<id>:todo      what one call has left to the next: <what> and a job, or <what> and where HSCAN goes on
 -- flow:<id>:failures  of a batch: id of a job → how it failed
 --
 -- a flow:    running -> completed            running -> failing -> failed        (with onFailure stop)
@@ -17,201 +19,326 @@
 --            before failed and cancelled: compensating        failed, cancelled -> running    (retry)
 -- its jobs:  waiting -> enqueued -> completed -> compensated
 --            waiting -> skipped             enqueued -> buried, cancelled, expired, deleted, too-large, taken
+--            all but completed -> again -> waiting            (retry)
+-- What still waits when its flow is failing or cancelling counts as skipped.
 --
 -- The id of its jobs is <flow>:<name>, and <flow>:<name>:<run> from the second run on.
 --
 -- A batch is a flow of up to a million jobs of its home that wait for nothing and are only counted: the fact `batch`
 -- says open or closed, and an open one does not end.
-local FLOW_PARTS = { '', ':jobs', ':waits', ':next', ':calls', ':results', ':undo', ':failures' }
+--
+-- A call changes flows in memory (open_flow) and writes each of them once (close_flows). It looks at MOST_A_CALL jobs: what
+-- one end sets free beyond that is noted in `todo`, and `go-on` in the outbox of this queue to itself has the next call do it.
+local FLOW_PARTS = { '', ':calls', ':results', ':undo', ':failures', ':todo' }
+local MOST_A_CALL, A_PAGE = 500, 250
 
 local function flow_job_id(flow, name, run) return flow .. ':' .. name .. (run == '1' and '' or ':' .. run) end
+
+-- next: the jobs that wait for it, each behind a space.
+local function parse_flow_job(text)
+  local state, queue, run, waits, undo, next = string.match(text, '^(%S+) (%S+) (%d+) (%d+)(u?)(.*)$')
+  return { state = state, queue = queue, run = run, waits = tonumber(waits), undo = undo, next = next }
+end
+local function flow_job_text(job) return string.format('%s %s %s %d%s', job.state, job.queue, job.run, job.waits, job.undo) .. job.next end
+
+-- What this call knows of a flow; answers nothing where there is none. `name`: a job that is asked for too.
+local function open_flow(flow, name)
+  local open = open_flows and open_flows[flow]
+  if open then return open end
+  local key = Q .. 'flow:' .. flow
+  local known = redis.call('HMGET', key, 'state', 'running', 'completed', 'expiresMs', 'job:' .. (name or ''))
+  if not known[1] then return nil end
+  open = { flow = flow, key = key, jobs = {}, changed = {}, results = {}, free = {} }
+  open.state, open.running, open.completed, open.expiresMs = known[1], tonumber(known[2]) or 0, tonumber(known[3]) or 0, tonumber(known[4])
+  if name and known[5] then open.jobs[name] = parse_flow_job(known[5]) end
+  open_flows = open_flows or {}
+  open_flows[flow] = open
+  return open
+end
+
+local function change(open, fact, value) open[fact], open.changed[fact] = value, value end
+local function change_job(open, name, state)
+  open.jobs[name].state = state
+  open.changed['job:' .. name] = open.jobs[name]
+end
+
+-- The facts that few calls need.
+local function all_facts(open)
+  if open.run then return open end
+  local known = redis.call('HMGET', open.key, 'run', 'onFailure', 'keepMs', 'because', 'batch', 'endedMs', 'jobs', 'failed', 'skipped')
+  open.run, open.onFailure, open.keepMs, open.because, open.batch, open.endedMs = known[1] or '1', unpack(known, 2, 6)
+  open.jobsInAll, open.failed, open.skipped = tonumber(known[7]) or 0, tonumber(known[8]) or 0, tonumber(known[9]) or 0
+  return open
+end
+local function waiting_of_flow(open) return open.jobsInAll - open.running - open.completed - open.failed - open.skipped end
+
+local function read_jobs(open, names)
+  local fields = {}
+  for _, name in ipairs(names) do
+    if not open.jobs[name] then fields[#fields + 1] = 'job:' .. name end
+  end
+  for first = 1, #fields, SLICE do
+    local texts = redis.call('HMGET', open.key, slice(fields, first))
+    for i = 1, #texts do
+      if texts[i] then open.jobs[string.sub(fields[first + i - 1], 5)] = parse_flow_job(texts[i]) end
+    end
+  end
+end
 
 -- References are texts that no JSON of a user has inside a string, where quotes are escaped: of one result, of a list
 -- of so many results, whose names are <name>.0, <name>.1 ..., and of the results of what a job has added, which are
 -- named so too. What was put in is not looked at again. Answers nothing where it becomes longer than `most` bytes; then
 -- no more of the results are read than a few, which may have a MiB each.
 local FEW = 32
-local function with_results(key, json, most)
-  local bytes = 0
-  local function put_in(result)
-    bytes = bytes + #(result or 'null')
-    return result or 'null'
-  end
-  local function all_of(name, length)
-    local list = {}
-    for first = 0, length - 1, FEW do
-      if bytes > most then return '' end
-      local names = {}
-      for i = first, math.min(first + FEW, length) - 1 do names[#names + 1] = string.format('%s.%d', name, i) end
-      for _, result in ipairs(redis.call('HMGET', key .. ':results', unpack(names))) do list[#list + 1] = put_in(result) end
+local function with_results(open, json, most)
+  if not string.find(json, '{"millhand:', 1, true) then return #json <= most and json or nil end
+  local bytes = #json
+  local function results_of(names)
+    local list, unknown = {}, {}
+    for i, name in ipairs(names) do
+      list[i] = open.results[name]
+      if not list[i] then unknown[#unknown + 1] = i end
     end
-    return '[' .. table.concat(list, ',') .. ']'
+    for first = 1, #unknown, FEW do
+      if bytes > most then return {} end
+      local asked = {}
+      for i = first, math.min(first + FEW - 1, #unknown) do asked[#asked + 1] = names[unknown[i]] end
+      for i, result in ipairs(redis.call('HMGET', open.key .. ':results', unpack(asked))) do
+        list[unknown[first + i - 1]] = result or 'null'
+        bytes = bytes + #(result or 'null')
+      end
+    end
+    return list
   end
-  local text = string.gsub(json, '{"millhand:(%a+)":"([%w._-]+) ?(%d*)"}', function(kind, name, length)
-    if bytes > most then return '' end
-    if kind == 'result' then return put_in(redis.call('HGET', key .. ':results', name)) end
-    if kind == 'added' then length = redis.call('HGET', key, 'added:' .. name) or '0' end
-    if kind == 'results' or kind == 'added' then return all_of(name, tonumber(length) or 0) end
+  json = string.gsub(json, '{"millhand:(%a+)":"([%w._-]+) ?(%d*)"}', function(kind, name, length)
+    if kind == 'result' then return results_of({ name })[1] end
+    if kind == 'added' then length = redis.call('HGET', open.key, 'added:' .. name) or '0' end
+    if kind ~= 'results' and kind ~= 'added' then return nil end
+    local names = {}
+    for i = 1, tonumber(length) or 0 do names[i] = string.format('%s.%d', name, i - 1) end
+    return '[' .. table.concat(results_of(names), ',') .. ']'
   end)
-  return bytes <= most and #text <= most and text or nil
+  return bytes <= most and #json <= most and json or nil
 end
 
--- How many jobs of a flow run, where this call has changed it: one of which some run is not over.
-local running_in = {}
-local function count_running(key, by) running_in[key] = redis.call('HINCRBY', key, 'running', by) end
-
-local function call_of(key, name) return string.match(redis.call('HGET', key .. ':calls', name) or '', '^(%S+) ([^\n]*)\n(.*)$') end
-
--- Answers how it ended where it cannot be enqueued: its results make the payload too large, a job that is not of this
--- flow has its id, or another program deleted what was to be enqueued.
-local function enqueue_flow_job(flow, name, run)
-  local key = Q .. 'flow:' .. flow
-  local queue, head, payload = call_of(key, name)
-  count_running(key, '1')
-  if not queue then return 'deleted' end
-  redis.call('HSET', key .. ':jobs', name, 'enqueued ' .. queue .. ' ' .. run)
-  payload = with_results(key, payload, rule('maxPayloadBytes'))
-  if not payload then return 'too-large' end
-  return enqueue_in(queue, flow_job_id(flow, name, run), head, payload) == false and 'taken' or nil
+-- Work that is left to the next call. A list that was not empty is named in the outbox already.
+local left_to_do = MOST_A_CALL
+local function leave_to_do(open, entries)
+  local length = 0
+  for first = 1, #entries, SLICE do length = redis.call('RPUSH', open.key .. ':todo', slice(entries, first)) end
+  if #entries > 0 and length == #entries then open.goes_on = true end
 end
 
--- Its queue and its run.
-local function where_is(key, name)
-  return string.match(redis.call('HGET', key .. ':jobs', name) or '', ' (.*)') or string.match(Q, '{(.*)}') .. ' 1'
-end
-
--- These never become jobs.
-local function skip(key, names)
-  for _, name in ipairs(names) do
-    redis.call('HSET', key .. ':jobs', name, 'skipped ' .. where_is(key, name))
-    redis.call('HDEL', key .. ':waits', name)
+-- What may be done with a job, by the name that `todo` has for it.
+local to_job = {}
+local function each_job(open, what, names)
+  local some, others = {}, {}
+  for name in string.gmatch(names, '%S+') do
+    if left_to_do > 0 then some[#some + 1] = name else others[#others + 1] = what .. ' ' .. name end
+    left_to_do = left_to_do - 1
   end
-  redis.call('HINCRBY', key, 'skipped', #names)
+  leave_to_do(open, others)
+  read_jobs(open, some)
+  for _, name in ipairs(some) do
+    if open.jobs[name] then to_job[what](open, name, open.jobs[name]) end
+  end
 end
 
--- All that waits for a job, directly or by others.
-local function waiting_behind(key, name)
-  local found, is_found = { name }, {}
-  local n = 0
-  while n < #found do
-    n = n + 1
-    for after in string.gmatch(redis.call('HGET', key .. ':next', found[n]) or '', '%S+') do
-      if not is_found[after] and redis.call('HEXISTS', key .. ':waits', after) == 1 then found[#found + 1] = after end
-      is_found[after] = true
+-- A job that it waited for has completed.
+function to_job.less(open, name, job)
+  if job.state ~= 'waiting' or open.state ~= 'running' then return end
+  job.waits = job.waits - 1
+  change_job(open, name, 'waiting')
+  if job.waits == 0 then open.free[#open.free + 1] = name end
+end
+
+-- Something that it waits for has not completed, and will run again.
+function to_job.more(open, name, job)
+  if job.state == 'completed' then return end
+  job.waits = job.waits + 1
+  change_job(open, name, job.state)
+end
+
+function to_job.start(open, name, job)
+  if job.state == 'waiting' and job.waits == 0 then open.free[#open.free + 1] = name end
+end
+
+-- Something that it waits for will not complete.
+function to_job.skip(open, name, job)
+  if job.state ~= 'waiting' or open.state ~= 'running' then return end
+  change_job(open, name, 'skipped')
+  change(open, 'skipped', open.skipped + 1)
+  each_job(open, 'skip', job.next)
+end
+
+local function flow_job_failed(open, name, how)
+  all_facts(open)
+  change(open, 'failed', open.failed + 1)
+  if not open.because then change(open, 'because', name .. ' ' .. how) end
+  if open.onFailure == 'continue' then return each_job(open, 'skip', open.jobs[name].next) end
+  change(open, 'skipped', open.skipped + waiting_of_flow(open))
+  if open.state == 'running' then change(open, 'state', 'failing') end
+end
+
+local function note_end(open, name, how, result)
+  local job, undone = open.jobs[name], string.match(name, '^(.*)%.undo$')
+  change_job(open, name, how)
+  change(open, 'running', open.running - 1)
+  if undone then
+    if how ~= 'completed' then return end
+    read_jobs(open, { undone })
+    change_job(open, undone, 'compensated')
+    redis.call('HINCRBY', open.key, 'compensated', '1')
+    return
+  end
+  if how ~= 'completed' then return flow_job_failed(open, name, how) end
+  change(open, 'completed', open.completed + 1)
+  open.results[name] = result
+  if job.undo == 'u' then redis.call('LPUSH', open.key .. ':undo', name) end
+  if job.next ~= '' then each_job(open, 'less', job.next) end
+end
+
+-- Enqueues what lies in `calls`; answers how it ends where it cannot be. kind: job, undo or callback.
+local entering = {} -- by lane: jobs that are put there by close_flows
+local function enqueue_call(open, kind, call, id)
+  local queue, head, payload = string.match(call or '', '^(%S+) ([^\n]*)\n(.*)$')
+  if not queue then return 'deleted' end
+  if kind ~= 'callback' then
+    payload = with_results(open, payload, rule('maxPayloadBytes'))
+    if not payload then return 'too-large' end
+  end
+  if kind == 'job' and open.expiresMs then
+    if open.expiresMs <= now then return 'expired' end
+    head = string.format('%s x=@%d', head, open.expiresMs)
+  end
+  if enqueue_in(queue, id, head, payload, entering) == false then return 'taken' end
+end
+
+-- Enqueues what waits for nothing any more. One that cannot be enqueued ends at once: then others may be skipped.
+local function enqueue_free(open)
+  local names = open.free
+  open.free = {}
+  for first = 1, #names, SLICE do
+    local calls = redis.call('HMGET', open.key .. ':calls', slice(names, first))
+    for i, call in ipairs(calls) do
+      local name = names[first + i - 1]
+      local job = open.jobs[name]
+      if open.state ~= 'running' then return end
+      if job.state == 'waiting' then
+        change_job(open, name, 'enqueued')
+        change(open, 'running', open.running + 1)
+        local failed = enqueue_call(open, 'job', call, flow_job_id(open.flow, name, job.run))
+        if failed then note_end(open, name, failed) end
+      end
     end
   end
-  table.remove(found, 1)
-  return found
 end
 
-local function flow_job_failed(key, name, how)
-  redis.call('HINCRBY', key, 'failed', '1')
-  redis.call('HSETNX', key, 'because', name .. ' ' .. how)
-  if redis.call('HGET', key, 'onFailure') == 'continue' then return skip(key, waiting_behind(key, name)) end
-  skip(key, redis.call('HKEYS', key .. ':waits'))
-  if redis.call('HGET', key, 'state') == 'running' then redis.call('HSET', key, 'state', 'failing') end
+local function callback(open, when)
+  local call = redis.call('HGET', open.key .. ':calls', when)
+  if call then enqueue_call(open, 'callback', call, flow_job_id(open.flow, when, open.run)) end
 end
 
--- Another program deleted its facts: no job of it is waited for by anybody.
-local function forget_flow(key)
-  for _, part in ipairs(FLOW_PARTS) do redis.call('UNLINK', key .. part) end
-  redis.call('ZREM', Q .. 'flows', string.sub(key, #Q + #'flow:' + 1))
-  return {}
-end
-
--- Notes how one job ended; answers the jobs that wait for nothing any more.
-local function note_end(key, name, where, how, result)
-  redis.call('HSET', key .. ':jobs', name, how .. ' ' .. where)
-  count_running(key, '-1')
-  if running_in[key] < 0 then return forget_flow(key) end
-  local undone = string.match(name, '^(.*)%.undo$')
-  if undone then
-    if how == 'completed' then redis.call('HSET', key .. ':jobs', undone, 'compensated ' .. where) end
-    return {}
+-- The next compensation; answers whether there is one.
+local function undo_next(open)
+  for _ = 1, MOST_A_CALL do
+    local undone = redis.call('LPOP', open.key .. ':undo')
+    if not undone then return false end
+    local name = undone .. '.undo'
+    local call = redis.call('HGET', open.key .. ':calls', name)
+    if open.state ~= 'cancelling' then change(open, 'state', 'compensating') end
+    open.jobs[name] = { queue = string.match(call or '-', '^%S+'), run = open.run, waits = 0, undo = '', next = '' }
+    change_job(open, name, 'enqueued')
+    change(open, 'running', open.running + 1)
+    local failed = enqueue_call(open, 'undo', call, flow_job_id(open.flow, name, open.run))
+    if not failed then return true end
+    note_end(open, name, failed)
   end
-  if how ~= 'completed' then
-    flow_job_failed(key, name, how)
-    return {}
-  end
-  redis.call('HINCRBY', key, 'completed', '1')
-  redis.call('HSET', key .. ':results', name, result)
-  if redis.call('HEXISTS', key .. ':calls', name .. '.undo') == 1 then redis.call('LPUSH', key .. ':undo', name) end
-  local free = {}
-  for after in string.gmatch(redis.call('HGET', key .. ':next', name) or '', '%S+') do
-    local waits_for = redis.call('HINCRBY', key .. ':waits', after, '-1')
-    if waits_for == 0 then free[#free + 1] = after end
-    if waits_for <= 0 then redis.call('HDEL', key .. ':waits', after) end -- below zero: it was skipped
-  end
-  return free
-end
-
-local function callback(flow, run, when)
-  local queue, head, payload = call_of(Q .. 'flow:' .. flow, when)
-  if queue then enqueue_in(queue, flow_job_id(flow, when, run), head, payload) end
+  leave_to_do(open, { 'end -' })
+  return true
 end
 
 -- Ends a flow of which nothing runs or waits any more; first it compensates, one job after the other.
-local function end_flow_if_over(flow)
-  local key = Q .. 'flow:' .. flow
-  if (running_in[key] or 0) > 0 then return end
-  local state, running, because, keep, run, batch, ended_ms =
-    unpack(redis.call('HMGET', key, 'state', 'running', 'because', 'keepMs', 'run', 'batch', 'endedMs'))
-  if batch == 'open' or ended_ms then return end
-  while running == '0' and because do
-    local undo = redis.call('LPOP', key .. ':undo')
-    if not undo then break end
-    if state ~= 'cancelling' then redis.call('HSET', key, 'state', 'compensating') end
-    local how = enqueue_flow_job(flow, undo .. '.undo', run)
-    if not how then return end
-    note_end(key, undo .. '.undo', where_is(key, undo .. '.undo'), how)
-  end
-  if running ~= '0' or redis.call('EXISTS', key .. ':waits') == 1 then return end
-  state = state == 'cancelling' and 'cancelled' or because and 'failed' or 'completed'
-  redis.call('HSET', key, 'state', state, 'endedMs', string.format('%d', now))
-  callback(flow, run, state == 'completed' and 'onSuccess' or 'onFailure')
-  callback(flow, run, 'onComplete')
-  for _, part in ipairs(FLOW_PARTS) do redis.call('PEXPIRE', key .. part, keep) end
-  redis.call('ZADD', Q .. 'flows', now + keep, flow)
-  tell_waiters('flow/' .. flow, '')
+local function end_flow_if_over(open)
+  if open.running > 0 then return end
+  all_facts(open)
+  if open.batch == 'open' or open.endedMs or waiting_of_flow(open) > 0 then return end
+  if open.because and undo_next(open) then return end
+  change(open, 'state', open.state == 'cancelling' and 'cancelled' or open.because and 'failed' or 'completed')
+  change(open, 'endedMs', now)
+  callback(open, open.state == 'completed' and 'onSuccess' or 'onFailure')
+  callback(open, 'onComplete')
+  redis.call('DEL', open.key .. ':todo')
+  redis.call('ZADD', Q .. 'flows', now + open.keepMs, open.flow)
+  seldom().tell_waiters('flow/' .. open.flow, '')
 end
 
--- Enqueues what waits for nothing any more. A job that cannot be enqueued ends at once, and may end the flow.
-local function go_on(flow, names, run)
-  local key = Q .. 'flow:' .. flow
-  for _, name in ipairs(names) do
-    local how = enqueue_flow_job(flow, name, run)
-    if how then note_end(key, name, where_is(key, name), how) end
+local function write_flow(open)
+  if next(open.changed) then
+    change(open, 'changedMs', now)
+    local values = {}
+    for fact, value in pairs(open.changed) do
+      local kind = type(value)
+      values[#values + 1] = fact
+      values[#values + 1] = kind == 'table' and flow_job_text(value) or kind == 'number' and string.format('%d', value) or value
+    end
+    for first = 1, #values, SLICE do redis.call('HSET', open.key, slice(values, first)) end
   end
-  end_flow_if_over(flow)
+  local results = {}
+  for name, result in pairs(open.results) do results[#results + 1], results[#results + 2] = name, result end
+  for first = 1, #results, SLICE do redis.call('HSET', open.key .. ':results', slice(results, first)) end
+  if open.goes_on then send(string.match(Q, '{(.*)}'), 'go-on', open.flow, '', '') end
+  if open.changed.endedMs then
+    for _, part in ipairs(FLOW_PARTS) do redis.call('PEXPIRE', open.key .. part, open.keepMs) end
+  end
+end
+
+-- Behind everything that may have ended a job of a flow: enqueues what is free, and writes what has changed.
+local function close_flows()
+  while open_flows do
+    local flows = open_flows
+    for _, open in pairs(flows) do
+      while #open.free > 0 do enqueue_free(open) end
+      end_flow_if_over(open)
+    end
+    for lane, ids in pairs(entering) do enter_lane(lane, ids, 'RPUSH') end
+    entering, open_flows = {}, nil -- a job that was expired to make room may have opened another one
+    for _, open in pairs(flows) do write_flow(open) end
+  end
+end
+
+-- Another program deleted its facts.
+local function forget_flow(flow)
+  for _, part in ipairs(FLOW_PARTS) do redis.call('UNLINK', Q .. 'flow:' .. flow .. part) end
+  redis.call('ZREM', Q .. 'flows', flow)
 end
 
 -- A job of a flow that is at home here has ended. Told twice, or of an earlier run, it is known already.
 local function flow_job_ended(id, how, result)
   local flow, name, run = string.match(id, '^([^:]+):([^:]+):?(%d*)$')
-  local key = Q .. 'flow:' .. (flow or '')
-  local state, where, its_run = string.match(flow and redis.call('HGET', key .. ':jobs', name) or '', '^(%S+) (%S+ (%d+))$')
-  if state ~= 'enqueued' or its_run ~= (run == '' and '1' or run) then return end
-  go_on(flow, note_end(key, name, where, how == 'gone' and 'deleted' or how, result), its_run)
+  local open = flow and open_flow(flow, name)
+  if not open then return flow and forget_flow(flow) end
+  if not open.jobs[name] then read_jobs(open, { name }) end
+  local job = open.jobs[name]
+  if not job or job.state ~= 'enqueued' or job.run ~= (run == '' and '1' or run) then return end
+  note_end(open, name, how == 'gone' and 'deleted' or how, result)
 end
 
 -- A job of a batch: buried or cancelled, it has failed, until a person retries it and it completes.
 local function batch_job_ended(batch, id, how)
-  local key = Q .. 'flow:' .. batch
-  if redis.call('EXISTS', key) == 0 then return end
+  local open = open_flow(batch)
+  if not open then return end
+  all_facts(open)
+  local failures = open.key .. ':failures'
   if how == 'completed' then
-    if redis.call('HDEL', key .. ':failures', id) == 1 then
-      redis.call('HINCRBY', key, 'failed', '-1')
-    else
-      count_running(key, '-1')
-    end
-    redis.call('HINCRBY', key, 'completed', '1')
-  else
-    if redis.call('HSET', key .. ':failures', id, how) == 0 then return end
-    count_running(key, '-1')
-    redis.call('HINCRBY', key, 'failed', '1')
-    redis.call('HSETNX', key, 'because', id .. ' ' .. how)
+    local had_failed = open.failed > 0 and redis.call('HDEL', failures, id) == 1
+    if had_failed then change(open, 'failed', open.failed - 1) else change(open, 'running', open.running - 1) end
+    return change(open, 'completed', open.completed + 1)
   end
-  end_flow_if_over(batch)
+  if redis.call('HSET', failures, id, how) == 0 then return end
+  change(open, 'running', open.running - 1)
+  change(open, 'failed', open.failed + 1)
+  if not open.because then change(open, 'because', id .. ' ' .. how) end
 end
 
 -- A line of a text, which may have a MiB: a pattern would look at each of its characters.
@@ -241,42 +368,109 @@ local function flow_job_is_known(id, home)
   if Q == 'mh:{' .. home .. '}:' then flow_job_ended(id, 'taken', '') else send(home, 'ended', id, 'taken', '') end
 end
 
--- Puts jobs into a flow. Per job six: name, queue, head, payload, the names of those that it waits for, and its
--- compensation as in calls, or ''. Answers the names of those that wait for nothing.
-local function add_to_flow(key, run, args, from)
-  local free, jobs, calls, names_behind = {}, {}, {}, {}
-  local function in_slices(part, pairs)
-    for first = 1, #pairs, SLICE do redis.call('HSET', key .. part, slice(pairs, first)) end
+-- Without its jobs, as field and value pairs: these are many. None for an unknown flow.
+local FACTS = { 'state', 'run', 'startedMs', 'endedMs', 'expiresMs', 'jobs', 'running', 'completed', 'failed', 'skipped', 'because', 'batch' }
+local function facts_of_flow(key)
+  local values, facts = redis.call('HMGET', key, unpack(FACTS)), {}
+  for i = 1, #FACTS do
+    if values[i] then facts[#facts + 1], facts[#facts + 2] = FACTS[i], values[i] end
   end
-  local waits = {}
-  for i = from, #args, 6 do
-    local name, queue, head, payload, after, undo = unpack(args, i, i + 5)
-    local waits_for = 0
-    for before in string.gmatch(after, '%S+') do
-      local names = names_behind[before] or {}
-      names[#names + 1], names_behind[before] = name, names
-      waits_for = waits_for + 1
-    end
-    jobs[#jobs + 1], jobs[#jobs + 2] = name, 'waiting ' .. queue .. ' ' .. run
+  return facts
+end
+
+-- The error where one of the jobs that come seven by seven has too large a payload.
+local function too_large_for_flow(flow, args, from)
+  local most = rule('maxPayloadBytes')
+  for i = from, #args, 7 do
+    if #args[i + 3] > most then return redis.error_reply('PAYLOADTOOLARGE ' .. #args[i + 3] .. ' ' .. most .. ' ' .. flow .. ':' .. args[i]) end
+  end
+end
+
+-- Puts jobs into a flow. Per job seven: name, queue, head, payload, how many it waits for, the names of those that wait for it, and
+-- its compensation as in calls, or ''. Answers the names of those that wait for nothing.
+local function add_to_flow(key, run, args, from)
+  local free, jobs, calls = {}, {}, {}
+  for i = from, #args, 7 do
+    local name, queue, head, payload, waits, next, undo = unpack(args, i, i + 6)
+    jobs[#jobs + 1] = 'job:' .. name
+    jobs[#jobs + 1] = string.format('waiting %s %s %s%s', queue, run, waits, undo ~= '' and 'u' or '') .. (next ~= '' and ' ' .. next or '')
     calls[#calls + 1], calls[#calls + 2] = name, queue .. ' ' .. head .. '\n' .. payload
     if undo ~= '' then calls[#calls + 1], calls[#calls + 2] = name .. '.undo', undo end
-    if waits_for == 0 then free[#free + 1] = name else waits[#waits + 1], waits[#waits + 2] = name, waits_for end
+    if waits == '0' then free[#free + 1] = name end
   end
-  local following = {}
-  for name, names in pairs(names_behind) do
-    local known, new = redis.call('HGET', key .. ':next', name), table.concat(names, ' ')
-    following[#following + 1], following[#following + 2] = name, known and known .. ' ' .. new or new
-  end
-  in_slices(':jobs', jobs)
-  in_slices(':calls', calls)
-  in_slices(':waits', waits)
-  in_slices(':next', following)
-  redis.call('HINCRBY', key, 'jobs', #jobs / 2)
+  for first = 1, #jobs, SLICE do redis.call('HSET', key, slice(jobs, first)) end
+  for first = 1, #calls, SLICE do redis.call('HSET', key .. ':calls', slice(calls, first)) end
   return free
+end
+
+-- What is done with all jobs of a flow, a page of them in a call.
+local to_page = {}
+-- Behind the last page of one follows the first of another.
+local BEHIND = { reset = 'count', count = 'find-free' }
+
+function to_page.cancel(open, name, job)
+  if job.state == 'enqueued' then send(job.queue, 'cancel', flow_job_id(open.flow, name, job.run), string.match(Q, '{(.*)}'), '') end
+end
+
+-- What has not completed runs again.
+function to_page.reset(open, name, job)
+  if job.state == 'completed' then return end
+  if string.find(name, '%.undo$') then
+    redis.call('HDEL', open.key, 'job:' .. name)
+    return
+  end
+  if job.state == 'buried' then send(job.queue, 'delete', flow_job_id(open.flow, name, job.run), '', '') end
+  job.run, job.waits = all_facts(open).run, 0
+  change_job(open, name, 'again')
+end
+
+to_page['find-free'] = to_job.start
+
+-- HSCAN may name a job twice: it is counted when its state changes.
+function to_page.count(open, name, job)
+  if job.state ~= 'again' then return end
+  change_job(open, name, 'waiting')
+  each_job(open, 'more', job.next)
+end
+
+local function each_of_page(open, what, cursor)
+  local next_cursor, found = unpack(redis.call('HSCAN', open.key, cursor, 'MATCH', 'job:*', 'COUNT', A_PAGE))
+  for i = 1, #found, 2 do
+    local name = string.sub(found[i], 5)
+    open.jobs[name] = open.jobs[name] or parse_flow_job(found[i + 1])
+    to_page[what](open, name, open.jobs[name])
+  end
+  left_to_do = left_to_do - #found / 2
+  if next_cursor ~= '0' then leave_to_do(open, { what .. ' ' .. next_cursor }) end
+  if next_cursor == '0' and BEHIND[what] then leave_to_do(open, { BEHIND[what] .. ' 0' }) end
+end
+
+-- Does what earlier calls have left, until this one has done enough.
+local function go_on(flow)
+  local open = open_flow(flow)
+  local key = open and open.key .. ':todo'
+  while open and left_to_do > 0 do
+    local entries = redis.call('LPOP', key, left_to_do)
+    if not entries then break end
+    local names, before = {}, nil -- those of which the same is to be done are asked for at once
+    local function do_before()
+      if #names > 0 then each_job(all_facts(open), before, table.concat(names, ' ')) end
+      names = {}
+    end
+    for _, entry in ipairs(entries) do
+      local what, which = string.match(entry, '^(%S+) (.*)$')
+      if what ~= before then do_before() end
+      before = what
+      if to_job[what] then names[#names + 1] = which elseif to_page[what] then each_of_page(open, what, which) end
+    end
+    do_before()
+  end
+  if open then open.goes_on = redis.call('EXISTS', key) == 1 end
 end
 
 -- Behind a call that may have made jobs. `before` is how many were ready.
 local function flow_epilogue(before)
+  close_flows()
   keep_outcomes()
   if is_sooner or before == 0 and counted.ready > 0 then redis.call('PUBLISH', C .. 'stirred', '') end
   wake()

@@ -10,6 +10,6 @@ if redis.call('ZSCORE', flows, last) == score then from = redis.call('ZREVRANK',
 local answer = { redis.call('ZCOUNT', flows, now, 'inf') }
 local found = redis.call('ZREVRANGEBYSCORE', flows, 'inf', now, 'WITHSCORES', 'LIMIT', from, most)
 for i = 1, #found, 2 do
-  answer[#answer + 1], answer[#answer + 2], answer[#answer + 3] = found[i], found[i + 1], redis.call('HGETALL', Q .. 'flow:' .. found[i])
+  answer[#answer + 1], answer[#answer + 2], answer[#answer + 3] = found[i], found[i + 1], facts_of_flow(Q .. 'flow:' .. found[i])
 end
 return answer

@@ -1,22 +1,25 @@
 -- Jobs that come from a script: of a schedule, of a flow, of a task that completed. Their ids make them safe to
 -- enqueue twice. maxLength and the limits of a key refuse none of them: whoever decided it has ended.
 
--- head: as in an enqueue, '<flags><lane> <when> <call>'. Answers whether the id is new.
-local function new_job(id, head, payload)
+-- head: as in an enqueue, '<flags><lane> <when> <call>'. Answers whether the id is new. Where `entering` is given, one that
+-- is ready is added there, to the ids of its lane, which the caller puts into the lane.
+local function new_job(id, head, payload, entering)
   local flags, lane, sign, ms, call = string.match(head, '^(.)(%S+) ([-+@])(%S*) (.*)')
   local due = sign == '-' and now or ms + (sign == '+' and now or 0)
-  if redis.call('EXISTS', Q .. 'job:' .. id) == 1 then return false end
   if set.tombstones then remove_tombstone(id) end
   flags, call = with_expiry(flags, call, due)
   if taken_by(id, head, call, due, payload) then return false end
   if due > now then call = string.format('%s d=%d', call, due) end
-  redis.call('SET', Q .. 'job:' .. id, write_header(flags, lane, now, call) .. payload)
+  if redis.call('SETNX', Q .. 'job:' .. id, write_header(flags, lane, now, call) .. payload) == 0 then return false end
   seldom().entered_flagged(id, flags, call)
   count('enqueued', 1)
   if due > now then
     local before = next_ms()
     enter_delayed({ due, id })
     is_sooner = is_sooner or before < 0 or next_ms() < before
+  elseif entering then
+    entering[lane] = entering[lane] or {}
+    table.insert(entering[lane], id)
   else
     enter_lane(lane, { id }, 'RPUSH')
   end

@@ -22,9 +22,9 @@ local function send(queue, verb, id, head, text)
   if is_told == nil then is_told = tell_forwarder() end
 end
 
--- A job for any queue, `<namespace>.<name>`: at once where it is this one. head as in new_job.
-local function enqueue_in(queue, id, head, payload)
-  if Q == 'mh:{' .. queue .. '}:' then return new_job(id, head, payload) end
+-- A job for any queue, `<namespace>.<name>`: at once where it is this one. head and entering as in new_job.
+local function enqueue_in(queue, id, head, payload, entering)
+  if Q == 'mh:{' .. queue .. '}:' then return new_job(id, head, payload, entering) end
   send(queue, 'enqueue', id, head, payload)
 end
 

@@ -1,0 +1,199 @@
+// Flows of very many jobs: what one end means for them is done in slices, of which each is one call; a process that dies
+// between two of them leaves the rest to another one. And flows with a deadline.
+import { type FlowPlan, flow } from 'millhand/client'
+import { type Connection, defaultSettings, prefixOf, type Queue } from 'millhand/queue'
+import { run } from '../../../worker-runtime/src/queue/verbs.ts'
+import { BEGIN_MS, clockedQueues, scripts } from './clocked-queues.ts'
+
+const JOBS = 3_000
+/** 500 and the rest of a page. */
+const MOST_A_CALL = 800
+const NO_RETRY = { maxAttempts: 1 }
+const worker = 'p:1'
+
+let redis: Connection
+let queue: Queue
+const at = clockedQueues(
+  'wide',
+  (...own) => {
+    ;[queue, redis] = own
+  },
+  (queue) => queue.configure({ ...defaultSettings, ownerUid: 'test' }),
+)
+
+const start = (built: FlowPlan) => queue.flows.start(built.plan(queue.name, () => queue.name))
+const facts = () => queue.flows.facts('wide')
+const statesOf = async () => {
+  const jobs = (await queue.flows.details('wide'))?.flowJobs ?? []
+  return Object.groupBy(jobs, ({ state }) => state)
+}
+const ready = async () => (await queue.depth()).ready
+const key = (name: string) => prefixOf(queue.name) + name
+
+/** Runs all that is ready, up to so many; answers the tasks. */
+async function work(most = Number.POSITIVE_INFINITY, failing = ''): Promise<string[]> {
+  const ran: string[] = []
+  while (ran.length < most) {
+    const { claims } = await queue.settleAndClaim({ worker, wanted: Math.min(100, most - ran.length) })
+    if (claims.length === 0) break
+    const ended = claims.map(({ id, token, envelope }) => {
+      const task = envelope.split(/[ \n]/, 4)[3] ?? ''
+      ran.push(task)
+      if (task === failing) return { id, token, verdict: 'failed' as const, text: '{"outcome":"failed"}' }
+      return { id, token, verdict: 'completed' as const, text: `1 ${task} 1\n1` }
+    })
+    await queue.settleAndClaim({ worker, settlements: ended })
+  }
+  return ran
+}
+
+/** One slice of what lies in the outbox, by a process that dies before it says so. */
+async function forwardAndDie(): Promise<void> {
+  const prefix = prefixOf(queue.name)
+  const [to, ...entries] = (await run(redis, scripts.forward, prefix, [''])) as string[]
+  expect(to).toBe(queue.name)
+  const work = entries.filter((_, i) => i % 5 !== 0)
+  await run(redis, scripts.accept, prefix, work)
+}
+
+/** first, then all the others, then last. */
+function hourglass(options: Parameters<typeof flow>[1] = {}): FlowPlan {
+  const wide = flow('wide', options)
+  const first = wide.add('q', 'first', null, NO_RETRY)
+  const inputs = Array.from({ length: JOBS }, () => null)
+  const parts = wide.map('q', 'part', inputs, { after: [first], ...NO_RETRY })
+  wide.add('q', 'last', parts.results)
+  return wide
+}
+
+const flat = () => {
+  const wide = flow('wide')
+  wide.map(
+    'q',
+    'part',
+    Array.from({ length: JOBS }, () => null),
+  )
+  return wide
+}
+
+describe('in slices', () => {
+  test('starts, and is not there before all of it is', async () => {
+    expect(await start(flat())).toBe(true)
+    expect(await start(flat())).toBe(false)
+    expect(await ready()).toBe(JOBS)
+    expect(await redis.call('KEYS', `${key('flow:wide:staged')}*`)).toEqual([])
+    expect(await work()).toHaveLength(JOBS)
+    expect(await facts()).toMatchObject({ state: 'completed', completed: JOBS })
+  })
+
+  test('lets go of jobs that one end sets free; a process that dies between two leaves the rest', async () => {
+    await start(hourglass())
+    expect(await work(1)).toEqual(['first'])
+    const after = await ready()
+    expect(after).toBeGreaterThan(0)
+    expect(after).toBeLessThanOrEqual(MOST_A_CALL)
+    await forwardAndDie()
+    const next = await ready()
+    expect(next).toBeGreaterThan(after)
+    expect(next - after).toBeLessThanOrEqual(MOST_A_CALL)
+    await at(6_000)
+    await queue.forward()
+    expect(await ready()).toBe(JOBS)
+    expect(await work()).toHaveLength(JOBS + 1)
+    expect(await facts()).toMatchObject({ state: 'completed', completed: JOBS + 2, running: 0, waiting: 0 })
+  })
+
+  test('is cancelled: no job starts, and each that was enqueued is cancelled once', async () => {
+    await start(hourglass())
+    await work(1)
+    await queue.forward()
+    expect(await work(10)).toHaveLength(10)
+    await queue.flows.cancel('wide')
+    await queue.forward()
+    expect(await work()).toEqual([])
+    const states = await statesOf()
+    expect([states.completed?.length, states.cancelled?.length, states.skipped?.length]).toEqual([
+      11,
+      JOBS - 10,
+      1,
+    ])
+  })
+
+  test('is cancelled between two slices: what was not enqueued yet never is', async () => {
+    await start(hourglass())
+    await work(1)
+    const enqueued = await ready()
+    await queue.flows.cancel('wide')
+    await queue.forward()
+    expect(await work()).toEqual([])
+    expect(await facts()).toMatchObject({
+      state: 'cancelled',
+      failed: enqueued,
+      skipped: JOBS + 1 - enqueued,
+    })
+  })
+
+  test('stops at a failure in one call, and is retried as a whole', async () => {
+    await start(hourglass())
+    await work(1, 'first')
+    expect(await facts()).toMatchObject({ state: 'failed', skipped: JOBS + 1 })
+    expect(await queue.flows.retry('wide')).toBe('running')
+    await queue.forward()
+    expect(await work(1)).toEqual(['first'])
+    await queue.forward()
+    expect(await work()).toHaveLength(JOBS + 1)
+    expect(await facts()).toMatchObject({ state: 'completed', run: 2, completed: JOBS + 2 })
+  })
+
+  test('skips what waits for a failed one, where the others go on', async () => {
+    const wide = hourglass({ onJobFailure: 'continue' })
+    wide.add('q', 'other', null)
+    await start(wide)
+    await work(1, 'first')
+    await queue.forward()
+    expect(await work()).toEqual(['other'])
+    expect(await facts()).toMatchObject({ state: 'failed', skipped: JOBS + 1, completed: 1, failed: 1 })
+  })
+})
+
+describe('that expires', () => {
+  const late = () => {
+    const wide = flow('wide', { expiresInMs: 1_000, onFailure: { queue: 'q', task: 'told' } })
+    wide.chain([
+      { queue: 'q', task: 'one', input: null },
+      { queue: 'q', task: 'two', options: { expiresInMs: 60_000 } },
+      { queue: 'q', task: 'three' },
+    ])
+    return wide
+  }
+
+  test('ends with a job that has not started by then, whatever time that one has of its own', async () => {
+    await start(late())
+    expect(await work(1)).toEqual(['one'])
+    await at(1_001)
+    await queue.renew(worker)
+    expect(await work()).toEqual(['told'])
+    expect(await facts()).toMatchObject({
+      ...{ state: 'failed', because: { job: 'two', how: 'expired' }, expiresAtMs: BEGIN_MS + 1_000 },
+      ...{ completed: 1, failed: 1, skipped: 1 },
+    })
+  })
+
+  test('ends behind a job that ran until then, and begins anew when it is retried', async () => {
+    await start(late())
+    const { claims } = await queue.settleAndClaim({ worker, wanted: 1 })
+    await at(2_000)
+    await queue.renew(worker)
+    expect(await facts()).toMatchObject({ state: 'running' })
+    const ended = claims.map(({ id, token }) => ({
+      ...{ id, token },
+      verdict: 'completed' as const,
+      text: '1 one 1\n1',
+    }))
+    await queue.settleAndClaim({ worker, settlements: ended })
+    expect(await facts()).toMatchObject({ state: 'failed', because: { job: 'two', how: 'expired' } })
+    expect(await queue.flows.retry('wide')).toBe('running')
+    expect(await work()).toEqual(['told', 'two', 'three'])
+    expect(await facts()).toMatchObject({ state: 'completed', expiresAtMs: BEGIN_MS + 3_000 })
+  })
+})
