@@ -23,6 +23,7 @@ export type UpEvent =
       namespace: string
       queues: string[]
       pools: string[]
+      schedules: string[]
     }
   | { kind: 'lines-dropped'; lines: number }
 
@@ -50,9 +51,11 @@ type Say<Kind extends UpEvent['kind']> = (
 
 /** The text of each kind of event. */
 const SAY: { [Kind in UpEvent['kind']]: Say<Kind> } = {
-  ready({ queues, pools, dashboardUrl }) {
+  ready({ queues, pools, schedules, dashboardUrl }) {
     const [queue = 'QUEUE'] = queues.map((name) => name.slice(name.indexOf('.') + 1))
-    const what = `ready: ${counted(queues.length, 'queue')}, ${counted(pools.length, 'pool')}`
+    const numbers = [counted(queues.length, 'queue'), counted(pools.length, 'pool')]
+    if (schedules.length > 0) numbers.push(counted(schedules.length, 'schedule'))
+    const what = `ready: ${numbers.join(', ')}`
     const next = `In another terminal, here:  millhand enqueue ${queue} TASK '{…}'`
     const dashboard = dashboardUrl === undefined ? [] : [{ who: '', what: `Dashboard:  ${dashboardUrl}` }]
     return [{ who: '', what: `${what}; Ctrl-C stops. ${next}` }, ...dashboard]

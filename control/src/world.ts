@@ -5,11 +5,13 @@ import type { EventReason, PodReason, Reason } from './resources/reasons.ts'
 import type { Kind } from './resources/schemas.ts'
 import type { WorkerPool, WorkerPoolObject } from './resources/worker-pool.ts'
 
-/** Keys are `namespace/name`. Reads come from caches and never wait. */
+/** Keys are `namespace/name`. `get` and `find` read caches and never wait. */
 export interface World {
   get<K extends Kind>(kind: K, key: string): ObjectOf[K] | undefined
   /** Those that an index of the kind (kinds.ts) has under this name. */
   find<K extends Kind>(kind: K, index: IndexOf[K], name: string): Iterable<ObjectOf[K]>
+  /** Whether the resource with this UID is not there: asked where it is kept, for caches may be behind. */
+  isGone(subject: Subject): Promise<boolean>
   /** The same for a pool until `forgetFleet`. */
   fleet(pool: WorkerPoolObject): Fleet
   forgetFleet(key: string): void

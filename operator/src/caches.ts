@@ -1,6 +1,6 @@
 // The caches of watched objects, and which keys to reconcile when one changes. main.ts wires them; reconciles
 // read them. A namespace is served when all its collections are filled: before, pods that were not listed yet
-// would look like pods that do not exist.
+// would look like pods that do not exist. A kind whose CRD is missing holds up none of the others.
 
 import { Index, Objects } from '@millhand/control/objects'
 import type { QueuePlace } from '@millhand/control/redis/problems'
@@ -12,6 +12,7 @@ import { type Deployment, type Pod, trimDeployment, trimMetadata, trimPod } from
 import { POOL_LABEL } from './fleet/deployment.ts'
 import type { Watched } from './fleet/kube-fleet.ts'
 import { type Kube, kinds, type ResourceKind } from './kube/client.ts'
+import { isNotFound } from './kube/errors.ts'
 import { type KubeObject, Reflector } from './kube/reflector.ts'
 
 export interface CachesOptions {
@@ -26,6 +27,8 @@ export interface CachesOptions {
 
 /** The key for all namespaces, where none is named. */
 const ALL = ''
+/** Kinds that came with a later release than TaskQueue and WorkerPool. */
+const OPTIONAL: readonly string[] = [kinds.Schedule.plural]
 const MANAGED = 'app.kubernetes.io/managed-by=millhand'
 /** How long deleted pods are remembered; by then the heartbeats of their workers have run out. */
 const DELETED_KEPT_MS = 60_000
@@ -37,7 +40,8 @@ export class ClusterCaches implements Watched, Pick<World, 'get' | 'find'> {
   readonly #deployments: Collection<Deployment>
   readonly #pods: Collection<Pod>
   readonly #podsByPool = new Index()
-  readonly #watched = new Map<string, Pick<Reflector<KubeObject>, 'isSynced' | 'refusal'>[]>()
+  readonly #watched = new Map<string, Pick<Reflector<KubeObject>, 'name' | 'isSynced' | 'refusal'>[]>()
+  readonly #missing = new Set<string>()
   readonly #served = new Set<string>()
   readonly #unreadable = new Set<string>()
   readonly #synced = Promise.withResolvers<void>()
@@ -169,7 +173,7 @@ export class ClusterCaches implements Watched, Pick<World, 'get' | 'find'> {
   /** Called when a collection of the namespace was filled, refused, or is readable again. */
   #turned(namespace: string): void {
     const { log } = this.#options
-    const reflectors = this.#watched.get(namespace) ?? []
+    const reflectors = (this.#watched.get(namespace) ?? []).filter((each) => !this.#isMissing(each))
     const refusal = reflectors.find((each) => each.refusal !== undefined)?.refusal
     if (refusal !== undefined && !this.#unreadable.has(namespace)) {
       this.#unreadable.add(namespace)
@@ -185,6 +189,28 @@ export class ClusterCaches implements Watched, Pick<World, 'get' | 'find'> {
       this.#lookAt(namespace)
     }
     if (this.isSynced) this.#synced.resolve()
+  }
+
+  /** The cluster has CRDs of an older release, or none of this kind. It is asked for on and on. */
+  #isMissing({
+    name,
+    refusal,
+    isSynced,
+  }: Pick<Reflector<KubeObject>, 'name' | 'isSynced' | 'refusal'>): boolean {
+    const isMissing = OPTIONAL.includes(name) && isNotFound(refusal)
+    const { log } = this.#options
+    if (isMissing && !this.#missing.has(name)) {
+      this.#missing.add(name)
+      log.warn(
+        'the cluster has no CRD of a kind, and the others are served: apply the CRDs of this release',
+        {
+          collection: name,
+        },
+      )
+    }
+    if (isSynced && !isMissing && this.#missing.delete(name))
+      log.info('the CRD of a kind is there now', { collection: name })
+    return isMissing
   }
 
   #collect<T extends KubeObject>(kind: ResourceKind, what: Collecting<T>): Collection<T> {

@@ -7,7 +7,9 @@ import type { Fleet, News, Subject, World } from '@millhand/control/world'
 import type { ClusterCaches } from './caches.ts'
 import { KubeFleet, type WriteContext } from './fleet/kube-fleet.ts'
 import { type Kube, kinds } from './kube/client.ts'
+import { isNotFound } from './kube/errors.ts'
 import type { Events } from './kube/events.ts'
+import type { KubeObject } from './kube/reflector.ts'
 import { type StatusContext, writeStatus } from './kube/status.ts'
 
 export interface KubeWorldOptions extends Omit<WriteContext, 'kube'>, Omit<StatusContext, 'kube'> {
@@ -44,6 +46,17 @@ export class KubeWorld implements World {
 
   forgetFleet(key: string): void {
     this.#fleets.delete(key)
+  }
+
+  /** Unknown where there is no CRD of the kind: then it is not. */
+  async isGone({ kind, namespace, name, uid }: Subject): Promise<boolean> {
+    try {
+      const found = await this.#options.kube.findOne<KubeObject>(kinds[kind], namespace, name)
+      return found?.metadata.uid !== uid
+    } catch (error) {
+      if (isNotFound(error)) return false
+      throw error
+    }
   }
 
   writeStatus({ kind, namespace, name }: Subject, status: object): Promise<boolean> {

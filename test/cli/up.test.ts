@@ -44,7 +44,7 @@ test(
   'a folder with manifests is all that it needs; the other commands find it from the folder and those below',
   async () => {
     const running = up()
-    await running.says(/^ready: 1 queue, 1 pool/m)
+    await running.says(/^ready: 1 queue, 1 pool;/m)
     mkdirSync(join(folder, 'below'))
     const cwd = join(folder, 'below')
     const result = await millhand(['enqueue', 'tiny', 'succeeds', '{"a":1}', '--wait=30s'], { cwd })

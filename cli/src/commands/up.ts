@@ -122,7 +122,7 @@ function jsonLines({ nowMs }: Context): (event: UpEvent) => string[] {
   return (event) => [withoutPasswords(jsonLine({ time: new Date(nowMs()).toISOString(), ...event }))]
 }
 
-function readiness({ redisUrl, dashboardUrl, namespace, queues, pools }: Local): UpEvent {
+function readiness({ redisUrl, dashboardUrl, namespace, queues, pools, objects }: Local): UpEvent {
   return {
     kind: 'ready',
     redisUrl,
@@ -130,6 +130,7 @@ function readiness({ redisUrl, dashboardUrl, namespace, queues, pools }: Local):
     namespace,
     queues: queues.map(({ queueName }) => queueName),
     pools: pools.map(({ pool }) => pool.metadata.name),
+    schedules: [...objects.list('Schedule')].map(({ metadata }) => metadata.name),
   }
 }
 

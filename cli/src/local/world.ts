@@ -85,6 +85,10 @@ export class LocalWorld implements World {
     return this.objects.find(kind, index, name)
   }
 
+  async isGone({ kind, namespace, name, uid }: Subject): Promise<boolean> {
+    return this.objects.get(kind, `${namespace}/${name}`)?.metadata.uid !== uid
+  }
+
   fleet({ metadata: { namespace, name } }: WorkerPoolObject): LocalFleet {
     const key = `${namespace}/${name}`
     const known = this.#fleets.get(key)

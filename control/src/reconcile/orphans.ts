@@ -1,12 +1,12 @@
 // Schedules in Redis whose resource is gone: deleted while no operator ran or while Redis was away, or moved to
 // another queue. The reconcile of their queue deletes them, so that no finalizer holds up a deletion.
-import type { Log } from 'millhand/queue'
+import type { Log, Queue } from 'millhand/queue'
 import type { Servers } from '../redis/servers.ts'
 import { redisSecretOf, type TaskQueueObject } from '../resources/task-queue.ts'
-import type { World } from '../world.ts'
+import type { Subject, World } from '../world.ts'
 
 interface OrphansContext {
-  world: Pick<World, 'find'>
+  world: Pick<World, 'get' | 'find' | 'isGone'>
   servers: Servers
   log: Log
 }
@@ -27,6 +27,7 @@ export async function deleteOrphans(
     for (const { metadata } of world.find('Schedule', 'queue', `${namespace}/${name}`))
       if (owners.get(metadata.name) === metadata.uid) owners.delete(metadata.name)
     for (const [schedule, ownerUid] of owners) {
+      if (!(await isOrphan({ kind: 'Schedule', namespace, name: schedule, uid: ownerUid }, world))) continue
       if ((await schedules.delete(schedule, ownerUid)) !== 'deleted') continue
       log.info('deleted a schedule whose resource is gone', { namespace, queue: queueName, schedule })
     }
@@ -34,4 +35,15 @@ export async function deleteOrphans(
     // The next reconcile finds them again.
     if (!seen.problemOf(error)) throw error
   }
+}
+
+/** It names another queue now, or is gone: one that is newer than what was watched is neither. */
+async function isOrphan(schedule: Subject, world: OrphansContext['world']): Promise<boolean> {
+  const known = world.get('Schedule', `${schedule.namespace}/${schedule.name}`)
+  return known?.metadata.uid === schedule.uid || world.isGone(schedule)
+}
+
+/** The TaskQueue is gone: so are the schedules that resources declare in it. */
+export async function deleteDeclared({ schedules }: Pick<Queue, 'schedules'>): Promise<void> {
+  for (const [schedule, ownerUid] of await schedules.owners()) await schedules.delete(schedule, ownerUid)
 }

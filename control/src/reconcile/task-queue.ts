@@ -16,10 +16,10 @@ import {
   type TaskQueueObject,
 } from '../resources/task-queue.ts'
 import type { Subject, World } from '../world.ts'
-import { deleteOrphans } from './orphans.ts'
+import { deleteDeclared, deleteOrphans } from './orphans.ts'
 
 export interface TaskQueueContext {
-  world: Pick<World, 'get' | 'find' | 'writeStatus' | 'tell'>
+  world: Pick<World, 'get' | 'find' | 'isGone' | 'writeStatus' | 'tell'>
   servers: Servers
   /** Who declared it, for a person who is refused the queue elsewhere and asks `millhand doctor` whose it is. */
   ownerName: (queue: TaskQueue) => string
@@ -153,7 +153,7 @@ async function examined(found: RedisProblem, seen: SeenQueue): Promise<ObservedT
   return { ...(isWrong ? notServing(seen.words) : found), server }
 }
 
-/** The jobs stay. Where Redis is away the name stays taken, and the next owner is told what to do. */
+/** The jobs stay, and the schedules of programs. Where Redis is away the name stays taken, and the next owner is told what to do. */
 async function release(object: TaskQueueObject, { servers, log }: TaskQueueContext): Promise<void> {
   const { name, uid = '' } = object.metadata
   const { queueName, ...place } = placeOf(object)
@@ -161,7 +161,8 @@ async function release(object: TaskQueueObject, { servers, log }: TaskQueueConte
   const opened = await servers.open(queueName, place)
   if (opened.kind === 'problem') return
   try {
-    await opened.seen.toWrite.release(uid)
+    const isFree = (await opened.seen.toWrite.release(uid)) === ''
+    if (isFree) await deleteDeclared(opened.seen.toWrite)
     log.info('released the name of a deleted queue', { namespace, name, queue: queueName })
   } catch (error) {
     if (!opened.seen.problemOf(error)) throw error

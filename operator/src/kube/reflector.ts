@@ -115,6 +115,10 @@ export class Reflector<T extends KubeObject> {
     })
   }
 
+  get name(): string {
+    return this.#options.name
+  }
+
   get isSynced(): boolean {
     return this.#isSynced
   }

@@ -53,13 +53,20 @@ const scheduled = (queue: string, spec: object = {}, uid = 'u1'): ScheduleObject
 })
 
 /** One that knows nothing of an earlier one. */
-function operator(objects: Objects = new Objects({ look: () => {} }), fence?: Fence) {
+function operator(
+  objects: Objects = new Objects({ look: () => {} }),
+  fence?: Fence,
+  /** What there is, where what was watched is behind. */
+  kept = objects,
+) {
   const { servers, stirs } = openServers({ 'millhand-redis': redis.url }, fence ? { fence } : {})
   ends.push(() => servers.close())
   const told: string[] = []
   const world: World = {
     get: (kind, key) => objects.get(kind, key),
     find: (kind, index, name) => objects.find(kind, index, name),
+    isGone: async ({ kind, namespace, name, uid }) =>
+      kept.get(kind, `${namespace}/${name}`)?.metadata.uid !== uid,
     fleet: () => {
       throw new Error('there is no pool')
     },
@@ -93,13 +100,13 @@ function operator(objects: Objects = new Objects({ look: () => {} }), fence?: Fe
   return {
     ...{ objects, servers, told, stirs },
     again: (kind: 'TaskQueue' | 'Schedule', name: string) => reconcile[kind](`shop/${name}`),
-    queue: (name: string) => declare('TaskQueue', declared({ name, uid: `uid-${name}` })),
+    queue: (name: string, uid = `uid-${name}`) => declare('TaskQueue', declared({ name, uid })),
     schedule: (object: ScheduleObject) => declare('Schedule', object),
     /** As a watch tells it, with nobody who reconciles. */
-    remove: (name: string) => {
+    remove: (name: string, kind: 'TaskQueue' | 'Schedule' = 'Schedule') => {
       const key = `shop/${name}`
-      const before = objects.get('Schedule', key)
-      if (before) objects.change('Schedule', { key, before })
+      const before = objects.get(kind, key)
+      if (before) objects.change<Kind>(kind, { key, before })
     },
     readyOf: (name: string) => {
       const found = objects.get('Schedule', `shop/${name}`)?.status?.conditions ?? []
@@ -225,6 +232,44 @@ test('a schedule whose resource was deleted while no operator ran is deleted, on
   await operator(op.objects).again('TaskQueue', name)
   const { schedules } = await inRedis(name).schedules.list()
   expect(schedules.map((each) => each.name)).toEqual(['programs'])
+})
+
+test('a new leader whose watch is behind leaves a schedule alone that it has not seen', async () => {
+  const [name, op] = [newQueue(), operator()]
+  await op.queue(name)
+  await op.schedule(scheduled(name))
+  const before = await inRedis(name).schedules.get('nightly')
+  const behind = operator(new Objects({ look: () => {} }), undefined, op.objects)
+  await behind.queue(name)
+  expect(await inRedis(name).schedules.get('nightly')).toEqual(before)
+  op.remove('nightly')
+  await behind.again('TaskQueue', name)
+  expect(await inRedis(name).schedules.get('nightly')).toBeUndefined()
+})
+
+test('a TaskQueue that is deleted takes the schedules of its Schedules along, and none of a program', async () => {
+  const [name, op] = [newQueue(), operator()]
+  await op.queue(name)
+  await op.schedule(scheduled(name))
+  await inRedis(name).schedules.set('programs', PROGRAMS)
+  op.remove(name, 'TaskQueue')
+  await op.again('TaskQueue', name)
+  const { schedules } = await inRedis(name).schedules.list()
+  expect(schedules.map((each) => each.name)).toEqual(['programs'])
+  await op.queue(name)
+  await op.again('Schedule', 'nightly')
+  expect(await inRedis(name).schedules.get('nightly')).toMatchObject({ ownerUid: 'u1' })
+})
+
+test('a TaskQueue that never had its queue leaves the schedules there alone when it is deleted', async () => {
+  const [name, op] = [newQueue(), operator()]
+  await op.queue(name)
+  await op.schedule(scheduled(name))
+  const other = operator()
+  await other.queue(name, 'another')
+  other.remove(name, 'TaskQueue')
+  await other.again('TaskQueue', name)
+  expect(await inRedis(name).schedules.get('nightly')).toMatchObject({ ownerUid: 'u1' })
 })
 
 test('a schedule that moves to another queue leaves the first one', async () => {

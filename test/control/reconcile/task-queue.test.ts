@@ -32,6 +32,7 @@ function operator(kept: (status: TaskQueueStatus) => TaskQueueStatus = whole) {
       get: (_kind, name) => objects.get(name) as never,
       find: (_kind, _index, uid) =>
         [...objects.values()].filter(({ metadata }) => metadata.uid === uid) as never[],
+      isGone: async () => true,
       writeStatus: async ({ name }, status) => {
         const object = objects.get(name)
         if (object) objects.set(name, { ...object, status: kept(status as TaskQueueStatus) })

@@ -192,6 +192,8 @@ function worldOf(objects: Objects, cluster: RecordedCluster): World {
   return {
     get: (kind, key) => objects.get(kind, key),
     find: (kind, index, name) => objects.find(kind, index, name),
+    isGone: async ({ kind, namespace, name, uid }) =>
+      objects.get(kind, `${namespace}/${name}`)?.metadata.uid !== uid,
     fleet({ metadata: { namespace, name } }) {
       const key = `${namespace}/${name}`
       const nowMs = () => performance.now()

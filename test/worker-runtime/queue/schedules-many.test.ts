@@ -84,3 +84,21 @@ test('2,000 that are due at once are fired by 41 calls, each run once', async ()
   ])
   expect((await queue.depth()).ready).toBe(2_000)
 }, 120_000)
+
+test('1,000 runs that were missed are made up for by five scripts, none of which makes more than 200', async () => {
+  const queue = openQueue(redis, 'default.missed', scripts)
+  const at = (ms: number) =>
+    redis.call('SET', `${prefixOf(queue.name)}clock`, Date.parse('2026-01-01T00:00Z') + ms)
+  await at(0)
+  const missed = { maxRuns: 100, withinMs: 3_600_000 }
+  await setMany(10, (n) => queue.schedules.set(`s${n}`, { everyMs: 1_000, task: 'digest', missed }))
+  await at(600_000)
+  monitor = await Monitor.start(server.url)
+  await monitor.take()
+  const { runs } = await queue.schedules.fireDue()
+  const { sent } = await monitor.take()
+  expect(new Set(runs.map(({ id }) => id)).size).toBe(1_000)
+  // The first of them asks what is due.
+  expect(sent.filter((command) => command === 'EVALSHA')).toHaveLength(6)
+  expect((await queue.depth()).ready).toBe(1_000)
+}, 120_000)

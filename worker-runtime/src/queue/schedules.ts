@@ -85,6 +85,7 @@ export interface ScheduleOwner {
 export const MOST_SCHEDULES = 100_000
 const MOST_A_PAGE = 200
 const MOST_DUE = 100
+const MOST_RUNS_A_CALL = 200
 /** So that a call has an end; the next one goes on. */
 const MOST_PAGES = 100
 /** Somebody else changes it again and again. */
@@ -219,25 +220,47 @@ async function fireDue(verbs: Verbs): Promise<Fired> {
     if (due.length === 0) break
     const { planOf } = await specs()
     const plans = due.map((each) => ({ ...each, ...planned(planOf, each, nowMs) }))
-    const args = plans.flatMap(({ name, version, dueMs, nextMs, fireAtMs, runs }) => {
-      const texts = runs.map((each) => `${each.dueMs}:${each.lateMs}`)
-      return [name, `${version} ${dueMs}`, ...placeArgs(nextMs, fireAtMs), texts.join(' ')]
-    })
-    const answer = await verbs.write('fire', args, firedOf)
-    nextMs = answer.firesInMs
+    const answers: string[] = []
+    for (const some of boundedParts(plans)) {
+      const { firesInMs, did } = await verbs.write('fire', some.flatMap(fireArgs), firedOf)
+      nextMs = firesInMs
+      for (const [at] of some.entries()) answers.push(did[at] ?? '')
+    }
     for (const [at, { name, runs: planned, isUnreadable }] of plans.entries()) {
-      const did = answer.did[at] ?? ''
+      const did = answers[at] ?? ''
       if (isUnreadable) unreadable.push(name)
       if (did === 'moved' || did === 'full') continue
       for (const [n, { dueMs, lateMs }] of planned.entries())
         runs.push({ name, dueAtMs: dueMs, lateMs, ...(did[n] === 'f' && { id: `${name}@${dueMs}` }) })
     }
-    if (due.length < MOST_DUE || answer.did.every((did) => did === 'full')) break
+    if (due.length < MOST_DUE || answers.every((did) => did === 'full')) break
   }
   return { runs, unreadable, ...(nextMs >= 0 && { nextMs }) }
 }
 
 export const scheduling = { set, delete: deleteSchedule, get, list, owners, pause, resume, run, fireDue }
+
+const fireArgs = ({ name, version, dueMs, nextMs, fireAtMs, runs }: Due & Plan): (string | number)[] => [
+  ...[name, `${version} ${dueMs}`, ...placeArgs(nextMs, fireAtMs)],
+  runs.map((each) => `${each.dueMs}:${each.lateMs}`).join(' '),
+]
+
+/** Each with at most so many runs, so that no script holds Redis up: a schedule alone has no more. */
+function boundedParts<T extends Plan>(plans: readonly T[]): T[][] {
+  const parts: T[][] = []
+  let part: T[] = []
+  let runs = 0
+  for (const plan of plans) {
+    runs += plan.runs.length
+    if (part.length === 0 || runs > MOST_RUNS_A_CALL) {
+      part = []
+      parts.push(part)
+      runs = plan.runs.length
+    }
+    part.push(plan)
+  }
+  return parts
+}
 
 /** One of a newer release perhaps: it is left for others, and looked at again in a minute. */
 function planned(
