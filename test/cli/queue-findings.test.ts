@@ -1,30 +1,8 @@
 // What keeps a queue from its work: a row a rule.
 import { type Depth, QueueRefused, type WorkerEntry } from 'millhand/queue'
 import { layoutFinding, type QueueFacts, queueFindings } from '../../cli/src/queue-findings.ts'
+import { noJobs } from '../no-jobs.ts'
 
-const counts = {
-  enqueued: 0,
-  claimed: 0,
-  busy: 0,
-  completed: 0,
-  retried: 0,
-  buried: 0,
-  lost: 0,
-  cancelled: 0,
-  expired: 0,
-  vanished: 0,
-}
-const depth: Depth = {
-  ready: 0,
-  due: 0,
-  delayed: 0,
-  busy: 0,
-  buried: 0,
-  blocked: 0,
-  suspended: false,
-  paused: false,
-  counts,
-}
 const worker: WorkerEntry = {
   name: 'p:1',
   process: 'p',
@@ -41,12 +19,12 @@ const worker: WorkerEntry = {
   draining: false,
 }
 const MINUTE = 60_000
-const waiting = (minutes: number): Depth => ({ ...depth, ready: 3, oldestReadyMs: minutes * MINUTE })
+const waiting = (minutes: number): Depth => ({ ...noJobs, ready: 3, oldestReadyMs: minutes * MINUTE })
 const facts: QueueFacts = {
   name: 'mail',
   namespace: 'shop',
   option: ' --namespace shop',
-  depth,
+  depth: noJobs,
   workers: [worker],
 }
 
@@ -91,7 +69,7 @@ const rows: Record<string, Row> = {
     says: /a person paused the queue, and 3 jobs wait/,
     remedy: /^millhand resume mail --namespace shop$/,
   },
-  'paused, with nothing to do': { facts: { depth: { ...depth, paused: true } }, finds: ['Paused note'] },
+  'paused, with nothing to do': { facts: { depth: { ...noJobs, paused: true } }, finds: ['Paused note'] },
   'resting, with jobs and no worker': {
     facts: { depth: { ...waiting(90), restsMs: 40_000 }, workers: [] },
     finds: ['Resting warning'],
@@ -104,7 +82,7 @@ const rows: Record<string, Row> = {
     remedy: /kubectl -n shop patch taskqueue mail --type merge -p '\{"spec":\{"suspend":false\}\}'/,
   },
   'both paused and suspended': {
-    facts: { depth: { ...depth, paused: true, suspended: true } },
+    facts: { depth: { ...noJobs, paused: true, suspended: true } },
     finds: ['Paused note', 'Suspended note'],
   },
   'a silent worker among others': {
@@ -125,36 +103,42 @@ const rows: Record<string, Row> = {
     remedy: /millhand worker FILE --queue mail --namespace shop/,
   },
   'nearly full, delayed ones counted': {
-    facts: { depth: { ...depth, ready: 50, delayed: 30 }, maxLength: 100 },
+    facts: { depth: { ...noJobs, ready: 50, delayed: 30 }, maxLength: 100 },
     finds: ['Length warning'],
     says: /80 jobs wait, and at 100 no more can be enqueued/,
   },
-  'about to refuse': { facts: { depth: { ...depth, ready: 95 }, maxLength: 100 }, finds: ['Length problem'] },
-  'not nearly full': { facts: { depth: { ...depth, ready: 79 }, maxLength: 100 }, finds: [] },
+  'about to refuse': {
+    facts: { depth: { ...noJobs, ready: 95 }, maxLength: 100 },
+    finds: ['Length problem'],
+  },
+  'not nearly full': { facts: { depth: { ...noJobs, ready: 79 }, maxLength: 100 }, finds: [] },
   'the length that is usual': {
-    facts: { depth: { ...depth, ready: 960_000 } },
+    facts: { depth: { ...noJobs, ready: 960_000 } },
     finds: ['Length problem'],
     says: /at 1000000 no more/,
   },
   'buried a moment ago': {
-    facts: { depth: { ...depth, buried: 1 }, lastBuriedMs: 3 * MINUTE },
+    facts: { depth: { ...noJobs, buried: 1 }, lastBuriedMs: 3 * MINUTE },
     finds: ['Buried warning'],
     says: /1 job failed for good and is kept \(buried\), the last of them 3m ago/,
     remedy: /millhand retry mail --all --namespace shop/,
   },
   'enqueues lost a moment ago': {
-    facts: { depth: { ...depth, counts: { ...counts, vanished: 37 } }, lastVanishedMs: 3 * MINUTE },
+    facts: { depth: { ...noJobs, counts: { ...noJobs.counts, vanished: 37 } }, lastVanishedMs: 3 * MINUTE },
     finds: ['Lost problem'],
     says: /lost at least 37 enqueues that it had acknowledged, found 3m ago/,
     remedy: /durability replicated/,
   },
   'enqueues lost long ago': {
-    facts: { depth: { ...depth, counts: { ...counts, vanished: 1 } }, lastVanishedMs: 72 * 60 * MINUTE },
+    facts: {
+      depth: { ...noJobs, counts: { ...noJobs.counts, vanished: 1 } },
+      lastVanishedMs: 72 * 60 * MINUTE,
+    },
     finds: ['Lost note'],
     says: /at least 1 enqueue that/,
   },
   'buried long ago': {
-    facts: { depth: { ...depth, buried: 7 }, lastBuriedMs: 90 * MINUTE },
+    facts: { depth: { ...noJobs, buried: 7 }, lastBuriedMs: 90 * MINUTE },
     finds: ['Buried note'],
   },
 }
@@ -168,7 +152,7 @@ test.each(Object.entries(rows))('%s', (_what, { facts: given, finds, says, remed
 })
 
 test('commands need no namespace where it is the usual one', () => {
-  const [found] = queueFindings({ ...facts, option: '', depth: { ...depth, paused: true } })
+  const [found] = queueFindings({ ...facts, option: '', depth: { ...noJobs, paused: true } })
   expect(found?.remedy).toBe('millhand resume mail')
 })
 

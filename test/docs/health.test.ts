@@ -11,6 +11,7 @@ import type { FleetPod } from '../../operator/src/fleet/pods.ts'
 import { run } from '../cluster/run.ts'
 import { kstatus } from '../cluster/tools.ts'
 import { seenSchedule } from '../control/decide/seen-schedule.ts'
+import { noJobs } from '../no-jobs.ts'
 import {
   deploymentWith,
   fleetOf,
@@ -75,29 +76,11 @@ const timedOut = {
 const away = { reason: 'RedisUnreachable', message: 'nobody answers' } as const
 
 const open = (): ObservedTaskQueue['redis'] => {
-  const counts = {
-    completed: 0,
-    failed: 0,
-    retried: 0,
-    crashed: 0,
-    buried: 0,
-    lost: 0,
-    cancelled: 0,
-    expired: 0,
-    vanished: 0,
+  return {
+    kind: 'open',
+    view: { depth: noJobs, workers: [], measured: {}, atMs: 0 } as never,
+    server: 'unknown',
   }
-  const depth = {
-    ready: 0,
-    due: 0,
-    delayed: 0,
-    busy: 0,
-    buried: 0,
-    blocked: 0,
-    suspended: false,
-    paused: false,
-    counts,
-  }
-  return { kind: 'open', view: { depth, workers: [], measured: {}, atMs: 0 } as never, server: 'unknown' }
 }
 const queueStatus = (redis: ObservedTaskQueue['redis']) =>
   planTaskQueue(

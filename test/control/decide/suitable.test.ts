@@ -2,6 +2,7 @@
 import type { Check, ServerFinding, Severity } from 'millhand/doctor'
 import { type ObservedTaskQueue, planTaskQueue } from '../../../control/src/decide/queue.ts'
 import { REASON_OF, redisSuitable } from '../../../control/src/decide/suitable.ts'
+import { noJobs } from '../../no-jobs.ts'
 
 const found = (check: Check, severity: Severity, more: Partial<ServerFinding> = {}): ServerFinding => ({
   check,
@@ -65,30 +66,7 @@ describe('in the status of a TaskQueue', () => {
     retention: { completed: retention, buried: retention },
     maxEvents: 1,
   }
-  const counts = {
-    enqueued: 0,
-    claimed: 0,
-    busy: 0,
-    completed: 0,
-    retried: 0,
-    buried: 0,
-    lost: 0,
-    cancelled: 0,
-    expired: 0,
-    vanished: 0,
-  }
-  const depth = {
-    ready: 0,
-    due: 0,
-    delayed: 0,
-    busy: 0,
-    buried: 0,
-    blocked: 0,
-    suspended: false,
-    paused: false,
-    counts,
-  }
-  const view = { depth, workers: [], measured: {} as never, atMs: 0 }
+  const view = { depth: noJobs, workers: [], measured: {} as never, atMs: 0 }
   const observed = (
     redis: ObservedTaskQueue['redis'],
     status?: ObservedTaskQueue['status'],
@@ -119,7 +97,7 @@ describe('in the status of a TaskQueue', () => {
 
   test('enqueues that Redis lost are told once, how many at least, and stay in the status', () => {
     const openWith = (vanished: number) => {
-      const lossy = { ...view, depth: { ...depth, counts: { ...counts, vanished } } }
+      const lossy = { ...view, depth: { ...noJobs, counts: { ...noJobs.counts, vanished } } }
       return { kind: 'open', view: lossy, server: [version] } as const
     }
     const good = planTaskQueue(observed(openWith(0)), 0)
