@@ -1,5 +1,5 @@
-// Every request and every answer of `/api/v1`: JSON, times in ms UTC. The server checks requests by it and makes the OpenAPI
-// document from it; the pages have their types from it. Nothing of Node.
+// Every request and every answer of `/api/v1`: JSON, times in ms UTC. The server checks requests by it and
+// makes the OpenAPI document from it; the pages have their types from it. Nothing of Node.
 export * from './api/actions.ts'
 export { API, JOB_STATES, MOST_ROWS, MOST_TEXT_BYTES, PRIORITIES, Reason } from './api/bounds.ts'
 export * from './api/errors.ts'

@@ -1,5 +1,6 @@
-// A small part of JSON Schema, with the type of TypeScript that belongs to each. api.ts says with it what requests and answers
-// are: their types, their check and the OpenAPI document have one source. Pure, and nothing of Node.
+// A small part of JSON Schema, with the type of TypeScript that belongs to each. api.ts says with it what
+// requests and answers are: their types, their check and the OpenAPI document have one source. Pure, and
+// nothing of Node.
 
 /** As OpenAPI 3.1 has it. */
 export interface Json {

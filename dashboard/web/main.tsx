@@ -1,4 +1,5 @@
-// The first thing that runs in a browser: what page belongs to the address, and the loop that keeps it up to date.
+// The first thing that runs in a browser: what page belongs to the address, and the loop that keeps it up to
+// date.
 import './style/index.css'
 import { render } from 'preact'
 import { listenToKeys } from './app/keys.ts'

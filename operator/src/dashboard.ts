@@ -1,5 +1,5 @@
-// The dashboard as the operator serves it: on every replica, over the watched resources and the queues in Redis.
-// Who may use it is asked of the API server, or written in a file. main.ts starts it.
+// The dashboard as the operator serves it: on every replica, over the watched resources and the queues in
+// Redis. Who may use it is asked of the API server, or written in a file. main.ts starts it.
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Servers } from '@millhand/control/redis/servers'

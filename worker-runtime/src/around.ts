@@ -1,4 +1,5 @@
-// `use()`: what a process of tasks does around every attempt. The list is on globalThis, as the tasks are (task.ts).
+// `use()`: what a process of tasks does around every attempt. The list is on globalThis, as the tasks are
+// (task.ts).
 import type { Job } from './task.ts'
 
 /** Runs around an attempt; `next` runs the task, or what was registered after it. */
@@ -10,9 +11,9 @@ const AROUND = Symbol.for('millhand.around')
  * Registers a function that runs around every attempt in the processes that load this module, the first one
  * outermost: `use(async (job, next) => { before(); try { await next() } finally { after() } })`.
  *
- * `next` resolves with what the task returned, and rejects with what it threw. The result of the job stays that of
- * the task, whatever the function returns; what it throws, the attempt fails with. It must call `next` once. Throws
- * TypeError for anything but a function.
+ * `next` resolves with what the task returned, and rejects with what it threw. The result of the job stays
+ * that of the task, whatever the function returns; what it throws, the attempt fails with. It must call
+ * `next` once. Throws TypeError for anything but a function.
  */
 export function use(around: Around): void {
   if (typeof around !== 'function') throw new TypeError('use() takes a function: use(async (job, next) => …)')

@@ -1,5 +1,5 @@
-// Headers of a job: small texts that travel from its enqueue to its attempts, like the context of a trace. The
-// option, its check, and the named field of the envelope. For job.ts.
+// Headers of a job: small texts that travel from its enqueue to its attempts, like the context of a trace.
+// The option, its check, and the named field of the envelope. For job.ts.
 import type { Rule } from './options.ts'
 
 /** Texts by name. */

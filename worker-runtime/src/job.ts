@@ -29,8 +29,8 @@ export interface JobOptions {
   /** Enqueues nothing while another job of the queue has the same unique key. */
   unique?: Unique
   /**
-   * Texts that the task finds in `job.headers`, like the context of a trace: names of 1 to 64 of A-Z a-z 0-9 . _ -,
-   * and together, as in the query of a URL, at most 1,024 bytes.
+   * Texts that the task finds in `job.headers`, like the context of a trace: names of 1 to 64 of A-Z a-z 0-9
+   * . _ -, and together, as in the query of a URL, at most 1,024 bytes.
    */
   headers?: Headers
   /** Default: normal. */
@@ -40,8 +40,8 @@ export interface JobOptions {
   /** The job does not start before this time. */
   at?: Date
   /**
-   * The job ends as expired, and never runs, where its first attempt has not begun so long after it was due; ms
-   * (`expiresInSeconds` of the queue).
+   * The job ends as expired, and never runs, where its first attempt has not begun so long after it was due;
+   * ms (`expiresInSeconds` of the queue).
    */
   expiresInMs?: number
   /** Attempts that may fail before the job is buried (`retry.maxAttempts` of the queue). */

@@ -1,4 +1,5 @@
-// What a task throws that meets a limit of somebody else: nothing has failed, and another try makes sense later.
+// What a task throws that meets a limit of somebody else: nothing has failed, and another try makes sense
+// later.
 import { shown } from './options.ts'
 
 export const PAUSES = ['job', 'key', 'queue'] as const
@@ -15,10 +16,10 @@ export interface Rest {
 }
 
 /**
- * Thrown by a task whose job is to be tried again in `ms` and not before: no attempt is counted. `pause` says what
- * rests until then, by the clock of Redis: this job (the default), all jobs of its key (the job alone where it has
- * none), or the whole queue. A job may rest 1,000 times; after that each is a failed attempt. Throws RangeError for
- * an `ms` that is no whole number from 1 to 1e12, or an unknown pause.
+ * Thrown by a task whose job is to be tried again in `ms` and not before: no attempt is counted. `pause` says
+ * what rests until then, by the clock of Redis: this job (the default), all jobs of its key (the job alone
+ * where it has none), or the whole queue. A job may rest 1,000 times; after that each is a failed attempt.
+ * Throws RangeError for an `ms` that is no whole number from 1 to 1e12, or an unknown pause.
  */
 export class RetryAfter extends Error {
   readonly [RETRY_AFTER]: Rest

@@ -1,5 +1,5 @@
-// Tags of a job, names by which people find it, and the flags that say what a job has besides its envelope. For
-// job.ts; scripts read both (queue/lua/text.lua, tags.lua).
+// Tags of a job, names by which people find it, and the flags that say what a job has besides its envelope.
+// For job.ts; scripts read both (queue/lua/text.lua, tags.lua).
 import type { Rule } from './options.ts'
 
 const TAG = /^[A-Za-z0-9:._@/-]{1,64}$/

@@ -51,8 +51,8 @@ export interface Job {
   /** Of a job that a schedule made; undefined for any other. */
   readonly schedule: ScheduledRun | undefined
   /**
-   * Aborted when the job is cancelled, is out of time, or its worker has drained as long as it may. A task that
-   * looks at it is given a few seconds to end by itself; one that does not is ended at once.
+   * Aborted when the job is cancelled, is out of time, or its worker has drained as long as it may. A task
+   * that looks at it is given a few seconds to end by itself; one that does not is ended at once.
    */
   readonly signal: AbortSignal
   /**
@@ -73,23 +73,23 @@ export interface Job {
    * saved, and in later attempts with the saved one, without doing the work again. The value comes through
    * JSON. Names are 1 to 100 of A-Z a-z 0-9 : . _ - and stand once in an attempt.
    *
-   * Rejects with what `work` throws, and nothing is saved then; with a TypeError for a bad name or a value that
-   * is not JSON; and with an error of the code `SAVED_TOO_LARGE` (256 KiB for all that a job saves, each name
-   * and 100 bytes for each value included), or `NOT_HELD` as `progress`. While Redis is away it waits.
+   * Rejects with what `work` throws, and nothing is saved then; with a TypeError for a bad name or a value
+   * that is not JSON; and with an error of the code `SAVED_TOO_LARGE` (256 KiB for all that a job saves, each
+   * name and 100 bytes for each value included), or `NOT_HELD` as `progress`. While Redis is away it waits.
    */
   step<T>(name: string, work: () => T | Promise<T>): Promise<Received<T>>
   /**
-   * Saves where the task is: any JSON value, in place of the one before. Resolves when it is saved; rejects as
-   * `step`.
+   * Saves where the task is: any JSON value, in place of the one before. Resolves when it is saved; rejects
+   * as `step`.
    */
   checkpoint(value: unknown): Promise<void>
   /** The value of the last checkpoint, of this attempt or an earlier one; undefined where there is none. */
   lastCheckpoint(): Promise<unknown>
   /**
-   * Adds a job to the flow that this job belongs to, and answers its name. It may run at once; what waits for this job
-   * waits for it too. Add the same jobs in the same order in each attempt: then none is added twice. `after` names jobs
-   * of the flow. Rejects with the code `NO_FLOW` for a job of no flow, `NOT_ADDED` when the flow does not run any more,
-   * and `NOT_HELD`.
+   * Adds a job to the flow that this job belongs to, and answers its name. It may run at once; what waits for
+   * this job waits for it too. Add the same jobs in the same order in each attempt: then none is added twice.
+   * `after` names jobs of the flow. Rejects with the code `NO_FLOW` for a job of no flow, `NOT_ADDED` when
+   * the flow does not run any more, and `NOT_HELD`.
    */
   add<T extends AnyTask = Task<string, unknown, unknown>>(
     queue: string,
@@ -97,13 +97,14 @@ export interface Job {
     ...[input, options]: InputArguments<T, AddedJobOptions>
   ): Promise<string>
   /**
-   * Enqueues a job with the success of this one, in one piece: one that is tried again, handed over or cancelled
-   * leaves nothing. Resolves with the id of the new job when its worker has it. `queue` is a queue in the namespace
-   * of this one. `{ now: true }` enqueues at once, whatever becomes of this job. The new job has the headers of this
-   * one, unless it gets others.
+   * Enqueues a job with the success of this one, in one piece: one that is tried again, handed over or
+   * cancelled leaves nothing. Resolves with the id of the new job when its worker has it. `queue` is a queue
+   * in the namespace of this one. `{ now: true }` enqueues at once, whatever becomes of this job. The new job
+   * has the headers of this one, unless it gets others.
    *
-   * Rejects with a TypeError for an invalid name, option or input; with an error of the code `TOO_MANY_FOLLOW_UPS`
-   * beyond 1,000 jobs or 1 MiB of inputs; and with `now` also with `NOT_HELD`, or that of a `QueueRefused`.
+   * Rejects with a TypeError for an invalid name, option or input; with an error of the code
+   * `TOO_MANY_FOLLOW_UPS` beyond 1,000 jobs or 1 MiB of inputs; and with `now` also with `NOT_HELD`, or that
+   * of a `QueueRefused`.
    */
   enqueue<T extends AnyTask = Task<string, unknown, unknown>>(
     queue: string,

@@ -9,14 +9,15 @@ export interface Unique {
   /** 1 to 128 of A-Z a-z 0-9 . : _ - */
   readonly key: string
   /**
-   * For how long the job has the key: `waiting` until its first attempt begins, `unfinished` (the default) until it
-   * is completed, cancelled, expired, deleted or buried; `forMs` for so long from its enqueue, whatever becomes of it.
+   * For how long the job has the key: `waiting` until its first attempt begins, `unfinished` (the default)
+   * until it is completed, cancelled, expired, deleted or buried; `forMs` for so long from its enqueue,
+   * whatever becomes of it.
    */
   readonly while?: 'waiting' | 'unfinished' | { readonly forMs: number } | undefined
   /**
-   * What another enqueue with the key does. `keep` (the default): nothing. `replace`: where the job waits, it gets
-   * task, input, due time and options of the new one; a job that runs is left alone. `runAgain`: as `replace`, and
-   * where the job runs, the newest of the new ones follows once it has ended.
+   * What another enqueue with the key does. `keep` (the default): nothing. `replace`: where the job waits, it
+   * gets task, input, due time and options of the new one; a job that runs is left alone. `runAgain`: as
+   * `replace`, and where the job runs, the newest of the new ones follows once it has ended.
    */
   readonly onDuplicate?: (typeof ON_DUPLICATE)[number] | undefined
 }

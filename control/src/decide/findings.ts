@@ -112,7 +112,10 @@ function progressing({ fleet: { rollout } }: ObservedPool, { stuck, trouble }: H
   return { type, status: 'True', reason: 'RollingOut', message: 'pods are being added, removed or replaced' }
 }
 
-/** In the words of kstatus: True until the pods are those of the present spec. What waits for a person is Stalled instead. */
+/**
+ * In the words of kstatus: True until the pods are those of the present spec. What waits for a person is
+ * Stalled instead.
+ */
 function reconciling({ fleet: { rollout } }: ObservedPool, isStalled: Finding): Finding {
   const type = 'Reconciling'
   const isUnderWay = rollout === 'absent' || rollout === 'replacing'

@@ -1,5 +1,5 @@
-// A flow as a tree: each job below the one that it waits for longest, jobs of a group in one line (pure). The dashboard and
-// `millhand flows` show it.
+// A flow as a tree: each job below the one that it waits for longest, jobs of a group in one line (pure). The
+// dashboard and `millhand flows` show it.
 import type { FlowJobFacts } from 'millhand/queue'
 
 export interface FlowLine {

@@ -130,7 +130,9 @@ function claimableJobs(queue: QueueLoad): number {
   return Math.min(Math.max(0, ready - blocked), Math.max(0, most - busy)) * share
 }
 
-/** By Little's law: a rate keeps no more jobs running than start while one runs; one, while none was measured. */
+/**
+ * By Little's law: a rate keeps no more jobs running than start while one runs; one, while none was measured.
+ */
 function runAtOnce({ startsPerSecond, rate }: QueueLoad): number {
   if (startsPerSecond === undefined) return Number.POSITIVE_INFINITY
   return Math.max(1, Math.ceil((startsPerSecond * (rate?.meanDurationMs ?? 1_000)) / 1_000))

@@ -1,5 +1,5 @@
-// What keeps the jobs of a queue from running on the side of pods: the operator's part of why a job does not run
-// (the other part: millhand/queue, why.ts). Pure.
+// What keeps the jobs of a queue from running on the side of pods: the operator's part of why a job does not
+// run (the other part: millhand/queue, why.ts). Pure.
 import type { Condition } from '../resources/conditions.ts'
 import type { WorkerPoolObject } from '../resources/worker-pool.ts'
 

@@ -79,7 +79,10 @@ async function set(schedule: Schedule, { seen, declared }: Open): Promise<Observ
   }
 }
 
-/** A queue that a TaskQueue owns has schedules of programs and of this namespace: another UID is of one that is gone. */
+/**
+ * A queue that a TaskQueue owns has schedules of programs and of this namespace: another UID is of one that
+ * is gone.
+ */
 function isOfGone(state: ScheduleState | undefined, { metadata: { uid } }: Open['declared']): boolean {
   return uid !== undefined && state !== undefined && state.ownerUid !== ''
 }

@@ -1,5 +1,5 @@
-// Enqueues what the schedules of a queue have due, once for all who look at the queue (seen-queue.ts). Workers do
-// the same; this is for a queue that has none. Two that fire at once make one job.
+// Enqueues what the schedules of a queue have due, once for all who look at the queue (seen-queue.ts).
+// Workers do the same; this is for a queue that has none. Two that fire at once make one job.
 import { type Log, type Queue, RedisUnavailable } from 'millhand/queue'
 import { type Fence, NotLeading } from '../engine/fence.ts'
 

@@ -121,8 +121,8 @@ export class SeenQueue {
   }
 
   /**
-   * What people look at and change: every instance does it for them, whoever leads. Throws RedisUnavailable at once
-   * while the server is known to be away.
+   * What people look at and change: every instance does it for them, whoever leads. Throws RedisUnavailable
+   * at once while the server is known to be away.
    */
   get forPeople(): Queue {
     return this.#reachable()
@@ -247,8 +247,8 @@ export class SeenQueue {
   }
 
   /**
-   * For the history of the queue: the state that was looked at anyway. Only behind another write: a server that
-   * refuses writes may end the connection of who tries.
+   * For the history of the queue: the state that was looked at anyway. Only behind another write: a server
+   * that refuses writes may end the connection of who tries.
    */
   async sample({ depth, workers, atMs }: QueueView): Promise<void> {
     const { fence, log } = this.#options

@@ -1,5 +1,5 @@
-// The built pages, served from memory: compressed once, hashed names for ever, index.html for every address of the pages, with the
-// base path that the browser sees.
+// The built pages, served from memory: compressed once, hashed names for ever, index.html for every address
+// of the pages, with the base path that the browser sees.
 import { readdirSync, readFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { extname, join } from 'node:path'

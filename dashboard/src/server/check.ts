@@ -1,4 +1,5 @@
-// Checks a value against a schema of api.ts: what a request brings, and in tests what the server answers. Pure.
+// Checks a value against a schema of api.ts: what a request brings, and in tests what the server answers.
+// Pure.
 import type { Json, Schema } from '../schema.ts'
 import { namedIn } from '../schema.ts'
 

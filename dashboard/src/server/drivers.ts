@@ -1,5 +1,5 @@
-// Bulk actions run here, in the background, whoever has asked for them. One that another server began and left is taken up when
-// somebody looks at it: Redis says who drives it now.
+// Bulk actions run here, in the background, whoever has asked for them. One that another server began and
+// left is taken up when somebody looks at it: Redis says who drives it now.
 import { type Action, type Log, type Queue, reasonOf } from 'millhand/queue'
 
 export class Drivers {

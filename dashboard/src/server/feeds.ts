@@ -1,5 +1,5 @@
-// The events of queues for those who watch: one reader for each queue, however many watch it, and none where nobody does. The last
-// events stay in memory, so that a viewer that comes back goes on where it was.
+// The events of queues for those who watch: one reader for each queue, however many watch it, and none where
+// nobody does. The last events stay in memory, so that a viewer that comes back goes on where it was.
 import { type Log, type Queue, type QueueEvent, QueueRefused, reasonOf } from 'millhand/queue'
 import { frameOf, type Viewer } from './viewers.ts'
 

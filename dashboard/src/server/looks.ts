@@ -1,5 +1,5 @@
-// One look a second at each queue, however many people ask, and none while nobody asks. What was seen last is kept: while Redis
-// is away it is shown with its time.
+// One look a second at each queue, however many people ask, and none while nobody asks. What was seen last is
+// kept: while Redis is away it is shown with its time.
 import type { TaskQueueObject } from '@millhand/control/resources/task-queue'
 import { defaultQueueName } from '@millhand/control/resources/task-queue'
 import type { OutputEvent, Queue } from 'millhand/queue'

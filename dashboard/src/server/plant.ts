@@ -1,5 +1,5 @@
-// The port between the server of the dashboard and the world that it shows: the resources as they are watched, and the queues in
-// Redis. The operator and `millhand up` have both as control/ gives them.
+// The port between the server of the dashboard and the world that it shows: the resources as they are
+// watched, and the queues in Redis. The operator and `millhand up` have both as control/ gives them.
 import type { Place } from '@millhand/control/redis/problems'
 import type { Opened } from '@millhand/control/redis/servers'
 import type { IndexOf, ObjectOf } from '@millhand/control/resources/object'

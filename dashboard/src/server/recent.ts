@@ -1,5 +1,5 @@
-// The last hour of all queues together, for the small charts of the overview. Each queue is asked once in ten seconds, however many
-// look, and never while nobody does.
+// The last hour of all queues together, for the small charts of the overview. Each queue is asked once in ten
+// seconds, however many look, and never while nobody does.
 import type { TaskQueueObject } from '@millhand/control/resources/task-queue'
 import type { HistorySeries } from 'millhand/queue'
 import { type History, MOST_ROWS } from '../api.ts'
@@ -69,7 +69,10 @@ export class Recent {
   }
 }
 
-/** Pure. A step of which no queue knows anything is null, and so is an amount of the last step, which is not over. */
+/**
+ * Pure. A step of which no queue knows anything is null, and so is an amount of the last step, which is not
+ * over.
+ */
 export function addedUp(histories: readonly History[], fromMs: number): History {
   const times = Array.from({ length: HOUR_MS / STEP_MS + 1 }, (_, n) => fromMs + n * STEP_MS)
   const columns = SERIES.map((series) => {

@@ -1,4 +1,5 @@
-// What the API answers in place of what was asked for: a status, a code for programs, and a sentence with the remedy.
+// What the API answers in place of what was asked for: a status, a code for programs, and a sentence with the
+// remedy.
 import { FilterInvalid, QueueRefused, RedisDataInvalid, RedisUnavailable } from 'millhand/queue'
 import type { ErrorAnswer } from '../api.ts'
 import type { Refusal } from './access/access.ts'

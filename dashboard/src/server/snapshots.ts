@@ -1,5 +1,5 @@
-// Snapshots of all queues and pools: taken when somebody asks, and each second while somebody watches. Viewers who may see the same
-// namespaces get the same bytes.
+// Snapshots of all queues and pools: taken when somebody asks, and each second while somebody watches.
+// Viewers who may see the same namespaces get the same bytes.
 import type { ObjectOf } from '@millhand/control/resources/object'
 import type { Kind } from '@millhand/control/resources/schemas'
 import type { WorkerPoolObject } from '@millhand/control/resources/worker-pool'

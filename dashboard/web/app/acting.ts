@@ -1,4 +1,5 @@
-// What can be done with jobs: which states allow it, the words of the question, the call for one job. bulk.ts does it with many.
+// What can be done with jobs: which states allow it, the words of the question, the call for one job. bulk.ts
+// does it with many.
 import type { JobDone, JobRow } from '../../src/api.ts'
 import { address, send, sentence } from './api.ts'
 import { partsOf } from './queues.ts'

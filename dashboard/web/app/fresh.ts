@@ -6,8 +6,8 @@ interface Rows {
 }
 
 /**
- * Rows that were not shown. Where the page shown has more behind it, one that stands behind all that were shown has only moved up,
- * because others left.
+ * Rows that were not shown. Where the page shown has more behind it, one that stands behind all that were
+ * shown has only moved up, because others left.
  */
 export function freshIn(shown: Rows, now: Rows): number {
   const known = new Set(shown.rows.map(({ mark }) => mark))

@@ -1,5 +1,5 @@
-// JSON text as a tree of its own pieces of text: no number is rounded, no field is lost. Bounded in depth and in pieces; undefined where
-// it is no JSON, or more than a page should draw.
+// JSON text as a tree of its own pieces of text: no number is rounded, no field is lost. Bounded in depth and
+// in pieces; undefined where it is no JSON, or more than a page should draw.
 export type Node =
   | { kind: 'literal'; text: string }
   | { kind: 'object' | 'list'; items: { name?: string; value: Node }[] }

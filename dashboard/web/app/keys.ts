@@ -1,4 +1,5 @@
-// Keys: pages say what theirs do while they are shown. None while something is written, none with a modifier but Shift.
+// Keys: pages say what theirs do while they are shown. None while something is written, none with a modifier
+// but Shift.
 import { useEffect, useRef } from 'preact/hooks'
 import { keysAreOff } from './settings.ts'
 

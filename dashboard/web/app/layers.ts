@@ -1,5 +1,5 @@
-// Where the lines of a flow stand when they are drawn as a graph: a column for each depth, from the left to the right. In a column they are
-// ordered so that few arrows cross, and near what they wait for. Pure.
+// Where the lines of a flow stand when they are drawn as a graph: a column for each depth, from the left to
+// the right. In a column they are ordered so that few arrows cross, and near what they wait for. Pure.
 interface Line {
   depth: number
   /** The lines that it waits for, by their number. */
@@ -96,7 +96,10 @@ function settle(column: Spot[], side: 'before' | 'after'): void {
 const meanOf = (spots: readonly Spot[]): number | undefined =>
   spots.length === 0 ? undefined : spots.reduce((sum, { y }) => sum + y, 0) / spots.length
 
-/** As near to where each wants to be as their order and their heights allow: those that are in each other's way share the way. */
+/**
+ * As near to where each wants to be as their order and their heights allow: those that are in each other's
+ * way share the way.
+ */
 function spread(column: readonly Spot[], wantedOf: (each: Spot, n: number) => number): void {
   const blocks: { spots: Spot[]; offsets: number[]; y: number }[] = []
   for (const [n, each] of column.entries()) {

@@ -1,5 +1,5 @@
-// A list that never moves by itself: known rows are renewed where they stand, and new ones are counted until they are asked for. It rests
-// while something is selected.
+// A list that never moves by itself: known rows are renewed where they stand, and new ones are counted until
+// they are asked for. It rests while something is selected.
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { ApiError, get } from './api.ts'
 import { freshIn } from './fresh.ts'

@@ -1,5 +1,6 @@
-// The numbers of all queues, as they are pushed. One tab of a browser listens to the server and tells the others: a browser opens only six
-// connections to one server. Where nothing arrives, a proxy may be holding events back: then the snapshot is asked for.
+// The numbers of all queues, as they are pushed. One tab of a browser listens to the server and tells the
+// others: a browser opens only six connections to one server. Where nothing arrives, a proxy may be holding
+// events back: then the snapshot is asked for.
 import { computed, effect, signal } from '@preact/signals'
 import type { Config, Me, Snapshot } from '../../src/api.ts'
 import { ApiError, absolute, get } from './api.ts'

@@ -1,4 +1,5 @@
-// The live output of a job, while a page shows it: the last lines before that, and each new one; the newest 5,000 are kept.
+// The live output of a job, while a page shows it: the last lines before that, and each new one; the newest
+// 5,000 are kept.
 import { useEffect, useState } from 'preact/hooks'
 import type { LinesDropped, OutputLine, StateNow } from '../../src/api.ts'
 import { absolute } from './api.ts'

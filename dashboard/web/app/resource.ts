@@ -1,5 +1,5 @@
-// An answer of the API that a part of a page shows: asked for when its address changes and every few seconds, kept while a newer one is
-// on its way, and not asked for while nobody looks.
+// An answer of the API that a part of a page shows: asked for when its address changes and every few seconds,
+// kept while a newer one is on its way, and not asked for while nobody looks.
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { ApiError, getNewer } from './api.ts'
 import { isLive } from './settings.ts'

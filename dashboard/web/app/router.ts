@@ -1,5 +1,5 @@
-// The address is the state of a page: its path, and in the query the filter, the tab and the time range. Links are relative to <base>,
-// so that the pages work under any path.
+// The address is the state of a page: its path, and in the query the filter, the tab and the time range.
+// Links are relative to <base>, so that the pages work under any path.
 import { computed, signal } from '@preact/signals'
 
 const base = new URL(document.baseURI).pathname
@@ -63,7 +63,10 @@ function enterPage(): void {
   requestAnimationFrame(() => document.querySelector<HTMLElement>('main')?.focus({ preventScroll: true }))
 }
 
-/** A browser resolves `.` and `..`, however they are written: they are encoded twice, as what cannot be a name. */
+/**
+ * A browser resolves `.` and `..`, however they are written: they are encoded twice, as what cannot be a
+ * name.
+ */
 export const encodedPart = (part: string) =>
   /^\.{1,2}$/.test(part) ? part.replaceAll('.', '%252e') : encodeURIComponent(part)
 

@@ -1,4 +1,5 @@
-// Times as people read them: local, or UTC on demand; relative for an hour, then the clock, then the date. Millis inside.
+// Times as people read them: local, or UTC on demand; relative for an hour, then the clock, then the date.
+// Millis inside.
 import { computed, signal } from '@preact/signals'
 import { isUtc } from './settings.ts'
 

@@ -1,4 +1,5 @@
-// A question before something is done. The larger the damage, the more deliberate the answer: above 1,000 jobs the number is to be typed.
+// A question before something is done. The larger the damage, the more deliberate the answer: above 1,000
+// jobs the number is to be typed.
 import type { ComponentChildren } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { count } from '../app/numbers.ts'

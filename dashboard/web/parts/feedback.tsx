@@ -1,4 +1,5 @@
-// What is shown where there is nothing to show: while it loads, when it failed, when it is empty, when it is not allowed.
+// What is shown where there is nothing to show: while it loads, when it failed, when it is empty, when it is
+// not allowed.
 import type { ComponentChildren } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import type { ApiError } from '../app/api.ts'

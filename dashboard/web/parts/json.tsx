@@ -1,5 +1,5 @@
-// JSON as it is: numbers beyond 2^53 and repeated names stay as they were written, since the text is never turned into values. Text that
-// is no JSON is shown as text.
+// JSON as it is: numbers beyond 2^53 and repeated names stay as they were written, since the text is never
+// turned into values. Text that is no JSON is shown as text.
 import { type Node, nodesOf } from '../app/json.ts'
 import { Lines, Name, visible } from './show.tsx'
 

@@ -1,4 +1,5 @@
-// The live output of a job: it follows the end until somebody scrolls back, and can show only the lines with a text.
+// The live output of a job: it follows the end until somebody scrolls back, and can show only the lines with
+// a text.
 import { useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { plural } from '../app/numbers.ts'
 import { type Block, type Line, type Output, plain, useOutput } from '../app/output.ts'

@@ -8,7 +8,9 @@ import { Blank, Loading } from './feedback.tsx'
 import { QueueChoice } from './jobs-rail.tsx'
 import { visible } from './show.tsx'
 
-/** `first`: which queue is shown where the address names none; default: the first. `children` gets its key. */
+/**
+ * `first`: which queue is shown where the address names none; default: the first. `children` gets its key.
+ */
 export function ListOfQueue({
   title,
   what,

@@ -1,4 +1,5 @@
-// A port with HTTP or HTTPS. The certificate is read again now and then: a renewed one is used without a restart.
+// A port with HTTP or HTTPS. The certificate is read again now and then: a renewed one is used without a
+// restart.
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'

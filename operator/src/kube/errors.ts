@@ -58,7 +58,8 @@ export const isEnding = (error: unknown): boolean =>
   isKube(error, 403) && BY_END_OF_NAMESPACE.test(error.message)
 
 /**
- * `deployments.apps "a" is forbidden: User "…" cannot patch resource "deployments" in API group "apps" in the namespace "b"`
+ * `deployments.apps "a" is forbidden: User "…" cannot patch resource "deployments" in API group "apps" in the
+ * namespace "b"`
  */
 const BY_RBAC = /User "[^"]*" cannot \S+ (resource|path) "/
 const BY_END_OF_NAMESPACE = / because it is being terminated$/

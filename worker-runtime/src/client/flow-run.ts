@@ -20,8 +20,8 @@ interface ClientParts extends HandleParts {
 }
 
 /**
- * `result()` of a flow. FLOW_FAILED: a job failed for good (`facts.because`). FLOW_CANCELLED. FLOW_NOT_FOUND: no flow
- * has this id in this queue, or it was kept for its time.
+ * `result()` of a flow. FLOW_FAILED: a job failed for good (`facts.because`). FLOW_CANCELLED. FLOW_NOT_FOUND:
+ * no flow has this id in this queue, or it was kept for its time.
  */
 export class FlowFailed extends Error {
   override readonly name = 'FlowFailed'
@@ -67,7 +67,10 @@ export class FlowRun<R = unknown> {
     return (await this.facts())?.state ?? 'unknown'
   }
 
-  /** Its state and how many of its jobs are in which; costs the same for any number of jobs. Throws RedisUnavailable. */
+  /**
+   * Its state and how many of its jobs are in which; costs the same for any number of jobs. Throws
+   * RedisUnavailable.
+   */
   facts(): Promise<FlowFacts | undefined> {
     return this.#ask(() => this.#queue.flows.facts(this.id))
   }
@@ -78,25 +81,25 @@ export class FlowRun<R = unknown> {
   }
 
   /**
-   * Cancels the flow: jobs that wait never start, others are cancelled. Answers 'cancelling' while some have to end,
-   * else the state then. Throws RedisUnavailable.
+   * Cancels the flow: jobs that wait never start, others are cancelled. Answers 'cancelling' while some have
+   * to end, else the state then. Throws RedisUnavailable.
    */
   cancel(): Promise<FlowState | 'unknown'> {
     return this.#ask(() => this.#queue.flows.cancel(this.id))
   }
 
   /**
-   * Runs again what has not completed, or was compensated, in a flow that failed or was cancelled; what has completed
-   * stays. Answers 'running', or the state in which a flow is not retried. Throws RedisUnavailable.
+   * Runs again what has not completed, or was compensated, in a flow that failed or was cancelled; what has
+   * completed stays. Answers 'running', or the state in which a flow is not retried. Throws RedisUnavailable.
    */
   retry(): Promise<FlowState | 'unknown'> {
     return this.#ask(() => this.#queue.flows.retry(this.id))
   }
 
   /**
-   * Waits for the end, and answers what the flow returns (`flow.returns`), as it comes through JSON. Waits also while
-   * Redis is away. Throws FlowFailed, ResultTimeout after `timeoutMs`, and RedisUnavailable when Redis refuses the
-   * credentials or the client is closed.
+   * Waits for the end, and answers what the flow returns (`flow.returns`), as it comes through JSON. Waits
+   * also while Redis is away. Throws FlowFailed, ResultTimeout after `timeoutMs`, and RedisUnavailable when
+   * Redis refuses the credentials or the client is closed.
    */
   async result(options: ResultOptions = {}): Promise<R> {
     const facts = await this.ended(options)
@@ -111,7 +114,9 @@ export class FlowRun<R = unknown> {
     return JSON.parse(json)
   }
 
-  /** Waits for the end, whatever it is, and answers the facts. Throws as `result`, but where the flow failed. */
+  /**
+   * Waits for the end, whatever it is, and answers the facts. Throws as `result`, but where the flow failed.
+   */
   async ended(options: ResultOptions = {}): Promise<FlowFacts> {
     checkOptions('option of result', options, RESULT_OPTIONS)
     const { timeoutMs = Number.POSITIVE_INFINITY } = options

@@ -1,13 +1,13 @@
-// References to results of a flow: values of a plan that stand in JSON for what is not there yet (flow.ts). A script puts
-// the results in their places (queue/lua/flow.lua), so no other value may look like one.
+// References to results of a flow: values of a plan that stand in JSON for what is not there yet (flow.ts). A
+// script puts the results in their places (queue/lua/flow.lua), so no other value may look like one.
 import { referencesIn } from '../queue/flows.ts'
 
 /** The names in the references that the JSON has which is being made. */
 let written: (readonly string[])[] = []
 
 /**
- * `json` stands for the results of the jobs with these names. Whoever reads a field of it, as of a result that is not
- * there yet, hears of that.
+ * `json` stands for the results of the jobs with these names. Whoever reads a field of it, as of a result
+ * that is not there yet, hears of that.
  */
 export function reference(json: string, names: readonly string[]): unknown {
   const value = JSON.parse(json)
@@ -26,8 +26,8 @@ export function reference(json: string, names: readonly string[]): unknown {
 }
 
 /**
- * Makes JSON with references in it, and answers the names of the jobs that it refers to. Throws TypeError where a value
- * that is none would be taken for one.
+ * Makes JSON with references in it, and answers the names of the jobs that it refers to. Throws TypeError
+ * where a value that is none would be taken for one.
  */
 export function referring<T>(
   what: string,

@@ -1,5 +1,6 @@
-// Bulk actions: retry, cancel or delete all jobs of a filter, or jobs that are named, 200 a script. A record in Redis
-// keeps how far an action has come: who drives it may die, and another one goes on. What is deleted stays in a trash for a minute.
+// Bulk actions: retry, cancel or delete all jobs of a filter, or jobs that are named, 200 a script. A record
+// in Redis keeps how far an action has come: who drives it may die, and another one goes on. What is deleted
+// stays in a trash for a minute.
 import { randomUUID } from 'node:crypto'
 import { isJobId } from '../job.ts'
 import { amountOf, counterOf, listOf, numberOf, optionalOf, textOf } from './answers.ts'
@@ -98,7 +99,10 @@ async function count(
 }
 const MOST_COUNTED = 5_000
 
-/** Writes the record; nothing is done to any job yet. Throws FilterInvalid where the verb fits no state of the filter. */
+/**
+ * Writes the record; nothing is done to any job yet. Throws FilterInvalid where the verb fits no state of the
+ * filter.
+ */
 async function create(verbs: Verbs, action: NewAction): Promise<string> {
   const { verb, filter, ids, who = '', reason = '', total } = action
   withStates(ids ? namedFilter(ids) : filter, verb)
@@ -112,8 +116,8 @@ async function create(verbs: Verbs, action: NewAction): Promise<string> {
 }
 
 /**
- * Goes on with an action for one page of jobs. `isBusy`: another driver has it; try again in 10 s. Undefined where it
- * is not known.
+ * Goes on with an action for one page of jobs. `isBusy`: another driver has it; try again in 10 s. Undefined
+ * where it is not known.
  */
 async function step(
   verbs: Verbs,
@@ -139,7 +143,10 @@ async function step(
   return withRecord(await get(verbs, id), acted === 0)
 }
 
-/** Goes on with an action to its end, or until it is stopped or another driver has it. Throws where it is not known. */
+/**
+ * Goes on with an action to its end, or until it is stopped or another driver has it. Throws where it is not
+ * known.
+ */
 async function run(verbs: Verbs, id: string, { isStopped, onProgress }: RunOptions = {}): Promise<Action> {
   const driver = randomUUID()
   for (;;) {

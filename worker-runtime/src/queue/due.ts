@@ -1,7 +1,9 @@
-// When a schedule is due: cron expressions in a time zone, and intervals. Pure; used by schedules.ts, whoever fires.
+// When a schedule is due: cron expressions in a time zone, and intervals. Pure; used by schedules.ts, whoever
+// fires.
 //
-// A time of day that a clock skips is due at the first time behind the gap, and one that it shows twice is due the
-// first time. Where the hour is `*`, every hour that passes counts, also the one that a clock shows twice.
+// A time of day that a clock skips is due at the first time behind the gap, and one that it shows twice is
+// due the first time. Where the hour is `*`, every hour that passes counts, also the one that a clock shows
+// twice.
 import { Cron } from 'croner'
 import { reasonOf } from '../errors.ts'
 import { nearestOf, shown } from '../options.ts'
@@ -9,8 +11,8 @@ import { nearestOf, shown } from '../options.ts'
 /** When: one of `cron` and `everyMs`. */
 export interface Timing {
   /**
-   * Five fields (minute, hour, day of the month, month, day of the week), or @hourly, @daily, @weekly, @monthly,
-   * @yearly, or an interval like "@every 10m".
+   * Five fields (minute, hour, day of the month, month, day of the week), or @hourly, @daily, @weekly,
+   * @monthly, @yearly, or an interval like "@every 10m".
    */
   readonly cron?: string | undefined
   /** Due at the whole multiples of it since 1970-01-01T00:00Z; ms, at least 1,000. */
@@ -135,7 +137,9 @@ function lastUntil(timing: Timing, untilMs: number, count: number): number[] {
   return Array.from({ length: count }, (_, i) => (last - i) * everyMs)
 }
 
-/** Of an interval, in either notation; undefined for a cron of five fields. Throws TypeError for "@every x". */
+/**
+ * Of an interval, in either notation; undefined for a cron of five fields. Throws TypeError for "@every x".
+ */
 function intervalOf({ cron, everyMs }: Timing): number | undefined {
   if (everyMs !== undefined || !cron?.startsWith('@every')) return everyMs
   const [, text = ''] = /^@every\s+((?:\d+[smhd])+)$/.exec(cron.trim()) ?? []
@@ -157,8 +161,9 @@ function cronOf({ cron = '', timeZone = 'UTC' }: Timing): Cron {
 }
 
 /**
- * Croner takes a cron without wildcards and steps as times of day, each of which is due once a day, and any other as
- * an interval, which skips a gap. Where the hour is not `*`, wildcards and steps are written as the numbers they mean.
+ * Croner takes a cron without wildcards and steps as times of day, each of which is due once a day, and any
+ * other as an interval, which skips a gap. Where the hour is not `*`, wildcards and steps are written as the
+ * numbers they mean.
  */
 function fixedTimes(cron: string): string {
   const [minute = '', hour = '', ...days] = cron.split(/\s+/)

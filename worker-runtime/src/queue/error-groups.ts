@@ -1,4 +1,5 @@
-// Error groups: failures of one kind, counted together (lua/errors.lua). fingerprint.ts says what one kind is.
+// Error groups: failures of one kind, counted together (lua/errors.lua). fingerprint.ts says what one kind
+// is.
 import { isFingerprint } from '../fingerprint.ts'
 import { checkOptions, type Rules, wholeNumber } from '../options.ts'
 import { amountOf, counterOf, listOf, MAX_TEXT, numberOf, RedisDataInvalid, textOf } from './answers.ts'
@@ -52,8 +53,8 @@ const LIST: Rules = {
 const PAGE: Rules = { offset: wholeNumber(0, 1e6), limit: wholeNumber(1, MOST_GROUPS) }
 
 /**
- * A page of the groups; `limit` at most 1,000, default 50. A group that is seen again meanwhile is on the first page
- * then. Throws TypeError for another text as cursor.
+ * A page of the groups; `limit` at most 1,000, default 50. A group that is seen again meanwhile is on the
+ * first page then. Throws TypeError for another text as cursor.
  */
 async function list(verbs: Verbs, page: { cursor?: string; limit?: number } = {}): Promise<ErrorGroups> {
   checkOptions('option of errors.list', page, LIST)
@@ -84,7 +85,10 @@ async function get(
   return { ...groupOf(found), jobs: ids }
 }
 
-/** A person knows of this one: it is counted as before, and marked. Answers false where there is no such group. */
+/**
+ * A person knows of this one: it is counted as before, and marked. Answers false where there is no such
+ * group.
+ */
 async function mute(verbs: Verbs, group: string): Promise<boolean> {
   return verbs.write('mute', [checked(group), '1'], (answer) => amountOf(answer, 'an error group') === 1)
 }

@@ -1,5 +1,5 @@
-// The one language of filters: for the CLI, the API, the pages and bulk actions. Pure, and free of Node: it runs in
-// a browser too. find.ts looks for the jobs.
+// The one language of filters: for the CLI, the API, the pages and bulk actions. Pure, and free of Node: it
+// runs in a browser too. find.ts looks for the jobs.
 
 /** States as people filter by them. */
 export const FILTER_STATES = [
@@ -92,8 +92,8 @@ const REMEDY: Readonly<Record<NameField, string>> = {
 const WORD = /^(-?)(?:([A-Za-z]+):)?(?:"((?:[^"\\]|\\.)*)"|([^\s"]*))(?=\s|$)/
 
 /**
- * `state:failed task:Send* tag:order:42 since:2h attempt:>=3 "text in the payload"`; `-` in front negates. Times
- * become absolute. Throws FilterInvalid.
+ * `state:failed task:Send* tag:order:42 since:2h attempt:>=3 "text in the payload"`; `-` in front negates.
+ * Times become absolute. Throws FilterInvalid.
  */
 export function parseFilter(text: string, nowMs: number): Filter {
   if (text.length > MAX_FILTER_CHARACTERS)

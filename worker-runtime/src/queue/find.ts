@@ -1,6 +1,6 @@
-// Finds jobs by a filter (filter.ts): by id, tag, worker or error group, else through the places where jobs of the wanted
-// states are. A page looks at 5,000 jobs or for 30 ms, says how far it has looked, and goes on from its cursor.
-// Also the lists of jobs by state.
+// Finds jobs by a filter (filter.ts): by id, tag, worker or error group, else through the places where jobs
+// of the wanted states are. A page looks at 5,000 jobs or for 30 ms, says how far it has looked, and goes on
+// from its cursor. Also the lists of jobs by state.
 import { parseEnded, parseEnvelope } from '../job.ts'
 import { amountOf, counterOf, listOf, textOf } from './answers.ts'
 import {
@@ -46,9 +46,9 @@ const SLICE = 250
 const RECORDS_A_CALL = 50
 
 /**
- * Where jobs wait, next first, else newest first; without a state in the filter those that run, wait, are buried and
- * have ended, in this order. A job that changes its state meanwhile may be on two pages, or on none. Throws
- * FilterInvalid for a cursor of another filter.
+ * Where jobs wait, next first, else newest first; without a state in the filter those that run, wait, are
+ * buried and have ended, in this order. A job that changes its state meanwhile may be on two pages, or on
+ * none. Throws FilterInvalid for a cursor of another filter.
  */
 async function find(verbs: Verbs, filter: Filter, options: FindOptions = {}): Promise<FoundJobs> {
   const limit = Math.max(1, Math.min(options.limit ?? DEFAULT_LIMIT, MOST_JOBS_A_PAGE))
@@ -248,7 +248,10 @@ async function sliceOf(
   }
 }
 
-/** What matches, until there is no room; and the position behind it. What is older than `since` ends the place. */
+/**
+ * What matches, until there is no room; and the position behind it. What is older than `since` ends the
+ * place.
+ */
 function takeFrom(
   { found, position }: Slice,
   { filter, at, room, sinceMs, places }: { filter: Filter; at: At; room: number } & Plan,

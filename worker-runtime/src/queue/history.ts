@@ -24,8 +24,8 @@ export const HISTORY_SERIES = [
 ] as const
 /**
  * completed, failed, cancelled, handed-back: attempts that ended so in a step. enqueued: jobs. wait (from
- * enqueued or due to the start of the first attempt) and run: ms, at most 7 % wrong. The others are the state:
- * the highest of a step; oldestMs is for how long the oldest job is ready, replicas are workers.
+ * enqueued or due to the start of the first attempt) and run: ms, at most 7 % wrong. The others are the
+ * state: the highest of a step; oldestMs is for how long the oldest job is ready, replicas are workers.
  */
 export type HistorySeries = (typeof HISTORY_SERIES)[number]
 
@@ -37,7 +37,9 @@ export interface HistoryQuestion {
   readonly fromMs?: number | undefined
   /** Default: now, by the clock of Redis. */
   readonly toMs?: number | undefined
-  /** Made longer where there would be more than 180 steps, and to whole buckets of 10 s, 1 min, 10 min or 1 h. */
+  /**
+   * Made longer where there would be more than 180 steps, and to whole buckets of 10 s, 1 min, 10 min or 1 h.
+   */
   readonly stepMs?: number | undefined
 }
 

@@ -23,7 +23,9 @@ export interface Claim {
 /** What a worker tells Redis, and how many jobs it asks for. */
 export interface Exchange {
   readonly worker: string
-  /** How often it has lost an answer of Redis: 0 from the start. A call with an older number claims nothing. */
+  /**
+   * How often it has lost an answer of Redis: 0 from the start. A call with an older number claims nothing.
+   */
   readonly sequence?: number
   readonly settlements?: readonly Settlement[]
   /** How many jobs it has room for: 0 where nothing is said. */

@@ -1,5 +1,5 @@
-// The outbox of a queue: what its scripts decided for other queues is taken there (lua/outbox.lua). By its workers
-// (worker/outbox.ts), and by whoever has just written something into it.
+// The outbox of a queue: what its scripts decided for other queues is taken there (lua/outbox.lua). By its
+// workers (worker/outbox.ts), and by whoever has just written something into it.
 import { listOf, numberOf, RedisDataInvalid, textOf } from './answers.ts'
 import { checkedQueueName } from './keys.ts'
 import type { Verbs } from './verbs.ts'
@@ -17,9 +17,9 @@ const FIELDS = 5
 const MAX_NAME = 512
 
 /**
- * Forwards what is due, also in the outboxes of the queues that it reaches; answers how many entries. Any number of
- * processes may do so at once. Where a queue refuses its entries they stay, and are due again in 5 s; the first
- * refusal is thrown when all else is forwarded.
+ * Forwards what is due, also in the outboxes of the queues that it reaches; answers how many entries. Any
+ * number of processes may do so at once. Where a queue refuses its entries they stay, and are due again in 5
+ * s; the first refusal is thrown when all else is forwarded.
  */
 async function forward(verbs: Verbs): Promise<number> {
   const refusals: unknown[] = []

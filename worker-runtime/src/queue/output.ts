@@ -1,5 +1,5 @@
-// Live output of a job: who looks subscribes to a channel of the job and tells its worker every few seconds, which sends
-// lines so long. Nothing is stored, and nothing is sent for a job at which nobody looks.
+// Live output of a job: who looks subscribes to a channel of the job and tells its worker every few seconds,
+// which sends lines so long. Nothing is stored, and nothing is sent for a job at which nobody looks.
 import type { Connection } from '../redis/connection.ts'
 import { amountOf, oneOf } from './answers.ts'
 import { outputChannel } from './keys.ts'
@@ -51,8 +51,8 @@ export interface OutputOptions {
 }
 
 /**
- * The last lines of a running job, then each new one; over its next attempts too. Ends when the job has ended, is buried
- * or is not known. Lines may be missing after Redis was away.
+ * The last lines of a running job, then each new one; over its next attempts too. Ends when the job has
+ * ended, is buried or is not known. Lines may be missing after Redis was away.
  */
 async function* output(
   verbs: Verbs,

@@ -29,8 +29,8 @@ async function cancel(verbs: Verbs, id: string): Promise<'cancelling' | JobState
 }
 
 /**
- * Buried jobs get all their attempts again. Answers the state of each; 'key-taken': another job has its unique key,
- * and it stays buried.
+ * Buried jobs get all their attempts again. Answers the state of each; 'key-taken': another job has its
+ * unique key, and it stays buried.
  */
 async function retry(verbs: Verbs, ids: readonly string[]): Promise<('key-taken' | JobState)[]> {
   return inSlices(verbs, { verb: 'retry', ids }, ['key-taken', ...JOB_STATES])
@@ -74,7 +74,10 @@ export async function workers(verbs: Verbs): Promise<WorkerEntry[]> {
   return [...workers, ...(await namedWorkers(verbs, rest))]
 }
 
-/** A page of them by name, `limit` at most behind the name `after`; `next` to go on behind, where there are more. */
+/**
+ * A page of them by name, `limit` at most behind the name `after`; `next` to go on behind, where there are
+ * more.
+ */
 async function workersPage(
   verbs: Verbs,
   { after = '', limit }: { after?: string; limit: number },

@@ -1,11 +1,14 @@
-// What a schedule does, and when: its fields, checked, and the texts of them in Redis (lua/schedule.lua). Loads croner,
-// so schedules.ts loads it when a schedule is set or fires.
+// What a schedule does, and when: its fields, checked, and the texts of them in Redis (lua/schedule.lua).
+// Loads croner, so schedules.ts loads it when a schedule is set or fires.
 import { JOB_OPTIONS, type JobOptions, newJob, withTagged } from '../job.ts'
 import { anything, checkOptions, oneOf, type Rules, shown, wholeNumber } from '../options.ts'
 import { checkTiming, type Missed, type Plan, planAfter, planDue, type Timing } from './due.ts'
 
 export const OVERLAPS = ['Allow', 'Forbid', 'Replace'] as const
-/** What a run does while the job of the one before it waits or runs: start too, be left out, or cancel that job. */
+/**
+ * What a run does while the job of the one before it waits or runs: start too, be left out, or cancel that
+ * job.
+ */
 export type Overlap = (typeof OVERLAPS)[number]
 
 /** The options of the jobs of a schedule: those of any job but `id`, `delayMs` and `at`. */

@@ -1,5 +1,5 @@
-// The verbs of one queue: each runs its script in Redis, and a refusal becomes an error that says what to do. Below enqueue.ts, hold.ts,
-// people.ts and owner.ts, which say what the verbs mean to whom.
+// The verbs of one queue: each runs its script in Redis, and a refusal becomes an error that says what to do.
+// Below enqueue.ts, hold.ts, people.ts and owner.ts, which say what the verbs mean to whom.
 import { type Command, type Connection, RedisUnavailable } from '../redis/connection.ts'
 import { RedisDataInvalid } from './answers.ts'
 import { prefixOf } from './keys.ts'
@@ -21,7 +21,9 @@ export class Verbs {
   readonly name: string
   readonly redis: Connection
   readonly #scripts: Scripts
-  /** The highest that Redis answered here: it is told so, and notices when it went back to an earlier state. */
+  /**
+   * The highest that Redis answered here: it is told so, and notices when it went back to an earlier state.
+   */
   #seen: Seen = { enqueued: 0, claimed: 0 }
 
   /** `name` is checked; tests give scripts of their own. */
@@ -72,9 +74,10 @@ export class Verbs {
 }
 
 /**
- * Runs a verb on the queue with this prefix; a server that does not know the script yet gets it with the same call. Two keys are named: while a
- * Cluster moves a slot key by key, a script would find only some of a queue's keys, and a call with two keys of which one is missing is
- * refused as a whole (TRYAGAIN). The prefix itself is never a key.
+ * Runs a verb on the queue with this prefix; a server that does not know the script yet gets it with the same
+ * call. Two keys are named: while a Cluster moves a slot key by key, a script would find only some of a
+ * queue's keys, and a call with two keys of which one is missing is refused as a whole (TRYAGAIN). The prefix
+ * itself is never a key.
  */
 export function run(redis: Connection, script: Script, prefix: string, args: Arguments): Promise<unknown> {
   return evaluated(script, { prefix, args }, (command) => redis.send(command))

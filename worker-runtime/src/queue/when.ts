@@ -1,4 +1,5 @@
-// When a schedule is due, in words for people. Pure. What is not one of the usual forms is shown as it is written.
+// When a schedule is due, in words for people. Pure. What is not one of the usual forms is shown as it is
+// written.
 import type { Timing } from './due.ts'
 
 const DAYS = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday']

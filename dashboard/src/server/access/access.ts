@@ -4,7 +4,9 @@ import type { IncomingMessage } from 'node:http'
 
 export type Mode = 'local' | 'kubernetes' | 'proxy' | 'token'
 
-/** Resources of the group millhand.dev, as RBAC rules name them; none of them is an object of the API server. */
+/**
+ * Resources of the group millhand.dev, as RBAC rules name them; none of them is an object of the API server.
+ */
 export const RESOURCES = [
   'queues',
   'jobs',
@@ -46,7 +48,9 @@ export interface Refusal {
 export type Admission =
   /** Answer the refusal and nothing else, not even a file: foreign Host, foreign origin, no JSON. */
   | { kind: 'refused'; refusal: Refusal }
-  /** Nobody has signed in: serve the files; answer the refusal to each call of the API but that of a sign-in. */
+  /**
+   * Nobody has signed in: serve the files; answer the refusal to each call of the API but that of a sign-in.
+   */
   | { kind: 'stranger'; refusal: Refusal }
   /** Answer 303 to this location with these headers: the address that `up` prints was opened. */
   | { kind: 'moved'; headers: Readonly<Record<string, string>> }

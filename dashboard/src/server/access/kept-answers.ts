@@ -1,5 +1,5 @@
-// Answers that are kept for a while: whose token is it, and may this user do that. Equal questions at one time
-// are one question. The number of answers, of questions on their way and of those that wait is bounded.
+// Answers that are kept for a while: whose token is it, and may this user do that. Equal questions at one
+// time are one question. The number of answers, of questions on their way and of those that wait is bounded.
 
 const MOST_KEPT = 1_024
 const MOST_AT_ONCE = 16

@@ -12,7 +12,9 @@ export interface LocalOptions {
   wallMs: () => number
 }
 
-/** `token` ends the address to print: http://127.0.0.1:PORT/?token=TOKEN. It is good while the process lives. */
+/**
+ * `token` ends the address to print: http://127.0.0.1:PORT/?token=TOKEN. It is good while the process lives.
+ */
 export function localAccess(options: LocalOptions): { access: Access; token: string } {
   const token = randomBytes(32).toString('base64url')
   const hosts = { names: [], anyAddress: false, remedy: 'open localhost or 127.0.0.1' }

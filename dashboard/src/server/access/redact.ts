@@ -6,7 +6,9 @@
 export const HIDDEN = '[redacted]'
 
 export interface RedactOptions {
-  /** By the task's name, * for all: paths like customer.card.number or items.*.code; * is any key or index. */
+  /**
+   * By the task's name, * for all: paths like customer.card.number or items.*.code; * is any key or index.
+   */
   paths?: Readonly<Record<string, readonly string[]>>
 }
 

@@ -1,5 +1,5 @@
-// The jobs of all queues that the user may see, queue after queue, by name. A page looks through queues for as long as it may, and its
-// cursor goes on in the queue where it stopped.
+// The jobs of all queues that the user may see, queue after queue, by name. A page looks through queues for
+// as long as it may, and its cursor goes on in the queue where it stopped.
 import { parseFilter, RedisUnavailable } from 'millhand/queue'
 import { AllJobsPage, type JobInQueue, MOST_ROWS } from '../../api.ts'
 import { optional, text, whole } from '../../schema.ts'

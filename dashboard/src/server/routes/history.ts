@@ -1,4 +1,5 @@
-// The history of a queue: throughput, failures, times of waiting and running, and its numbers, over up to a hundred days.
+// The history of a queue: throughput, failures, times of waiting and running, and its numbers, over up to a
+// hundred days.
 import { HISTORY_SERIES, type HistorySeries } from 'millhand/queue'
 import { History, MOST_ROWS } from '../../api.ts'
 import { oneOf, optional, text, whole } from '../../schema.ts'

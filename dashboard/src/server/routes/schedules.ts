@@ -1,4 +1,5 @@
-// Schedules of a queue: the list, one of them with what comes next and how the last ones went, run now, pause, delete.
+// Schedules of a queue: the list, one of them with what comes next and how the last ones went, run now,
+// pause, delete.
 import { LATE_FROM_MS, lateMs } from '@millhand/control/decide/schedule'
 import { dueTimes, type LastRun, type Queue, type ScheduleState, whenText } from 'millhand/queue'
 import {
