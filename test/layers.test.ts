@@ -51,7 +51,7 @@ const walls: { from: RegExp; among: RegExp; only: RegExp; because: string }[] = 
   {
     from: /^worker-runtime\/src\/queue\//,
     among: /^worker-runtime/,
-    only: /src\/(queue\/|redis\/|(job|job-id|log|deadline|errors|fingerprint|options)\.ts)/,
+    only: /src\/(queue\/|redis\/|(job|job-id|log|deadline|errors|fingerprint|nearest|options)\.ts)/,
     because: 'queue/ knows jobs and Redis, nothing else',
   },
   {

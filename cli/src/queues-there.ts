@@ -1,6 +1,5 @@
 // Finds queues. Redis has no list of them: without names this scans all keys, page by page.
-import { nearest } from '@millhand/control/resources/nearest'
-import { type Connection, listQueues, openQueue, type Queue, QueueRefused } from 'millhand/queue'
+import { type Connection, listQueues, nearest, openQueue, type Queue, QueueRefused } from 'millhand/queue'
 import { CommandFailed } from './context.ts'
 import type { Server } from './server.ts'
 

@@ -1,5 +1,6 @@
 // Options of the public functions, checked before anything is done: their names, and what each may be. An
 // option that is undefined is absent.
+import { nearest } from './nearest.ts'
 
 export interface Rule {
   readonly isValid: (value: unknown) => boolean
@@ -53,28 +54,6 @@ export function shown(value: unknown): string {
 }
 
 function remedyFor(name: string, known: readonly string[]): string {
-  const nearest = nearestOf(name, known)
-  return nearest ? `: did you mean ${nearest}?` : `: known are ${known.join(', ')}`
-}
-
-/** The one that `name` is most likely a misspelling of. */
-export function nearestOf(name: string, known: readonly string[]): string | undefined {
-  return known
-    .map((each) => ({ each, edits: editsBetween(name.toLowerCase(), each.toLowerCase()) }))
-    .filter(({ each, edits }) => edits <= Math.max(1, each.length / 3))
-    .sort((a, b) => a.edits - b.edits)[0]?.each
-}
-
-/** How many letters to add, drop or change (Levenshtein). */
-function editsBetween(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
-  for (let i = 1; i <= a.length; i += 1) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j += 1) {
-      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next[j] = Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1)
-    }
-    row = next
-  }
-  return row[b.length] ?? 0
+  const meant = nearest(name, known)
+  return meant ? `: did you mean ${meant}?` : `: known are ${known.join(', ')}`
 }

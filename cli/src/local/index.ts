@@ -17,7 +17,6 @@ import { type Outside, theOutside } from './outside.ts'
 import { type Reload, watchFiles } from './reload.ts'
 import { claimFolder, stableUids } from './running.ts'
 
-export { nearest } from '@millhand/control/resources/nearest'
 export { PortTaken } from '@millhand/dashboard/server/listen'
 export type { PlacedProblem } from './documents.ts'
 export { type EmbeddedRedis, startEmbeddedRedis } from './embedded-redis.ts'

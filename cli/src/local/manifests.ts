@@ -3,7 +3,6 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { brokenRules } from '@millhand/control/resources/cel'
-import { nearest } from '@millhand/control/resources/nearest'
 import { parseSchedule, type ScheduleManifest } from '@millhand/control/resources/schedule'
 import { checkAgainstSchema, isObject, type Problem, type Schema } from '@millhand/control/resources/schema'
 import { API_VERSION, KINDS, type Kind, loadSchemas } from '@millhand/control/resources/schemas'
@@ -19,7 +18,7 @@ import {
   type WorkerPool,
   type WorkerPoolManifest,
 } from '@millhand/control/resources/worker-pool'
-import { checkSchedule } from 'millhand/queue'
+import { checkSchedule, nearest } from 'millhand/queue'
 import { type PlacedProblem, parseYaml, type YamlDocument } from './documents.ts'
 import { findTaskModules } from './task-modules.ts'
 

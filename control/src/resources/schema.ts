@@ -1,7 +1,7 @@
 // Checks a parsed manifest against a CRD's openAPIV3Schema, as the API server would, and fills in the
 // defaults. Stricter in one thing: an unknown field is a problem that names the nearest valid one, where the
 // API server would drop the field in silence. Called by local/manifests.ts; reads nothing from outside.
-import { nearest } from './nearest.ts'
+import { nearest } from 'millhand/queue'
 
 /** The part of openAPIV3Schema that the CRDs use. */
 export interface Schema {

@@ -6,7 +6,8 @@
 // twice.
 import { Cron } from 'croner'
 import { reasonOf } from '../errors.ts'
-import { nearestOf, shown } from '../options.ts'
+import { nearest } from '../nearest.ts'
+import { shown } from '../options.ts'
 
 /** When: one of `cron` and `everyMs`. */
 export interface Timing {
@@ -195,9 +196,9 @@ function checkZone(timeZone: string): void {
   }
   const known = Intl.supportedValuesOf('timeZone')
   const ofCity = known.find((zone) => zone.toLowerCase().endsWith(`/${timeZone.toLowerCase()}`))
-  const nearest = ofCity ?? nearestOf(timeZone, known)
+  const meant = ofCity ?? nearest(timeZone, known)
   throw new TypeError(
-    `unknown timeZone ${shown(timeZone)}: ${nearest ? `did you mean ${nearest}?` : 'use a name like Europe/Berlin'}`,
+    `unknown timeZone ${shown(timeZone)}: ${meant ? `did you mean ${meant}?` : 'use a name like Europe/Berlin'}`,
   )
 }
 

@@ -14,6 +14,7 @@ export {
 } from '../job.ts'
 export { newJobId } from '../job-id.ts'
 export { createLog, type Facts, LEVELS, type Level, type Log, logTo, silent } from '../log.ts'
+export { nearest } from '../nearest.ts'
 export {
   accessFrom,
   accessVariables,

@@ -1,4 +1,4 @@
-import { nearest } from '../../../control/src/resources/nearest.ts'
+import { nearest } from '../../worker-runtime/src/nearest.ts'
 
 describe('the nearest valid name', () => {
   const valid = ['minReplicas', 'maxReplicas', 'mode', 'target', 'slots']

@@ -1,4 +1,4 @@
-// The valid name that is nearest to a mistyped one, for every "did you mean" of this package.
+// The valid name that is nearest to a mistyped one, for each "did you mean".
 
 /** Undefined when no name is near enough. */
 export function nearest(name: string, valid: readonly string[]): string | undefined {
