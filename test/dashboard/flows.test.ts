@@ -1,9 +1,10 @@
 // Flows over the API: the list, the tree of one, cancel, retry; and what is cut of a large one.
 import { connect, flow } from 'millhand/client'
-import type { FlowDetails, FlowLine, Flows } from '../../dashboard/src/api.ts'
+import type { FlowDetails, FlowLine, FlowPlace, Flows, Job } from '../../dashboard/src/api.ts'
 import { problemsOf } from '../../dashboard/src/server/check.ts'
 import { matchOf } from '../../dashboard/src/server/input.ts'
 import { routes } from '../../dashboard/src/server/routes.ts'
+import { newJob } from '../../worker-runtime/src/job.ts'
 import { openQueue } from '../../worker-runtime/src/queue/queue.ts'
 import { connectRedis } from '../../worker-runtime/src/redis/reconnect.ts'
 import { eventually } from '../eventually.ts'
@@ -83,8 +84,38 @@ test('a flow is a tree of its jobs, with what those that wait wait for', async (
   ])
   expect([...parts, 'pay']).toEqual(expect.arrayContaining([...(lines[2]?.after ?? [])]))
   expect(lines[2]?.after).toHaveLength(10)
-  const job = await served.get<{ state: string }>(`queues/test/${NAME}/jobs/tree:pay`)
-  expect(job.state).toBe('ready')
+  const job = await ask<Job>('GET', `queues/test/${NAME}/jobs/tree:pay`)
+  expect(job).toMatchObject({ state: 'ready', flow: { id: 'tree', job: 'pay', queue: `test/${NAME}` } })
+})
+
+test('a job says which flow it belongs to, and where it stands there, also when it has ended', async () => {
+  await order('place')
+  const place = await ask<FlowPlace>('GET', `${PATH}/place/jobs/pay`)
+  expect(place).toMatchObject({ name: 'pay', state: 'enqueued', nextAll: 21, flow: { jobs: 22, running: 1 } })
+  expect(place.next).toHaveLength(10)
+  expect(await ask('GET', `${PATH}/place/jobs/ship`)).toMatchObject({
+    state: 'waiting',
+    next: [],
+    nextAll: 0,
+  })
+  expect(await refused('GET', `${PATH}/place/jobs/nobody`)).toMatchObject({
+    status: 404,
+    code: 'FLOW_NOT_FOUND',
+  })
+  await queue.cancel('place:pay')
+  const ended = await ask<Job>('GET', `queues/test/${NAME}/jobs/place:pay`)
+  expect(ended).toMatchObject({
+    state: 'cancelled',
+    flow: { id: 'place', job: 'pay', queue: `test/${NAME}` },
+  })
+  const letters = await client.queue(NAME).batch('circular')
+  await letters.add([{ task: 'letter', input: null, options: { id: 'letter-1' } }])
+  const letter = await ask<Job>('GET', `queues/test/${NAME}/jobs/letter-1`)
+  expect(letter.flow).toEqual({ id: 'circular', queue: `test/${NAME}` })
+  const [plain] = await queue.enqueue([newJob('plain', null, { id: 'place:nobody' })])
+  expect(plain).toBe('created')
+  await queue.cancel('place:nobody')
+  expect(await ask('GET', `queues/test/${NAME}/jobs/place:nobody`)).not.toHaveProperty('flow')
 })
 
 test('a flow that has not moved is not read again; one that has is another version', async () => {

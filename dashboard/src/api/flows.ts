@@ -96,5 +96,17 @@ export const FlowDetails = named(
 )
 export type FlowDetails = TypeOf<typeof FlowDetails>
 
+export const FlowPlace = named(
+  'FlowPlace',
+  object('Where a job stands in its flow', {
+    flow: Flow,
+    name: words('The name of the job in the flow'),
+    state: words('Its state there'),
+    next: list('What waits for it, or waited', words('The name of a job'), { max: MOST_NAMES }),
+    nextAll: whole('How many jobs wait for it, or waited'),
+  }),
+)
+export type FlowPlace = TypeOf<typeof FlowPlace>
+
 export const FlowDone = named('FlowDone', object('What became of a flow', { id: words('Its id'), state }))
 export type FlowDone = TypeOf<typeof FlowDone>

@@ -135,6 +135,17 @@ export const Job = named(
     payloadBytes: optional(whole('The size of its payload, where that is kept')),
     resultBytes: optional(whole('The size of its result, where there is one')),
     output: optional(words('What a completed one wrote to stdout and stderr', MOST_TEXT_BYTES)),
+    flow: optional(
+      object('The flow or the batch that it belongs to', {
+        id: words('Its id'),
+        job: optional(words('The name of the job in the flow; absent of a batch')),
+        queue: optional(
+          words(
+            'The TaskQueue that is its home, as `namespace/name`; absent where none has its name in Redis',
+          ),
+        ),
+      }),
+    ),
     failures: list('The last five attempts that ended without success, oldest first', Attempt),
     ...facts,
     can: list('What can be done with it in this state', oneOf('A verb', JOB_VERBS)),

@@ -117,5 +117,6 @@ export const PATH_FIELDS: Readonly<Record<string, Schema<string>>> = {
   fingerprint: text('The fingerprint of the error group', { max: 30, pattern: '^v[0-9]{1,3}:[0-9a-f]{16}$' }),
   schedule: text('The name of the schedule', { max: 100, pattern: '^[A-Za-z0-9:._-]{1,100}$' }),
   flow: text('The id of the flow', { max: 60, pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$' }),
+  job: text('The name of a job in its flow', { max: 64, pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$' }),
   action: text('The id of the bulk action', { max: 64, pattern: '^[0-9A-Za-z-]{1,64}$' }),
 }

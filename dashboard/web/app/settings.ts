@@ -1,29 +1,30 @@
 // How a person wants to see the pages: kept in this browser only.
 import { signal } from '@preact/signals'
+import { keep, kept } from './kept.ts'
 
 export const THEMES = ['system', 'light', 'dark'] as const
 export type Theme = (typeof THEMES)[number]
 
 export const theme = signal<Theme>(readTheme())
-export const isUtc = signal(read('zone') === 'utc')
-export const keysAreOff = signal(read('keys') === 'off')
+export const isUtc = signal(kept('zone') === 'utc')
+export const keysAreOff = signal(kept('keys') === 'off')
 /** Whether the pages follow what happens. */
 export const isLive = signal(true)
 
 export function setTheme(next: Theme): void {
   theme.value = next
-  write('theme', next)
+  keep('theme', next)
   showTheme()
 }
 
 export function setUtc(next: boolean): void {
   isUtc.value = next
-  write('zone', next ? 'utc' : 'local')
+  keep('zone', next ? 'utc' : 'local')
 }
 
 export function setKeysOff(next: boolean): void {
   keysAreOff.value = next
-  write('keys', next ? 'off' : 'on')
+  keep('keys', next ? 'off' : 'on')
 }
 
 export function showTheme(): void {
@@ -33,23 +34,6 @@ export function showTheme(): void {
 }
 
 function readTheme(): Theme {
-  const found = read('theme')
+  const found = kept('theme')
   return THEMES.find((each) => each === found) ?? 'system'
-}
-
-/** A browser may refuse to keep anything. */
-function read(name: string): string | null {
-  try {
-    return localStorage.getItem(`millhand-${name}`)
-  } catch {
-    return null
-  }
-}
-
-function write(name: string, value: string): void {
-  try {
-    localStorage.setItem(`millhand-${name}`, value)
-  } catch {
-    // It holds until the page is left.
-  }
 }

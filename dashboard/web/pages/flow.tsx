@@ -8,6 +8,7 @@ import { count, plural } from '../app/numbers.ts'
 import { partsOf } from '../app/queues.ts'
 import { useResource } from '../app/resource.ts'
 import { here, query, to } from '../app/router.ts'
+import { isWide } from '../app/screen.ts'
 import { say } from '../app/toasts.ts'
 import { Confirm, type Question } from '../parts/dialog.tsx'
 import { Shown } from '../parts/feedback.tsx'
@@ -101,7 +102,7 @@ function Jobs({ of, path }: { of: FlowDetails; path: string }) {
     LOOK_EVERY_MS,
   )
   const isDrawable = canBeDrawn(of.lines)
-  const view = state ?? (isDrawable ? (query.value.get('view') ?? (isWide() ? 'graph' : 'tree')) : 'tree')
+  const view = state ?? (isDrawable ? (query.value.get('view') ?? (isWide.value ? 'graph' : 'tree')) : 'tree')
   const tabs = [
     { name: 'graph', label: 'Graph', to: { view: 'graph' } },
     { name: 'tree', label: 'Tree', to: { view: 'tree' } },
@@ -133,8 +134,6 @@ function Jobs({ of, path }: { of: FlowDetails; path: string }) {
     </section>
   )
 }
-
-const isWide = () => matchMedia('(min-width: 768px)').matches
 
 const asQuery = (values: Record<string, string | undefined>) => address([], values)
 

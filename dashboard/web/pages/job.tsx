@@ -1,19 +1,21 @@
 // One job: what it is up to and why, its attempts on a line of time, its payload and result.
 import type { ComponentChildren } from 'preact'
-import { useState } from 'preact/hooks'
-import type { Job } from '../../src/api.ts'
+import { useEffect, useRef, useState } from 'preact/hooks'
+import type { FlowPlace, Job } from '../../src/api.ts'
 import { actOn, type JobVerb, VERBS } from '../app/acting.ts'
 import { address } from '../app/api.ts'
 import { act } from '../app/bulk.ts'
 import { useKeys } from '../app/keys.ts'
 import { may } from '../app/live.ts'
-import { bytes, count } from '../app/numbers.ts'
+import { bytes, count, plural } from '../app/numbers.ts'
+import { jobHref, partsOf } from '../app/queues.ts'
 import { useResource } from '../app/resource.ts'
 import { go, here, query, to } from '../app/router.ts'
 import { duration } from '../app/time.ts'
 import { Attempts } from '../parts/attempts.tsx'
 import { Confirm, type Question } from '../parts/dialog.tsx'
 import { Blank, Shown } from '../parts/feedback.tsx'
+import { Icon } from '../parts/icons.tsx'
 import { JsonView } from '../parts/json.tsx'
 import { JsonOf } from '../parts/json-of.tsx'
 import { Log } from '../parts/log.tsx'
@@ -27,14 +29,60 @@ import { WhyCard } from '../parts/why.tsx'
 const LOOK_EVERY_MS = 2_000
 const ENDED = ['completed', 'cancelled', 'expired', 'buried']
 
-export function JobPage({ namespace, queue, id }: { namespace: string; queue: string; id: string }) {
+interface JobProps {
+  namespace: string
+  queue: string
+  id: string
+}
+
+export function JobPage(props: JobProps) {
+  const { namespace, queue } = props
+  const key = `${namespace}/${queue}`
+  return <Found {...props} isPage leave={() => go(to(['jobs'], { queue: key }))} />
+}
+
+/** `isQuiet`: the keys belong to the list. */
+export function JobBeside({ close, isQuiet, ...props }: JobProps & { close: () => void; isQuiet: boolean }) {
+  const ref = useRef<HTMLElement>(null)
+  useEffect(() => ref.current?.focus({ preventScroll: true }), [])
+  const { namespace, queue, id } = props
+  return (
+    <section class="beside" aria-label={`Job ${id}`} tabIndex={-1} ref={ref}>
+      <div class="beside-head">
+        <a class="small" href={jobHref(namespace, queue, id)}>
+          Open as a page
+        </a>
+        <button
+          type="button"
+          class="icon-button"
+          aria-label="Close the job"
+          title="Close (Esc)"
+          onClick={close}
+        >
+          <Icon name="close" />
+        </button>
+      </div>
+      <Found {...props} isPage={false} leave={close} isQuiet={isQuiet} />
+    </section>
+  )
+}
+
+interface FoundProps {
+  isPage: boolean
+  isQuiet?: boolean
+  /** When the job is deleted. */
+  leave: () => void
+}
+
+function Found({ namespace, queue, id, ...rest }: JobProps & FoundProps) {
   const path = address(['queues', namespace, queue, 'jobs', id])
   const job = useResource<Job>(path, LOOK_EVERY_MS)
   const key = `${namespace}/${queue}`
+  const { isPage } = rest
   if (job.error?.status === 404)
     return (
       <section class="card">
-        <Blank title="This job is not there, or not any more" isPage>
+        <Blank title="This job is not there, or not any more" isPage={isPage}>
           <p>
             Queue <Name of={key} /> has no job <Name of={id} mono />. What is completed, cancelled or buried
             is kept as long as its TaskQueue says.
@@ -44,27 +92,34 @@ export function JobPage({ namespace, queue, id }: { namespace: string; queue: st
       </section>
     )
   return (
-    <Shown of={job} what="this job" isPage>
-      {(value) => <Known job={value} again={job.again} path={path} />}
+    <Shown of={job} what="this job" isPage={isPage}>
+      {(value) => <Known job={value} again={job.again} path={path} {...rest} />}
     </Shown>
   )
 }
 
-function Known({ job, again, path }: { job: Job; again: () => void; path: string }) {
+interface KnownProps extends FoundProps {
+  job: Job
+  again: () => void
+  path: string
+}
+
+function Known({ job, again, path, isPage, isQuiet = false, leave }: KnownProps) {
   const key = `${job.namespace}/${job.queue}`
+  const Heading = isPage ? 'h1' : 'h2'
   return (
     <>
-      <BackToList page="jobs" title="Jobs" queue={key} />
+      {isPage && <BackToList page="jobs" title="Jobs" queue={key} />}
       <div class="page-head">
-        <h1>
+        <Heading>
           <Name of={job.task} />
-        </h1>
+        </Heading>
         <StateMark state={shownState(job)} />
         <span class="nowrap id">
           <Name of={job.id} mono />
           <Copy text={job.id} what="the id" />
         </span>
-        <Verbs job={job} queueKey={key} again={again} />
+        <Verbs job={job} queueKey={key} again={again} leave={leave} isQuiet={isQuiet} />
       </div>
       {!ENDED.includes(job.state) && <WhyCard path={path} state={job.state} />}
       <section class="card" aria-label="What is known">
@@ -79,7 +134,15 @@ function Known({ job, again, path }: { job: Job; again: () => void; path: string
 const shownState = ({ state, attempts }: Job): ShownState =>
   state === 'delayed' && attempts > 0 ? 'retrying' : state
 
-function Verbs({ job, queueKey, again }: { job: Job; queueKey: string; again: () => void }) {
+interface VerbsProps {
+  job: Job
+  queueKey: string
+  again: () => void
+  leave: () => void
+  isQuiet: boolean
+}
+
+function Verbs({ job, queueKey, again, leave, isQuiet }: VerbsProps) {
   const [question, ask] = useState<Question | undefined>(undefined)
   const open = (verb: JobVerb) => {
     if (!job.can.includes(verb) || !may(`jobs ${verb}`, job.namespace)) return
@@ -92,17 +155,17 @@ function Verbs({ job, queueKey, again }: { job: Job; queueKey: string; again: ()
       isDangerous,
       async run() {
         if (verb !== 'delete') await actOn(queueKey, job.id, verb)
-        else if (((await act(queueKey, { verb, ids: [job.id] }))?.done ?? 0) > 0)
-          return go(to(['jobs'], { queue: queueKey }))
+        else if (((await act(queueKey, { verb, ids: [job.id] }))?.done ?? 0) > 0) return leave()
         again()
       },
     })
   }
-  useKeys([
+  const keys = [
     { keys: 'R', does: 'retry', run: () => open('retry') },
     { keys: 'C', does: 'cancel', run: () => open('cancel') },
     { keys: 'D', does: 'delete', run: () => open('delete') },
-  ])
+  ]
+  useKeys(isQuiet ? [] : keys)
   return (
     <div class="actions">
       {(Object.keys(VERBS) as JobVerb[])
@@ -137,6 +200,7 @@ function Facts({ job, queueKey }: { job: Job; queueKey: string }) {
         </a>
       </Fact>
       {job.lane && <Lane of={job.lane} queueKey={queueKey} />}
+      {job.flow && <FlowOf flow={job.flow} />}
       {job.tags && (
         <Fact name="Tags">
           <Marks of={job} queue={queueKey} />
@@ -172,6 +236,46 @@ function Facts({ job, queueKey }: { job: Job; queueKey: string }) {
     </dl>
   )
 }
+
+/** The flow or batch of the job, and where it stands there. */
+function FlowOf({ flow: { id, job, queue } }: { flow: NonNullable<Job['flow']> }) {
+  const [namespace, name] = partsOf(queue ?? '')
+  const mayLook = queue !== undefined && job !== undefined && may('flows get', namespace)
+  const path = mayLook ? address(['queues', namespace, name, 'flows', id, 'jobs', job]) : undefined
+  const { value } = useResource<FlowPlace>(path, LOOK_EVERY_MS)
+  return (
+    <Fact name={job === undefined ? 'Batch' : 'Flow'}>
+      {queue === undefined ? <Name of={id} /> : <FlowLink id={id} job={job} queue={queue} />}
+      {value && (
+        <span class="cell-sub">
+          <Name of={value.name} />, {count(value.flow.completed)} of {plural(value.flow.jobs, 'job')}{' '}
+          completed
+          {value.next.length > 0 && <Next of={value} />}
+        </span>
+      )}
+    </Fact>
+  )
+}
+
+function FlowLink({ id, job, queue }: { id: string; job: string | undefined; queue: string }) {
+  return (
+    <a href={to(['flows', ...partsOf(queue), id], { job })}>
+      <Name of={id} />
+    </a>
+  )
+}
+
+function Next({ of: { next, nextAll } }: { of: FlowPlace }) {
+  const named = next.slice(0, MOST_NEXT)
+  const more = nextAll - named.length
+  return (
+    <>
+      ; then <Name of={named.join(', ')} />
+      {more > 0 && ` and ${plural(more, 'more job')}`}
+    </>
+  )
+}
+const MOST_NEXT = 3
 
 /** `normal` or `normal/acme`. */
 function Lane({ of, queueKey }: { of: string; queueKey: string }) {

@@ -38,7 +38,7 @@ export function FlowGraph({ lines, marked }: { lines: readonly FlowLine[]; marke
   )
   const isNear = (from: number, to: number) => looked === from || looked === to
   return (
-    <div class="graph-frame">
+    <>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, also by keys. */}
       <section ref={frame} tabIndex={0} aria-label="Graph" class="graph-window">
         <div style={{ width: `${width * zoom}px`, height: `${height * zoom}px` }}>
@@ -105,6 +105,6 @@ export function FlowGraph({ lines, marked }: { lines: readonly FlowLine[]; marke
           Fit
         </button>
       </div>
-    </div>
+    </>
   )
 }

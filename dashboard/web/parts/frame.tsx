@@ -1,6 +1,6 @@
 // What is around every page: the bar with its tabs, the search, the foot.
 import type { ComponentChildren } from 'preact'
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useRef, useState } from 'preact/hooks'
 import { type Key, useKeys } from '../app/keys.ts'
 import { config, liveState, me, snapshot, trouble } from '../app/live.ts'
 import { brief, plural } from '../app/numbers.ts'
@@ -21,6 +21,7 @@ import { toasts, unsay } from '../app/toasts.ts'
 import { Note } from './feedback.tsx'
 import { Icon, type IconName } from './icons.tsx'
 import { KeyHelp } from './key-help.tsx'
+import { Menu } from './menu.tsx'
 
 interface Tab {
   name: string
@@ -152,41 +153,17 @@ function Tools({ openHelp }: { openHelp: () => void }) {
           <span class="dot" />
         </span>
       </button>
-      <Menu openHelp={openHelp} />
+      <Settings openHelp={openHelp} />
     </div>
   )
 }
 
-function Menu({ openHelp }: { openHelp: () => void }) {
-  const [isOpen, open] = useState(false)
-  const ref = useRef<HTMLDivElement>(null)
-  useEffect(() => {
-    if (!isOpen) return
-    const outside = (event: Event) => {
-      if (!ref.current?.contains(event.target as globalThis.Node)) open(false)
-    }
-    const onKey = (event: KeyboardEvent) => event.key === 'Escape' && open(false)
-    addEventListener('pointerdown', outside)
-    addEventListener('keydown', onKey)
-    return () => {
-      removeEventListener('pointerdown', outside)
-      removeEventListener('keydown', onKey)
-    }
-  }, [isOpen])
+function Settings({ openHelp }: { openHelp: () => void }) {
   const icons: Record<Theme, IconName> = { system: 'screen', light: 'sun', dark: 'moon' }
   return (
-    <div class="menu" ref={ref}>
-      <button
-        type="button"
-        class="icon-button"
-        aria-label="Settings"
-        aria-expanded={isOpen}
-        onClick={() => open(!isOpen)}
-      >
-        <Icon name={icons[theme.value]} />
-      </button>
-      {isOpen && (
-        <div>
+    <Menu label="Settings" face={<Icon name={icons[theme.value]} />} isIcon>
+      {(close) => (
+        <>
           <p class="small muted menu-text">
             {me.value?.user} {me.value?.isReadOnly && '· read only'}
           </p>
@@ -219,7 +196,7 @@ function Menu({ openHelp }: { openHelp: () => void }) {
           <button
             type="button"
             onClick={() => {
-              open(false)
+              close()
               openHelp()
             }}
           >
@@ -227,9 +204,9 @@ function Menu({ openHelp }: { openHelp: () => void }) {
             Keys
             <kbd class="hint">?</kbd>
           </button>
-        </div>
+        </>
       )}
-    </div>
+    </Menu>
   )
 }
 

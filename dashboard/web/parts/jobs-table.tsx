@@ -1,24 +1,27 @@
 // Jobs in a table: chosen with the mouse or with j, k and x; opened with Enter.
 import { useEffect, useRef, useState } from 'preact/hooks'
+import type { Column } from '../app/columns.ts'
 import { useKeys } from '../app/keys.ts'
 import { snapshot } from '../app/live.ts'
 import { count } from '../app/numbers.ts'
-import { jobHref, type ListedJob, partsOf, shortName } from '../app/queues.ts'
-import { to } from '../app/router.ts'
+import { type ListedJob, partsOf, shortName } from '../app/queues.ts'
+import { go, to } from '../app/router.ts'
 import { Marks } from './marks.tsx'
 import { Name, When } from './show.tsx'
 import { StateMark } from './state.tsx'
 
 interface Props {
   rows: readonly ListedJob[]
-  /** Whether they are of several queues. */
-  showsQueue: boolean
+  columns: readonly Column[]
+  /** The mark of the one that is shown beside the list. */
+  opened: string | undefined
+  hrefOf: (row: ListedJob) => string
   selected: ReadonlySet<string>
   select: (marks: ReadonlySet<string>) => void
-  open: (row: ListedJob) => void
 }
 
-export function JobsTable({ rows, showsQueue, selected, select, open }: Props) {
+export function JobsTable({ rows, columns, opened, hrefOf, selected, select }: Props) {
+  const has = (column: Column) => columns.includes(column)
   const [current, setCurrent] = useState(-1)
   const [anchor, setAnchor] = useState(-1)
   const table = useRef<HTMLTableElement>(null)
@@ -47,7 +50,7 @@ export function JobsTable({ rows, showsQueue, selected, select, open }: Props) {
     { keys: 'k', does: 'job before', run: () => move(-1) },
     { keys: 'x', does: 'select it', run: () => toggle(rows[current]) },
     { keys: 'X', does: 'select all that are shown', run: toggleAll },
-    { keys: 'Enter', does: 'open it', run: () => rows[current] && open(rows[current]) },
+    { keys: 'Enter', does: 'open it', run: () => rows[current] && go(hrefOf(rows[current])) },
   ])
   useEffect(() => {
     table.current?.querySelector('[data-current]')?.scrollIntoView({ block: 'nearest' })
@@ -67,17 +70,23 @@ export function JobsTable({ rows, showsQueue, selected, select, open }: Props) {
               State
             </th>
             <th scope="col">Task</th>
-            {showsQueue && <th scope="col">Queue</th>}
-            <th scope="col">What is known</th>
-            <th scope="col" class="shrink number">
-              Tries
-            </th>
-            <th scope="col" class="shrink">
-              Enqueued
-            </th>
-            <th scope="col" class="shrink number">
-              Last change
-            </th>
+            {has('queue') && <th scope="col">Queue</th>}
+            {has('known') && <th scope="col">What is known</th>}
+            {has('tries') && (
+              <th scope="col" class="shrink number">
+                Tries
+              </th>
+            )}
+            {has('enqueued') && (
+              <th scope="col" class="shrink">
+                Enqueued
+              </th>
+            )}
+            {has('changed') && (
+              <th scope="col" class="shrink number">
+                Last change
+              </th>
+            )}
           </tr>
         </thead>
         <tbody>
@@ -86,6 +95,8 @@ export function JobsTable({ rows, showsQueue, selected, select, open }: Props) {
               key={row.mark}
               data-selected={selected.has(row.mark) || undefined}
               data-current={n === current || undefined}
+              data-opened={row.mark === opened || undefined}
+              onClick={() => setCurrent(n)}
             >
               <td class="shrink">
                 <label class="box">
@@ -101,34 +112,42 @@ export function JobsTable({ rows, showsQueue, selected, select, open }: Props) {
                 <StateMark state={row.state} />
               </td>
               <td class="task wide">
-                <a class="strong" href={jobHref(...partsOf(row.queueKey), row.id)}>
+                <a class="strong" href={hrefOf(row)} aria-current={row.mark === opened ? 'true' : undefined}>
                   <Name of={row.task} />
                 </a>
                 <span class="cell-sub cut">
                   <Name of={row.id} mono />
                 </span>
-                {(row.key ?? row.tags) !== undefined && <Marks of={row} queue={row.queueKey} />}
+                {has('marks') && (row.key ?? row.tags) !== undefined && (
+                  <Marks of={row} queue={row.queueKey} />
+                )}
               </td>
-              {showsQueue && (
+              {has('queue') && (
                 <td class="wide">
                   <a href={to(['jobs'], { queue: row.queueKey })}>
                     <Name of={shortName(namesOf(row), snapshot.value)} />
                   </a>
                 </td>
               )}
-              <td class={`known ${known(row) ? 'wide' : 'empty'}`}>{known(row)}</td>
-              <td class={`shrink number ${row.attempts === 0 ? 'empty' : ''}`} data-label="tries">
-                {row.attempts === 0 ? <span class="muted">–</span> : count(row.attempts)}
-              </td>
-              <td class="shrink" data-label="enqueued">
-                <When atMs={row.enqueuedAtMs} />
-              </td>
-              <td
-                class={`shrink number ${lastChange(row) === undefined ? 'empty' : ''}`}
-                data-label={changeWord(row)}
-              >
-                <When atMs={lastChange(row)} />
-              </td>
+              {has('known') && <td class={`known ${known(row) ? 'wide' : 'empty'}`}>{known(row)}</td>}
+              {has('tries') && (
+                <td class={`shrink number ${row.attempts === 0 ? 'empty' : ''}`} data-label="tries">
+                  {row.attempts === 0 ? <span class="muted">–</span> : count(row.attempts)}
+                </td>
+              )}
+              {has('enqueued') && (
+                <td class="shrink" data-label="enqueued">
+                  <When atMs={row.enqueuedAtMs} />
+                </td>
+              )}
+              {has('changed') && (
+                <td
+                  class={`shrink number ${lastChange(row) === undefined ? 'empty' : ''}`}
+                  data-label={changeWord(row)}
+                >
+                  <When atMs={lastChange(row)} />
+                </td>
+              )}
             </tr>
           ))}
         </tbody>

@@ -35,7 +35,7 @@ export function QueueTable({ queues }: { queues: readonly QueueNow[] }) {
             <th scope="col" class="number">
               Done a minute
             </th>
-            <th scope="col">
+            <th scope="col" class="shares">
               <span class="hidden-visually">Shares</span>
             </th>
           </tr>
@@ -87,7 +87,7 @@ function Row({ queue }: { queue: QueueNow }) {
           <td class="number" data-label="done a minute">
             {numbers.perSecond ? rate(60 * numbers.perSecond.completed) : <span class="muted">–</span>}
           </td>
-          <td class="wide">
+          <td class="wide shares">
             <Shares numbers={numbers} />
           </td>
         </>

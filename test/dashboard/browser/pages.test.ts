@@ -14,7 +14,7 @@ beforeAll(async () => {
 }, PATIENCE_MS)
 afterAll(() => browser?.close())
 
-function pagesOf({ queue, jobs }: Scene): string[] {
+function pagesOf({ queue, jobs, flows }: Scene): string[] {
   const everywhere = [
     './',
     'jobs',
@@ -44,7 +44,8 @@ function pagesOf({ queue, jobs }: Scene): string[] {
     `schedules/${queue}/nightly`,
     `schedules/${queue}/no-such-schedule`,
     `flows?queue=${queue}`,
-    ...['order-42', 'order-43', 'newsletter', 'f'.repeat(60)].flatMap((id) => [
+    `jobs?queue=${queue}&f=state:buried&open=${queue}/${jobs.buried}`,
+    ...flows.flatMap((id) => [
       `flows/${queue}/${id}?view=graph`,
       `flows/${queue}/${id}?view=tree`,
       `flows/${queue}/${id}?state=waiting`,

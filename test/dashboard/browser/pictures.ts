@@ -1,12 +1,12 @@
-// Takes the pictures of docs/dashboard.md: the example runs as `up` runs it, with jobs that are done, wait, run and fail, and a real
-// Chromium looks at each page, light and dark.
+// Takes the pictures of docs/dashboard.md: the examples run as `up` runs them, with jobs that are done, wait, run and fail, schedules
+// and a flow, and a real Chromium looks at each page, light and dark.
 //   node --conditions=millhand-source test/dashboard/browser/pictures.ts
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Local, startLocal } from '@millhand/cli/local'
-import { connect } from 'millhand/client'
+import { type Client, connect, flow } from 'millhand/client'
 import { connectRedis, openQueue, parseFilter, queueName } from 'millhand/queue'
 import type { Browser } from 'playwright-core'
 import sharp from 'sharp'
@@ -14,7 +14,9 @@ import { ordersFor, photos } from '../../../examples/thumbnails/work.ts'
 import { eventually } from '../../eventually.ts'
 import { openBrowser } from './browser.ts'
 
-const EXAMPLE = fileURLToPath(new URL('../../../examples/thumbnails/', import.meta.url))
+const EXAMPLES = ['thumbnails', 'orders', 'reports'].map((name) =>
+  fileURLToPath(new URL(`../../../examples/${name}/`, import.meta.url)),
+)
 const PICTURES = fileURLToPath(new URL('../../../docs/pictures/', import.meta.url))
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 const QUEUE = 'thumbnails'
@@ -37,7 +39,7 @@ let local: Local | undefined
 let browser: Browser | undefined
 try {
   local = await startLocal({
-    paths: [EXAMPLE],
+    paths: EXAMPLES,
     reload: false,
     dataFolder: join(scratch, 'redis'),
     dashboardPort: 0,
@@ -72,6 +74,7 @@ async function work({ redisUrl, namespace }: Local): Promise<Record<string, stri
   await eventually(async () => (await queue.depth()).buried >= 11, { withinMs: 120_000, what: 'jobs failed' })
   const fingerprint = (await queue.errors.list()).groups.at(-1)?.group ?? ''
   await act(queue, 'state:delayed task:thumbnail since:1h', 'cancel', 'the photos were taken back')
+  await orderWithPhotos(client, files)
   await jobs.enqueueMany(ordersFor(files, 20))
   const waits = await jobs.enqueue('thumbnail', thumbnail('last.jpg', 80) as never)
   client.close()
@@ -87,6 +90,41 @@ async function work({ redisUrl, namespace }: Local): Promise<Record<string, stri
     error: `errors/${key}/${fingerprint}`,
     workers: `workers?queue=${key}`,
     actions: `actions?queue=${key}`,
+    beside: `jobs?queue=${key}&f=state:buried&open=${key}/${failed.id}`,
+    schedules: `schedules?queue=${namespace}/reports`,
+    schedule: `schedules/${namespace}/reports/nightly`,
+    flows: `flows?queue=${namespace}/billing`,
+    flow: `flows/${namespace}/billing/order-8812`,
+  }
+}
+
+/** One that waits for its photos, one that is done, and one that failed. */
+async function orderWithPhotos(client: Client, files: readonly string[]): Promise<void> {
+  const places = [
+    { number: 8_810, to: 'Rome' },
+    { number: 8_811, to: 'the Moon' },
+    { number: 8_812, to: 'Paris' },
+  ]
+  for (const { number, to } of places) {
+    const order = { number, to, cents: 995 }
+    const plan = flow(`order-${number}`)
+    const paid = plan.add('billing', 'pay', order, { compensate: { task: 'refund' } })
+    const parcel = plan.add('stock', 'reserve', order, { after: [paid], compensate: { task: 'release' } })
+    const photo = (file: string) => ({ file, width: 160, out: `${number}-${file}.webp` })
+    const isOpen = number === 8_812
+    const shown = isOpen
+      ? [
+          plan.map(QUEUE, 'thumbnail', files.slice(0, 3).map(photo), {
+            name: 'photo',
+            after: [paid],
+            delayMs: 3_600_000,
+          }),
+        ]
+      : []
+    plan.add('mail', 'write', { to, text: 'thank you' }, { name: 'invoice', after: [paid] })
+    const shipped = plan.add('stock', 'ship', { parcel: parcel.result, to }, { after: shown })
+    plan.add('mail', 'write', { to, text: shipped.result })
+    await client.start(plan)
   }
 }
 

@@ -13,6 +13,8 @@ export interface Scene {
   served: Served
   /** `namespace/name` of its busiest queue; absent where there is none. */
   queue?: string
+  /** The ids of flows in that queue. */
+  flows: string[]
   /** Jobs by what they are there for. */
   jobs: Record<string, string>
   stop(): Promise<void>
@@ -23,7 +25,7 @@ const ONCE = { maxAttempts: 1 }
 /** A server that knows no queue. */
 export async function emptyScene(): Promise<Scene> {
   const served = await serve({ redisUrl: redisUrl(), queues: [], assets: await ownAssets() })
-  return { served, jobs: {}, stop: async () => served.stop() }
+  return { served, flows: [], jobs: {}, stop: async () => served.stop() }
 }
 
 /** One queue in each mood, and a job in each state. */
@@ -54,7 +56,7 @@ export async function fullScene(): Promise<Scene> {
   await schedules.run('nightly')
   await schedules.set('hourly', { everyMs: 3_600_000, task: 'succeeds', overlap: 'Forbid' })
   await schedules.set('resting', { cron: '@daily', task: 'succeeds', suspend: true })
-  await flowsOf(client, mail, paused)
+  const flows = await flowsOf(client, mail, paused)
   await client.queue(paused).enqueue('succeeds', { order: 12 })
   await openOf(paused, (other) => other.pause())
   client.close()
@@ -64,21 +66,24 @@ export async function fullScene(): Promise<Scene> {
     pools: [workerPool('mail', { queues: [{ name: mail }] })],
     assets: await ownAssets(),
   })
-  return sceneOf(served, mail, worker, {
-    order8812,
-    buried: order8812,
-    completed,
-    retrying,
-    held,
-    ready,
-    blocked,
-    delayed,
-    cancelled,
-  })
+  return sceneOf(
+    { served, name: mail, worker, flows },
+    {
+      order8812,
+      buried: order8812,
+      completed,
+      retrying,
+      held,
+      ready,
+      blocked,
+      delayed,
+      cancelled,
+    },
+  )
 }
 
 /** One that runs and waits, one that was cancelled, and a batch. */
-async function flowsOf(client: Client, home: string, other: string): Promise<void> {
+async function flowsOf(client: Client, home: string, other: string): Promise<string[]> {
   const order = flow('order-42', { home })
   const pay = order.add(other, 'succeeds', { order: 42 }, { name: 'pay' })
   const parts = order.map(home, 'succeeds', [...Array(20).keys()], { name: 'part', after: [pay] })
@@ -89,6 +94,7 @@ async function flowsOf(client: Client, home: string, other: string): Promise<voi
   refused.add(other, 'succeeds', null, { name: 'pay' })
   await (await client.start(refused)).cancel()
   await client.queue(home).batch('newsletter')
+  return ['order-42', 'order-43', 'newsletter']
 }
 
 const HOSTILE = [
@@ -132,15 +138,18 @@ export async function hostileScene(): Promise<Scene> {
   } as never)
   const owner = { ownerUid: '<b>u</b>', owner: HOSTILE[0] ?? '' }
   await queue.schedules.set('nightly', { cron: '0 3 * * *', task: `a${'x'.repeat(99)}` }, owner)
-  await hostileFlow(queue)
+  const flows = [await hostileFlow(queue)]
   client.close()
   const served = await serve({ redisUrl: redisUrl(), queues: [mail], assets: await ownAssets() })
   const named = Object.fromEntries(failed.map((id, n) => [`failed${n}`, id]))
-  return sceneOf(served, mail, worker, { ...named, buried: failed[0] ?? '', completed, dots, scheme, loud })
+  return sceneOf(
+    { served, name: mail, worker, flows },
+    { ...named, buried: failed[0] ?? '', completed, dots, scheme, loud },
+  )
 }
 
 /** As no flow is started, and as other programs may write one. */
-async function hostileFlow({ redis, name }: Queue): Promise<void> {
+async function hostileFlow({ redis, name }: Queue): Promise<string> {
   const id = 'f'.repeat(60)
   const [markup = '', arabic = ''] = HOSTILE.map((text) => text.slice(0, 200).replaceAll(' ', '_'))
   const names = ['a'.repeat(200), arabic, markup, ...Array.from({ length: 40 }, (_, n) => `n${n}`)]
@@ -157,6 +166,7 @@ async function hostileFlow({ redis, name }: Queue): Promise<void> {
   const textOf = (n: number) => `${n === 0 ? 'enqueued' : arabic} ${markup} 1 1 ${names[n + 1] ?? 'none'}`
   await set(...names.flatMap((each, n) => [`job:${each}`, textOf(n)]))
   await redis.call('ZADD', `${prefixOf(name)}flows`, 'inf', id)
+  return id
 }
 
 const deep = (levels: number): unknown => (levels === 0 ? 'bottom' : [deep(levels - 1)])
@@ -189,9 +199,13 @@ async function openOf<T>(name: string, use: (queue: ReturnType<typeof openQueue>
   }
 }
 
-function sceneOf(served: Served, name: string, worker: WorkerProcess, jobs: Record<string, string>): Scene {
+function sceneOf(
+  { served, name, worker, flows }: { served: Served; name: string; worker: WorkerProcess; flows: string[] },
+  jobs: Record<string, string>,
+): Scene {
   return {
     served,
+    flows,
     queue: `${NAMESPACE}/${name}`,
     jobs,
     async stop() {

@@ -97,6 +97,14 @@ export interface FlowDetails extends FlowFacts {
   readonly flowJobs: readonly FlowJobFacts[]
 }
 
+/** Where one job stands in its flow. */
+export interface FlowPlace {
+  readonly flow: FlowFacts
+  readonly job: Omit<FlowJobFacts, 'after'>
+  /** The names of the jobs that wait for it, or waited. */
+  readonly next: readonly string[]
+}
+
 export interface FlowsPage {
   readonly total: number
   readonly flows: readonly FlowFacts[]
@@ -214,10 +222,23 @@ async function details(verbs: Verbs, id: string): Promise<FlowDetails | undefine
   const flowJobs = jobs.map(
     ({ name, state, queue, jobId }): FlowJobFacts => ({
       ...{ name, queue, jobId, after: after.get(name) ?? [] },
-      state: state === 'waiting' && found.state !== 'running' ? 'skipped' : state,
+      state: stateIn(found, state),
     }),
   )
   return { ...found, flowJobs: flowJobs.sort((a, b) => (a.name < b.name ? -1 : 1)) }
+}
+
+/** What waits when its flow does not go on is skipped. */
+const stateIn = (flow: FlowFacts, state: string): string =>
+  state === 'waiting' && flow.state !== 'running' ? 'skipped' : state
+
+/** Undefined where there is no such job or flow; costs the same for any number of jobs. */
+async function place(verbs: Verbs, id: string, name: string): Promise<FlowPlace | undefined> {
+  const [known, text] = listOf(await verbs.run('flow-look', [id, 'job', name]), 'a flow')
+  const flow = factsOf(id, known)
+  if (!flow || text === '') return undefined
+  const { next, ...job } = flowJobOf(id, name, text)
+  return { flow, job: { ...job, state: stateIn(flow, job.state) }, next }
 }
 
 /** The facts, and whether the client with this name will hear of the end. */
@@ -265,6 +286,7 @@ export const flowing = {
   retry,
   facts,
   details,
+  place,
   wait,
   result,
   list,

@@ -87,7 +87,15 @@ export type { OutputEvent, OutputLine, OutputOptions } from './output.ts'
 export { type Owner, ownerText } from './owner.ts'
 export { PURGEABLE, type Purgeable } from './people.ts'
 export { openQueue, type Queue } from './queue.ts'
-export type { AttemptRecord, Depth, JobDetails, JobState, JobSummary, WorkerEntry } from './reads.ts'
+export {
+  type AttemptRecord,
+  type Depth,
+  FLOW_JOB_ID,
+  type JobDetails,
+  type JobState,
+  type JobSummary,
+  type WorkerEntry,
+} from './reads.ts'
 export { QueueRefused } from './refused.ts'
 export {
   checkSchedule,

@@ -107,6 +107,14 @@ export interface AttemptRecord extends AttemptFacts {
   endedAtMs?: number
 }
 
+/** The flow that a job belongs to, or the batch: that one is at home in the queue of the job. */
+export interface FlowOfJob {
+  id: string
+  /** `<namespace>.<name>` of its home, and the name of the job in it; absent of a batch. */
+  home?: string
+  job?: string
+}
+
 export interface JobDetails {
   id: string
   state: Exclude<JobState, 'unknown'>
@@ -123,6 +131,8 @@ export interface JobDetails {
   worker?: string
   dueAtMs?: number
   buriedAtMs?: number
+  /** Until it has ended. */
+  flow?: FlowOfJob
   /** The last five that ended without success, oldest first. */
   failures: AttemptRecord[]
 }
@@ -256,10 +266,23 @@ export function jobOf(id: string, answer: unknown): JobDetails | undefined {
     ...(known.progress && { progress: known.progress }),
     cancelling: known.cancel === '1',
     ...(worker && { worker }),
+    ...(envelope && flowIn(text, id)),
     ...(state === 'delayed' && { dueAtMs: timeOf(found.at) }),
     ...(state === 'buried' && { buriedAtMs: timeOf(found.at) }),
     failures: failuresOf(known),
   }
+}
+
+/** The flow and the name in it, of the id of a job (lua/flow.lua). */
+export const FLOW_JOB_ID = /^([^:]+):([^:]+)(?::\d+)?$/
+
+/** As lua/text.lua has it: the field `f` is the home of a flow, or `/` and the id of a batch. */
+function flowIn(text: string, jobId: string): { flow?: FlowOfJob } {
+  const home = / f=(\S+)/.exec(text.slice(0, text.indexOf('\n')))?.[1]
+  if (home === undefined) return {}
+  if (home.startsWith('/')) return { flow: { id: home.slice(1) } }
+  const [, id, job] = FLOW_JOB_ID.exec(jobId) ?? []
+  return id !== undefined && job !== undefined ? { flow: { id, job, home } } : {}
 }
 
 /** In one line, from the record of an attempt. */

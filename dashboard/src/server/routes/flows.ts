@@ -1,13 +1,15 @@
 // Flows of a queue: the list, one of them as a tree of its jobs, cancel, retry.
 import { flowTree, type FlowLine as Line, linesBehind } from '@millhand/control/decide/flow-tree'
 import { hasItsName } from '@millhand/control/resources/task-queue'
-import type { FlowFacts, FlowJobFacts } from 'millhand/queue'
+import { FLOW_JOB_ID, type FlowFacts, type FlowJobFacts, type JobDetails } from 'millhand/queue'
 import {
   type FLOW_VERBS,
   FlowDetails,
   FlowDone,
   type FlowLine,
+  FlowPlace,
   Flows,
+  type Job,
   MOST_BEHIND,
   MOST_FLOW_LINES,
   MOST_NAMES,
@@ -50,6 +52,14 @@ export const flowRoutes: readonly Route[] = [
     version: versionOf,
     answer: FlowDetails,
     handle: detailsOf,
+  }),
+  route({
+    method: 'GET',
+    path: `${FLOW}/jobs/{job}`,
+    summary: 'Where a job stands in its flow',
+    permission: { resource: 'flows', verb: 'get' },
+    answer: FlowPlace,
+    handle: placeOf,
   }),
   route({
     method: 'POST',
@@ -110,6 +120,32 @@ const alone = (job: FlowJobFacts): Line => ({
 function withBehind(lines: readonly FlowLine[], tree: readonly Line[]): FlowLine[] {
   const behind = linesBehind(tree)
   return lines.map((line, n) => ({ ...line, behind: behind[n]?.slice(0, MOST_BEHIND) ?? [] }))
+}
+
+async function placeOf(call: Call): Promise<FlowPlace> {
+  const found = await (await queueOf(call)).flows.place(idOf(call), call.path.job ?? '')
+  if (!found) throw notFound(call)
+  const { flow, job, next } = found
+  return { flow, name: job.name, state: job.state, next: next.slice(0, MOST_NAMES), nextAll: next.length }
+}
+
+/** The flow of a job: what has ended says none, but is known to a flow that is at home in its queue. */
+export async function flowOfJob(call: Call, { id, flow, ended }: JobDetails): Promise<Job['flow']> {
+  const own = `${call.path.namespace}/${call.path.name}`
+  if (flow) {
+    const queue = flow.home === undefined ? own : taskQueuesByName(call).get(flow.home)
+    return {
+      id: flow.id,
+      ...(flow.job !== undefined && { job: flow.job }),
+      ...(queue !== undefined && { queue }),
+    }
+  }
+  const [, flowId, job] = (ended && FLOW_JOB_ID.exec(id)) ?? []
+  if (flowId === undefined || job === undefined) return undefined
+  const queue = await queueOf(call)
+  const place = await queue.flows.place(flowId, job)
+  const isIts = place?.job.queue === queue.name && place.job.jobId === id
+  return isIts ? { id: flowId, job, queue: own } : undefined
 }
 
 const idOf = ({ path: { flow = '' } }: Call): string => flow

@@ -22,6 +22,7 @@ import {
 import { optional, text, whole } from '../../schema.ts'
 import { badRequest, Refused } from '../refused.ts'
 import { type Call, type Route, route } from '../route.ts'
+import { flowOfJob } from './flows.ts'
 import { jobOf, jsonTextOf, rowOf } from './job-shapes.ts'
 import { jobNotFound, queueOf, taskQueueOf } from './resources.ts'
 
@@ -61,7 +62,11 @@ export const jobRoutes: readonly Route[] = [
     summary: 'All that is known of a job, without payload and result',
     permission: { resource: 'jobs', verb: 'get' },
     answer: Job,
-    handle: async (call) => jobOf(await detailsOf(call), taskQueueOf(call), call.parts.redact),
+    handle: async (call) => {
+      const details = await detailsOf(call)
+      const flow = await flowOfJob(call, details)
+      return { ...jobOf(details, taskQueueOf(call), call.parts.redact), ...(flow && { flow }) }
+    },
   }),
   route({
     method: 'GET',

@@ -1,15 +1,16 @@
 -- What is known of a flow.
 -- KEYS  the queue, its home
--- ARGV  id, and '' or what is asked besides: 'jobs', 'result', or 'wait' and the name of a client's channel, which
---       hears of the end
+-- ARGV  id, and '' or what is asked besides: 'jobs', 'result', 'job' and its name, or 'wait' and the name of a
+--       client's channel, which hears of the end
 -- returns  the facts as field and value pairs, none for an unknown one, and for 'jobs' job:<name> among them; and for
---       'result' what the flow returns, for 'wait' whether it was noted
+--       'result' what the flow returns, for 'job' its job:<name>, for 'wait' whether it was noted
 -- Reads only.
 local MAX_BYTES = 16777216 -- as the largest payload that a queue may take
 local flow, key, what = ARGV[1], Q .. 'flow:' .. ARGV[1], ARGV[2]
 if what == 'jobs' then return { redis.call('HGETALL', key) } end
 local facts = facts_of_flow(key)
 if #facts == 0 then return { facts } end
+if what == 'job' then return { facts, redis.call('HGET', key, 'job:' .. ARGV[3]) or '' } end
 if what == 'result' then
   local result = with_results({ key = key, results = {} }, redis.call('HGET', key, 'returns') or 'null', MAX_BYTES)
   return result and { facts, result } or redis.error_reply('FLOWRESULTTOOLARGE ' .. flow .. ' ' .. MAX_BYTES)
