@@ -26,13 +26,21 @@ const FORMS: Record<LongForm, Suites> = {
   faults: {
     paths: [
       ...['faults/chaos', 'faults/redis-away', 'hostile-redis/hostile'],
-      'worker-runtime/queue/state-machine',
+      ...[
+        'worker-runtime/queue/state-machine',
+        'worker-runtime/queue/batch-many',
+        'faults/flows',
+        'faults/flow-histories',
+      ],
     ].map((name) => `test/${name}.test.ts`),
     variables: (minutes) => ({
       MILLHAND_CHAOS_JOBS: String(Math.ceil(minutes) * 250),
       MILLHAND_OUTAGE_SECONDS: '90',
       MILLHAND_FUZZ_ANSWERS: '30',
       MILLHAND_MODEL_RUNS: '1000',
+      MILLHAND_BATCH_JOBS: '1000000',
+      MILLHAND_FLOW_JOBS: '10000',
+      MILLHAND_FLOW_HISTORIES: '200',
     }),
   },
 }

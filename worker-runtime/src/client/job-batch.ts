@@ -26,6 +26,9 @@ export async function openBatch(
   return new JobBatch(new FlowRun(id, undefined, queue, client), queue, client)
 }
 
+/** More of them would keep Redis from others for more than 10 ms. */
+const MOST_A_CALL = 500
+
 /** Jobs of one queue whose ends are counted together; of 1,000,000 as of ten. */
 export class JobBatch {
   readonly id: string
@@ -41,14 +44,15 @@ export class JobBatch {
   }
 
   /**
-   * Enqueues jobs of the batch, in calls of up to 1,000 jobs or 1 MB, each done as a whole or not at all. Throws as
+   * Enqueues jobs of the batch, in calls of up to 500 jobs or 1 MB, each done as a whole or not at all. Throws as
    * `enqueueMany`, and QueueRefused with the code BATCH_CLOSED when the batch was closed. Give ids where a program may
    * add the same jobs again: a known id is neither enqueued nor counted again.
    */
   async add<T extends AnyTask>(requests: readonly EnqueueRequest<T>[]): Promise<JobHandle<TaskResult<T>>[]> {
     const check = checkingFor(this.#queue.name, this.#client.beforeEnqueue)
     const jobs = requests.map((request, index) => jobOfBatch(request, index, check))
-    for (const part of callsOf(jobs)) await this.#ask(() => this.#queue.flows.addToBatch(this.id, part))
+    for (const part of callsOf(jobs, MOST_A_CALL))
+      await this.#ask(() => this.#queue.flows.addToBatch(this.id, part))
     return jobs.map(({ id }) => new JobHandle<TaskResult<T>>(id, undefined, this.#queue, this.#client))
   }
 

@@ -70,14 +70,11 @@ function enqueueArgs(jobs: readonly NewJob[]): string[] {
 }
 
 /** Each of them goes to Redis as one call, done whole or not at all. */
-export function* callsOf(jobs: readonly NewJob[]): Generator<readonly NewJob[]> {
+export function* callsOf(jobs: readonly NewJob[], most = MAX_JOBS_A_CALL): Generator<readonly NewJob[]> {
   let part: NewJob[] = []
   let bytes = 0
   for (const job of jobs) {
-    if (
-      part.length === MAX_JOBS_A_CALL ||
-      (part.length > 0 && bytes + job.payload.length > MAX_BYTES_A_CALL)
-    ) {
+    if (part.length === most || (part.length > 0 && bytes + job.payload.length > MAX_BYTES_A_CALL)) {
       yield part
       part = []
       bytes = 0
