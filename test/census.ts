@@ -26,7 +26,7 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
   const lanes = new Set(await list('ZRANGE', 'lanes', 0, -1))
 
   const blocked = new Set(await list('ZRANGE', 'blocked', 0, -1))
-  const busyOf = new Map<string, string[]>()
+  const ofKeys: string[] = []
   const uniqueHeld: string[] = []
   let held = 0
   for (const name of names) {
@@ -40,9 +40,9 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
       held += Object.keys(entries).length
       for (const [id, entry] of Object.entries(entries)) {
         put(id, 'held')
-        const [, letter = '0', key] = /^\d+:\d+:\d+:(.):\w+(?:\/(\S+))?$/.exec(entry) ?? []
+        const [, token, letter = '0', key] = /^(\d+):\d+:\d+:(.):\w+(?:\/(\S+))?$/.exec(entry) ?? []
         if ((letter.charCodeAt(0) - 48) & UNIQUE) uniqueHeld.push(id)
-        if (key !== undefined) busyOf.set(key, [...(busyOf.get(key) ?? []), id])
+        if (key !== undefined) ofKeys.push(`${key} ${token} ${id}`)
       }
       if (!workers.has(name.slice(5))) problems.push(`${name} belongs to no worker`)
     }
@@ -115,7 +115,7 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
   const ready = inLanes - Object.keys(tombstones).length
   if (Number(counts.ready ?? 0) !== ready)
     problems.push(`counts.ready is ${counts.ready ?? 0}, a recount gives ${ready}`)
-  problems.push(...(await problemsOfKeys({ list, names, blocked, busyOf, tombstones, counts })))
+  problems.push(...(await problemsOfKeys({ list, blocked, ofKeys, tombstones, counts })))
   problems.push(...(await problemsOfSchedules(list, names, counts)))
   problems.push(...(await problemsOfFlows({ redis, prefix, names })))
   problems.push(...(await problemsOfUnique({ redis, prefix, names, states, uniqueHeld })))
@@ -127,7 +127,7 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
   if (!hasTombstones && Object.keys(tombstones).length > 0)
     problems.push(`config knows of no tombstones, and there are ${JSON.stringify(tombstones)}`)
   const known =
-    /^(job|ready|held|worker|attempt|unique|again|busy|schedule|action|tag|trash|trash-attempt|trashed|error|failed|stats|outbox|flow):|^(actions|outbox|flows|events|schedules|errors|lanes|blocked|parked|rates|limits|tombstonesIn|uniqueHeld|expires|rests|delayed|workers|idle|draining|completed|buried|counts|wake|tick|config|tombstones|waiters|clock)$/
+    /^(job|ready|held|worker|attempt|unique|again|schedule|action|tag|trash|trash-attempt|trashed|error|failed|stats|outbox|flow):|^(actions|outbox|flows|events|schedules|errors|lanes|blocked|busy|parked|rates|limits|tombstonesIn|uniqueHeld|expires|rests|delayed|workers|idle|draining|completed|buried|counts|wake|tick|config|tombstones|waiters|clock)$/
   for (const name of names) if (!known.test(name)) problems.push(`the key ${name} is not in the layout`)
   return { states, problems }
 }
@@ -151,29 +151,18 @@ async function problemsOfSchedules(
 
 interface OfKeys {
   list: (command: string, name: string, ...args: (string | number)[]) => Promise<string[]>
-  names: string[]
   blocked: Set<string>
-  busyOf: Map<string, string[]>
+  /** Of each held job with a key: key, token and id. */
+  ofKeys: string[]
   tombstones: Record<string, string>
   counts: Record<string, string>
 }
 
 /** Each counter of keys, recounted. */
-async function problemsOfKeys({
-  list,
-  names,
-  blocked,
-  busyOf,
-  tombstones,
-  counts,
-}: OfKeys): Promise<string[]> {
+async function problemsOfKeys({ list, blocked, ofKeys, tombstones, counts }: OfKeys): Promise<string[]> {
   const problems: string[] = []
-  for (const name of names.filter((each) => each.startsWith('busy:')))
-    if (!busyOf.has(name.slice(5))) problems.push(`${name} names jobs, and none is held`)
-  for (const [key, ids] of busyOf) {
-    const noted = await list('ZRANGE', `busy:${key}`, 0, -1)
-    if (noted.sort().join() !== ids.sort().join()) problems.push(`busy:${key} has ${noted}, held are ${ids}`)
-  }
+  const busy = await list('ZRANGE', 'busy', 0, -1)
+  if (busy.sort().join() !== ofKeys.sort().join()) problems.push(`busy has ${busy}, held are ${ofKeys}`)
   const inLane = new Map<string, number>()
   for (const lane of Object.values(tombstones))
     if (lane.includes('/')) inLane.set(lane, (inLane.get(lane) ?? 0) + 1)

@@ -211,10 +211,10 @@ function prologueOf(verb: Verb, body: string, database: number): string {
 
 /**
  * Redis makes all functions of a script anew at each call, so a verb gets only what it names of the parts; and
- * what is named as seldom().<function> or limited().<function> alone is made when the first of its group is
- * called.
+ * what is named as seldom().<function> (or keyed(), limited()) alone is made when the first of its group is
+ * called. Each group has its own copy of what it uses, so that what functions of two groups change stands in neither.
  */
-const GROUPS = ['limited', 'seldom'] as const
+const GROUPS = ['keyed', 'limited', 'seldom'] as const
 
 function withWhatItUses(verb: string, parts: readonly Definition[]): string {
   const always = usedBy([wordsOf(verb)], parts)
@@ -291,7 +291,11 @@ interface Words {
   readonly called: ReadonlySet<string>
   readonly lazily: Readonly<Record<(typeof GROUPS)[number], readonly string[]>>
 }
-const NO_WORDS: Words = { named: new Set(), called: new Set(), lazily: { limited: [], seldom: [] } }
+const NO_WORDS: Words = {
+  named: new Set(),
+  called: new Set(),
+  lazily: { keyed: [], limited: [], seldom: [] },
+}
 
 function wordsOf(lua: string): Words {
   const named = new Set<string>()

@@ -32,7 +32,7 @@ local function refusal_of(args)
     if most < math.huge then
       local new, waiting = new_among(jobs), waiting_of(key)
       if new > 0 and waiting + new > most then
-        return redis.error_reply(string.format('KEYFULL %s %d %d', key, waiting, redis.call('ZCARD', Q .. 'busy:' .. key)))
+        return redis.error_reply(string.format('KEYFULL %s %d %d', key, waiting, busy_of(key)))
       end
     end
   end
@@ -40,10 +40,13 @@ end
 
 -- The held jobs of a key that nobody has cancelled, the one that started first first.
 local function running_of(key)
-  local running = {}
-  for _, id in ipairs(redis.call('ZRANGE', Q .. 'busy:' .. key, '0', '-1')) do
+  local running, token_of = {}, {}
+  for _, member in ipairs(redis.call('ZRANGEBYLEX', Q .. 'busy', range_of(key))) do
+    local token, id = string.match(member, ' (%d+) (.*)')
+    token_of[id] = tonumber(token)
     if redis.call('HEXISTS', Q .. 'attempt:' .. id, 'cancel') == 0 then running[#running + 1] = id end
   end
+  table.sort(running, function(a, b) return token_of[a] < token_of[b] end)
   return running
 end
 

@@ -84,7 +84,8 @@ if status == 'ok' then
   if want > 0 then claimed = take(want, answer, 3 + #ids) end
   if claimed > 0 then hold(me, answer, 3 + #ids, claimed) end
   if set.limits then
-    if claimed > 0 then limited().started('*', claimed, count_of('ready') + counted.ready <= 0) end
+    if claimed > 0 then limited().started(claimed) end
+    limited().park_full()
     due_in = next_ms()
   end
 end

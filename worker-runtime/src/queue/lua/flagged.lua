@@ -8,19 +8,22 @@ local function entered_flagged(id, letter, fields)
   if has_flag(flags, EXPIRES) then note_expiry(id, fields) end
 end
 
--- It is held; `lane` is where it was.
-local function held_flagged(id, lane, envelope)
-  local flags = flags_of(string.sub(envelope, 2, 2))
-  if has_flag(flags, KEYED) then now_busy(id, lane) end
-  if has_flag(flags, UNIQUE) then unique_begins(id, string.match(envelope, '^[^\n]*')) end
-  if has_flag(flags, EXPIRES) then redis.call('ZREM', Q .. 'expires', id) end
+-- They are held: what `hold` has in its list at these places. Most have nothing but a key.
+local function held_flagged(taken, places)
+  now_busy(taken, places)
+  for _, at in ipairs(places) do
+    local id, envelope = taken[at], taken[at + 2]
+    local flags = string.byte(envelope, 2) - 48
+    if flags >= UNIQUE and has_flag(flags, UNIQUE) then seldom().unique_begins(id, string.match(envelope, '^[^\n]*')) end
+    if flags >= EXPIRES and has_flag(flags, EXPIRES) then redis.call('ZREM', Q .. 'expires', id) end
+  end
 end
 
 -- These are held no more; their entries by id.
 local function unheld_flagged(entries)
   busy_no_more(entries)
   for id, held in pairs(entries) do
-    if has_flag(held.flags, UNIQUE) then redis.call('SREM', Q .. 'uniqueHeld', id) end
+    if held.flags >= UNIQUE and has_flag(held.flags, UNIQUE) then redis.call('SREM', Q .. 'uniqueHeld', id) end
   end
 end
 

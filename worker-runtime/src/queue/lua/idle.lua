@@ -14,11 +14,10 @@ end
 
 -- PUBLISH answers how many connections heard it: none, where the worker's process has gone or has lost its
 -- connection.
-local function given_to(worker, id, envelope, tries, lane)
+local function given_to(worker, id, envelope, tries)
   if tonumber(redis.call('ZSCORE', Q .. 'workers', worker) or 0) <= now then return false end
   local taken = { id, tries, envelope }
   hold(worker, taken, 0, 1)
-  if tries ~= '1:0' then held_flagged(id, lane, envelope) end
   if redis.call('PUBLISH', C .. 'worker:' .. worker, '+' .. id .. ' ' .. taken[2] .. ' ' .. envelope) > 0 then return true end
   leave_held(worker, { id }, tries ~= '1:0' and { [id] = parse_held(taken[2]) } or nil)
   redis.call('HINCRBY', COUNTS, 'claimed', '-1') -- no worker knows of this token
@@ -40,7 +39,7 @@ local function give(id, envelope, lane)
       redis.call('HDEL', COUNTS, 'idle')
       return false
     end
-    local is_given = given_to(worker, id, envelope, tries, lane)
+    local is_given = given_to(worker, id, envelope, tries)
     if is_given and free ~= '1' then redis.call('ZADD', Q .. 'idle', free - 1, worker) else be_idle_no_more(worker) end
     if is_given then
       redis.call('HINCRBY', Q .. 'worker:' .. worker, 'given', '1')

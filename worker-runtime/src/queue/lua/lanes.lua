@@ -10,11 +10,15 @@ local function weight_of(lane) return WEIGHT[lane] or WEIGHT[string.match(lane, 
 
 -- A lane that gets work again starts level with the lowest one, or where it was when it left: it has no
 -- credit from the time when it was empty. Of lanes that are level the more urgent one comes first.
-local function open_lane(lane, from)
-  local lowest = redis.call('ZRANGE', Q .. 'lanes', '0', '0', 'WITHSCORES')
+local function open_lanes(from)
+  local lowest, opened = redis.call('ZRANGE', Q .. 'lanes', '0', '0', 'WITHSCORES'), {}
   local level = lowest[1] and lowest[2] - AHEAD / weight_of(lowest[1]) or 0
-  redis.call('ZADD', Q .. 'lanes', 'NX', math.max(from or 0, level + AHEAD / weight_of(lane)), lane)
+  for lane, at in pairs(from) do
+    opened[#opened + 1], opened[#opened + 2] = math.max(at, level + AHEAD / weight_of(lane)), lane
+  end
+  for first = 1, #opened, SLICE do redis.call('ZADD', Q .. 'lanes', 'NX', slice(opened, first)) end
 end
+local function open_lane(lane) open_lanes({ [lane] = 0 }) end
 
 local function close_if_empty(lane)
   if redis.call('EXISTS', Q .. 'ready:' .. lane) == 0 then redis.call('ZREM', Q .. 'lanes', lane) end
@@ -58,17 +62,21 @@ local function look_at_all(ids, lane, taken, from, jobs, bytes)
       local at = from + 3 * jobs
       taken[at + 1], taken[at + 2], taken[at + 3] = ids[n], tries, envelope
       jobs, bytes = jobs + 1, bytes + #envelope
-      if tries ~= '1:0' then seldom().held_flagged(ids[n], lane, envelope) end
     end
   end
   return jobs, bytes, #ids
+end
+
+local function write_lanes(gone)
+  if set.limits then limited().park_full() end
+  if moved then keyed().write_turns(gone) end
 end
 
 local function take(wanted, taken, from)
   local jobs, bytes, looked_at, turns, at, are_all, gone = 0, 0, 0, {}, 1, false, {}
   while jobs < wanted and looked_at < MAX_LOOKED_AT do
     if not turns[at] then
-      if moved then seldom().write_turns(gone) end
+      write_lanes(gone)
       local most = math.min(wanted - jobs, MOST_TURNS)
       turns, at, gone = redis.call('ZRANGE', Q .. 'lanes', '0', most == 1 and '1' or most, 'WITHSCORES'), 1, {}
       are_all = #turns <= 2 * most
@@ -77,30 +85,31 @@ local function take(wanted, taken, from)
     local lane, time, before = turns[at], turns[at + 1], jobs
     at = at + 2
     local is_last, share = are_all and not turns[at], wanted - jobs
-    local weight = is_last and share or seldom().weight_of(lane)
+    local weight = is_last and share or keyed().weight_of(lane)
     share = math.min(weight, share)
-    if set.limits then share = limited().room_in_lane(lane, share) end -- 0: it has left `lanes`
+    if set.limits then share = limited().room_in_lane(lane, share) end -- 0: it leaves `lanes`
     local ids, served = share > 0 and redis.call('LPOP', Q .. 'ready:' .. lane, share < 3 and (share == 1 and '1' or '2') or share) or {}, nil
     jobs, bytes, served = look_at_all(ids, lane, taken, from, jobs, bytes)
     looked_at = looked_at + 1 + #ids
     local is_full = served < #ids
-    local is_empty = not is_full and (#ids < share or redis.call('EXISTS', Q .. 'ready:' .. lane) == 0)
+    local left = not is_full and #ids < share and 0 or redis.call('LLEN', Q .. 'ready:' .. lane)
+    local is_empty = left == 0
     moved = moved or not is_last and {} or nil
     if is_last and is_empty then
       redis.call('ZREM', Q .. 'lanes', lane)
       if moved then moved[lane] = nil end
-    elseif not is_last and share > 0 then
+    elseif not is_last and (share > 0 or is_empty) then
       time = time + served * A_JOB / weight
       local may_go = is_empty and turns[at] and time - turns[at + 1] <= 0
       moved[lane] = not may_go and time or nil
       if may_go then gone[#gone + 1] = lane end
     end
-    if set.limits and jobs > before then limited().started_in_lane(lane, jobs - before, is_empty) end
+    if set.limits then limited().served(lane, jobs - before, left) end
     if is_full or is_last and is_empty then break end
     -- One that is parked now is in it no more, and an empty one has its turn in a later call.
-    if moved and moved[lane] and not is_last and not is_empty then seldom().come_back(turns, at, lane, time, are_all) end
+    if moved and moved[lane] and not is_last and not is_empty then keyed().come_back(turns, at, lane, time, are_all) end
   end
-  if moved then seldom().write_turns(gone) end
+  write_lanes(gone)
   counted.ready = counted.ready - jobs
   return jobs
 end

@@ -27,14 +27,19 @@ local function enter_delayed(due) redis.call('ZADD', Q .. 'delayed', unpack(due)
 -- entry.
 local function hold(worker, taken, from, jobs)
   local token = redis.call('HINCRBY', COUNTS, 'claimed', jobs == 1 and '1' or jobs) - jobs
-  local entries = {}
+  local entries, flagged = {}, nil
   for n = 1, jobs do
     local at, i = from + 3 * n - 2, 2 * n
+    if taken[at + 1] ~= '1:0' then
+      flagged = flagged or {}
+      flagged[#flagged + 1] = at
+    end
     local entry = string.format('%d:%s', token + n, taken[at + 1])
     taken[at + 1] = entry
     entries[i - 1], entries[i] = taken[at], entry
   end
   redis.call('HSET', Q .. 'held:' .. worker, unpack(entries))
+  if flagged then keyed().held_flagged(taken, flagged) end
   counted.busy = counted.busy + jobs
 end
 
@@ -45,7 +50,7 @@ local function leave_held(worker, ids, flagged)
   if #ids == 0 then ids = { '' } end
   for first = 1, #ids, SLICE do left = left + redis.call('HDEL', Q .. 'held:' .. worker, slice(ids, first)) end
   counted.busy = counted.busy - left
-  if flagged then seldom().unheld_flagged(flagged) end
+  if flagged then keyed().unheld_flagged(flagged) end
   return left
 end
 

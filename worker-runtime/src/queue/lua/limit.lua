@@ -17,6 +17,7 @@ if redis.call('ZSCORE', Q .. 'parked', key) then
   redis.call('ZADD', Q .. 'parked', '0', key) -- a claim looks at it again
 elseif key ~= '*' and waiting_of(key) > 0 then
   room_in(key, 1)
+  park_full()
 end
 wake()
 redis.call('PUBLISH', C .. 'stirred', '')

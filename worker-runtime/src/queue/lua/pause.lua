@@ -6,7 +6,7 @@
 redis.call('HSET', Q .. 'config', 'paused', ARGV[1])
 note_settings()
 set.paused = tonumber(ARGV[1])
-if ARGV[1] == '0' and redis.call('ZREM', Q .. 'rests', '*') == 1 then unpark('*') end
+if ARGV[1] == '0' and redis.call('ZREM', Q .. 'rests', '*') == 1 then unpark({ '*' }) end
 wake()
 tell(ARGV[1] == '1' and 'paused' or 'resumed')
 write_events()

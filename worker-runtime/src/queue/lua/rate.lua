@@ -19,7 +19,14 @@ local function tokens_of(limit, noted)
   return tokens, math.ceil(full_at - (burst - 1) * interval - 0.001), full_at
 end
 
+local noted_full = {} -- by key: asked for once a call
+local function full_noted(key)
+  noted_full[key] = noted_full[key] or redis.call('ZSCORE', Q .. 'rates', key) or 0
+  return noted_full[key]
+end
+
 local function take_tokens(key, limit, jobs)
-  local interval, _, full_at = bucket_of(limit, redis.call('ZSCORE', Q .. 'rates', key))
-  redis.call('ZADD', Q .. 'rates', string.format('%.3f', full_at + jobs * interval), key)
+  local interval, _, full_at = bucket_of(limit, full_noted(key))
+  noted_full[key] = string.format('%.3f', full_at + jobs * interval)
+  redis.call('ZADD', Q .. 'rates', noted_full[key], key)
 end

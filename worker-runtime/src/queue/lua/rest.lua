@@ -6,7 +6,8 @@ local MOST_RESTS = 1000
 local function rest_key(key, until_ms)
   redis.call('ZADD', Q .. 'rests', 'GT', until_ms, key)
   note_limits()
-  park(key, until_ms)
+  room_in(key, 1)
+  park_full()
 end
 
 -- text: '<ms> <job, key or queue>', a newline, and the record of the attempt for the case that it counts.

@@ -38,7 +38,7 @@ local FIRST = { attempt = 1, crashes = 0, flags = 0 }
 local function parse_held(entry, named)
   local first = named and named .. ':1:0'
   if entry == first then return FIRST end
-  if first and string.sub(entry, 1, #first + 1) == first .. ':' then
+  if first and string.sub(entry, 1, #first) == first and string.byte(entry, #first + 1) == 58 then -- ':'
     return { token = named, attempt = 1, crashes = 0, flags = string.byte(entry, #first + 2) - 48, lane = string.sub(entry, #first + 4) }
   end
   local token, attempt, crashes, flags, lane = string.match(entry, '^(%d+):(%d+):(%d+):?(.?):?(.*)$')
@@ -55,7 +55,7 @@ end
 -- keeps a value in one piece with its object.
 local now_text = string.format('%x', now)
 local function write_outcome(letter, held, enqueued, rest)
-  local tries = held == FIRST and '1' or string.format('%x', held.attempt)
+  local tries = held.attempt == 1 and '1' or string.format('%x', held.attempt)
   if held.crashes > 0 then tries = string.format('%s+%x', tries, held.crashes) end
   return '=' .. letter .. ' ' .. now_text .. ' ' .. tries .. ' ' .. string.format('%x', math.max(0, now - enqueued)) .. ' ' .. rest
 end
