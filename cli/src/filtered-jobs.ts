@@ -155,7 +155,7 @@ function asWrongUse(error: unknown): never {
 }
 
 /** A container may run as a user without a name. */
-function whoami(): string {
+export function whoami(): string {
   try {
     return userInfo().username
   } catch {

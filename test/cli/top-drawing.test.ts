@@ -115,7 +115,16 @@ test('rates are those of the last ten seconds, and unknown where counters go bac
 })
 
 test('what is typed behind : is completed by views and queues', () => {
-  expect(completions('', [])).toEqual(['queues', 'jobs', 'job', 'workers', 'errors', 'quit'])
+  expect(completions('', [])).toEqual([
+    'queues',
+    'jobs',
+    'job',
+    'workers',
+    'errors',
+    'schedules',
+    'flows',
+    'quit',
+  ])
   expect(completions('jo', [])).toEqual(['jobs', 'job'])
   expect(completions('j ma', ['mail', 'other'])).toEqual(['j mail'])
   expect(completions('jobs mail sta', ['mail'])).toEqual([])

@@ -156,7 +156,11 @@ function progressText({ state, jobs, completed, running, waiting, failed, skippe
   ].join(', ')
 }
 
-async function described(queue: Queue, flow: FlowDetails, context: Context): Promise<string> {
+export async function described(
+  queue: Queue,
+  flow: FlowDetails,
+  context: Pick<Context, 'paint' | 'nowMs'>,
+): Promise<string> {
   const { paint } = context
   const ago = (atMs: number) => `${timeText(atMs)} (${durationText(context.nowMs() - atMs)} ago)`
   const pairs: [string, Cell | undefined][] = [
@@ -185,7 +189,11 @@ async function described(queue: Queue, flow: FlowDetails, context: Context): Pro
 }
 
 /** Why jobs that are enqueued do not run, by their names. */
-async function causesOf(queue: Queue, flow: FlowDetails, context: Context): Promise<Map<string, string>> {
+async function causesOf(
+  queue: Queue,
+  flow: FlowDetails,
+  context: Pick<Context, 'nowMs'>,
+): Promise<Map<string, string>> {
   const enqueued = flow.flowJobs.filter(({ state }) => state === 'enqueued').slice(0, MOST_ASKED)
   const texts = enqueued.map(async (job) => [job.name, await whyText(queue, job, context)] as const)
   return new Map(await Promise.all(texts))
@@ -194,7 +202,7 @@ async function causesOf(queue: Queue, flow: FlowDetails, context: Context): Prom
 async function whyText(
   queue: Queue,
   { queue: where, jobId }: FlowJobFacts,
-  { nowMs }: Context,
+  { nowMs }: Pick<Context, 'nowMs'>,
 ): Promise<string> {
   const found = await openQueue(queue.redis, where).why(jobId)
   if (!found) return 'on its way to its queue'
@@ -202,10 +210,10 @@ async function whyText(
   return first ? `${found.state}: ${causeText(first, nowMs())}` : found.state
 }
 
-const becauseText = ({ because }: FlowFacts): string =>
+export const becauseText = ({ because }: FlowFacts): string =>
   because ? [because.job, because.how].filter(Boolean).join(' is ') : ''
 
-const painted = (state: string): Cell => {
+export const painted = (state: string): Cell => {
   const style = STYLES[state]
   return style ? { text: state, style } : state
 }

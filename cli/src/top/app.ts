@@ -6,15 +6,17 @@ import type { Cell } from '../table.ts'
 import { durationText, timeText } from '../units.ts'
 import { failureOf, pauseDeed } from './deeds.ts'
 import { errorsView } from './errors.ts'
+import { flowsView } from './flows.ts'
 import { completions, goTo } from './go-to.ts'
 import { helpView } from './help.ts'
 import type { Key } from './keys.ts'
 import { OpenViews } from './open-views.ts'
 import { draw } from './page.ts'
 import type { Reach } from './reach.ts'
+import { schedulesView } from './schedules.ts'
 import { difference, type Frame, type Look } from './screen.ts'
 import type { OpenTerminal, Terminal } from './terminal.ts'
-import type { Deed, Row, View } from './view.ts'
+import type { Deed, Question, Row, View } from './view.ts'
 import { workersView } from './workers.ts'
 
 export interface TopOptions {
@@ -30,12 +32,22 @@ export interface TopOptions {
 type Mode =
   | { readonly kind: 'looking' }
   | { readonly kind: 'typing'; readonly sign: '/' | ':'; readonly text: string }
-  | { readonly kind: 'asking'; readonly question: string; readonly deed: Deed; readonly row: Row | undefined }
+  | Asking
+
+interface Asking {
+  readonly kind: 'asking'
+  readonly question: Question
+  /** Of the answer, where more than a y is typed. */
+  readonly text: string
+  readonly deed: Deed
+  readonly row: Row | undefined
+}
 
 const LOOKING: Mode = { kind: 'looking' }
 const DRAW_EVERY_MS = 1_000
 const NOTE_MS = 8_000
 const MOST_HINTS = 8
+const MOST_DIGITS = 20
 
 export class Top {
   readonly #options: TopOptions
@@ -111,6 +123,7 @@ export class Top {
     if (own?.deed) this.#ask(own.deed, row)
     else if (own?.open) this.#views.open(own.open(row))
     else if (own?.change) this.#views.change(own.change)
+    else if (own?.mark) own.mark(row)
     else if (!this.#views.move(key)) this.#everywhere(key, row)
   }
 
@@ -126,6 +139,8 @@ export class Top {
     else if (key === '?' && view.crumb !== 'keys') this.#views.open(helpView(view))
     else if (key === 'w') this.#views.open(workersView(reach, queue))
     else if (key === 'e' && queue) this.#views.open(errorsView(reach, queue))
+    else if (key === 's' && queue) this.#views.open(schedulesView(reach, queue))
+    else if (key === 'f' && queue) this.#views.open(flowsView(reach, queue))
     else if (key === 'P' && queue) this.#ask(pauseDeed(queue, label), row)
     else if (key === 'r') this.#views.change(reach.lookAgain)
     else if (key === 'ctrl-z') this.#terminal?.suspend()
@@ -170,15 +185,44 @@ export class Top {
   }
 
   #ask(deed: Deed, row: Row | undefined): void {
+    if (this.#options.isReadOnly) {
+      this.#say({ text: 'nothing is changed: --read-only', style: 'yellow' })
+      return
+    }
     const question = deed.question(row)
-    if (question === undefined) return
-    if (this.#options.isReadOnly) this.#say({ text: 'nothing is changed: --read-only', style: 'yellow' })
-    else this.#mode = { kind: 'asking', question, deed, row }
+    if (typeof question === 'string') this.#put({ text: question }, deed, row)
+    else if (question) void this.#askLater(question, deed, row)
   }
 
-  #answer(key: Key, { deed, row }: Mode & { kind: 'asking' }): void {
+  #put(question: Question, deed: Deed, row: Row | undefined): void {
+    this.#mode = { kind: 'asking', question, text: '', deed, row }
+  }
+
+  /** A question that is about what Redis has is put if nothing else was begun meanwhile. */
+  async #askLater(question: Promise<Question>, deed: Deed, row: Row | undefined): Promise<void> {
+    const { view } = this.#views
+    this.#say('counting …')
+    try {
+      const found = await question
+      if (this.#mode === LOOKING && this.#views.view === view) this.#put(found, deed, row)
+    } catch (error) {
+      this.#say({ text: reason(error), style: 'yellow' })
+    }
+    this.#draw()
+  }
+
+  #answer(key: Key, asking: Asking): void {
+    const { question, text, deed, row } = asking
+    const { typed } = question
+    if (typed !== undefined && (key === 'backspace' || /^\d$/.test(key))) {
+      this.#mode = {
+        ...asking,
+        text: key === 'backspace' ? text.slice(0, -1) : (text + key).slice(0, MOST_DIGITS),
+      }
+      return
+    }
     this.#mode = LOOKING
-    if (key !== 'y') {
+    if (typed === undefined ? key !== 'y' : key !== 'enter' || text !== typed) {
       this.#say('nothing was done')
       return
     }
@@ -238,10 +282,14 @@ export class Top {
   #footer(): Cell {
     const mode = this.#mode
     const note = this.#note && this.#note.untilMs > this.#options.reach.nowMs() ? this.#note.cell : undefined
-    if (mode.kind === 'asking') return { text: `${mode.question} y, or any other key`, style: 'yellow' }
+    if (mode.kind === 'asking') return { text: askingText(mode), style: 'yellow' }
     if (mode.kind === 'looking') return note ?? { text: hintsOf(this.#views.view), style: 'dim' }
     return note && typeof note === 'object' ? note : `${mode.sign}${mode.text}`
   }
+}
+
+function askingText({ question: { text, typed }, text: answer }: Asking): string {
+  return typed === undefined ? `${text} y, or any other key` : `${text} Type ${typed} and enter: ${answer}`
 }
 
 function hintsOf({ keys, keysHint, filter }: View): string {

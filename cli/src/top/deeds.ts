@@ -1,25 +1,28 @@
 // The keys of millhand top that change a queue. Each asks first: app.ts does.
-import { type JobState, type Queue, RedisUnavailable } from 'millhand/queue'
+import { type ActionVerb, type JobState, type Queue, RedisUnavailable } from 'millhand/queue'
 import type { Deed, Row, ViewKey } from './view.ts'
 
 type Became = JobState | 'cancelling' | 'deleted' | 'key-taken' | undefined
 
-interface JobDeed {
+export interface JobDeed {
   key: string
-  verb: string
+  verb: ActionVerb
   act(queue: Queue, id: string): Promise<Became>
   done: readonly Became[]
   became: string
+  /** Of several: they are so. */
+  many: string
   rule: string
 }
 
-const JOB_DEEDS: readonly JobDeed[] = [
+export const JOB_DEEDS: readonly JobDeed[] = [
   {
     key: 'R',
     verb: 'retry',
     act: async (queue, id) => (await queue.retry([id]))[0],
     done: ['ready'],
     became: 'is ready again',
+    many: 'ready again',
     rule: 'only buried jobs can be retried',
   },
   {
@@ -28,6 +31,7 @@ const JOB_DEEDS: readonly JobDeed[] = [
     act: (queue, id) => queue.cancel(id),
     done: ['cancelled', 'cancelling'],
     became: 'is cancelled, or is being ended by its worker',
+    many: 'cancelled, or being ended by their workers',
     rule: 'only jobs that wait or run can be cancelled',
   },
   {
@@ -36,6 +40,7 @@ const JOB_DEEDS: readonly JobDeed[] = [
     act: async (queue, id) => (await queue.delete([id]))[0],
     done: ['deleted'],
     became: 'is deleted',
+    many: 'deleted',
     rule: 'only buried and ended jobs can be deleted',
   },
 ]

@@ -5,8 +5,9 @@ import { counted, durationText } from '../units.ts'
 import { jobsView } from './jobs.ts'
 import type { Reach } from './reach.ts'
 import type { Column, Row, View } from './view.ts'
+import { Windows } from './windows.ts'
 
-const WINDOW = 200
+const WINDOW = 100
 const COLUMNS: readonly Column[] = [
   { title: 'COUNT', align: 'right' },
   { title: 'BURIED', align: 'right' },
@@ -17,6 +18,7 @@ const COLUMNS: readonly Column[] = [
 
 export function errorsView(reach: Reach, queue: Queue): View {
   const label = reach.label(queue)
+  const windows = new Windows()
   let found: ErrorGroups | undefined
   let filter = ''
   const rows = () => (found?.groups ?? []).map((group) => rowOf(group, queue, reach))
@@ -29,12 +31,13 @@ export function errorsView(reach: Reach, queue: Queue): View {
       return filter === '' ? 'no attempt has failed' : `no error matches ${filter}`
     },
     summary() {
-      const total = found?.total ?? 0
-      return `${counted(total, 'group')} of errors${total > WINDOW ? `, the last ${WINDOW} of them` : ''}`
+      return `${counted(found?.total ?? 0, 'group')} of errors${windows.text(found?.cursor)}`
     },
     rows: () => rows().filter(({ cells }) => cells.slice(3).some((cell) => String(cell).includes(filter))),
     async load() {
-      found = await queue.errors.list({ limit: WINDOW })
+      const { cursor } = windows
+      const read = await queue.errors.list({ limit: WINDOW, ...(cursor !== undefined && { cursor }) })
+      if (cursor === windows.cursor) found = read
     },
     filter: {
       get text() {
@@ -45,7 +48,7 @@ export function errorsView(reach: Reach, queue: Queue): View {
       },
       hint: 'a part of a message or the name of a task',
     },
-    keys: [],
+    keys: windows.keys(() => found?.cursor),
   }
 }
 

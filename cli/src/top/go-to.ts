@@ -1,10 +1,12 @@
 // What is typed behind `:`, and how it is completed.
 import { isJobId } from 'millhand/queue'
 import { errorsView } from './errors.ts'
+import { flowsView } from './flows.ts'
 import { jobView } from './job.ts'
 import { jobsView } from './jobs.ts'
 import { overview } from './overview.ts'
 import type { Reach } from './reach.ts'
+import { schedulesView } from './schedules.ts'
 import type { View } from './view.ts'
 import { workersView } from './workers.ts'
 
@@ -50,6 +52,18 @@ export const PLACES: readonly Place[] = [
     alias: 'e',
     behind: '[QUEUE]',
     open: (reach, [name], queue) => errorsView(reach, reach.queue(needed(name ?? queue, 'errors'))),
+  },
+  {
+    name: 'schedules',
+    alias: 's',
+    behind: '[QUEUE]',
+    open: (reach, [name], queue) => schedulesView(reach, reach.queue(needed(name ?? queue, 'schedules'))),
+  },
+  {
+    name: 'flows',
+    alias: 'f',
+    behind: '[QUEUE]',
+    open: (reach, [name], queue) => flowsView(reach, reach.queue(needed(name ?? queue, 'flows'))),
   },
 ]
 const QUIT = ['quit', 'q']

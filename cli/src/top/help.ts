@@ -8,7 +8,7 @@ const EVERYWHERE: readonly (readonly [string, string])[] = [
   ['esc', 'back; in the first view it takes the filter away'],
   ['/', 'filter'],
   [':', 'go to another view; tab completes'],
-  ['w e', 'workers, errors of the queue'],
+  ['w e s f', 'workers, errors, schedules, flows of the queue'],
   ['P', 'pause the queue, or resume it; asks first'],
   ['r', 'look at once, for new queues too'],
   ['ctrl-z', 'back to the shell until fg'],

@@ -4,10 +4,11 @@ import { whatBelongs } from '../commands/jobs.ts'
 import { stateOf } from '../commands/queues.ts'
 import type { Cell } from '../table.ts'
 import { durationText } from '../units.ts'
-import { jobDeeds } from './deeds.ts'
+import { Marks } from './bulk.ts'
 import { jobView } from './job.ts'
 import type { Reach } from './reach.ts'
 import type { Column, Row, View, ViewKey } from './view.ts'
+import { Windows } from './windows.ts'
 
 /** What the digits 1 to 6 show. */
 const TABS = [
@@ -32,13 +33,17 @@ export function jobsView(reach: Reach, queue: Queue, text = ''): View {
   const label = reach.label(queue)
   let filter = text
   let tab = 0
-  /** The cursors of the windows up to this one. */
-  let windows: (string | undefined)[] = [undefined]
+  const windows = new Windows()
   let found: FoundJobs | undefined
   let depth: Depth | undefined
   const asked = () => [filter, /(^|\s)-?state:/i.test(filter) ? '' : (TABS[tab]?.term ?? '')].join(' ').trim()
+  const marks = new Marks({
+    ...{ queue, label, nowMs: reach.nowMs, filter: asked },
+    shown: () => (found?.jobs ?? []).map(({ id }) => id),
+  })
   const restart = () => {
-    windows = [undefined]
+    windows.restart()
+    marks.clear()
     found = undefined
   }
   const show = (at: number) => {
@@ -49,12 +54,7 @@ export function jobsView(reach: Reach, queue: Queue, text = ''): View {
     ...TABS.map(({ name }, at): ViewKey => ({ key: String(at + 1), label: name, change: () => show(at) })),
     { key: 'right', label: 'next state', change: () => show(tab + 1) },
     { key: 'left', label: 'state before', change: () => show(tab - 1) },
-    {
-      key: ']',
-      label: 'older or later jobs',
-      change: () => void (found?.cursor !== undefined && windows.push(found.cursor)),
-    },
-    { key: '[', label: 'back to the jobs before', change: () => void (windows.length > 1 && windows.pop()) },
+    ...windows.keys(() => found?.cursor),
   ]
   return {
     crumb: `jobs ${label}`,
@@ -64,10 +64,10 @@ export function jobsView(reach: Reach, queue: Queue, text = ''): View {
       if (!found) return 'reading'
       return asked() === '' ? 'the queue has no jobs' : `no job matches ${asked()}`
     },
-    summary: () => summaryOf({ depth, found, name: TABS[tab]?.name ?? '', window: windows.length }),
-    rows: () => (found?.jobs ?? []).map((job) => rowOf(job, queue, reach)),
+    summary: () => summaryOf({ depth, found, name: TABS[tab]?.name ?? '', windows }) + marks.text,
+    rows: () => (found?.jobs ?? []).map((job) => rowOf(job, marks.has(job.id), queue, reach)),
     async load() {
-      const cursor = windows.at(-1)
+      const { cursor } = windows
       const wanted = asked()
       const options = { cursor, limit: WINDOW }
       const answers = await Promise.all([
@@ -75,7 +75,7 @@ export function jobsView(reach: Reach, queue: Queue, text = ''): View {
         queue.find(parseFilter(wanted, reach.nowMs()), options),
       ])
       // The state, the filter or the window was changed meanwhile.
-      if (wanted !== asked() || cursor !== windows.at(-1)) return
+      if (wanted !== asked() || cursor !== windows.cursor) return
       ;[depth, found] = answers
     },
     filter: {
@@ -89,16 +89,19 @@ export function jobsView(reach: Reach, queue: Queue, text = ''): View {
       },
       hint: 'state:buried task:Send* tag:order:42 since:2h "text"',
     },
-    keysHint: '1-6 state',
-    keys: [...turn, ...jobDeeds(queue, label)],
+    keysHint: '1-6 state   x mark',
+    get keys() {
+      return [...turn, ...marks.keys]
+    },
   }
 }
 
-function rowOf(job: JobSummary, queue: Queue, reach: Reach): Row {
+function rowOf(job: JobSummary, isMarked: boolean, queue: Queue, reach: Reach): Row {
   const { id, state, task, enqueuedAtMs, attempts } = job
   const nowMs = reach.nowMs()
+  const mark = isMarked ? '* ' : ''
   const cells: Cell[] = [
-    state === 'buried' ? { text: state, style: 'red' } : state,
+    state === 'buried' ? { text: `${mark}${state}`, style: 'red' } : `${mark}${state}`,
     id,
     task,
     enqueuedAtMs > 0 ? durationText(nowMs - enqueuedAtMs) : '',
@@ -112,15 +115,13 @@ interface Summarised {
   depth: Depth | undefined
   found: FoundJobs | undefined
   name: string
-  window: number
+  windows: Windows
 }
 
-function summaryOf({ depth, found, name, window }: Summarised): string {
+function summaryOf({ depth, found, name, windows }: Summarised): string {
   if (!depth || !found) return `${name}: reading`
   const { ready, busy, delayed, buried } = depth
   const numbers = `${busy} held, ${ready} ready, ${delayed} delayed, ${buried} buried`
   const stopped = stateOf(depth)
-  const part =
-    window > 1 || found.cursor !== undefined ? `, window ${window}${found.cursor ? ', ] for more' : ''}` : ''
-  return `${name}${part} · ${numbers}${stopped && ` · ${stopped}`}`
+  return `${name}${windows.text(found.cursor)} · ${numbers}${stopped && ` · ${stopped}`}`
 }

@@ -49,14 +49,22 @@ export interface ViewKey {
   readonly label: string
   /** Only of the view itself: shown, and loaded again. */
   change?(): void
+  /** Of rows that are shown: the cursor stays, and nothing is loaded. */
+  mark?(row: Row | undefined): void
   open?(row: Row | undefined): View | undefined
   /** Something that changes a queue: asked first. */
   readonly deed?: Deed
 }
 
+export interface Question {
+  readonly text: string
+  /** What is typed for a yes; default: y. */
+  readonly typed?: string
+}
+
 export interface Deed {
-  /** undefined: there is nothing to do it to. */
-  question(row: Row | undefined): string | undefined
+  /** undefined: there is nothing to do it to. Rejects with an error for a person. */
+  question(row: Row | undefined): string | undefined | Promise<Question>
   /** Answers what became of it. */
   act(row: Row | undefined): Promise<string>
 }
