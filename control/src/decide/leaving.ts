@@ -46,26 +46,34 @@ const REGISTERS_WITHIN_MS = 15_000
 
 type Holds = ReadonlyMap<string, PodHolds>
 
+/** A pool of which the victims are known. */
+interface Shrinking extends ObservedPool {
+  victims: ReadonlySet<string>
+  held: Holds
+  nowMs: number
+}
+
 /** `isKnown`: whether the held jobs are known. If not, no pod goes and none is unmarked. */
 export function leavingOf(
   observed: ObservedPool,
   { replicas, isKnown }: { replicas: number; isKnown: boolean },
   nowMs: number,
 ): Leaving {
-  const { memory, fleet, workers } = observed
+  const { fleet, workers } = observed
   const held = heldByPod(workers)
   const victims = new Set(isKnown ? [...fleet.going, ...victimsOf(observed, replicas, held)] : [])
+  const shrinking = { ...observed, victims, held, nowMs }
   const hurried = hurriedWorkers(observed)
   const claimless = new Set([...victims, ...hurried.map(({ podUid }) => podUid)])
   return {
     victims,
-    empty: emptyVictims(observed, victims, held, nowMs),
+    empty: emptyVictims(shrinking),
     busy: new Set([...held].flatMap(([uid, { jobs }]) => (jobs > 0 ? [uid] : []))),
-    drain: [...claimless].filter((uid) => !isSurelyDraining(uid, held, memory, nowMs)),
-    undrain: isKnown ? neededAgain(observed, victims, held) : [],
+    drain: [...claimless].filter((uid) => !isSurelyDraining(uid, shrinking)),
+    undrain: isKnown ? neededAgain(shrinking) : [],
     dismiss: hurried.map(({ name, queue }) => ({ worker: name, queue })),
     reap: deathsToReport(observed),
-    draining: isKnown ? rememberDraining(memory, victims, held, nowMs) : memory.draining,
+    draining: isKnown ? rememberDraining(shrinking) : observed.memory.draining,
   }
 }
 
@@ -83,12 +91,7 @@ function victimsOf({ fleet: { pods }, memory }: ObservedPool, replicas: number, 
 }
 
 /** A victim that drains and holds nothing, in one and the same answer of Redis, will never hold anything. */
-function emptyVictims(
-  { fleet: { pods }, memory }: ObservedPool,
-  victims: ReadonlySet<string>,
-  held: Holds,
-  nowMs: number,
-): ReadonlySet<string> {
+function emptyVictims({ fleet: { pods }, memory, victims, held, nowMs }: Shrinking): ReadonlySet<string> {
   const isEmpty = ({ uid }: WorkerPod) => {
     if (!victims.has(uid)) return false
     const holds = held.get(uid)
@@ -103,7 +106,7 @@ function emptyVictims(
  * A pod that was told to end stays drained, also before its worker has got the signal. An operator that led
  * before may be about to remove pods that it drained, so this one sets the fleet before it unmarks any.
  */
-function neededAgain({ fleet, memory }: ObservedPool, victims: ReadonlySet<string>, held: Holds): string[] {
+function neededAgain({ fleet, memory, victims, held }: Shrinking): string[] {
   if (!fleet.isOurs) return []
   const live = new Set(livePods(fleet.pods).map(({ uid }) => uid))
   const draining = [...held].flatMap(([uid, { isDraining }]) => (isDraining ? [uid] : []))
@@ -136,21 +139,17 @@ function hurriedWorkers({ fleet: { pods, deletedPods }, workers }: ObservedPool)
 }
 
 /** Whether Redis shows the mark, and it was renewed recently. */
-function isSurelyDraining(uid: string, held: Holds, { draining }: PoolMemory, nowMs: number): boolean {
-  const renewedAtMs = draining.get(uid)?.renewedAtMs ?? Number.NEGATIVE_INFINITY
+function isSurelyDraining(uid: string, { memory, held, nowMs }: Shrinking): boolean {
+  const renewedAtMs = memory.draining.get(uid)?.renewedAtMs ?? Number.NEGATIVE_INFINITY
   return held.get(uid)?.isDraining !== false && nowMs - renewedAtMs <= RENEW_DRAIN_MS
 }
 
-function rememberDraining(
-  memory: PoolMemory,
-  victims: ReadonlySet<string>,
-  held: Holds,
-  nowMs: number,
-): PoolMemory['draining'] {
+function rememberDraining(shrinking: Shrinking): PoolMemory['draining'] {
+  const { memory, victims, nowMs } = shrinking
   return new Map(
     [...victims].map((uid) => {
       const before = memory.draining.get(uid)
-      if (before && isSurelyDraining(uid, held, memory, nowMs)) return [uid, before]
+      if (before && isSurelyDraining(uid, shrinking)) return [uid, before]
       return [uid, { sinceMs: before?.sinceMs ?? nowMs, renewedAtMs: nowMs }]
     }),
   )

@@ -31,7 +31,7 @@ export async function observeWorkerPool(
 ): Promise<PoolView> {
   const pool = parseWorkerPool(object, 'default')
   const generation = object.metadata.generation ?? 0
-  const looks = await Promise.all(pool.queues.map((queue) => lookAtQueue(queue, pool, world, servers)))
+  const looks = await Promise.all(pool.queues.map((queue) => lookAtQueue(queue, pool, { world, servers })))
   const views = looks.flatMap(({ seen, view }) => (seen && view ? [{ queue: seen.name, view }] : []))
   const queues = looks.map(({ queue }) => queue)
   const fleet = world.fleet(object)
@@ -56,14 +56,11 @@ interface Look {
 async function lookAtQueue(
   { name, weight }: WorkerPool['queues'][number],
   pool: WorkerPool,
-  world: Watched,
-  servers: Servers,
+  reach: { world: Watched; servers: Servers },
 ): Promise<Look> {
+  const { world, servers } = reach
   const { namespace } = pool.metadata
-  const { found, ...place } = await openDeclared(
-    { namespace, name, field: 'spec.queues' },
-    { world, servers },
-  )
+  const { found, ...place } = await openDeclared({ namespace, name, field: 'spec.queues' }, reach)
   const known = { name, weight, ...place }
   if (found.kind === 'problem') return { queue: { ...known, problem: found } }
   const { seen, declared } = found
