@@ -78,12 +78,12 @@ const cases: Case[] = [
     waiting: ONE_EACH,
   },
   { what: 'claim and settle, 16 a call, 100 keys', ...draining(16), keys: 100 },
-  {
-    what: 'claim and settle, 16 a call, 100 keys with maxBusy',
+  ...[100, 1_000].map((keys) => ({
+    what: `claim and settle, 16 a call, ${keys.toLocaleString('en-US')} keys with maxBusy`,
     ...draining(16),
-    keys: 100,
+    keys,
     settings: MAX_BUSY,
-  },
+  })),
   { what: 'claim and settle, 16 a call, 100 keys with a rate', ...draining(16), keys: 100, settings: RATE },
   {
     what: 'claim and settle, 16 a call, 1,000 keys with a job each and maxBusy',

@@ -20,6 +20,7 @@ import { b19 } from './b19-durability.ts'
 import { b20 } from './b20-idle-latency.ts'
 import { b21 } from './b21-rate.ts'
 import { b22 } from './b22-flows.ts'
+import { b23 } from './b23-keys.ts'
 
 export const scenarios: Scenario[] = [
   b1,
@@ -42,4 +43,5 @@ export const scenarios: Scenario[] = [
   b20,
   b21,
   b22,
+  b23,
 ]

@@ -1,4 +1,5 @@
 // A queue of a million waiting jobs costs no verb more than one of a thousand: the same commands, none of them slow.
+// A tenant with a million waiting jobs delays nobody else by more than one turn.
 import {
   type Connection,
   connectRedis,
@@ -109,4 +110,52 @@ describe('a million waiting jobs', () => {
     console.log(`${many.length} commands inside scripts for every verb; ${slow.length} calls of over 20 ms`)
     expect(JSON.stringify(slow)).not.toMatch(/LRANGE|LREM|SMEMBERS|HGETALL|KEYS/i)
   }, 180_000)
+})
+
+describe('a tenant with a million waiting jobs', () => {
+  /** A turn of the priority normal is its weight. */
+  const A_TURN = 2
+  let server: RedisServer
+  let redis: Connection
+  let queue: Queue
+  beforeAll(async () => {
+    server = await RedisServer.start()
+    redis = connectRedis(server.url)
+    queue = openQueue(redis, 'default.tenants')
+    await queue.configure({ ...defaultSettings, maxLength: 2_000_000 })
+    await queue.register(WORKER)
+    for (let waiting = 0; waiting < 1_000_000; waiting += 1_000)
+      await queue.enqueue(Array.from({ length: 1_000 }, () => newJob('noop', null, { key: 'greedy' })))
+  }, 180_000)
+  afterAll(async () => {
+    redis.close()
+    await server.remove()
+  })
+
+  const claim = async (jobs: number) => (await queue.settleAndClaim({ worker: 'p:1', wanted: jobs })).claims
+  /** How many jobs of the greedy tenant are claimed before the one of another that has just come. */
+  const delayOf = async (id: string, key: string, atOnce: number) => {
+    await queue.enqueue([newJob('noop', null, { id, key })])
+    for (let before = 0; before <= 100 * atOnce; before += atOnce) {
+      const at = (await claim(atOnce)).findIndex((each) => each.id === id)
+      if (at >= 0) return before + at
+    }
+    throw new Error(`${id} has not been claimed`)
+  }
+
+  test.each([1, 2, 3, 16])(
+    'delays the one job of another by at most a turn, whenever it comes, with %i jobs a claim',
+    async (atOnce) => {
+      const delays: number[] = []
+      for (let i = 0; i < 20; i += 1) {
+        await claim(1 + (i % 5)) // it comes in the middle of a turn, or between two
+        delays.push(await delayOf(`known-${atOnce}-${i}`, 'modest', atOnce))
+        delays.push(await delayOf(`new-${atOnce}-${i}`, `modest-${atOnce}-${i}`, atOnce))
+      }
+      expect(Math.max(...delays)).toBeLessThanOrEqual(A_TURN)
+      const { ready } = await queue.depth()
+      expect(ready).toBeGreaterThan(990_000)
+    },
+    60_000,
+  )
 })
