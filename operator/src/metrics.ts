@@ -7,6 +7,7 @@ import { lateMs, type ObservedSchedule } from '@millhand/control/decide/schedule
 import type { ControllerObserver } from '@millhand/control/engine/controller'
 import type { SeenQueue } from '@millhand/control/redis/seen-queue'
 import type { Servers } from '@millhand/control/redis/servers'
+import { FLOW_OUTCOMES } from 'millhand/queue'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Answered } from './kube/rest.ts'
 
@@ -154,6 +155,42 @@ function observeQueues(
       this.reset()
       for (const { labels, depth } of known())
         if (depth) sound(labels, depth.counts.expired, (where, value) => this.inc(where, value))
+    },
+  })
+  new Gauge({
+    name: 'millhand_flows_running',
+    help: 'Flows and batches that have not ended, by their home.',
+    labelNames,
+    registers,
+    collect() {
+      this.reset()
+      for (const { labels, depth } of known())
+        if (depth?.flows) sound(labels, depth.flows.running, (where, value) => this.set(where, value))
+    },
+  })
+  new Counter({
+    name: 'millhand_flows_started_total',
+    help: 'Runs of flows and batches that began; a retry is one more.',
+    labelNames,
+    registers,
+    collect() {
+      this.reset()
+      for (const { labels, depth } of known())
+        if (depth?.flows) sound(labels, depth.flows.started, (where, value) => this.inc(where, value))
+    },
+  })
+  new Counter({
+    name: 'millhand_flows_ended_total',
+    help: 'Runs of flows and batches that ended, by outcome: completed, failed, cancelled.',
+    labelNames: [...labelNames, 'outcome'] as const,
+    registers,
+    collect() {
+      this.reset()
+      for (const { labels, depth } of known())
+        for (const outcome of depth?.flows ? FLOW_OUTCOMES : [])
+          sound({ ...labels, outcome }, depth?.flows?.[outcome] ?? 0, (where, value) =>
+            this.inc(where, value),
+          )
     },
   })
   new Gauge({

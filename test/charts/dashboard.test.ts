@@ -165,7 +165,17 @@ onTestbed('a Prometheus that scrapes operators and workers', () => {
       await eventually(async () => (await queue.depth()).counts.completed === 3 * round, MINUTE)
     }
     await scene.apply(schedule('yearly', { queue: 'mail', cron: '@yearly', task: 'echo' }))
-    const { schedules } = await scene.queue('mail')
+    const { schedules, flows } = await scene.queue('mail')
+    const batch = {
+      id: 'batch',
+      onFailure: 'batch',
+      keepMs: 60_000,
+      returns: 'null',
+      callbacks: {},
+      jobs: [],
+    } as const
+    await flows.start(batch)
+    await flows.closeBatch(batch.id)
     await eventually(() => schedules.run('yearly'), { ...MINUTE, what: 'a run of the schedule' })
   }
 

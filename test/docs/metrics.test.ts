@@ -87,6 +87,7 @@ async function operatorPage(): Promise<string> {
     buried: 0,
     blocked: 0,
     oldestReadyMs: 0,
+    flows: { running: 0, started: 1, completed: 1, failed: 0, cancelled: 0 },
     counts: { vanished: 0, expired: 0 },
   }
   const queue = { namespace: 'shop', isReachable: true, lastView: { depth } } as unknown as SeenQueue

@@ -12,6 +12,7 @@ function queueWith(name: string, depth: object): SeenQueue {
     due: 1,
     buried: 0,
     oldestReadyMs: 5_000,
+    flows: { running: 2, started: 5, completed: 1, failed: 2, cancelled: 0 },
     counts: { vanished: 0, expired: 0 },
   }
   return {
@@ -29,6 +30,7 @@ test.each<[string, object]>([
     {
       busy: Number.NaN,
       buried: Number.POSITIVE_INFINITY,
+      flows: { running: Number.NaN, started: Number.NaN, failed: 'x' },
       counts: { vanished: Number.NaN, expired: Number.NaN },
     },
   ],
@@ -48,7 +50,10 @@ test.each<[string, object]>([
   expect(text).toContain('millhand_queue_jobs{namespace="good",queue="good",state="delayed"} 2')
   expect(text).toContain('millhand_queue_oldest_job_age_seconds{namespace="good",queue="good"} 5')
   expect(text).toContain('millhand_queue_vanished_enqueues_total{namespace="good",queue="good"} 0')
+  expect(text).toContain('millhand_flows_running{namespace="good",queue="good"} 2')
+  expect(text).toContain('millhand_flows_started_total{namespace="good",queue="good"} 5')
+  expect(text).toContain('millhand_flows_ended_total{namespace="good",queue="good",outcome="failed"} 2')
   expect(text).not.toContain('millhand_queue_jobs{namespace="bad",queue="bad",state="busy"}')
-  const ofQueues = text.split('\n').filter((line) => line.startsWith('millhand_queue_'))
+  const ofQueues = text.split('\n').filter((line) => /^millhand_(queue|flows)_/.test(line))
   expect(ofQueues.filter((line) => !/ \d+$/.test(line))).toEqual([])
 })

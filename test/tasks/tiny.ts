@@ -113,6 +113,16 @@ export const heapOom = task('heap-oom', async () => {
   const kept: unknown[] = []
   for (;;) kept.push(new Array(10_000).fill({ x: kept.length }))
 })
+/** On the heap, so that the limit of V8 is met. */
+export const needsMemory = task(
+  'needs-memory',
+  async ({ megabytes, thenMs = 0 }: { megabytes: number; thenMs?: number }, job) => {
+    const begunBy = await job.step('begin', () => job.attempt)
+    const kept = Array.from({ length: megabytes }, (_, n) => new Array(2 ** 17).fill(n + 0.5))
+    await new Promise((done) => setTimeout(done, thenMs))
+    return { id: job.id, attempt: job.attempt, megabytes: kept.length, begunBy }
+  },
+)
 export const eatsMemory = task('eats-memory', async ({ megabytes }: { megabytes: number }) => {
   const kept: Buffer[] = []
   for (let count = 0; count < megabytes; count += 10) {

@@ -22,14 +22,14 @@ interface Options extends ServerOptions {
 
 const FEW = 50
 const RED = new Set(['buried', 'reaped'])
-const YELLOW = new Set(['retried', 'rested', 'cancelled', 'expired', 'paused', 'suspended'])
+const YELLOW = new Set(['retried', 'escalated', 'rested', 'cancelled', 'expired', 'paused', 'suspended'])
 
 export function eventsCommand(parent: Command, context: Context): void {
   const command = parent
     .command('events')
     .summary('print what happens in a queue')
     .description(
-      'Prints what happened in a queue: attempts that failed, deaths of workers, and acts of people. With --follow it goes on with what happens from now on, until Ctrl-C; meanwhile enqueues, claims and completed jobs are written too. One event is all that one call did.',
+      'Prints what happened in a queue: attempts that failed, deaths of workers, beginnings and ends of flows, and acts of people. With --follow it goes on with what happens from now on, until Ctrl-C; meanwhile enqueues, claims and completed jobs are written too. One event is all that one call did.',
     )
     .argument('<queue>', 'the name of the TaskQueue')
     .option('--follow', 'go on until Ctrl-C, also through an outage of Redis')
@@ -82,7 +82,7 @@ function linesOfEvent(event: QueueEvent, { paint }: Context): string[] {
     ...gap,
     ...event.changes.flatMap((change) =>
       linesOfChange(change, event.worker).map((what) => {
-        const kind = change.kind.padEnd(11)
+        const kind = change.kind.padEnd(12)
         const style = RED.has(change.kind) ? 'red' : YELLOW.has(change.kind) ? 'yellow' : undefined
         return `${time}  ${style ? paint(style, kind) : kind}  ${what}`.trimEnd()
       }),

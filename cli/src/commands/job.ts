@@ -147,6 +147,7 @@ function mainFacts(job: JobDetails, nowMs: number): [string, Cell | undefined][]
     ['enqueued', ago(job.enqueuedAtMs)],
     ['expires', envelope?.expiresAtMs && timeText(envelope.expiresAtMs)],
     ['due', dueAtMs && `${timeText(dueAtMs)} (in ${durationText(dueAtMs - nowMs)})`],
+    ['escalated to', job.escalatedTo],
     ['buried', buriedAtMs && ago(buriedAtMs)],
     ['ended', ended && ago(ended.endedAtMs)],
     [

@@ -6,7 +6,12 @@ import type { QueueView } from '../redis/view.ts'
 import { boundedStatus } from '../resources/bounds.ts'
 import { type Finding, MAY_PASS } from '../resources/conditions.ts'
 import type { Reason } from '../resources/reasons.ts'
-import type { TaskQueue, TaskQueueStatus } from '../resources/task-queue.ts'
+import {
+  parseTaskQueue,
+  type TaskQueue,
+  type TaskQueueObject,
+  type TaskQueueStatus,
+} from '../resources/task-queue.ts'
 import { conditionsOf, hasNews, isSame, redisReachable, worthTelling } from './report.ts'
 import { lastingProblem, REASON_OF, redisSuitable } from './suitable.ts'
 
@@ -14,11 +19,18 @@ export interface ObservedTaskQueue {
   queue: TaskQueue
   generation: number
   status: TaskQueueStatus | undefined
+  /** Absent: the spec asks for none. */
+  escalation?: Escalation
   redis:
     | (RedisProblem & { server?: readonly ServerFinding[] })
     | { kind: 'taken'; isOwnerThere: boolean }
     | { kind: 'open'; view: QueueView; server: readonly ServerFinding[] | 'unknown' }
 }
+
+/** Where jobs go that have run out of memory: the name in Redis; or why they do not. */
+export type Escalation =
+  | { kind: 'to'; queueName: string }
+  | { kind: 'problem'; reason: Reason; message: string }
 
 export interface TaskQueuePlan {
   /** Absent when the written status is still true, or was written a moment ago. */
@@ -68,11 +80,38 @@ function newlyVanished({ redis, status, toldVanished = 0 }: PlannedFrom): number
   return Math.max(0, redis.view.depth.counts.vanished - Math.max(status?.vanishedEnqueues ?? 0, toldVanished))
 }
 
-function findingsOf({ queue, redis }: ObservedTaskQueue, nowMs: number): Finding[] {
+/** `target`: the TaskQueue that `queue` names. */
+export function escalationOf(
+  { escalateTo, metadata, redisSecretName }: TaskQueue,
+  target: TaskQueueObject | undefined,
+): Escalation | undefined {
+  if (escalateTo === undefined) return undefined
+  const problem = (reason: Reason, message: string): Escalation => {
+    return {
+      kind: 'problem',
+      reason,
+      message: `${message}; a job that runs out of memory is tried again in this queue`,
+    }
+  }
+  if (!target)
+    return problem(
+      'QueueNotFound',
+      `there is no TaskQueue ${escalateTo} in the namespace ${metadata.namespace}`,
+    )
+  const { queueName, redisSecretName: other } = parseTaskQueue(target, metadata.namespace)
+  if (other === redisSecretName) return { kind: 'to', queueName }
+  return problem(
+    'QueuesInDifferentRedis',
+    `TaskQueue ${escalateTo} names the Secret ${other}, and this one ${redisSecretName}`,
+  )
+}
+
+function findingsOf({ queue, redis, escalation }: ObservedTaskQueue, nowMs: number): Finding[] {
   return [
     ready(redis, queue.queueName),
     redisReachable(redis.kind === 'problem' ? [redis] : [], redis.kind === 'open'),
     suitable(redis),
+    ...(escalation ? [escalating(escalation)] : []),
     suspended(queue.suspend, redis, nowMs),
     stalled(redis),
   ]
@@ -120,6 +159,14 @@ function suitable(redis: ObservedTaskQueue['redis']): Finding {
     reason,
     message: 'Redis was not checked: see the condition Ready',
   }
+}
+
+function escalating(escalation: Escalation): Finding {
+  const type = 'EscalationReady'
+  if (escalation.kind === 'problem')
+    return { type, status: 'False', reason: escalation.reason, message: escalation.message }
+  const message = `a job that runs out of memory goes on in the queue ${escalation.queueName}`
+  return { type, status: 'True', reason: 'Ready', message }
 }
 
 function suspended(isSuspended: boolean, redis: ObservedTaskQueue['redis'], nowMs: number): Finding {
@@ -206,7 +253,7 @@ function isNews({ type, status, reason }: Finding): boolean {
     type === 'Ready' ||
     // A rest passes by itself, and may come every minute.
     (type === 'Suspended' && status === 'True' && reason !== 'Resting') ||
-    (type === 'RedisSuitable' && status === 'False')
+    ((type === 'RedisSuitable' || type === 'EscalationReady') && status === 'False')
   )
 }
 

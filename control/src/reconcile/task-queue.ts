@@ -3,7 +3,13 @@
 // nobody declares any more are deleted (orphans.ts).
 
 import type { Log } from 'millhand/queue'
-import { type ObservedTaskQueue, planTaskQueue, type TaskQueuePlan } from '../decide/queue.ts'
+import {
+  type Escalation,
+  escalationOf,
+  type ObservedTaskQueue,
+  planTaskQueue,
+  type TaskQueuePlan,
+} from '../decide/queue.ts'
 import { isSame, newsType } from '../decide/report.ts'
 import type { Reconcile } from '../engine/controller.ts'
 import { notServing, type QueuePlace, type RedisProblem } from '../redis/problems.ts'
@@ -28,7 +34,9 @@ export interface TaskQueueContext {
   wallMs: () => number
 }
 
-type Declaring = Pick<TaskQueueContext, 'servers' | 'ownerName'>
+interface Declaring extends Pick<TaskQueueContext, 'servers' | 'ownerName'> {
+  escalation?: Escalation | undefined
+}
 
 const MAX_OWNER_NAME = 200
 /** What was found before something went wrong says nothing of it. */
@@ -53,7 +61,8 @@ export function taskQueueReconciler(context: TaskQueueContext): Reconcile {
     else owned.delete(key)
     if (before) leave(before, object, { owned: owned.values(), servers: context.servers })
     if (!object) return {}
-    const observed = await observeTaskQueue(object, context, isThere)
+    const escalation = escalationIn(world, object)
+    const observed = await observeTaskQueue(object, { ...context, escalation }, isThere)
     const plan = planTaskQueue({ ...observed, toldVanished: told.get(key) ?? 0 }, context.wallMs())
     logWhatIsWrong(plan, observed, context.log)
     await applyTaskQueue(plan, object, world)
@@ -63,6 +72,11 @@ export function taskQueueReconciler(context: TaskQueueContext): Reconcile {
     }
     return { againInMs: plan.checkAgainAfterMs }
   }
+}
+
+function escalationIn(world: Pick<World, 'get'>, object: TaskQueueObject): Escalation | undefined {
+  const queue = parseTaskQueue(object, 'default')
+  return escalationOf(queue, world.get('TaskQueue', `${queue.metadata.namespace}/${queue.escalateTo}`))
 }
 
 function logWhatIsWrong(
@@ -110,13 +124,14 @@ export async function observeTaskQueue(
   const queue = parseTaskQueue(object, 'default')
   const generation = object.metadata.generation ?? 0
   const redis = await declare(object, queue, context, isThere)
-  return { queue, generation, status: object.status, redis }
+  const { escalation } = context
+  return { queue, generation, status: object.status, redis, ...(escalation && { escalation }) }
 }
 
 async function declare(
   { metadata }: TaskQueueObject,
   queue: TaskQueue,
-  { servers, ownerName }: Declaring,
+  { servers, ownerName, escalation }: Declaring,
   /** Whether a TaskQueue with this UID is there: nobody else takes what is its. */
   isThere: (uid: string) => boolean,
 ): Promise<ObservedTaskQueue['redis']> {
@@ -129,9 +144,10 @@ async function declare(
     const isOwnerThere = former !== undefined && isThere(former)
     if (former && !isOwnerThere) await seen.toWrite.release(former)
     const uid = metadata.uid ?? ''
-    const answer = await seen.toWrite.configure(
-      queueSettings(queue, uid, ownerName(queue).slice(0, MAX_OWNER_NAME)),
-    )
+    const answer = await seen.toWrite.configure({
+      ...queueSettings(queue, uid, ownerName(queue).slice(0, MAX_OWNER_NAME)),
+      ...(escalation?.kind === 'to' && { escalateTo: escalation.queueName }),
+    })
     if (answer === 'name-taken') return { kind: 'taken', isOwnerThere }
     const view = await seen.look()
     void seen.sample(view)

@@ -1,6 +1,6 @@
 // Conditions in the form that kubectl wait and other tools know. Pure.
 //
-// Ready, Progressing, ScalingActive, RedisReachable, RedisSuitable: True is good. ScalingLimited,
+// Ready, Progressing, ScalingActive, RedisReachable, RedisSuitable, EscalationReady: True is good. ScalingLimited,
 // IsolationFallback, Late, Suspended, Stalled: True asks for a look. Reconciling: True passes by itself.
 import type { Reason } from './reasons.ts'
 
@@ -14,6 +14,7 @@ export type ConditionType =
   | 'ScalingLimited'
   | 'RedisReachable'
   | 'RedisSuitable'
+  | 'EscalationReady'
   | 'IsolationFallback'
   | 'Late'
   | 'Suspended'

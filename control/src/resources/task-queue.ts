@@ -15,6 +15,8 @@ export interface TaskQueue {
   redisSecretName: string
   suspend: boolean
   retry: { maxAttempts: number; backoffMs: number; maxBackoffMs: number; maxCrashes: number }
+  /** The TaskQueue of its namespace in which a job goes on that has run out of memory. */
+  escalateTo?: string
   timeoutMs: number
   /** Absent: jobs wait for ever. */
   expiresInMs?: number
@@ -73,6 +75,7 @@ export interface TaskQueueSpec {
     maxAttempts: number
     maxCrashes: number
     backoff: { baseSeconds: number; maxSeconds: number }
+    outOfMemory?: { escalateTo: string }
   }
   timeoutSeconds: number
   expiresInSeconds?: number
@@ -106,6 +109,7 @@ export function parseTaskQueue({ metadata, spec }: TaskQueueManifest, defaultNam
       maxBackoffMs: retry.backoff.maxSeconds * 1000,
       maxCrashes: retry.maxCrashes,
     },
+    ...(retry.outOfMemory && { escalateTo: retry.outOfMemory.escalateTo }),
     timeoutMs: spec.timeoutSeconds * 1000,
     ...(spec.expiresInSeconds !== undefined && { expiresInMs: spec.expiresInSeconds * 1000 }),
     maxLength: limits.maxLength,

@@ -50,6 +50,7 @@ const KINDS = [
     'claimed',
     'completed',
     'retried',
+    'escalated',
     'buried',
     'cancelled',
     'expired',
@@ -66,6 +67,8 @@ const KINDS = [
     'unsuspended',
     'fired',
     'skipped',
+    'flow-started',
+    'flow-ended',
   ] as const),
 ] as const
 

@@ -6,7 +6,7 @@ const MOST = 50
 /** A cold start is no problem. */
 const WAITS_TOO_LONG_MS = 10_000
 /** Conditions whose other status than this is a problem. */
-const QUEUE_CONDITIONS = { Ready: 'True', RedisSuitable: 'True' } as const
+const QUEUE_CONDITIONS = { Ready: 'True', RedisSuitable: 'True', EscalationReady: 'True' } as const
 const POOL_CONDITIONS = {
   Stalled: 'False',
   Ready: 'True',

@@ -46,6 +46,7 @@ function operator(kept: (status: TaskQueueStatus) => TaskQueueStatus = whole) {
     wallMs: () => Date.now(),
   })
   return {
+    objects,
     servers: opened.servers,
     messageOf: (name: string) =>
       objects.get(name)?.status?.conditions.find(({ type }) => type === 'Ready')?.message,
@@ -197,4 +198,38 @@ describe('of queues with one name', () => {
     await running.set(moving('two'))
     expect(seenBy(running).map((each) => each.in)).toEqual(['two'])
   })
+})
+
+test('a queue escalates to a TaskQueue of its namespace in the same Redis, and says why it does not', async () => {
+  const { set, reconcile, objects, told } = operator()
+  const small = declared({ name: 'small', secretName: 'one' })
+  const big = (secretName: string) =>
+    declared({ name: 'big', uid: '5d3b4a52-5b0e-4b7f-9d42-3c2b6d2c2f1f', secretName })
+  await set({
+    ...small,
+    spec: { ...small.spec, retry: { ...small.spec.retry, outOfMemory: { escalateTo: 'big' } } },
+  })
+  const found = () => objects.get('small')?.status?.conditions.find(({ type }) => type === 'EscalationReady')
+  const redis = connectRedis(first.url)
+  const written = () => redis.call('HGET', 'mh:{shop.small}:config', 'escalateTo')
+  expect([found()?.reason, await written()]).toEqual(['QueueNotFound', null])
+
+  objects.set('shop/big', big('two'))
+  await reconcile('small')
+  expect([found()?.reason, await written()]).toEqual(['QueuesInDifferentRedis', null])
+
+  objects.set('shop/big', big('one'))
+  await reconcile('small')
+  expect(found()).toMatchObject({
+    status: 'True',
+    reason: 'Ready',
+    message: expect.stringContaining('shop.big'),
+  })
+  expect(await written()).toBe('shop.big')
+
+  objects.delete('shop/big')
+  await reconcile('small')
+  expect([found()?.status, await written()]).toEqual(['False', null])
+  expect(told.map(({ reason }) => reason)).toContain('QueuesInDifferentRedis')
+  redis.close()
 })

@@ -92,6 +92,18 @@ describe('a TaskQueue', () => {
       ['spec.retry.backoff.baseSeconds: baseSeconds must not be more than maxSeconds'],
     ],
     [
+      'a queue that escalates to itself',
+      { retry: { outOfMemory: { escalateTo: 'mail' } } },
+      undefined,
+      ['spec.retry.outOfMemory.escalateTo: escalateTo must name another TaskQueue'],
+    ],
+    [
+      'a queue that escalates to another',
+      { retry: { outOfMemory: { escalateTo: 'mail-big' } } },
+      undefined,
+      [],
+    ],
+    [
       'another name in Redis',
       { queueName: 'b' },
       { queueName: 'a' },

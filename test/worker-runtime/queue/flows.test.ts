@@ -235,6 +235,38 @@ describe('a flow', () => {
     expect(await run.retry()).toBe('completed')
   })
 
+  test('is told in the events of its home and counted there, each run by its outcome', async () => {
+    const home = queues[0]
+    const run = await start(diamond())
+    await work(failing('pack'))
+    await run.retry()
+    await work()
+    const other = flow('other')
+    other.add('a', 'pay', 1)
+    await (await start(other)).cancel()
+    const told: string[] = []
+    for await (const { changes } of home?.events({ after: '0', follow: false }) ?? [])
+      for (const { kind, count, jobs } of changes)
+        if (kind.startsWith('flow-'))
+          told.push(`${kind} ${count} ${jobs.map(({ id, outcome }) => [id, outcome])}`)
+    expect(told).toEqual([
+      'flow-started 1 order-42,',
+      'flow-ended 1 order-42,failed',
+      'flow-started 1 order-42,',
+      'flow-ended 1 order-42,completed',
+      'flow-started 1 other,',
+      'flow-ended 1 other,cancelled',
+    ])
+    expect((await home?.depth())?.flows).toEqual({
+      running: 0,
+      started: 3,
+      completed: 1,
+      failed: 1,
+      cancelled: 1,
+    })
+    expect(await queues[1]?.depth()).not.toHaveProperty('flows')
+  })
+
   test('runs again what was compensated', async () => {
     const order = flow('saga')
     const pay = order.add('a', 'pay', 1, { compensate: { task: 'refund' } })

@@ -13,6 +13,7 @@ export const EVENT_KINDS = [
     'enqueued',
     'completed',
     'retried',
+    'escalated',
     'buried',
     'cancelled',
     'expired',
@@ -22,11 +23,14 @@ export const EVENT_KINDS = [
     'deleted',
   ] as const),
   ...(['claimed', 'reaped', 'paused', 'resumed', 'suspended', 'unsuspended', 'fired', 'skipped'] as const),
+  ...(['flow-started', 'flow-ended'] as const),
 ] as const
 /**
  * enqueued, claimed and completed are written only while somebody watches, the others always. `retried`: an
- * attempt failed and the job has tries left; `rested`: its task threw RetryAfter; `requeued`: a person retries a buried job; `reaped`: a dead
- * worker is gone, and its jobs are in other changes; `fired`: a schedule made the job; `skipped`: it left a run out.
+ * attempt failed and the job has tries left; `escalated`: it ran out of memory and goes on in another queue; `rested`: its task threw RetryAfter; `requeued`: a person retries a buried job; `reaped`: a dead
+ * worker is gone, and its jobs are in other changes; `fired`: a schedule made the job; `skipped`: it left a run out;
+ * `flow-started`: a run of a flow or a batch that is at home here began, `flow-ended`: it completed, failed or was
+ * cancelled.
  */
 export type EventKind = (typeof EVENT_KINDS)[number]
 
@@ -47,21 +51,22 @@ export interface QueueEvent {
 
 export interface Change {
   readonly kind: EventKind
-  /** How many jobs. */
+  /** How many jobs, or flows. */
   readonly count: number
   /** At most the first 100. */
   readonly jobs: readonly ChangedJob[]
 }
 
 export interface ChangedJob {
+  /** Of flow-started and flow-ended that of the flow. */
   readonly id: string
-  /** Unknown of deleted jobs. */
+  /** Unknown of deleted jobs; flows have none. */
   readonly task?: string
-  /** Of claimed, retried and buried ones. */
+  /** Of claimed, retried, escalated and buried ones. */
   readonly attempt?: number
   /** Of completed ones, ms. */
   readonly durationMs?: number
-  /** How the attempt of a retried or buried one ended: failed, timed-out, worker-lost … */
+  /** How the attempt of a retried, escalated or buried one ended: failed, timed-out, worker-lost …; how a flow ended. */
   readonly outcome?: string
   /** The error group of that attempt. */
   readonly group?: string
@@ -198,11 +203,12 @@ function changeOf(kind: EventKind, text: string): Change {
 
 function jobOf(kind: EventKind, line: string): ChangedJob {
   const [id = '', task, first, outcome, group] = line.split(' ')
-  const isFailure = kind === 'retried' || kind === 'buried'
+  const isFailure = kind === 'retried' || kind === 'escalated' || kind === 'buried'
   return {
     id,
     ...(task && task !== '-' && { task }),
     ...((isFailure || kind === 'claimed') && { attempt: wholeOf(first, 10) }),
+    ...(kind === 'flow-ended' && first && { outcome: first }),
     ...(kind === 'completed' && first && { durationMs: wholeOf(first, 16) }),
     ...(isFailure && outcome && { outcome }),
     ...(isFailure && group && group !== '-' && { group }),

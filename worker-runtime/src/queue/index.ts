@@ -91,6 +91,8 @@ export {
   type AttemptRecord,
   type Depth,
   FLOW_JOB_ID,
+  FLOW_OUTCOMES,
+  type FlowCounts,
   type JobDetails,
   type JobState,
   type JobSummary,

@@ -19,9 +19,11 @@ export function queueName(namespace: string, name: string): string {
 }
 
 export function checkedQueueName(name: string): string {
-  if (QUEUE_NAME.test(name)) return name
+  if (isQueueName(name)) return name
   throw invalidName(name)
 }
+
+export const isQueueName = (name: string): boolean => QUEUE_NAME.test(name)
 
 const invalidName = (name: unknown): TypeError =>
   new TypeError(

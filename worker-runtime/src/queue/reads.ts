@@ -32,12 +32,22 @@ export interface Depth {
   restsMs?: number
   /** The rate of the queue. */
   startsPerSecond?: number
+  /** Absent where there never was one. */
+  flows?: FlowCounts
   /** Its outbox has something that nobody has forwarded yet. */
   hasOutbox?: true
   counts: Record<(typeof COUNTS)[number], number>
   /** When enqueues were last found to have vanished; by the clock of Redis. */
   vanishedAtMs?: number
 }
+
+/** Flows and batches that are at home in the queue. */
+export interface FlowCounts extends Record<(typeof FLOW_OUTCOMES)[number], number> {
+  running: number
+  /** Runs that began; a retry is one more. */
+  started: number
+}
+export const FLOW_OUTCOMES = ['completed', 'failed', 'cancelled'] as const
 
 const MAX_WHY = 300
 const COUNTS = [
@@ -130,6 +140,8 @@ export interface JobDetails {
   cancelling: boolean
   worker?: string
   dueAtMs?: number
+  /** An attempt ran out of memory: a copy of the job goes on in this queue, and the job ends as that does. */
+  escalatedTo?: string
   buriedAtMs?: number
   /** Until it has ended. */
   flow?: FlowOfJob
@@ -162,7 +174,11 @@ export interface JobSummary {
 }
 
 /** The arguments of the script of depth. */
-export const COUNT_FIELDS: readonly string[] = [...COUNTS, ...['vanishedAtMs', 'blocked', 'nextScheduleMs']]
+export const COUNT_FIELDS: readonly string[] = [
+  ...COUNTS,
+  ...['vanishedAtMs', 'blocked', 'nextScheduleMs', 'flows-started'],
+  ...FLOW_OUTCOMES.map((outcome) => `flows-${outcome}`),
+]
 
 /** The oldest job is no older than 70 years. */
 const MOST_AGE_MS = 2 ** 41
@@ -180,6 +196,7 @@ export function depthOf(answer: unknown): Depth {
   const { rate } = limitsOf(said.limits ?? '')
   const vanishedAtMs = count('vanishedAtMs')
   const scheduleAtMs = count('nextScheduleMs')
+  const startedFlows = count('flows-started')
   return {
     ready: amountOf(ready, 'ready'),
     due: amountOf(due, 'due'),
@@ -193,6 +210,15 @@ export function depthOf(answer: unknown): Depth {
     suspended: suspended === 1,
     paused: paused === 1,
     ...(maxBusy !== undefined && { maxBusy }),
+    ...(startedFlows > 0 && {
+      flows: {
+        running: amountOf(said.flows, 'flows'),
+        started: startedFlows,
+        completed: count('flows-completed'),
+        failed: count('flows-failed'),
+        cancelled: count('flows-cancelled'),
+      },
+    }),
     ...(said.outbox === 1 && { hasOutbox: true as const }),
     ...(restsMs !== undefined && { restsMs }),
     ...(rate && { startsPerSecond: (1_000 * rate.jobs) / rate.periodMs }),
@@ -267,7 +293,8 @@ export function jobOf(id: string, answer: unknown): JobDetails | undefined {
     cancelling: known.cancel === '1',
     ...(worker && { worker }),
     ...(envelope && flowIn(text, id)),
-    ...(state === 'delayed' && { dueAtMs: timeOf(found.at) }),
+    ...(state === 'delayed' &&
+      (known.escalated ? { escalatedTo: known.escalated } : { dueAtMs: timeOf(found.at) })),
     ...(state === 'buried' && { buriedAtMs: timeOf(found.at) }),
     failures: failuresOf(known),
   }

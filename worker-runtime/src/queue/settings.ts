@@ -6,6 +6,8 @@ export interface QueueSettings {
   maxBackoffMs: number
   maxCrashes: number
   timeoutMs: number
+  /** Where a job goes once, when an attempt has run out of memory: `<namespace>.<name>` of a queue in the same Redis. */
+  escalateTo?: string
   /** A job that has not started so long after it was due ends as expired; absent: it waits for ever. */
   expiresInMs?: number
   maxLength: number

@@ -2,6 +2,7 @@
 // that one script reads (lua/why.lua). The operator adds what it knows of pods (control/decide/why.ts).
 import { parseEnded, parseEnvelope } from '../job.ts'
 import { amountOf, counterOf, numberOf, oneOf, optionalOf, textOf } from './answers.ts'
+import { isQueueName } from './keys.ts'
 import { type KeyState, limiting } from './limits.ts'
 import { failureOf, fieldsOf, JOB_STATES, type JobState, timeOf } from './reads.ts'
 import type { KeyLimits } from './settings.ts'
@@ -9,7 +10,17 @@ import type { Verbs } from './verbs.ts'
 
 export const WHY_CODES = [
   ...['completed', 'cancelled', 'expired', 'buried', 'running', 'cancelling'],
-  ...['paused', 'suspended', 'delayed', 'back-off', 'max-busy', 'rate', 'max-busy-of-key', 'rate-of-key'],
+  ...[
+    'paused',
+    'suspended',
+    'delayed',
+    'escalated',
+    'back-off',
+    'max-busy',
+    'rate',
+    'max-busy-of-key',
+    'rate-of-key',
+  ],
   ...['rests', 'queue-rests', 'key-rests'],
   ...['no-workers', 'draining', 'slots-busy', 'next'],
 ] as const
@@ -54,6 +65,8 @@ export interface WhyFacts {
   /** How often its task asked for a rest, and until when the last one is. */
   readonly rests: number
   readonly restsUntilMs?: number
+  /** An attempt ran out of memory, and a copy goes on in this queue. */
+  readonly escalatedTo?: string
   readonly isSuspended: boolean
   readonly isPaused: boolean
   readonly maxBusy?: number
@@ -77,9 +90,10 @@ export interface WhyFacts {
 /** Undefined where the job is not known. */
 async function why(verbs: Verbs, id: string): Promise<Why | undefined> {
   const facts = factsOf(await verbs.run('why', [id]))
-  return (
-    facts && { id, state: facts.state, causes: causesOf({ ...facts, ...(await limitsFor(verbs, facts)) }) }
-  )
+  if (!facts) return undefined
+  const causes = causesOf({ ...facts, ...(await limitsFor(verbs, facts)) })
+  const elsewhere = facts.escalatedTo === undefined ? undefined : await why(verbs.of(facts.escalatedTo), id)
+  return { id, state: facts.state, causes: [...causes, ...(elsewhere?.causes ?? [])] }
 }
 
 async function limitsFor(verbs: Verbs, { state, key }: WhyFacts): Promise<Partial<WhyFacts>> {
@@ -95,6 +109,7 @@ export const explaining = { why }
 
 export function causesOf(facts: WhyFacts): Cause[] {
   if (facts.state !== 'ready' && facts.state !== 'delayed') return [whatItIs(facts)]
+  if (facts.escalatedTo !== undefined) return [escalated(facts.escalatedTo)]
   const limits = [...limited(facts), ...rateUsedUp(facts), ...keyLimited(facts)]
   const causes = [...closed(facts), ...notDue(facts), ...limits, ...withoutSlot(facts)]
   if (causes.length > 0) return causes
@@ -118,6 +133,11 @@ function whatItIs(facts: WhyFacts): Cause {
   return facts.isCancelling
     ? { code: 'cancelling', text: `it is being cancelled: ${text}`, subject: worker }
     : { code: 'running', text, subject: worker }
+}
+
+function escalated(queue: string): Cause {
+  const text = `an attempt ran out of memory: the job goes on in the queue ${queue} (retry.outOfMemory.escalateTo)`
+  return { code: 'escalated', text, subject: queue }
 }
 
 function triesOf({ attempts, maxAttempts, crashes }: WhyFacts): string {
@@ -260,6 +280,7 @@ function factsOf(answer: unknown): WhyFacts | undefined {
       atMs: time('at'),
       key: /\/(.+)$/.exec(envelope?.lane ?? '')?.[1],
       restsUntilMs: time('restsUntilMs'),
+      escalatedTo: queueOf(found.escalated),
       worker: found.worker === undefined ? undefined : textOf(found.worker, 'a worker', 512),
       lastFailure: failure === '' ? undefined : failureOf(failure),
       readySinceMs: time('readyMs'),
@@ -268,6 +289,11 @@ function factsOf(answer: unknown): WhyFacts | undefined {
       renewedAtMs: time('renewedMs'),
     }),
   }
+}
+
+function queueOf(value: unknown): string | undefined {
+  const name = textOf(value ?? '', 'the queue of a copy', 512)
+  return isQueueName(name) ? name : undefined
 }
 
 /** Without the fields that are undefined. */

@@ -6,14 +6,20 @@
 --       cancel: a job of a flow; head the home of the flow, which hears of it where the job is not known
 --       delete: a buried job of a flow that is retried
 --       go-on: the flow with this id is at home here, and an earlier call has left something to do
+--       escalate, return, recall: a job whose attempt ran out of memory in another queue (escalate.lua), as its copy begins
+--       and has ended; and the job has ended without it
 -- returns  1 where the outbox of this queue has something to forward now, else 0
 -- Safe to run twice: a known id is left alone, and so is what has ended.
 -- A job that is not known in its queue will never end there: another program deleted it.
-local function cancel_flow_job(id, home)
+local function cancel_anywhere(id)
   local job = { state = state_of(id) }
   if job.state == 'held' then job.worker, job.entry = holder_of(id) end
   cancel_job(id, job)
-  if job.state ~= 'unknown' then return end
+  return job.state
+end
+
+local function cancel_flow_job(id, home)
+  if cancel_anywhere(id) ~= 'unknown' then return end
   if Q == 'mh:{' .. home .. '}:' then flow_job_ended(id, 'deleted', '') else send(home, 'ended', id, 'deleted', '') end
 end
 
@@ -25,6 +31,12 @@ local does = {
   ended = function(...) flow_job_ended(...) end,
   cancel = function(...) cancel_flow_job(...) end,
   ['go-on'] = function(flow) go_on(flow) end,
+  escalate = function(...) begin_copy(...) end,
+  ['return'] = function(...) end_as_copy(...) end,
+  recall = function(id, origin)
+    local header = header_of(id)
+    if header and text_field(header, 'o') == origin then cancel_anywhere(id) end
+  end,
   delete = function(id)
     if redis.call('ZSCORE', Q .. 'buried', id) then drop_buried({ id }) end
   end,

@@ -5,7 +5,7 @@
 -- returns  name and value in turn: now (ms), ready, due (of the ready ones), delayed, buried, nextMs (until the next
 --       delayed job is due), oldestMs
 --          (for how long the oldest job at the head of a lane is ready), suspended, paused, maxBusy where they are set, restsMs
---          (for how long the queue rests, rest.lua), outbox where it has
+--          (for how long the queue rests, rest.lua), flows (how many run), outbox where it has
 --          something to forward, counts (the values)
 -- Reads only.
 local MAX_LANES, MAX_LOOKED_AT = 100, 100
@@ -47,6 +47,7 @@ add('oldestMs', oldest and now - oldest)
 add('suspended', set.suspended)
 add('paused', set.paused)
 add('maxBusy', set.maxBusy)
+add('flows', redis.call('ZCOUNT', Q .. 'flows', 'inf', 'inf'))
 add('outbox', has_outbox() and 1 or nil)
 local rests_until = tonumber(redis.call('ZSCORE', Q .. 'rests', '*') or 0)
 add('restsMs', rests_until > now and rests_until - now)

@@ -33,5 +33,5 @@ local function ended_flagged(id, how, flags, outcome)
   if has_flag(flags, TAGGED) and how ~= 'buried' then untag(id) end
   if has_flag(flags, UNIQUE) then unique_ended(id, how) end
   if has_flag(flags, EXPIRES) then redis.call('ZREM', Q .. 'expires', id) end
-  if has_flag(flags, FLOW) then tell_flow(id, how, outcome) end
+  if has_flag(flags, FLOW) then tell_others(id, how, outcome) end
 end

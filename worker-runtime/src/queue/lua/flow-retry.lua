@@ -10,6 +10,7 @@ if batch or state ~= 'failed' and state ~= 'cancelled' then return { state or 'u
 local before = count_of('ready')
 for _, part in ipairs(FLOW_PARTS) do redis.call('PERSIST', key .. part) end
 redis.call('ZADD', Q .. 'flows', 'inf', flow)
+tell_run(flow, 'started')
 redis.call('HINCRBY', key, 'run', '1')
 redis.call('HDEL', key, 'because', 'endedMs', 'compensated')
 redis.call('HSET', key, 'state', 'running', 'completed', (completed or 0) - (compensated or 0), 'failed', '0', 'skipped', '0', 'running', '0')

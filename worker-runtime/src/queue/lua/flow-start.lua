@@ -27,6 +27,7 @@ if ARGV[4] ~= '' then redis.call('HSET', key, 'expiresInMs', ARGV[4], 'expiresMs
 for n, when in ipairs({ 'onSuccess', 'onFailure', 'onComplete' }) do
   if ARGV[5 + n] ~= '' then redis.call('HSET', key .. ':calls', when, ARGV[5 + n]) end
 end
+tell_run(flow, 'started')
 redis.call('ZREMRANGEBYSCORE', Q .. 'flows', '-inf', now)
 redis.call('ZADD', Q .. 'flows', 'inf', flow)
 if ARGV[2] == 'batch' then redis.call('HSET', key, 'batch', 'open') end

@@ -258,6 +258,12 @@ local function undo_next(open)
   return true
 end
 
+-- `how`: started, also where it runs again, or the end of a run.
+local function tell_run(flow, how)
+  count('flows-' .. how, 1)
+  if how == 'started' then tell('flow-started', flow .. ' -') else tell('flow-ended', flow .. ' - ' .. how) end
+end
+
 -- Ends a flow of which nothing runs or waits any more; first it compensates, one job after the other.
 local function end_flow_if_over(open)
   if open.running > 0 then return end
@@ -271,6 +277,7 @@ local function end_flow_if_over(open)
   redis.call('DEL', open.key .. ':todo')
   redis.call('ZADD', Q .. 'flows', now + open.keepMs, open.flow)
   seldom().tell_waiters('flow/' .. open.flow, '')
+  tell_run(open.flow, open.state)
 end
 
 local function write_flow(open)

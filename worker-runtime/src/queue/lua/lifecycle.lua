@@ -117,6 +117,8 @@ local function drop_buried(ids)
   drop(ids)
 end
 
+local KEPT_ATTEMPTS = 5 -- of attempts that ended without success, the records
+
 local function remember(id, header, ...)
   header.flags = with_flag(header.flags, REMEMBERED)
   redis.call('SETRANGE', Q .. 'job:' .. id, '1', letter_of(header.flags))
@@ -169,6 +171,7 @@ local function hand_back(id, held)
 end
 
 local function bury(id, header)
+  if text_field(header, 'o') then return seldom().bury_at_home(id, header) end
   ended(id, 'buried', header.flags)
   local excess = redis.call('ZCARD', Q .. 'buried') - rule('buriedMaxCount')
   if excess > 0 then drop_buried(redis.call('ZRANGE', Q .. 'buried', '0', math.min(excess, 100) - 1)) end

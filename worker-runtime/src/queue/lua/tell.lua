@@ -2,7 +2,7 @@
 -- job does (enqueued, claimed, completed) is told only while somebody watches (watch.lua); the rest always.
 --
 -- entry: `worker` and its name where there is one, then kinds, each with a text: how many jobs, and for each
--- of at most 100 of them a line `<id> <task> <facts>`.
+-- of at most 100 of them a line `<id> <task> <facts>`; of flow-started and flow-ended it is flows, with - for a task.
 local MOST_NAMED = 100
 local told -- by kind the lines of this call
 

@@ -9,7 +9,7 @@ local KEYED = 2 -- its lane has a key
 local TAGGED = 4 -- it has tags (tags.lua), or comes from a schedule (schedule-end.lua)
 local UNIQUE = 8 -- it has a unique key (unique.lua)
 local EXPIRES = 16 -- it ends unless it has started by a time (expiry.lua)
-local FLOW = 32 -- it belongs to a flow (flow.lua)
+local FLOW = 32 -- it belongs to a flow (flow.lua), or has another queue to tell of its end (escalate.lua)
 local function flags_of(letter) return string.byte(letter) - 48 end
 local function letter_of(flags) return string.char(48 + flags) end
 local function with_flag(flags, flag) return bit.bor(flags, flag) end
@@ -17,7 +17,7 @@ local function has_flag(flags, flag) return bit.band(flags, flag) ~= 0 end
 
 -- header: 2<flags> <lane> <enqueued ms> <task>, then named fields ` <name>=<value>`; who does not know a name
 -- passes over it. a attempts, b and m back-off, c crashes, t timeout, d is when it is due, f the home of its
--- flow, g tags, h headers, u unique, x expires, i=0 no input.
+-- flow, g tags, h headers, o where it ran out of memory, u unique, x expires, i=0 no input.
 local MAX_HEADER = '2300'
 local function write_header(flags, lane, enqueued, call) return '2' .. flags .. ' ' .. lane .. ' ' .. string.format('%d', enqueued) .. ' ' .. call .. '\n' end
 

@@ -1,6 +1,5 @@
 -- The retry rule: a job whose attempt failed, or whose worker died, is ready again, delayed or buried.
 -- (retry.lua is the verb of a person, for buried jobs.)
-local KEPT_ATTEMPTS = 5
 
 -- Full jitter: anything from nothing to the doubled base (aws.amazon.com/builders-library, timeouts and
 -- back-off).
@@ -28,6 +27,12 @@ local function try_again(id, held, why)
     return ready_again(id, header)
   end
   if group then count_error(group, header.task, why.record, why.worker) end
+  local elsewhere = outcome == 'out-of-memory' and escalates_to(header)
+  if elsewhere then
+    tell('escalated', string.format('%s %s %d %s %s', id, header.task, held.attempt, outcome, group or '-'))
+    count('retried', 1)
+    return escalate(id, header, elsewhere)
+  end
   local line = string.format('%s %s %d %s %s', id, header.task, held.attempt, outcome, group or '-')
   local exhausted = crashed and crashes >= (field(header, 'c') or rule('maxCrashes'))
     or not crashed and attempts >= (field(header, 'a') or rule('maxAttempts'))

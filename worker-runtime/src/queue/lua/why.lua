@@ -2,7 +2,7 @@
 -- KEYS  the queue
 -- ARGV  id
 -- returns  name and value in turn: state, line (the first of its envelope or outcome), now, at (ms: when it is due,
---       or was buried), worker that holds it, its entry there, attempts, crashes, cancel, rests (how often its task asked for one), restsUntilMs, readyMs (since when it is
+--       or was buried), worker that holds it, its entry there, attempts, crashes, cancel, rests (how often its task asked for one), restsUntilMs, escalated (the queue where it goes on), readyMs (since when it is
 --       ready), place (how many are before it in its lane; -1 where more than MAX_BEFORE), failure (the last
 --       one, without stack and output), maxAttempts, maxCrashes, suspended, paused, maxBusy, busy, renewedMs (when a worker
 --       last renewed), alive, looked (of these so many were looked at: slots, held, draining)
@@ -18,12 +18,13 @@ end
 
 local header = header_of(id)
 add('line', string.match(redis.call('GETRANGE', Q .. 'job:' .. id, '0', MAX_HEADER), '^[^\n]*'))
-local attempts, crashes, cancel, rests, rests_until = unpack(redis.call('HMGET', Q .. 'attempt:' .. id, 'attempts', 'crashes', 'cancel', 'rests', 'restsUntilMs'))
+local attempts, crashes, cancel, rests, rests_until, escalated = unpack(redis.call('HMGET', Q .. 'attempt:' .. id, 'attempts', 'crashes', 'cancel', 'rests', 'restsUntilMs', 'escalated'))
 add('attempts', attempts)
 add('crashes', crashes)
 add('cancel', cancel)
 add('rests', rests)
 add('restsUntilMs', rests_until)
+add('escalated', escalated)
 add('failure', last_failure(id))
 if state == 'delayed' or state == 'buried' then add('at', redis.call('ZSCORE', Q .. state, id)) end
 if state == 'held' then
