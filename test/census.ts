@@ -223,6 +223,12 @@ async function problemsOfUnique({
     expires.delete(id)
   }
   for (const id of expires) problems.push(`${id} is in expires and has no envelope`)
+  // One that has escalated may run elsewhere.
+  for (const [id, state] of states) {
+    const flags = String(await redis.call('GETRANGE', `${prefix}job:${id}`, 1, 1)).charCodeAt(0) - 48
+    const isAway = state === 'delayed' && (await redis.call('HEXISTS', `${prefix}attempt:${id}`, 'escalated'))
+    if (isAway && flags & UNIQUE) uniqueHeld.push(id)
+  }
   const noted = ((await redis.call('SMEMBERS', `${prefix}uniqueHeld`)) as string[]).sort()
   if (`${noted}` !== `${uniqueHeld.sort()}`)
     problems.push(`uniqueHeld has ${noted}, a recount gives ${uniqueHeld}`)

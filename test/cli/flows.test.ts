@@ -16,6 +16,8 @@ afterAll(async () => {
   client.close()
   await server.remove()
 })
+const why = async (...args: string[]) =>
+  (await millhand(['why', ...args, '--redis', server.url])).stdout.trimEnd().split('\n')
 const run = (...args: string[]) => millhand(['flows', ...args, '--redis', server.url])
 
 test(
@@ -31,16 +33,23 @@ test(
     )
     const { stdout } = await run('billing', 'order-42')
     expect(stdout).toMatch(/state +running/)
-    expect(stdout).toMatch(/jobs +0 of 2 completed, 1 running, 1 waiting/)
-    expect(stdout).toMatch(/^ {2}pay +enqueued +default\.billing; ready: .*worker/m)
+    expect(stdout).toMatch(/jobs +0 of 2 completed, 1 enqueued, 1 waiting/)
+    expect(stdout).toMatch(/^ {2}pay +ready +default\.billing; .*worker/m)
     expect(stdout).toMatch(/^ {4}pack +waiting +default\.stock/m)
 
+    expect(await why('stock', 'order-42:pack')).toEqual([
+      'job order-42:pack of default.stock is waiting',
+      '  it waits for pay',
+      '  pay is ready: no worker has ever served the queue',
+    ])
+
     expect(await run('billing', 'order-42', '--cancel')).toMatchObject({ code: 0 })
+    expect((await why('stock', 'order-42:pack'))[1]).toBe('  it will not run: its flow was cancelled')
     const followed = await run('billing', 'order-42', '--follow', '--json')
     expect(JSON.parse(followed.stdout.trim().split('\n').at(-1) ?? '')).toMatchObject({ state: 'cancelled' })
     const again = await run('billing', 'order-42', '--cancel')
     expect(again).toMatchObject({ code: 0, stdout: expect.stringMatching(/state +cancelled/) })
-    expect((await run('billing', 'order-42', '--retry')).stdout).toMatch(/run +2[\s\S]*pay +enqueued/)
+    expect((await run('billing', 'order-42', '--retry')).stdout).toMatch(/run +2[\s\S]*pay +ready/)
     expect(await run('billing', 'order-42', '--retry')).toMatchObject({ code: 0 })
     const json = JSON.parse((await run('billing', 'order-42', '--json')).stdout)
     expect(json.flow.flowJobs.map(({ jobId }: FlowJobFacts) => jobId)).toEqual([

@@ -123,7 +123,7 @@ async function printAll(queue: Queue, { limit = 20, json }: Options, context: Co
     'STATE',
     'JOBS',
     'COMPLETED',
-    'RUNNING',
+    'ENQUEUED',
     'WAITING',
     'FAILED',
     'SKIPPED',
@@ -148,8 +148,9 @@ async function followFlow(queue: Queue, id: string, { json }: Options, context: 
   }
 }
 
-function progressText({ state, jobs, completed, running, waiting, failed, skipped }: FlowFacts): string {
-  const parts = Object.entries({ running, waiting, failed, skipped }).filter(([, count]) => count > 0)
+function progressText({ state, jobs, completed, running: enqueued, ...flow }: FlowFacts): string {
+  const { waiting, failed, skipped } = flow
+  const parts = Object.entries({ enqueued, waiting, failed, skipped }).filter(([, count]) => count > 0)
   return [
     `${state}: ${completed} of ${jobs} completed`,
     ...parts.map(([what, count]) => `${count} ${what}`),
@@ -171,43 +172,49 @@ export async function described(
     ['run', flow.run > 1 ? flow.run : undefined],
     ['jobs', progressText(flow).replace(/^\S+ /, '')],
   ]
-  const causes = await causesOf(queue, flow, context)
+  const whys = await whysOf(queue, flow, context)
   const lines = flowTree(flow.flowJobs)
   const nameOf = ({ depth, name }: FlowLine) => `${'  '.repeat(depth)}${name}`
   const width = Math.max(...lines.map((line) => nameOf(line).length))
   const tree = lines.map((line) => {
     const [first] = line.jobs
     const style = line.states.size === 1 ? STYLES[first?.state ?? ''] : undefined
-    const state = stateText(line)
-    const notes = [first?.queue, alsoText(line), ...line.jobs.map(({ name }) => causes.get(name))].filter(
-      Boolean,
-    )
+    const found = line.jobs.flatMap(({ name }) => whys.get(name) ?? [])
+    const [only] = line.jobs.length === 1 ? found : []
+    const state = only?.state ?? stateText(line)
+    const notes = [first?.queue, alsoText(line), ...found.map(({ text }) => text)].filter(Boolean)
     const text = oneLine(nameOf(line)).padEnd(width)
     return `  ${text}  ${style ? paint(style, state) : state}  ${paint('dim', oneLine(notes.join('; ')))}`.trimEnd()
   })
   return [`flow ${paint('bold', flow.id)} of ${queue.name}`, facts(pairs, paint), '', ...tree].join('\n')
 }
 
+interface WhyOfJob {
+  /** The job's own state; undefined while it is on its way to its queue. */
+  state?: string
+  text: string
+}
+
 /** Why jobs that are enqueued do not run, by their names. */
-async function causesOf(
+async function whysOf(
   queue: Queue,
   flow: FlowDetails,
   context: Pick<Context, 'nowMs'>,
-): Promise<Map<string, string>> {
+): Promise<Map<string, WhyOfJob>> {
   const enqueued = flow.flowJobs.filter(({ state }) => state === 'enqueued').slice(0, MOST_ASKED)
-  const texts = enqueued.map(async (job) => [job.name, await whyText(queue, job, context)] as const)
-  return new Map(await Promise.all(texts))
+  const found = enqueued.map(async (job) => [job.name, await whyOf(queue, job, context)] as const)
+  return new Map(await Promise.all(found))
 }
 
-async function whyText(
+async function whyOf(
   queue: Queue,
   { queue: where, jobId }: FlowJobFacts,
   { nowMs }: Pick<Context, 'nowMs'>,
-): Promise<string> {
+): Promise<WhyOfJob> {
   const found = await openQueue(queue.redis, where).why(jobId)
-  if (!found) return 'on its way to its queue'
+  if (!found || found.state === 'waiting') return { text: 'on its way to its queue' }
   const [first] = found.causes
-  return first ? `${found.state}: ${causeText(first, nowMs())}` : found.state
+  return { state: found.state, text: first ? causeText(first, nowMs()) : '' }
 }
 
 export const becauseText = ({ because }: FlowFacts): string =>

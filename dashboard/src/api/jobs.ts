@@ -210,7 +210,10 @@ export const Why = named(
   'Why',
   object('Why a job does not run, or what it does', {
     id: jobId,
-    state: oneOf('Its state', JOB_STATES),
+    state: oneOf('Its state; waiting and skipped: of a job in a flow that is not enqueued', [
+      ...JOB_STATES,
+      ...(['waiting', 'skipped'] as const),
+    ]),
     causes: list('The first cause first', Cause),
   }),
 )

@@ -1,4 +1,6 @@
 // A job whose attempt ran out of memory goes on in another queue, once, and ends where it was enqueued.
+
+import fc from 'fast-check'
 import {
   type Connection,
   defaultSettings,
@@ -11,6 +13,7 @@ import { census } from '../../census.ts'
 import { BEGIN_MS, clockedQueues, NOTHING, scripts } from './clocked-queues.ts'
 
 const DAY_MS = 86_400_000
+const seed = Number(process.env.MILLHAND_TEST_SEED ?? Math.floor(Math.random() * 2 ** 31))
 
 let redis: Connection
 let small: Queue
@@ -199,3 +202,121 @@ test('a job of the same id that is in the other queue already is left alone, and
   })
   expect((await claim(big)).map(({ envelope }) => envelope)).toEqual([expect.stringContaining(' other')])
 })
+
+type Step =
+  | { do: 'enqueue'; id: number; key?: number }
+  | {
+      do: 'work'
+      where: 'small' | 'big'
+      ends: readonly ('completed' | 'out-of-memory' | 'failed' | 'terminal')[]
+    }
+  | { do: 'cancel' | 'retry' | 'delete'; where: 'small' | 'big'; id: number }
+  | { do: 'forward' | 'purge' | 'lose-worker'; where: 'small' | 'big' }
+  | { do: 'wait'; hours: number }
+
+const where = fc.constantFrom<'small' | 'big'>('small', 'big')
+const id = fc.nat(5)
+const ends = fc.array(fc.constantFrom(...(['completed', 'out-of-memory', 'failed', 'terminal'] as const)), {
+  ...{ minLength: 1, maxLength: 3 },
+})
+const steps: fc.Arbitrary<Step[]> = fc.array(
+  fc.oneof(
+    {
+      weight: 4,
+      arbitrary: fc.record(
+        { do: fc.constant('enqueue' as const), id, key: fc.nat(1) },
+        { requiredKeys: ['do', 'id'] },
+      ),
+    },
+    { weight: 6, arbitrary: fc.record({ do: fc.constant('work' as const), where, ends }) },
+    { weight: 4, arbitrary: fc.record({ do: fc.constant('forward' as const), where }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({ do: fc.constantFrom(...(['cancel', 'retry', 'delete'] as const)), where, id }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({ do: fc.constantFrom(...(['purge', 'lose-worker'] as const)), where }),
+    },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('wait' as const), hours: fc.nat(30) }) },
+  ),
+  { minLength: 5, maxLength: 40 },
+)
+
+test(`whatever happens on the way, each job reaches one end, and every counter is right (seed ${seed})`, async () => {
+  let hours = 0
+  let nth = 0
+  await fc.assert(
+    fc.asyncProperty(steps, async (played) => {
+      nth += 1
+      for (const step of played) await play(step)
+      for (let round = 0; round < 6; round += 1) {
+        for (const queue of [small, big]) {
+          await settle(queue, 'completed', '1 render 3\n1')
+          await queue.forward()
+        }
+        hours += 12
+        await setBoth(hours * 3_600_000)
+      }
+      for (const queue of [small, big]) {
+        expect((await census(redis, queue.name)).problems).toEqual([])
+        expect(await queue.depth()).toMatchObject({ ready: 0, delayed: 0, busy: 0 })
+      }
+      expect((await big.depth()).buried).toBe(0)
+    }),
+    { seed, numRuns: 60, endOnFailure: true },
+  )
+
+  async function play(step: Step): Promise<void> {
+    const queue = 'where' in step && step.where === 'big' ? big : small
+    const job = 'id' in step ? `${nth}-${step.id}` : ''
+    switch (step.do) {
+      case 'enqueue': {
+        const unique = { key: `${nth}-${step.key}`, onDuplicate: 'runAgain' } as const
+        return void (await enqueue(job, step.key === undefined ? {} : { unique }))
+      }
+      case 'work':
+        return work(queue, step.ends)
+      case 'cancel':
+        return void (await queue.cancel(job))
+      case 'retry':
+        return void (await queue.retry([job]))
+      case 'delete':
+        return void (await queue.delete([job]))
+      case 'forward':
+        return void (await queue.forward())
+      case 'purge':
+        return void (await queue.purge(['ready', 'delayed', 'buried']))
+      case 'lose-worker':
+        return loseWorker(queue)
+      case 'wait':
+        hours += step.hours
+        return void (await setBoth(hours * 3_600_000))
+    }
+  }
+
+  async function work(queue: Queue, outcomes: readonly string[]): Promise<void> {
+    const worker = queue === small ? 'p:1' : 'p:2'
+    const claims = await claim(queue)
+    const settlements = claims.map(({ id, token }, n) => {
+      const outcome = outcomes[n % outcomes.length] ?? ''
+      if (outcome === 'completed') return { id, token, verdict: outcome, text: '1 render 3\n1' } as const
+      const verdict = outcome === 'terminal' ? 'terminal' : 'failed'
+      return { id, token, verdict, text: record(outcome) } as const
+    })
+    await queue.settleAndClaim({ worker, settlements })
+  }
+
+  async function loseWorker(queue: Queue): Promise<void> {
+    await claim(queue)
+    const worker = queue === small ? 'p:1' : 'p:2'
+    await queue.reap({ worker, evidence: 'sure', reason: 'killed' })
+    await queue.register({
+      ...NOTHING,
+      worker,
+      process: 'p',
+      podUid: queue === small ? 'u' : 'v',
+      slots: 100,
+    })
+  }
+}, 120_000)

@@ -8,10 +8,12 @@ import {
   type KeyState,
   newJob,
   openQueue,
+  prefixOf,
   type Queue,
   WHY_CODES,
   type WhyFacts,
 } from 'millhand/queue'
+import { flowHead } from '../../../worker-runtime/src/queue/flows.ts'
 import { redisUrl } from '../../redis.ts'
 
 const NOW = 1_000_000
@@ -216,6 +218,47 @@ describe('of a real queue', () => {
     await queue.configure({ ...defaultSettings, ownerUid: 'test' })
     await queue.drain(['p:1'], 60_000)
     expect(await codes('b')).toEqual(['draining'])
+  })
+
+  describe('a job of a flow', () => {
+    const job = (name: string, after: string[] = []) => ({
+      ...{ name, queue: queue.name, after, payload: 'null' },
+      head: flowHead(newJob('task', null), queue.name),
+    })
+    const start = (jobs: ReturnType<typeof job>[]) =>
+      queue.flows.start({
+        ...{ id: 'f', onFailure: 'stop', keepMs: 60_000, returns: 'null', callbacks: {}, jobs },
+      })
+    const texts = async (id: string) => (await queue.why(id))?.causes.map(({ text }) => text)
+
+    test('waits for others, and these for a worker: the chain is told', async () => {
+      await start([job('a'), job('b', ['a']), job('c', ['b', 'a'])])
+      expect(await queue.why('f:c')).toMatchObject({
+        state: 'waiting',
+        causes: [
+          { code: 'waits-for', text: 'it waits for a and b', subject: 'a' },
+          { code: 'no-workers', text: 'a is ready: no worker has ever served the queue' },
+        ],
+      })
+      expect(await texts('f:b')).toEqual(['it waits for a', expect.stringMatching(/^a is ready: /)])
+      expect(await codes('f:a')).toEqual(['no-workers'])
+      expect(await queue.why('f:d')).toBeUndefined()
+      expect(await queue.why('g:a')).toBeUndefined()
+    })
+
+    test('of a long chain ten links are told, and of many that it waits for three', async () => {
+      const chain = Array.from({ length: 15 }, (_, n) => job(`n${n}`, n === 0 ? [] : [`n${n - 1}`]))
+      const many = ['n0', 'p1', 'p2', 'p3', 'p4']
+      await start([...chain, ...many.slice(1).map((name) => job(name)), job('last', many)])
+      expect(await codes('f:n14')).toEqual(Array(10).fill('waits-for'))
+      expect((await texts('f:last'))?.[0]).toBe('it waits for n0, p1, p2 and 2 more')
+    })
+
+    test('whose keys another program has deleted is said to be on its way', async () => {
+      await start([job('a'), job('b', ['a'])])
+      await redis.call('DEL', `${prefixOf(queue.name)}job:f:a`)
+      expect(await codes('f:b')).toEqual(['waits-for', 'on-its-way'])
+    })
   })
 
   test('a limit of its key, and the rate of the queue, are said while they hold', async () => {

@@ -2,6 +2,7 @@
 // that one script reads (lua/why.lua). The operator adds what it knows of pods (control/decide/why.ts).
 import { parseEnded, parseEnvelope } from '../job.ts'
 import { amountOf, counterOf, numberOf, oneOf, optionalOf, textOf } from './answers.ts'
+import { whyInFlow } from './flow-why.ts'
 import { isQueueName } from './keys.ts'
 import { type KeyState, limiting } from './limits.ts'
 import { failureOf, fieldsOf, JOB_STATES, type JobState, timeOf } from './reads.ts'
@@ -21,7 +22,7 @@ export const WHY_CODES = [
     'max-busy-of-key',
     'rate-of-key',
   ],
-  ...['rests', 'queue-rests', 'key-rests'],
+  ...['rests', 'queue-rests', 'key-rests', 'waits-for', 'on-its-way', 'skipped'],
   ...['no-workers', 'draining', 'slots-busy', 'next'],
 ] as const
 
@@ -38,7 +39,8 @@ export interface Cause {
 
 export interface Why {
   readonly id: string
-  readonly state: Exclude<JobState, 'unknown'>
+  /** waiting, skipped: of a job in a flow that is not enqueued. */
+  readonly state: Exclude<JobState, 'unknown'> | 'waiting' | 'skipped'
   /** The first cause first; of a job that runs or has ended, what it is. Never empty. */
   readonly causes: readonly Cause[]
 }
@@ -87,12 +89,17 @@ export interface WhyFacts {
   }
 }
 
-/** Undefined where the job is not known. */
+/** Undefined where the job is not known. One that waits in a flow is known in the flow's home. */
 async function why(verbs: Verbs, id: string): Promise<Why | undefined> {
+  return (await whyOfJob(verbs, id)) ?? whyInFlow(verbs, id, whyOfJob)
+}
+
+async function whyOfJob(verbs: Verbs, id: string): Promise<Why | undefined> {
   const facts = factsOf(await verbs.run('why', [id]))
   if (!facts) return undefined
   const causes = causesOf({ ...facts, ...(await limitsFor(verbs, facts)) })
-  const elsewhere = facts.escalatedTo === undefined ? undefined : await why(verbs.of(facts.escalatedTo), id)
+  const elsewhere =
+    facts.escalatedTo === undefined ? undefined : await whyOfJob(verbs.of(facts.escalatedTo), id)
   return { id, state: facts.state, causes: [...causes, ...(elsewhere?.causes ?? [])] }
 }
 
