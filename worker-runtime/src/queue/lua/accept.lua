@@ -10,7 +10,6 @@
 --       and has ended; and the job has ended without it
 -- returns  1 where the outbox of this queue has something to forward now, else 0
 -- Safe to run twice: a known id is left alone, and so is what has ended.
--- A job that is not known in its queue will never end there: another program deleted it.
 local function cancel_anywhere(id)
   local job = { state = state_of(id) }
   if job.state == 'held' then job.worker, job.entry = holder_of(id) end
@@ -18,6 +17,7 @@ local function cancel_anywhere(id)
   return job.state
 end
 
+-- A job that is not known in its queue will never end there: another program deleted it.
 local function cancel_flow_job(id, home)
   if cancel_anywhere(id) ~= 'unknown' then return end
   if Q == 'mh:{' .. home .. '}:' then flow_job_ended(id, 'deleted', '') else send(home, 'ended', id, 'deleted', '') end
