@@ -1,13 +1,13 @@
-// The pages about workflows, block by block: each program prints what its comments say, with workers of its queues, and
-// the compiler takes all of them.
+// The pages about workflows, block by block: each program prints what its comments say, with `millhand up` and the
+// manifest of the page, and the compiler takes all of them.
 import { execFile } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { type Running, startMillhand, stopAtOnce } from '../cli/millhand.ts'
 import { RedisServer } from '../redis-server.ts'
-import { startWorker, type WorkerProcess } from '../worker-process.ts'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -17,10 +17,7 @@ const types = ['--typeRoots', join(root, 'node_modules/@types'), '--types', 'nod
 const compile = (cwd: string, names: string[]) =>
   run(join(root, 'node_modules/.bin/tsc'), [...flags.split(' '), ...types, ...names], { cwd })
 
-describe.each([
-  ['workflows.md', ['billing', 'stock', 'mail']],
-  ['workflows-from-celery-and-bullmq.md', ['work']],
-])('the page %s', (path, queues) => {
+describe.each(['workflows.md', 'workflows-from-celery-and-bullmq.md'])('the page %s', (path) => {
   const page = readFileSync(join(root, 'docs', path), 'utf8')
   const files = [...page.matchAll(/```ts\n(\/\/ (\S+\.ts)\n[\s\S]*?)```/g)].map(
     ([, text = '', name = '']) => ({
@@ -31,7 +28,7 @@ describe.each([
   const programs = files.filter(({ text }) => text.includes("'millhand/client'"))
   const folder = mkdtempSync(join(tmpdir(), 'millhand-workflows-'))
   let server: RedisServer
-  let workers: WorkerProcess[] = []
+  let up: Running
 
   beforeAll(async () => {
     mkdirSync(join(folder, 'node_modules'))
@@ -39,13 +36,13 @@ describe.each([
     writeFileSync(join(folder, 'package.json'), '{"type":"module"}')
     for (const { name, text } of files) writeFileSync(join(folder, name), text)
     server = await RedisServer.start()
-    const options = { redisUrl: server.url, namespace: 'default', modules: [join(folder, 'tasks.ts')] }
-    workers = await Promise.all(
-      queues.map((queue) => startWorker({ ...options, queues: [queue], isolation: 'Reuse' })),
-    )
+    const [, manifests = ''] = /```yaml\n([\s\S]*?)```/.exec(page) ?? []
+    writeFileSync(join(folder, 'manifests.yaml'), manifests)
+    up = startMillhand(['up', '--redis', server.url, '--no-dashboard'], { cwd: folder })
+    await up.says(/^ready: /m)
   }, 90_000)
   afterAll(async () => {
-    await Promise.all(workers.map((worker) => worker.stop()))
+    await stopAtOnce(up)
     await server?.remove()
     rmSync(folder, { recursive: true })
   }, 60_000)
