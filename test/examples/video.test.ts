@@ -43,7 +43,7 @@ const streamOf = async (film: string) => {
 }
 
 test(
-  'a film is cut, transcoded in pieces, joined and told of; one that is no film fails with the words of ffprobe',
+  'a film is cut, transcoded in pieces, joined and told of; one that is no film fails',
   async () => {
     const running = startMillhand(['up', '-f', EXAMPLE, '--redis', server.url, '--no-dashboard'])
     try {
