@@ -170,6 +170,7 @@ onTestbed('a Prometheus that scrapes operators and workers', () => {
       id: 'batch',
       onFailure: 'batch',
       keepMs: 60_000,
+      expiresInMs: undefined,
       returns: 'null',
       callbacks: {},
       jobs: [],

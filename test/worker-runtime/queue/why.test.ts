@@ -227,7 +227,15 @@ describe('of a real queue', () => {
     })
     const start = (jobs: ReturnType<typeof job>[]) =>
       queue.flows.start({
-        ...{ id: 'f', onFailure: 'stop', keepMs: 60_000, returns: 'null', callbacks: {}, jobs },
+        ...{
+          id: 'f',
+          onFailure: 'stop',
+          keepMs: 60_000,
+          expiresInMs: undefined,
+          returns: 'null',
+          callbacks: {},
+          jobs,
+        },
       })
     const texts = async (id: string) => (await queue.why(id))?.causes.map(({ text }) => text)
 
