@@ -1,8 +1,8 @@
 // Why a job of a flow is not enqueued: what it waits for, what holds that up, and so on (why.ts asks, of the home of the flow).
+import type { Cause, Why } from './cause.ts'
 import { type FlowDetails, type FlowFacts, type FlowJobFacts, flowing } from './flows.ts'
 import { isQueueName } from './keys.ts'
 import type { Verbs } from './verbs.ts'
-import type { Cause, Why } from './why.ts'
 
 type AskWhy = (verbs: Verbs, id: string) => Promise<Why | undefined>
 

@@ -39,6 +39,7 @@ export {
   STATES_OF_VERB,
 } from './actions.ts'
 export { RedisDataInvalid } from './answers.ts'
+export type { Cause, Why } from './cause.ts'
 export { dueTimes, fireAt, type Missed, type Timing } from './due.ts'
 export { DURABILITIES, type Durability } from './durability.ts'
 export type { EnqueueAnswer, Enqueued } from './enqueue.ts'
@@ -129,4 +130,4 @@ export {
 } from './settings.ts'
 export type { Seen } from './verbs.ts'
 export { whenText } from './when.ts'
-export { type Cause, causesOf, WHY_CODES, type Why, type WhyFacts } from './why.ts'
+export { causesOf, WHY_CODES, type WhyFacts } from './why.ts'

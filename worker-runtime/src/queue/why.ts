@@ -2,6 +2,7 @@
 // that one script reads (lua/why.lua). The operator adds what it knows of pods (control/decide/why.ts).
 import { parseEnded, parseEnvelope } from '../job.ts'
 import { amountOf, counterOf, numberOf, oneOf, optionalOf, textOf } from './answers.ts'
+import type { Cause, Why } from './cause.ts'
 import { whyInFlow } from './flow-why.ts'
 import { isQueueName } from './keys.ts'
 import { type KeyState, limiting } from './limits.ts'
@@ -25,25 +26,6 @@ export const WHY_CODES = [
   ...['rests', 'queue-rests', 'key-rests', 'waits-for', 'on-its-way', 'skipped'],
   ...['no-workers', 'draining', 'slots-busy', 'next'],
 ] as const
-
-export interface Cause {
-  /** One word: of WHY_CODES, or a reason of Kubernetes. */
-  readonly code: string
-  /** A sentence. */
-  readonly text: string
-  readonly sinceMs?: number
-  readonly untilMs?: number
-  /** What it is about: a worker, a key, a pool. */
-  readonly subject?: string
-}
-
-export interface Why {
-  readonly id: string
-  /** waiting, skipped: of a job in a flow that is not enqueued. */
-  readonly state: Exclude<JobState, 'unknown'> | 'waiting' | 'skipped'
-  /** The first cause first; of a job that runs or has ended, what it is. Never empty. */
-  readonly causes: readonly Cause[]
-}
 
 /** All times in ms, by the clock of Redis. */
 export interface WhyFacts {
