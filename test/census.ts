@@ -132,6 +132,22 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
   return { states, problems }
 }
 
+/**
+ * What no time takes away, though no job waits or runs and no worker lives: groups of keys, without what is kept of a bounded
+ * number (the last outcomes, events, groups of errors, flows) and without the settings and numbers of the queue.
+ */
+export async function keptForEver(redis: Connection, queue: string): Promise<string[]> {
+  const prefix = prefixOf(queue)
+  const bounded = /^(completed|events|flows|counts|config|tick|wake|clock|errors|(error|stats):.*)$/
+  const kept: string[] = []
+  for (const key of await keysOf(redis, prefix)) {
+    const name = key.slice(prefix.length)
+    if (!bounded.test(name) && Number(await redis.call('PTTL', key)) < 0)
+      kept.push(name.replace(/^failed:.*/, 'failed'))
+  }
+  return kept.sort()
+}
+
 /** Each name has a schedule, and the counter is the time of the first one. */
 async function problemsOfSchedules(
   list: OfKeys['list'],

@@ -1,7 +1,8 @@
 // F17: a primary is killed whose replicas lag, and one of them takes over. What it had not been told is lost: the one exception to the promises,
 // and the tool says so itself. Behind real Sentinels and in a real Cluster.
-import { connect, QueueRefused, RedisUnavailable } from 'millhand/client'
-import { prefixOf, type RedisAccess, slotOf } from 'millhand/queue'
+import { connect, flow, QueueRefused, RedisUnavailable } from 'millhand/client'
+import { type Depth, openQueue, prefixOf, type RedisAccess, slotOf } from 'millhand/queue'
+import { census } from '../census.ts'
 import { millhand } from '../cli/millhand.ts'
 import { eventually } from '../eventually.ts'
 import { cutOff, RedisCluster, Sentinels } from '../redis-forms.ts'
@@ -148,3 +149,58 @@ describe.each(forms)('%s a primary that is killed', (_form, start) => {
     }
   }, 300_000)
 })
+
+// Where jobs and their flow are on one server, both go back to the same moment.
+test('behind Sentinels flows that a failover takes back run on from there, and those that it loses are said not to be known', async () => {
+  const redis = await behindSentinels()
+  const scene = new Scene(redis.access, 'Reuse')
+  const { jobs, history } = scene
+  const start = (id: string) => {
+    const built = flow(id, {
+      onComplete: { queue: 'other', task: 'naps', input: { history: history.file } },
+    })
+    const of = (numbers: unknown) => ({ numbers, history: history.file, ms: 10 })
+    const parts = Array.from({ length: 60 }, (_, i) =>
+      built.add('jobs', 'adds', of([i]), { name: `part.${i}` }),
+    )
+    const sum = built.add('other', 'adds', of(parts.map(({ result }) => result)), { name: 'sum' })
+    built.add('jobs', 'adds', of([sum.result, 1]), { name: 'last' })
+    return scene.client.start<number>(built)
+  }
+  const ended = () => history.of('ended').length
+  try {
+    await scene.settings({ maxAttempts: 5 })
+    await Promise.all([1, 2].map(() => scene.worker({ queues: ['jobs', 'other'], slots: 3 })))
+    const kept = [await start('one'), await start('two')]
+    await eventually(() => ended() > 20, { what: 'they run', withinMs: 60_000 })
+    const primary = await redis.primary(jobs.name)
+    await cutOff(primary, await redis.replicas(jobs.name))
+    const before = ended()
+    const lost = await start('three')
+    await eventually(() => ended() > before + 30, { what: 'they run on', withinMs: 60_000 })
+    scene.fault('primary killed, its replicas lag')
+    await primary.crash()
+    await redis.promoted(jobs.name, primary)
+
+    for (const run of kept) expect(await run.result({ timeoutMs: 120_000 })).toBe((60 * 59) / 2 + 1)
+    await expect(lost.result({ timeoutMs: 60_000 })).rejects.toMatchObject({ code: 'FLOW_NOT_FOUND' })
+    const other = openQueue(scene.redis, `${scene.namespace}.other`)
+    await eventually(
+      async () => (await Promise.all([scene.queue, other].map((queue) => queue.depth()))).every(isIdle),
+      { what: 'all has ended', withinMs: 60_000 },
+    )
+    const { counts } = await scene.queue.depth()
+    expect(counts.vanished).toBeGreaterThanOrEqual(60) // the parts of the one that is lost, at least
+    for (const { id } of kept) {
+      expect(await scene.client.queue('other').job(`${id}:onComplete`).state()).toBe('completed')
+      expect((await scene.client.flow('jobs', id).facts())?.completed).toBe(62)
+    }
+    for (const queue of [scene.queue, other])
+      expect((await census(scene.redis, queue.name)).problems).toEqual([])
+  } finally {
+    await scene.end()
+    await redis.remove()
+  }
+}, 300_000)
+
+const isIdle = ({ ready, delayed, busy }: Depth) => ready + delayed + busy === 0

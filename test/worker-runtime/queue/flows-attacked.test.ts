@@ -223,6 +223,20 @@ describe('a flow of large results', () => {
     expect(inScripts.filter((command) => /^HM?GET$/.test(command)).length).toBeLessThan(100)
   }, 60_000)
 
+  test('counts the results, and not the references in whose places they are', async () => {
+    await at('a').configure({ ...defaultSettings, ownerUid: 'me', maxPayloadBytes: 10_000 })
+    const order = flow('f')
+    const parts = numbers(100).map((i) => order.add('a', 'part', i, { name: `${'n'.repeat(50)}${i}` }))
+    order.add(
+      'b',
+      'join',
+      parts.map(({ result }) => result),
+    )
+    const run = await client.start(order)
+    await work(({ task, input }) => (task === 'part' ? 'x'.repeat(40) : input))
+    expect(await run.result()).toEqual(numbers(100).map(() => 'x'.repeat(40)))
+  })
+
   test('says that its own result is too large', async () => {
     const wide = flow('wide')
     const { results } = wide.map('a', 'part', numbers(17))

@@ -540,6 +540,11 @@ describe('a batch', () => {
     const batch = await client.queue('b').batch('may')
     await expect(batch.add(named(0, 6))).rejects.toMatchObject({ code: 'QUEUE_FULL' })
     expect(await batch.facts()).toMatchObject({ jobs: 0 })
+    await batch.add(named(0, 5))
+    await batch.add(named(0, 5)) // as a call whose answer was lost
+    await expect(batch.add(named(4, 2))).rejects.toMatchObject({ code: 'QUEUE_FULL' })
+    expect(await batch.facts()).toMatchObject({ jobs: 5 })
+    await work()
   })
 })
 

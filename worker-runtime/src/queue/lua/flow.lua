@@ -92,20 +92,20 @@ end
 local FEW = 32
 local function with_results(open, json, most)
   if not string.find(json, '{"millhand:', 1, true) then return #json <= most and json or nil end
-  local bytes = #json
+  local bytes = 0
+  local function put(list, i, result) list[i], bytes = result, bytes + #result end
   local function results_of(names)
     local list, unknown = {}, {}
     for i, name in ipairs(names) do
-      list[i] = open.results[name]
-      if not list[i] then unknown[#unknown + 1] = i end
+      if bytes > most then return {} end
+      if open.results[name] then put(list, i, open.results[name]) else unknown[#unknown + 1] = i end
     end
     for first = 1, #unknown, FEW do
       if bytes > most then return {} end
       local asked = {}
       for i = first, math.min(first + FEW - 1, #unknown) do asked[#asked + 1] = names[unknown[i]] end
       for i, result in ipairs(redis.call('HMGET', open.key .. ':results', unpack(asked))) do
-        list[unknown[first + i - 1]] = result or 'null'
-        bytes = bytes + #(result or 'null')
+        put(list, unknown[first + i - 1], result or 'null')
       end
     end
     return list
