@@ -17,7 +17,7 @@ import {
   upScene,
 } from './worlds.ts'
 
-jest.setTimeout(120_000)
+jest.setTimeout(600_000)
 afterEach(endScenes)
 
 interface Situation {
@@ -40,11 +40,14 @@ const both = [queue(), pool()]
 const says = (scene: Scene, shown: Shown, name = 'work') =>
   eventually(() => isShown(scene.shown('WorkerPool', name), shown), {
     what: JSON.stringify(shown),
-    withinMs: 45_000,
+    withinMs: 200_000,
   })
 const isRunning = async (scene: Scene, jobs: number, name = 'default.work') => {
   const queue = openQueue(scene.connection(), name)
-  await eventually(async () => (await queue.depth()).busy === jobs, { what: `${jobs} run`, withinMs: 45_000 })
+  await eventually(async () => (await queue.depth()).busy === jobs, {
+    what: `${jobs} run`,
+    withinMs: 200_000,
+  })
 }
 /** A worker of no pool runs a job that throws RetryAfter, and ends. */
 const rests = async (scene: Scene, ms: number) => {
@@ -296,7 +299,7 @@ const SITUATIONS: Situation[] = [
       const left = openQueue(scene.connection(), 'default.work')
       await eventually(async () => (await left.workers()).length === 1, {
         what: 'one worker is left',
-        withinMs: 45_000,
+        withinMs: 200_000,
       })
     },
     pool: { conditions: { Ready: 'True Ready' }, wanted: 1, pods: 1, ready: 1 },
@@ -311,7 +314,7 @@ const SITUATIONS: Situation[] = [
       const workers = openQueue(scene.connection(), 'default.work')
       await eventually(async () => (await workers.workers()).map(({ slots }) => slots).join() === '2', {
         what: 'the new worker',
-        withinMs: 45_000,
+        withinMs: 200_000,
       })
     },
     pool: {
@@ -396,7 +399,7 @@ test.each(SITUATIONS)('$name ($real)', async ({ play = 'works', first = both, ac
     )
   }
   const areSame = () => JSON.stringify(shown(operator)) === JSON.stringify(shown(up))
-  await eventually(() => isAsExpected(operator) && areSame(), { withinMs: 45_000 }).catch(() => {})
+  await eventually(() => isAsExpected(operator) && areSame(), { withinMs: 200_000 }).catch(() => {})
   expect(shown(operator)).toMatchObject({
     pool: expected.pool ?? {},
     ...(expected.queue && { queue: expected.queue }),

@@ -33,14 +33,14 @@ describe('on another Node', () => {
           cwd: root,
           env,
           maxBuffer: 64 * 1024 * 1024,
-          timeout: 200_000,
+          timeout: 600_000,
         }).catch((error: { stdout: string; stderr: string }) => {
           throw new Error(`on Node ${version}:\n${error.stderr}\n${error.stdout}`)
         })
         expect(stderr).toMatch(/Tests: +(\d+ skipped, )?\d+ passed, \d+ total/)
       }
     },
-    450_000,
+    1_500_000,
   )
 })
 
