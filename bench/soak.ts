@@ -36,8 +36,9 @@ const HELP = `npm run soak -- [options]   a real worker with ten slots under mix
                   started at random for so many minutes, an operator has 500 queues, is killed at 30 of its writes, and serves
                   eight hostile tenants for 10 minutes; exit code 1 when a job or a pod was lost. MILLHAND_SCALE_SEED,
                   MILLHAND_CHAOS_SEED and MILLHAND_CRASH_SEED repeat a run
-  --faults        instead: 250 jobs a minute in each form of Redis while workers, children and Redis are killed and stopped, and an
-                  outage of 90 s. MILLHAND_CHAOS_SEED repeats a run
+  --faults        instead: 250 jobs a minute in each form of Redis while workers, children and Redis are killed and stopped, an
+                  outage of 90 s, flows of 10,000 jobs through the same, 200 random histories of random flows, and a batch of a
+                  million jobs. MILLHAND_CHAOS_SEED and MILLHAND_TEST_SEED repeat a run
 `
 const MODES = ['Fork', 'Spawn', 'Reuse'] as const
 const SAMPLE_EVERY_MS = 10_000
