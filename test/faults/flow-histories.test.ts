@@ -142,7 +142,7 @@ class Stage {
     this.queues = this.#names.map((name) => openQueue(redis, name, SCRIPTS))
   }
 
-  /** Processes live one after the other until there is nothing to do; the last one does not die. */
+  /** Processes live one after the other until there is nothing to do; the last ones do not die. */
   async play(story: Story): Promise<void> {
     for (let isOver = false; !isOver || (await this.#isOnItsWay()); ) {
       const death = this.#deaths.shift()
@@ -153,8 +153,11 @@ class Stage {
         throw error
       })
       await this.#bury(process)
+      if (isOver && this.#late.length > 0) {
+        isOver = false
+        while (this.#late.length > 0) await this.#arrive()
+      }
     }
-    while (this.#late.length > 0) await this.#arrive()
     for (const queue of this.queues)
       for (const { name } of await queue.workers()) await queue.reap({ worker: name, ...KILLED })
   }
