@@ -15,7 +15,7 @@ test(
     const client = connect({ redis: server.url })
     const { schedules } = client.queue('reports')
     try {
-      await running.says(/^ready: /m)
+      await running.says(/^ready: 1 queue, 1 pool, 2 schedules;/m)
       const check = await eventually(
         async () => {
           const found = await schedules.get('check')
