@@ -157,7 +157,8 @@ export class Model {
     const known = this.jobs.get(id)
     if (known) return known.state
     const before = unique && this.holderOf(unique)
-    if (before !== undefined && this.isOverdue(before)) this.ended(before, 'expired')
+    if (before !== undefined && this.#hasKey(before, unique) && this.isOverdue(before))
+      this.ended(before, 'expired')
     const other = unique && this.holderOf(unique)
     if (other !== undefined) return { enqueued: this.#duplicate(other, job), id: other }
     if (unique) this.holders.set(unique.key, { id, hasTime: unique.while === 'for a time' })
@@ -201,13 +202,19 @@ export class Model {
     return holder && (holder.hasTime || this.#isUnfinished(holder.id)) ? holder.id : undefined
   }
 
+  /** A key may have a time, and its job be deleted, and another one have its id. */
+  #hasKey(id: string, unique: ModelUnique | undefined): boolean {
+    return this.jobs.get(id)?.unique?.key === unique?.key
+  }
+
   /** What an enqueue does whose key another job has. */
   #duplicate(
     other: string,
     { delayMs, expiresInMs = Number.POSITIVE_INFINITY, ...job }: NewModelJob,
   ): string {
     const onDuplicate = job.unique?.onDuplicate
-    if (!this.#isUnfinished(other) || onDuplicate === 'keep') return 'duplicate'
+    if (!this.#isUnfinished(other) || !this.#hasKey(other, job.unique)) return 'duplicate'
+    if (onDuplicate === 'keep') return 'duplicate'
     const found = this.#job(other)
     if (found.state === 'held' && onDuplicate === 'runAgain')
       this.again.set(other, { delayMs, expiresInMs, ...job })

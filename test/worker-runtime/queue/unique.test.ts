@@ -228,6 +228,29 @@ describe('`replace`', () => {
     expect(await queue.depth()).toMatchObject({ ready: 0, counts: { enqueued: 1, completed: 1 } })
   })
 
+  test('changes nothing of another job that has the id of the one with the key by now', async () => {
+    const forAWhile: Unique = { while: { forMs: 60_000 }, onDuplicate: 'replace' }
+    await enqueue('a', forAWhile)
+    await queue.purge(['ready'])
+    await queue.enqueue([newJob('other', { of: 'another' }, { id: 'a', expiresInMs: 1_000 })])
+    for (const onDuplicate of ['replace', 'runAgain', 'keep'] as const)
+      expect(await enqueue('b', { onDuplicate })).toEqual(duplicateOf('a'))
+    const held = await claim()
+    expect(inputOf(held)).toBe('{"of":"another"}')
+    await at(2_000)
+    for (const onDuplicate of ['replace', 'runAgain'] as const)
+      expect(await enqueue('c', { onDuplicate })).toEqual(duplicateOf('a'))
+    expect((await settle(held, 'completed')).became).toEqual(['completed'])
+    expect(await claim()).toEqual([])
+  })
+
+  test('changes nothing of a job that is buried, while its time runs', async () => {
+    await enqueue('a', { while: { forMs: 60_000 }, onDuplicate: 'replace' })
+    await settle(await claim(), 'terminal')
+    expect(await enqueue('b', { onDuplicate: 'replace' })).toEqual(duplicateOf('a'))
+    expect((await queue.job('a'))?.envelope?.payload).toContain('"a"')
+  })
+
   test('changes nothing of a job that has ended, while its time runs', async () => {
     const unique = { ...replace, while: { forMs: 60_000 } }
     await enqueue('a', unique)

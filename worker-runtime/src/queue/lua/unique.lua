@@ -60,6 +60,14 @@ local function replace(id, call, due, payload)
   enter_lane(header.lane, { id }, 'RPUSH')
 end
 
+-- The header of the job that has the key and has not ended: nil where it is buried or gone, also where another job
+-- has its id by now.
+local function header_with(id, unique)
+  local header = header_of(id)
+  local is_its = header and has_flag(header.flags, UNIQUE) and unique_of(header.fields).name == unique.name
+  return is_its and not redis.call('ZSCORE', Q .. 'buried', id) and header or nil
+end
+
 -- Where the unique key of a new job is taken: what became of its enqueue, and the id of the other job. Else nil: a
 -- key is its own now. `spec` is its head as in an enqueue, `call` the part of the header.
 local function taken_by(id, spec, call, due, payload)
@@ -67,15 +75,14 @@ local function taken_by(id, spec, call, due, payload)
   if not is_unique or redis.call('EXISTS', Q .. 'job:' .. id) == 1 then return nil end
   local unique = unique_of(call)
   local other = holder_of_key(unique)
-  local header = other and header_of(other)
+  local header = other and header_with(other, unique)
   local is_held = other and redis.call('SISMEMBER', Q .. 'uniqueHeld', other) == 1
   if header and not is_held and is_overdue(header) then
     expire_waiting(other, header)
-    other = holder_of_key(unique)
+    other, header = holder_of_key(unique), nil
   end
   if not other then return take_key(id, unique) end
-  local waits = redis.call('GETRANGE', Q .. 'job:' .. other, '0', '0') == '2'
-  if not waits or unique.policy == 'k' then return 'duplicate ' .. other end
+  if not header or unique.policy == 'k' then return 'duplicate ' .. other end
   if not is_held then
     replace(other, call, due, payload)
     return 'replaced ' .. other
