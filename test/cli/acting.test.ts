@@ -124,6 +124,8 @@ test(
     const undone = await run('actions', 'acted', id, '--undo')
     expect(undone).toMatchObject({ code: 0, stderr: '3 jobs put back\n' })
     expect(undone.stdout).toMatch(/state +undone\n/)
+    const events = (await run('events', 'acted')).stdout
+    for (const job of ['f-1', 'f-2', 'f-3']) expect(events).toMatch(new RegExp(`  restored +${job}$`, 'm'))
     expect(await stateOf('f-2')).toBe('buried')
     expect(await run('actions', 'acted', id, '--undo')).toMatchObject({ code: 1 })
     const retried = JSON.parse((await run('retry', 'acted', ...filter, '--yes', '--json')).stdout)

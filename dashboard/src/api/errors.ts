@@ -60,6 +60,7 @@ const KINDS = [
   ...([
     'requeued',
     'deleted',
+    'restored',
     'reaped',
     'paused',
     'resumed',

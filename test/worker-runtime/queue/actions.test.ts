@@ -204,6 +204,10 @@ describe('a delete', () => {
     expect((await queue.find(parseFilter('state:completed', 0))).jobs.map((job) => job.id)).toEqual(['done'])
     expect(await queue.actions.get(id)).toMatchObject({ state: 'undone', restored: 250 })
     expect(await queue.actions.undo(id)).toBe(0)
+    const told: [string, number][] = []
+    for await (const { changes } of queue.events({ after: '0', follow: false }))
+      told.push(...changes.map(({ kind, count }): [string, number] => [kind, count]))
+    expect(told.filter(([kind]) => kind === 'restored').reduce((sum, [, count]) => sum + count, 0)).toBe(250)
     expect((await queue.job('bad-0000'))?.state).toBe('ready')
     expect(await queue.retry(['bad-0007'])).toEqual(['ready'])
   })

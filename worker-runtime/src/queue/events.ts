@@ -21,14 +21,17 @@ export const EVENT_KINDS = [
     'rested',
     'requeued',
     'deleted',
+    'restored',
   ] as const),
   ...(['claimed', 'reaped', 'paused', 'resumed', 'suspended', 'unsuspended', 'fired', 'skipped'] as const),
   ...(['flow-started', 'flow-ended'] as const),
 ] as const
 /**
  * enqueued, claimed and completed are written only while somebody watches, the others always. `retried`: an
- * attempt failed and the job has tries left; `escalated`: it ran out of memory and goes on in another queue; `rested`: its task threw RetryAfter; `requeued`: a person retries a buried job; `reaped`: a dead
- * worker is gone, and its jobs are in other changes; `fired`: a schedule made the job; `skipped`: it left a run out;
+ * attempt failed and the job has tries left; `escalated`: it ran out of memory and goes on in another queue;
+ * `rested`: its task threw RetryAfter; `requeued`: a person retries a buried job; `restored`: the deletion of the
+ * job was undone; `reaped`: a dead worker is gone, and its jobs are in other changes; `fired`: a schedule made the
+ * job; `skipped`: it left a run out;
  * `flow-started`: a run of a flow or a batch that is at home here began, `flow-ended`: it completed, failed or was
  * cancelled.
  */

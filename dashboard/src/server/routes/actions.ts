@@ -122,7 +122,9 @@ async function abort(call: Call): Promise<Action> {
 async function undo(call: Call): Promise<Undone> {
   const { actions, before } = await actionOf(call)
   if (before.verb !== 'delete') throw wrongState(before, `what a ${before.verb} has done stays done`)
-  return { restored: await actions.undo(before.id) }
+  const restored = await actions.undo(before.id)
+  call.note({ count: restored })
+  return { restored }
 }
 
 async function actionOf(call: Call) {

@@ -10,7 +10,10 @@ if verb and verb ~= 'delete' then return { 0, 0 } end
 local entries = redis.call('LPOP', Q .. 'trashed:' .. ARGV[1], MOST) or {}
 for _, entry in ipairs(entries) do
   local id, was, at = string.match(entry, '^(%S+) (%S+) (%S+)$')
-  if id and take_from_trash(ARGV[1], id, was, at) then restored = restored + 1 end
+  if id and take_from_trash(ARGV[1], id, was, at) then
+    restored = restored + 1
+    tell('restored', id)
+  end
 end
 if state then
   if state == 'running' then redis.call('HSET', action, 'endedMs', now) end
@@ -19,4 +22,5 @@ if state then
   redis.call('HINCRBY', action, 'restored', restored)
 end
 wake()
+write_events()
 return { restored, redis.call('LLEN', Q .. 'trashed:' .. ARGV[1]) }
