@@ -347,3 +347,32 @@ test('a queue that has not got its name in Redis is not touched', async () => {
   })
   served.objects.change('TaskQueue', { key: 'test/thief', before: object })
 })
+
+test('a job that ran out of memory says where it goes on, and why it does not run there', async () => {
+  const [small, big] = [`test.${NAME}-2`, `test.${NAME}-big`]
+  const queue = openQueue(redis, small)
+  const nothing = {
+    pod: '',
+    podUid: 'u',
+    poolUid: '',
+    node: '',
+    isolation: '',
+    isolationNote: '',
+    version: '',
+  }
+  await queue.register({ ...nothing, worker: 'p:1', process: 'p', slots: 1 })
+  await redis.call('HSET', `${prefixOf(small)}config`, 'escalateTo', big)
+  const { id } = await ask<{ id: string }>('POST', `queues/test/${NAME}-2/jobs`, { task: 'noop' })
+  const [claim] = (await queue.settleAndClaim({ worker: 'p:1', wanted: 1 })).claims
+  const text = JSON.stringify({ outcome: 'out-of-memory', message: 'too large' })
+  const settlement = { id, token: claim?.token ?? '', verdict: 'failed' as const, text }
+  await queue.settleAndClaim({ worker: 'p:1', settlements: [settlement] })
+  await queue.forward()
+  const job = await ask<Job>('GET', `queues/test/${NAME}-2/jobs/${id}`)
+  expect(job).toMatchObject({ state: 'delayed', escalatedTo: big, failures: [{ outcome: 'out-of-memory' }] })
+  expect(job).not.toHaveProperty('dueAtMs')
+  const why = await ask<Why>('GET', `queues/test/${NAME}-2/jobs/${id}/why`)
+  expect(why.causes.slice(0, 2)).toMatchObject([{ code: 'escalated', subject: big }, { code: 'no-workers' }])
+  await ask('POST', `queues/test/${NAME}-2/jobs/${id}/cancel`)
+  await redis.call('HDEL', `${prefixOf(small)}config`, 'escalateTo')
+})

@@ -123,6 +123,7 @@ export const Job = named(
     tags: optional(tags),
     enqueuedAtMs: time('When it was enqueued'),
     dueAtMs: optional(time('When a delayed one is due')),
+    escalatedTo: optional(words('The queue where it goes on, because an attempt ran out of memory')),
     buriedAtMs: optional(time('When it was buried')),
     endedAtMs: optional(time('When it completed or was cancelled')),
     attempts: whole('Attempts that ended, or the one that runs'),

@@ -218,6 +218,11 @@ function Facts({ job, queueKey }: { job: Job; queueKey: string }) {
           <When atMs={job.dueAtMs} />
         </Fact>
       )}
+      {job.escalatedTo && (
+        <Fact name="Goes on in">
+          <Name of={job.escalatedTo} mono />
+        </Fact>
+      )}
       {(job.endedAtMs ?? job.buriedAtMs) !== undefined && (
         <Fact name={job.state === 'buried' ? 'Buried' : 'Ended'}>
           <When atMs={job.endedAtMs ?? job.buriedAtMs} />

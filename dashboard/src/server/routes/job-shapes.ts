@@ -46,6 +46,7 @@ export function jobOf(job: JobDetails, { metadata, spec }: TaskQueueObject, reda
       envelope.tags.length > 0 && { tags: envelope.tags.map((tag) => shortened(tag, MOST_NAME)) }),
     enqueuedAtMs,
     ...(job.dueAtMs !== undefined && { dueAtMs: job.dueAtMs }),
+    ...(job.escalatedTo !== undefined && { escalatedTo: shortened(job.escalatedTo, MOST_NAME) }),
     ...(job.buriedAtMs !== undefined && { buriedAtMs: job.buriedAtMs }),
     ...(ended && { endedAtMs: ended.endedAtMs, ...ended.facts }),
     attempts,
