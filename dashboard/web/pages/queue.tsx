@@ -154,7 +154,12 @@ function Numbers({ queue, numbers }: { queue: QueueNow; numbers: NonNullable<Que
           </span>
         </Amount>
         <Amount name="Delayed" value={numbers.delayed} href={jobsOf(queue, 'state:delayed')}>
-          {numbers.nextMs !== undefined && <span class="muted"> next in {duration(numbers.nextMs)}</span>}
+          {numbers.nextMs !== undefined && (
+            <>
+              {' '}
+              <span class="muted nowrap">next in {duration(numbers.nextMs)}</span>
+            </>
+          )}
         </Amount>
         <Amount name="Buried" value={numbers.buried} href={jobsOf(queue, 'state:buried')} isBad />
         <Fact name="Done a minute">{perSecond ? rate(60 * perSecond.completed) : '–'}</Fact>

@@ -76,6 +76,8 @@ async function work({ redisUrl, namespace }: Local): Promise<Record<string, stri
   await act(queue, 'state:delayed task:thumbnail since:1h', 'cancel', 'the photos were taken back')
   await orderWithPhotos(client, files)
   await jobs.enqueueMany(ordersFor(files, 20))
+  const { schedules } = openQueue(redis, queueName(namespace, 'reports'))
+  await schedules.run('nightly')
   const waits = await jobs.enqueue('thumbnail', thumbnail('last.jpg', 80) as never)
   client.close()
   redis.close()
