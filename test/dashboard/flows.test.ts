@@ -194,6 +194,29 @@ test('a flow is cancelled and retried, with a reason in the log; too late is a c
   ])
 })
 
+test('a flow is retried from a job on, which the log names', async () => {
+  const built = flow('from')
+  built.add(NAME, 'late', null, { name: 'first', delayMs: 3_600_000 })
+  await client.start(built)
+  expect(await refused('POST', `${PATH}/from/retry`)).toMatchObject({ status: 409, state: 'running' })
+  await queue.cancel('from:first')
+  const nobody = await served.call('POST', `${PATH}/from/retry`, { from: 'nobody' })
+  expect([nobody.status, await nobody.json()]).toMatchObject([
+    404,
+    { error: { message: 'flow from has no job nobody' } },
+  ])
+  expect(await ask('POST', `${PATH}/from/retry`, { from: 'first', reason: 'again' })).toEqual({
+    id: 'from',
+    state: 'running',
+  })
+  expect(served.log.at(-1)).toMatchObject({
+    verb: 'retry',
+    ids: ['from:first'],
+    reason: 'again',
+    outcome: 'done',
+  })
+})
+
 test('a batch has numbers and no tree; its jobs are cancelled, not the batch', async () => {
   await client.queue(NAME).batch('letters')
   const { can, batch, lines } = await ask<FlowDetails>('GET', `${PATH}/letters`)

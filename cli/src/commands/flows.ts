@@ -24,6 +24,7 @@ interface Options extends ServerOptions {
   follow?: boolean
   cancel?: boolean
   retry?: boolean
+  from?: string
   json?: boolean
 }
 
@@ -57,6 +58,7 @@ export function flowsCommand(parent: Command, context: Context): void {
     .option('--follow', 'print its numbers as they change, until it has ended')
     .option('--cancel', 'cancel it: what waits never starts, what runs is ended')
     .option('--retry', 'run again what has not completed')
+    .option('--from <job>', 'with --retry: run that job of the flow and all behind it again too')
   withJsonOption(withServerOptions(command))
     .addHelpText(
       'after',
@@ -65,6 +67,7 @@ export function flowsCommand(parent: Command, context: Context): void {
         'millhand flows billing order-42',
         'millhand flows billing order-42 --follow',
         'millhand flows billing order-42 --retry',
+        'millhand flows billing order-42 --retry --from pack',
       ),
     )
     .action((name: string, id: string | undefined, options: Options) => {
@@ -72,11 +75,13 @@ export function flowsCommand(parent: Command, context: Context): void {
       if (asked > 1) throw new CommandFailed('give one of --follow, --cancel and --retry', { exitCode: 2 })
       if (asked === 1 && id === undefined)
         throw new CommandFailed('name the flow by its id: millhand flows QUEUE', { exitCode: 2 })
+      if (options.from !== undefined && !options.retry)
+        throw new CommandFailed('--from belongs to --retry', { exitCode: 2 })
       return withServer(options, context, async (server) => {
         const queue = server.queue(name)
         if (id === undefined) return printAll(queue, options, context)
         if (options.cancel) await act(queue, id, 'cancel')
-        if (options.retry) await act(queue, id, 'retry')
+        if (options.retry) await act(queue, id, 'retry', options)
         if (options.follow) return followFlow(queue, id, options, context)
         const flow = await queue.flows.details(id)
         if (!flow) throw unknown(queue, id)
@@ -98,8 +103,15 @@ const ACTS: Readonly<Record<'cancel' | 'retry', { done: readonly string[]; only:
   retry: { done: ['running'], only: 'failed or was cancelled can be retried' },
 }
 
-async function act(queue: Queue, id: string, verb: keyof typeof ACTS): Promise<void> {
-  const state = await queue.flows[verb](id)
+async function act(
+  queue: Queue,
+  id: string,
+  verb: keyof typeof ACTS,
+  { from }: Pick<Options, 'from'> = {},
+): Promise<void> {
+  if (from !== undefined && !(await queue.flows.place(id, from)))
+    throw new CommandFailed(`flow ${id} of ${queue.name} has no job ${from}`)
+  const state = await queue.flows[verb](id, from === undefined ? {} : { from })
   if (state === 'unknown') throw unknown(queue, id)
   const { done, only } = ACTS[verb]
   if (!done.includes(state)) throw new CommandFailed(`flow ${id} is ${state}: only a flow that ${only}`)

@@ -1,5 +1,5 @@
 // Flows that are kept in a queue: jobs of any queues, some of which wait for others.
-import { list, named, object, oneOf, optional, type TypeOf, whole } from '../schema.ts'
+import { list, named, object, oneOf, optional, type TypeOf, text, whole } from '../schema.ts'
 import { MOST_ROWS, time, words } from './bounds.ts'
 
 /** Lines of the tree of one flow. */
@@ -107,6 +107,17 @@ export const FlowPlace = named(
   }),
 )
 export type FlowPlace = TypeOf<typeof FlowPlace>
+
+export const FlowRetry = named(
+  'FlowRetry',
+  object('How a flow is retried', {
+    reason: optional(words('Why, for the record', 200)),
+    from: optional(
+      text('A job: that one and all behind it run again too, also in a flow that has completed', { max: 64 }),
+    ),
+  }),
+)
+export type FlowRetry = TypeOf<typeof FlowRetry>
 
 export const FlowDone = named('FlowDone', object('What became of a flow', { id: words('Its id'), state }))
 export type FlowDone = TypeOf<typeof FlowDone>

@@ -43,6 +43,40 @@ interface KnownProps {
 }
 
 function Known({ of, queue, path, again }: KnownProps) {
+  const [question, ask] = useState<Question | undefined>(undefined)
+  const [namespace] = partsOf(queue)
+  const act = async (verb: Verb, body: object) => {
+    try {
+      const { state } = await send<FlowDone>('POST', `${path}/${verb}`, body)
+      say(state === 'cancelling' ? 'Its running jobs were told to end.' : WORDS[verb].done, 'good')
+    } catch (error) {
+      say(sentence(error), 'bad')
+    }
+    again()
+  }
+  const open = (verb: Verb) => {
+    if (!of.can.includes(verb) || !may(`flows ${verb}`, namespace)) return
+    const { label, text } = WORDS[verb]
+    ask({
+      title: `${label} this flow?`,
+      text: <p>{text}</p>,
+      verb: label,
+      jobs: verb === 'cancel' ? of.running + of.waiting : of.failed + of.skipped,
+      isDangerous: verb === 'cancel',
+      asksReason: true,
+      run: (reason) => act(verb, { ...(reason && { reason }) }),
+    })
+  }
+  const retryFrom = (from: string) =>
+    ask({
+      title: `Retry from ${from}?`,
+      text: <p>This job and all behind it run again, also those that have completed.</p>,
+      verb: 'Retry',
+      jobs: jobsFrom(of, from),
+      asksReason: true,
+      run: (reason) => act('retry', { from, ...(reason && { reason }) }),
+    })
+  const isOver = of.endedAtMs !== undefined && !of.batch
   return (
     <>
       <div class="page-head">
@@ -51,7 +85,7 @@ function Known({ of, queue, path, again }: KnownProps) {
         </h1>
         <Copy text={of.id} what="the id" />
         <FlowState of={of} />
-        <Verbs of={of} queue={queue} path={path} again={again} />
+        <Verbs of={of} namespace={namespace} open={open} />
       </div>
       <section class="card" aria-label="What is known">
         <div class="card-body">
@@ -85,15 +119,38 @@ function Known({ of, queue, path, again }: KnownProps) {
           {of.batch && <Fact name="Batch">{BATCH[of.batch]}</Fact>}
         </dl>
       </section>
-      {!of.batch && <Jobs of={of} path={path} />}
+      {!of.batch && (
+        <Jobs
+          of={of}
+          path={path}
+          retryFrom={isOver && may('flows retry', namespace) ? retryFrom : undefined}
+        />
+      )}
+      {question && <Confirm question={question} close={() => ask(undefined)} />}
     </>
   )
 }
 
 const BATCH = { open: 'open: it takes jobs, and does not end', closed: 'closed: it ends with its last job' }
 
+/** How many jobs these are; all where the answer has only a part of the lines. */
+function jobsFrom({ lines, jobs }: FlowDetails, name: string): number {
+  const found = new Set<number>()
+  for (const [n, line] of lines.entries()) {
+    if (line.behind === undefined) return jobs
+    if (line.name === name || line.behind.some((each) => found.has(each))) found.add(n)
+  }
+  return [...found].reduce((sum, n) => sum + (lines[n]?.jobs ?? 0), 0)
+}
+
+interface JobsProps {
+  of: FlowDetails
+  path: string
+  retryFrom: ((job: string) => void) | undefined
+}
+
 /** As a graph or a tree, or those in one state: the address says which. */
-function Jobs({ of, path }: { of: FlowDetails; path: string }) {
+function Jobs({ of, path, retryFrom }: JobsProps) {
   const state = query.value.get('state') ?? undefined
   const cursor = query.value.get('at') ?? undefined
   const isPart = state !== undefined || cursor !== undefined
@@ -125,10 +182,10 @@ function Jobs({ of, path }: { of: FlowDetails; path: string }) {
       {!isPart && view === 'graph' && (
         <FlowGraph lines={of.lines} marked={query.value.get('job') ?? undefined} />
       )}
-      {!isPart && view !== 'graph' && <Lines of={of} cursor={undefined} />}
+      {!isPart && view !== 'graph' && <Lines of={of} cursor={undefined} retryFrom={retryFrom} />}
       {isPart && (
         <Shown of={part} what="these jobs">
-          {(value) => <Lines of={value} cursor={cursor} />}
+          {(value) => <Lines of={value} cursor={cursor} retryFrom={retryFrom} />}
         </Shown>
       )}
     </section>
@@ -137,10 +194,14 @@ function Jobs({ of, path }: { of: FlowDetails; path: string }) {
 
 const asQuery = (values: Record<string, string | undefined>) => address([], values)
 
-function Lines({ of, cursor }: { of: FlowDetails; cursor: string | undefined }) {
+interface LinesProps extends Omit<JobsProps, 'path'> {
+  cursor: string | undefined
+}
+
+function Lines({ of, cursor, retryFrom }: LinesProps) {
   return (
     <>
-      <FlowTree lines={of.lines} />
+      <FlowTree lines={of.lines} retryFrom={retryFrom} />
       {(cursor !== undefined || of.cursor !== undefined) && (
         <PagesFoot
           total={`${plural(of.lines.length, 'line')}, ${count(of.linesLeftOut)} behind them`}
@@ -169,31 +230,7 @@ const WORDS = {
 
 type Verb = keyof typeof WORDS
 
-function Verbs({ of, queue, path, again }: KnownProps) {
-  const [question, ask] = useState<Question | undefined>(undefined)
-  const [namespace] = partsOf(queue)
-  const act = async (verb: Verb, reason: string) => {
-    try {
-      const { state } = await send<FlowDone>('POST', `${path}/${verb}`, reason ? { reason } : {})
-      say(state === 'cancelling' ? 'Its running jobs were told to end.' : WORDS[verb].done, 'good')
-    } catch (error) {
-      say(sentence(error), 'bad')
-    }
-    again()
-  }
-  const open = (verb: Verb) => {
-    if (!of.can.includes(verb) || !may(`flows ${verb}`, namespace)) return
-    const { label, text } = WORDS[verb]
-    ask({
-      title: `${label} this flow?`,
-      text: <p>{text}</p>,
-      verb: label,
-      jobs: verb === 'cancel' ? of.running + of.waiting : of.failed + of.skipped,
-      isDangerous: verb === 'cancel',
-      asksReason: true,
-      run: (reason) => act(verb, reason),
-    })
-  }
+function Verbs({ of, namespace, open }: { of: FlowDetails; namespace: string; open: (verb: Verb) => void }) {
   useKeys([
     { keys: 'R', does: 'retry', run: () => open('retry') },
     { keys: 'C', does: 'cancel', run: () => open('cancel') },
@@ -215,7 +252,6 @@ function Verbs({ of, queue, path, again }: KnownProps) {
           </button>
         )
       })}
-      {question && <Confirm question={question} close={() => ask(undefined)} />}
     </div>
   )
 }

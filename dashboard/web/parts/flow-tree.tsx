@@ -24,7 +24,13 @@ const TONES: Readonly<Record<string, ShownState>> = {
 /** Also of a state that a newer version has. */
 const toneOf = (state: string): ShownState => TONES[state] ?? 'cancelled'
 
-export function FlowTree({ lines }: { lines: readonly FlowLine[] }) {
+interface Props {
+  lines: readonly FlowLine[]
+  /** Absent where it cannot be done now. */
+  retryFrom: ((job: string) => void) | undefined
+}
+
+export function FlowTree({ lines, retryFrom }: Props) {
   const asked = new Set(lines.filter(isEnqueued).slice(0, MOST_ASKED))
   return (
     <ol class="tree">
@@ -39,7 +45,17 @@ export function FlowTree({ lines }: { lines: readonly FlowLine[] }) {
             <JobName of={line} />{' '}
             <span class="muted small">
               <Name of={line.queue ?? line.queueName} />
-            </span>
+            </span>{' '}
+            {retryFrom && line.jobs === 1 && (
+              <button
+                type="button"
+                class="link-button small"
+                aria-label={`Retry from here: ${line.name}`}
+                onClick={() => retryFrom(line.name)}
+              >
+                Retry from here
+              </button>
+            )}
             <span class="cell-sub">
               <Behind of={line} />
               {asked.has(line) && <WhyText of={line} />}

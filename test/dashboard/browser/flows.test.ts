@@ -442,6 +442,16 @@ it('a flow that does not move is not read again, and one that moves is', async (
   await page.getByRole('button', { name: 'Retry' }).waitFor()
 })
 
+it('a flow that has ended is retried from one of its jobs on', async () => {
+  await visit(page, `flows/${queue}/order-43?view=tree`)
+  await page.getByRole('button', { name: 'Retry from here: pay' }).click()
+  const question = page.getByRole('dialog', { name: 'Retry from pay?' })
+  await question.getByRole('button', { name: 'Retry', exact: true }).click()
+  await shows('The flow runs again.')
+  await page.locator('.page-head .state', { hasText: 'running' }).waitFor()
+  await counts(page.getByRole('button', { name: 'Retry from here: pay' }), 0)
+})
+
 it('times are local, and UTC on demand; the theme is the system’s, and another on demand', async () => {
   await visit(page, job('order8812'))
   const zone = page.locator('.foot')

@@ -267,6 +267,45 @@ describe('a flow', () => {
     expect(await queues[1]?.depth()).not.toHaveProperty('flows')
   })
 
+  test('is retried from a job on: that one and all behind it run again, also where it has completed', async () => {
+    const run = await start(diamond({ onSuccess: { task: 'done' } }))
+    expect(tasksOf(await work())).toEqual(['pay', 'pack', 'bill', 'ship', 'done'])
+    expect(await run.retry()).toBe('completed')
+    await expect(run.retry({ from: 'nobody' })).rejects.toThrow('flow order-42 has no job nobody')
+    expect(await run.retry({ from: 'pack' })).toBe('running')
+    expect(await run.facts()).toMatchObject({ run: 2, completed: 2, running: 1, waiting: 1 })
+    const again = await work(({ task }) => `${task} again`)
+    expect(again.map(({ job }) => job)).toEqual(['pack:2', 'ship:2', 'onSuccess:2'])
+    expect(again[1]?.input).toEqual({ parcel: 'pack again', bills: ['bill'] })
+    expect(await run.result()).toBe('ship again')
+  })
+
+  test('that is retried from a job on compensates each job once', async () => {
+    const order = flow('twice')
+    const pay = order.add('a', 'pay', 1, { compensate: { task: 'refund' } })
+    const bill = order.add('c', 'bill', null, { after: [pay] })
+    order.add('b', 'ship', null, { ...NO_RETRY, after: [bill] })
+    const run = await start(order)
+    expect(tasksOf(await work())).toEqual(['pay', 'bill', 'ship'])
+    expect(await run.retry({ from: 'pay' })).toBe('running')
+    const ran = await work(failing('ship'))
+    expect(ran.map(({ job }) => job)).toEqual(['pay:2', 'bill:2', 'ship:2', 'pay.undo:2'])
+    expect(await run.facts()).toMatchObject({ state: 'failed', completed: 2, failed: 1, running: 0 })
+    expect(await run.retry({ from: 'bill' })).toBe('running')
+    expect(tasksOf(await work())).toEqual(['pay', 'bill', 'ship'])
+  })
+
+  test('of 2,000 jobs is retried from a job on, in slices', async () => {
+    const wide = flow('wide')
+    const first = wide.add('a', 'first', null)
+    wide.map('a', 'part', [...Array(2_000).keys()], { after: [first] })
+    const run = await start(wide)
+    await work()
+    expect(await run.retry({ from: 'first' })).toBe('running')
+    expect(await work()).toHaveLength(2_001)
+    expect(await run.facts()).toMatchObject({ state: 'completed', run: 2, completed: 2_001 })
+  })
+
   test('runs again what was compensated', async () => {
     const order = flow('saga')
     const pay = order.add('a', 'pay', 1, { compensate: { task: 'refund' } })

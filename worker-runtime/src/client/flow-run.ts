@@ -90,10 +90,12 @@ export class FlowRun<R = unknown> {
 
   /**
    * Runs again what has not completed, or was compensated, in a flow that failed or was cancelled; what has
-   * completed stays. Answers 'running', or the state in which a flow is not retried. Throws RedisUnavailable.
+   * completed stays. `from` names a job: that one and all behind it run again too, also in a flow that has
+   * completed. Answers 'running', or the state in which a flow is not retried. Throws RedisUnavailable, and TypeError
+   * where the flow has no such job.
    */
-  retry(): Promise<FlowState | 'unknown'> {
-    return this.#ask(() => this.#queue.flows.retry(this.id))
+  retry({ from }: { from?: string } = {}): Promise<FlowState | 'unknown'> {
+    return this.#ask(() => this.#queue.flows.retry(this.id, from === undefined ? {} : { from }))
   }
 
   /**

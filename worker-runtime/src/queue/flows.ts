@@ -175,9 +175,29 @@ async function cancel(verbs: Verbs, id: string): Promise<FlowState | 'unknown'> 
   return stateOf((await decided(verbs, 'flow-cancel', [id]))[0])
 }
 
-/** Answers 'running', or the state in which a flow is not retried. */
-async function retry(verbs: Verbs, id: string): Promise<FlowState | 'unknown'> {
-  return stateOf((await decided(verbs, 'flow-retry', [id]))[0])
+/**
+ * Answers 'running', or the state in which a flow is not retried. From a job on: that one and all behind it run again, also
+ * where they have completed, and in a flow that has completed. Throws TypeError where the flow has no such job.
+ */
+async function retry(
+  verbs: Verbs,
+  id: string,
+  { from }: { from?: string } = {},
+): Promise<FlowState | 'unknown'> {
+  const again = from === undefined ? [] : await fromOn(verbs, id, from)
+  return stateOf((await decided(verbs, 'flow-retry', [id, ...again]))[0])
+}
+
+/** A job and all that waits for it, directly or by others; none of an unknown flow. */
+async function fromOn(verbs: Verbs, id: string, name: string): Promise<string[]> {
+  const found = await details(verbs, id)
+  if (!found) return []
+  if (!found.flowJobs.some((job) => job.name === name)) throw new TypeError(`flow ${id} has no job ${name}`)
+  const behind = new Map<string, string[]>(found.flowJobs.map((job) => [job.name, []]))
+  for (const job of found.flowJobs) for (const before of job.after) behind.get(before)?.push(job.name)
+  const names = new Set([name])
+  for (const each of names) for (const next of behind.get(each) ?? []) names.add(next)
+  return [...names]
 }
 
 /** For the job with this id, which runs. What waits for that one waits for the new one too. */

@@ -8,6 +8,7 @@ import {
   FlowDone,
   type FlowLine,
   FlowPlace,
+  FlowRetry,
   Flows,
   type Job,
   MOST_BEHIND,
@@ -73,9 +74,9 @@ export const flowRoutes: readonly Route[] = [
   route({
     method: 'POST',
     path: `${FLOW}/retry`,
-    summary: 'Runs again what has not completed in a flow that failed or was cancelled',
+    summary: 'Runs again what has not completed in a flow that failed or was cancelled, or from a job on',
     permission: { resource: 'flows', verb: 'retry' },
-    body: Reason,
+    body: FlowRetry,
     answer: FlowDone,
     handle: (call) => changed(call, 'retry', ['running']),
   }),
@@ -155,6 +156,9 @@ function notFound({ path }: Call): Refused {
   return new Refused(404, 'FLOW_NOT_FOUND', message)
 }
 
+const noSuchJob = ({ path }: Call, job: string) =>
+  new Refused(404, 'FLOW_NOT_FOUND', `flow ${path.flow} has no job ${job}`)
+
 /** `namespace/name` by the name in Redis. */
 function taskQueuesByName({ parts }: Call): ReadonlyMap<string, string> {
   const found = new Map<string, string>()
@@ -196,17 +200,20 @@ function verbsOf({ state, batch }: FlowFacts): Verb[] {
 }
 
 async function changed(
-  call: Call<unknown, { reason?: string }>,
+  call: Call<unknown, FlowRetry>,
   verb: Verb,
   done: readonly string[],
 ): Promise<FlowDone> {
   const id = idOf(call)
-  call.note({ ids: [id], ...call.body })
+  const { reason, from } = call.body
+  call.note({ ids: [from === undefined ? id : `${id}:${from}`], ...(reason !== undefined && { reason }) })
   const { flows } = await queueOf(call)
   const before = await flows.facts(id)
   if (!before) throw notFound(call)
-  if (!verbsOf(before).includes(verb)) throw conflict(before, verb)
-  const state = await flows[verb](id)
+  const mayBegin = verbsOf(before).includes(verb) || (from !== undefined && before.state === 'completed')
+  if (!mayBegin) throw conflict(before, verb)
+  if (from !== undefined && !(await flows.place(id, from))) throw noSuchJob(call, from)
+  const state = await flows[verb](id, from === undefined ? {} : { from })
   if (state === 'unknown') throw notFound(call)
   if (!done.includes(state)) throw conflict({ ...before, state }, verb)
   return { id, state }

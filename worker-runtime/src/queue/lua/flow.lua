@@ -16,10 +16,10 @@
 --
 -- a flow:    running -> completed            running -> failing -> failed        (with onFailure stop)
 --            running -> failed               running, failing -> cancelling -> cancelled
---            before failed and cancelled: compensating        failed, cancelled -> running    (retry)
+--            before failed and cancelled: compensating        failed, cancelled -> running    (retry; completed too, from a job)
 -- its jobs:  waiting -> enqueued -> completed -> compensated
 --            waiting -> skipped             enqueued -> buried, cancelled, expired, deleted, too-large, taken
---            all but completed -> again -> waiting            (retry)
+--            all but completed -> again -> waiting            (retry; completed ones behind the job from which on it is)
 -- What still waits when its flow is failing or cancelling counts as skipped.
 --
 -- The id of its jobs is <flow>:<name>, and <flow>:<name>:<run> from the second run on.
@@ -129,6 +129,11 @@ local function leave_to_do(open, entries)
   if #entries > 0 and length == #entries then open.goes_on = true end
 end
 
+local function run_again(open, name, job)
+  job.run, job.waits = all_facts(open).run, 0
+  change_job(open, name, 'again')
+end
+
 -- What may be done with a job, by the name that `todo` has for it.
 local to_job = {}
 local function each_job(open, what, names)
@@ -157,6 +162,14 @@ function to_job.more(open, name, job)
   if job.state == 'completed' then return end
   job.waits = job.waits + 1
   change_job(open, name, job.state)
+end
+
+-- It has completed, and a person wants it to run again.
+function to_job.again(open, name, job)
+  if job.state ~= 'completed' then return end
+  if job.undo == 'u' then redis.call('LREM', open.key .. ':undo', '1', name) end
+  change(open, 'completed', open.completed - 1)
+  run_again(open, name, job)
 end
 
 function to_job.start(open, name, job)
@@ -427,8 +440,7 @@ function to_page.reset(open, name, job)
     return
   end
   if job.state == 'buried' then send(job.queue, 'delete', flow_job_id(open.flow, name, job.run), '', '') end
-  job.run, job.waits = all_facts(open).run, 0
-  change_job(open, name, 'again')
+  run_again(open, name, job)
 end
 
 to_page['find-free'] = to_job.start
