@@ -72,6 +72,8 @@ const shapes = fc.record({
   home: fc.nat(QUEUES.length - 1),
   callbacksIn: fc.nat(QUEUES.length - 1),
   onJobFailure: fc.constantFrom('stop' as const, 'continue' as const),
+  /** Behind so many processes a person cancels the flow. */
+  cancelledBehind: fc.option(fc.nat(12), { nil: undefined, freq: 2 }),
 })
 
 const KILLED = { evidence: 'sure', reason: 'it was killed' } as const
@@ -143,7 +145,7 @@ class Stage {
   }
 
   /** Processes live one after the other until there is nothing to do; the last ones do not die. */
-  async play(story: Story): Promise<void> {
+  async play(story: Story, onDeath: (processes: number) => Promise<void> = async () => {}): Promise<void> {
     for (let isOver = false; !isOver || (await this.#isOnItsWay()); ) {
       const death = this.#deaths.shift()
       this.#processes += 1
@@ -153,6 +155,7 @@ class Stage {
         throw error
       })
       await this.#bury(process)
+      await onDeath(this.#processes)
       if (isOver && this.#late.length > 0) {
         isOver = false
         while (this.#late.length > 0) await this.#arrive()
@@ -278,13 +281,17 @@ describe.each([
       try {
         const run: FlowRun = await client.start(built)
         const story = new Story(shape.nodes)
-        await stage.play(story)
+        let said = 'none'
+        await stage.play(story, async (processes) => {
+          if (processes === shape.cancelledBehind) said = await run.cancel()
+        })
 
+        const isCancelled = said === 'cancelling' || said === 'cancelled'
         const wanted = expectedStates(shape.nodes)
-        const isFailed = wanted.includes('buried')
-        expect(await run.state()).toBe(isFailed ? 'failed' : 'completed')
+        const isFailed = isCancelled || wanted.includes('buried')
+        expect(await run.state()).toBe(isCancelled ? 'cancelled' : isFailed ? 'failed' : 'completed')
         const states = new Map((await run.details())?.flowJobs.map(({ name, state }) => [name, state]))
-        for (const [i, state] of wanted.entries()) {
+        for (const [i, state] of isCancelled ? [] : wanted.entries()) {
           const may = [
             ...(isFailed && shape.nodes[i]?.hasUndo && state === 'completed' ? ['compensated'] : [state]),
             ...(shape.onJobFailure === 'stop' && isFailed ? ['skipped'] : []),
