@@ -177,11 +177,13 @@ test('behind Sentinels flows that a failover takes back run on from there, and t
     await cutOff(primary, await redis.replicas(jobs.name))
     const before = ended()
     const lost = await start('three')
+    await scene.enqueue(1, 'naps') // whoever enqueues sees how many there were, and tells it with the next one
     await eventually(() => ended() > before + 30, { what: 'they run on', withinMs: 60_000 })
     scene.fault('primary killed, its replicas lag')
     await primary.crash()
     await redis.promoted(jobs.name, primary)
 
+    await scene.enqueue(1, 'naps')
     for (const run of kept) expect(await run.result({ timeoutMs: 120_000 })).toBe((60 * 59) / 2 + 1)
     await expect(lost.result({ timeoutMs: 60_000 })).rejects.toMatchObject({ code: 'FLOW_NOT_FOUND' })
     const other = openQueue(scene.redis, `${scene.namespace}.other`)
@@ -190,7 +192,8 @@ test('behind Sentinels flows that a failover takes back run on from there, and t
       { what: 'all has ended', withinMs: 60_000 },
     )
     const { counts } = await scene.queue.depth()
-    expect(counts.vanished).toBeGreaterThanOrEqual(60) // the parts of the one that is lost, at least
+    // All parts of the one that is lost, but for the jobs that came before anybody told of them: the last ones of the others.
+    expect(counts.vanished).toBeGreaterThanOrEqual(58)
     for (const { id } of kept) {
       expect(await scene.client.queue('other').job(`${id}:onComplete`).state()).toBe('completed')
       expect((await scene.client.flow('jobs', id).facts())?.completed).toBe(62)
