@@ -5,8 +5,8 @@
 -- A client says x=<ms> from when the job is due; a header has the time. Jobs that say nothing have that of their
 -- queue. A flow says x=@<time> (flow.lua): the job expires at the earlier of both.
 local function with_expiry(letter, call, due)
+  if not set.expiresInMs and not string.find(call, ' x=', 1, true) then return letter, call end
   local ms, latest = string.match(call, ' x=(%d+)') or set.expiresInMs, tonumber(string.match(call, ' x=@(%d+)'))
-  if not ms and not latest then return letter, call end
   local at = math.min(ms and math.max(due, now) + ms or math.huge, latest or math.huge)
   local others = string.gsub(call, ' x=@?%d+', '')
   return letter_of(with_flag(flags_of(letter), EXPIRES)), string.format('%s x=%d', others, at)

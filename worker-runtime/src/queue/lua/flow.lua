@@ -34,12 +34,15 @@ local MOST_A_CALL, A_PAGE = 500, 250
 
 local function flow_job_id(flow, name, run) return flow .. ':' .. name .. (run == '1' and '' or ':' .. run) end
 
--- next: the jobs that wait for it, each behind a space.
+-- next: the jobs that wait for it, each behind a space. waits: a number, where it has changed.
 local function parse_flow_job(text)
   local state, queue, run, waits, undo, next = string.match(text, '^(%S+) (%S+) (%d+) (%d+)(u?)(.*)$')
-  return { state = state, queue = queue, run = run, waits = tonumber(waits), undo = undo, next = next }
+  return { state = state, queue = queue, run = run, waits = waits, undo = undo, next = next }
 end
-local function flow_job_text(job) return string.format('%s %s %s %d%s', job.state, job.queue, job.run, job.waits, job.undo) .. job.next end
+local function flow_job_text(job)
+  local waits = type(job.waits) == 'number' and string.format('%d', job.waits) or job.waits
+  return job.state .. ' ' .. job.queue .. ' ' .. job.run .. ' ' .. waits .. job.undo .. job.next
+end
 
 -- What this call knows of a flow; answers nothing where there is none. `name`: a job that is asked for too.
 local function open_flow(flow, name)
@@ -50,6 +53,7 @@ local function open_flow(flow, name)
   if not known[1] then return nil end
   open = { flow = flow, key = key, jobs = {}, changed = {}, results = {}, free = {} }
   open.state, open.running, open.completed, open.expiresMs = known[1], tonumber(known[2]) or 0, tonumber(known[3]) or 0, tonumber(known[4])
+  open.ran = open.running
   if name and known[5] then open.jobs[name] = parse_flow_job(known[5]) end
   open_flows = open_flows or {}
   open_flows[flow] = open
@@ -130,7 +134,7 @@ local function leave_to_do(open, entries)
 end
 
 local function run_again(open, name, job)
-  job.run, job.waits = all_facts(open).run, 0
+  job.run, job.waits = all_facts(open).run, '0'
   change_job(open, name, 'again')
 end
 
@@ -152,9 +156,9 @@ end
 -- A job that it waited for has completed.
 function to_job.less(open, name, job)
   if job.state ~= 'waiting' or open.state ~= 'running' then return end
-  job.waits = job.waits - 1
+  job.waits = job.waits == '1' and '0' or job.waits - 1
   change_job(open, name, 'waiting')
-  if job.waits == 0 then open.free[#open.free + 1] = name end
+  if job.waits == '0' or job.waits == 0 then open.free[#open.free + 1] = name end
 end
 
 -- Something that it waits for has not completed, and will run again.
@@ -173,7 +177,7 @@ function to_job.again(open, name, job)
 end
 
 function to_job.start(open, name, job)
-  if job.state == 'waiting' and job.waits == 0 then open.free[#open.free + 1] = name end
+  if job.state == 'waiting' and tonumber(job.waits) == 0 then open.free[#open.free + 1] = name end
 end
 
 -- Something that it waits for will not complete.
@@ -260,7 +264,7 @@ local function undo_next(open)
     local name = undone .. '.undo'
     local call = redis.call('HGET', open.key .. ':calls', name)
     if open.state ~= 'cancelling' then change(open, 'state', 'compensating') end
-    open.jobs[name] = { queue = string.match(call or '-', '^%S+'), run = open.run, waits = 0, undo = '', next = '' }
+    open.jobs[name] = { queue = string.match(call or '-', '^%S+'), run = open.run, waits = '0', undo = '', next = '' }
     change_job(open, name, 'enqueued')
     change(open, 'running', open.running + 1)
     local failed = enqueue_call(open, 'undo', call, flow_job_id(open.flow, name, open.run))
@@ -294,9 +298,9 @@ local function end_flow_if_over(open)
 end
 
 local function write_flow(open)
+  if open.changed.running == open.ran then open.changed.running = nil end -- one ended, one was enqueued
   if next(open.changed) then
-    change(open, 'changedMs', now)
-    local values = {}
+    local values = { 'changedMs', string.format('%d', now) }
     for fact, value in pairs(open.changed) do
       local kind = type(value)
       values[#values + 1] = fact
@@ -333,15 +337,21 @@ local function forget_flow(flow)
   redis.call('ZREM', Q .. 'flows', flow)
 end
 
--- A job of a flow that is at home here has ended. Told twice, or of an earlier run, it is known already.
-local function flow_job_ended(id, how, result)
+-- The job with this id that a flow of this queue has enqueued and that has not ended: flow, name, record. Else the id of the flow.
+local function enqueued_by_flow(id)
   local flow, name, run = string.match(id, '^([^:]+):([^:]+):?(%d*)$')
   local open = flow and open_flow(flow, name)
-  if not open then return flow and forget_flow(flow) end
+  if not open then return nil, flow end
   if not open.jobs[name] then read_jobs(open, { name }) end
   local job = open.jobs[name]
-  if not job or job.state ~= 'enqueued' or job.run ~= (run == '' and '1' or run) then return end
-  note_end(open, name, how == 'gone' and 'deleted' or how, result)
+  if not job or job.state ~= 'enqueued' or job.run ~= (run == '' and '1' or run) then return nil end
+  return open, name, job
+end
+
+-- A job of a flow that is at home here has ended. Told twice, or of an earlier run, it is known already.
+local function flow_job_ended(id, how, result)
+  local open, name = enqueued_by_flow(id)
+  if open then note_end(open, name, how, result) elseif name then forget_flow(name) end
 end
 
 -- A job of a batch: buried or cancelled, it has failed, until a person retries it and it completes.
@@ -368,14 +378,18 @@ local function line_of(text, number)
   return string.sub(text, first, (string.find(text, '\n', first, true) or 0) - 1)
 end
 
--- Wherever a job of a flow ends, before its envelope goes: its flow hears of it.
+-- Wherever a job of a flow ends, before its envelope goes: its flow hears of it. What a flow of this queue has enqueued here
+-- is that one's: another flow was told that the id is taken. Only else the header is asked for its home.
 local function tell_flow(id, how, outcome)
+  local result = how == 'completed' and line_of(outcome, 2) or ''
+  if how == 'gone' then how = 'deleted' end
+  local open, name, job = enqueued_by_flow(id)
+  if open and Q == 'mh:{' .. job.queue .. '}:' then return note_end(open, name, how, result) end
   local header = header_of(id)
   local home = header and text_field(header, 'f')
   if not home then return end
   local batch = string.match(home, '^/(.*)')
-  if batch then return batch_job_ended(batch, id, how == 'gone' and 'deleted' or how) end
-  local result = how == 'completed' and line_of(outcome, 2) or ''
+  if batch then return batch_job_ended(batch, id, how) end
   if Q == 'mh:{' .. home .. '}:' then return flow_job_ended(id, how, result) end
   send(home, 'ended', id, how, result)
 end
