@@ -127,7 +127,7 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
   if (!hasTombstones && Object.keys(tombstones).length > 0)
     problems.push(`config knows of no tombstones, and there are ${JSON.stringify(tombstones)}`)
   const known =
-    /^(job|ready|held|worker|attempt|unique|again|schedule|action|tag|trash|trash-attempt|trashed|error|failed|stats|outbox|flow):|^(actions|outbox|flows|events|schedules|errors|lanes|blocked|busy|parked|rates|limits|tombstonesIn|uniqueHeld|expires|rests|delayed|workers|idle|draining|completed|buried|counts|wake|tick|config|tombstones|waiters|clock)$/
+    /^(job|ready|held|worker|attempt|unique|again|schedule|action|tag|trash|trash-attempt|trashed|error|failed|stats|outbox|flow):|^(actions|outbox|receipts|flows|events|schedules|errors|lanes|blocked|busy|parked|rates|limits|tombstonesIn|uniqueHeld|expires|rests|delayed|workers|idle|draining|completed|buried|counts|wake|tick|config|tombstones|waiters|clock)$/
   for (const name of names) if (!known.test(name)) problems.push(`the key ${name} is not in the layout`)
   return { states, problems }
 }

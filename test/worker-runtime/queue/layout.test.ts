@@ -88,7 +88,7 @@ test.each(refusals)('$verb refuses layout $layout and changes nothing', async ({
     due: [10],
     fire: ['s', 'v 1', 2, 2, ''],
     forward: [''],
-    accept: ['delete', 'job-3', '', ''],
+    accept: ['default.a', '1-1', 'delete', 'job-3', '', ''],
     'flow-start': ['f', 'stop', 1_000, '', 'null', '', '', '', 0, ''],
     'flow-stage': ['f', 'stage', 'a', 'default.a', '0normal - task', 'null', 0, '', ''],
     flows: [10, 0, '', ''],

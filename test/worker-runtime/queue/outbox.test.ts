@@ -1,16 +1,28 @@
 // The outbox: what scripts of one queue decide for others arrives there, whoever dies on the way, and nothing of it
 // is left behind.
-import { type Connection, connectRedis, newJob, openQueue, prefixOf, type Queue } from 'millhand/queue'
+import {
+  type Connection,
+  connectRedis,
+  defaultSettings,
+  newJob,
+  openQueue,
+  prefixOf,
+  type Queue,
+} from 'millhand/queue'
 import { loadScripts } from '../../../worker-runtime/src/queue/scripts.ts'
+import { run } from '../../../worker-runtime/src/queue/verbs.ts'
 import { census } from '../../census.ts'
 import { eventually } from '../../eventually.ts'
 import { redisUrl } from '../../redis.ts'
 import { startWorker, type WorkerProcess } from '../../worker-process.ts'
+import { PLAYED, playWorkers } from './played-workers.ts'
 
 /** An hour passes in the queue whose clock is turned. */
 const HOUR_MS = 3_600_000
 const CLOCK =
   "{ math.floor((redis.call('TIME')[1] * 1000 + (redis.call('GET', KEYS[1] .. 'clock') or 0)) / 1000), 0 }"
+
+const scripts = loadScripts({ clock: CLOCK })
 
 let redis: Connection
 let from: Queue
@@ -22,7 +34,6 @@ beforeAll(() => {
 afterAll(() => redis.close())
 beforeEach(() => {
   tests += 1
-  const scripts = loadScripts({ clock: CLOCK })
   from = openQueue(redis, `outbox.from-${process.pid}-${tests}`, scripts)
   to = openQueue(redis, `outbox.to-${process.pid}-${tests}`, scripts)
 })
@@ -52,6 +63,23 @@ test('takes jobs to another queue, in order, and leaves nothing', async () => {
   expect(await to.depth()).toMatchObject({ ready: 250, counts: { enqueued: 250 } })
   expect(await outboxes()).toEqual([])
   expect(await from.forward()).toBe(0)
+})
+
+test('does once what was delivered, where the forwarder dies before it says so and the queue keeps no outcomes', async () => {
+  await to.configure({ ...defaultSettings, ownerUid: 'me', completedMaxAgeMs: 0 })
+  await to.register(PLAYED)
+  await send(to, ['once'])
+  const [queue, ...entries] = (await run(redis, scripts.forward, prefixOf(from.name), [''])) as string[]
+  expect(queue).toBe(to.name)
+  await run(redis, scripts.accept, prefixOf(to.name), [from.name, ...entries])
+  expect(await playWorkers([to])).toHaveLength(1)
+  expect(await to.job('once')).toBeUndefined()
+  await redis.call('ZADD', `${prefixOf(from.name)}outbox`, 0, to.name)
+  expect(await from.forward()).toBe(1)
+  expect(await playWorkers([to])).toEqual([])
+  await send(to, ['once']) // decided a second time
+  await from.forward()
+  expect(await playWorkers([to])).toHaveLength(1)
 })
 
 test('serves each of many queues', async () => {

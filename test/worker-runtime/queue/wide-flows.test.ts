@@ -52,8 +52,7 @@ async function forwardAndDie(): Promise<void> {
   const prefix = prefixOf(queue.name)
   const [to, ...entries] = (await run(redis, scripts.forward, prefix, [''])) as string[]
   expect(to).toBe(queue.name)
-  const work = entries.filter((_, i) => i % 5 !== 0)
-  await run(redis, scripts.accept, prefix, work)
+  await run(redis, scripts.accept, prefix, [queue.name, ...entries])
 }
 
 /** first, then all the others, then last. */
@@ -153,6 +152,61 @@ describe('in slices', () => {
     await queue.forward()
     expect(await work()).toEqual(['other'])
     expect(await facts()).toMatchObject({ state: 'failed', skipped: JOBS + 1, completed: 1, failed: 1 })
+  })
+})
+
+describe('of which another program deletes a job', () => {
+  const begin = async () => {
+    const wide = flow('wide', { onJobFailure: 'continue' })
+    wide.chain([
+      { queue: 'q', task: 'one', input: null },
+      { queue: 'q', task: 'two' },
+    ])
+    wide.add('q', 'other', null)
+    await start(wide)
+  }
+  const renewAndForward = async (ms: number) => {
+    await at(ms)
+    await queue.renew(worker)
+    await queue.forward()
+  }
+
+  test('finds that when nothing has moved for five minutes, and ends', async () => {
+    await begin()
+    await redis.call('DEL', ...['job:wide:one', 'ready:normal', 'lanes'].map(key))
+    await redis.call('RPUSH', key('ready:normal'), 'wide:other')
+    await redis.call('ZADD', key('lanes'), 0, 'normal')
+    await redis.call('HSET', key('counts'), 'ready', 1)
+    await renewAndForward(299_999)
+    expect(await facts()).toMatchObject({ running: 2, failed: 0 })
+    await renewAndForward(300_000)
+    expect(await facts()).toMatchObject({
+      ...{ state: 'running', running: 1, failed: 1, skipped: 1 },
+      because: { job: 'one', how: 'lost' },
+    })
+    expect(await work()).toEqual(['other'])
+    expect(await facts()).toMatchObject({ state: 'failed' })
+  })
+
+  test('hears late of an end of which the message was deleted', async () => {
+    await begin()
+    expect(await work(1)).toEqual(['one'])
+    await redis.call('DEL', key('job:wide:two'))
+    await redis.call('LREM', key('ready:normal'), 1, 'wide:two')
+    await redis.call('HINCRBY', key('counts'), 'ready', -1)
+    const before = ['job:one', `enqueued ${queue.name} 1 0 two`, 'job:two', `waiting ${queue.name} 1 1`]
+    await redis.call('HSET', key('flow:wide'), ...before, 'running', 2, 'completed', 0)
+    await renewAndForward(300_000)
+    expect(await facts()).toMatchObject({ state: 'running', running: 2, completed: 1 })
+    expect((await work()).sort()).toEqual(['other', 'two'])
+    expect(await facts()).toMatchObject({ state: 'completed' })
+  })
+
+  test('asks for nothing where flows have ended', async () => {
+    await begin()
+    await work()
+    await renewAndForward(300_000)
+    expect(await redis.call('HMGET', key('counts'), 'flowsCheckMs', 'flowsChecked')).toEqual([null, null])
   })
 })
 

@@ -69,7 +69,7 @@ export interface FlowFacts {
   /** Enqueued and not ended: ready, delayed or held, or on their way to their queue. */
   readonly running: number
   readonly completed: number
-  /** Buried, cancelled, expired, deleted, taken or too-large. */
+  /** Buried, cancelled, expired, deleted, lost, taken or too-large. */
   readonly failed: number
   /** They will not be enqueued, because of a failure or a cancellation. */
   readonly skipped: number
@@ -82,8 +82,8 @@ export interface FlowFacts {
 export interface FlowJobFacts {
   readonly name: string
   /**
-   * waiting, enqueued, completed, skipped, compensated; or how it failed: buried, cancelled, expired, deleted, taken
-   * (its id is that of another job), too-large.
+   * waiting, enqueued, completed, skipped, compensated; or how it failed: buried, cancelled, expired, deleted, lost
+   * (its keys are not there), taken (its id is that of another job), too-large.
    */
   readonly state: string
   readonly queue: string

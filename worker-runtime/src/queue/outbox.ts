@@ -9,7 +9,7 @@ interface Batch {
   readonly queue: string
   /** The ids of the entries in the outbox. */
   readonly entries: readonly string[]
-  /** Of each entry verb, id, head and text. */
+  /** Of each entry its id, verb, id of the job or flow, head and text. */
   readonly work: readonly string[]
 }
 
@@ -34,7 +34,7 @@ async function forward(verbs: Verbs): Promise<number> {
       done = undefined
       if (!batch) break
       try {
-        if (await accept(from.of(batch.queue), batch)) due.add(batch.queue)
+        if (await accept(from, batch)) due.add(batch.queue)
         done = batch
         forwarded += batch.entries.length
       } catch (error) {
@@ -52,8 +52,10 @@ async function take(from: Verbs, done: Batch | undefined): Promise<Batch | undef
   return from.write('forward', done ? [done.queue, ...done.entries] : [''], batchOf)
 }
 
-async function accept(to: Verbs, { work }: Batch): Promise<boolean> {
-  return to.write('accept', work, (answer) => numberOf(answer, 'what is in an outbox', BIT) === 1)
+async function accept(from: Verbs, { queue, work }: Batch): Promise<boolean> {
+  return from
+    .of(queue)
+    .write('accept', [from.name, ...work], (answer) => numberOf(answer, 'what is in an outbox', BIT) === 1)
 }
 const BIT = { least: 0, most: 1 }
 
@@ -64,7 +66,7 @@ function batchOf(answer: unknown): Batch | undefined {
   const work: string[] = []
   for (let i = 0; i < rest.length; i += FIELDS) {
     entries.push(textOf(rest[i], 'an entry of an outbox', MAX_NAME))
-    for (const value of rest.slice(i + 1, i + FIELDS))
+    for (const value of rest.slice(i, i + FIELDS))
       work.push(textOf(value, 'an entry of an outbox', Number.POSITIVE_INFINITY))
   }
   return { queue: nameOf(queue), entries, work }

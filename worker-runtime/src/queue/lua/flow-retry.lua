@@ -12,6 +12,7 @@ if batch or not is_over then return { state or 'unknown', 0 } end
 local before = count_of('ready')
 for _, part in ipairs(FLOW_PARTS) do redis.call('PERSIST', key .. part) end
 redis.call('ZADD', Q .. 'flows', 'inf', flow)
+redis.call('HSET', COUNTS, 'flowsCheckMs', string.format('%d', now + QUIET_MS))
 tell_run(flow, 'started')
 redis.call('HINCRBY', key, 'run', '1')
 redis.call('HDEL', key, 'because', 'endedMs', 'compensated')

@@ -15,7 +15,9 @@ local too_large = too_large_for_flow(flow, ARGV, 11)
 if too_large then return too_large end
 if staged ~= '' and redis.call('HLEN', stage) ~= tonumber(jobs) then return { -1, 0 } end
 if set.layout ~= LAYOUT then note_settings() end
-local before = count_of('ready')
+local counts = redis.call('HMGET', COUNTS, 'ready', 'flowsCheckMs')
+local before = tonumber(counts[1]) or 0
+if not counts[2] then redis.call('HSET', COUNTS, 'flowsCheckMs', string.format('%d', now + QUIET_MS)) end
 if staged ~= '' then
   for _, part in ipairs({ '', ':calls', ':todo' }) do
     redis.call('RENAME', stage .. part, key .. part)

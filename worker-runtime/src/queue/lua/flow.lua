@@ -18,7 +18,7 @@
 --            running -> failed               running, failing -> cancelling -> cancelled
 --            before failed and cancelled: compensating        failed, cancelled -> running    (retry; completed too, from a job)
 -- its jobs:  waiting -> enqueued -> completed -> compensated
---            waiting -> skipped             enqueued -> buried, cancelled, expired, deleted, too-large, taken
+--            waiting -> skipped             enqueued -> buried, cancelled, expired, deleted, lost, too-large, taken
 --            all but completed -> again -> waiting            (retry; completed ones behind the job from which on it is)
 -- What still waits when its flow is failing or cancelling counts as skipped.
 --
@@ -378,6 +378,10 @@ local function line_of(text, number)
   return string.sub(text, first, (string.find(text, '\n', first, true) or 0) - 1)
 end
 
+local function tell_home(home, id, how, result)
+  if Q == 'mh:{' .. home .. '}:' then flow_job_ended(id, how, result) else send(home, 'ended', id, how, result) end
+end
+
 -- Wherever a job of a flow ends, before its envelope goes: its flow hears of it. What a flow of this queue has enqueued here
 -- is that one's: another flow was told that the id is taken. Only else the header is asked for its home.
 local function tell_flow(id, how, outcome)
@@ -390,8 +394,7 @@ local function tell_flow(id, how, outcome)
   if not home then return end
   local batch = string.match(home, '^/(.*)')
   if batch then return batch_job_ended(batch, id, how) end
-  if Q == 'mh:{' .. home .. '}:' then return flow_job_ended(id, how, result) end
-  send(home, 'ended', id, how, result)
+  tell_home(home, id, how, result)
 end
 
 -- A job for this queue whose id another one has. Where that is the same job, and what was forwarded comes once more, its
@@ -399,7 +402,15 @@ end
 local function flow_job_is_known(id, home)
   local header = header_of(id)
   if header and text_field(header, 'f') == home and not redis.call('ZSCORE', Q .. 'buried', id) then return end
-  if Q == 'mh:{' .. home .. '}:' then flow_job_ended(id, 'taken', '') else send(home, 'ended', id, 'taken', '') end
+  tell_home(home, id, 'taken', '')
+end
+
+-- A job of which its flow has not heard the end: where it has ended, or another program deleted it, it hears of that now.
+local ENDS = { ['=c'] = 'completed', ['=x'] = 'cancelled', ['=e'] = 'expired' }
+local function check_flow_job(id, home)
+  local start = redis.call('GETRANGE', Q .. 'job:' .. id, '0', '1')
+  local how = ENDS[start] or start == '' and 'lost' or redis.call('ZSCORE', Q .. 'buried', id) and 'buried'
+  if how then tell_home(home, id, how, how == 'completed' and line_of(redis.call('GET', Q .. 'job:' .. id), 2) or '') end
 end
 
 -- Without its jobs, as field and value pairs: these are many. None for an unknown flow.
@@ -444,6 +455,12 @@ local BEHIND = { reset = 'count', count = 'find-free' }
 
 function to_page.cancel(open, name, job)
   if job.state == 'enqueued' then send(job.queue, 'cancel', flow_job_id(open.flow, name, job.run), string.match(Q, '{(.*)}'), '') end
+end
+
+function to_page.check(open, name, job)
+  if job.state ~= 'enqueued' then return end
+  local id, home = flow_job_id(open.flow, name, job.run), string.match(Q, '{(.*)}')
+  if job.queue == home then check_flow_job(id, home) else send(job.queue, 'check', id, home, '') end
 end
 
 -- What has not completed runs again.
@@ -499,6 +516,26 @@ local function go_on(flow)
     do_before()
   end
   if open then open.goes_on = redis.call('EXISTS', key) == 1 end
+end
+
+-- With renewals: asks for the jobs of flows in which nothing has moved for a while, of some flows in a call. In counts,
+-- flowsCheckMs is when that is due, where there are flows; flowsChecked how many were looked at since.
+local QUIET_MS, FLOWS_A_CALL = 300000, 100
+local function check_flows()
+  local from = tonumber(redis.call('HGET', COUNTS, 'flowsChecked')) or 0
+  local flows = redis.call('ZRANGEBYSCORE', Q .. 'flows', 'inf', 'inf', 'LIMIT', from, FLOWS_A_CALL)
+  for _, flow in ipairs(flows) do
+    local changed, batch = unpack(redis.call('HMGET', Q .. 'flow:' .. flow, 'changedMs', 'batch'))
+    if not batch and (tonumber(changed) or 0) + QUIET_MS <= now then
+      local open = open_flow(flow)
+      if open then leave_to_do(open, { 'check 0' }) end
+      if open then open.goes_on = true end -- an earlier entry of the outbox may be lost too
+    end
+  end
+  local is_last = #flows < FLOWS_A_CALL
+  if is_last and from + #flows == 0 then return redis.call('HDEL', COUNTS, 'flowsCheckMs', 'flowsChecked') end
+  redis.call('HSET', COUNTS, 'flowsChecked', is_last and '0' or from + FLOWS_A_CALL)
+  if is_last then redis.call('HSET', COUNTS, 'flowsCheckMs', string.format('%d', now + QUIET_MS)) end
 end
 
 -- Behind a call that may have made jobs. `before` is how many were ready.

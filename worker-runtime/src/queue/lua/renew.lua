@@ -23,7 +23,9 @@ end
 drop_buried(redis.call('ZRANGEBYSCORE', Q .. 'buried', '-inf', now - rule('buriedMaxAgeMs'), 'LIMIT', '0', '100'))
 seldom().expire_due(100)
 if set.limits then limited().tidy_limits(quiet) end
-local ready = count_of('ready')
+local counts = redis.call('HMGET', COUNTS, 'ready', 'flowsCheckMs')
+local ready = tonumber(counts[1]) or 0
+if counts[2] and tonumber(counts[2]) <= now then seldom().check_flows() end
 if ready < 0 or ready > 0 and redis.call('EXISTS', Q .. 'lanes', Q .. 'blocked') == 0 then count('ready', seldom().ready_in_lanes() - ready) end
 if set.tombstones and redis.call('EXISTS', Q .. 'tombstones') == 0 then
   redis.call('HDEL', Q .. 'config', 'tombstones')
