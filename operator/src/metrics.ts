@@ -135,6 +135,18 @@ function observeQueues(
         if (depth) sound(labels, (depth.oldestReadyMs ?? 0) / 1000, (where, value) => this.set(where, value))
     },
   })
+  new Gauge({
+    name: 'millhand_queue_oldest_blocked_job_age_seconds',
+    help: 'How long the oldest job is ready that a limit of its key holds back; 0 when there is none.',
+    labelNames,
+    registers,
+    collect() {
+      this.reset()
+      for (const { labels, depth } of known())
+        if (depth)
+          sound(labels, (depth.oldestBlockedMs ?? 0) / 1000, (where, value) => this.set(where, value))
+    },
+  })
   new Counter({
     name: 'millhand_queue_vanished_enqueues_total',
     help: 'Enqueues that Redis is known to have acknowledged and lost, at least.',

@@ -12,6 +12,7 @@ function queueWith(name: string, depth: object): SeenQueue {
     due: 1,
     buried: 0,
     oldestReadyMs: 5_000,
+    oldestBlockedMs: 3_600_000,
     flows: { running: 2, started: 5, completed: 1, failed: 2, cancelled: 0 },
     counts: { vanished: 0, expired: 0 },
   }

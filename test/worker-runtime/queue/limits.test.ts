@@ -37,6 +37,21 @@ const complete = (claims: readonly { id: string; token: string }[], wanted = 0) 
     wanted,
   })
 
+test('the age of the oldest job that a limit holds back is told apart from that of the others', async () => {
+  await configure({ perKey: { maxBusy: 1 } })
+  await enqueue('acme', 2)
+  const { claims } = await claim(9)
+  expect(claims).toHaveLength(1)
+  await at(5_000)
+  await enqueue('acme', 1)
+  await enqueue('beta', 1)
+  await at(6_000)
+  expect(await queue.depth()).toMatchObject({ blocked: 2, oldestBlockedMs: 6_000, oldestReadyMs: 1_000 })
+  await complete(claims)
+  const { oldestBlockedMs, oldestReadyMs } = await queue.depth()
+  expect([oldestBlockedMs, oldestReadyMs]).toEqual([undefined, 6_000])
+})
+
 describe('jobs of several keys', () => {
   test('are served in turn, whatever their numbers', async () => {
     await enqueue('greedy', 500)

@@ -969,6 +969,8 @@ async function compare(model: Model, { queue, redis }: Real) {
   if (overdue > 0) expect([undefined, ...model.ages()]).toContain(depth.oldestReadyMs)
   else if (claimable.size > depth.blocked) expect(model.ages()).toContain(depth.oldestReadyMs)
   else expect(depth.oldestReadyMs).toBeUndefined()
+  if (depth.blocked === 0) expect(depth.oldestBlockedMs).toBeUndefined()
+  else if (overdue === 0) expect(model.ages()).toContain(depth.oldestBlockedMs)
   const listed = (await queue.jobs('ready')).map(({ id }) => id)
   const ready = [...model.jobs].filter(([, { state }]) => state === 'ready').map(([id]) => id)
   expect(listed.sort()).toEqual(ready.sort())

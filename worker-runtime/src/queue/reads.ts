@@ -23,6 +23,8 @@ export interface Depth {
    * Lanes of keys at a limit are left out.
    */
   oldestReadyMs?: number
+  /** The same of the lanes of keys that a limit holds back; where there are more than 100, of a part of them. */
+  oldestBlockedMs?: number
   /** ms until the next schedule fires, 0 where one is due; absent where none is active. */
   nextScheduleMs?: number
   suspended: boolean
@@ -191,12 +193,18 @@ export function depthOf(answer: unknown): Depth {
   const counts = Object.fromEntries(COUNTS.map((name) => [name, count(name)])) as Depth['counts']
   const nextMs = optionalOf(said.nextMs, 'the time of the next delayed job')
   const oldestReadyMs = optionalOf(said.oldestMs, 'the age of the oldest job', MOST_AGE_MS)
+  const blockedMs = optionalOf(said.oldestBlockedMs, 'the age of the oldest blocked job', MOST_AGE_MS)
   const maxBusy = optionalOf(said.maxBusy, 'config.maxBusy')
   const restsMs = optionalOf(said.restsMs, 'how long the queue rests')
   const { rate } = limitsOf(said.limits ?? '')
   const vanishedAtMs = count('vanishedAtMs')
   const scheduleAtMs = count('nextScheduleMs')
-  const startedFlows = count('flows-started')
+  const flows = {
+    started: count('flows-started'),
+    completed: count('flows-completed'),
+    failed: count('flows-failed'),
+    cancelled: count('flows-cancelled'),
+  }
   return {
     ready: amountOf(ready, 'ready'),
     due: amountOf(due, 'due'),
@@ -206,19 +214,12 @@ export function depthOf(answer: unknown): Depth {
     blocked: count('blocked'),
     ...(nextMs !== undefined && { nextMs }),
     ...(oldestReadyMs !== undefined && { oldestReadyMs }),
+    ...(blockedMs !== undefined && { oldestBlockedMs: blockedMs }),
     ...(scheduleAtMs > 0 && { nextScheduleMs: Math.max(0, scheduleAtMs - timeOf(String(said.now))) }),
     suspended: suspended === 1,
     paused: paused === 1,
     ...(maxBusy !== undefined && { maxBusy }),
-    ...(startedFlows > 0 && {
-      flows: {
-        running: amountOf(said.flows, 'flows'),
-        started: startedFlows,
-        completed: count('flows-completed'),
-        failed: count('flows-failed'),
-        cancelled: count('flows-cancelled'),
-      },
-    }),
+    ...(flows.started > 0 && { flows: { running: amountOf(said.flows, 'flows'), ...flows } }),
     ...(said.outbox === 1 && { hasOutbox: true as const }),
     ...(restsMs !== undefined && { restsMs }),
     ...(rate && { startsPerSecond: (1_000 * rate.jobs) / rate.periodMs }),

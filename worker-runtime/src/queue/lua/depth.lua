@@ -4,11 +4,11 @@
 -- ARGV  names of counts
 -- returns  name and value in turn: now (ms), ready, due (of the ready ones), delayed, buried, nextMs (until the next
 --       delayed job is due), oldestMs
---          (for how long the oldest job at the head of a lane is ready), suspended, paused, maxBusy where they are set, restsMs
+--          (for how long the oldest job at the head of a lane is ready), oldestBlockedMs (the same of lanes of keys at a limit, of a part of them), suspended, paused, maxBusy where they are set, restsMs
 --          (for how long the queue rests, rest.lua), flows (how many run), outbox where it has
 --          something to forward, counts (the values)
 -- Reads only.
-local MAX_LANES, MAX_LOOKED_AT = 100, 100
+local MAX_LANES, MAX_BLOCKED, MAX_LOOKED_AT = 100, 100, 100
 local due = redis.call('ZCOUNT', Q .. 'delayed', '-inf', now)
 local next_at = tonumber(redis.call('ZRANGE', Q .. 'delayed', '0', '0', 'WITHSCORES')[2])
 local overdue = redis.call('ZCOUNT', Q .. 'expires', '-inf', now) -- they have expired, and nobody has met them
@@ -21,14 +21,20 @@ if oldest and overdue > 0 then
     if at <= now and header and not is_overdue(header) then oldest = at end
   end
 end
-for _, lane in ipairs(redis.call('ZRANGE', Q .. 'lanes', '0', MAX_LANES - 1)) do
-  -- The first ones may be tombstones.
+-- The earlier of a time and that since which the head of a lane is ready. The first ones may be tombstones.
+local function earlier(since, lane)
   for at = 0, MAX_LOOKED_AT - 1 do
     local id = redis.call('LINDEX', Q .. 'ready:' .. lane, at)
     local header = id and header_of(id)
-    if header and is_overdue(header) then header = nil elseif header then oldest = math.min(oldest or now, ready_since(id, header)) end
-    if header or not id then break end
+    if not id then break end
+    if header and not is_overdue(header) then return math.min(since or now, ready_since(id, header)) end
   end
+  return since
+end
+for _, lane in ipairs(redis.call('ZRANGE', Q .. 'lanes', '0', MAX_LANES - 1)) do oldest = earlier(oldest, lane) end
+local oldest_blocked
+for _, lane in ipairs(set.limits and redis.call('ZRANGE', Q .. 'blocked', '0', MAX_BLOCKED - 1) or {}) do
+  oldest_blocked = earlier(oldest_blocked, lane)
 end
 -- The longest text of a number: another program may have written something else there.
 local counts = redis.call('HMGET', COUNTS, unpack(ARGV))
@@ -44,6 +50,7 @@ local function add(name, value)
 end
 add('nextMs', next_at and math.max(0, next_at - now))
 add('oldestMs', oldest and now - oldest)
+add('oldestBlockedMs', oldest_blocked and math.max(0, now - oldest_blocked))
 add('suspended', set.suspended)
 add('paused', set.paused)
 add('maxBusy', set.maxBusy)
