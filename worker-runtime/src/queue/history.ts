@@ -90,11 +90,12 @@ async function history(verbs: Verbs, question: HistoryQuestion): Promise<History
   checkOptions('option of history', question, QUESTION)
   const nowMs = await timeOf(verbs)
   const plan = planOf(question, nowMs)
+  const wanted = wantedIn(question.series)
   const buckets: Bucket[] = []
   for (let i = 0; i < plan.starts.length; i += BUCKETS_A_CALL) {
     const starts = plan.starts.slice(i, i + BUCKETS_A_CALL)
     const answer = listOf(await verbs.run('history', [plan.seconds, ...starts]), 'a history', BUCKETS_A_CALL)
-    buckets.push(...answer.map(bucketOf))
+    buckets.push(...answer.map((each) => bucketOf(each, wanted)))
   }
   return historyOf(question, plan, buckets)
 }
@@ -159,17 +160,31 @@ const coarsest = (kept: readonly (typeof RESOLUTIONS)[number][], stepMs: number)
 /** The figures of each task in a bucket, and under '' the state of the queue. */
 type Bucket = ReadonlyMap<string, ReadonlyMap<string, number>>
 
-function bucketOf(answer: unknown): Bucket {
+/** 100 days of 100 tasks are 2,400 buckets of some 50 KB: of a task only what is asked for is kept. */
+function bucketOf(answer: unknown, wanted: RegExp): Bucket {
   return new Map(
-    pairsOf(answer).map(([field, text]) => [
-      textOf(field, 'a task of the history'),
-      figuresOf(textOf(text, 'figures of the history', 65_536)),
-    ]),
+    pairsOf(answer).map(([field, figures]) => {
+      const task = textOf(field, 'a task of the history')
+      const text = textOf(figures, 'figures of the history', 65_536)
+      return [task, figuresOf(text, task === '' ? ALL : wanted)]
+    }),
   )
 }
 
-function figuresOf(text: string): ReadonlyMap<string, number> {
-  return new Map([...text.matchAll(/(\S+) (\d{1,16})/g)].map(([, name = '', n]) => [name, Number(n)]))
+const ALL = /(\S+) (\d{1,16})/g
+
+/** The figures of tasks that these series are made of. */
+function wantedIn(series: readonly HistorySeries[]): RegExp {
+  const names = series.flatMap((each) => {
+    const [what = '', which] = each.split('.')
+    if (which !== undefined) return [`${what}:\\d+`, `${what}Ms`]
+    return each === 'failed' ? FAILURES : [each]
+  })
+  return new RegExp(`(?<!\\S)(${[...new Set(names)].join('|')}) (\\d{1,16})`, 'g')
+}
+
+function figuresOf(text: string, wanted: RegExp): ReadonlyMap<string, number> {
+  return new Map([...text.matchAll(wanted)].map(([, name = '', n]) => [name, Number(n)]))
 }
 
 /** Columns from what was read (pure). */
@@ -177,30 +192,32 @@ export function historyOf(question: HistoryQuestion, plan: Plan, buckets: readon
   const each = plan.starts.length / (plan.steps + 1)
   const steps = Array.from({ length: plan.steps + 1 }, (_, i) => buckets.slice(i * each, (i + 1) * each))
   const times = Array.from({ length: plan.steps }, (_, i) => plan.fromMs + i * plan.stepMs)
+  const sums = sumsOf(steps.slice(1))
   return {
     stepMs: plan.stepMs,
     times,
-    columns: question.series.flatMap((series) => columnsOf(series, question, steps)),
+    columns: question.series.flatMap((series) => columnsOf(series, question, { steps, sums })),
   }
 }
 
 function columnsOf(
   series: HistorySeries,
   { by }: HistoryQuestion,
-  steps: readonly Bucket[][],
+  { steps, sums }: { steps: readonly Bucket[][]; sums: Sums },
 ): HistoryColumn[] {
   if (series === 'enqueued') return [enqueuedOf(steps)]
   const [, ...asked] = steps
-  if (isGauge(series)) return [columnOf({ series }, asked, (buckets) => highest(buckets, series))]
+  if (isGauge(series)) {
+    const values = asked.map((buckets) => highest(buckets, series))
+    return [{ series, values, total: highest(asked.flat(), series) }]
+  }
   if (by === 'outcome' && series === 'failed')
-    return FAILURES.map((outcome) =>
-      columnOf({ series, outcome }, asked, (buckets) => figureOf(series, summed(buckets), [outcome])),
-    ).filter(({ total }) => total)
-  if (by !== 'task') return [columnOf({ series }, asked, (buckets) => figureOf(series, summed(buckets)))]
+    return FAILURES.map((outcome) => columnOf({ series, outcome }, sums(), [outcome])).filter(
+      ({ total }) => total,
+    )
+  if (by !== 'task') return [columnOf({ series }, sums())]
   const tasks = new Set(asked.flat().flatMap((bucket) => [...bucket.keys()].filter((task) => task !== '')))
-  return [...tasks]
-    .sort()
-    .map((task) => columnOf({ series, task }, asked, (buckets) => figureOf(series, summed(buckets, task))))
+  return [...tasks].sort().map((task) => columnOf({ series, task }, sums(task)))
 }
 
 const isGauge = (series: HistorySeries): series is (typeof GAUGES)[number] =>
@@ -208,20 +225,37 @@ const isGauge = (series: HistorySeries): series is (typeof GAUGES)[number] =>
 
 function columnOf(
   names: Pick<HistoryColumn, 'series' | 'task' | 'outcome'>,
-  steps: readonly Bucket[][],
-  value: (buckets: readonly Bucket[]) => number | null,
+  sums: readonly (Figures | undefined)[],
+  failures?: readonly string[],
 ): HistoryColumn {
-  return { ...names, values: steps.map(value), total: value(steps.flat()) }
+  const known = sums.filter((sum) => sum !== undefined)
+  const total = known.length === 0 ? undefined : added(known)
+  const value = (sum: Figures | undefined) => figureOf(names.series, sum, failures)
+  return { ...names, values: sums.map(value), total: value(total) }
 }
 
-/** All figures of these buckets, or those of one task; undefined where nothing is known of that time. */
-function summed(buckets: readonly Bucket[], task?: string): Map<string, number> | undefined {
+type Figures = ReadonlyMap<string, number>
+type Sums = (task?: string) => readonly (Figures | undefined)[]
+
+/** What all tasks, or one, have in each step; undefined where nothing is known of that time. Added up once. */
+function sumsOf(steps: readonly Bucket[][]): Sums {
+  const known = new Map<string | undefined, readonly (Figures | undefined)[]>()
+  return (task) => {
+    const sums = known.get(task) ?? steps.map((buckets) => summed(buckets, task))
+    known.set(task, sums)
+    return sums
+  }
+}
+
+function summed(buckets: readonly Bucket[], task?: string): Figures | undefined {
   if (buckets.every((bucket) => bucket.size === 0)) return undefined
+  if (task !== undefined) return added(buckets.flatMap((bucket) => bucket.get(task) ?? []))
+  return added(buckets.flatMap((bucket) => [...bucket].flatMap(([name, each]) => (name === '' ? [] : each))))
+}
+
+function added(all: readonly Figures[]): Figures {
   const sum = new Map<string, number>()
-  for (const bucket of buckets)
-    for (const [name, figures] of bucket)
-      if (name !== '' && (task === undefined || task === name))
-        for (const [figure, n] of figures) sum.set(figure, (sum.get(figure) ?? 0) + n)
+  for (const figures of all) for (const [figure, n] of figures) sum.set(figure, (sum.get(figure) ?? 0) + n)
   return sum
 }
 
