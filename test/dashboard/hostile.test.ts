@@ -1,9 +1,11 @@
 // Names and payloads that somebody else chose come through the API as they are, bounded, and change nothing else.
 import { connect } from 'node:net'
+import { connect as createClient, flow } from 'millhand/client'
 import type { Job, JobsPage, JsonText } from '../../dashboard/src/api.ts'
 import { newJob } from '../../worker-runtime/src/job.ts'
 import { openQueue, type Queue } from '../../worker-runtime/src/queue/queue.ts'
 import { connectRedis } from '../../worker-runtime/src/redis/reconnect.ts'
+import { eventually } from '../eventually.ts'
 import { redisUrl } from '../redis.ts'
 import { type Served, serve } from './served.ts'
 
@@ -72,6 +74,74 @@ test('what another program put into the lane of a queue harms no page', async ()
   expect((await page.text()).length).toBeLessThan(1_100_000)
   await redis.call('LTRIM', `${key}ready:normal`, 3, -1)
   expect((await served.get<JobsPage>(`${JOBS}?filter=state:ready`)).jobs.length).toBeGreaterThan(5)
+})
+
+const SECRET = 'hunter2-hunter2'
+
+test('no secret in the input of a schedule or a flow, or in a header, leaves the server', async () => {
+  const input = { password: SECRET, nested: [{ apiKey: SECRET }] }
+  await queue.schedules.set('nightly', { everyMs: 3_600_000, task: 'noop', input })
+  const ran = await queue.schedules.run('nightly')
+  const client = createClient({ redis: redisUrl(), namespace: 'test' })
+  const order = flow('order-42', { home: NAME })
+  const first = order.add(NAME, 'noop', input, { name: 'first' })
+  order.add(NAME, 'noop', input, { name: 'then', after: [first] })
+  await client.start(order)
+  const sent = await client
+    .queue(NAME)
+    .enqueue('noop', 1, { headers: { authorization: SECRET, 'x-api-key': SECRET } })
+  client.close()
+  const base = `queues/test/${NAME}`
+  const jobs = [`${ran}`, 'order-42:first', sent.id].map((id) => `${JOBS}/${encodeURIComponent(id)}`)
+  const paths = ['schedules', 'schedules/nightly', 'flows', 'flows/order-42', 'jobs'].map(
+    (path) => `${base}/${path}`,
+  )
+  for (const path of [...paths, ...jobs, ...jobs.map((job) => `${job}/payload`)]) {
+    const response = await served.call('GET', path)
+    const text = await response.text()
+    expect([path, response.status, text.includes(SECRET)]).toEqual([path, 200, false])
+  }
+  const payload = await served.get<JsonText>(`${JOBS}/${encodeURIComponent('order-42:first')}/payload`)
+  expect(payload.isRedacted).toBe(true)
+})
+
+test.each(['flows', 'schedules', 'actions', 'errors'])('%s have no names but their own', async (what) => {
+  for (const name of [
+    '<img src=x onerror=alert(1)>',
+    '../../etc',
+    '%2f',
+    'a b',
+    '\u202eabc',
+    'x'.repeat(400),
+  ]) {
+    const path = `queues/test/${NAME}/${what}/${encodeURIComponent(name)}`
+    const response = await served.call('GET', path)
+    expect([path, response.status]).toEqual([path, 400])
+    expect(response.headers.get('content-type')).toContain('application/json')
+    await response.body?.cancel()
+  }
+})
+
+test('a body of 50 MB is refused before it has come, and the server goes on', async () => {
+  let sent = 0
+  const socket = connect(served.port, '127.0.0.1')
+  const head = `POST /api/v1/${JOBS} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${served.token}`
+  socket.write(`${head}\r\nContent-Type: application/json\r\nContent-Length: 52428800\r\n\r\n`)
+  const part = Buffer.alloc(65_536, 'x')
+  let said = ''
+  socket.on('data', (chunk) => {
+    said += chunk
+  })
+  socket.on('error', () => {})
+  while (!socket.destroyed && said === '' && sent < 52_428_800) {
+    sent += part.length
+    await new Promise((resolve) => socket.write(part, resolve))
+  }
+  await eventually(() => said !== '')
+  socket.destroy()
+  expect(said).toMatch(/^HTTP\/1.1 413 /)
+  expect(sent).toBeLessThan(52_428_800)
+  expect((await served.call('GET', JOBS)).status).toBe(200)
 })
 
 test.each([
