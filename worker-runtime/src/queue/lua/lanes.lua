@@ -87,7 +87,8 @@ local function take(wanted, taken, from)
     local is_last, share = are_all and not turns[at], wanted - jobs
     local weight = is_last and share or keyed().weight_of(lane)
     share = math.min(weight, share)
-    if set.limits then share = limited().room_in_lane(lane, share) end -- 0: it leaves `lanes`
+    local key
+    if set.limits then share, key = limited().room_in_lane(lane, share) end -- 0: it leaves `lanes`
     local ids, served = share > 0 and redis.call('LPOP', Q .. 'ready:' .. lane, share < 3 and (share == 1 and '1' or '2') or share) or {}, nil
     jobs, bytes, served = look_at_all(ids, lane, taken, from, jobs, bytes)
     looked_at = looked_at + 1 + #ids
@@ -104,9 +105,9 @@ local function take(wanted, taken, from)
       moved[lane] = not may_go and time or nil
       if may_go then gone[#gone + 1] = lane end
     end
-    if set.limits then limited().served(lane, jobs - before, left) end
+    if key then limited().served(key, lane, jobs - before, left) end
     if is_full or is_last and is_empty then break end
-    -- One that is parked now is in it no more, and an empty one has its turn in a later call.
+    -- An empty one has its turn in a later call.
     if moved and moved[lane] and not is_last and not is_empty then keyed().come_back(turns, at, lane, time, are_all) end
   end
   write_lanes(gone)

@@ -183,18 +183,21 @@ local function left_blocked(lane, jobs)
   if redis.call('ZSCORE', Q .. 'blocked', lane) then count('blocked', -jobs) end
 end
 
+-- How many jobs of a lane a claim may take at most, as room_in says, and the key of the lane.
 local function room_in_lane(lane, share)
   local key = key_of(lane)
-  return key and room_in(key, share) or share
+  if key then return room_in(key, share), key end
+  return share
 end
 
--- A claim has met a lane, took so many jobs of it, and so many entries are left there. park_full is to follow.
-local function served(lane, jobs, left)
-  local key = key_of(lane)
-  if not key then return end
+-- A claim has met a lane of this key, took so many jobs of it, and so many entries are left there. park_full is to
+-- follow.
+local function served(key, lane, jobs, left)
   local limit = limits_of(key)
-  if limit.b then busy_counts[key] = busy_of(key) + jobs end
-  if jobs > 0 and has_rate(limit) then take_tokens(key, limit, jobs) end
+  local busy, rated = limit.b and busy_of(key) + jobs, has_rate(limit)
+  busy_counts[key] = busy
+  if rated and jobs > 0 then take_tokens(key, limit, jobs) end
+  if jobs > 0 and not rated and (not busy or busy < limit.b) then return end -- the next one may start
   if room_in(key, 1) == 0 then lengths[lane] = left end
 end
 
