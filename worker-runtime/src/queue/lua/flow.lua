@@ -465,11 +465,11 @@ end
 
 -- What has not completed runs again.
 function to_page.reset(open, name, job)
-  if job.state == 'completed' then return end
   if string.find(name, '%.undo$') then
     redis.call('HDEL', open.key, 'job:' .. name)
     return
   end
+  if job.state == 'completed' then return end
   if job.state == 'buried' then send(job.queue, 'delete', flow_job_id(open.flow, name, job.run), '', '') end
   run_again(open, name, job)
 end
