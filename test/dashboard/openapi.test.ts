@@ -1,5 +1,6 @@
 // The OpenAPI document and the table of routes say the same.
 
+import { readFileSync } from 'node:fs'
 import { type Json, namedIn } from '../../dashboard/src/schema.ts'
 import { READS } from '../../dashboard/src/server/access/access.ts'
 import { openApiOf } from '../../dashboard/src/server/openapi.ts'
@@ -27,6 +28,14 @@ test('each route is in the document once, and nothing else is', () => {
   const inDocument = operations.map(({ method, path }) => `${method.toUpperCase()} ${path}`).sort()
   expect(inDocument).toEqual(inTable)
   expect(new Set(inTable).size).toBe(inTable.length)
+})
+
+test('docs/api.md lists each route, with its summary', () => {
+  const page = readFileSync(new URL('../../docs/api.md', import.meta.url), 'utf8')
+  const listed = [...page.matchAll(/^\| `((?:GET|POST|DELETE) [^`]+)` \| (.+) \|$/gm)].map(
+    ([, route, what]) => [route, what],
+  )
+  expect(listed).toEqual(routes.map(({ method, path, summary }) => [`${method} ${path}`, summary]))
 })
 
 test('operations have names of their own, and say what they need', () => {
