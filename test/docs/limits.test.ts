@@ -114,9 +114,15 @@ test('why says which limit holds a job back', async () => {
 }, 120_000)
 
 test('a key, and the queue, are given other limits by commands and by a program', async () => {
-  const [set, shown, removed, whole] = await runCommands(blockWith('millhand limit', 'sh'))
-  expect([set, shown, removed, whole].every(Boolean)).toBe(true)
-  expect((await queue.keyState()).limits.rate).toMatchObject({ jobs: 600, periodMs: 60_000 })
+  const said = await runCommands(blockWith('millhand limit', 'sh'))
+  expect(said.map((text) => /GIVEN LIMITS\n(.*)/.exec(text)?.[1]?.replace(/ {2,}/g, ' '))).toEqual([
+    expect.stringMatching(/^acme 10 running; 100 in 1s/),
+    expect.stringMatching(/^acme 10 running; 100 in 1s/),
+    undefined,
+    expect.stringMatching(/^\(the queue\) 600 in 60s/),
+    undefined,
+  ])
+  expect((await queue.keyState()).overrides).toEqual({})
   await run(
     blockWith('queue.limits.set', 'ts').replace('await queue.limits.remove', 'return queue.limits.remove'),
   )
