@@ -201,6 +201,17 @@ describe('`replace`', () => {
     expect(await queue.depth()).toMatchObject({ counts: { enqueued: 1 } })
   })
 
+  test('takes the newest input and the first due time where both come in one call', async () => {
+    const jobs = [1_000, 5_000].map((delayMs) =>
+      newJob('sync', delayMs, { id: `in-${delayMs}`, unique: { key: 'acme', ...replace }, delayMs }),
+    )
+    expect(await queue.enqueue(jobs)).toEqual(['created', { enqueued: 'replaced', id: 'in-1000' }])
+    await at(999)
+    expect(await claim()).toEqual([])
+    await at(1_000)
+    expect(inputOf(await claim())).toBe('5000')
+  })
+
   test('makes a delayed job ready where the newest is due at once', async () => {
     await enqueue('a', replace, { delayMs: 60_000 })
     expect(await queue.settleAndClaim({ worker: 'p:1', wanted: 1 })).toMatchObject({
