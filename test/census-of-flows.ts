@@ -50,11 +50,11 @@ export async function problemsOfFlows({ redis, prefix, names }: Place): Promise<
 }
 
 function problemsOfBatch(facts: Record<string, string>, failures: number): string[] {
-  const { running = 0, completed = 0, failed = 0, jobs = 0 } = facts
+  const { enqueued = 0, completed = 0, failed = 0, jobs = 0 } = facts
   const problems: string[] = []
   if (Number(failed) !== failures) problems.push(`failed is ${failed}, a recount gives ${failures}`)
-  if (Number(running) + Number(completed) + Number(failed) !== Number(jobs))
-    problems.push(`${running} run, ${completed} completed, ${failed} failed: ${jobs} in all`)
+  if (Number(enqueued) + Number(completed) + Number(failed) !== Number(jobs))
+    problems.push(`${enqueued} enqueued, ${completed} completed, ${failed} failed: ${jobs} in all`)
   return problems
 }
 
@@ -69,7 +69,7 @@ function problemsOfJobs(
   const isOver = facts.state !== 'running'
   const recount: Record<string, number> = {
     jobs: jobs.length,
-    running: amount((state) => state === 'enqueued', [...all]),
+    enqueued: amount((state) => state === 'enqueued', [...all]),
     completed: amount((state) => state === 'completed' || state === 'compensated'),
     compensated: amount((state) => state === 'compensated'),
     failed: amount((state) => !UNFAILED.has(state)),

@@ -133,7 +133,7 @@ test(
     await pane.press(':')
     await pane.type('nowhere')
     await pane.press('Enter')
-    await pane.shows(/invalid view "nowhere": use queues, jobs, job, workers, errors, schedules, flows, quit/)
+    await pane.shows(/no such view: use queues, jobs, job, workers, errors, schedules, flows, quit/)
     await pane.press('Escape', '?')
     await pane.shows(/keys of workers/)
   },

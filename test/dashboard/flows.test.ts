@@ -60,7 +60,7 @@ const one = (name: string, state: string, more: Partial<FlowLine> = {}) => ({
 test('a flow is a tree of its jobs, with what those that wait wait for', async () => {
   await order('tree')
   const { lines, ...facts } = await ask<FlowDetails>('GET', `${PATH}/tree`)
-  expect(facts).toMatchObject({ id: 'tree', state: 'running', jobs: 22, running: 1, waiting: 21 })
+  expect(facts).toMatchObject({ id: 'tree', state: 'running', jobs: 22, enqueued: 1, waiting: 21 })
   expect(facts).toMatchObject({ can: ['cancel'], linesLeftOut: 0 })
   expect(facts.states).toEqual(
     expect.arrayContaining([
@@ -91,7 +91,12 @@ test('a flow is a tree of its jobs, with what those that wait wait for', async (
 test('a job says which flow it belongs to, and where it stands there, also when it has ended', async () => {
   await order('place')
   const place = await ask<FlowPlace>('GET', `${PATH}/place/jobs/pay`)
-  expect(place).toMatchObject({ name: 'pay', state: 'enqueued', nextAll: 21, flow: { jobs: 22, running: 1 } })
+  expect(place).toMatchObject({
+    name: 'pay',
+    state: 'enqueued',
+    nextAll: 21,
+    flow: { jobs: 22, enqueued: 1 },
+  })
   expect(place.next).toHaveLength(10)
   expect(await ask('GET', `${PATH}/place/jobs/ship`)).toMatchObject({
     state: 'waiting',
@@ -182,7 +187,7 @@ test('a flow is cancelled and retried, with a reason in the log; too late is a c
   })
   expect(await ask('POST', `${PATH}/acts/retry`)).toEqual({ id: 'acts', state: 'running' })
   const again = await ask<FlowDetails>('GET', `${PATH}/acts`)
-  expect(again).toMatchObject({ run: 2, running: 1, lines: [{ id: 'acts:pay:2' }, {}, {}] })
+  expect(again).toMatchObject({ run: 2, enqueued: 1, lines: [{ id: 'acts:pay:2' }, {}, {}] })
   const isOfIt = ({ resource, ids = [] }: Record<string, unknown>) =>
     resource === 'flows' && (ids as unknown[]).includes('acts')
   const writes = served.log.filter(isOfIt)

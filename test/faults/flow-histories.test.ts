@@ -314,7 +314,7 @@ describe.each([
         await run.retry()
         await stage.play(story)
         expect(await run.facts()).toMatchObject({
-          ...{ state: 'completed', completed: shape.nodes.length, failed: 0, skipped: 0, running: 0 },
+          ...{ state: 'completed', completed: shape.nodes.length, failed: 0, skipped: 0, enqueued: 0 },
         })
         for (const queue of stage.queues) {
           expect((await census(redis, queue.name)).problems).toEqual([])

@@ -126,7 +126,7 @@ async function printAll(queue: Queue, { limit = 20, json }: Options, context: Co
     durationText(context.nowMs() - flow.startedAtMs),
     painted(flow.state),
     flow.jobs,
-    ...[flow.completed, flow.running, flow.waiting, flow.failed, flow.skipped],
+    ...[flow.completed, flow.enqueued, flow.waiting, flow.failed, flow.skipped],
     becauseText(flow),
   ])
   const head = [
@@ -160,7 +160,7 @@ async function followFlow(queue: Queue, id: string, { json }: Options, context: 
   }
 }
 
-function progressText({ state, jobs, completed, running: enqueued, ...flow }: FlowFacts): string {
+function progressText({ state, jobs, completed, enqueued, ...flow }: FlowFacts): string {
   const { waiting, failed, skipped } = flow
   const parts = Object.entries({ enqueued, waiting, failed, skipped }).filter(([, count]) => count > 0)
   return [

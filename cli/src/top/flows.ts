@@ -12,7 +12,7 @@ const WINDOW = 100
 const NUMBERS = [
   ['jobs', 'JOBS'],
   ['completed', 'DONE'],
-  ['running', 'RUN'],
+  ['enqueued', 'ENQ'],
   ['waiting', 'WAIT'],
   ['failed', 'FAIL'],
   ['skipped', 'SKIP'],

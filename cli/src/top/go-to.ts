@@ -73,9 +73,8 @@ export function goTo(text: string, reach: Reach, queue: string | undefined): Vie
   if (QUIT.includes(word)) return 'quit'
   const place = PLACES.find(({ name, alias }) => name === word || alias === word)
   if (place) return place.open(reach, words, queue)
-  throw new Error(
-    `invalid view "${word}": use ${[...PLACES, { name: QUIT[0] }].map(({ name }) => name).join(', ')}`,
-  )
+  // The word stays in the line: with it, the sentence would not fit into 80 columns.
+  throw new Error(`no such view: use ${[...PLACES, { name: QUIT[0] }].map(({ name }) => name).join(', ')}`)
 }
 
 /** What the text may become, the best first. */

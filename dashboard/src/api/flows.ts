@@ -25,7 +25,7 @@ const flow = {
   endedAtMs: optional(time('When it ended')),
   jobs: whole('How many jobs it has'),
   waiting: whole('Jobs that wait for others'),
-  running: whole('Jobs that are enqueued and have not ended: ready, delayed or held'),
+  enqueued: whole('Jobs that are enqueued and have not ended: ready, delayed or held'),
   completed: whole('Jobs that completed'),
   failed: whole('Jobs that were buried or cancelled, expired, or were deleted'),
   skipped: whole('Jobs that will not be enqueued, because of a failure or a cancellation'),

@@ -61,7 +61,7 @@ function Known({ of, queue, path, again }: KnownProps) {
       title: `${label} this flow?`,
       text: <p>{text}</p>,
       verb: label,
-      jobs: verb === 'cancel' ? of.running + of.waiting : of.failed + of.skipped,
+      jobs: verb === 'cancel' ? of.enqueued + of.waiting : of.failed + of.skipped,
       isDangerous: verb === 'cancel',
       asksReason: true,
       run: (reason) => act(verb, { ...(reason && { reason }) }),

@@ -18,10 +18,10 @@ export const FlowState = ({ of: { state } }: { of: Flow }) => (
 )
 
 export function FlowProgress({ of }: { of: Flow }) {
-  const { jobs, completed, running, waiting, failed, skipped } = of
+  const { jobs, completed, enqueued, waiting, failed, skipped } = of
   const text = [
     `${count(completed)} of ${plural(jobs, 'job')} completed`,
-    running > 0 && `${count(running)} running`,
+    enqueued > 0 && `${count(enqueued)} enqueued`,
     waiting > 0 && `${count(waiting)} waiting`,
     failed > 0 && `${count(failed)} failed`,
     skipped > 0 && `${count(skipped)} skipped`,
@@ -30,7 +30,7 @@ export function FlowProgress({ of }: { of: Flow }) {
     { tone: 'completed', n: completed },
     { tone: 'buried', n: failed },
     { tone: 'cancelled', n: skipped },
-    { tone: 'held', n: running },
+    { tone: 'held', n: enqueued },
     { tone: 'none', n: waiting },
   ]
   return (

@@ -62,7 +62,7 @@ test(`of ${JOBS} jobs is counted at the cost of a small one, calls back once, an
     await batch.add(named(from, Math.min(A_CALL_OF_ADD, JOBS - from)))
   const addedAtMs = performance.now()
   const bytes = ((await memory()) - before.memory) / JOBS
-  expect(await batch.facts()).toMatchObject({ state: 'running', jobs: JOBS, running: JOBS })
+  expect(await batch.facts()).toMatchObject({ state: 'running', jobs: JOBS, enqueued: JOBS })
   expect(await commandsOfFacts()).toEqual(few)
   monitor.stop()
   await expect(batch.add(named(0, 1))).resolves.toHaveLength(1)

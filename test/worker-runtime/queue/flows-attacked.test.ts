@@ -272,7 +272,7 @@ describe('a flow with which several interfere', () => {
     await run.cancel()
     expect((await work()).map(({ task }) => task)).toEqual(['over'])
     const facts = await run.facts()
-    expect(facts).toMatchObject({ state: 'cancelled', running: 0, waiting: 0 })
+    expect(facts).toMatchObject({ state: 'cancelled', enqueued: 0, waiting: 0 })
     expect((facts?.completed ?? 0) + (facts?.failed ?? 0) + (facts?.skipped ?? 0)).toBe(502)
   })
 

@@ -71,7 +71,7 @@ describe('a flow', () => {
     expect(await run.facts()).toMatchObject({
       state: 'running',
       jobs: 4,
-      running: 1,
+      enqueued: 1,
       waiting: 3,
       completed: 0,
     })
@@ -85,7 +85,7 @@ describe('a flow', () => {
     expect(await run.facts()).toMatchObject({
       state: 'completed',
       completed: 4,
-      running: 0,
+      enqueued: 0,
       waiting: 0,
       failed: 0,
     })
@@ -258,7 +258,7 @@ describe('a flow', () => {
       'flow-ended 1 other,cancelled',
     ])
     expect((await home?.depth())?.flows).toEqual({
-      running: 0,
+      enqueued: 0,
       started: 3,
       completed: 1,
       failed: 1,
@@ -273,7 +273,7 @@ describe('a flow', () => {
     expect(await run.retry()).toBe('completed')
     await expect(run.retry({ from: 'nobody' })).rejects.toThrow('flow order-42 has no job nobody')
     expect(await run.retry({ from: 'pack' })).toBe('running')
-    expect(await run.facts()).toMatchObject({ run: 2, completed: 2, running: 1, waiting: 1 })
+    expect(await run.facts()).toMatchObject({ run: 2, completed: 2, enqueued: 1, waiting: 1 })
     const again = await work(({ task }) => `${task} again`)
     expect(again.map(({ job }) => job)).toEqual(['pack:2', 'ship:2', 'onSuccess:2'])
     expect(again[1]?.input).toEqual({ parcel: 'pack again', bills: ['bill'] })
@@ -290,7 +290,7 @@ describe('a flow', () => {
     expect(await run.retry({ from: 'pay' })).toBe('running')
     const ran = await work(failing('ship'))
     expect(ran.map(({ job }) => job)).toEqual(['pay:2', 'bill:2', 'ship:2', 'pay.undo:2'])
-    expect(await run.facts()).toMatchObject({ state: 'failed', completed: 2, failed: 1, running: 0 })
+    expect(await run.facts()).toMatchObject({ state: 'failed', completed: 2, failed: 1, enqueued: 0 })
     expect(await run.retry({ from: 'bill' })).toBe('running')
     expect(tasksOf(await work())).toEqual(['pay', 'bill', 'ship'])
   })
@@ -385,7 +385,7 @@ describe('a flow', () => {
       const ran = await work(({ task, input }) => (task === 'part' ? `did ${input}` : input))
       expect(ran.map(({ job }) => job)).toEqual(['split.0', 'split.1', 'join'])
       expect(await run.result()).toEqual(['did split.0', 'did split.1'])
-      expect(await run.facts()).toMatchObject({ jobs: 4, completed: 4, running: 0 })
+      expect(await run.facts()).toMatchObject({ jobs: 4, completed: 4, enqueued: 0 })
     })
 
     test('gives an empty list where it adds none', async () => {
@@ -507,10 +507,10 @@ describe('a batch', () => {
       state: 'running',
       jobs: 1_500,
       completed: 200,
-      running: 1_300,
+      enqueued: 1_300,
     })
     await work()
-    expect(await batch.facts()).toMatchObject({ state: 'running', running: 0 })
+    expect(await batch.facts()).toMatchObject({ state: 'running', enqueued: 0 })
     await batch.add(named(1_500, 10))
     expect(await batch.close()).toBe('running')
     const ran = await work()
@@ -537,7 +537,7 @@ describe('a batch', () => {
       if (bad >= 0) throw new Error('it fails')
     }
     await work(play)
-    expect(await batch.facts()).toMatchObject({ completed: 2, failed: 2, running: 0 })
+    expect(await batch.facts()).toMatchObject({ completed: 2, failed: 2, enqueued: 0 })
     await queues[1]?.retry(['part-0', 'part-1'])
     await work()
     expect(await batch.facts()).toMatchObject({ completed: 4, failed: 0 })
@@ -559,7 +559,7 @@ describe('a batch', () => {
     })
     await queues[1]?.delete(['part-1'])
     expect(tasksOf(ran)).toEqual(['part', 'part', 'no'])
-    expect(await batch.ended()).toMatchObject({ state: 'failed', completed: 1, failed: 2, running: 0 })
+    expect(await batch.ended()).toMatchObject({ state: 'failed', completed: 1, failed: 2, enqueued: 0 })
   })
 
   test('without a job completes when it is closed', async () => {
@@ -665,7 +665,7 @@ describe('any flow', () => {
           completed: list.length,
           failed: 0,
           skipped: 0,
-          running: 0,
+          enqueued: 0,
         })
       }),
       { seed, numRuns: 40 },

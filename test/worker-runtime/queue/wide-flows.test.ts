@@ -99,7 +99,7 @@ describe('in slices', () => {
     await queue.forward()
     expect(await ready()).toBe(JOBS)
     expect(await work()).toHaveLength(JOBS + 1)
-    expect(await facts()).toMatchObject({ state: 'completed', completed: JOBS + 2, running: 0, waiting: 0 })
+    expect(await facts()).toMatchObject({ state: 'completed', completed: JOBS + 2, enqueued: 0, waiting: 0 })
   })
 
   test('is cancelled: no job starts, and each that was enqueued is cancelled once', async () => {
@@ -178,10 +178,10 @@ describe('of which another program deletes a job', () => {
     await redis.call('ZADD', key('lanes'), 0, 'normal')
     await redis.call('HSET', key('counts'), 'ready', 1)
     await renewAndForward(299_999)
-    expect(await facts()).toMatchObject({ running: 2, failed: 0 })
+    expect(await facts()).toMatchObject({ enqueued: 2, failed: 0 })
     await renewAndForward(300_000)
     expect(await facts()).toMatchObject({
-      ...{ state: 'running', running: 1, failed: 1, skipped: 1 },
+      ...{ state: 'running', enqueued: 1, failed: 1, skipped: 1 },
       because: { job: 'one', how: 'lost' },
     })
     expect(await work()).toEqual(['other'])
@@ -197,7 +197,7 @@ describe('of which another program deletes a job', () => {
     const before = ['job:one', `enqueued ${queue.name} 1 0 two`, 'job:two', `waiting ${queue.name} 1 1`]
     await redis.call('HSET', key('flow:wide'), ...before, 'running', 2, 'completed', 0)
     await renewAndForward(300_000)
-    expect(await facts()).toMatchObject({ state: 'running', running: 2, completed: 1 })
+    expect(await facts()).toMatchObject({ state: 'running', enqueued: 2, completed: 1 })
     expect((await work()).sort()).toEqual(['other', 'two'])
     expect(await facts()).toMatchObject({ state: 'completed' })
   })

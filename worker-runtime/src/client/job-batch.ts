@@ -61,7 +61,7 @@ export class JobBatch {
     return this.#ask(() => this.#queue.flows.closeBatch(this.id))
   }
 
-  /** How many jobs there are, run or wait (`running`), completed and failed. Throws RedisUnavailable. */
+  /** How many jobs there are, run or wait (`enqueued`), completed and failed. Throws RedisUnavailable. */
   facts(): Promise<FlowFacts | undefined> {
     return this.#run.facts()
   }

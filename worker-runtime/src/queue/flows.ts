@@ -67,7 +67,7 @@ export interface FlowFacts {
   readonly jobs: number
   readonly waiting: number
   /** Enqueued and not ended: ready, delayed or held, or on their way to their queue. */
-  readonly running: number
+  readonly enqueued: number
   readonly completed: number
   /** Buried, cancelled, expired, deleted, lost, taken or too-large. */
   readonly failed: number
@@ -343,7 +343,7 @@ function factsOf(id: string, flat: unknown): FlowFacts | undefined {
   if (of.size === 0) return undefined
   const amount = (name: string) => amountOf(of.get(name) ?? 0, `flow.${name}`)
   const jobs = amount('jobs')
-  const running = amount('running')
+  const enqueued = amount('enqueued')
   const ended = { completed: amount('completed'), failed: amount('failed'), skipped: amount('skipped') }
   const endedAtMs = optionalOf(of.get('endedMs'), 'flow.endedMs')
   const expiresAtMs = optionalOf(of.get('expiresMs'), 'flow.expiresMs')
@@ -357,10 +357,10 @@ function factsOf(id: string, flat: unknown): FlowFacts | undefined {
     ...(endedAtMs !== undefined && { endedAtMs }),
     ...(expiresAtMs !== undefined && { expiresAtMs }),
     jobs,
-    running,
+    enqueued,
     ...ended,
     // A compensation runs beside the jobs of the flow.
-    waiting: Math.max(0, jobs - running - ended.completed - ended.failed - ended.skipped),
+    waiting: Math.max(0, jobs - enqueued - ended.completed - ended.failed - ended.skipped),
     ...(batch !== undefined && { batch: oneOf(batch, 'a batch', BATCH_STATES) }),
     ...(because !== undefined && { because: becauseOf(because) }),
   }

@@ -28,6 +28,6 @@ for i = 2, #ARGV, 3 do
 end
 redis.call('HINCRBY', key, 'jobs', new)
 local open = open_flow(batch)
-change(open, 'running', open.running + new)
+change(open, 'enqueued', open.enqueued + new)
 flow_epilogue(before)
 return new

@@ -16,7 +16,7 @@ redis.call('HSET', COUNTS, 'flowsCheckMs', string.format('%d', now + QUIET_MS))
 tell_run(flow, 'started')
 redis.call('HINCRBY', key, 'run', '1')
 redis.call('HDEL', key, 'because', 'endedMs', 'compensated')
-redis.call('HSET', key, 'state', 'running', 'completed', (completed or 0) - (compensated or 0), 'failed', '0', 'skipped', '0', 'running', '0')
+redis.call('HSET', key, 'state', 'running', 'completed', (completed or 0) - (compensated or 0), 'failed', '0', 'skipped', '0', 'enqueued', '0')
 if expires_in then redis.call('HSET', key, 'expiresMs', string.format('%d', now + expires_in)) end
 local to_do = {}
 for i = 2, #ARGV do to_do[i - 1] = 'again ' .. ARGV[i] end

@@ -3,7 +3,7 @@
 --
 -- flows               flows by the time in ms at which they are forgotten; inf while they run
 -- flow:<id>           facts: state, onFailure, keepMs, run, startedMs, endedMs, changedMs, returns; expiresInMs and expiresMs: when
---                     what has not started expires; because: the first job that failed, and how; jobs, running
+--                     what has not started expires; because: the first job that failed, and how; jobs, enqueued
 --                     (enqueued and not ended), completed, of them compensated, failed, skipped; added:<job>, how many jobs that one
 --                     has added; and
 --                     job:<name>: <state> <queue> <run> <how many jobs it waits for>[u] [the jobs that wait for it]; u: it has a
@@ -49,11 +49,11 @@ local function open_flow(flow, name)
   local open = open_flows and open_flows[flow]
   if open then return open end
   local key = Q .. 'flow:' .. flow
-  local known = redis.call('HMGET', key, 'state', 'running', 'completed', 'expiresMs', 'job:' .. (name or ''))
+  local known = redis.call('HMGET', key, 'state', 'enqueued', 'completed', 'expiresMs', 'job:' .. (name or ''))
   if not known[1] then return nil end
   open = { flow = flow, key = key, jobs = {}, changed = {}, results = {}, free = {} }
-  open.state, open.running, open.completed, open.expiresMs = known[1], tonumber(known[2]) or 0, tonumber(known[3]) or 0, tonumber(known[4])
-  open.ran = open.running
+  open.state, open.enqueued, open.completed, open.expiresMs = known[1], tonumber(known[2]) or 0, tonumber(known[3]) or 0, tonumber(known[4])
+  open.ran = open.enqueued
   if name and known[5] then open.jobs[name] = parse_flow_job(known[5]) end
   open_flows = open_flows or {}
   open_flows[flow] = open
@@ -74,7 +74,7 @@ local function all_facts(open)
   open.jobsInAll, open.failed, open.skipped = tonumber(known[7]) or 0, tonumber(known[8]) or 0, tonumber(known[9]) or 0
   return open
 end
-local function waiting_of_flow(open) return open.jobsInAll - open.running - open.completed - open.failed - open.skipped end
+local function waiting_of_flow(open) return open.jobsInAll - open.enqueued - open.completed - open.failed - open.skipped end
 
 local function read_jobs(open, names)
   local fields = {}
@@ -200,7 +200,7 @@ end
 local function note_end(open, name, how, result)
   local job, undone = open.jobs[name], string.match(name, '^(.*)%.undo$')
   change_job(open, name, how)
-  change(open, 'running', open.running - 1)
+  change(open, 'enqueued', open.enqueued - 1)
   if undone then
     if how ~= 'completed' then return end
     read_jobs(open, { undone })
@@ -243,7 +243,7 @@ local function enqueue_free(open)
       if open.state ~= 'running' then return end
       if job.state == 'waiting' then
         change_job(open, name, 'enqueued')
-        change(open, 'running', open.running + 1)
+        change(open, 'enqueued', open.enqueued + 1)
         local failed = enqueue_call(open, 'job', call, flow_job_id(open.flow, name, job.run))
         if failed then note_end(open, name, failed) end
       end
@@ -266,7 +266,7 @@ local function undo_next(open)
     if open.state ~= 'cancelling' then change(open, 'state', 'compensating') end
     open.jobs[name] = { queue = string.match(call or '-', '^%S+'), run = open.run, waits = '0', undo = '', next = '' }
     change_job(open, name, 'enqueued')
-    change(open, 'running', open.running + 1)
+    change(open, 'enqueued', open.enqueued + 1)
     local failed = enqueue_call(open, 'undo', call, flow_job_id(open.flow, name, open.run))
     if not failed then return true end
     note_end(open, name, failed)
@@ -283,7 +283,7 @@ end
 
 -- Ends a flow of which nothing runs or waits any more; first it compensates, one job after the other.
 local function end_flow_if_over(open)
-  if open.running > 0 then return end
+  if open.enqueued > 0 then return end
   all_facts(open)
   if open.batch == 'open' or open.endedMs or waiting_of_flow(open) > 0 then return end
   if open.because and undo_next(open) then return end
@@ -298,7 +298,7 @@ local function end_flow_if_over(open)
 end
 
 local function write_flow(open)
-  if open.changed.running == open.ran then open.changed.running = nil end -- one ended, one was enqueued
+  if open.changed.enqueued == open.ran then open.changed.enqueued = nil end -- one ended, one was enqueued
   if next(open.changed) then
     local values = { 'changedMs', string.format('%d', now) }
     for fact, value in pairs(open.changed) do
@@ -362,11 +362,11 @@ local function batch_job_ended(batch, id, how)
   local failures = open.key .. ':failures'
   if how == 'completed' then
     local had_failed = open.failed > 0 and redis.call('HDEL', failures, id) == 1
-    if had_failed then change(open, 'failed', open.failed - 1) else change(open, 'running', open.running - 1) end
+    if had_failed then change(open, 'failed', open.failed - 1) else change(open, 'enqueued', open.enqueued - 1) end
     return change(open, 'completed', open.completed + 1)
   end
   if redis.call('HSET', failures, id, how) == 0 then return end
-  change(open, 'running', open.running - 1)
+  change(open, 'enqueued', open.enqueued - 1)
   change(open, 'failed', open.failed + 1)
   if not open.because then change(open, 'because', id .. ' ' .. how) end
 end
@@ -414,7 +414,7 @@ local function check_flow_job(id, home)
 end
 
 -- Without its jobs, as field and value pairs: these are many. None for an unknown flow.
-local FACTS = { 'state', 'run', 'startedMs', 'endedMs', 'expiresMs', 'jobs', 'running', 'completed', 'failed', 'skipped', 'because', 'batch' }
+local FACTS = { 'state', 'run', 'startedMs', 'endedMs', 'expiresMs', 'jobs', 'enqueued', 'completed', 'failed', 'skipped', 'because', 'batch' }
 local function facts_of_flow(key)
   local values, facts = redis.call('HMGET', key, unpack(FACTS)), {}
   for i = 1, #FACTS do
