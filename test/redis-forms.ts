@@ -58,14 +58,20 @@ export class Sentinels {
   async failOver(): Promise<void> {
     const before = await this.primary()
     await ask(before, 'CLIENT', 'PAUSE', 4 * PATIENCE.withinMs, 'WRITE')
+    const { port } = await this.promoteAnother()
+    await ask(before, 'REPLICAOF', '127.0.0.1', port)
+    await ask(before, 'CLIENT', 'UNPAUSE')
+  }
+
+  /** One that has caught up. The old primary hears of it from the Sentinels, when they come to it. */
+  async promoteAnother(): Promise<RedisServer> {
+    const before = await this.primary()
     await caughtUp(before, await this.replicas())
     await eventually(() => ask(this.sentinels[0], 'SENTINEL', 'FAILOVER', 'jobs').then(() => true), {
       ...PATIENCE,
       what: 'a failover that the Sentinels accept',
     })
-    const { port } = await this.promoted(before)
-    await ask(before, 'REPLICAOF', '127.0.0.1', port)
-    await ask(before, 'CLIENT', 'UNPAUSE')
+    return this.promoted(before)
   }
 
   /** Waits until another one than this is the primary. */
