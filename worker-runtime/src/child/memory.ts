@@ -14,6 +14,8 @@ const NEAR_LIMIT = 0.88
 const SPENT_AT = 0.8
 const SHARE_FOR_CHILDREN = 0.85
 const SMALLEST_SHARE_BYTES = 256 * 2 ** 20
+/** A process with much memory takes a while to go, on a busy machine seconds. */
+const KILL_SEEN_WITHIN_MS = 5_000
 const CPU_TICK_MS = 10 // USER_HZ is 100 on every Linux that Node runs on
 
 /** The limit and the usage of the container. */
@@ -34,13 +36,13 @@ export interface WatchOptions {
 export class MemoryWatch {
   readonly #options: WatchOptions
   readonly #timer: NodeJS.Timeout
-  /** The kernel's count at the last look and at the one before. */
-  #oomKills: [number, number]
+  /** The kernel's count at the last look, and when a look found that it had risen. */
+  #oomKills: number
+  #killedAtMs = Number.NEGATIVE_INFINITY
 
   constructor(options: WatchOptions) {
     this.#options = options
-    const oomKills = this.#countOomKills()
-    this.#oomKills = [oomKills, oomKills]
+    this.#oomKills = options.container?.oomKills() ?? 0
     this.#timer = setInterval(() => this.#look(), EVERY_MS)
   }
 
@@ -49,19 +51,21 @@ export class MemoryWatch {
   }
 
   /**
-   * Whether the kernel has ended processes of the container in about the last second. It does not tell which
-   * ones.
+   * Whether the kernel has ended processes of the container in the last seconds. It does not tell which ones.
    */
   hasKernelKilled(): boolean {
-    return this.#countOomKills() > this.#oomKills[1]
+    this.#countOomKills()
+    return performance.now() - this.#killedAtMs < KILL_SEEN_WITHIN_MS
   }
 
-  #countOomKills(): number {
-    return this.#options.container?.oomKills() ?? 0
+  #countOomKills(): void {
+    const oomKills = this.#options.container?.oomKills() ?? 0
+    if (oomKills > this.#oomKills) this.#killedAtMs = performance.now()
+    this.#oomKills = oomKills
   }
 
   #look(): void {
-    this.#oomKills = [this.#countOomKills(), this.#oomKills[0]]
+    this.#countOomKills()
     const busy = [...this.#options.children].filter((child) => child.attempts.size > 0 && !child.ending)
     for (const child of busy) this.#lookAt(child)
     this.#lookAtContainer(busy)
