@@ -52,11 +52,9 @@ export async function livePool(scene: Scene, world: World, name: string): Promis
   ).catch(async (error) => {
     throw new Error(`${key}: ${(await whatIsWrong(scene, world, name)).join('; ')}`, { cause: error })
   })
-  const { claimed, ...ends } = await counts()
-  // A worker that owes an answer to Redis hands back what it has not begun: then the last job is claimed once more.
-  expect([4, 5]).toContain(claimed)
-  expect(ends).toMatchObject({
+  expect(await counts()).toMatchObject({
     enqueued: 4,
+    claimed: 4,
     completed: 3,
     cancelled: 1,
     busy: 0,
