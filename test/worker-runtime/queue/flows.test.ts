@@ -258,7 +258,7 @@ describe('a flow', () => {
       'flow-ended 1 other,cancelled',
     ])
     expect((await home?.depth())?.flows).toEqual({
-      enqueued: 0,
+      running: 0,
       started: 3,
       completed: 1,
       failed: 1,
