@@ -31,8 +31,9 @@ function most(...program: string[]): { new_space: number; old_space: number } {
 
 test('the young generation of a worker does not grow, and the old one is collected before it is large', () => {
   expect(most('--eval', '0').new_space).toBeGreaterThan(32)
-  const { new_space: young, old_space: old } = most(BIN, '--version')
-  // How much lives at the moment of a look differs from run to run: 3 to 17 MB, 20 to 36 MB.
-  expect(young).toBeLessThan(24)
-  expect(old).toBeLessThan(48) // 55 and more by V8's own growth
+  // V8's threads collect beside the program, later where the machine is busy: 3 to 17 MB, 20 to 40 MB. So the middle of three runs counts.
+  const runs = Array.from({ length: 3 }, () => most(BIN, '--version'))
+  const middle = (space: 'new_space' | 'old_space') => runs.map((run) => run[space]).sort((a, b) => a - b)[1]
+  expect(middle('new_space')).toBeLessThan(24)
+  expect(middle('old_space')).toBeLessThan(48) // 55 and more by V8's own growth
 })
