@@ -1,7 +1,8 @@
 import { Holdings } from '../../../worker-runtime/src/worker/holdings.ts'
 
 const completed = (id: string, token: string) => ({ id, token, verdict: 'completed', text: '' }) as const
-const handedBack = (id: string, token: string) => ({ id, token, verdict: 'handed-back', text: '' }) as const
+const handedBack = (id: string, token: string) =>
+  ({ id, token, verdict: 'handed-back', text: 'answer-lost' }) as const
 
 function holding(...jobs: [id: string, token: string][]): Holdings<string> {
   const holdings = new Holdings<string>()

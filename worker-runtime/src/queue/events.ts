@@ -69,7 +69,11 @@ export interface ChangedJob {
   readonly attempt?: number
   /** Of completed ones, ms. */
   readonly durationMs?: number
-  /** How the attempt of a retried, escalated or buried one ended: failed, timed-out, worker-lost …; how a flow ended. */
+  /**
+   * How the attempt of a retried, escalated or buried one ended: failed, timed-out, worker-lost …; how a flow ended. Of
+   * a handed-back one: worker-lost, or why no attempt began: could-not-start, answer-lost (of Redis, to the claim),
+   * no-slot; absent where its attempt was ended.
+   */
   readonly outcome?: string
   /** The error group of that attempt. */
   readonly group?: string
@@ -211,7 +215,7 @@ function jobOf(kind: EventKind, line: string): ChangedJob {
     id,
     ...(task && task !== '-' && { task }),
     ...((isFailure || kind === 'claimed') && { attempt: wholeOf(first, 10) }),
-    ...(kind === 'flow-ended' && first && { outcome: first }),
+    ...((kind === 'flow-ended' || kind === 'handed-back') && first && { outcome: first }),
     ...(kind === 'completed' && first && { durationMs: wholeOf(first, 16) }),
     ...(isFailure && outcome && { outcome }),
     ...(isFailure && group && group !== '-' && { group }),

@@ -110,7 +110,7 @@ export class Holdings<Running> {
     for (const stranger of inRedis) {
       if (this.#held.get(stranger.id)) continue
       this.claimed(stranger)
-      this.#ended.push(handedBack(stranger))
+      this.#ended.push(handedBack(stranger, 'answer-lost'))
     }
     return lost
   }

@@ -19,8 +19,9 @@ export function settlementOf(
     case 'cancelled':
       return { id, token, verdict: 'cancelled', text: '' }
     case 'handed-back':
+      return handedBack(claim)
     case 'could-not-start':
-      return { id, token, verdict: 'handed-back', text: '' }
+      return handedBack(claim, 'could-not-start')
     case 'rests': {
       const { ms, pause } = outcome.rest
       return { id, token, verdict: 'rests', text: `${ms} ${pause}\n${recordOf(outcome, worker)}` }
@@ -40,12 +41,13 @@ export function unreadable(claim: Claim, worker: string): Settlement {
   return { id: claim.id, token: claim.token, verdict: 'failed', text: JSON.stringify(record) }
 }
 
-export const handedBack = ({ id, token }: { id: string; token: string }): Settlement => ({
-  id,
-  token,
-  verdict: 'handed-back',
-  text: '',
-})
+/** `why`: no attempt began. The event of the hand back says it. */
+export function handedBack(
+  { id, token }: { id: string; token: string },
+  why: 'could-not-start' | 'answer-lost' | 'no-slot' | '' = '',
+): Settlement {
+  return { id, token, verdict: 'handed-back', text: why }
+}
 
 function failed({ id, token }: Claim, outcome: Failure, worker: string): Settlement {
   return { id, token, verdict: outcome.terminal ? 'terminal' : 'failed', text: recordOf(outcome, worker) }

@@ -185,7 +185,7 @@ export class Worker {
   #start(consumer: Consumer, claim: Claim): void {
     const envelope = parseEnvelope(claim.envelope)
     if (this.#room() === 0 || !envelope) {
-      consumer.settle(envelope ? handedBack(claim) : unreadable(claim, consumer.name))
+      consumer.settle(envelope ? handedBack(claim, 'no-slot') : unreadable(claim, consumer.name))
       return
     }
     const job = { consumer, claim, envelope, worker: consumer.name }

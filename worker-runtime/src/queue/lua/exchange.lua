@@ -4,7 +4,7 @@
 --       (idle.lua): how many it was given, and
 --       '+' behind it where it stands in `idle`, else ''; then per attempt four: id, token, verdict, text
 --       verdict: completed ('<enqueued ms> <task> <facts>\n<result>'), with-jobs (follow-ups.lua), failed and terminal (the
---       record as JSON), rests (rest.lua), cancelled, handed-back
+--       record as JSON), rests (rest.lua), cancelled, handed-back (why no attempt began, or '')
 -- returns  status, ms until the next delayed job or -1, 1 where it stands in `idle` now, what became of each
 --          settled (not where it is dead), per claim three: id, its entry in held:<worker>, envelope; in one
 --          list, because Redis takes as long for a list in it as for a command
@@ -50,7 +50,7 @@ local function settle_one(id, held, verdict, text)
     ended(id, 'completed', held.flags, write_outcome('c', held, enqueued, rest))
     return 'completed'
   end
-  if verdict == 'handed-back' then return seldom().hand_back(id, held) end
+  if verdict == 'handed-back' then return seldom().hand_back(id, held, text) end
   if verdict == 'rests' then return seldom().rest(id, held, text, me) end
   if verdict == 'with-jobs' then return seldom().completed_with_jobs(id, held, text) end
   if verdict == 'cancelled' then return seldom().cancelled_held(id, held) end

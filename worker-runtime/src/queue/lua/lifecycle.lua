@@ -162,11 +162,11 @@ local function ready_again(id, header)
   return 'ready'
 end
 
-local function hand_back(id, held)
+local function hand_back(id, held, why)
   local header = header_of(id)
   if not header then return 'unknown' end
   if is_cancelled(id, held.flags) then return cancelled(id, header, held) end
-  tell('handed-back', id .. ' ' .. header.task)
+  tell('handed-back', id .. ' ' .. header.task .. (why ~= '' and ' ' .. why or ''))
   return ready_again(id, header)
 end
 

@@ -23,7 +23,7 @@ local function try_again(id, held, why)
   redis.call('HDEL', Q .. 'attempt:' .. id, 'progress', '#' .. (nth - KEPT_ATTEMPTS))
   if is_cancelled(id, held.flags) then return cancelled(id, header, { attempt = held.attempt, crashes = crashes }) end
   if crashed == 'uncounted' then
-    tell('handed-back', id .. ' ' .. header.task)
+    tell('handed-back', string.format('%s %s %s', id, header.task, outcome))
     return ready_again(id, header)
   end
   if group then count_error(group, header.task, why.record, why.worker) end
