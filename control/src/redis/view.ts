@@ -6,29 +6,37 @@ import type { QueueLoad } from '../decide/replicas.ts'
 export interface QueueView {
   depth: Depth
   workers: readonly WorkerEntry[]
+  /** Jobs of the depth that are held, and were not yet when the workers were read. */
+  claimedBetween: number
   measured: Measured
   atMs: number
 }
 
 /** Two round trips. */
 export async function lookAt(queue: Queue, before: QueueView | undefined, nowMs: number): Promise<QueueView> {
-  // In this order a job that is claimed in between is in neither, for one look; the other way round it would
-  // be in both, and start a worker for nothing.
+  // The other way round a job that is claimed in between would be in both, and start a worker for nothing.
   const workers = await queue.workers()
   const depth = await queue.depth()
   const { enqueued, completed, retried, buried, cancelled, expired } = depth.counts
   const counters = { enqueued, ended: completed + retried + buried + cancelled + expired, busy: depth.busy }
-  return { depth, workers, measured: measure(before?.measured, counters, nowMs), atMs: nowMs }
+  const held = workers.reduce((sum, worker) => sum + worker.held, 0)
+  // A counter that another program changed must not keep workers for ever.
+  const most = before ? depth.counts.claimed - before.depth.counts.claimed : 0
+  const claimedBetween = Math.max(0, Math.min(depth.busy - held, most))
+  return { depth, workers, claimedBetween, measured: measure(before?.measured, counters, nowMs), atMs: nowMs }
 }
 
-/** `share`: the part of the ready jobs that is this pool's to run. */
-export function loadOfQueue({ depth, measured }: QueueView, share: number): QueueLoad {
-  const { ready, blocked, busy, maxBusy, startsPerSecond, suspended, paused, restsMs } = depth
+/**
+ * `share`: the part of the ready jobs that is this pool's to run. No worker is seen to hold what was claimed in
+ * between: these jobs count as ready for this look.
+ */
+export function loadOfQueue({ depth, claimedBetween, measured }: QueueView, share: number): QueueLoad {
+  const { blocked, maxBusy, startsPerSecond, suspended, paused, restsMs } = depth
   const rate = rateOf(measured)
   return {
-    ready,
+    ready: depth.ready + claimedBetween,
     ...(blocked > 0 && { blocked }),
-    busy,
+    busy: depth.busy - claimedBetween,
     ...(maxBusy !== undefined && { maxBusy }),
     ...(startsPerSecond !== undefined && { startsPerSecond }),
     isStopped: suspended || paused || restsMs !== undefined,

@@ -66,7 +66,7 @@ describe('in the status of a TaskQueue', () => {
     retention: { completed: retention, buried: retention },
     maxEvents: 1,
   }
-  const view = { depth: noJobs, workers: [], measured: {} as never, atMs: 0 }
+  const view = { depth: noJobs, workers: [], claimedBetween: 0, measured: {} as never, atMs: 0 }
   const observed = (
     redis: ObservedTaskQueue['redis'],
     status?: ObservedTaskQueue['status'],

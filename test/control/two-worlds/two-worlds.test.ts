@@ -162,6 +162,8 @@ const SITUATIONS: Situation[] = [
     first: [queue(), manual(0)],
     async act(scene) {
       await rests(scene, 3_600_000)
+      // Where the pool may grow before it has seen that, a worker is started for the job that was ready.
+      await says(scene, { conditions: { Suspended: 'True QueuesSuspended' } })
       await scene.declare(...both)
     },
     pool: { conditions: { Suspended: 'True QueuesSuspended' }, decision: 'Suspended', wanted: 0 },
