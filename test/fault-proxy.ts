@@ -8,6 +8,7 @@ export class FaultProxy {
   readonly #sockets = new Set<Socket>()
   readonly #clients = new Set<Socket>()
   #isBlackHole = false
+  #answersAfterMs = 0
   readonly #forgotten = new Set<Socket>()
   #poison: { pattern: string; onDropped: () => void } | undefined
 
@@ -28,6 +29,11 @@ export class FaultProxy {
   /** Nothing gets through either way, and nobody is told. */
   blackHole(isOn: boolean): void {
     this.#isBlackHole = isOn
+  }
+
+  /** As far away as that: each answer takes so long. */
+  slow(answersAfterMs: number): void {
+    this.#answersAfterMs = answersAfterMs
   }
 
   /** As an address translator does with what was idle for long: nothing gets through on the connections that are there, and new ones are well. */
@@ -72,7 +78,8 @@ export class FaultProxy {
     redis.on('data', (chunk) => {
       if (this.#isBlackHole || this.#forgotten.has(client)) return
       if (!isLost) {
-        client.write(chunk)
+        if (this.#answersAfterMs === 0) client.write(chunk)
+        else setTimeout(() => client.write(chunk), this.#answersAfterMs)
         return
       }
       const poison = this.#poison

@@ -1,6 +1,7 @@
 // millhand top in a real terminal, at a real Redis with a real worker.
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
+import { type Client, connect } from 'millhand/client'
 import { connectRedis, openQueue } from 'millhand/queue'
 import { eventually } from '../eventually.ts'
 import { RedisServer } from '../redis-server.ts'
@@ -18,12 +19,14 @@ import { openShell, type Pane } from './tmux.ts'
 const TOP = `${process.execPath} ${MILLHAND} top`
 const hostile = 'no user 17 \u001b]0;evil\u0007\u001b[2J\u202e 世界 e\u0301'
 let redis: RedisServer
+let client: Client
 let worker: Running
 let pane: Pane
 let env: NodeJS.ProcessEnv
 const run = async (...args: string[]) => (await millhand(args, { env })).stdout
-const enqueue = (task: string, input: unknown, id: string, ...more: string[]) =>
-  run('enqueue', 'mail', task, JSON.stringify(input), '--id', id, '--max-attempts', '1', ...more)
+const enqueue = (task: string, input: unknown, id: string, options = {}) =>
+  client.queue('mail').enqueue(task, input, { id, maxAttempts: 1, ...options })
+const ended = async (...job: Parameters<typeof enqueue>) => (await enqueue(...job)).result().catch(() => {})
 
 beforeAll(async () => {
   redis = await RedisServer.start()
@@ -31,12 +34,14 @@ beforeAll(async () => {
   env = { ...outside, MILLHAND_REDIS_URL: redis.url, MILLHAND_NAMESPACE: 'shop', LC_ALL: 'C.UTF-8' }
   worker = startMillhand(['worker', TINY_TASKS, '--queue', 'mail', '--isolation', 'Reuse'], { env })
   await worker.says(/worker ready/)
-  await enqueue('throws', { message: hostile }, 'bad-1', '--wait=30s')
-  await enqueue('succeeds', { a: 1 }, 'good-1', '--wait=30s')
-  await enqueue('succeeds', { a: 1 }, 'later-1', '--delay', '1h')
-  await run('enqueue', 'other', 'succeeds', '{}')
+  client = connect({ redis: redis.url, namespace: 'shop' })
+  await ended('throws', { message: hostile }, 'bad-1')
+  await ended('succeeds', { a: 1 }, 'good-1')
+  await enqueue('succeeds', { a: 1 }, 'later-1', { delayMs: 3_600_000 })
+  await client.queue('other').enqueue('succeeds', {})
 }, PATIENCE_MS)
 afterAll(async () => {
+  client.close()
   await stopAtOnce(worker)
   await redis.remove()
 }, PATIENCE_MS)
@@ -146,7 +151,7 @@ test(
     const connection = connectRedis({ url: redis.url }, { name: 'test' })
     const queue = openQueue(connection, 'shop.mail')
     const state = async (id: string) => (await queue.job(id))?.state
-    await enqueue('throws', { message: 'x' }, 'bad-2', '--wait=30s')
+    await ended('throws', { message: 'x' }, 'bad-2')
     await queue.pause()
     await start('--refresh 250ms')
     await pane.press('Enter', '5')

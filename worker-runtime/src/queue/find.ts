@@ -1,6 +1,6 @@
 // Finds jobs by a filter (filter.ts): by id, tag, worker or error group, else through the places where jobs
-// of the wanted states are. A page looks at 5,000 jobs or for 30 ms, says how far it has looked, and goes on
-// from its cursor. Also the lists of jobs by state.
+// of the wanted states are. A page looks at 5,000 jobs or for 30 ms, but at 250 jobs however far away Redis is,
+// says how far it has looked, and goes on from its cursor. Also the lists of jobs by state.
 import { parseEnded, parseEnvelope } from '../job.ts'
 import { amountOf, counterOf, listOf, textOf } from './answers.ts'
 import {
@@ -66,11 +66,13 @@ export async function findPage(
   const found: Found[] = []
   let scanned = 0
   const untilMs = performance.now() + SCAN_MS
+  // A queue with few jobs is one page. A search in payloads may take long for few of them.
+  const atLeast = plan.texts.length > 0 ? 1 : SLICE
   while (
     at &&
     found.length < limit &&
     scanned < SCAN_JOBS &&
-    (scanned === 0 || performance.now() < untilMs)
+    (scanned < atLeast || performance.now() < untilMs)
   ) {
     const most = plan.isExact ? Math.min(SLICE, limit - found.length) : Math.min(SLICE, SCAN_JOBS - scanned)
     const slice = await sliceOf(verbs, { ...at, most, texts: plan.texts })
