@@ -17,7 +17,7 @@ import {
   upScene,
 } from './worlds.ts'
 
-jest.setTimeout(600_000)
+jest.setTimeout(180_000)
 afterEach(endScenes)
 
 interface Situation {
@@ -40,14 +40,11 @@ const both = [queue(), pool()]
 const says = (scene: Scene, shown: Shown, name = 'work') =>
   eventually(() => isShown(scene.shown('WorkerPool', name), shown), {
     what: JSON.stringify(shown),
-    withinMs: 200_000,
+    withinMs: 45_000,
   })
 const isRunning = async (scene: Scene, jobs: number, name = 'default.work') => {
   const queue = openQueue(scene.connection(), name)
-  await eventually(async () => (await queue.depth()).busy === jobs, {
-    what: `${jobs} run`,
-    withinMs: 200_000,
-  })
+  await eventually(async () => (await queue.depth()).busy === jobs, { what: `${jobs} run`, withinMs: 45_000 })
 }
 /** A worker of no pool runs a job that throws RetryAfter, and ends. */
 const rests = async (scene: Scene, ms: number) => {
@@ -301,7 +298,7 @@ const SITUATIONS: Situation[] = [
       const left = openQueue(scene.connection(), 'default.work')
       await eventually(async () => (await left.workers()).length === 1, {
         what: 'one worker is left',
-        withinMs: 200_000,
+        withinMs: 45_000,
       })
     },
     pool: { conditions: { Ready: 'True Ready' }, wanted: 1, pods: 1, ready: 1 },
@@ -316,7 +313,7 @@ const SITUATIONS: Situation[] = [
       const workers = openQueue(scene.connection(), 'default.work')
       await eventually(async () => (await workers.workers()).map(({ slots }) => slots).join() === '2', {
         what: 'the new worker',
-        withinMs: 200_000,
+        withinMs: 45_000,
       })
     },
     pool: {
@@ -401,7 +398,7 @@ test.each(SITUATIONS)('$name ($real)', async ({ play = 'works', first = both, ac
     )
   }
   const areSame = () => JSON.stringify(shown(operator)) === JSON.stringify(shown(up))
-  await eventually(() => isAsExpected(operator) && areSame(), { withinMs: 200_000 }).catch(() => {})
+  await eventually(() => isAsExpected(operator) && areSame(), { withinMs: 45_000 }).catch(() => {})
   expect(shown(operator)).toMatchObject({
     pool: expected.pool ?? {},
     ...(expected.queue && { queue: expected.queue }),
