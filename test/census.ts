@@ -127,7 +127,7 @@ export async function census(redis: Connection, queue: string): Promise<Census> 
   if (!hasTombstones && Object.keys(tombstones).length > 0)
     problems.push(`config knows of no tombstones, and there are ${JSON.stringify(tombstones)}`)
   const known =
-    /^(job|ready|held|worker|attempt|unique|again|schedule|action|tag|trash|trash-attempt|trashed|error|failed|stats|outbox|flow):|^(actions|outbox|receipts|flows|events|schedules|errors|lanes|blocked|busy|parked|rates|limits|tombstonesIn|uniqueHeld|expires|rests|delayed|workers|idle|draining|completed|buried|counts|wake|tick|config|tombstones|waiters|clock)$/
+    /^(job|ready|held|worker|attempt|unique|again|schedule|action|tag|trash|trash-attempt|trashed|error|failed|stats|outbox|flow):|^(actions|outbox|receipts|flows|events|schedules|errors|lanes|blocked|busy|full|parked|rates|limits|tombstonesIn|uniqueHeld|expires|rests|delayed|workers|idle|draining|completed|buried|counts|wake|tick|config|tombstones|waiters|clock)$/
   for (const name of names) if (!known.test(name)) problems.push(`the key ${name} is not in the layout`)
   return { states, problems }
 }
@@ -188,9 +188,13 @@ async function problemsOfKeys({ list, blocked, ofKeys, tombstones, counts }: OfK
       problems.push(`tombstonesIn has ${noted[lane]} for ${lane}, a recount gives ${inLane.get(lane)}`)
   let live = 0
   const parked = new Set(await list('ZRANGE', 'parked', 0, -1))
-  for (const lane of blocked) {
-    if (!parked.has(lane.slice(lane.indexOf('/') + 1)))
-      problems.push(`${lane} is blocked, and its key is not`)
+  const full = new Set(await list('HKEYS', 'full'))
+  const keyOf = (lane: string) => lane.slice(lane.indexOf('/') + 1)
+  for (const key of full) if (parked.has(key)) problems.push(`${key} is full and parked`)
+  for (const lane of blocked)
+    if (!parked.has(keyOf(lane))) problems.push(`${lane} is blocked, and its key is not`)
+  const keepTheirTurn = (await list('ZRANGE', 'lanes', 0, -1)).filter((lane) => full.has(keyOf(lane)))
+  for (const lane of [...blocked, ...keepTheirTurn]) {
     live += (await list('LRANGE', `ready:${lane}`, 0, -1)).length - (inLane.get(lane) ?? 0)
   }
   if (Number(counts.blocked ?? 0) !== live)

@@ -381,8 +381,8 @@ test('what is known of keys goes with the last use', async () => {
   const names = left
     .map((key) => key.slice(prefixOf(queue.name).length))
     .filter((name) => !name.startsWith('job:'))
-  expect(names.filter((name) => /^(busy|blocked|parked|rates|limits|lanes|tombstones)/.test(name))).toEqual(
-    [],
-  )
+  expect(
+    names.filter((name) => /^(busy|full|blocked|parked|rates|limits|lanes|tombstones)/.test(name)),
+  ).toEqual([])
   expect(await redis.call('HGET', `${prefixOf(queue.name)}config`, 'limits')).toBeNull()
 })

@@ -980,7 +980,7 @@ async function compare(model: Model, { queue, redis }: Real) {
   const isWoken = (await redis.call('EXISTS', `${prefixOf(queue.name)}wake`)) === 1
   // Like delayed jobs, what is parked for a time is looked for by workers that know the time.
   const parked = `${prefixOf(queue.name)}parked`
-  const isAnyParked = (await redis.call('EXISTS', parked)) === 1
+  const isAnyParked = Number(await redis.call('EXISTS', parked, `${prefixOf(queue.name)}full`)) > 0
   const isTimed = (await redis.call('ZCOUNT', parked, '-inf', '(+inf')) !== 0
   if (model.isPaused) expect(isWoken).toBe(false)
   else if (inState('ready') + inState('delayed') === 0) expect(isWoken && !isAnyParked).toBe(false)
@@ -1023,7 +1023,9 @@ async function compareKeys(
     expect(state.isBlocked).toBe(model.room(key) <= 0)
     const parked = await redis.call('ZSCORE', `${prefixOf(queue.name)}parked`, key)
     // A limit that is new is looked at by the next claim.
-    if (model.room(key) <= 0 && ready.length > 0 && parked === null)
+    const full = await redis.call('HGET', `${prefixOf(queue.name)}full`, key)
+    if (full !== null) expect(model.room(key)).toBeLessThanOrEqual(0)
+    if (model.room(key) <= 0 && ready.length > 0 && parked === null && full === null)
       expect(isWoken || model.isPaused || model.queueRoom() <= 0).toBe(true)
     if (model.room(key) > 0 && parked !== null && !model.mayBeParkedForLong)
       expect(Number(parked)).toBeLessThanOrEqual(model.nowMs)

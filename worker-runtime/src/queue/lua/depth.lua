@@ -31,8 +31,11 @@ local function earlier(since, lane)
   end
   return since
 end
-for _, lane in ipairs(redis.call('ZRANGE', Q .. 'lanes', '0', MAX_LANES - 1)) do oldest = earlier(oldest, lane) end
 local oldest_blocked
+for _, lane in ipairs(redis.call('ZRANGE', Q .. 'lanes', '0', MAX_LANES - 1)) do
+  local key = set.limits and key_of(lane)
+  if key and redis.call('HGET', Q .. 'full', key) then oldest_blocked = earlier(oldest_blocked, lane) else oldest = earlier(oldest, lane) end
+end
 for _, lane in ipairs(set.limits and redis.call('ZRANGE', Q .. 'blocked', '0', MAX_BLOCKED - 1) or {}) do
   oldest_blocked = earlier(oldest_blocked, lane)
 end

@@ -85,8 +85,7 @@ if status == 'ok' then
   if claimed > 0 then hold(me, answer, 3 + #ids, claimed) end
   if set.limits then
     if claimed > 0 then limited().started(claimed) end
-    limited().park_full()
-    due_in = next_ms()
+    if limited().park_full() then due_in = next_ms() end
   end
 end
 answer[1], answer[2] = status, due_in

@@ -10,8 +10,7 @@ end
 
 -- They are held: what `hold` has in its list at these places. Most have nothing but a key.
 local function held_flagged(taken, places)
-  now_busy(taken, places)
-  for _, at in ipairs(places) do
+  for _, at in ipairs(now_busy(taken, places) or {}) do
     local id, envelope = taken[at], taken[at + 2]
     local flags = string.byte(envelope, 2) - 48
     if flags >= UNIQUE and has_flag(flags, UNIQUE) then seldom().unique_begins(id, string.match(envelope, '^[^\n]*')) end
@@ -21,9 +20,8 @@ end
 
 -- These are held no more; their entries by id.
 local function unheld_flagged(entries)
-  busy_no_more(entries)
-  for id, held in pairs(entries) do
-    if held.flags >= UNIQUE and has_flag(held.flags, UNIQUE) then redis.call('SREM', Q .. 'uniqueHeld', id) end
+  for _, id in ipairs(busy_no_more(entries) or {}) do
+    if has_flag(entries[id].flags, UNIQUE) then redis.call('SREM', Q .. 'uniqueHeld', id) end
   end
 end
 

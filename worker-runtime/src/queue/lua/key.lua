@@ -18,7 +18,7 @@ local function add(name, value)
 end
 if room <= 0 then
   local parked = tonumber(redis.call('ZSCORE', Q .. 'parked', key) or 0)
-  add('sinceMs', parked >= A_JOB_FIRST and string.format('%d', parked - A_JOB_FIRST))
+  add('sinceMs', redis.call('HGET', Q .. 'full', key) or parked >= A_JOB_FIRST and string.format('%d', parked - A_JOB_FIRST))
   add('untilMs', until_ms)
   add('rests', rests_until(key) > now and 1)
 end

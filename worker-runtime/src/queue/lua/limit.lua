@@ -13,6 +13,7 @@ else
   redis.call('HSET', Q .. 'limits', key, text)
 end
 note_limits()
+if redis.call('HEXISTS', Q .. 'full', key) == 1 then not_full({ key }) end
 if redis.call('ZSCORE', Q .. 'parked', key) then
   redis.call('ZADD', Q .. 'parked', '0', key) -- a claim looks at it again
 elseif key ~= '*' and waiting_of(key) > 0 then

@@ -1,11 +1,14 @@
 -- Limits of a key, and the rate of the whole queue, which has the name '*'. The flag `limits` in config says
 -- that there are any: without it nothing of this is asked.
 --
--- A key of which jobs wait and may not start is parked: `parked` has it with the time of its next token; while
--- one of its jobs has to end first, that is A_JOB_FIRST and since when. Its lanes are in `blocked` until then, with
--- their virtual times, and their jobs count as blocked. All priorities of a key share its limits.
+-- The waiting jobs of a key that may not start count as blocked. While one of its jobs has to end first, `full` has
+-- the key, with since when, and its lanes keep their turn: most of such jobs end before it. A key that a claim
+-- meets before that, or that waits for a time (its next token, the end of a rest), is parked: its lanes are in
+-- `blocked` with their virtual times, and `parked` has it with that time, or A_JOB_FIRST and since when. All
+-- priorities of a key share its limits.
 --
---   lanes ── no room: park_full ──> blocked ── a job of the key ends, or the time has come: unpark ──> lanes
+--   has room ── park_full ──> full ── a claim meets it: park_full ──> parked
+--   full, parked ── a job of the key ends, or the time has come: unpark ──> has room
 --
 -- What a call parks or unparks it writes at once, whatever the number of keys.
 local A_JOB_FIRST = 1000000000000000
@@ -16,31 +19,40 @@ local function limits_in(text, others)
   local limit = {}
   for name, value in pairs(others) do limit[name] = value end
   for name, value in string.gmatch(text, '(%a)=(%d+)') do limit[name] = tonumber(value) end
+  limit.is_rated = (limit.r or 0) > 0 and (limit.p or 0) > 0
   return limit
 end
 
 -- Asked for once a call.
-local limits_given, declared, are_given, are_resting = {}, {}, nil, nil
+local limits_given, of_queue, of_keys, are_given, are_resting = {}, nil, nil, nil, nil
+local function ask_for_limits()
+  local is_any = redis.call('EXISTS', Q .. 'limits', Q .. 'rests') > 0
+  are_given = is_any and redis.call('EXISTS', Q .. 'limits') == 1
+  are_resting = is_any and redis.call('EXISTS', Q .. 'rests') == 1
+  local declared = redis.call('HMGET', Q .. 'config', 'queueLimits', 'keyLimits')
+  of_queue, of_keys = limits_in(declared[1] or '', {}), limits_in(declared[2] or '', {})
+end
+
 local function limits_of(key)
-  if limits_given[key] then return limits_given[key] end
-  local whose = key == '*' and 'queueLimits' or 'keyLimits'
-  declared[whose] = declared[whose] or limits_in(redis.call('HGET', Q .. 'config', whose) or '', {})
-  if are_given == nil then are_given = redis.call('EXISTS', Q .. 'limits') == 1 end
-  local given = are_given and redis.call('HGET', Q .. 'limits', key)
-  if not given then return declared[whose] end
-  limits_given[key] = limits_in(given, declared[whose])
+  if are_given == nil then ask_for_limits() end
+  local declared = key == '*' and of_queue or of_keys
+  if not are_given then return declared end
+  if not limits_given[key] then
+    local given = redis.call('HGET', Q .. 'limits', key)
+    limits_given[key] = given and limits_in(given, declared) or declared
+  end
   return limits_given[key]
 end
 
 local function rests_until(key)
-  if are_resting == nil then are_resting = redis.call('EXISTS', Q .. 'rests') == 1 end
+  if are_given == nil then ask_for_limits() end
   return are_resting and tonumber(redis.call('ZSCORE', Q .. 'rests', key) or 0) or 0
 end
 
 -- The held jobs of a key, with those that this call has taken.
 local busy_counts = {}
 local function busy_of(key)
-  busy_counts[key] = busy_counts[key] or redis.call('ZLEXCOUNT', Q .. 'busy', range_of(key))
+  busy_counts[key] = busy_counts[key] or redis.call('ZLEXCOUNT', Q .. 'busy', '[' .. key .. ' ', '(' .. key .. '!') -- as range_of
   return busy_counts[key]
 end
 
@@ -48,16 +60,18 @@ end
 -- may, or nil while a job has to end first; and when its bucket is full. The busy jobs of the whole queue are
 -- limited in config (maxBusy).
 local function room_of(key)
-  local resting = rests_until(key)
-  if resting > now then return 0, resting end
   local limit, room = limits_of(key), math.huge
+  local resting = are_resting and rests_until(key) or 0
+  if resting > now then return 0, resting end
   if limit.b and key ~= '*' then room = limit.b - busy_of(key) end
-  if room <= 0 or not has_rate(limit) then return room, nil end
+  if room <= 0 or not limit.is_rated then return room, nil end
   local tokens, next_at, full_at = tokens_of(limit, full_noted(key))
   return math.min(room, tokens), next_at, full_at
 end
 
+-- Jobs of keys usually have the priority normal. The flag `mixed` says that since there are limits some had another one.
 local function lanes_of(key)
+  if set.limits and not set.mixed then return { 'normal/' .. key } end
   local names = {}
   for priority in pairs(WEIGHT) do names[#names + 1] = priority .. '/' .. key end
   return names
@@ -70,45 +84,65 @@ local function waiting_in(lane, length)
 end
 
 local function waiting_of(key)
+  if set.limits and not set.mixed then return waiting_in('normal/' .. key) end
   local waiting = 0
   for _, lane in ipairs(lanes_of(key)) do waiting = waiting + waiting_in(lane) end
   return waiting
 end
 
-local full = {} -- keys that may start no job, and the time from which they may; false while one has to end first
+local noted, now_in_ms -- keys that are full from now on, each with the time
+local full = {} -- keys to be parked, and the time from which they may start a job; false while one has to end first
 local lengths = {} -- of their lanes that this call has met
+local is_parked = false -- whether this call has parked any
 
--- Parks the keys that are full, if jobs of them wait; and the queue. Jobs of a key usually have one priority, so
--- whether there are any in lanes that were not met is asked for all keys at once.
+-- So many jobs of a key wait until one of it ends. park_full is to follow.
+local function note_full(key, waiting)
+  now_in_ms = now_in_ms or string.format('%d', now)
+  noted = noted or {}
+  noted[#noted + 1], noted[#noted + 2] = key, now_in_ms
+  counted.blocked = (counted.blocked or 0) + waiting
+end
+
+-- Writes which keys are full, and parks the others that may start no job, if jobs of them wait; and the queue. Jobs of
+-- a key usually have one priority, so whether there are any in lanes that were not met is asked for all keys at once.
+-- Answers whether this call has parked any.
 local function park_full()
-  if next(full) == nil then return end
-  local met, others, lists, parked, left, blocked, waits = {}, {}, {}, {}, {}, {}, { ['*'] = true }
+  if noted then
+    redis.call('HSET', Q .. 'full', unpack(noted))
+    noted = nil
+  end
+  if next(full) == nil then return is_parked end
+  local keys, others, parked, left, blocked = {}, {}, {}, {}, {}
   for key in pairs(full) do
+    keys[#keys + 1] = key
     for _, lane in ipairs(lanes_of(key)) do
-      if lengths[lane] then met[#met + 1] = lane else others[#others + 1], lists[#lists + 1] = lane, Q .. 'ready:' .. lane end
+      if not lengths[lane] then others[#others + 1] = Q .. 'ready:' .. lane end
     end
   end
-  if #lists > 0 and redis.call('EXISTS', unpack(lists)) > 0 then
-    for n, lane in ipairs(others) do met[#met + 1], lengths[lane] = lane, redis.call('LLEN', lists[n]) end
-  end
-  for _, lane in ipairs(met) do
-    local at = lengths[lane] > 0 and (moved and moved[lane] or redis.call('ZSCORE', Q .. 'lanes', lane))
-    if at then
-      if moved then moved[lane] = nil end
-      waits[key_of(lane)] = true
-      count('blocked', waiting_in(lane, lengths[lane]))
-      left[#left + 1], blocked[#blocked + 1], blocked[#blocked + 2] = lane, at, lane
+  local is_any_other = #others > 0 and redis.call('EXISTS', unpack(others)) > 0
+  local since = redis.call('HMGET', Q .. 'full', unpack(keys)) -- their jobs count as blocked already
+  for n, key in ipairs(keys) do
+    local waits = key == '*'
+    for _, lane in ipairs(lanes_of(key)) do
+      local length = lengths[lane] or is_any_other and redis.call('LLEN', Q .. 'ready:' .. lane) or 0
+      local at = length > 0 and (moved and moved[lane] or redis.call('ZSCORE', Q .. 'lanes', lane))
+      if at then
+        if moved then moved[lane] = nil end
+        waits = true
+        if not since[n] then count('blocked', waiting_in(lane, length)) end
+        left[#left + 1], blocked[#blocked + 1], blocked[#blocked + 2] = lane, at, lane
+      end
     end
-  end
-  for key, until_ms in pairs(full) do
-    if waits[key] then parked[#parked + 1], parked[#parked + 2] = string.format('%d', until_ms or A_JOB_FIRST + now), key end
+    if waits then parked[#parked + 1], parked[#parked + 2] = string.format('%d', full[key] or A_JOB_FIRST + (since[n] or now)), key end
+    if waits and since[n] then redis.call('HDEL', Q .. 'full', key) end
   end
   if #parked > 0 then redis.call('ZADD', Q .. 'parked', unpack(parked)) end
   if #left > 0 then
     redis.call('ZREM', Q .. 'lanes', unpack(left))
     redis.call('ZADD', Q .. 'blocked', unpack(blocked))
   end
-  full, lengths = {}, {}
+  full, lengths, is_parked = {}, {}, is_parked or #parked > 0
+  return is_parked
 end
 
 local function unpark(keys)
@@ -127,6 +161,14 @@ local function unpark(keys)
   for first = 1, #left, SLICE do redis.call('ZREM', Q .. 'blocked', slice(left, first)) end
   for _, lane in ipairs(left) do count('blocked', -waiting_in(lane)) end
   if #left > 0 then open_lanes(opened) end
+end
+
+-- The same for keys of which the lanes have kept their turn.
+local function not_full(keys)
+  for first = 1, #keys, SLICE do redis.call('HDEL', Q .. 'full', slice(keys, first)) end
+  local waiting = 0
+  for n = 1, #keys do waiting = waiting + (set.mixed and waiting_of(keys[n]) or waiting_in('normal/' .. keys[n])) end
+  count('blocked', -waiting)
 end
 
 local function unpark_due(most)
@@ -151,19 +193,30 @@ end
 -- none, park_full is to follow.
 local function room_in(key, share)
   local room, until_ms, full_at = room_of(key)
-  if room > 0 then return math.min(room, share) end
+  if room > 0 then return room < share and room or share end
   full[key] = until_ms or false
   -- It may have been noted too far ahead (rate.lua).
   if full_at then redis.call('ZADD', Q .. 'rates', 'XX', 'LT', string.format('%.3f', full_at), key) end
   return 0
 end
 
+local function note_mixed(is_mixed)
+  set.mixed = is_mixed and 1 or nil
+  if is_mixed then redis.call('HSET', Q .. 'config', 'mixed', '1') else redis.call('HDEL', Q .. 'config', 'mixed') end
+end
+
 -- So many jobs have entered a lane, in which so many are now. Answers whether the lane is where it belongs. A key
--- of which jobs wait and may not start is parked already.
+-- of which jobs wait and may not start is full or parked already.
 local function entered_blocked(lane, jobs, length)
   local key = key_of(lane)
   if not key then return false end
-  if redis.call('ZSCORE', Q .. 'parked', key) then
+  if not set.mixed and string.sub(lane, 1, 7) ~= 'normal/' then note_mixed(true) end
+  local may_be_held_back = redis.call('EXISTS', Q .. 'full', Q .. 'parked') > 0
+  if may_be_held_back and redis.call('HEXISTS', Q .. 'full', key) == 1 then
+    count('blocked', jobs)
+    return false
+  end
+  if may_be_held_back and redis.call('ZSCORE', Q .. 'parked', key) then
     if length == jobs then -- it was empty, and may have its turn still
       redis.call('ZADD', Q .. 'blocked', 'NX', redis.call('ZSCORE', Q .. 'lanes', lane) or '0', lane)
       redis.call('ZREM', Q .. 'lanes', lane)
@@ -172,72 +225,99 @@ local function entered_blocked(lane, jobs, length)
     return true
   end
   if length > jobs or room_in(key, 1) > 0 then return false end
-  open_lane(lane)
-  lengths[lane] = length
+  local is_timed = full[key]
+  if is_timed then
+    open_lane(lane)
+    lengths[lane] = length
+  else
+    full[key] = nil
+    note_full(key, waiting_of(key))
+  end
   park_full()
-  return true
+  return is_timed
 end
 
 -- So many jobs have left a lane, and no claim took them.
 local function left_blocked(lane, jobs)
-  if redis.call('ZSCORE', Q .. 'blocked', lane) then count('blocked', -jobs) end
+  local key = key_of(lane)
+  if key and (redis.call('HEXISTS', Q .. 'full', key) == 1 or redis.call('ZSCORE', Q .. 'blocked', lane)) then count('blocked', -jobs) end
 end
 
 -- How many jobs of a lane a claim may take at most, as room_in says, and the key of the lane.
 local function room_in_lane(lane, share)
   local key = key_of(lane)
-  if key then return room_in(key, share), key end
-  return share
+  if not key then return share end
+  return room_in(key, share), key
 end
 
 -- A claim has met a lane of this key, took so many jobs of it, and so many entries are left there. park_full is to
--- follow.
+-- follow. Answers whether the next one may start.
 local function served(key, lane, jobs, left)
-  local limit = limits_of(key)
-  local busy, rated = limit.b and busy_of(key) + jobs, has_rate(limit)
-  busy_counts[key] = busy
-  if rated and jobs > 0 then take_tokens(key, limit, jobs) end
-  if jobs > 0 and not rated and (not busy or busy < limit.b) then return end -- the next one may start
-  if room_in(key, 1) == 0 then lengths[lane] = left end
+  if jobs > 0 then
+    local limit = limits_of(key)
+    local busy = limit.b and busy_counts[key] + jobs
+    busy_counts[key] = busy
+    if limit.is_rated then take_tokens(key, limit, jobs) end
+    if busy and busy >= limit.b then
+      if left > 0 or set.mixed then note_full(key, set.mixed and waiting_of(key) or waiting_in(lane, left)) end
+      return false
+    end
+    if limit.is_rated then room_in(key, 1) end
+  end
+  if full[key] == nil then return true end
+  lengths[lane] = left
+  return false
 end
 
 -- So many jobs of the queue have started. The same follows.
 local function started(jobs)
   local limit = limits_of('*')
-  if not has_rate(limit) then return end
+  if not limit.is_rated then return end
   take_tokens('*', limit, jobs)
   if count_of('ready') + counted.ready > 0 then room_in('*', 1) end
 end
 
 -- Jobs of these keys are held no more.
 local function have_ended(keys)
-  local waiting = {}
+  local with_turn, without, waiting = {}, {}, {}
   for first = 1, #keys, SLICE do
-    local parked = redis.call('ZMSCORE', Q .. 'parked', slice(keys, first))
-    for i = 1, #parked do
+    local since = redis.call('HMGET', Q .. 'full', slice(keys, first))
+    for i = 1, #since do
       local key = keys[first + i - 1]
       busy_counts[key] = nil
-      if parked[i] and tonumber(parked[i]) >= A_JOB_FIRST then waiting[#waiting + 1] = key end
+      if since[i] then with_turn[#with_turn + 1] = key else without[#without + 1] = key end
     end
   end
+  for first = 1, #without, SLICE do
+    local parked = redis.call('ZMSCORE', Q .. 'parked', slice(without, first))
+    for i = 1, #parked do
+      if parked[i] and tonumber(parked[i]) >= A_JOB_FIRST then waiting[#waiting + 1] = without[first + i - 1] end
+    end
+  end
+  if #with_turn > 0 then not_full(with_turn) end
   if #waiting > 0 then unpark(waiting) end
 end
 
 -- Behind every change of a limit: the flag, and the limit of all jobs that run.
 local function note_limits()
-  limits_given, declared, are_given, are_resting = {}, {}, nil, nil
+  limits_given, are_given = {}, nil
   local config = Q .. 'config'
   local most = string.match(redis.call('HGET', Q .. 'limits', '*') or '', 'b=(%d+)') or redis.call('HGET', config, 'declaredMaxBusy')
   if most then redis.call('HSET', config, 'maxBusy', most) else redis.call('HDEL', config, 'maxBusy') end
   set.maxBusy = tonumber(most)
   local declared = redis.call('HMGET', config, 'queueLimits', 'keyLimits')
-  set.limits = (declared[1] or declared[2] or redis.call('EXISTS', Q .. 'limits', Q .. 'rates', Q .. 'rests', Q .. 'parked') > 0) and 1 or nil
-  if set.limits then redis.call('HSET', config, 'limits', '1') else redis.call('HDEL', config, 'limits') end
+  local had_limits = set.limits
+  set.limits = (declared[1] or declared[2] or redis.call('EXISTS', Q .. 'limits', Q .. 'rates', Q .. 'rests', Q .. 'parked', Q .. 'full') > 0) and 1 or nil
+  if set.limits and not had_limits and redis.call('EXISTS', Q .. 'lanes') == 1 then note_mixed(true) end
+  if set.limits then redis.call('HSET', config, 'limits', '1') else redis.call('HDEL', config, 'limits', 'mixed') end
   note_settings()
 end
 
--- Whoever is parked is due now, and a claim looks at it again.
-local function look_at_parked_anew() redis.call('ZUNIONSTORE', Q .. 'parked', '1', Q .. 'parked', 'WEIGHTS', '0') end
+-- Whoever is parked is due now, and a claim looks at it again, as at those that were full.
+local function look_at_parked_anew()
+  redis.call('ZUNIONSTORE', Q .. 'parked', '1', Q .. 'parked', 'WEIGHTS', '0')
+  not_full(redis.call('HKEYS', Q .. 'full'))
+end
 
 -- With each renewal: buckets that are full are forgotten, and the flag where nothing needs it. Where the clock
 -- went back, times lie too far ahead.
@@ -245,7 +325,8 @@ local function tidy_limits(was_away)
   if was_away then look_at_parked_anew() end
   redis.call('ZREMRANGEBYSCORE', Q .. 'rates', '-inf', now)
   redis.call('ZREMRANGEBYSCORE', Q .. 'rests', '-inf', now)
-  local blocked = count_of('blocked')
-  if blocked < 0 or blocked > 0 and redis.call('EXISTS', Q .. 'blocked') == 0 then count('blocked', -blocked) end
+  local blocked = count_of('blocked') + (counted.blocked or 0)
+  if blocked < 0 or blocked > 0 and redis.call('EXISTS', Q .. 'blocked', Q .. 'full') == 0 then count('blocked', -blocked) end
+  if set.mixed and redis.call('EXISTS', Q .. 'lanes', Q .. 'blocked') == 0 then note_mixed(false) end
   note_limits()
 end

@@ -3,8 +3,6 @@
 -- which takes `interval` to come back; `burst` of them may be there. So in any window at most burst + rate *
 -- window jobs start: there is no edge at which two bursts meet. A limit has r jobs in p ms, and a burst of u.
 
-local function has_rate(limit) return (limit.r or 0) > 0 and (limit.p or 0) > 0 end
-
 -- The time of one token, how many may be there, and when the bucket is full: no later than if it were empty
 -- now. It was noted later where the clock went back, or the rate was lower.
 local function bucket_of(limit, noted)

@@ -38,8 +38,9 @@ local FIRST = { attempt = 1, crashes = 0, flags = 0 }
 local function parse_held(entry, named)
   local first = named and named .. ':1:0'
   if entry == first then return FIRST end
-  if first and string.sub(entry, 1, #first) == first and string.byte(entry, #first + 1) == 58 then -- ':'
-    return { token = named, attempt = 1, crashes = 0, flags = string.byte(entry, #first + 2) - 48, lane = string.sub(entry, #first + 4) }
+  if first and string.sub(entry, 1, #first) == first then
+    local colon, letter = string.byte(entry, #first + 1, #first + 2)
+    if colon == 58 then return { token = named, attempt = 1, crashes = 0, flags = letter - 48, lane = string.sub(entry, #first + 4) } end -- ':'
   end
   local token, attempt, crashes, flags, lane = string.match(entry, '^(%d+):(%d+):(%d+):?(.?):?(.*)$')
   if named and named ~= token then return nil end

@@ -13,9 +13,13 @@ local function come_back(turns, first, lane, time, are_all)
   turns[at], turns[at + 1] = lane, time
 end
 
+-- A sorted set of up to 128 short members is a list for Redis, and each change walks through it. One that ever had a
+-- long member is a tree while it exists.
+local LONG = '00000000000000000000000000000000000000000000000000000000000000000'
 local function write_turns(gone)
   local served = {}
-  for lane, time in pairs(moved) do served[#served + 1], served[#served + 2] = time, lane end
+  for lane, time in pairs(moved) do served[#served + 1], served[#served + 2] = string.format('%d', time), lane end
+  if #served > 6 then served[#served + 1], served[#served + 2], gone[#gone + 1] = '0', LONG, LONG end
   if #served > 0 then redis.call('ZADD', Q .. 'lanes', unpack(served)) end
   if #gone > 0 then redis.call('ZREM', Q .. 'lanes', unpack(gone)) end
   moved = nil
