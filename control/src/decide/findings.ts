@@ -201,13 +201,15 @@ function suspended({ queues }: ObservedPool): Finding {
   const known = queues.flatMap(({ load }) => load ?? [])
   const problem = queues.find(({ load }) => !load)?.problem
   if (problem) return { type, status: 'Unknown', ...only(problem) }
-  if (known.length > 0 && known.every(({ isStopped }) => isStopped))
-    return {
-      type,
-      status: 'True',
-      reason: 'QueuesSuspended',
-      message: 'all queues of the pool are suspended, paused or resting',
-    }
+  const isStopped = known.length > 0 && known.every((load) => load.isStopped)
+  if (isStopped && known.some(({ isResting }) => isResting)) {
+    const message = 'queues of the pool rest (RetryAfter), and the others are suspended or paused, if any'
+    return { type, status: 'True', reason: 'QueuesResting', message }
+  }
+  if (isStopped) {
+    const message = 'all queues of the pool are suspended or paused'
+    return { type, status: 'True', reason: 'QueuesSuspended', message }
+  }
   return { type, status: 'False', reason: 'Active', message: 'workers may claim jobs' }
 }
 

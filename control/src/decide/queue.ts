@@ -52,6 +52,9 @@ interface PlannedFrom extends ObservedTaskQueue {
 /** Counts are written at most this often. Fast numbers are metrics. */
 const COUNTS_EVERY_MS = 15_000
 const RETRY_AFTER_MS = 5_000
+const MINUTE_MS = 60_000
+/** The end of a rest is in the time of Redis, and each look is late by another time. */
+const CLOCKS_DIFFER_MS = 5_000
 
 export function planTaskQueue(observed: PlannedFrom, nowMs: number): TaskQueuePlan {
   const { generation, status } = observed
@@ -106,13 +109,14 @@ export function escalationOf(
   )
 }
 
-function findingsOf({ queue, redis, escalation }: ObservedTaskQueue, nowMs: number): Finding[] {
+function findingsOf(observed: ObservedTaskQueue, nowMs: number): Finding[] {
+  const { queue, redis, escalation } = observed
   return [
     ready(redis, queue.queueName),
     redisReachable(redis.kind === 'problem' ? [redis] : [], redis.kind === 'open'),
     suitable(redis),
     ...(escalation ? [escalating(escalation)] : []),
-    suspended(queue.suspend, redis, nowMs),
+    suspended(observed, nowMs),
     stalled(redis),
   ]
 }
@@ -169,7 +173,7 @@ function escalating(escalation: Escalation): Finding {
   return { type, status: 'True', reason: 'Ready', message }
 }
 
-function suspended(isSuspended: boolean, redis: ObservedTaskQueue['redis'], nowMs: number): Finding {
+function suspended({ queue, redis, status }: ObservedTaskQueue, nowMs: number): Finding {
   if (redis.kind !== 'open') {
     const message = 'spec not yet applied to Redis: see the condition Ready'
     return {
@@ -180,7 +184,7 @@ function suspended(isSuspended: boolean, redis: ObservedTaskQueue['redis'], nowM
     }
   }
   const { paused: isPaused, restsMs } = redis.view.depth
-  if (isSuspended)
+  if (queue.suspend)
     return {
       type: 'Suspended',
       status: 'True',
@@ -195,11 +199,18 @@ function suspended(isSuspended: boolean, redis: ObservedTaskQueue['redis'], nowM
       message: 'paused with millhand pause: workers claim no jobs until millhand resume',
     }
   if (restsMs !== undefined) {
-    const until = new Date(nowMs + restsMs).toISOString().slice(0, 19)
-    const message = `a task asked for a rest (RetryAfter): workers claim no jobs until ${until}Z or millhand resume`
+    const last = status?.conditions.find(({ type }) => type === 'Suspended')?.message
+    const said = [0, -CLOCKS_DIFFER_MS, CLOCKS_DIFFER_MS].map((ms) => untilAbout(nowMs + restsMs + ms))
+    const message = said.find((each) => each === last) ?? said[0] ?? ''
     return { type: 'Suspended', status: 'True', reason: 'Resting', message }
   }
   return { type: 'Suspended', status: 'False', reason: 'Active', message: 'workers may claim jobs' }
+}
+
+/** A rest that jobs prolong has another end at each look: the minute is enough. */
+function untilAbout(endMs: number): string {
+  const until = new Date(Math.ceil(endMs / MINUTE_MS) * MINUTE_MS).toISOString().slice(0, 16)
+  return `a task asked for a rest (RetryAfter): workers claim no jobs until about ${until}Z or millhand resume`
 }
 
 /** As kstatus has it: True where manual action is required. */

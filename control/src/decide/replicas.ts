@@ -34,6 +34,8 @@ export interface QueueLoad {
   maxBusy?: number
   /** Suspended by the resource, paused by a person, or resting (RetryAfter): nothing is claimed. */
   isStopped: boolean
+  /** Neither suspended nor paused: it goes on by itself. */
+  isResting?: true
   /** This pool's share of the ready jobs, 0 to 1: its slots among those of all pools that serve the queue. */
   share: number
   /** Measured; absent until there is data. */

@@ -17,12 +17,17 @@ export function conditionsOf(
   })
 }
 
+/** Rests pass by themselves, and one may begin every second: a status says so when it is written next. */
+const RESTS: readonly Reason[] = ['Resting', 'QueuesResting']
+const turned = ({ status, reason }: Finding) =>
+  RESTS.includes(reason) ? 'False Active' : `${status} ${reason}`
+
 /** Whether a status or reason changed, and not only a message. */
 export function hasTurned(findings: readonly Finding[], before: readonly Condition[] = []): boolean {
   if (findings.length !== before.length) return true
-  return findings.some(({ type, status, reason }) => {
-    const last = before.find((condition) => condition.type === type)
-    return last?.status !== status || last.reason !== reason
+  return findings.some((finding) => {
+    const last = before.find(({ type }) => type === finding.type)
+    return !last || turned(last) !== turned(finding)
   })
 }
 

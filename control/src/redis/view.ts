@@ -40,6 +40,7 @@ export function loadOfQueue({ depth, claimedBetween, measured }: QueueView, shar
     ...(maxBusy !== undefined && { maxBusy }),
     ...(startsPerSecond !== undefined && { startsPerSecond }),
     isStopped: suspended || paused || restsMs !== undefined,
+    ...(restsMs !== undefined && !suspended && !paused && { isResting: true }),
     share,
     ...(rate && { rate }),
   }

@@ -79,6 +79,7 @@ const OTHER_REASONS = [
   'QueueNotReady',
   'QueuesInDifferentRedis',
   'QueuesSuspended',
+  'QueuesResting',
   'InvalidTemplate',
   'NotPermitted',
   'ApiServerFails',

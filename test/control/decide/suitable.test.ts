@@ -3,6 +3,7 @@ import type { Check, ServerFinding, Severity } from 'millhand/doctor'
 import { type ObservedTaskQueue, planTaskQueue } from '../../../control/src/decide/queue.ts'
 import { REASON_OF, redisSuitable } from '../../../control/src/decide/suitable.ts'
 import { noJobs } from '../../no-jobs.ts'
+import { queue } from './mail-queue.ts'
 
 const found = (check: Check, severity: Severity, more: Partial<ServerFinding> = {}): ServerFinding => ({
   check,
@@ -53,19 +54,6 @@ test('each check has a reason of its own, one word', () => {
 })
 
 describe('in the status of a TaskQueue', () => {
-  const retention = { maxAgeMs: 1, maxCount: 1 }
-  const queue: ObservedTaskQueue['queue'] = {
-    metadata: { name: 'mail', namespace: 'shop', uid: 'u' },
-    queueName: 'shop.mail',
-    redisSecretName: 'millhand-redis',
-    suspend: false,
-    retry: { maxAttempts: 1, backoffMs: 1, maxBackoffMs: 1, maxCrashes: 1 },
-    timeoutMs: 1,
-    maxLength: 1,
-    maxPayloadBytes: 1,
-    retention: { completed: retention, buried: retention },
-    maxEvents: 1,
-  }
   const view = { depth: noJobs, workers: [], claimedBetween: 0, measured: {} as never, atMs: 0 }
   const observed = (
     redis: ObservedTaskQueue['redis'],

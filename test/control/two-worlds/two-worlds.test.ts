@@ -163,7 +163,7 @@ const SITUATIONS: Situation[] = [
       await says(scene, { conditions: { Suspended: 'True QueuesSuspended' } })
       await scene.declare(...both)
     },
-    pool: { conditions: { Suspended: 'True QueuesSuspended' }, decision: 'Suspended', wanted: 0 },
+    pool: { conditions: { Suspended: 'True QueuesResting' }, decision: 'Suspended', wanted: 0 },
     queue: { conditions: { Ready: 'True Ready', Suspended: 'True Resting' } },
   },
   {
