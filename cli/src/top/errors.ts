@@ -1,13 +1,12 @@
 // The view of a queue's errors: failures of one kind as one group, the last seen first.
-import type { ErrorGroup, ErrorGroups, Queue } from 'millhand/queue'
+import type { ErrorGroup, Queue } from 'millhand/queue'
 import { headOf } from '../commands/errors.ts'
-import { counted, durationText } from '../units.ts'
+import { durationText } from '../units.ts'
 import { jobsView } from './jobs.ts'
+import { listView } from './list-view.ts'
 import type { Reach } from './reach.ts'
 import type { Column, Row, View } from './view.ts'
-import { Windows } from './windows.ts'
 
-const WINDOW = 100
 const COLUMNS: readonly Column[] = [
   { title: 'COUNT', align: 'right' },
   { title: 'BURIED', align: 'right' },
@@ -18,39 +17,25 @@ const COLUMNS: readonly Column[] = [
 
 export function errorsView(reach: Reach, queue: Queue): View {
   const label = reach.label(queue)
-  const windows = new Windows()
-  let found: ErrorGroups | undefined
-  let filter = ''
-  const rows = () => (found?.groups ?? []).map((group) => rowOf(group, queue, reach))
-  return {
+  return listView<ErrorGroup>({
     crumb: `errors ${label}`,
     queueLabel: label,
     columns: COLUMNS,
-    get empty() {
-      if (!found) return 'reading'
-      return filter === '' ? 'no attempt has failed' : `no error matches ${filter}`
+    noun: 'error group',
+    order: 'the last seen first',
+    none: 'no attempt has failed',
+    filterHint: 'a part of a message or the name of a task',
+    textsOf: (group) => [tasksOf(group), headOf(group)],
+    rowOf: (group) => rowOf(group, queue, reach),
+    keys: () => [],
+    read: async (page) => {
+      const { groups, ...rest } = await queue.errors.list(page)
+      return { items: groups, ...rest }
     },
-    summary() {
-      return `${counted(found?.total ?? 0, 'group')} of errors${windows.text(found?.cursor)}`
-    },
-    rows: () => rows().filter(({ cells }) => cells.slice(3).some((cell) => String(cell).includes(filter))),
-    async load() {
-      const { cursor } = windows
-      const read = await queue.errors.list({ limit: WINDOW, ...(cursor !== undefined && { cursor }) })
-      if (cursor === windows.cursor) found = read
-    },
-    filter: {
-      get text() {
-        return filter
-      },
-      set(text) {
-        filter = text
-      },
-      hint: 'a part of a message or the name of a task',
-    },
-    keys: windows.keys(() => found?.cursor),
-  }
+  })
 }
+
+const tasksOf = ({ tasks }: ErrorGroup) => Object.keys(tasks).filter(Boolean).slice(0, 2).join(', ')
 
 /** enter: its buried jobs. */
 function rowOf(group: ErrorGroup, queue: Queue, reach: Reach): Row {
@@ -60,7 +45,7 @@ function rowOf(group: ErrorGroup, queue: Queue, reach: Reach): Row {
       group.count,
       group.buried > 0 ? { text: String(group.buried), style: 'red' } : 0,
       durationText(reach.nowMs() - group.lastMs),
-      Object.keys(group.tasks).filter(Boolean).slice(0, 2).join(', '),
+      tasksOf(group),
       `${group.isMuted ? '(muted) ' : ''}${headOf(group)}`,
     ],
     open: () => jobsView(reach, queue, `state:buried error:${group.group}`),

@@ -3,11 +3,10 @@ import type { FlowDetails, FlowFacts, Queue } from 'millhand/queue'
 import { becauseText, described, painted } from '../commands/flows.ts'
 import type { Cell } from '../table.ts'
 import { counted, durationText } from '../units.ts'
+import { listView } from './list-view.ts'
 import type { Reach } from './reach.ts'
 import type { Column, Row, View, ViewKey } from './view.ts'
-import { Windows } from './windows.ts'
 
-const WINDOW = 100
 /** With titles that leave room for the ids where the terminal is 80 columns wide. */
 const NUMBERS = [
   ['jobs', 'JOBS'],
@@ -27,37 +26,22 @@ const COLUMNS: readonly Column[] = [
 
 export function flowsView(reach: Reach, queue: Queue): View {
   const label = reach.label(queue)
-  const windows = new Windows()
-  let page: Awaited<ReturnType<Queue['flows']['list']>> | undefined
-  let filter = ''
-  const isMatch = ({ id, state }: FlowFacts) => id.includes(filter) || state.includes(filter)
-  return {
+  return listView<FlowFacts>({
     crumb: `flows ${label}`,
     queueLabel: label,
     columns: COLUMNS,
-    get empty() {
-      if (!page) return 'reading'
-      return filter === '' ? 'the queue is the home of no flows' : `no flow of this window matches ${filter}`
+    noun: 'flow',
+    order: 'those that run first',
+    none: 'the queue is the home of no flows',
+    filterHint: 'a part of an id, or a state',
+    textsOf: ({ id, state }) => [id, state],
+    rowOf: (flow) => rowOf(flow, queue, reach),
+    keys: () => deedsOf(queue, label),
+    read: async (page) => {
+      const { flows, ...rest } = await queue.flows.list(page)
+      return { items: flows, ...rest }
     },
-    summary: () =>
-      page ? `${counted(page.total, 'flow')}, those that run first${windows.text(page.cursor)}` : 'reading',
-    rows: () => (page?.flows ?? []).filter(isMatch).map((flow) => rowOf(flow, queue, reach)),
-    async load() {
-      const { cursor } = windows
-      const read = await queue.flows.list({ limit: WINDOW, ...(cursor !== undefined && { cursor }) })
-      if (cursor === windows.cursor) page = read
-    },
-    filter: {
-      get text() {
-        return filter
-      },
-      set(text) {
-        filter = text
-      },
-      hint: 'a part of an id, or a state',
-    },
-    keys: [...windows.keys(() => page?.cursor), ...deedsOf(queue, label)],
-  }
+  })
 }
 
 function rowOf(flow: FlowFacts, queue: Queue, reach: Reach): Row {

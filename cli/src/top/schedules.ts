@@ -2,13 +2,12 @@
 import { type Queue, type ScheduleState, whenText } from 'millhand/queue'
 import { nextText, stateCell } from '../commands/schedules.ts'
 import type { Cell } from '../table.ts'
-import { counted, durationText } from '../units.ts'
+import { durationText } from '../units.ts'
 import { jobView } from './job.ts'
+import { listView } from './list-view.ts'
 import type { Reach } from './reach.ts'
 import type { Column, Row, View, ViewKey } from './view.ts'
-import { Windows } from './windows.ts'
 
-const WINDOW = 100
 const COLUMNS: readonly Column[] = [
   { title: 'NAME' },
   { title: 'TASK' },
@@ -20,44 +19,23 @@ const COLUMNS: readonly Column[] = [
 
 export function schedulesView(reach: Reach, queue: Queue): View {
   const label = reach.label(queue)
-  const windows = new Windows()
-  let page: Awaited<ReturnType<Queue['schedules']['list']>> | undefined
-  let filter = ''
-  const isMatch = ({ name, spec }: ScheduleState) => name.includes(filter) || spec.task.includes(filter)
-  return {
+  return listView<ScheduleState>({
     crumb: `schedules ${label}`,
     queueLabel: label,
     columns: COLUMNS,
-    get empty() {
-      if (!page) return 'reading'
-      return filter === '' ? 'the queue has no schedules' : `no schedule of this window matches ${filter}`
+    noun: 'schedule',
+    order: 'next due first',
+    none: 'the queue has no schedules',
+    filterHint: 'a part of the name of a schedule or of its task',
+    textsOf: ({ name, spec }) => [name, spec.task],
+    rowOf: (schedule) => rowOf(schedule, queue, reach),
+    keys: (find) => deedsOf(queue, label, find),
+    read: async (page) => {
+      const { schedules, ...rest } = await queue.schedules.list(page)
+      return { items: schedules, ...rest }
     },
-    summary: () =>
-      page ? `${counted(page.total, 'schedule')}, next due first${windows.text(page.cursor)}` : 'reading',
-    rows: () => (page?.schedules ?? []).filter(isMatch).map((schedule) => rowOf(schedule, queue, reach)),
-    async load() {
-      const { cursor } = windows
-      const read = await queue.schedules.list({ limit: WINDOW, ...(cursor !== undefined && { cursor }) })
-      if (cursor === windows.cursor) page = read
-    },
-    filter: {
-      get text() {
-        return filter
-      },
-      set(text) {
-        filter = text
-      },
-      hint: 'a part of the name of a schedule or of its task',
-    },
-    keys: [
-      ...windows.keys(() => page?.cursor),
-      ...deedsOf(queue, label, (name) => stateOf(page?.schedules, name)),
-    ],
-  }
+  })
 }
-
-const stateOf = (schedules: readonly ScheduleState[] = [], name: string) =>
-  schedules.find((schedule) => schedule.name === name)
 
 /** enter: its last job. */
 function rowOf(schedule: ScheduleState, queue: Queue, reach: Reach): Row {

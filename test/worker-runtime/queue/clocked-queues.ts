@@ -11,6 +11,10 @@ export const scripts = loadScripts({ clock: CLOCK })
 export const BEGIN_MS = 1_000_000_000_000
 export const NOTHING = { pod: '', poolUid: '', node: '', isolation: '', isolationNote: '', version: '' }
 
+/** The clock of a queue that is opened with these scripts. */
+export const setClock = (redis: Connection, { name }: Pick<Queue, 'name'>, ms: number): Promise<unknown> =>
+  redis.call('SET', `${prefixOf(name)}clock`, ms)
+
 /** `prepare` comes before the worker. Answers a function that sets the clock, in ms behind BEGIN_MS. */
 export function clockedQueues(
   name: string,
@@ -20,7 +24,7 @@ export function clockedQueues(
   let redis: Connection
   let queue: Queue
   let queues = 0
-  const at = (ms: number) => redis.call('SET', `${prefixOf(queue.name)}clock`, BEGIN_MS + ms)
+  const at = (ms: number) => setClock(redis, queue, BEGIN_MS + ms)
   beforeAll(async () => {
     redis = connectRedis(redisUrl())
     await redis.ready()

@@ -10,7 +10,7 @@ import {
   type Queue,
 } from 'millhand/queue'
 import { census } from '../../census.ts'
-import { BEGIN_MS, clockedQueues, NOTHING, scripts } from './clocked-queues.ts'
+import { BEGIN_MS, clockedQueues, NOTHING, scripts, setClock } from './clocked-queues.ts'
 
 const DAY_MS = 86_400_000
 const seed = Number(process.env.MILLHAND_TEST_SEED ?? Math.floor(Math.random() * 2 ** 31))
@@ -38,7 +38,7 @@ afterEach(async () => {
 
 async function setBoth(ms: number): Promise<void> {
   await at(ms)
-  await redis.call('SET', `mh:{${big.name}}:clock`, BEGIN_MS + ms)
+  await setClock(redis, big, BEGIN_MS + ms)
 }
 
 const group = 'v1:0123456789abcdef'

@@ -3,20 +3,12 @@
 // each step the census recounts its counters.
 import fc from 'fast-check'
 import { flow } from 'millhand/client'
-import {
-  type Connection,
-  connectRedis,
-  defaultSettings,
-  newJob,
-  openQueue,
-  prefixOf,
-  type Queue,
-} from 'millhand/queue'
+import { type Connection, connectRedis, defaultSettings, newJob, openQueue, type Queue } from 'millhand/queue'
 import { flowHead } from '../../../worker-runtime/src/queue/flows.ts'
 import type { Claim } from '../../../worker-runtime/src/queue/hold.ts'
 import { census } from '../../census.ts'
 import { redisUrl } from '../../redis.ts'
-import { BEGIN_MS, NOTHING, scripts } from './clocked-queues.ts'
+import { BEGIN_MS, NOTHING, scripts, setClock } from './clocked-queues.ts'
 import { FlowModel, type ModelFlowOptions } from './flow-model.ts'
 
 const RUNS = Number(process.env.MILLHAND_MODEL_RUNS ?? 40)
@@ -59,7 +51,7 @@ type Step = (model: FlowModel, real: Real) => Promise<void>
 
 const nameOf = (id: string) => id.split(':')[1] ?? ''
 const isCallback = (id: string) => nameOf(id).startsWith('on')
-const at = (real: Real, ms: number) => real.redis.call('SET', `${prefixOf(real.queue.name)}clock`, ms)
+const at = (real: Real, ms: number) => setClock(real.redis, real.queue, ms)
 
 const starting =
   (shape: string, options: ModelFlowOptions): Step =>

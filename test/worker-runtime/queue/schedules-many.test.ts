@@ -1,8 +1,8 @@
 // Very many schedules, in counts: those that are not due cost a queue nothing, and 2,000 that are due at once are few calls.
-import { type Connection, connectRedis, newJob, openQueue, prefixOf } from 'millhand/queue'
+import { type Connection, connectRedis, newJob, openQueue } from 'millhand/queue'
 import { Monitor } from '../../monitor.ts'
 import { RedisServer } from '../../redis-server.ts'
-import { scripts } from './clocked-queues.ts'
+import { scripts, setClock } from './clocked-queues.ts'
 
 const WORKER = {
   ...{ worker: 'p:1', process: 'p', pod: '', podUid: 'u', poolUid: '', node: '', slots: 10 },
@@ -69,8 +69,7 @@ test('100,000 schedules that are not due: jobs, heartbeats and looks run the sam
 
 test('2,000 that are due at once are fired by 41 calls, each run once', async () => {
   const queue = openQueue(redis, 'default.burst', scripts)
-  const at = (ms: number) =>
-    redis.call('SET', `${prefixOf(queue.name)}clock`, Date.parse('2026-01-01T00:00Z') + ms)
+  const at = (ms: number) => setClock(redis, queue, Date.parse('2026-01-01T00:00Z') + ms)
   await at(0)
   await setMany(2_000, (n) => queue.schedules.set(`s${n}`, { cron: '0 8 * * *', task: 'digest', input: n }))
   await at(8 * 3_600_000)
@@ -87,8 +86,7 @@ test('2,000 that are due at once are fired by 41 calls, each run once', async ()
 
 test('1,000 runs that were missed are made up for by five scripts, none of which makes more than 200', async () => {
   const queue = openQueue(redis, 'default.missed', scripts)
-  const at = (ms: number) =>
-    redis.call('SET', `${prefixOf(queue.name)}clock`, Date.parse('2026-01-01T00:00Z') + ms)
+  const at = (ms: number) => setClock(redis, queue, Date.parse('2026-01-01T00:00Z') + ms)
   await at(0)
   const missed = { maxRuns: 100, withinMs: 3_600_000 }
   await setMany(10, (n) => queue.schedules.set(`s${n}`, { everyMs: 1_000, task: 'digest', missed }))

@@ -12,7 +12,7 @@ import {
 } from 'millhand/queue'
 import { census } from '../../census.ts'
 import { redisUrl } from '../../redis.ts'
-import { scripts } from './clocked-queues.ts'
+import { scripts, setClock } from './clocked-queues.ts'
 
 const BEGIN_MS = Date.parse('2026-01-01T00:00:00Z')
 const MINUTE = 60_000
@@ -37,7 +37,7 @@ afterEach(async () => {
   expect((await census(redis, queue.name)).problems).toEqual([])
 })
 
-const at = (ms: number) => redis.call('SET', `${prefixOf(queue.name)}clock`, BEGIN_MS + ms)
+const at = (ms: number) => setClock(redis, queue, BEGIN_MS + ms)
 const idAt = (name: string, ms: number) => `${name}@${BEGIN_MS + ms}`
 const firedIds = async () => (await queue.schedules.fireDue()).runs.map(({ id }) => id)
 const claim = async () => (await queue.settleAndClaim({ worker: 'p:1', wanted: 100 })).claims
