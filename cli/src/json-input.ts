@@ -22,9 +22,7 @@ export function parseJson(text: string, source: string): unknown {
     const before = text.slice(0, at)
     const line = before.split('\n').length
     const column = at - before.lastIndexOf('\n')
-    throw new BadJson(`${source} is not valid JSON at line ${line}, column ${column}: ${what}`, {
-      cause: error,
-    })
+    throw new BadJson(`${source} is not valid JSON at line ${line}, column ${column}: ${what}`)
   }
 }
 

@@ -39,7 +39,7 @@ export function actOnJobs(named: NamedJobs, action: Action, context: Context): P
     const { verb, one, many } = action
     return actOnFilter({ queue: named.queue, verb, one, many }, named.options, context)
   }
-  checkIds(named)
+  checkIds(named, action)
   return withServer(named.options, context, async (server) => {
     const queue = server.queue(named.queue)
     const ids = [...new Set(named.ids)]
@@ -63,9 +63,10 @@ export function withFilterOptions(command: Command): Command {
 }
 
 /** Checks all ids before it acts on the first job. */
-function checkIds({ ids, options }: NamedJobs): void {
+function checkIds({ ids, options }: NamedJobs, { verb }: Action): void {
+  const filters = verb === 'cancel' ? '--filter' : '--all or --filter'
   if (ids.length === 0)
-    throw new CommandFailed('name the jobs by their ids, or give --filter', { exitCode: 2 })
+    throw new CommandFailed(`name the jobs by their ids, or give ${filters}`, { exitCode: 2 })
   if (options.dryRun || options.yes !== undefined || options.reason !== undefined)
     throw new CommandFailed('--dry-run, --yes and --reason go with --filter', { exitCode: 2 })
   for (const id of ids) checkId(id)

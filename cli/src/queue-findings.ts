@@ -137,7 +137,7 @@ function blocked({ depth, name, option }: QueueFacts): Finding | undefined {
   return {
     check: 'Blocked',
     severity: 'note',
-    message: `${counted(depth.blocked, 'ready job')} wait because their keys are at a limit (limits.perKey, or millhand limit)`,
+    message: `${counted(depth.blocked, 'ready job')} held back by limits of their keys (limits.perKey, or millhand limit)`,
     remedy: `what holds a key back: millhand limit ${name} --key KEY${option}`,
   }
 }
@@ -151,7 +151,7 @@ function silent({ workers, name, option }: QueueFacts): Finding | undefined {
     .map(({ pod, name: worker }) => pod || worker)
     .join(', ')
   const names = gone.length > 3 ? `${who} and ${gone.length - 3} more` : who
-  const text = `${counted(gone.length, 'worker')} ended or hang (${names}), with ${counted(held, 'job')}`
+  const text = `${counted(gone.length, 'worker')} ended or hung (${names}), with ${counted(held, 'job')}`
   if (gone.length < workers.length)
     return {
       check: 'Silent',

@@ -100,7 +100,7 @@ test('jobs takes a filter, and goes on where a page has ended', async () => {
 test('jobs names the word of a filter that it cannot read, and what to write instead', async () => {
   const { code, stderr } = await millhand(['jobs', 'seen', 'staet:buried'], { env })
   expect(code).toBe(2)
-  expect(stderr).toMatch(/invalid filter: there is no such field: "staet:"; the fields are state, task, /)
+  expect(stderr).toMatch(/invalid filter "staet:": there is no such field; the fields are state, task, /)
 })
 
 test('jobs of a queue that nobody knows says that its name may be wrong', async () => {

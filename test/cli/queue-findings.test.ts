@@ -88,7 +88,7 @@ const rows: Record<string, Row> = {
   'a silent worker among others': {
     facts: { workers: [worker, { ...worker, name: 'p:2', pod: 'mail-2', alive: false, held: 2 }] },
     finds: ['Silent warning'],
-    says: /1 worker ended or hang \(mail-2\), with 2 jobs; the others take this over/,
+    says: /1 worker ended or hung \(mail-2\), with 2 jobs; the others take this over/,
   },
   'a silent worker that held nothing': {
     facts: { workers: [worker, { ...worker, alive: false }] },
@@ -99,7 +99,7 @@ const rows: Record<string, Row> = {
       workers: [1, 2, 3, 4, 5].map((at) => ({ ...worker, pod: '', name: `p:${at}`, alive: false, held: 1 })),
     },
     finds: ['Silent problem'],
-    says: /5 workers ended or hang \(p:1, p:2, p:3 and 2 more\), with 5 jobs, and no other worker is there to take over/,
+    says: /5 workers ended or hung \(p:1, p:2, p:3 and 2 more\), with 5 jobs, and no other worker is there to take over/,
     remedy: /millhand worker FILE --queue mail --namespace shop/,
   },
   'nearly full, delayed ones counted': {

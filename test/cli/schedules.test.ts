@@ -85,24 +85,26 @@ test(
     expect(await one('show', 'nightly')).toMatchObject({
       code: 1,
       stderr:
-        'millhand: there is no schedule nightly in default.reports; those that are there: millhand schedules reports\n',
+        'millhand: there is no schedule nightly in default.reports; millhand schedules reports lists them\n',
     })
   },
   2 * PATIENCE_MS,
 )
 
 test.each([
-  [['--cron', '0 0 30 2 *'], /^millhand: invalid cron "0 0 30 2 \*": there is no such day in any year\n$/],
+  [['--cron', '0 0 30 2 *'], 1, /^millhand: invalid cron "0 0 30 2 \*": there is no such day in any year\n$/],
   [
     ['--cron', '@daily', '--time-zone', 'Europe/Berln'],
+    1,
     /^millhand: unknown timeZone "Europe\/Berln": did you mean Europe\/Berlin\?\n$/,
   ],
-  [[], /^millhand: give cron or everyMs: one of them, not both\n$/],
+  [[], 2, /^millhand: give either --cron or --every\n$/],
+  [['--cron', '@daily', '--every', '1h'], 2, /^millhand: give either --cron or --every\n$/],
 ])(
   '%j is refused with the remedy',
-  async (args, message) => {
+  async (args, code, message) => {
     expect(await one('set', 's', 'build', ...args)).toMatchObject({
-      code: 1,
+      code,
       stderr: expect.stringMatching(message),
     })
   },

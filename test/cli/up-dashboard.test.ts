@@ -93,7 +93,7 @@ test(
     const running = up('--dashboard-port', String(port))
     await running.says(new RegExp(`^Dashboard: {2}http://127.0.0.1:${port}/`, 'm'))
     const wrong = await up('--dashboard-port', '99999').ended
-    expect(wrong.stderr).toContain('invalid port "99999"')
+    expect(wrong.stderr).toContain("argument '99999' is invalid. It is a port from 0 to 65535.")
   },
   PATIENCE_MS,
 )

@@ -48,7 +48,10 @@ export function checkOptions(
 export function shown(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value)
   if (typeof value === 'function') return 'a function'
-  if (Array.isArray(value)) return 'an array'
+  if (Array.isArray(value)) {
+    const isShort = value.length > 0 && value.length <= 5 && value.every((each) => typeof each === 'string')
+    return isShort ? `[${value.map(shown).join(', ')}]` : 'an array'
+  }
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'an invalid Date' : 'a Date'
   return typeof value === 'object' && value !== null ? 'an object' : String(value)
 }

@@ -49,7 +49,9 @@ export function actionsCommand(parent: Command, context: Context): void {
       const asked = [options.undo, options.abort, options.resume].filter(Boolean).length
       if (asked > 1) throw new CommandFailed('give one of --undo, --abort and --resume', { exitCode: 2 })
       if (asked === 1 && id === undefined)
-        throw new CommandFailed('name the action by its id: millhand actions QUEUE', { exitCode: 2 })
+        throw new CommandFailed(`name the action by its id; millhand actions ${name} lists them`, {
+          exitCode: 2,
+        })
       return withServer(options, context, async (server) => {
         const queue = server.queue(name)
         if (id === undefined) return printAll(queue, options, context)

@@ -1,6 +1,6 @@
 // millhand enqueue: enqueues one job, and prints its result with --wait. Through millhand/client, as a
 // program would.
-import { Argument, type Command, Option } from 'commander'
+import { Argument, type Command, InvalidArgumentError, Option } from 'commander'
 import { connect, type EnqueueOptions, type JobHandle, type Priority, ResultTimeout } from 'millhand/client'
 import { DURABILITIES, type Durability, failureText, LANES, ON_DUPLICATE } from 'millhand/queue'
 import { CommandFailed, type Context } from '../context.ts'
@@ -18,7 +18,7 @@ import {
   withServer,
   withServerOptions,
 } from '../server.ts'
-import { durationText } from '../units.ts'
+import { durationMs, durationText } from '../units.ts'
 
 interface Options extends ServerOptions {
   delay?: number
@@ -67,9 +67,9 @@ export function enqueueCommand(parent: Command, context: Context): void {
 
 function withJobOptions(command: Command): Command {
   return command
-    .option('--delay <duration>', 'not before so long from now, like 10s, 5m, 2h', durationOption)
+    .option('--delay <duration>', 'how long it waits before it may start, like 10s, 5m, 2h', durationOption)
     .option('--id <id>', 'an id of your own: a job with a known id is not enqueued again')
-    .option('--key <key>', 'what it has in common with others, like a tenant: keys are served in turn')
+    .option('--key <key>', 'a key that it shares with other jobs, like a tenant: keys are served in turn')
     .option('--tag <tag>', 'a name to find it by; may be given five times', collected)
     .option('--unique <key>', 'enqueue nothing while another job of the queue has this unique key')
     .option(
@@ -80,7 +80,7 @@ function withJobOptions(command: Command): Command {
     .addOption(
       new Option(
         '--on-duplicate <what>',
-        'what becomes of it while another job has the key: nothing, or it takes the place of one that waits, or it also follows one that runs',
+        'what happens while another job has the key: that one stays alone, or is replaced while it waits, or runs again when it has ended',
       ).choices(ON_DUPLICATE),
     )
     .option(
@@ -100,7 +100,7 @@ function withJobOptions(command: Command): Command {
     )
     .option(
       '--expires-in <duration>',
-      'it ends as expired where it has not started so long after it was due; default: as the queue says',
+      'how long after it is due it may still start; later it ends as expired; default: as the queue says',
       durationOption,
     )
     .addOption(
@@ -117,7 +117,10 @@ function withJobOptions(command: Command): Command {
 }
 
 function uniqueWhileOption(text: string): NonNullable<Options['uniqueWhile']> {
-  return text === 'waiting' || text === 'unfinished' ? text : { forMs: durationOption(text) }
+  if (text === 'waiting' || text === 'unfinished') return text
+  const forMs = durationMs(text)
+  if (forMs !== undefined) return { forMs }
+  throw new InvalidArgumentError('It is waiting, unfinished or a duration like 30s, 5m or 2h.')
 }
 
 const collected = (tag: string, before: string[] = []): string[] => [...before, tag]

@@ -34,9 +34,9 @@ export function errorsCommand(parent: Command, context: Context): void {
     )
     .argument('<queue>', 'the name of the TaskQueue')
     .argument('[group]', 'a group, like v1:0123456789abcdef')
-    .option('--all', 'with muted groups')
-    .option('--mute', 'the group is known: the list leaves it out, and it is counted as before')
-    .option('--unmute', 'the list shows the group again')
+    .option('--all', 'show muted groups too')
+    .option('--mute', 'leave the group out of the list; its errors are still counted')
+    .option('--unmute', 'show the group in the list again')
     .option('--limit <number>', 'how many groups, or jobs of a group', wholeNumberOption(1, 1_000), FEW)
   withJsonOption(withServerOptions(command))
     .addHelpText(
@@ -64,7 +64,7 @@ async function printGroups(queue: Queue, { all, limit, json }: Options, context:
   const shown = groups.filter(({ isMuted }) => all || !isMuted).slice(0, limit)
   if (json) return context.print(jsonDocument({ queue: queue.name, total, groups: shown }))
   if (shown.length > 0) context.print(tableOf(shown, context))
-  else context.print(total > 0 ? 'all groups of errors are muted; --all shows them' : 'no attempt has failed')
+  else context.print(total > 0 ? 'all error groups are muted; --all shows them' : 'no attempt has failed')
   const muted = groups.filter(({ isMuted }) => isMuted).length
   if (muted > 0 && !all && shown.length > 0) context.note(`note: ${muted} more muted; --all shows them`)
   if (!(await queue.exists())) context.note(`note: there is no queue ${queue.name}; check its name`)

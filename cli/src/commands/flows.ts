@@ -74,7 +74,7 @@ export function flowsCommand(parent: Command, context: Context): void {
       const asked = [options.follow, options.cancel, options.retry].filter(Boolean).length
       if (asked > 1) throw new CommandFailed('give one of --follow, --cancel and --retry', { exitCode: 2 })
       if (asked === 1 && id === undefined)
-        throw new CommandFailed('name the flow by its id: millhand flows QUEUE', { exitCode: 2 })
+        throw new CommandFailed(`name the flow by its id; millhand flows ${name} lists them`, { exitCode: 2 })
       if (options.from !== undefined && !options.retry)
         throw new CommandFailed('--from belongs to --retry', { exitCode: 2 })
       return withServer(options, context, async (server) => {

@@ -88,7 +88,7 @@ function rateOption(text: string): Rate {
   const [, jobs, time = ''] = /^(\d+)\/(\S+)$/.exec(text.trim()) ?? []
   const periodMs = durationMs(/^\d/.test(time) ? time : `1${time}`)
   if (jobs === undefined || !periodMs || Number(jobs) === 0)
-    throw new InvalidArgumentError('use a number of jobs and a time, like 100/s, 600/m or 5/10s.')
+    throw new InvalidArgumentError('It is a number of jobs and a time, like 100/s, 600/m or 5/10s.')
   return { jobs: Number(jobs), periodMs }
 }
 

@@ -38,7 +38,7 @@ export function resumeCommand(parent: Command, context: Context): void {
     .command('resume')
     .summary('let workers claim jobs of a paused queue again')
     .description(
-      'Workers claim jobs of the queue again, also where a task asked for a rest (RetryAfter); unless its TaskQueue suspends it (spec.suspend): then it stays suspended.',
+      'Workers claim jobs of the queue again, also where a task asked for a rest (RetryAfter). A queue that its TaskQueue suspends (spec.suspend) stays suspended.',
     )
     .addHelpText('after', examples('millhand resume mail', 'millhand resume mail --namespace shop'))
   toQueue(command, context, async (queue) => {

@@ -53,7 +53,9 @@ export function scheduleCommand(parent: Command, context: Context): void {
   const schedule = parent
     .command('schedule')
     .summary('set, show, run, pause, resume or delete a schedule')
-    .description('Jobs by the clock. millhand schedules lists those of a queue.')
+    .description(
+      'Sets, shows, runs, pauses, resumes or deletes a schedule, which enqueues a job at each due time. millhand schedules lists those of a queue.',
+    )
     .addHelpText(
       'after',
       examples(
@@ -64,30 +66,75 @@ export function scheduleCommand(parent: Command, context: Context): void {
       ),
     )
   setCommand(schedule, context)
-  one(schedule, context, ['show', 'when it is due next, and what became of the last run'], show)
-  one(schedule, context, ['run', 'enqueue its job now, besides its plan'], async (queue, name) => {
-    const id = await queue.schedules.run(name)
-    return id === undefined ? undefined : { json: { id }, text: `job ${id} enqueued in ${queue.name}` }
-  })
-  one(schedule, context, ['pause', 'let it not fire until it is resumed'], async (queue, name) => {
-    const isThere = await queue.schedules.pause(name)
-    return isThere ? { json: { paused: true }, text: `schedule ${name} is paused` } : undefined
-  })
-  one(schedule, context, ['resume', 'let it go on with its next due time'], async (queue, name) => {
-    await queue.schedules.resume(name)
-    const state = await queue.schedules.get(name)
-    if (!state) return undefined
-    const next = nextText(state, context.nowMs())
-    return {
-      json: { paused: false, nextAtMs: state.nextAtMs },
-      text: `schedule ${name} is no longer paused; next: ${next}`,
-    }
-  })
-  one(schedule, context, ['delete', 'delete it; its jobs stay'], async (queue, name) => {
-    const answer = await queue.schedules.delete(name)
-    if (answer === 'name-taken') throw await ownedBy(queue, name)
-    return answer === 'none' ? undefined : { json: { deleted: true }, text: `schedule ${name} is deleted` }
-  })
+  one(
+    schedule,
+    context,
+    {
+      name: 'show',
+      summary: 'show when it is due next, and what became of its last run',
+      description: 'Shows when a schedule is due next, and what became of its last run.',
+    },
+    show,
+  )
+  one(
+    schedule,
+    context,
+    {
+      name: 'run',
+      summary: 'enqueue its job now, besides its due times',
+      description: 'Enqueues the job of a schedule now, besides its due times.',
+    },
+    async (queue, name) => {
+      const id = await queue.schedules.run(name)
+      return id === undefined ? undefined : { json: { id }, text: `job ${id} enqueued in ${queue.name}` }
+    },
+  )
+  one(
+    schedule,
+    context,
+    {
+      name: 'pause',
+      summary: 'let it not fire until it is resumed',
+      description: 'Pauses a schedule: it does not fire until it is resumed.',
+    },
+    async (queue, name) => {
+      const isThere = await queue.schedules.pause(name)
+      return isThere ? { json: { paused: true }, text: `schedule ${name} is paused` } : undefined
+    },
+  )
+  one(
+    schedule,
+    context,
+    {
+      name: 'resume',
+      summary: 'let it fire again from its next due time on',
+      description: 'Resumes a paused schedule: it goes on with its next due time.',
+    },
+    async (queue, name) => {
+      await queue.schedules.resume(name)
+      const state = await queue.schedules.get(name)
+      if (!state) return undefined
+      const next = nextText(state, context.nowMs())
+      return {
+        json: { paused: false, nextAtMs: state.nextAtMs },
+        text: `schedule ${name} is no longer paused; next: ${next}`,
+      }
+    },
+  )
+  one(
+    schedule,
+    context,
+    {
+      name: 'delete',
+      summary: 'delete it; its jobs stay',
+      description: 'Deletes a schedule. Its jobs stay.',
+    },
+    async (queue, name) => {
+      const answer = await queue.schedules.delete(name)
+      if (answer === 'name-taken') throw await ownedBy(queue, name)
+      return answer === 'none' ? undefined : { json: { deleted: true }, text: `schedule ${name} is deleted` }
+    },
+  )
 }
 
 interface Said {
@@ -96,15 +143,22 @@ interface Said {
 }
 
 /** A command about one schedule that exists. */
+interface Verb {
+  name: string
+  summary: string
+  description: string
+}
+
 function one(
   parent: Command,
   context: Context,
-  [verb, description]: readonly [string, string],
+  verb: Verb,
   act: (queue: Queue, name: string, context: Context) => Promise<Said | undefined>,
 ): void {
   const command = parent
-    .command(verb)
-    .description(description)
+    .command(verb.name)
+    .summary(verb.summary)
+    .description(verb.description)
     .argument('<queue>', 'the name of the TaskQueue')
     .argument('<name>', 'the name of the schedule')
   withJsonOption(withServerOptions(command)).action((queueName: string, name: string, options: Options) =>
@@ -113,7 +167,7 @@ function one(
       const said = await act(queue, name, context)
       if (!said)
         throw new CommandFailed(
-          `there is no schedule ${name} in ${queue.name}; those that are there: millhand schedules ${queueName}`,
+          `there is no schedule ${name} in ${queue.name}; millhand schedules ${queueName} lists them`,
         )
       context.print(options.json ? jsonDocument({ queue: queue.name, name, ...said.json }) : said.text)
     }),
@@ -123,7 +177,10 @@ function one(
 function setCommand(parent: Command, context: Context): void {
   const command = parent
     .command('set')
-    .description('set it, or change it; one that says the same already stays as it is')
+    .summary('set or change it')
+    .description(
+      'Sets a schedule, or changes the one that has this name. A schedule that says the same already stays as it is.',
+    )
     .argument('<queue>', 'the name of the TaskQueue')
     .argument('<name>', 'the name of the schedule')
     .argument('<task>', 'the name of the task')
@@ -146,15 +203,17 @@ function setCommand(parent: Command, context: Context): void {
     )
     .option('--missed-within <duration>', 'how late a run may be; default: 1h', durationOption)
     .option('--jitter <duration>', 'how much later a run may start; default: 0s', durationOption)
-    .option('--suspend', 'let it not fire')
+    .option('--suspend', 'set it without letting it fire')
     .option('--key <key>', 'the key of its jobs, like a tenant')
     .option('--tag <tag>', 'a name to find its jobs by; may be given five times', collected)
     .addOption(new Option('--priority <priority>', 'which lane its jobs wait in').choices(LANES))
     .option('--max-attempts <number>', 'how many times a job may be tried', wholeNumberOption(1))
     .option('--timeout <duration>', 'how long one attempt may run', durationOption)
   withJsonOption(withServerOptions(command)).action(
-    (queueName: string, name: string, task: string, json: string, options: SetOptions) =>
-      withServer(options, context, async (server) => {
+    (queueName: string, name: string, task: string, json: string, options: SetOptions) => {
+      if ((options.cron === undefined) === (options.every === undefined))
+        throw new CommandFailed('give either --cron or --every', { exitCode: 2 })
+      return withServer(options, context, async (server) => {
         const queue = server.queue(queueName)
         const isInput = json === '-'
         const input = parseJson(
@@ -169,7 +228,8 @@ function setCommand(parent: Command, context: Context): void {
         const text = `schedule ${name} of ${queue.name}: ${whenText(state.spec)}; next: ${nextText(state, context.nowMs())}`
         context.print(options.json ? jsonDocument({ queue: queue.name, answer, ...state }) : text)
         if (isUnknown) context.note(`note: there was no queue ${queue.name} before; check its name`)
-      }),
+      })
+    },
   )
 }
 

@@ -1,5 +1,5 @@
 // millhand stats: shows how many jobs of a queue ended in a period, and how long they waited and ran.
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import type { History, HistorySeries, Queue } from 'millhand/queue'
 import { CommandFailed, type Context } from '../context.ts'
 import { jsonDocument } from '../printable.ts'
@@ -33,7 +33,11 @@ export function statsCommand(parent: Command, context: Context): void {
       'Shows how many attempts at jobs of a queue were completed and how many failed in some time, and half, 95 and 99 % of the waits (from enqueued, or due, to the start) and durations, at most 7 % wrong. Workers tell their figures with their heartbeat, every 2 s. --json has them by time, too: null where nothing is known.',
     )
     .argument('<queue>', 'the name of the TaskQueue')
-    .option('--since <duration>', 'how far to look back, up to 100d; default: 1h', durationOption, HOUR_MS)
+    .addOption(
+      new Option('--since <duration>', 'how far to look back, up to 100d')
+        .argParser(durationOption)
+        .default(HOUR_MS, '1h'),
+    )
     .option('--by <what>', 'task: a line for each task')
   withJsonOption(withServerOptions(command))
     .addHelpText(

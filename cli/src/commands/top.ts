@@ -1,5 +1,5 @@
 // millhand top: a dashboard in the terminal.
-import { type Command, InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { addressText, parseAddress } from 'millhand/queue'
 import type { Context } from '../context.ts'
 import { jsonDocument } from '../printable.ts'
@@ -38,10 +38,14 @@ export function topCommand(parent: Command, context: Context): void {
       'Shows queues, their jobs, workers and errors in the terminal, as they change. Keys: enter opens, esc goes back, / filters, : goes to another view, ? shows the keys of a view, q quits. Upper-case keys change something (R retry, C cancel, D delete, P pause) and ask first.\nColumns: AGE is that of the oldest ready job; IN/S and OUT/S are jobs enqueued and completed a second, over the last ten. Without a terminal it prints one picture, as with --once.',
     )
     .argument('[queue...]', 'names of TaskQueues; default: all')
-    .option('--refresh <duration>', 'how often it looks', refreshOption, REFRESH_MS)
+    .addOption(
+      new Option('--refresh <duration>', 'how often it looks')
+        .argParser(refreshOption)
+        .default(REFRESH_MS, '2s'),
+    )
     .option('--read-only', 'refuse the keys that change something')
     .option('--once', 'print one picture of all queues')
-  withJsonOption(withServerOptions(command), 'with --once: one JSON document')
+  withJsonOption(withServerOptions(command), 'one JSON document, with --once')
     .addHelpText(
       'after',
       examples(

@@ -1,7 +1,7 @@
 // millhand up: runs the queues and worker pools of manifests on this machine. It starts a Redis unless
 // one is given.
 
-import { type Command, InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { CommandFailed, type Context } from '../context.ts'
 import { eventLines, type UpEvent } from '../event-lines.ts'
 import { type Local, type LocalOptions, PortTaken, startLocal } from '../local/index.ts'
@@ -27,7 +27,12 @@ export function upCommand(parent: Command, context: Context): void {
     .description(
       'Reads TaskQueues, Schedules and WorkerPools and does on this machine what the operator does in a cluster: it configures the queues and starts and stops worker processes as the queues need them. It serves a dashboard on this machine only, and prints its address. It starts a Redis of its own (data in .millhand/redis of the current folder) unless you give one, and starts new workers when code or manifests are saved. Other millhand commands in this folder or below find it by themselves. Ctrl-C lets the running jobs end; Ctrl-C again hands them back to the queue.',
     )
-    .option('-f, --file <path...>', 'files, or folders with files, that hold the manifests', ['.'])
+    .addOption(
+      new Option('-f, --file <path...>', 'files, or folders with files, that hold the manifests').default(
+        ['.'],
+        'this folder',
+      ),
+    )
     .option('--redis <url>', 'a running Redis; default: MILLHAND_REDIS_URL, else one of its own')
     .option('--namespace <name>', 'for resources that name none; default: MILLHAND_NAMESPACE, else "default"')
     .option(
@@ -137,7 +142,7 @@ function readiness({ redisUrl, dashboardUrl, namespace, queues, pools, objects }
 function portOf(text: string): number {
   const port = Number(text)
   if (/^\d{1,5}$/.test(text) && port <= 65_535) return port
-  throw new InvalidArgumentError(`invalid port "${text}": use a number from 0 to 65535.`)
+  throw new InvalidArgumentError('It is a port from 0 to 65535.')
 }
 
 function localOptions(options: Options, context: Context): LocalOptions {

@@ -12,7 +12,7 @@ interface WeightedQueue {
 }
 
 interface Options extends ServerOptions {
-  queue: WeightedQueue[]
+  queue?: WeightedQueue[]
   slots?: number
   isolation?: string
 }
@@ -27,9 +27,15 @@ export function workerCommand(parent: Command, context: Context): void {
       'Runs one worker, as in a pod: it claims jobs of the queues and runs the tasks that the files define. It writes its log as JSON lines. Ctrl-C or SIGTERM lets the running jobs end; a second one hands them back. Other settings of the worker come from the environment: MILLHAND_MAX_MEMORY_BYTES, MILLHAND_DRAIN_TIMEOUT_SECONDS, MILLHAND_LOG_LEVEL, … millhand up starts and stops workers as the queues need them, and again when files change.',
     )
     .argument('<file...>', 'the files that define tasks')
-    .requiredOption('--queue <name[:weight]>', 'a queue to work on; repeat for more', weightedQueue, [])
+    .option('--queue <name[:weight]>', 'a queue to work on; repeat for more', weightedQueue)
     .option('--slots <number>', 'how many jobs at once; default: 1', wholeNumberOption(1, MOST_SLOTS))
-    .addOption(new Option('--isolation <mode>', 'default: Fork').choices(['Fork', 'Spawn', 'Reuse']))
+    .addOption(
+      new Option('--isolation <mode>', 'how jobs are isolated; default: Fork').choices([
+        'Fork',
+        'Spawn',
+        'Reuse',
+      ]),
+    )
   withServerOptions(command)
     .addHelpText(
       'after',
@@ -40,7 +46,7 @@ export function workerCommand(parent: Command, context: Context): void {
       ),
     )
     .action((files: string[], options: Options) => {
-      if (options.queue.length === 0) command.error('error: no queue is given: name one with --queue')
+      if (!options.queue) command.error('error: no queue is given: name one with --queue')
       const worker = fileURLToPath(import.meta.resolve('millhand/worker'))
       const conditions = RUNS_FROM_SOURCE ? ['--conditions=millhand-source'] : []
       context.become(process.execPath, [...conditions, worker, ...files], environmentOf(options, context))
@@ -63,7 +69,7 @@ function environmentOf(options: Options, context: Context): Record<string, strin
   )
 }
 
-function weightedQueue(text: string, earlier: WeightedQueue[]): WeightedQueue[] {
+function weightedQueue(text: string, earlier: WeightedQueue[] = []): WeightedQueue[] {
   const [, name, weight = '1'] = /^([a-z0-9][a-z0-9._-]*)(?::(\d+))?$/.exec(text) ?? []
   if (name === undefined || Number(weight) < 1) throw new InvalidArgumentError('It is like mail or mail:3.')
   return [...earlier, { name, weight: Number(weight) }]

@@ -73,8 +73,8 @@ test.each<[Timing, string[]]>([
 })
 
 test.each<[unknown, RegExp]>([
-  [{}, /^give cron or everyMs: one of them, not both$/],
-  [{ cron: '0 3 * * *', everyMs: 1_000 }, /^give cron or everyMs/],
+  [{}, /^give either cron or everyMs$/],
+  [{ cron: '0 3 * * *', everyMs: 1_000 }, /^give either cron or everyMs/],
   [{ cron: '0 0 30 2 *' }, /^invalid cron "0 0 30 2 \*": there is no such day in any year$/],
   [{ cron: '61 * * * *' }, /^invalid cron "61 \* \* \* \*": Invalid value for minute: 61$/],
   [

@@ -248,7 +248,7 @@ function memory(facts: ServerFacts, { before }: Judging): Judged {
     )
   if (maxBytes === 0)
     return note(
-      `maxmemory is not set: out of memory, the server is killed, where it could refuse jobs; ${text}`,
+      `maxmemory is not set: when memory runs out the server is killed, and does not refuse jobs before; ${text}`,
       `set maxmemory to three quarters of what its machine or container has, like ${setting('maxmemory', '3gb')}`,
     )
   return ok(text)

@@ -50,8 +50,7 @@ const UNITS_MS = { s: 1_000, m: MINUTE_MS, h: 60 * MINUTE_MS, d: 24 * 60 * MINUT
 /** Throws TypeError with the field, its value, and what it may be. */
 export function checkTiming(timing: Timing): void {
   const { cron, everyMs, timeZone } = timing
-  if ((cron === undefined) === (everyMs === undefined))
-    throw new TypeError('give cron or everyMs: one of them, not both')
+  if ((cron === undefined) === (everyMs === undefined)) throw new TypeError('give either cron or everyMs')
   if (timeZone !== undefined && intervalOf(timing) !== undefined)
     throw new TypeError('timeZone belongs to a cron of five fields: an interval is the same everywhere')
   if (timeZone !== undefined) checkZone(timeZone)

@@ -59,7 +59,7 @@ export class FilterInvalid extends Error {
   readonly word: string
   readonly remedy: string
   constructor(word: string, problem: string, remedy: string) {
-    super(`invalid filter: ${problem}: ${JSON.stringify(word)}; ${remedy}`)
+    super(`invalid filter ${JSON.stringify(word)}: ${problem}; ${remedy}`)
     this.word = word
     this.remedy = remedy
   }
@@ -134,7 +134,7 @@ function termOf([word, minus, name, quoted, bare = '']: RegExpExecArray, nowMs: 
     return { field: 'text', isNegated, text: value }
   }
   const field = name.toLowerCase()
-  if (field === 'since' || field === 'until') return timeTerm(field, isNegated, value, nowMs)
+  if (field === 'since' || field === 'until') return { field, isNegated, atMs: timeIn(field, value, nowMs) }
   if (field === 'attempt') return attemptTerm(isNegated, value)
   const known = NAMES.find((each) => each === field)
   if (!known)
@@ -161,9 +161,9 @@ function valuesOf(field: NameField, text: string): string[] {
 const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 const DATE = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)?)?$/
 
-function timeTerm(field: 'since' | 'until', isNegated: boolean, text: string, nowMs: number): Term {
+function timeIn(field: 'since' | 'until', text: string, nowMs: number): number {
   const atMs = timeOf(text, nowMs)
-  if (Number.isFinite(atMs)) return { field, isNegated, atMs }
+  if (Number.isFinite(atMs)) return atMs
   throw new FilterInvalid(
     `${field}:${text}`,
     'the time is invalid',
