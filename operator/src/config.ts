@@ -87,9 +87,9 @@ export function readConfig(env: Environment = process.env): Config {
     leaseName: name(env, 'MILLHAND_LEASE_NAME', 'millhand'),
     leaseDurations: leaseDurations(env),
     identity: env.MILLHAND_POD_NAME || `${hostname()}-${randomBytes(4).toString('hex')}`,
-    watchNamespaces: names(env, 'MILLHAND_WATCH_NAMESPACES', []),
-    redisSecrets: names(env, 'MILLHAND_REDIS_SECRETS', [DEFAULT_REDIS_SECRET]),
-    queueNames: names(env, 'MILLHAND_QUEUE_NAMES', [], QUEUE_NAME),
+    watchNamespaces: names(env, 'MILLHAND_WATCH_NAMESPACES'),
+    redisSecrets: names(env, 'MILLHAND_REDIS_SECRETS', { otherwise: [DEFAULT_REDIS_SECRET] }),
+    queueNames: names(env, 'MILLHAND_QUEUE_NAMES', { form: QUEUE_NAME }),
     redisNetworks: networks(env, 'MILLHAND_REDIS_NETWORKS'),
     chartRedis: env.MILLHAND_CHART_REDIS || undefined,
     httpPort: integer(env, 'MILLHAND_HTTP_PORT', { otherwise: 8080, most: 65_535, what: 'a port' }),
@@ -109,8 +109,7 @@ function name(env: Environment, variable: string, otherwise: string): string {
 function names(
   env: Environment,
   variable: string,
-  otherwise: readonly string[],
-  form = NAME,
+  { otherwise = [], form = NAME }: { otherwise?: readonly string[]; form?: RegExp } = {},
 ): readonly string[] {
   const text = env[variable]
   if (!text) return otherwise
@@ -158,7 +157,7 @@ function dashboard(env: Environment): DashboardConfig | undefined {
     tls: tls ? { certificateFolder: tls === 'self-signed' ? undefined : tls } : undefined,
     isReadOnly: isTrue(env, 'MILLHAND_DASHBOARD_READ_ONLY'),
     publicUrl: publicUrl(env, 'MILLHAND_DASHBOARD_URL'),
-    hosts: names(env, 'MILLHAND_DASHBOARD_HOSTS', [], HOST),
+    hosts: names(env, 'MILLHAND_DASHBOARD_HOSTS', { form: HOST }),
     secretsFolder: env.MILLHAND_DASHBOARD_SECRETS || '/etc/millhand/dashboard',
     redact: hiddenPaths(env, 'MILLHAND_DASHBOARD_REDACT'),
     proxy: {

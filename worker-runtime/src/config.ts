@@ -63,10 +63,10 @@ const MODES: readonly IsolationMode[] = ['Fork', 'Spawn', 'Reuse']
 
 /** Throws ConfigError. `files` are the task modules of the command line, relative to the working folder. */
 export function readConfig(files: readonly string[], env: Environment = process.env): Config {
-  const mode = oneOf(env, 'MILLHAND_ISOLATION', MODES, 'Fork')
-  const jobsPerChild = wholeNumber(env, 'MILLHAND_JOBS_PER_CHILD', 1)
-  const jobsAtOncePerChild = wholeNumber(env, 'MILLHAND_JOBS_AT_ONCE_PER_CHILD', 1, MOST_SLOTS)
-  const maxMemoryBytes = wholeNumber(env, 'MILLHAND_MAX_MEMORY_BYTES', 1)
+  const mode = oneOf(env, 'MILLHAND_ISOLATION', { known: MODES, otherwise: 'Fork' })
+  const jobsPerChild = wholeNumber(env, 'MILLHAND_JOBS_PER_CHILD')
+  const jobsAtOncePerChild = wholeNumber(env, 'MILLHAND_JOBS_AT_ONCE_PER_CHILD', { most: MOST_SLOTS })
+  const maxMemoryBytes = wholeNumber(env, 'MILLHAND_MAX_MEMORY_BYTES')
   const forkShares = env.MILLHAND_FORK_SHARES?.split(',').map((name) => name.trim())
   const uid = env.MILLHAND_POD_UID || randomUUID()
   return {
@@ -74,7 +74,7 @@ export function readConfig(files: readonly string[], env: Environment = process.
     namespace: env.MILLHAND_NAMESPACE || 'default',
     queues: queuesOf(env),
     modules: modulesOf(files),
-    slots: wholeNumber(env, 'MILLHAND_SLOTS', 1, MOST_SLOTS) ?? 1,
+    slots: wholeNumber(env, 'MILLHAND_SLOTS', { most: MOST_SLOTS }) ?? 1,
     isolation: {
       mode,
       ...(jobsPerChild !== undefined && { jobsPerChild }),
@@ -82,7 +82,7 @@ export function readConfig(files: readonly string[], env: Environment = process.
       ...(maxMemoryBytes !== undefined && { maxMemoryBytes }),
       ...(forkShares && { forkShares: forkShares.filter(Boolean) }),
     },
-    drainTimeoutMs: (wholeNumber(env, 'MILLHAND_DRAIN_TIMEOUT_SECONDS', 0) ?? 600) * 1000,
+    drainTimeoutMs: (wholeNumber(env, 'MILLHAND_DRAIN_TIMEOUT_SECONDS', { least: 0 }) ?? 600) * 1000,
     loadTimeoutMs: loadTimeoutOf(env),
     pod: {
       name: env.MILLHAND_POD_NAME || hostname(),
@@ -93,8 +93,8 @@ export function readConfig(files: readonly string[], env: Environment = process.
     terminationLog:
       env.MILLHAND_TERMINATION_LOG ||
       (existsSync('/dev/termination-log') ? '/dev/termination-log' : undefined),
-    httpPort: wholeNumber(env, 'MILLHAND_HTTP_PORT', 1, 65_535),
-    logLevel: oneOf(env, 'MILLHAND_LOG_LEVEL', LEVELS, 'info'),
+    httpPort: wholeNumber(env, 'MILLHAND_HTTP_PORT', { most: 65_535 }),
+    logLevel: oneOf(env, 'MILLHAND_LOG_LEVEL', { known: LEVELS, otherwise: 'info' }),
     childEnv: childEnvOf(env),
   }
 }
@@ -112,8 +112,7 @@ export function fromEnvironment(): { redis: RedisAccess | undefined; namespace: 
   return { redis: accessFrom(process.env), namespace: process.env.MILLHAND_NAMESPACE || 'default' }
 }
 
-const loadTimeoutOf = (env: Environment) =>
-  (wholeNumber(env, 'MILLHAND_LOAD_TIMEOUT_SECONDS', 1) ?? 60) * 1000
+const loadTimeoutOf = (env: Environment) => (wholeNumber(env, 'MILLHAND_LOAD_TIMEOUT_SECONDS') ?? 60) * 1000
 
 function redisOf(env: Environment): RedisAccess {
   const access = accessFrom(env)
@@ -188,7 +187,11 @@ function childEnvOf(env: Environment): Config['childEnv'] {
   return Object.fromEntries(kept)
 }
 
-function oneOf<T extends string>(env: Environment, name: string, known: readonly T[], otherwise: T): T {
+function oneOf<T extends string>(
+  env: Environment,
+  name: string,
+  { known, otherwise }: { known: readonly T[]; otherwise: T },
+): T {
   const text = env[name]
   if (!text) return otherwise
   const found = known.find((value) => value === text)
@@ -199,8 +202,7 @@ function oneOf<T extends string>(env: Environment, name: string, known: readonly
 function wholeNumber(
   env: Environment,
   name: string,
-  least: number,
-  most = Number.MAX_SAFE_INTEGER,
+  { least = 1, most = Number.MAX_SAFE_INTEGER }: { least?: number; most?: number } = {},
 ): number | undefined {
   const text = env[name]
   if (!text) return undefined

@@ -21,7 +21,11 @@ export function afterDeath({ failures, notBeforeMs }: CrashLoop, livedMs: number
 }
 
 /** How many missing workers may start now: in a crash loop one at a time, until it is ready. */
-export function allowedStarts(loop: CrashLoop, missing: number, starting: number, nowMs: number): number {
+export function allowedStarts(
+  loop: CrashLoop,
+  { missing, starting }: { missing: number; starting: number },
+  nowMs: number,
+): number {
   if (nowMs < loop.notBeforeMs) return 0
   return loop.failures > 1 && nowMs - loop.notBeforeMs < HEALTHY_MS
     ? Math.max(0, Math.min(missing, 1 - starting))

@@ -199,7 +199,7 @@ export class LocalFleet implements Fleet {
     const nowMs = this.#nowMs()
     const missing = this.#live().filter(({ process }) => !process)
     const starting = this.#live().filter(({ process }) => process && !process.isReady).length
-    const starts = allowedStarts(this.#crashes, missing.length, starting, nowMs)
+    const starts = allowedStarts(this.#crashes, { missing: missing.length, starting }, nowMs)
     for (const pod of missing.slice(0, starts)) this.#start(pod)
     if (missing.length + starting === 0) return undefined
     return Math.max(STARTING_AGAIN_MS, this.#crashes.notBeforeMs - nowMs)

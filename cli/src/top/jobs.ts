@@ -65,7 +65,7 @@ export function jobsView(reach: Reach, queue: Queue, text = ''): View {
       return asked() === '' ? 'the queue has no jobs' : `no job matches ${asked()}`
     },
     summary: () => summaryOf({ depth, found, name: TABS[tab]?.name ?? '', windows }) + marks.text,
-    rows: () => (found?.jobs ?? []).map((job) => rowOf(job, marks.has(job.id), queue, reach)),
+    rows: () => (found?.jobs ?? []).map((job) => rowOf(job, { isMarked: marks.has(job.id), queue, reach })),
     async load() {
       const { cursor } = windows
       const wanted = asked()
@@ -96,7 +96,13 @@ export function jobsView(reach: Reach, queue: Queue, text = ''): View {
   }
 }
 
-function rowOf(job: JobSummary, isMarked: boolean, queue: Queue, reach: Reach): Row {
+interface ShownIn {
+  isMarked: boolean
+  queue: Queue
+  reach: Reach
+}
+
+function rowOf(job: JobSummary, { isMarked, queue, reach }: ShownIn): Row {
   const { id, state, task, enqueuedAtMs, attempts } = job
   const nowMs = reach.nowMs()
   const mark = isMarked ? '* ' : ''

@@ -25,14 +25,14 @@ export class Feeds {
   }
 
   /** `lastEventId`: '' for what happens from now on. */
-  join(key: string, queue: Queue, viewer: Viewer, lastEventId: string): void {
-    const feed = this.#feeds.get(key) ?? this.#begin(key, queue, lastEventId)
+  join(queue: Queue, viewer: Viewer, lastEventId: string): void {
+    const feed = this.#feeds.get(queue.name) ?? this.#begin(queue, lastEventId)
     feed.viewers.add(viewer)
     viewer.begin()
     if (lastEventId !== '')
       for (const { event, frame } of feed.kept)
         if (isLater(event.id, lastEventId)) void viewer.sendEvent(frame)
-    void viewer.closed.then(() => this.#leave(key, feed, viewer))
+    void viewer.closed.then(() => this.#leave(queue.name, feed, viewer))
   }
 
   close(): void {
@@ -40,14 +40,14 @@ export class Feeds {
     this.#feeds.clear()
   }
 
-  #begin(key: string, queue: Queue, lastEventId: string): Feed {
+  #begin(queue: Queue, lastEventId: string): Feed {
     const feed: Feed = { viewers: new Set(), kept: [], stop: new AbortController() }
-    this.#feeds.set(key, feed)
-    void this.#read(key, feed, queue, lastEventId)
+    this.#feeds.set(queue.name, feed)
+    void this.#read(queue, feed, lastEventId)
     return feed
   }
 
-  async #read(key: string, feed: Feed, queue: Queue, lastEventId: string): Promise<void> {
+  async #read(queue: Queue, feed: Feed, lastEventId: string): Promise<void> {
     const { signal } = feed.stop
     try {
       const after = lastEventId === '' ? {} : { after: lastEventId }
@@ -60,8 +60,8 @@ export class Feeds {
     } catch (error) {
       const isForeseen = error instanceof QueueRefused
       if (!isForeseen)
-        this.#log.warn('cannot read the events of a queue', { queue: key, error: reasonOf(error) })
-      this.#feeds.delete(key)
+        this.#log.warn('cannot read the events of a queue', { queue: queue.name, error: reasonOf(error) })
+      this.#feeds.delete(queue.name)
       const code = isForeseen ? error.code : 'EVENTS_FAIL'
       for (const viewer of feed.viewers) viewer.end(code, reasonOf(error))
     }

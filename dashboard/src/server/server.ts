@@ -106,7 +106,7 @@ class Server implements Dashboard {
     const { access } = this.#options
     if (request.method === 'DELETE') {
       response.setHeader('Set-Cookie', access.signOut(request).setCookie)
-      return sendJson(response, 200, {})
+      return sendJson(response, { value: {} })
     }
     if (request.method !== 'POST')
       throw new Refused(
@@ -121,7 +121,7 @@ class Server implements Dashboard {
     const signed = await access.signIn(request, token)
     if ('refusal' in signed) throw refusedBy(signed.refusal)
     response.setHeader('Set-Cookie', signed.setCookie)
-    sendJson(response, 200, {})
+    sendJson(response, { value: {} })
   }
 
   async #run({ request, response, matched, query, session }: Running): Promise<void> {
@@ -168,7 +168,7 @@ class Server implements Dashboard {
       response.setHeader('ETag', tag)
       if (request.headers['if-none-match'] === tag) return void response.writeHead(304).end()
     }
-    sendJson(response, 200, await route.handle(call), request.method === 'HEAD')
+    sendJson(response, { value: await route.handle(call), isHead: request.method === 'HEAD' })
   }
 
   /** Those of the permission; throws Refused where there are none. */
@@ -236,7 +236,7 @@ class Server implements Dashboard {
     request.resume()
     if (response.headersSent) return void response.destroy()
     for (const [name, value] of Object.entries(refused.headers)) response.setHeader(name, value)
-    sendJson(response, refused.status, refused.answer, request.method === 'HEAD')
+    sendJson(response, { status: refused.status, value: refused.answer, isHead: request.method === 'HEAD' })
   }
 
   #unforeseen(error: unknown, { method, url = '' }: IncomingMessage): Refused {
@@ -280,7 +280,14 @@ function goneSignal(response: ServerResponse): AbortSignal {
   return gone.signal
 }
 
-function sendJson(response: ServerResponse, status: number, value: unknown, isHead = false): void {
+interface JsonAnswer {
+  status?: number
+  value: unknown
+  /** The answer has no body. */
+  isHead?: boolean
+}
+
+function sendJson(response: ServerResponse, { status = 200, value, isHead = false }: JsonAnswer): void {
   const text = JSON.stringify(value)
   const bytes = Buffer.byteLength(text)
   if (bytes > MOST_ANSWER_BYTES)

@@ -41,8 +41,7 @@ async function followed(queue: string, begun: Action): Promise<Action> {
     if (isTold || performance.now() - sinceMs < QUICK_MS) continue
     isTold = true
     say(`${VERBS[action.verb].label} goes on by itself.`, 'plain', {
-      label: 'Show progress',
-      run: () => go(actionsHref(queue)),
+      action: { label: 'Show progress', run: () => go(actionsHref(queue)) },
     })
   }
   return action
@@ -59,7 +58,7 @@ function tell(queue: string, action: Action): void {
   const undo =
     verb === 'delete' && done > 0 ? { label: 'Undo', run: () => void undoAction(queue, id) } : undefined
   const tone = failed > 0 ? 'bad' : done > 0 ? 'good' : 'plain'
-  say(`${text.filter(Boolean).join('; ')}.`, tone, undo, undo && UNDO_WITHIN_MS)
+  say(`${text.filter(Boolean).join('; ')}.`, tone, undo && { action: undo, stayMs: UNDO_WITHIN_MS })
 }
 
 export async function undoAction(queue: string, id: string): Promise<void> {

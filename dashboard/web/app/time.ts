@@ -31,14 +31,17 @@ export function duration(ms: number): string {
   if (value < 100) return `${Math.round(value)} ms`
   if (value < 9_950) return `${(value / SECOND).toFixed(1)} s`
   if (value < MINUTE) return `${Math.round(value / SECOND)} s`
-  if (value < HOUR) return two(value, MINUTE, 'm', SECOND, 's')
-  if (value < DAY) return two(value, HOUR, 'h', MINUTE, 'm')
-  return two(value, DAY, 'd', HOUR, 'h')
+  if (value < HOUR) return two(value, 'm', 's')
+  if (value < DAY) return two(value, 'h', 'm')
+  return two(value, 'd', 'h')
 }
 
-function two(value: number, unit: number, name: string, smaller: number, smallerName: string): string {
-  const rest = Math.floor((value % unit) / smaller)
-  return `${Math.floor(value / unit)} ${name}${rest ? ` ${rest} ${smallerName}` : ''}`
+const UNITS = { d: DAY, h: HOUR, m: MINUTE, s: SECOND }
+type Unit = keyof typeof UNITS
+
+function two(ms: number, large: Unit, small: Unit): string {
+  const rest = Math.floor((ms % UNITS[large]) / UNITS[small])
+  return `${Math.floor(ms / UNITS[large])} ${large}${rest ? ` ${rest} ${small}` : ''}`
 }
 
 /** "12 s ago", "in 2 m 11 s" within an hour; then 14:02:11; then 3 Nov 14:02. */

@@ -15,8 +15,7 @@ const STAY_MS = { good: 6_000, plain: 6_000, bad: 15_000 }
 export function say(
   text: string,
   tone: Toast['tone'] = 'plain',
-  action?: Toast['action'],
-  stayMs?: number,
+  { action, stayMs }: { action?: Toast['action']; stayMs?: number } = {},
 ): void {
   last += 1
   const toast = { id: last, text, tone, action }

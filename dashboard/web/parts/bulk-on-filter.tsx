@@ -26,7 +26,7 @@ export function BulkOnFilter({ queue, filter, verbs, isDisabled = false, after }
     try {
       const counted = await countJobs(queue, verb, filter)
       if (counted.count === 0) say(`No job that matches can be ${VERBS[verb].done} now.`)
-      else ask(questionOn(queue, filter, verb, counted, after))
+      else ask(questionOn(counted, { queue, filter, verb, after }))
     } catch (error) {
       say(sentence(error), 'bad')
     }
@@ -53,12 +53,16 @@ export function BulkOnFilter({ queue, filter, verbs, isDisabled = false, after }
   )
 }
 
+interface Asked {
+  queue: string
+  filter: string
+  verb: JobVerb
+  after: () => void
+}
+
 function questionOn(
-  queue: string,
-  filter: string,
-  verb: JobVerb,
   { count: found, isExact, samples }: ActionCount,
-  after: () => void,
+  { queue, filter, verb, after }: Asked,
 ): Question {
   const { label, warning, isDangerous } = VERBS[verb]
   return {

@@ -199,10 +199,10 @@ function variablesOf({ pool, queues, secretName }: DeploymentInput): Environment
     MILLHAND_NODE_NAME: 'spec.nodeName',
   }
   return [
-    fromSecret('MILLHAND_REDIS_URL', secretName, 'url'),
-    fromSecret('MILLHAND_REDIS_CA', secretName, 'ca.crt', true),
-    fromSecret('MILLHAND_REDIS_CERT', secretName, 'tls.crt', true),
-    fromSecret('MILLHAND_REDIS_KEY', secretName, 'tls.key', true),
+    fromSecret('MILLHAND_REDIS_URL', { name: secretName, key: 'url' }),
+    fromSecret('MILLHAND_REDIS_CA', { name: secretName, key: 'ca.crt', optional: true }),
+    fromSecret('MILLHAND_REDIS_CERT', { name: secretName, key: 'tls.crt', optional: true }),
+    fromSecret('MILLHAND_REDIS_KEY', { name: secretName, key: 'tls.key', optional: true }),
     ...Object.entries(fields).map(([name, fieldPath]) => ({
       name,
       valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath } },
@@ -213,8 +213,11 @@ function variablesOf({ pool, queues, secretName }: DeploymentInput): Environment
   ]
 }
 
-function fromSecret(name: string, secret: string, key: string, optional = false): EnvironmentVariable {
-  return { name, valueFrom: { secretKeyRef: { name: secret, key, ...(optional && { optional }) } } }
+function fromSecret(
+  name: string,
+  secretKeyRef: { name: string; key: string; optional?: true },
+): EnvironmentVariable {
+  return { name, valueFrom: { secretKeyRef } }
 }
 
 function asObject(value: unknown): Record<string, unknown> {

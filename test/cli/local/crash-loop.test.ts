@@ -21,9 +21,9 @@ describe('a crash loop', () => {
 
   test('lets one worker at a time try, when its time has come', () => {
     const loop = { failures: 3, notBeforeMs: 1000 }
-    expect(allowedStarts(loop, 5, 0, 999)).toBe(0)
-    expect(allowedStarts(loop, 5, 0, 1000)).toBe(1)
-    expect(allowedStarts(loop, 5, 1, 1000)).toBe(0)
-    expect(allowedStarts(noCrashes, 5, 1, 1000)).toBe(5)
+    expect(allowedStarts(loop, { missing: 5, starting: 0 }, 999)).toBe(0)
+    expect(allowedStarts(loop, { missing: 5, starting: 0 }, 1000)).toBe(1)
+    expect(allowedStarts(loop, { missing: 5, starting: 1 }, 1000)).toBe(0)
+    expect(allowedStarts(noCrashes, { missing: 5, starting: 1 }, 1000)).toBe(5)
   })
 })

@@ -266,7 +266,7 @@ export class Child {
     this.#onEnded(this)
     await this.#lastBytes()
     this.#tellLoaded({
-      failure: whyNotLoaded('the child', ending, this.lastWords(), this.#loadFailure),
+      failure: whyNotLoaded({ who: 'the child', ending, stderr: this.lastWords(), told: this.#loadFailure }),
       ...(ending.signal !== undefined && { isAccident: true }),
     })
     this.#strays.end()

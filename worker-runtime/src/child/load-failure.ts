@@ -15,13 +15,15 @@ export function loadTimedOut(afterMs: number) {
   return { failure, isAccident: true as const }
 }
 
-/** `who` is the child or the zygote. */
-export function whyNotLoaded(
-  who: string,
-  ending: Ending,
-  stderr: string,
-  told: LoadFailure | undefined,
-): string {
+interface NotLoaded {
+  /** The child or the zygote. */
+  who: string
+  ending: Ending
+  stderr: string
+  told: LoadFailure | undefined
+}
+
+export function whyNotLoaded({ who, ending, stderr, told }: NotLoaded): string {
   const words = stderr.split('\n').filter((line) => line.trim() !== '' && !OF_NODE.test(line))
   const said = words.slice(-3).join(' / ')
   if (told?.reason) {

@@ -326,7 +326,7 @@ export class ClientQueue {
 
   /** The handle of a flow that is kept in this queue, by its id. Sends nothing to Redis. */
   flow<R = unknown>(id: string): FlowRun<R> {
-    return new FlowRun<R>(id, undefined, this.#queue, this.#client)
+    return new FlowRun<R>(id, this.#queue, this.#client)
   }
 
   /**
@@ -339,7 +339,7 @@ export class ClientQueue {
 
   #handle<R>(id: string, answer: EnqueueAnswer | undefined): JobHandle<R> {
     const said = typeof answer === 'object' ? answer : { id, enqueued: answer }
-    return new JobHandle<R>(said.id, said.enqueued, this.#queue, this.#client)
+    return new JobHandle<R>(said.id, this.#queue, this.#client, said.enqueued)
   }
 
   #send(jobs: readonly NewJob[], durability = this.#client.durability): Promise<EnqueueAnswer[]> {

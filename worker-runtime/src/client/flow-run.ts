@@ -39,7 +39,7 @@ export class FlowFailed extends Error {
 export async function startFlow<R>(flow: FlowPlan, queue: Queue, client: ClientParts): Promise<FlowRun<R>> {
   const plan = flow.plan(queue.name, client.fullName)
   const isNew = await askUntilDeadline(() => queue.flows.start(plan), queue, client)
-  return new FlowRun<R>(plan.id, isNew, queue, client)
+  return new FlowRun<R>(plan.id, queue, client, isNew)
 }
 
 /** One flow, by its id and its home. */
@@ -50,7 +50,7 @@ export class FlowRun<R = unknown> {
   readonly #queue: Queue
   readonly #client: HandleParts
 
-  constructor(id: string, isNew: boolean | undefined, queue: Queue, client: HandleParts) {
+  constructor(id: string, queue: Queue, client: HandleParts, isNew?: boolean) {
     this.id = id
     this.isNew = isNew
     this.#queue = queue

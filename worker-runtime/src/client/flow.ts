@@ -174,7 +174,8 @@ export class FlowPlan {
         throw new TypeError(`job ${name} waits for ${each}, which is no job of flow ${this.id}: add it first`)
     const result = reference(`{"millhand:result":"${name}"}`, [name]) as TaskResult<T>
     const undo = compensate && { input: result, ...compensate }
-    if (undo) checkCall(this.id, undo, `compensation of ${name}`, new Set([name, ...waitsFor]))
+    if (undo)
+      checkCall(undo, { id: this.id, what: `compensation of ${name}`, known: new Set([name, ...waitsFor]) })
     this.#edges += waitsFor.size
     if (this.#planned.size === MOST_JOBS || this.#edges > MOST_EDGES)
       throw new TypeError(
@@ -339,7 +340,7 @@ function callbacksOf(
   for (const when of CALLBACKS) {
     const request = options[when]
     if (!request) continue
-    checkCall(id, request, when, new Set())
+    checkCall(request, { id, what: when, known: new Set() })
     const job = jobOf(request)
     const queue = request.queue === undefined ? home : fullName(request.queue)
     callbacks[when] = { queue, head: plainHead(job), payload: job.payload }
@@ -361,8 +362,15 @@ const payloadOf = ({ payload }: NewJob): string => payload
 const jobOf = ({ task, input, options = {} }: FlowCallRequest): NewJob =>
   newJob(task, input, options, WITHOUT_ID)
 
-/** A callback or a compensation; it may refer to the results of `known`. */
-function checkCall(id: string, request: FlowCallRequest, what: string, known: ReadonlySet<string>): void {
+interface CallOf {
+  id: string
+  what: string
+  /** The jobs to whose results it may refer. */
+  known: ReadonlySet<string>
+}
+
+/** A callback or a compensation. */
+function checkCall(request: FlowCallRequest, { id, what, known }: CallOf): void {
   checkOptions(`field of ${what}`, request, CALL_FIELDS)
   const { names } = referring(what, () => jobOf(request), payloadOf)
   for (const name of names)

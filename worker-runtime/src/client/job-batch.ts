@@ -23,7 +23,7 @@ export async function openBatch(
 ): Promise<JobBatch> {
   const plan = planBatch(id, options, { home: queue.name, fullName: client.fullName })
   await askUntilDeadline(() => queue.flows.start(plan), queue, client)
-  return new JobBatch(new FlowRun(id, undefined, queue, client), queue, client)
+  return new JobBatch(new FlowRun(id, queue, client), queue, client)
 }
 
 /** More of them would keep Redis from others for more than 10 ms. */
@@ -53,7 +53,7 @@ export class JobBatch {
     const jobs = requests.map((request, index) => jobOfBatch(request, index, check))
     for (const part of callsOf(jobs, MOST_A_CALL))
       await this.#ask(() => this.#queue.flows.addToBatch(this.id, part))
-    return jobs.map(({ id }) => new JobHandle<TaskResult<T>>(id, undefined, this.#queue, this.#client))
+    return jobs.map(({ id }) => new JobHandle<TaskResult<T>>(id, this.#queue, this.#client))
   }
 
   /** No more jobs come: the batch ends with its last one. Answers its state. Throws RedisUnavailable. */

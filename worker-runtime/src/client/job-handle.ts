@@ -41,7 +41,7 @@ export class JobHandle<R = unknown> {
   readonly #queue: Queue
   readonly #client: HandleParts
 
-  constructor(id: string, enqueued: Enqueued | undefined, queue: Queue, client: HandleParts) {
+  constructor(id: string, queue: Queue, client: HandleParts, enqueued?: Enqueued) {
     this.id = id
     this.enqueued = enqueued
     this.#queue = queue

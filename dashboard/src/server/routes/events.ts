@@ -12,7 +12,7 @@ export const eventRoutes: readonly Route[] = [
     events: { change: QueueEvent },
     open: async (call, viewer, lastEventId) => {
       const queue = await queueOf(call)
-      call.parts.feeds.join(queue.name, queue, viewer, lastEventId)
+      call.parts.feeds.join(queue, viewer, lastEventId)
     },
   }),
 ]

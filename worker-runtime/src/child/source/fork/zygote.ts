@@ -242,7 +242,12 @@ export class Zygote {
     if (this.tasks.length === 0) await this.#lastWords()
     this.#isOver = true
     const how = `the zygote ${describeEnding(ending)}`
-    const failure = whyNotLoaded('the zygote', ending, this.#stderr.text(), this.#loadFailure)
+    const failure = whyNotLoaded({
+      who: 'the zygote',
+      ending,
+      stderr: this.#stderr.text(),
+      told: this.#loadFailure,
+    })
     this.#tellLoaded({ failure, ...(ending.exitCode === undefined && { isAccident: true }) })
     for (const answer of [...this.#orders.values()]) answer({ failure: how })
     for (const [pid, tell] of this.#children) {
