@@ -31,9 +31,9 @@ import { workerCommand } from './commands/worker.ts'
 import { workersCommand } from './commands/workers.ts'
 import { readConfig } from './config.ts'
 import { CommandFailed, type Context } from './context.ts'
+import { examples } from './options.ts'
 import { openOutlet } from './outlet.ts'
 import { manyLines, withoutPasswords } from './printable.ts'
-import { examples } from './server.ts'
 import { openTerminal } from './top/terminal.ts'
 
 const BAD_USAGE = 2

@@ -1,7 +1,7 @@
 // The Redis and the namespace of a command, with their options. All commands but `up` and `worker` use
 // withServer.
 
-import { type Command, InvalidArgumentError } from 'commander'
+import type { Command } from 'commander'
 import {
   type Connection,
   connectRedis,
@@ -13,7 +13,6 @@ import {
 } from 'millhand/queue'
 import { CommandFailed, type Context } from './context.ts'
 import { findRunning, type RunningUp } from './local/running.ts'
-import { durationMs } from './units.ts'
 
 export interface ServerOptions {
   redis?: string
@@ -48,14 +47,6 @@ export function withServerOptions(command: Command): Command {
       '--namespace <name>',
       'the namespace of the queues; default: MILLHAND_NAMESPACE, else that of millhand up, else "default"',
     )
-}
-
-export function withJsonOption(command: Command, what = 'one JSON document'): Command {
-  return command.option('--json', `print ${what}, for programs`)
-}
-
-export function examples(...lines: readonly string[]): string {
-  return `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}`
 }
 
 /** Throws CommandFailed when no address is given and no `up` runs here. */
@@ -117,21 +108,6 @@ export function checkedAccess(access: RedisAccess): RedisAccess {
     return access
   } catch (error) {
     throw new CommandFailed(`the address of Redis ${(error as Error).message}`)
-  }
-}
-
-export function durationOption(text: string): number {
-  const ms = durationMs(text)
-  if (ms === undefined) throw new InvalidArgumentError('A duration is like 500ms, 30s, 5m, 2h or 1d.')
-  return ms
-}
-
-export function wholeNumberOption(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
-  return (text) => {
-    const value = Number(text)
-    if (/^\d+$/.test(text) && value >= least && value <= most) return value
-    const upTo = most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`
-    throw new InvalidArgumentError(`It is a whole number ${upTo}.`)
   }
 }
 

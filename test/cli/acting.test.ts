@@ -93,7 +93,7 @@ test(
 test('retry and delete want to know which jobs', async () => {
   expect(await run('retry', 'acted')).toMatchObject({
     code: 2,
-    stderr: expect.stringContaining('name the jobs by their ids, or give --filter'),
+    stderr: expect.stringContaining('name the jobs by their ids, or give --all or --filter'),
   })
   expect(await run('delete', 'acted', 'x', '--all')).toMatchObject({ code: 2 })
 })

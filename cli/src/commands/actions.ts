@@ -3,15 +3,9 @@ import type { Command } from 'commander'
 import type { Action, Queue } from 'millhand/queue'
 import { CommandFailed, type Context } from '../context.ts'
 import { drive } from '../filtered-jobs.ts'
+import { examples, wholeNumberOption, withJsonOption } from '../options.ts'
 import { jsonDocument, oneLine } from '../printable.ts'
-import {
-  examples,
-  type ServerOptions,
-  wholeNumberOption,
-  withJsonOption,
-  withServer,
-  withServerOptions,
-} from '../server.ts'
+import { type ServerOptions, withServer, withServerOptions } from '../server.ts'
 import { type Cell, facts, table } from '../table.ts'
 import { counted, durationText, timeText } from '../units.ts'
 

@@ -3,7 +3,8 @@ import type { Command } from 'commander'
 import type { JobState } from 'millhand/queue'
 import type { Context } from '../context.ts'
 import { type Action, actOnJobs, type NamedJobs, withFilterOptions } from '../named-jobs.ts'
-import { examples, withJsonOption, withServerOptions } from '../server.ts'
+import { examples, withJsonOption } from '../options.ts'
+import { withServerOptions } from '../server.ts'
 
 const CANCEL: Action = {
   verb: 'cancel',

@@ -2,7 +2,8 @@
 import type { Command } from 'commander'
 import type { Context } from '../context.ts'
 import { type Action, actOnJobs, type NamedJobs, withFilterOptions } from '../named-jobs.ts'
-import { examples, withJsonOption, withServerOptions } from '../server.ts'
+import { examples, withJsonOption } from '../options.ts'
+import { withServerOptions } from '../server.ts'
 
 const DELETE: Action = {
   verb: 'delete',

@@ -21,6 +21,7 @@ import {
   RedisUnavailable,
 } from 'millhand/queue'
 import { CommandFailed, type Context, type Paint } from '../context.ts'
+import { examples, withJsonOption } from '../options.ts'
 import { jsonDocument, oneLine } from '../printable.ts'
 import { layoutFinding, type QueueFacts, queueFindings } from '../queue-findings.ts'
 import { partsOf, queuesThere } from '../queues-there.ts'
@@ -29,10 +30,8 @@ import {
   type Address,
   addressOf,
   DEADLINE_MS,
-  examples,
   type Server,
   type ServerOptions,
-  withJsonOption,
   withServer,
   withServerOptions,
 } from '../server.ts'

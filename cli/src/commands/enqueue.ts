@@ -5,19 +5,10 @@ import { connect, type EnqueueOptions, type JobHandle, type Priority, ResultTime
 import { DURABILITIES, type Durability, failureText, LANES, ON_DUPLICATE } from 'millhand/queue'
 import { CommandFailed, type Context } from '../context.ts'
 import { parseJson } from '../json-input.ts'
+import { durationOption, examples, listOption, wholeNumberOption, withJsonOption } from '../options.ts'
 import { jsonDocument } from '../printable.ts'
 import { unserved } from '../queues-there.ts'
-import {
-  addressOf,
-  DEADLINE_MS,
-  durationOption,
-  examples,
-  type ServerOptions,
-  wholeNumberOption,
-  withJsonOption,
-  withServer,
-  withServerOptions,
-} from '../server.ts'
+import { addressOf, DEADLINE_MS, type ServerOptions, withServer, withServerOptions } from '../server.ts'
 import { durationMs, durationText } from '../units.ts'
 
 interface Options extends ServerOptions {
@@ -70,7 +61,7 @@ function withJobOptions(command: Command): Command {
     .option('--delay <duration>', 'how long it waits before it may start, like 10s, 5m, 2h', durationOption)
     .option('--id <id>', 'an id of your own: a job with a known id is not enqueued again')
     .option('--key <key>', 'a key that it shares with other jobs, like a tenant: keys are served in turn')
-    .option('--tag <tag>', 'a name to find it by; may be given five times', collected)
+    .option('--tag <tag>', 'a name to find it by; may be given five times', listOption)
     .option('--unique <key>', 'enqueue nothing while another job of the queue has this unique key')
     .option(
       '--unique-while <time>',
@@ -122,8 +113,6 @@ function uniqueWhileOption(text: string): NonNullable<Options['uniqueWhile']> {
   if (forMs !== undefined) return { forMs }
   throw new InvalidArgumentError('It is waiting, unfinished or a duration like 30s, 5m or 2h.')
 }
-
-const collected = (tag: string, before: string[] = []): string[] => [...before, tag]
 
 interface Request {
   queue: string

@@ -2,15 +2,9 @@
 import type { Command } from 'commander'
 import type { ErrorGroup, ErrorGroupDetails, Queue } from 'millhand/queue'
 import { CommandFailed, type Context } from '../context.ts'
+import { examples, wholeNumberOption, withJsonOption } from '../options.ts'
 import { jsonDocument, manyLines, shortened } from '../printable.ts'
-import {
-  examples,
-  type ServerOptions,
-  wholeNumberOption,
-  withJsonOption,
-  withServer,
-  withServerOptions,
-} from '../server.ts'
+import { type ServerOptions, withServer, withServerOptions } from '../server.ts'
 import { type Cell, facts, table } from '../table.ts'
 import { counted, durationText, timeText } from '../units.ts'
 

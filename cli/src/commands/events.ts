@@ -2,15 +2,9 @@
 import type { Command } from 'commander'
 import type { Change, ChangedJob, Queue, QueueEvent } from 'millhand/queue'
 import type { Context } from '../context.ts'
+import { examples, wholeNumberOption, withJsonOption } from '../options.ts'
 import { jsonLine, oneLine } from '../printable.ts'
-import {
-  examples,
-  type ServerOptions,
-  wholeNumberOption,
-  withJsonOption,
-  withServer,
-  withServerOptions,
-} from '../server.ts'
+import { type ServerOptions, withServer, withServerOptions } from '../server.ts'
 import { counted, durationText, timeText } from '../units.ts'
 
 interface Options extends ServerOptions {

@@ -6,15 +6,9 @@ import type { Command } from 'commander'
 import { type FlowDetails, type FlowFacts, type FlowJobFacts, openQueue, type Queue } from 'millhand/queue'
 import { CommandFailed, type Context } from '../context.ts'
 import { alsoText, stateText } from '../flow-text.ts'
+import { examples, wholeNumberOption, withJsonOption } from '../options.ts'
 import { jsonDocument, jsonLine, oneLine } from '../printable.ts'
-import {
-  examples,
-  type ServerOptions,
-  wholeNumberOption,
-  withJsonOption,
-  withServer,
-  withServerOptions,
-} from '../server.ts'
+import { type ServerOptions, withServer, withServerOptions } from '../server.ts'
 import { type Cell, facts, table } from '../table.ts'
 import { durationText, timeText } from '../units.ts'
 import { causeText } from './why.ts'

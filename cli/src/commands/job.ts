@@ -5,16 +5,10 @@ import { CommandFailed, type Context } from '../context.ts'
 import { follow } from '../follow.ts'
 import { reprinted } from '../json-input.ts'
 import { checkId } from '../named-jobs.ts'
+import { examples, withJsonOption } from '../options.ts'
 import { jsonDocument, manyLines } from '../printable.ts'
 import { askEach, complainOf, queuesThere } from '../queues-there.ts'
-import {
-  examples,
-  type Server,
-  type ServerOptions,
-  withJsonOption,
-  withServer,
-  withServerOptions,
-} from '../server.ts'
+import { type Server, type ServerOptions, withServer, withServerOptions } from '../server.ts'
 import { type Cell, facts } from '../table.ts'
 import { bytesText, counted, durationText, timeText } from '../units.ts'
 import { causeText } from './why.ts'

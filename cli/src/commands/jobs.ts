@@ -3,15 +3,9 @@ import type { Command } from 'commander'
 import { type Depth, type FoundJobs, type JobSummary, MOST_JOBS_A_PAGE, type Queue } from 'millhand/queue'
 import type { Context } from '../context.ts'
 import { filterOf } from '../filtered-jobs.ts'
+import { examples, wholeNumberOption, withJsonOption } from '../options.ts'
 import { jsonDocument, shortened } from '../printable.ts'
-import {
-  examples,
-  type ServerOptions,
-  wholeNumberOption,
-  withJsonOption,
-  withServer,
-  withServerOptions,
-} from '../server.ts'
+import { type ServerOptions, withServer, withServerOptions } from '../server.ts'
 import { type Cell, table } from '../table.ts'
 import { durationText } from '../units.ts'
 import { stateOf } from './queues.ts'

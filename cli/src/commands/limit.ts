@@ -9,15 +9,9 @@ import {
   type WhenAtLimit,
 } from 'millhand/queue'
 import { CommandFailed, type Context } from '../context.ts'
+import { examples, wholeNumberOption, withJsonOption } from '../options.ts'
 import { jsonDocument } from '../printable.ts'
-import {
-  examples,
-  type ServerOptions,
-  wholeNumberOption,
-  withJsonOption,
-  withServer,
-  withServerOptions,
-} from '../server.ts'
+import { type ServerOptions, withServer, withServerOptions } from '../server.ts'
 import { table } from '../table.ts'
 import { durationMs, durationText, timeText } from '../units.ts'
 

@@ -3,8 +3,9 @@
 import type { Command } from 'commander'
 import type { Queue } from 'millhand/queue'
 import type { Context } from '../context.ts'
+import { examples, withJsonOption } from '../options.ts'
 import { jsonDocument } from '../printable.ts'
-import { examples, type ServerOptions, withJsonOption, withServer, withServerOptions } from '../server.ts'
+import { type ServerOptions, withServer, withServerOptions } from '../server.ts'
 
 interface Options extends ServerOptions {
   json?: boolean

@@ -2,8 +2,9 @@
 import { type Command, Option } from 'commander'
 import { PURGEABLE, type Purgeable, type Queue } from 'millhand/queue'
 import { CommandFailed, type Context } from '../context.ts'
+import { examples, withJsonOption } from '../options.ts'
 import { jsonDocument } from '../printable.ts'
-import { examples, type ServerOptions, withJsonOption, withServer, withServerOptions } from '../server.ts'
+import { type ServerOptions, withServer, withServerOptions } from '../server.ts'
 import { counted } from '../units.ts'
 
 interface Options extends ServerOptions {

@@ -2,9 +2,10 @@
 import type { Command } from 'commander'
 import type { Depth, Queue } from 'millhand/queue'
 import type { Context } from '../context.ts'
+import { examples, withJsonOption } from '../options.ts'
 import { jsonDocument } from '../printable.ts'
 import { askEach, complainOf, partsOf, queuesThere } from '../queues-there.ts'
-import { examples, type ServerOptions, withJsonOption, withServer, withServerOptions } from '../server.ts'
+import { type ServerOptions, withServer, withServerOptions } from '../server.ts'
 import { type Cell, table } from '../table.ts'
 import { durationText } from '../units.ts'
 

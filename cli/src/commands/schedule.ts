@@ -13,16 +13,9 @@ import {
 } from 'millhand/queue'
 import { CommandFailed, type Context } from '../context.ts'
 import { parseJson } from '../json-input.ts'
+import { durationOption, examples, listOption, wholeNumberOption, withJsonOption } from '../options.ts'
 import { jsonDocument } from '../printable.ts'
-import {
-  durationOption,
-  examples,
-  type ServerOptions,
-  wholeNumberOption,
-  withJsonOption,
-  withServer,
-  withServerOptions,
-} from '../server.ts'
+import { type ServerOptions, withServer, withServerOptions } from '../server.ts'
 import { facts } from '../table.ts'
 import { durationText, timeText } from '../units.ts'
 import { nextText, stateCell } from './schedules.ts'
@@ -205,7 +198,7 @@ function setCommand(parent: Command, context: Context): void {
     .option('--jitter <duration>', 'how much later a run may start; default: 0s', durationOption)
     .option('--suspend', 'set it without letting it fire')
     .option('--key <key>', 'the key of its jobs, like a tenant')
-    .option('--tag <tag>', 'a name to find its jobs by; may be given five times', collected)
+    .option('--tag <tag>', 'a name to find its jobs by; may be given five times', listOption)
     .addOption(new Option('--priority <priority>', 'which lane its jobs wait in').choices(LANES))
     .option('--max-attempts <number>', 'how many times a job may be tried', wholeNumberOption(1))
     .option('--timeout <duration>', 'how long one attempt may run', durationOption)
@@ -232,8 +225,6 @@ function setCommand(parent: Command, context: Context): void {
     },
   )
 }
-
-const collected = (tag: string, before: string[] = []): string[] => [...before, tag]
 
 function specOf(given: SetOptions): Omit<ScheduleSpec, 'task'> {
   const { cron, every, timeZone, overlap, missedRuns, missedWithin, jitter, suspend } = given

@@ -2,15 +2,9 @@
 import type { Command } from 'commander'
 import { type ScheduleState, whenText } from 'millhand/queue'
 import type { Context } from '../context.ts'
+import { examples, wholeNumberOption, withJsonOption } from '../options.ts'
 import { jsonDocument } from '../printable.ts'
-import {
-  examples,
-  type ServerOptions,
-  wholeNumberOption,
-  withJsonOption,
-  withServer,
-  withServerOptions,
-} from '../server.ts'
+import { type ServerOptions, withServer, withServerOptions } from '../server.ts'
 import { type Cell, table } from '../table.ts'
 import { counted, durationText } from '../units.ts'
 

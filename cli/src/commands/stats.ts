@@ -2,15 +2,9 @@
 import { type Command, Option } from 'commander'
 import type { History, HistorySeries, Queue } from 'millhand/queue'
 import { CommandFailed, type Context } from '../context.ts'
+import { durationOption, examples, withJsonOption } from '../options.ts'
 import { jsonDocument } from '../printable.ts'
-import {
-  durationOption,
-  examples,
-  type ServerOptions,
-  withJsonOption,
-  withServer,
-  withServerOptions,
-} from '../server.ts'
+import { type ServerOptions, withServer, withServerOptions } from '../server.ts'
 import { type Cell, table } from '../table.ts'
 import { durationText } from '../units.ts'
 

@@ -2,17 +2,9 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { addressText, parseAddress } from 'millhand/queue'
 import type { Context } from '../context.ts'
+import { durationOption, examples, withJsonOption } from '../options.ts'
 import { jsonDocument } from '../printable.ts'
-import {
-  addressOf,
-  durationOption,
-  examples,
-  type Server,
-  type ServerOptions,
-  withJsonOption,
-  withServer,
-  withServerOptions,
-} from '../server.ts'
+import { addressOf, type Server, type ServerOptions, withServer, withServerOptions } from '../server.ts'
 import { table } from '../table.ts'
 import { Top } from '../top/app.ts'
 import { overview } from '../top/overview.ts'

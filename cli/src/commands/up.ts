@@ -5,8 +5,9 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import { CommandFailed, type Context } from '../context.ts'
 import { eventLines, type UpEvent } from '../event-lines.ts'
 import { type Local, type LocalOptions, PortTaken, startLocal } from '../local/index.ts'
+import { examples, withJsonOption } from '../options.ts'
 import { jsonLine, withoutPasswords } from '../printable.ts'
-import { accessOf, checkedAccess, examples, type ServerOptions, withJsonOption } from '../server.ts'
+import { accessOf, checkedAccess, type ServerOptions } from '../server.ts'
 import { durationText } from '../units.ts'
 
 interface Options extends ServerOptions {

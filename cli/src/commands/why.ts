@@ -3,16 +3,10 @@ import type { Command } from 'commander'
 import type { Cause, Why } from 'millhand/queue'
 import { CommandFailed, type Context } from '../context.ts'
 import { checkId } from '../named-jobs.ts'
+import { examples, withJsonOption } from '../options.ts'
 import { jsonDocument, oneLine } from '../printable.ts'
 import { askEach, queuesThere } from '../queues-there.ts'
-import {
-  examples,
-  type Server,
-  type ServerOptions,
-  withJsonOption,
-  withServer,
-  withServerOptions,
-} from '../server.ts'
+import { type Server, type ServerOptions, withServer, withServerOptions } from '../server.ts'
 import { durationText } from '../units.ts'
 
 export function whyCommand(parent: Command, context: Context): void {

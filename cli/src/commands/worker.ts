@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { accessVariables, MOST_SLOTS } from 'millhand/queue'
 import type { Context } from '../context.ts'
-import { addressOf, examples, type ServerOptions, wholeNumberOption, withServerOptions } from '../server.ts'
+import { examples, wholeNumberOption } from '../options.ts'
+import { addressOf, type ServerOptions, withServerOptions } from '../server.ts'
 
 interface WeightedQueue {
   name: string
