@@ -170,7 +170,7 @@ function Verbs({ of, queue, path, again }: KnownProps) {
           close={() => ask(false)}
           question={{
             title: `Delete the schedule ${of.name}?`,
-            text: <p>Nothing of it is due any more. Its jobs stay.</p>,
+            text: <p>It enqueues no more jobs. Those that are there stay.</p>,
             verb: 'Delete',
             jobs: 0,
             isDangerous: true,
