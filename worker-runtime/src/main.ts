@@ -144,7 +144,7 @@ async function runWorker(config: Config): Promise<void> {
         onRefused: http?.metrics.refused,
       }),
   )
-  const wakers = wakersFor(config, consumers, log, onChange)
+  const wakers = wakersFor(config, { consumers, log, onWake: onChange })
   const worker = new Worker({
     consumers,
     children,
@@ -223,7 +223,13 @@ function connectAll({ redis }: Config, onMessagesLost: () => void) {
 }
 
 /** One for all queues; in a Cluster one for each. */
-function wakersFor({ redis }: Config, consumers: readonly Consumer[], log: Log, onWake: () => void): Waker[] {
+interface Woken {
+  consumers: readonly Consumer[]
+  log: Log
+  onWake: () => void
+}
+
+function wakersFor({ redis }: Config, { consumers, log, onWake }: Woken): Waker[] {
   const groups = parseAddress(redis).form === 'cluster' ? consumers.map((each) => [each]) : [consumers]
   return groups.map((queues) => new Waker({ redis: connectTo(redis, 'wake'), queues, log, onWake }))
 }

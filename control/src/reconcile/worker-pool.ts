@@ -8,7 +8,6 @@ import type { ObservedPool } from '../decide/observed.ts'
 import { type PoolPlan, planWorkerPool } from '../decide/pool.ts'
 import { newsType } from '../decide/report.ts'
 import type { Reconcile } from '../engine/controller.ts'
-import type { SeenQueue } from '../redis/seen-queue.ts'
 import type { Servers } from '../redis/servers.ts'
 import type { WorkerPool } from '../resources/worker-pool.ts'
 import type { FleetDone, Subject, World } from '../world.ts'
@@ -87,16 +86,13 @@ export interface Applied {
  * Where Redis goes away in the middle, or a part is refused, nothing is removed and the status is written all
  * the same.
  */
-export async function applyPlan(
-  plan: PoolPlan,
-  { observed, seen, fleet }: PoolView,
-  context: ApplyContext,
-): Promise<Applied> {
-  const isRedisThere = await speakToRedis(plan, observed, seen, context)
+export async function applyPlan(plan: PoolPlan, view: PoolView, context: ApplyContext): Promise<Applied> {
+  const { observed, fleet } = view
+  const isRedisThere = await speakToRedis(plan, view, context)
   // Who was told nothing is remembered as before.
   const memory = isRedisThere ? plan.memory : { ...plan.memory, draining: observed.memory.draining }
   const set = isRedisThere ? await fleet.set(plan.wish) : { againInMs: UNTOLD_AGAIN_MS }
-  if (set.scaled) sayScaled(observed.pool, set.scaled, plan, context)
+  if (set.scaled) sayScaled(set.scaled, { pool: observed.pool, decision: plan.decision }, context)
   const { failure = set.failure, ...written } = await writeStatus(plan, observed, context)
   for (const finding of plan.events) {
     const { reason, message } = finding
@@ -125,19 +121,19 @@ async function writeStatus(
 
 async function speakToRedis(
   { drain, undrain, dismiss, reap }: PoolPlan,
-  { pool }: ObservedPool,
-  seen: readonly SeenQueue[],
+  view: PoolView,
   context: ApplyContext,
 ): Promise<boolean> {
+  const { observed, seen } = view
   const { log } = context
-  const { namespace, name } = pool.metadata
+  const { namespace, name } = observed.pool.metadata
   try {
     if (drain.length > 0) await Promise.all(seen.map((each) => each.toWrite.drain(drain, DRAIN_FOR_MS)))
     if (undrain.length > 0) await Promise.all(seen.map((each) => each.toWrite.undrain(undrain)))
     for (const { worker, queue } of dismiss)
       if (await seen.find((each) => each.name === queue)?.toWrite.dismiss(worker))
         log.info('dismissed a worker of a pod that was deleted by force', { namespace, pool: name, worker })
-    await putBack(reap, pool, seen, context)
+    await putBack(reap, view, context)
     return true
   } catch (error) {
     if (!(error instanceof RedisUnavailable)) throw error
@@ -149,8 +145,7 @@ async function speakToRedis(
 /** These workers are dead for sure, so nobody needs to wait for their heartbeats to run out. */
 async function putBack(
   reap: PoolPlan['reap'],
-  pool: WorkerPool,
-  seen: readonly SeenQueue[],
+  { observed: { pool }, seen }: PoolView,
   { log, onPutBack }: ApplyContext,
 ): Promise<void> {
   const { namespace, name } = pool.metadata
@@ -166,9 +161,8 @@ async function putBack(
 }
 
 function sayScaled(
-  pool: WorkerPool,
   { from, to }: NonNullable<FleetDone['scaled']>,
-  { decision: { reason, message } }: PoolPlan,
+  { pool, decision: { reason, message } }: { pool: WorkerPool; decision: PoolPlan['decision'] },
   { world, log, onDecision }: ApplyContext,
 ): void {
   const { namespace, name } = pool.metadata

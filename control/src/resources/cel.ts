@@ -10,37 +10,45 @@ import { isObject, named, type Path, type Problem, type Schema } from './schema.
  * about changes hold.
  */
 export function brokenRules(schema: Schema, value: unknown, old?: unknown): Problem[] {
-  return check(schema, value, old, [])
+  return check(schema, { value, old }, [])
 }
 
 type Validation = NonNullable<Schema['x-kubernetes-validations']>[number]
 
-function check(schema: Schema, value: unknown, old: unknown, path: Path): Problem[] {
+interface Change {
+  value: unknown
+  old: unknown
+}
+
+function check(schema: Schema, change: Change, path: Path): Problem[] {
+  const { value } = change
   if (value === undefined) return []
   const validations = schema['x-kubernetes-validations'] ?? []
-  const broken = validations.filter((validation) => !holds(validation, value, old))
+  const broken = validations.filter((validation) => !holds(validation, change))
   const here = broken.map(({ message, fieldPath = '' }): Problem => {
     const place = [...path, ...fieldPath.split('.').slice(1)]
     return { path: place, message: `${named(place)}: ${message}`, at: 'value' }
   })
-  return [...here, ...checkInside(schema, value, old, path)]
+  return [...here, ...checkInside(schema, change, path)]
 }
 
-function checkInside(schema: Schema, value: unknown, old: unknown, path: Path): Problem[] {
+function checkInside(schema: Schema, { value, old }: Change, path: Path): Problem[] {
   const { items, properties = {}, additionalProperties } = schema
   // The API server finds an item's earlier form by its key; no rule of an item is about changes.
   if (Array.isArray(value))
-    return items ? value.flatMap((item, index) => check(items, item, undefined, [...path, index])) : []
+    return items
+      ? value.flatMap((item, index) => check(items, { value: item, old: undefined }, [...path, index]))
+      : []
   if (!isObject(value)) return []
   const others = isObject(additionalProperties) ? additionalProperties : {}
   const before = isObject(old) ? old : {}
   return Object.entries(value).flatMap(([name, field]) =>
-    check(properties[name] ?? others, field, before[name], [...path, name]),
+    check(properties[name] ?? others, { value: field, old: before[name] }, [...path, name]),
   )
 }
 
 /** As with the API server, a rule that cannot be evaluated is broken. */
-function holds({ rule }: Validation, value: unknown, old: unknown): boolean {
+function holds({ rule }: Validation, { value, old }: Change): boolean {
   const isAboutChange = /\boldSelf\b/.test(rule)
   if (isAboutChange && old === undefined) return true
   try {

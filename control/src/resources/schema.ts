@@ -45,17 +45,32 @@ export interface Checked {
 }
 
 export function checkAgainstSchema(value: unknown, schema: Schema): Checked {
-  return check(value, schema, [], schema)
+  return check(value, { schema, path: [], whole: schema })
 }
 
-function check(value: unknown, schema: Schema, path: Path, whole: Schema): Checked {
+/** Where a value stands. */
+interface Place {
+  schema: Schema
+  path: Path
+  /** The schema of the manifest. */
+  whole: Schema
+}
+
+const inside = ({ path, whole }: Place, step: string | number, schema: Schema): Place => ({
+  schema,
+  path: [...path, step],
+  whole,
+})
+
+function check(value: unknown, place: Place): Checked {
+  const { schema, path } = place
   if (value === null)
     return only(value, problem(path, `${named(path)} is empty; give it a value or leave it out`))
   const wrongType = typeProblem(value, schema, path)
   if (wrongType) return only(value, wrongType)
-  if (Array.isArray(value)) return checkList(value, schema, path, whole)
-  if (isObject(value)) return checkObject(value, schema, path, whole)
-  return { value, problems: scalarProblems(value, schema, path) }
+  if (Array.isArray(value)) return checkList(value, place)
+  if (isObject(value)) return checkObject(value, place)
+  return { value, problems: scalarProblems(value, place) }
 }
 
 /** `spec.queues[0].name`, for people. */
@@ -76,7 +91,8 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-function checkObject(value: Record<string, unknown>, schema: Schema, path: Path, whole: Schema): Checked {
+function checkObject(value: Record<string, unknown>, place: Place): Checked {
+  const { schema, path } = place
   const properties = schema.properties ?? {}
   const result: Record<string, unknown> = {}
   const problems: Problem[] = []
@@ -85,20 +101,20 @@ function checkObject(value: Record<string, unknown>, schema: Schema, path: Path,
     if (property) {
       // The API server drops a null where there is a default, and takes the default.
       if (given === null && property.default !== undefined) continue
-      take(name, check(given, property, [...path, name], whole))
+      take(name, check(given, inside(place, name, property)))
     } else if (isObject(schema.additionalProperties)) {
-      take(name, check(given, schema.additionalProperties, [...path, name], whole))
+      take(name, check(given, inside(place, name, schema.additionalProperties)))
     } else if (isOpen(schema)) {
       result[name] = given
     } else {
-      problems.push(unknownField(name, properties, path, whole))
+      problems.push(unknownField(name, place))
     }
   }
   for (const [name, property] of Object.entries(properties)) {
     if (Object.hasOwn(result, name) || property.default === undefined) continue
     if (Object.hasOwn(value, name) && value[name] !== null) continue
     // A default may itself lack fields that have defaults: `default: {}` all the way down.
-    take(name, check(structuredClone(property.default), property, [...path, name], whole))
+    take(name, check(structuredClone(property.default), inside(place, name, property)))
   }
   const count = Object.keys(value).length
   if (schema.maxProperties !== undefined && count > schema.maxProperties) {
@@ -107,7 +123,7 @@ function checkObject(value: Record<string, unknown>, schema: Schema, path: Path,
   }
   for (const name of schema.required ?? []) {
     if (!Object.hasOwn(value, name) && !Object.hasOwn(result, name)) {
-      problems.push(missingField(name, value, properties, path))
+      problems.push(missingField(name, value, place))
     }
   }
   return { value: result, problems }
@@ -118,10 +134,11 @@ function checkObject(value: Record<string, unknown>, schema: Schema, path: Path,
   }
 }
 
-function checkList(value: unknown[], schema: Schema, path: Path, whole: Schema): Checked {
+function checkList(value: unknown[], place: Place): Checked {
+  const { schema, path } = place
   const { items, minItems, maxItems } = schema
   const checked = value.map((item, index) =>
-    items ? check(item, items, [...path, index], whole) : { value: item, problems: [] },
+    items ? check(item, inside(place, index, items)) : { value: item, problems: [] },
   )
   const problems = checked.flatMap((item) => item.problems)
   if (minItems !== undefined && value.length < minItems) {
@@ -131,10 +148,10 @@ function checkList(value: unknown[], schema: Schema, path: Path, whole: Schema):
     problems.push(problem(path, `${named(path)} has ${value.length} items; it may have ${maxItems} at most`))
   }
   const list = checked.map((item) => item.value)
-  return { value: list, problems: [...problems, ...duplicateKeys(list, schema, path)] }
+  return { value: list, problems: [...problems, ...duplicateKeys(list, place)] }
 }
 
-function duplicateKeys(list: unknown[], schema: Schema, path: Path): Problem[] {
+function duplicateKeys(list: unknown[], { schema, path }: Place): Problem[] {
   const keys = schema['x-kubernetes-list-map-keys']
   if (!keys) return []
   const firstIndexes = new Map<string, number>()
@@ -152,20 +169,23 @@ function duplicateKeys(list: unknown[], schema: Schema, path: Path): Problem[] {
   })
 }
 
-function scalarProblems(value: unknown, schema: Schema, path: Path): Problem[] {
-  const is = `${named(path)} is ${shown(value)}`
+function scalarProblems(value: unknown, place: Place): Problem[] {
+  const { schema, path } = place
   if (schema.enum && !schema.enum.includes(value)) {
     const near = nearest(String(value), schema.enum.map(String))
     const hint = near ? `; did you mean ${near}?` : ''
-    return [problem(path, `${is}; it must be one of ${schema.enum.join(', ')}${hint}`)]
+    return [problem(path, `${saying(value, path)}; it must be one of ${schema.enum.join(', ')}${hint}`)]
   }
-  if (typeof value === 'number') return numberProblems(value, schema, path, is)
-  if (typeof value === 'string') return stringProblems(value, schema, path, is)
+  if (typeof value === 'number') return numberProblems(value, place)
+  if (typeof value === 'string') return stringProblems(value, place)
   return []
 }
 
-function numberProblems(value: number, schema: Schema, path: Path, is: string): Problem[] {
+const saying = (value: unknown, path: Path) => `${named(path)} is ${shown(value)}`
+
+function numberProblems(value: number, { schema, path }: Place): Problem[] {
   const { minimum, maximum } = schema
+  const is = saying(value, path)
   if (minimum !== undefined && value < minimum)
     return [problem(path, `${is}; it must be at least ${minimum}`)]
   const most = maximum ?? (schema.format === 'int32' ? 2 ** 31 - 1 : undefined)
@@ -173,8 +193,9 @@ function numberProblems(value: number, schema: Schema, path: Path, is: string): 
   return []
 }
 
-function stringProblems(value: string, schema: Schema, path: Path, is: string): Problem[] {
+function stringProblems(value: string, { schema, path }: Place): Problem[] {
   const { minLength, maxLength, pattern } = schema
+  const is = saying(value, path)
   const length = [...value].length
   if (minLength !== undefined && length < minLength) {
     return [problem(path, `${is}; it needs ${atLeast(minLength, 'character')}`)]
@@ -255,13 +276,8 @@ function remedy(value: unknown, type: NonNullable<Schema['type']>): string {
   return ''
 }
 
-function unknownField(
-  name: string,
-  properties: Readonly<Record<string, Schema>>,
-  path: Path,
-  whole: Schema,
-): Problem {
-  const valid = Object.keys(properties)
+function unknownField(name: string, { schema, path, whole }: Place): Problem {
+  const valid = Object.keys(schema.properties ?? {})
   const elsewhere = fieldsOf(whole)
   // Of names that are equally near, those of this place come first.
   const found = nearest(name, [...valid, ...elsewhere.keys()])
@@ -292,12 +308,8 @@ function fieldsOf(whole: Schema): Map<string, string> {
   return found
 }
 
-function missingField(
-  name: string,
-  value: Record<string, unknown>,
-  properties: Readonly<Record<string, Schema>>,
-  path: Path,
-): Problem {
+function missingField(name: string, value: Record<string, unknown>, { schema, path }: Place): Problem {
+  const properties = schema.properties ?? {}
   const unknown = Object.keys(value).filter((given) => !Object.hasOwn(properties, given))
   const misspelt = nearest(name, unknown)
   const hint = misspelt ? `; is ${misspelt} a misspelling of it?` : '; add it'

@@ -12,15 +12,21 @@ export function problemsOf(value: unknown, schema: Schema, place = ''): string[]
     const name = json.$ref?.slice(json.$ref.lastIndexOf('/') + 1)
     return name === undefined ? json : (names.get(name)?.json ?? {})
   }
-  return check(value, schema.json, place, resolve)
+  return check(value, schema.json, { place, resolve })
 }
 
-type Resolve = (json: Json) => Json
+interface At {
+  /** '' for the whole body. */
+  place: string
+  /** Follows a $ref. */
+  resolve: (json: Json) => Json
+}
 
-function check(value: unknown, given: Json, place: string, resolve: Resolve): string[] {
+function check(value: unknown, given: Json, at: At): string[] {
+  const { place, resolve } = at
   const json = resolve(given)
   if (json.anyOf) {
-    const tried = json.anyOf.map((each) => check(value, each, place, resolve))
+    const tried = json.anyOf.map((each) => check(value, each, at))
     return tried.find((problems) => problems.length === 0) ?? tried[0] ?? []
   }
   const name = place || 'the body'
@@ -30,8 +36,8 @@ function check(value: unknown, given: Json, place: string, resolve: Resolve): st
     return [`${name} is ${shown(value)}; it must be one of ${json.enum.join(', ')}`]
   if (typeof value === 'string') return checkText(value, json, name)
   if (typeof value === 'number') return checkNumber(value, json, name)
-  if (Array.isArray(value)) return checkList(value, json, { place, name, resolve })
-  return isObject(value) ? checkObject(value, json, place, resolve) : []
+  if (Array.isArray(value)) return checkList(value, json, at)
+  return isObject(value) ? checkObject(value, json, at) : []
 }
 
 function checkText(value: string, { minLength = 0, maxLength, pattern }: Json, name: string): string[] {
@@ -53,15 +59,18 @@ function checkNumber(value: number, { minimum, maximum }: Json, name: string): s
 function checkList(
   value: unknown[],
   { items, minItems = 0, maxItems }: Json,
-  { place, name, resolve }: { place: string; name: string; resolve: Resolve },
+  { place, resolve }: At,
 ): string[] {
+  const name = place || 'the body'
   if (value.length < minItems) return [`${name} has ${value.length} items; it needs at least ${minItems}`]
   if (maxItems !== undefined && value.length > maxItems)
     return [`${name} has ${value.length} items; it may have ${maxItems} at most`]
-  return items ? value.flatMap((each, index) => check(each, items, `${place}[${index}]`, resolve)) : []
+  return items
+    ? value.flatMap((each, index) => check(each, items, { place: `${place}[${index}]`, resolve }))
+    : []
 }
 
-function checkObject(value: Record<string, unknown>, json: Json, place: string, resolve: Resolve): string[] {
+function checkObject(value: Record<string, unknown>, json: Json, { place, resolve }: At): string[] {
   const { properties = {}, required = [], additionalProperties } = json
   const at = (name: string) => (place === '' ? name : `${place}.${name}`)
   const missing = required
@@ -69,7 +78,7 @@ function checkObject(value: Record<string, unknown>, json: Json, place: string, 
     .map((name) => `${at(name)} is missing: add it`)
   const wrong = Object.entries(value).flatMap(([name, each]) => {
     const field = Object.hasOwn(properties, name) ? properties[name] : additionalProperties
-    if (field) return check(each, field, at(name), resolve)
+    if (field) return check(each, field, { place: at(name), resolve })
     return field === false ? [unknownField(at(name), properties)] : []
   })
   return [...missing, ...wrong]
