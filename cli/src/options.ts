@@ -16,6 +16,12 @@ export function durationOption(text: string): number {
   return ms
 }
 
+export function positiveDurationOption(text: string): number {
+  const ms = durationOption(text)
+  if (ms === 0) throw new InvalidArgumentError('It is longer than 0.')
+  return ms
+}
+
 export function wholeNumberOption(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
     const value = Number(text)

@@ -5,7 +5,14 @@ import { connect, type EnqueueOptions, type JobHandle, type Priority, ResultTime
 import { DURABILITIES, type Durability, failureText, LANES, ON_DUPLICATE } from 'millhand/queue'
 import { CommandFailed, type Context } from '../context.ts'
 import { parseJson } from '../json-input.ts'
-import { durationOption, examples, listOption, wholeNumberOption, withJsonOption } from '../options.ts'
+import {
+  durationOption,
+  examples,
+  listOption,
+  positiveDurationOption,
+  wholeNumberOption,
+  withJsonOption,
+} from '../options.ts'
 import { jsonDocument } from '../printable.ts'
 import { unserved } from '../queues-there.ts'
 import { addressOf, DEADLINE_MS, type ServerOptions, withServer, withServerOptions } from '../server.ts'
@@ -87,12 +94,12 @@ function withJobOptions(command: Command): Command {
     .option(
       '--timeout <duration>',
       'how long one attempt may run; default: as the queue says',
-      durationOption,
+      positiveDurationOption,
     )
     .option(
       '--expires-in <duration>',
       'how long after it is due it may still start; later it ends as expired; default: as the queue says',
-      durationOption,
+      positiveDurationOption,
     )
     .addOption(
       new Option(

@@ -13,7 +13,14 @@ import {
 } from 'millhand/queue'
 import { CommandFailed, type Context } from '../context.ts'
 import { parseJson } from '../json-input.ts'
-import { durationOption, examples, listOption, wholeNumberOption, withJsonOption } from '../options.ts'
+import {
+  durationOption,
+  examples,
+  listOption,
+  positiveDurationOption,
+  wholeNumberOption,
+  withJsonOption,
+} from '../options.ts'
 import { jsonDocument } from '../printable.ts'
 import { type ServerOptions, withServer, withServerOptions } from '../server.ts'
 import { facts } from '../table.ts'
@@ -201,7 +208,7 @@ function setCommand(parent: Command, context: Context): void {
     .option('--tag <tag>', 'a name to find its jobs by; may be given five times', listOption)
     .addOption(new Option('--priority <priority>', 'which lane its jobs wait in').choices(LANES))
     .option('--max-attempts <number>', 'how many times a job may be tried', wholeNumberOption(1))
-    .option('--timeout <duration>', 'how long one attempt may run', durationOption)
+    .option('--timeout <duration>', 'how long one attempt may run', positiveDurationOption)
   withJsonOption(withServerOptions(command)).action(
     (queueName: string, name: string, task: string, json: string, options: SetOptions) => {
       if ((options.cron === undefined) === (options.every === undefined))
