@@ -1,7 +1,8 @@
 // How long calls of the dashboard's API take over a large queue, and what its viewers cost the process that
 // serves them. Needs a redis-server of version 7.
 // node --conditions=millhand-source bench/dashboard.ts [--waiting N] [--ended N] [--viewers N] [--watched-seconds N]
-// Half of what waits is delayed, a quarter has keys. Other load on the machine shows least in the p50 of a script.
+//   [--only WORDS, the calls whose names have them, and no viewers] [--data FOLDER, keeps the queue there for the next time]
+// Half of what waits is delayed, a quarter has keys. Other load on the machine shows least in the processor time of a call.
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { get, type IncomingMessage } from 'node:http'
@@ -18,8 +19,8 @@ import type { TaskQueueObject } from '@millhand/control/resources/task-queue'
 import { localAccess } from '@millhand/dashboard/server/access/local'
 import { listenLocally } from '@millhand/dashboard/server/listen'
 import { dashboardServer } from '@millhand/dashboard/server/server'
-import { connectRedis, openQueue, silent } from 'millhand/queue'
-import { fillQueue, type Ids } from './large-queue.ts'
+import { connectRedis, openQueue, type Queue, silent } from 'millhand/queue'
+import { fillHistory, fillQueue, type Ids } from './large-queue.ts'
 import { stopEverything } from './processes.ts'
 import { Server } from './server.ts'
 
@@ -32,6 +33,8 @@ const { values } = parseArgs({
     ended: { type: 'string', default: '100000' },
     viewers: { type: 'string', default: '50' },
     'watched-seconds': { type: 'string', default: '20' },
+    only: { type: 'string', default: '' },
+    data: { type: 'string' },
     serve: { type: 'string' },
   },
 })
@@ -78,13 +81,9 @@ async function serve(url: string): Promise<void> {
 }
 
 async function bench(): Promise<void> {
-  const server = await Server.start()
+  const server = await Server.start(values.data === undefined ? {} : { dir: values.data })
   const redis = connectRedis(server.url)
-  const queue = openQueue(redis, 'default.big')
-  const beganMs = performance.now()
-  const amounts = { waiting: Number(values.waiting), ended: Number(values.ended) }
-  const ids = await fillQueue({ queue, redis: server.redis, url: server.url, ...amounts })
-  console.log(`filled in ${Math.round((performance.now() - beganMs) / 1_000)} s`)
+  const ids = await filled(server, openQueue(redis, 'default.big'))
   const child = fork(fileURLToPath(import.meta.url), ['--serve', server.url], {
     execArgv: [...process.execArgv, '--expose-gc'],
   })
@@ -97,14 +96,36 @@ async function bench(): Promise<void> {
     await server.redis.call('CONFIG', 'SET', 'latency-tracking-info-percentiles', '50 99 100')
     const calls = await callsOn(api, ids)
     await server.redis.call('SLOWLOG', 'RESET')
-    for (const [name, call] of calls) await measure(name, call, server)
-    console.log(`commands that took Redis more than 10 ms: ${await server.redis.call('SLOWLOG', 'LEN')}`)
-    await watch(api, child, Number(values.viewers))
+    for (const [name, call] of calls)
+      if (name.includes(values.only)) await measure(name, call, { server, child })
+    const slow = (await server.redis.call('SLOWLOG', 'GET', '-1')) as SlowCommand[]
+    console.log(`commands that took Redis more than 10 ms: ${slow.length}`)
+    for (const [, , micros, command] of slow)
+      console.log(`  ${msText(micros / 1_000)}  ${command.slice(0, 6).join(' ').slice(0, 90)}`)
+    if (values.only === '') await watch(api, child, Number(values.viewers))
   } finally {
     child.kill()
     redis.close()
     await stopEverything()
   }
+}
+
+type SlowCommand = [id: number, atSeconds: number, micros: number, command: string[]]
+
+/** From the folder, or filled now. */
+async function filled(server: Server, queue: Queue): Promise<Ids> {
+  const beganMs = performance.now()
+  const known = await server.redis.get('bench:ids')
+  const given = { queue, url: server.url }
+  const amounts = { waiting: Number(values.waiting), ended: Number(values.ended) }
+  const ids = known === null ? await fillQueue({ ...given, ...amounts }) : (JSON.parse(known) as Ids)
+  await fillHistory(queue, server.redis)
+  console.log(`filled in ${Math.round((performance.now() - beganMs) / 1_000)} s`)
+  if (values.data !== undefined && known === null) {
+    await server.redis.set('bench:ids', JSON.stringify(ids))
+    await server.redis.save()
+  }
+  return ids
 }
 
 interface Api {
@@ -178,23 +199,36 @@ async function farCursor(api: Api, filter: string): Promise<string> {
   return cursor
 }
 
+interface Measured {
+  server: Server
+  child: ReturnType<typeof fork>
+}
+
 /** The slowest script is what Redis serves nobody else meanwhile. */
-async function measure(name: string, call: () => Promise<unknown>, { redis }: Server): Promise<void> {
+async function measure(
+  name: string,
+  call: () => Promise<unknown>,
+  { server, child }: Measured,
+): Promise<void> {
+  const { redis } = server
   for (let i = 0; i < 20; i += 1) await call()
   await redis.call('CONFIG', 'RESETSTAT')
+  const before = { server: await server.doings(), child: await useOf(child) }
   const tookMs: number[] = []
   for (let i = 0; i < ROUNDS; i += 1) {
     const beganMs = performance.now()
     await call()
     tookMs.push(performance.now() - beganMs)
   }
+  const redisMs = ((await server.doings()).cpuMicros - before.server.cpuMicros) / 1_000 / ROUNDS
+  const cpuMs = ((await useOf(child)).cpuMs - before.child.cpuMs) / ROUNDS
   const text = String(await redis.call('INFO', 'everything'))
   const figure = (line: string, name: string) =>
     Number(new RegExp(`${line}_evalsha:.*\\b${name}=([\\d.]+)`).exec(text)?.[1] ?? 0)
   const took = (share: string) => msText(figure('latency_percentiles_usec', share) / 1_000)
   const scripts = (figure('cmdstat', 'calls') / ROUNDS).toFixed(1).padStart(5)
   console.log(
-    `${name.padEnd(30)} p50 ${msText(shareOf(tookMs, 0.5))}  p99 ${msText(shareOf(tookMs, 0.99))}  ${scripts} scripts, one: p50 ${took('p50')}  p99 ${took('p99')}  slowest ${took('p100')}`,
+    `${name.padEnd(30)} p50 ${msText(shareOf(tookMs, 0.5))}  p99 ${msText(shareOf(tookMs, 0.99))}  cpu ${msText(cpuMs)}, of Redis ${msText(redisMs)}  ${scripts} scripts, one: p50 ${took('p50')}  p99 ${took('p99')}  slowest ${took('p100')}`,
   )
 }
 
@@ -234,16 +268,17 @@ interface Cost {
 }
 
 async function costOf(child: ReturnType<typeof fork>): Promise<Cost> {
-  const ask = async () => {
-    child.send('use')
-    const [use] = (await once(child, 'message')) as [{ rssBytes: number; cpuMs: number }]
-    return use
-  }
   await sleep(2_000)
-  const before = await ask()
+  const before = await useOf(child)
   await sleep(WATCHED_MS)
-  const { rssBytes, cpuMs } = await ask()
+  const { rssBytes, cpuMs } = await useOf(child)
   return { rssBytes, share: (cpuMs - before.cpuMs) / WATCHED_MS }
+}
+
+async function useOf(child: ReturnType<typeof fork>): Promise<{ rssBytes: number; cpuMs: number }> {
+  child.send('use')
+  const [use] = (await once(child, 'message')) as [{ rssBytes: number; cpuMs: number }]
+  return use
 }
 
 function taskQueue(): TaskQueueObject {

@@ -12,7 +12,8 @@ const JOBS_OF_A_FLOW = 10_000
 const ACTIONS = 500
 const TASKS = 40
 const ERROR_GROUPS = 500
-const BUCKETS = 200
+/** Of each size in seconds. */
+const BUCKETS: Readonly<Record<number, number>> = { 10: 200, 60: 200, 600: 200, 3600: 2_400, 43200: 200 }
 const A_CALL = 1_000
 
 export interface Amounts {
@@ -36,14 +37,12 @@ export interface Ids {
 
 interface Filled extends Amounts {
   queue: Queue
-  redis: Redis
   url: string
 }
 
-export async function fillQueue({ queue, redis, url, waiting, ended }: Filled): Promise<Ids> {
+export async function fillQueue({ queue, url, waiting, ended }: Filled): Promise<Ids> {
   const bounds = { maxLength: 2 * (waiting + ended), buriedMaxCount: ended, completedMaxCount: ended }
   await queue.configure({ ...defaultSettings, ...bounds, ownerUid: 'uid' })
-  await fillHistory(queue, redis)
   const buried = await end(queue, ended, 'terminal')
   const completed = await end(queue, ended, 'completed')
   const { held, worker } = await hold(queue)
@@ -147,15 +146,15 @@ async function fillFlows(queue: Queue, redis: string): Promise<string> {
 }
 
 /** The last buckets of each size, with all that a bucket may have. */
-async function fillHistory(queue: Queue, redis: Redis): Promise<void> {
+export async function fillHistory(queue: Queue, redis: Redis): Promise<void> {
   const times = ['wait', 'run'].flatMap((what) => Array.from({ length: 20 }, (_, n) => `${what}:${n + 40} 9`))
   const figures = ['completed 900', 'failed 20', 'waitMs 90000', 'runMs 90000', ...times].join(' ')
   const rows = Array.from({ length: TASKS }, (_, n) => [`task-${n}`, figures]).flat()
   const state = ['', 'ready 100 delayed 100 busy 10 buried 10 oldestMs 1000 enqueued 10000 replicas 5']
   const nowMs = Date.now()
-  for (const seconds of [10, 60, 600, 3_600])
-    for (let n = 0; n < BUCKETS; n += 1) {
-      const at = 1_000 * seconds * (Math.floor(nowMs / 1_000 / seconds) - n)
+  for (const [seconds, buckets] of Object.entries(BUCKETS))
+    for (let n = 0; n < buckets; n += 1) {
+      const at = 1_000 * Number(seconds) * (Math.floor(nowMs / 1_000 / Number(seconds)) - n)
       await redis.hset(`mh:{${queue.name}}:stats:${seconds}:${at}`, ...rows, ...state)
     }
 }

@@ -16,80 +16,106 @@ export interface FlowLine {
 const MOST_SHOWN = 8
 
 export function flowTree(jobs: readonly FlowJobFacts[]): FlowLine[] {
-  const depths = depthsOf(jobs)
-  const depthOf = (name: string) => depths.get(name) ?? 0
-  const parents = new Map(jobs.map(({ name, after }) => [name, deepest(after, depthOf)]))
-  const below = Map.groupBy(jobs, ({ name }) => parents.get(name))
-  const linesBelow = (parent: string | undefined, depth: number) =>
-    inGroups(below.get(parent) ?? []).map((members) => lineOf(members, depth, parent))
   // Without recursion, as a chain may be long: the last one is the next to be shown.
   const lines: FlowLine[] = []
-  const stack = linesBelow(undefined, 0).reverse()
-  for (let line = stack.pop(); line; line = stack.pop()) {
-    lines.push(line)
-    const { jobs: members, depth } = line
-    stack.push(...members.flatMap(({ name }) => linesBelow(name, depth + 1)).reverse())
+  const stack = inGroups(treeOf(jobs)).reverse()
+  for (let group = stack.pop(); group; group = stack.pop()) {
+    lines.push(lineOf(group))
+    for (const { below } of group.toReversed())
+      if (below.length > 0) for (const next of inGroups(below).reverse()) stack.push(next)
   }
   return lines
 }
 
 /** Of each line the lines that it waits for, by their number in `lines`, in order. */
 export function linesBehind(lines: readonly FlowLine[]): number[][] {
-  const lineOfJob = new Map(lines.flatMap(({ jobs }, n) => jobs.map(({ name }) => [name, n] as const)))
+  const lineOfJob = new Map<string, number>()
+  for (const [n, { jobs }] of lines.entries()) for (const { name } of jobs) lineOfJob.set(name, n)
   return lines.map(({ jobs }, n) => {
-    const found = new Set(jobs.flatMap(({ after }) => after.map((name) => lineOfJob.get(name) ?? n)))
+    const found = new Set<number>()
+    for (const { after } of jobs) for (const name of after) found.add(lineOfJob.get(name) ?? n)
     found.delete(n)
     return [...found].sort((a, b) => a - b)
   })
 }
 
-function lineOf(jobs: readonly FlowJobFacts[], depth: number, parent: string | undefined): FlowLine {
-  const [first] = jobs
-  const name = jobs.length > 1 && first ? `${groupOf(first)}.*` : (first?.name ?? '')
-  const states = new Map(
-    [...Map.groupBy(jobs, ({ state }) => state)].map(([state, of]) => [state, of.length]),
-  )
-  return { depth, name, states, jobs, also: first?.after.filter((each) => each !== parent) ?? [] }
+/** A job in the tree. */
+interface Place {
+  readonly job: FlowJobFacts
+  /** How many jobs are one after the other before it. */
+  depth: number
+  /** How many of the jobs that it waits for have no depth yet. */
+  waits: number
+  /** The deepest of these. */
+  parent?: Place
+  readonly below: Place[]
 }
 
-/** How many jobs are one after the other before it. */
-function depthsOf(jobs: readonly FlowJobFacts[]): Map<string, number> {
-  const depths = new Map<string, number>()
-  const waits = new Map(jobs.map(({ name, after }) => [name, after.length]))
-  const behind = new Map<string, string[]>()
-  for (const { name, after } of jobs)
-    for (const each of after) {
-      const known = behind.get(each)
-      if (known) known.push(name)
-      else behind.set(each, [name])
+/** The jobs that wait for none, and all others below them. */
+function treeOf(jobs: readonly FlowJobFacts[]): Place[] {
+  const places = new Map<string, Place>()
+  for (const job of jobs) places.set(job.name, { job, depth: 0, waits: job.after.length, below: [] })
+  const roots = [...places.values()].filter(({ waits }) => waits === 0)
+  const behind = placesBehind(places)
+  const known = [...roots]
+  for (const place of known)
+    for (const next of behind.get(place) ?? []) {
+      next.depth = Math.max(next.depth, place.depth + 1)
+      next.waits -= 1
+      if (next.waits === 0) known.push(next)
     }
-  const free = jobs.filter(({ after }) => after.length === 0).map(({ name }) => name)
-  for (const name of free) {
-    const depth = depths.get(name) ?? 0
-    depths.set(name, depth)
-    for (const next of behind.get(name) ?? []) {
-      depths.set(next, Math.max(depths.get(next) ?? 0, depth + 1))
-      const left = (waits.get(next) ?? 0) - 1
-      waits.set(next, left)
-      if (left === 0) free.push(next)
-    }
+  for (const place of places.values()) {
+    const parent = deepest(place.job.after, places)
+    if (!parent) continue
+    place.parent = parent
+    parent.below.push(place)
   }
-  return depths
+  return roots
 }
 
-function deepest(names: readonly string[], depthOf: (name: string) => number): string | undefined {
-  return names.reduce<string | undefined>(
-    (found, name) => (found === undefined || depthOf(name) > depthOf(found) ? name : found),
-    undefined,
-  )
+function placesBehind(places: ReadonlyMap<string, Place>): Map<Place, Place[]> {
+  const behind = new Map<Place, Place[]>()
+  for (const place of places.values())
+    for (const name of place.job.after) {
+      const before = places.get(name)
+      if (!before) continue
+      const others = behind.get(before)
+      if (others) others.push(place)
+      else behind.set(before, [place])
+    }
+  return behind
 }
 
-const groupOf = ({ name }: FlowJobFacts): string | undefined => /^(.*)\.\d+$/.exec(name)?.[1]
+function deepest(names: readonly string[], places: ReadonlyMap<string, Place>): Place | undefined {
+  let found: Place | undefined
+  for (const name of names) {
+    const place = places.get(name)
+    if (place && (!found || place.depth > found.depth)) found = place
+  }
+  return found
+}
+
+function lineOf(group: readonly Place[]): FlowLine {
+  const [first] = group
+  const { name = '', after = [] } = first?.job ?? {}
+  const above = first?.parent?.job.name
+  const jobs = group.map(({ job }) => job)
+  const states = new Map<string, number>()
+  for (const { state } of jobs) states.set(state, (states.get(state) ?? 0) + 1)
+  return {
+    depth: first?.depth ?? 0,
+    name: group.length > 1 ? `${groupOf(name)}.*` : name,
+    ...{ states, jobs, also: after.filter((each) => each !== above) },
+  }
+}
+
+const groupOf = (name: string): string => /^(.*)\.\d+$/.exec(name)?.[1] ?? name
 
 /** Members of a large group that nothing tells apart are together. */
-function inGroups(jobs: readonly FlowJobFacts[]): FlowJobFacts[][] {
-  const groups = [...Map.groupBy(jobs, (job) => groupOf(job) ?? job.name).values()]
+function inGroups(places: readonly Place[]): Place[][] {
+  const groups = [...Map.groupBy(places, ({ job }) => groupOf(job.name)).values()]
+  const nameOf = ([first]: readonly Place[]) => first?.job.name ?? ''
   return groups
-    .flatMap((group) => (group.length > MOST_SHOWN ? [group] : group.map((job) => [job])))
-    .sort(([a], [b]) => ((a?.name ?? '') < (b?.name ?? '') ? -1 : 1))
+    .flatMap((group) => (group.length > MOST_SHOWN ? [group] : group.map((place) => [place])))
+    .sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1))
 }

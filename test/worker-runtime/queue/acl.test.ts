@@ -95,7 +95,8 @@ const besidesScripts: Record<Role, readonly string[]> = {
   worker: [...connecting, ...listening, ...examining, 'bzpopmin', 'ping'],
   operator: [...connecting, ...listening, ...examining],
   dashboard: [...connecting, ...listening, ...examining],
-  viewer: [...connecting, ...examining, 'exists'],
+  // hscan: of flow-look.
+  viewer: [...connecting, ...examining, 'exists', 'hscan'],
 }
 const roles = Object.keys(verbsOf) as Role[]
 

@@ -85,6 +85,19 @@ describe('in slices', () => {
     expect(await facts()).toMatchObject({ state: 'completed', completed: JOBS })
   })
 
+  test('is read: each job once, by its name, with what it waits for; no slice is larger than it may be', async () => {
+    await start(hourglass())
+    const { flowJobs = [] } = (await queue.flows.details('wide')) ?? {}
+    const parts = Array.from({ length: JOBS }, (_, n) => `part.${n}`).sort()
+    expect(flowJobs.map(({ name }) => name)).toEqual(['first', 'last', ...parts])
+    expect(flowJobs.find(({ name }) => name === 'last')?.after).toEqual(parts)
+    expect(flowJobs.find(({ name }) => name === 'part.7')?.after).toEqual(['first'])
+    const look = await run(redis, scripts['flow-look'], prefixOf(queue.name), ['wide', 'jobs', '0'])
+    const [fields, end] = look as [string[], string]
+    expect(end).not.toBe('0')
+    expect(fields.length / 2).toBeLessThan(MOST_A_CALL)
+  })
+
   test('lets go of jobs that one end sets free; a process that dies between two leaves the rest', async () => {
     await start(hourglass())
     expect(await work(1)).toEqual(['first'])

@@ -225,28 +225,47 @@ async function closeBatch(verbs: Verbs, id: string): Promise<FlowState | 'unknow
 
 /** Undefined where it is not known, or no more. */
 async function facts(verbs: Verbs, id: string): Promise<FlowFacts | undefined> {
-  return factsOf(id, listOf(await verbs.run('flow-look', [id, '']), 'a flow')[0])
+  return factsIn(id, listOf(await verbs.run('flow-look', [id, '']), 'a flow')[0])
 }
 
+/** Of a flow of more than 1,000 jobs each is seen at another moment: Redis serves others between slices of them. */
 async function details(verbs: Verbs, id: string): Promise<FlowDetails | undefined> {
-  const [known] = listOf(await verbs.run('flow-look', [id, 'jobs']), 'a flow')
-  const found = factsOf(id, known)
-  if (!found) return undefined
-  const texts = pairsOf(known).flatMap(([field, text]) => {
-    const [, name] = /^job:(.*)$/s.exec(String(field)) ?? []
-    return name === undefined ? [] : [{ name, text }]
-  })
-  const jobs = texts.map(({ name, text }) => flowJobOf(id, name, text))
-  const after = new Map<string, string[]>(jobs.map(({ name }) => [name, []]))
-  for (const { name, next } of jobs) for (const each of next) after.get(each)?.push(name)
-  const flowJobs = jobs.map(
-    ({ name, state, queue, jobId }): FlowJobFacts => ({
-      ...{ name, queue, jobId, after: after.get(name) ?? [] },
-      state: stateIn(found, state),
-    }),
-  )
-  return { ...found, flowJobs: flowJobs.sort((a, b) => (a.name < b.name ? -1 : 1)) }
+  const jobs = new Map<string, FlowJob>()
+  const facts = new Map<string, unknown>()
+  let at = '0'
+  do {
+    const [slice, end] = listOf(await verbs.run('flow-look', [id, 'jobs', at]), 'a flow', 2)
+    for (const [field, value] of pairsOf(slice)) {
+      const name = nameIn(field)
+      if (name === undefined) facts.set(String(field), value)
+      else jobs.set(name, flowJobOf(id, name, value))
+    }
+    at = textOf(end, 'the end of a slice of a flow', 20)
+  } while (at !== '0')
+  const found = factsOf(id, facts)
+  return found && { ...found, flowJobs: flowJobsOf(found, jobs) }
 }
+
+const nameIn = (field: unknown): string | undefined =>
+  typeof field === 'string' && field.startsWith('job:') ? field.slice(4) : undefined
+
+function flowJobsOf(flow: FlowFacts, jobs: ReadonlyMap<string, FlowJob>): FlowJobFacts[] {
+  const names = [...jobs.keys()].sort()
+  const after = new Map<string, string[]>()
+  for (const name of names)
+    for (const next of jobs.get(name)?.next ?? []) {
+      const known = after.get(next)
+      if (known) known.push(name)
+      else after.set(next, [name])
+    }
+  return names.flatMap((name) => {
+    const job = jobs.get(name)
+    if (!job) return []
+    const { state, queue, jobId } = job
+    return { name, state: stateIn(flow, state), queue, jobId, after: after.get(name) ?? NOTHING }
+  })
+}
+const NOTHING: readonly string[] = []
 
 /** What waits when its flow does not go on is skipped. */
 const stateIn = (flow: FlowFacts, state: string): string =>
@@ -255,7 +274,7 @@ const stateIn = (flow: FlowFacts, state: string): string =>
 /** Undefined where there is no such job or flow; costs the same for any number of jobs. */
 async function place(verbs: Verbs, id: string, name: string): Promise<FlowPlace | undefined> {
   const [known, text] = listOf(await verbs.run('flow-look', [id, 'job', name]), 'a flow')
-  const flow = factsOf(id, known)
+  const flow = factsIn(id, known)
   if (!flow || text === '') return undefined
   const { next, ...job } = flowJobOf(id, name, text)
   return { flow, job: { ...job, state: stateIn(flow, job.state) }, next }
@@ -268,7 +287,7 @@ async function wait(
   client: string,
 ): Promise<{ facts: FlowFacts; isNoted: boolean } | undefined> {
   const [known, noted] = listOf(await verbs.run('flow-look', [id, 'wait', client]), 'a flow')
-  const found = factsOf(id, known)
+  const found = factsIn(id, known)
   return found && { facts: found, isNoted: noted === 1 }
 }
 
@@ -291,7 +310,7 @@ async function list(
   const most = Math.min(limit, MOST_FLOWS_A_PAGE)
   const [total, ...rest] = listOf(await verbs.run('flows', [most, before, last, score]), 'a list of flows')
   const found = Array.from({ length: Math.floor(rest.length / 3) }, (_, i) => rest.slice(3 * i, 3 * i + 3))
-  const flows = found.map(([id, , known]) => factsOf(textOf(id, 'the id of a flow', MAX_NAME), known))
+  const flows = found.map(([id, , known]) => factsIn(textOf(id, 'the id of a flow', MAX_NAME), known))
   const [id, itsScore] = found.at(-1) ?? []
   return {
     total: amountOf(total, 'flows'),
@@ -338,8 +357,10 @@ const callText = (call: FlowCall | undefined): string =>
 
 const stateOf = (value: unknown): FlowState | 'unknown' => oneOf(value, 'a flow', [...FLOW_STATES, 'unknown'])
 
-function factsOf(id: string, flat: unknown): FlowFacts | undefined {
-  const of = new Map(pairsOf(flat).map(([name, value]) => [String(name), value]))
+const factsIn = (id: string, flat: unknown): FlowFacts | undefined =>
+  factsOf(id, new Map(pairsOf(flat).map(([name, value]) => [String(name), value])))
+
+function factsOf(id: string, of: ReadonlyMap<string, unknown>): FlowFacts | undefined {
   if (of.size === 0) return undefined
   const amount = (name: string) => amountOf(of.get(name) ?? 0, `flow.${name}`)
   const jobs = amount('jobs')
@@ -371,7 +392,11 @@ function becauseOf(value: unknown): { job?: string; how: string } {
   return job === '-' ? { how } : { job, how }
 }
 
-function flowJobOf(flow: string, nameValue: string, value: unknown) {
+interface FlowJob extends Omit<FlowJobFacts, 'after'> {
+  readonly next: readonly string[]
+}
+
+function flowJobOf(flow: string, nameValue: string, value: unknown): FlowJob {
   const name = textOf(nameValue, 'a job of a flow', MAX_NAME)
   const text = textOf(value, 'a job of a flow', Number.POSITIVE_INFINITY)
   const [, known, queue, run, next] = FLOW_JOB.exec(text) ?? []
@@ -379,7 +404,7 @@ function flowJobOf(flow: string, nameValue: string, value: unknown) {
     throw new RedisDataInvalid('a job of a flow', value)
   const state = known === 'again' ? 'waiting' : known // a retry has not come to it yet
   const jobId = `${flow}:${name}${run === '1' ? '' : `:${run}`}`
-  return { name, state, queue, jobId, next: next === '' ? [] : next.trim().split(' ') }
+  return { name, state, queue, jobId, next: next === '' ? NOTHING : next.trim().split(' ') }
 }
 /** State, queue, run, how many jobs it waits for, those that wait for it (lua/flow.lua). */
 const FLOW_JOB = /^(\S{1,512}) (\S{1,512}) (\d{1,9}) \d+u?((?: \S+)*)$/

@@ -1,4 +1,4 @@
--- History: figures by time, in four resolutions. stats:<seconds>:<start> has a field for each task, with names
+-- History: figures by time, in five resolutions. stats:<seconds>:<start> has a field for each task, with names
 -- and numbers in one text (figures.ts), and the field '' for the state of the whole queue. In one text, because
 -- a field for each number would take ten times the memory.
 
@@ -28,7 +28,7 @@ local function bucket_key(seconds) return Q .. 'stats:' .. string.format('%d:%d'
 
 -- Tasks and texts in turn, from this place of the list on.
 local function add_to_history(rows, from)
-  for seconds, kept_s in pairs({ [10] = 7200, [60] = 93600, [600] = 1296000, [3600] = 8640000 }) do
+  for seconds, kept_s in pairs({ [10] = 7200, [60] = 93600, [600] = 1296000, [3600] = 8640000, [43200] = 8640000 }) do
     for i = from, #rows - 1, 2 do add_row(bucket_key(seconds), kept_s, rows[i], rows[i + 1]) end
   end
 end
