@@ -254,6 +254,7 @@ const FULL_WAY = [
   'queue/enqueue.ts',
   'queue/hold.ts',
   'queue/verbs.ts',
+  'queue/lua/enqueue-plain.lua',
   'queue/lua/enqueue.lua',
   'queue/lua/exchange.lua',
   'queue/lua/lifecycle.lua',

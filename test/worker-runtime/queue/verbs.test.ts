@@ -421,6 +421,58 @@ test.each(['completed', 'handed-back', 'failed', 'terminal', 'cancelled'] as con
   60_000,
 )
 
+describe('an enqueue of one job into a backlog', () => {
+  test('writes and answers the same where the queue has its usual settings as where each is asked for', async () => {
+    const usual = queue
+    const asked = openQueue(redis, `${queue.name}-asked`)
+    const add = (to: Queue, id: string, options: JobOptions = {}) =>
+      to.enqueue([newJob('task', { id }, { id, ...options })])
+    const histories: [Awaited<ReturnType<typeof add>>[], unknown][] = []
+    for (const to of [usual, asked]) {
+      const key = (name: string) => prefixOf(to.name) + name
+      const answers = [await add(to, 'first')]
+      if (to === asked) await redis.call('HDEL', key('config'), 'usual')
+      answers.push(await add(to, 'second'), await add(to, 'first'))
+      answers.push(await add(to, 'opens-a-lane', { priority: 'high' }))
+      answers.push(await add(to, 'opens-no-lane', { priority: 'high', maxAttempts: 3 }))
+      answers.push(await add(to, 'later', { delayMs: 3_600_000 }))
+      await redis.call('HINCRBY', key('counts'), 'enqueued', -3)
+      answers.push(await add(to, 'after-a-loss'))
+      await redis.call('HINCRBY', key('counts'), 'enqueued', -2)
+      answers.push(await add(to, 'opens-after-a-loss', { priority: 'low' }))
+      histories.push([answers, await contentsOf(to)])
+    }
+    expect(histories[0]).toEqual(histories[1])
+    expect(histories[0]?.[0].flat()).toEqual([
+      ...['created', 'created', 'ready', 'created', 'created', 'created', 'created', 'created'],
+    ])
+  })
+})
+
+/** The lists, counters and envelopes of a queue, without times. */
+async function contentsOf({ name }: Queue): Promise<unknown> {
+  const prefix = prefixOf(name)
+  const lanes = ['urgent', 'high', 'normal', 'low']
+  const lists = await Promise.all(lanes.map((lane) => redis.call('LRANGE', `${prefix}ready:${lane}`, 0, -1)))
+  const ids = [
+    ...lists.flat().map(String),
+    ...((await redis.call('ZRANGE', `${prefix}delayed`, 0, -1)) as string[]),
+  ]
+  const jobs = await Promise.all(ids.map((id) => redis.call('GET', `${prefix}job:${id}`)))
+  const counts = (await redis.call('HGETALL', `${prefix}counts`)) as string[]
+  return {
+    lists,
+    turns: await redis.call('ZRANGE', `${prefix}lanes`, 0, -1, 'WITHSCORES'),
+    counts: counts
+      .join(' ')
+      .replace(/\d{13}/g, 'ms')
+      .split(/ (?=[a-z])/)
+      .toSorted(),
+    jobs: jobs.map((text) => String(text).replaceAll(/\d{13}/g, '…')),
+    wake: await redis.call('EXISTS', `${prefix}wake`),
+  }
+}
+
 test('a job that is due counts as ready, and its age from then on: not from the enqueue, and not anew when a claim moves it', async () => {
   await queue.configure({ ...defaultSettings, ownerUid: 'test', maxBusy: 1 })
   await register('p:1')

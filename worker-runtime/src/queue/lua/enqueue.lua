@@ -6,12 +6,16 @@
 -- returns  how many were ever enqueued, as a number below zero, which no other server answers by chance; where jobs
 --          were known already, or had a unique key that is taken (unique.lua), a list of that, above zero, then for each
 --          of them two: its place from 0, its state or what became of it; or an error that names the limit
+if begun then -- by enqueue-plain.lua
+  if opened then seldom().open_lane(opened) end
+  return -begun - seldom().vanish('enqueued', ARGV[4] - (begun - 1))
+end
 local args, most = ARGV, set.maxPayloadBytes
 local jobs = (#args - 1) / 3
 for i = 3, #args, 3 do
   if #args[i] > most then return redis.error_reply('PAYLOADTOOLARGE ' .. #args[i] .. ' ' .. most .. ' ' .. args[i - 2]) end
 end
-local counts = redis.call('HMGET', COUNTS, 'ready', 'idle')
+counts = counts or redis.call('HMGET', COUNTS, 'ready', 'idle')
 local before, is_any_idle = tonumber(counts[1] or 0), counts[2]
 local waiting = before + redis.call('ZCARD', Q .. 'delayed')
 if waiting + jobs > set.maxLength then
