@@ -2,8 +2,16 @@
 // queue in trouble is far behind.
 
 import type { TaskQueueObject } from '../../control/src/resources/task-queue.ts'
-import type { Pools, Queues, Snapshot } from '../../dashboard/src/api.ts'
+import type { Pools, Queues, RecentHistory, Snapshot } from '../../dashboard/src/api.ts'
+import { Snapshot as SnapshotSchema } from '../../dashboard/src/api.ts'
+import { problemsOf } from '../../dashboard/src/server/check.ts'
+import { newJob } from '../../worker-runtime/src/job.ts'
+import { openQueue } from '../../worker-runtime/src/queue/queue.ts'
+import { connectRedis } from '../../worker-runtime/src/redis/reconnect.ts'
+import { eventually } from '../eventually.ts'
+import { Monitor } from '../monitor.ts'
 import { redisUrl } from '../redis.ts'
+import { RedisServer } from '../redis-server.ts'
 import { NAMESPACE, type Served, serve, taskQueue, workerPool } from './served.ts'
 
 const numbered = (name: string, count: number) =>
@@ -90,6 +98,58 @@ test('a snapshot has the first of them, how many there are, and what is wrong wi
   const { queues, pools, totalQueues, totalPools, problems } = await served.get<Snapshot>('snapshot')
   expect([queues.length, pools.length, totalQueues, totalPools]).toEqual([200, 200, 500, 300])
   expect(problems.map(({ name, code }) => [name, code])).toContainEqual([TROUBLED, 'RedisUnreachable'])
+})
+
+test('the numbers of all queues are added up, those of queues behind the first ones look by look', async () => {
+  const redis = await RedisServer.start()
+  const connection = connectRedis(redis.url)
+  const other = await serve({ redisUrl: redis.url, queues: QUEUES.map(queueNamed) })
+  const enqueue = (name: string) =>
+    openQueue(connection, `${NAMESPACE}.${name}`).enqueue([newJob('send', 1, { id: 'waits' })])
+  try {
+    for (const name of ['queue-010', 'queue-250', 'queue-499']) await enqueue(name)
+    const covered: number[] = []
+    const whole = await eventually(
+      async () => {
+        const seen = await other.get<Snapshot>('snapshot')
+        covered.push(seen.sums.queues)
+        return seen.sums.queues === QUEUES.length ? seen : undefined
+      },
+      { what: 'all queues are read' },
+    )
+    expect(covered.slice(0, 3)).toEqual([300, 400, 500])
+    expect(whole.sums).toMatchObject({ ready: 3, busy: 0, buried: 0, workers: 0 })
+    expect(whole.behind.map(({ name }) => name).sort()).toEqual(['queue-250', 'queue-499'])
+    expect(problemsOf(whole, SnapshotSchema)).toEqual([])
+    const monitor = await Monitor.start(redis.url)
+    await other.get<Snapshot>('snapshot')
+    const { sent } = await monitor.take()
+    monitor.stop()
+    expect(sent.filter((verb) => verb === 'depth').length).toBeLessThanOrEqual(300)
+  } finally {
+    other.stop()
+    connection.close()
+    await redis.remove()
+  }
+}, 60_000)
+
+test('the last hour of all queues is read 200 queues at a time, the next ones ten seconds later', async () => {
+  let nowMs = 1
+  const other = await serve({
+    redisUrl: redisUrl(),
+    queues: QUEUES.map(queueNamed),
+    nowMs: () => nowMs,
+  })
+  try {
+    const covered: number[] = []
+    for (const atMs of [1, 9_000, 10_001, 20_001, 30_001]) {
+      nowMs = atMs
+      covered.push((await other.get<RecentHistory>('history')).queues)
+    }
+    expect(covered).toEqual([200, 200, 400, 500, 500])
+  } finally {
+    other.stop()
+  }
 })
 
 test('a cursor and a part are bounded, and a cursor of nothing is of no more than a place', async () => {

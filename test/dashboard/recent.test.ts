@@ -1,5 +1,5 @@
 // The last hour of all queues together: added up step by step, and asked for once however many look.
-import { History } from '../../dashboard/src/api.ts'
+import { RecentHistory } from '../../dashboard/src/api.ts'
 import { problemsOf } from '../../dashboard/src/server/check.ts'
 import { addedUp } from '../../dashboard/src/server/recent.ts'
 import { openQueue } from '../../worker-runtime/src/queue/queue.ts'
@@ -60,16 +60,16 @@ test('queues are asked once for all who look; one that cannot be read is left ou
       await queue.sample({ ...(await queue.depth()), ready })
     }
     const monitor = await Monitor.start(redis.url)
-    const all = await Promise.all(Array.from({ length: 10 }, () => served.get<History>('history')))
-    all.push(await served.get<History>('history'))
+    const all = await Promise.all(Array.from({ length: 10 }, () => served.get<RecentHistory>('history')))
+    all.push(await served.get<RecentHistory>('history'))
     const { sent } = await monitor.take()
     monitor.stop()
     // An hour is two calls a queue.
     expect(sent.filter((verb) => verb === 'history')).toHaveLength(6)
     for (const each of all) expect(each).toEqual(all[0])
-    expect(problemsOf(all[0], History)).toEqual([])
+    expect(problemsOf(all[0], RecentHistory)).toEqual([])
     const ready = all[0]?.columns.find(({ series }) => series === 'ready')
-    expect(ready?.total).toBe(7)
+    expect([ready?.total, all[0]?.queues]).toEqual([7, 3])
   } finally {
     connection.close()
     served.stop()

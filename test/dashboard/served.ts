@@ -25,6 +25,8 @@ export interface ServeOptions {
   assets?: Assets
   basePath?: string
   isReadOnly?: boolean
+  /** Monotonic, ms. */
+  nowMs?: () => number
   /** Lines of a file of tokens: the mode `token` instead of `local`. */
   grants?: string
 }
@@ -63,7 +65,7 @@ export async function serve({
   }
   const lines: Record<string, unknown>[] = []
   const log = createLog({ level: 'debug', write: (line) => lines.push(JSON.parse(line)) })
-  const times = { nowMs: () => performance.now(), wallMs: () => Date.now() }
+  const times = { nowMs: options.nowMs ?? (() => performance.now()), wallMs: () => Date.now() }
   const gate = { log, ...times, isReadOnly: options.isReadOnly === true }
   const { access, token } = grants === undefined ? localAccess(gate) : byTokens(grants, gate)
   const listening = await listenLocally(dashboardServer({ plant, access, log, ...times, ...options }), 0)

@@ -15,6 +15,12 @@ export const Condition = named(
 )
 export type Condition = TypeOf<typeof Condition>
 
+const PerSecond = object('Measured over the last seconds in which somebody looked', {
+  enqueued: number('Jobs enqueued a second'),
+  completed: number('Jobs completed a second'),
+  failed: number('Jobs buried a second'),
+})
+
 export const QueueNumbers = named(
   'QueueNumbers',
   object('The numbers of a queue at one moment', {
@@ -37,13 +43,7 @@ export const QueueNumbers = named(
     cancelled: whole('Jobs cancelled since the queue exists'),
     expired: whole('Jobs that had not started by their time, since the queue exists'),
     vanished: whole('Enqueues that Redis is known to have lost, since the queue exists'),
-    perSecond: optional(
-      object('Measured over the last seconds in which somebody looked', {
-        enqueued: number('Jobs enqueued a second'),
-        completed: number('Jobs completed a second'),
-        failed: number('Jobs buried a second'),
-      }),
-    ),
+    perSecond: optional(PerSecond),
     workers: whole('Workers that live'),
     draining: whole('The part of the workers that takes no more jobs'),
     slots: whole('Slots of the workers that take jobs'),
@@ -127,18 +127,40 @@ export const Problem = named(
 )
 export type Problem = TypeOf<typeof Problem>
 
+export const Sums = named(
+  'Sums',
+  object('The numbers of all queues together; a worker counts once for each queue that it serves', {
+    queues: whole('Of how many queues they are: the others are not read yet, or cannot be read'),
+    atMs: optional(time('When the one was read whose numbers are the oldest')),
+    ready: whole('Jobs that could run now'),
+    blocked: whole('The part of the ready jobs that a limit of their key holds back'),
+    delayed: whole('Jobs that are not due'),
+    busy: whole('Jobs that run'),
+    buried: whole('Jobs that have no tries left'),
+    oldestReadyMs: optional(whole('For how long the oldest ready job of all waits; ms')),
+    perSecond: optional(PerSecond),
+    workers: whole('Workers that live'),
+    slots: whole('Slots of the workers that take jobs'),
+  }),
+)
+export type Sums = TypeOf<typeof Sums>
+
+/** Of the queues behind the first ones, in a snapshot. */
+export const MOST_WORST = 10
+
 export const Snapshot = named(
   'Snapshot',
   object('All that the user may see, at one moment; also each message of `stream`', {
     atMs: time('When it was taken, by the clock of the server'),
     queues: list('The first by namespace and name; `queues` has pages of all', QueueNow, { max: MOST_ROWS }),
     pools: list('The first by namespace and name; `pools` has pages of all', PoolNow, { max: MOST_ROWS }),
+    behind: list('Of the queues behind the first ones, those whose oldest job waits longest', QueueNow, {
+      max: MOST_WORST,
+    }),
+    sums: Sums,
     totalQueues: whole('How many queues there are'),
     totalPools: whole('How many pools there are'),
-    problems: list(
-      'The worst first; of queues behind the first ones only what the conditions of resources say',
-      Problem,
-    ),
+    problems: list('The worst first', Problem),
   }),
 )
 export type Snapshot = TypeOf<typeof Snapshot>

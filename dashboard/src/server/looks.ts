@@ -61,6 +61,18 @@ export class Looks {
     return { ...this.declared(object), ...this.#seen(entry) }
   }
 
+  /** What was seen last, without a look at Redis. */
+  known(object: TaskQueueObject): QueueNow {
+    const entry = this.#entries.get(keyOf(object))
+    if (entry) entry.askedAtMs = this.#options.nowMs()
+    return { ...this.declared(object), ...entry?.seen }
+  }
+
+  /** Monotonic, ms. */
+  lookedAtMs(object: TaskQueueObject): number {
+    return this.#entries.get(keyOf(object))?.lookedAtMs ?? LONG_AGO_MS
+  }
+
   /** What its resource says, without a look at Redis. */
   declared(object: TaskQueueObject): QueueNow {
     const { name, namespace = '' } = object.metadata

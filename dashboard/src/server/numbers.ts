@@ -4,7 +4,7 @@ import type { TaskQueueObject } from '@millhand/control/resources/task-queue'
 import { parseTaskQueue } from '@millhand/control/resources/task-queue'
 import { parseWorkerPool, type WorkerPoolObject } from '@millhand/control/resources/worker-pool'
 import type { Depth, WorkerEntry } from 'millhand/queue'
-import type { Condition, PoolNow, Queue, QueueNumbers, Worker } from '../api.ts'
+import type { Condition, PoolNow, Queue, QueueNow, QueueNumbers, Sums, Worker } from '../api.ts'
 
 /** The counters at one moment; the oldest of the last seconds first. */
 export interface Sample {
@@ -23,6 +23,8 @@ export interface Crew {
 
 const RATE_FROM_MS = 10_000
 const LEAST_RATE_MS = 900
+/** One of very many queues is looked at so seldom. */
+const LONGEST_GAP_MS = 60_000
 
 export function sampleOf({ counts: { enqueued, completed, buried } }: Depth, atMs: number): Sample {
   return { atMs, enqueued, completed, buried }
@@ -32,8 +34,9 @@ export function sampleOf({ counts: { enqueued, completed, buried } }: Depth, atM
 export function samplesWith(before: readonly Sample[], now: Sample): Sample[] {
   const last = before.at(-1)
   const isBack = last && (now.enqueued < last.enqueued || now.completed < last.completed)
-  if (isBack || (last && now.atMs - last.atMs > RATE_FROM_MS)) return [now]
-  return [...before.filter(({ atMs }) => now.atMs - atMs <= RATE_FROM_MS), now]
+  if (!last || isBack || now.atMs - last.atMs > LONGEST_GAP_MS) return [now]
+  const recent = before.filter(({ atMs }) => now.atMs - atMs <= RATE_FROM_MS)
+  return [...(recent.length > 0 ? recent : [last]), now]
 }
 
 export function crewOf(workers: readonly WorkerEntry[]): Crew {
@@ -71,6 +74,37 @@ export function numbersOf(depth: Depth, samples: readonly Sample[], crew: Crew):
     vanished: counts.vanished,
     ...(perSecond && { perSecond }),
     ...crew,
+  }
+}
+
+/** Of those that were read. */
+export function sumsOf(queues: readonly QueueNow[]): Sums {
+  const read = queues.flatMap(({ numbers, atMs }) =>
+    numbers && atMs !== undefined ? { ...numbers, atMs } : [],
+  )
+  const sum = (of: (each: QueueNumbers) => number) => read.reduce((total, each) => total + of(each), 0)
+  const ages = read.flatMap(({ oldestReadyMs }) => oldestReadyMs ?? [])
+  const rates = read.flatMap(({ perSecond }) => perSecond ?? [])
+  const rate = (of: (each: (typeof rates)[number]) => number) =>
+    Math.round(10 * rates.reduce((total, each) => total + of(each), 0)) / 10
+  return {
+    queues: read.length,
+    ...(read.length > 0 && { atMs: read.reduce((least, { atMs }) => Math.min(least, atMs), Infinity) }),
+    ready: sum((each) => each.ready),
+    blocked: sum((each) => each.blocked),
+    delayed: sum((each) => each.delayed),
+    busy: sum((each) => each.busy),
+    buried: sum((each) => each.buried),
+    ...(ages.length > 0 && { oldestReadyMs: ages.reduce((most, age) => Math.max(most, age), 0) }),
+    ...(rates.length > 0 && {
+      perSecond: {
+        enqueued: rate((each) => each.enqueued),
+        completed: rate((each) => each.completed),
+        failed: rate((each) => each.failed),
+      },
+    }),
+    workers: sum((each) => each.workers),
+    slots: sum((each) => each.slots),
   }
 }
 

@@ -1,8 +1,8 @@
-// The last hour of all queues together, for the small charts of the overview. Each queue is asked once in ten
-// seconds, however many look, and never while nobody does.
+// The last hour of all queues together, for the small charts of the overview. At most 200 queues are asked in ten
+// seconds, however many look, those that were asked longest ago first; and none while nobody looks.
 import type { TaskQueueObject } from '@millhand/control/resources/task-queue'
 import type { HistorySeries } from 'millhand/queue'
-import { type History, MOST_ROWS } from '../api.ts'
+import { type History, MOST_ROWS, type RecentHistory } from '../api.ts'
 import { keyOf, type Looks } from './looks.ts'
 
 export interface RecentOptions {
@@ -24,9 +24,12 @@ const SERIES = [
 const HOUR_MS = 3_600_000
 const STEP_MS = 60_000
 const FRESH_MS = 10_000
+/** While it is not looked at. */
+const FORGOTTEN_AFTER_MS = 60_000
 
 interface Kept {
   askedAtMs: number
+  wantedAtMs: number
   /** Undefined where the queue cannot be read. */
   history: Promise<History | undefined>
 }
@@ -40,32 +43,40 @@ export class Recent {
   }
 
   /** `endMs`: by the clock of the server; queues may be in several Redis. */
-  async together(queues: readonly TaskQueueObject[], endMs: number): Promise<History> {
+  async together(queues: readonly TaskQueueObject[], endMs: number): Promise<RecentHistory> {
     const fromMs = STEP_MS * Math.floor((endMs - HOUR_MS) / STEP_MS)
-    this.#forgetOld()
-    const each = await Promise.all(queues.slice(0, MOST_ROWS).map((queue) => this.#historyOf(queue, fromMs)))
-    return addedUp(
-      each.filter((history) => history !== undefined),
-      fromMs,
-    )
+    const now = this.#options.nowMs()
+    this.#forgetOld(now)
+    for (const queue of this.#due(queues, now)) this.#ask(queue, fromMs, now)
+    const kept = queues.flatMap((queue) => this.#kept.get(keyOf(queue)) ?? [])
+    for (const each of kept) each.wantedAtMs = now
+    const each = await Promise.all(kept.map(({ history }) => history))
+    const known = each.filter((history) => history !== undefined)
+    return { ...addedUp(known, fromMs), queues: known.length }
   }
 
-  #historyOf(object: TaskQueueObject, fromMs: number): Promise<History | undefined> {
-    const key = keyOf(object)
-    const known = this.#kept.get(key)
-    if (known) return known.history
-    const { looks, nowMs } = this.#options
-    const history = looks
+  /** Those that are not fresh, the oldest first, as far as the bound of these ten seconds allows. */
+  #due(queues: readonly TaskQueueObject[], now: number): TaskQueueObject[] {
+    const askedAtMs = (queue: TaskQueueObject) => this.#kept.get(keyOf(queue))?.askedAtMs ?? 0
+    const isFresh = (atMs: number) => now - atMs < FRESH_MS
+    const asked = [...this.#kept.values()].filter(({ askedAtMs }) => isFresh(askedAtMs)).length
+    return queues
+      .filter((queue) => !this.#kept.has(keyOf(queue)) || !isFresh(askedAtMs(queue)))
+      .sort((a, b) => askedAtMs(a) - askedAtMs(b))
+      .slice(0, Math.max(0, MOST_ROWS - asked))
+  }
+
+  #ask(object: TaskQueueObject, fromMs: number, now: number): void {
+    const history = this.#options.looks
       .queue(object)
       .then((queue) => queue.history({ series: SERIES, fromMs, stepMs: STEP_MS }))
       .catch(() => undefined)
-    this.#kept.set(key, { askedAtMs: nowMs(), history })
-    return history
+    this.#kept.set(keyOf(object), { askedAtMs: now, wantedAtMs: now, history })
   }
 
-  #forgetOld(): void {
-    const now = this.#options.nowMs()
-    for (const [key, { askedAtMs }] of this.#kept) if (now - askedAtMs >= FRESH_MS) this.#kept.delete(key)
+  #forgetOld(now: number): void {
+    for (const [key, { wantedAtMs }] of this.#kept)
+      if (now - wantedAtMs >= FORGOTTEN_AFTER_MS) this.#kept.delete(key)
   }
 }
 

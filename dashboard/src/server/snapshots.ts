@@ -1,12 +1,14 @@
 // Snapshots of all queues and pools: taken when somebody asks, and each second while somebody watches.
-// Viewers who may see the same namespaces get the same bytes.
+// Viewers who may see the same namespaces get the same bytes. The first queues by name are looked at for each
+// snapshot, those behind them in turn: the work of one stays the same for any number of queues.
 import type { ObjectOf } from '@millhand/control/resources/object'
 import type { Kind } from '@millhand/control/resources/schemas'
+import type { TaskQueueObject } from '@millhand/control/resources/task-queue'
 import type { WorkerPoolObject } from '@millhand/control/resources/worker-pool'
 import type { Log } from 'millhand/queue'
-import { MOST_ROWS, type Snapshot } from '../api.ts'
+import { MOST_ROWS, MOST_WORST, type QueueNow, type Snapshot } from '../api.ts'
 import { keyOf, type Looks } from './looks.ts'
-import { conditionsOf, poolOf } from './numbers.ts'
+import { conditionsOf, poolOf, sumsOf } from './numbers.ts'
 import type { Plant } from './plant.ts'
 import { problemsIn } from './problems.ts'
 import { frameOf, type Viewer } from './viewers.ts'
@@ -29,6 +31,9 @@ interface Group {
 }
 
 const EVERY_MS = 1_000
+/** Of the queues behind the first ones, for one snapshot. */
+const LOOKS_BEHIND = 100
+const BEHIND_FRESH_MS = 5_000
 /** Pages take a longer silence for a proxy that holds events back. */
 const LONGEST_SILENCE_MS = 9_000
 
@@ -46,16 +51,31 @@ export class Snapshots {
     const { plant, looks, wallMs } = this.#options
     const queueObjects = seenOf(plant, 'TaskQueue', namespaces)
     const poolObjects = seenOf(plant, 'WorkerPool', namespaces)
-    const queues = await Promise.all(queueObjects.slice(0, MOST_ROWS).map((object) => looks.now(object)))
+    const [first, others] = [queueObjects.slice(0, MOST_ROWS), queueObjects.slice(MOST_ROWS)]
+    const look = (objects: readonly TaskQueueObject[]) => Promise.all(objects.map((each) => looks.now(each)))
+    const [queues] = await Promise.all([look(first), look(this.#longestUnseen(others))])
+    const known = others.map((object) => looks.known(object))
+    const all = [...queues, ...known]
     const pools = poolObjects.slice(0, MOST_ROWS).map(poolOf)
-    const others = queueObjects.slice(MOST_ROWS).map((object) => looks.declared(object))
     const problems = problemsIn(
-      [...queues, ...others],
+      all,
       [...pools, ...poolObjects.slice(MOST_ROWS).map(declaredPool)],
       seenOf(plant, 'Schedule', namespaces),
     )
     const totals = { totalQueues: queueObjects.length, totalPools: poolObjects.length }
-    return { atMs: wallMs(), queues, pools, ...totals, problems }
+    const behind = worstOf(known)
+    return { atMs: wallMs(), queues, pools, behind, sums: sumsOf(all), ...totals, problems }
+  }
+
+  #longestUnseen(objects: readonly TaskQueueObject[]): TaskQueueObject[] {
+    const { looks, nowMs } = this.#options
+    const seenBefore = nowMs() - BEHIND_FRESH_MS
+    return objects
+      .map((object) => ({ object, atMs: looks.lookedAtMs(object) }))
+      .filter(({ atMs }) => atMs <= seenBefore)
+      .sort((a, b) => (a.atMs === b.atMs ? 0 : a.atMs - b.atMs))
+      .slice(0, LOOKS_BEHIND)
+      .map(({ object }) => object)
   }
 
   /** Sends the newest snapshot at once, and the next ones when something has changed. */
@@ -110,6 +130,14 @@ export class Snapshots {
     group.frame = frameOf('snapshot', text, String(snapshot.atMs))
     for (const viewer of group.viewers) viewer.sendState(group.frame)
   }
+}
+
+function worstOf(queues: readonly QueueNow[]): QueueNow[] {
+  const since = ({ numbers, atMs = 0 }: QueueNow) => atMs - (numbers?.oldestReadyMs ?? 0)
+  return queues
+    .filter(({ numbers }) => numbers?.oldestReadyMs !== undefined)
+    .sort((a, b) => since(a) - since(b))
+    .slice(0, MOST_WORST)
 }
 
 /** Of these namespaces, by namespace and name. */

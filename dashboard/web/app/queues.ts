@@ -1,5 +1,5 @@
 // What the pages ask of a snapshot: a queue by its name, sums, what a queue is up to.
-import type { JobRow, QueueNow, QueueNumbers, Snapshot } from '../../src/api.ts'
+import type { JobRow, QueueNow, Snapshot } from '../../src/api.ts'
 import { to } from './router.ts'
 import { duration } from './time.ts'
 
@@ -38,46 +38,6 @@ export const jobHref = (namespace: string, queue: string, id: string): string =>
   to(['job', namespace, queue, id])
 
 export const errorHref = (queue: string, group: string): string => to(['errors', ...partsOf(queue), group])
-
-export interface Sums {
-  ready: number
-  /** Of the ready ones. */
-  blocked: number
-  delayed: number
-  busy: number
-  buried: number
-  slots: number
-  workers: number
-  oldestReadyMs: number | undefined
-  completedPerMinute: number | undefined
-  failedPerMinute: number | undefined
-  enqueuedPerMinute: number | undefined
-  unread: number
-}
-
-/** Of queues that can be read; workers that serve several queues are counted once a queue. */
-export function sumsOf(queues: readonly QueueNow[]): Sums {
-  const read = queues.flatMap(({ numbers }) => numbers ?? [])
-  const sum = (of: (numbers: QueueNumbers) => number) => read.reduce((total, each) => total + of(each), 0)
-  const rates = read.flatMap(({ perSecond }) => perSecond ?? [])
-  const perMinute = (of: (rates: NonNullable<QueueNumbers['perSecond']>) => number) =>
-    rates.length === 0 ? undefined : 60 * rates.reduce((total, each) => total + of(each), 0)
-  const ages = read.flatMap(({ oldestReadyMs }) => oldestReadyMs ?? [])
-  return {
-    ready: sum((each) => each.ready),
-    blocked: sum((each) => each.blocked),
-    delayed: sum((each) => each.delayed),
-    busy: sum((each) => each.busy),
-    buried: sum((each) => each.buried),
-    slots: sum((each) => each.slots),
-    workers: sum((each) => each.workers),
-    oldestReadyMs: ages.length === 0 ? undefined : Math.max(...ages),
-    completedPerMinute: perMinute((each) => each.completed),
-    failedPerMinute: perMinute((each) => each.failed),
-    enqueuedPerMinute: perMinute((each) => each.enqueued),
-    unread: queues.length - read.length,
-  }
-}
 
 export type QueueMood = { word: string; tone: string; means: string }
 

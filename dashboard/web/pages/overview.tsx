@@ -1,9 +1,8 @@
 // How everything is: healthy, or the worst problems as sentences; six numbers; the queues that wait longest.
 import type { ComponentChildren } from 'preact'
-import type { History, QueueNow } from '../../src/api.ts'
+import type { QueueNow, RecentHistory, Snapshot, Sums } from '../../src/api.ts'
 import { snapshot } from '../app/live.ts'
 import { brief, count, percent, plural, rate } from '../app/numbers.ts'
-import { sumsOf } from '../app/queues.ts'
 import { useResource } from '../app/resource.ts'
 import { to } from '../app/router.ts'
 import { duration } from '../app/time.ts'
@@ -37,7 +36,7 @@ export function Overview() {
       <section class="verdict" aria-label="Verdict">
         {problems.length === 0 ? (
           <Note tone="completed" icon="good">
-            <strong>Healthy.</strong> {verdict(seen.queues)}
+            <strong>Healthy.</strong> {verdict(seen.sums)}
           </Note>
         ) : (
           <Problems problems={problems.slice(0, MOST_PROBLEMS)} />
@@ -46,12 +45,7 @@ export function Overview() {
           <p class="muted">and {plural(problems.length - MOST_PROBLEMS, 'more problem')}</p>
         )}
       </section>
-      <Six queues={seen.queues} />
-      {seen.totalQueues > seen.queues.length && (
-        <p class="muted">
-          The numbers are those of the first {count(seen.queues.length)} of {count(seen.totalQueues)} queues.
-        </p>
-      )}
+      <Six seen={seen} />
       <section class="card" aria-label="Queues">
         <div class="card-head">
           <h2>Queues</h2>
@@ -60,7 +54,7 @@ export function Overview() {
             <a href={to(['queues'])}>All {count(seen.totalQueues)}</a>
           </span>
         </div>
-        <QueueTable queues={[...seen.queues].sort(byNeed).slice(0, MOST_QUEUES)} />
+        <QueueTable queues={[...seen.queues, ...seen.behind].sort(byNeed).slice(0, MOST_QUEUES)} />
       </section>
       <section class="card" aria-label="Workers">
         <div class="card-head">
@@ -81,48 +75,64 @@ export function Overview() {
   )
 }
 
-function verdict(queues: readonly QueueNow[]): string {
-  const { busy, ready, workers } = sumsOf(queues)
+function verdict({ busy, ready, workers }: Sums): string {
   return `${plural(workers, 'worker')} run ${plural(busy, 'job')}, and ${count(ready)} wait.`
 }
 
-function Six({ queues }: { queues: readonly QueueNow[] }) {
-  const sums = sumsOf(queues)
-  const { completedPerMinute: done, failedPerMinute: failed } = sums
+function Six({ seen }: { seen: Snapshot }) {
+  const { sums } = seen
+  const [done, failed] = [perMinute(sums.perSecond?.completed), perMinute(sums.perSecond?.failed)]
   const share = done !== undefined && failed !== undefined ? percent(failed, done + failed) : undefined
-  const { value: history } = useResource<History>('history', HISTORY_EVERY_MS)
+  const { value: history } = useResource<RecentHistory>('history', HISTORY_EVERY_MS)
   const spark = (series: string, name: string) => <Spark of={history} series={series} name={name} />
   return (
-    <section class="six" aria-label="Numbers">
-      <Figure
-        name="Ready"
-        value={brief(sums.ready)}
-        title={count(sums.ready)}
-        more={sums.blocked > 0 && `${brief(sums.blocked)} blocked`}
-      >
-        {spark('ready', 'Ready jobs')}
-      </Figure>
-      <Figure
-        name="Oldest waits"
-        value={sums.oldestReadyMs === undefined ? '–' : duration(sums.oldestReadyMs)}
-      >
-        {spark('oldestMs', 'The wait of the oldest job')}
-      </Figure>
-      <Figure name="Running" value={brief(sums.busy)} more={`of ${brief(sums.slots)}`}>
-        {spark('busy', 'Running jobs')}
-      </Figure>
-      <Figure name="Done a minute" value={done === undefined ? '–' : rate(done)}>
-        {spark('completed', 'Completed jobs')}
-      </Figure>
-      <Figure name="Buried a minute" value={failed === undefined ? '–' : rate(failed)} more={share}>
-        {spark('failed', 'Failed attempts')}
-      </Figure>
-      <Figure name="Buried" value={brief(sums.buried)} title={count(sums.buried)}>
-        {spark('buried', 'Buried jobs')}
-      </Figure>
-    </section>
+    <>
+      <section class="six" aria-label="Numbers">
+        <Figure
+          name="Ready"
+          value={brief(sums.ready)}
+          title={count(sums.ready)}
+          more={sums.blocked > 0 && `${brief(sums.blocked)} blocked`}
+        >
+          {spark('ready', 'Ready jobs')}
+        </Figure>
+        <Figure
+          name="Oldest waits"
+          value={sums.oldestReadyMs === undefined ? '–' : duration(sums.oldestReadyMs)}
+        >
+          {spark('oldestMs', 'The wait of the oldest job')}
+        </Figure>
+        <Figure name="Running" value={brief(sums.busy)} more={`of ${brief(sums.slots)}`}>
+          {spark('busy', 'Running jobs')}
+        </Figure>
+        <Figure name="Done a minute" value={done === undefined ? '–' : rate(done)}>
+          {spark('completed', 'Completed jobs')}
+        </Figure>
+        <Figure name="Buried a minute" value={failed === undefined ? '–' : rate(failed)} more={share}>
+          {spark('failed', 'Failed attempts')}
+        </Figure>
+        <Figure name="Buried" value={brief(sums.buried)} title={count(sums.buried)}>
+          {spark('buried', 'Buried jobs')}
+        </Figure>
+      </section>
+      <Covered seen={seen} charted={history?.queues} />
+    </>
   )
 }
+
+/** Where there are more queues than are looked at each second. */
+function Covered({ seen, charted }: { seen: Snapshot; charted: number | undefined }) {
+  const { sums, totalQueues, queues, atMs } = seen
+  if (totalQueues <= queues.length) return null
+  const parts = [
+    `The numbers are those of ${count(sums.queues)} of ${count(totalQueues)} queues`,
+    sums.atMs !== undefined && `the oldest of ${duration(atMs - sums.atMs)} ago`,
+    charted !== undefined && charted < totalQueues && `the charts are of ${count(charted)}`,
+  ]
+  return <p class="muted">{parts.filter(Boolean).join('; ')}.</p>
+}
+
+const perMinute = (perSecond: number | undefined) => (perSecond === undefined ? undefined : 60 * perSecond)
 
 function Figure({
   name,

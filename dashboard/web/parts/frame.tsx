@@ -226,15 +226,13 @@ function Outage() {
 function Foot() {
   const seen = snapshot.value
   const [word] = LIVE_WORDS[liveState.value]
-  const queues = seen?.queues ?? []
-  const ready = queues.reduce((sum, { numbers }) => sum + (numbers?.ready ?? 0), 0)
   return (
     <footer class="foot">
       <span>Millhand {config.value?.version}</span>
       {seen && (
         <>
           <span>
-            {plural(seen.totalQueues, 'queue')} · {brief(ready)} ready
+            {plural(seen.totalQueues, 'queue')} · {brief(seen.sums.ready)} ready
           </span>
           <span>
             {word} · as of {clock(seen.atMs)} {zoneName.value}

@@ -1,7 +1,7 @@
 // Which jobs: of what queue, in what state. Each click is a filter in the address.
 import { snapshot } from '../app/live.ts'
 import { brief, count } from '../app/numbers.ts'
-import { keyOf, queueOf, shortName, sumsOf } from '../app/queues.ts'
+import { keyOf, queueOf, shortName } from '../app/queues.ts'
 import { go, here, query, to } from '../app/router.ts'
 import { Icon } from './icons.tsx'
 import { type ShownState, STATES } from './state.tsx'
@@ -37,7 +37,7 @@ export function QueueChoice({ chosen, withAll = false }: { chosen: string | unde
 /** The states with their numbers, of one queue or of all: a click is a filter. */
 export function Rail({ queue }: { queue: string | undefined }) {
   const seen = snapshot.value
-  const numbers = queue === undefined ? seen && sumsOf(seen.queues) : queueOf(seen, queue)?.numbers
+  const numbers = queue === undefined ? seen?.sums : queueOf(seen, queue)?.numbers
   const filter = query.value.get('f') ?? ''
   const amounts: Partial<Record<ShownState, number>> = numbers
     ? { ready: numbers.ready, delayed: numbers.delayed, held: numbers.busy, buried: numbers.buried }

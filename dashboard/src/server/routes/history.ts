@@ -1,7 +1,7 @@
 // The history of a queue: throughput, failures, times of waiting and running, and its numbers, over up to a
 // hundred days.
 import { HISTORY_SERIES, type HistorySeries } from 'millhand/queue'
-import { History, MOST_ROWS } from '../../api.ts'
+import { History, MOST_ROWS, RecentHistory } from '../../api.ts'
 import { oneOf, optional, text, whole } from '../../schema.ts'
 import { badRequest } from '../refused.ts'
 import { type Call, type Route, route } from '../route.ts'
@@ -16,9 +16,9 @@ export const historyRoutes: readonly Route[] = [
   route({
     method: 'GET',
     path: '/history',
-    summary: `The last hour of all queues together, of more than ${MOST_ROWS} of the first by name; null where nothing is known`,
+    summary: `The last hour of all queues together, ${MOST_ROWS} more of them each ten seconds; null where nothing is known`,
     permission: { resource: 'queues', verb: 'list' },
-    answer: History,
+    answer: RecentHistory,
     handle: ({ parts, namespaces }) =>
       parts.recent.together(seenOf(parts.plant, 'TaskQueue', namespaces), parts.wallMs()),
   }),
