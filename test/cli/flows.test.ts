@@ -60,6 +60,30 @@ test(
   3 * PATIENCE_MS,
 )
 
+test(
+  'flows come in pages, each of which says how to get the next',
+  async () => {
+    for (const id of ['one', 'two', 'three']) {
+      const plan = flow(id, { home: 'paged' })
+      plan.add('paged', 'pay', null)
+      await client.start(plan)
+    }
+    const first = await run('paged', '--limit', '2')
+    const [, cursor = ''] = /^2 of 3 flows; to go on: --cursor '(.+)'$/m.exec(first.stderr) ?? []
+    const second = await run('paged', '--limit', '2', '--cursor', cursor)
+    expect(second).toMatchObject({ code: 0, stderr: '' })
+    const { flows, cursor: next } = JSON.parse((await run('paged', '--limit', '2', '--json')).stdout)
+    expect(next).toBe(cursor)
+    const ids = [...flows.map(({ id }: { id: string }) => id), second.stdout.split('\n')[1]?.split(' ')[0]]
+    expect(ids.sort()).toEqual(['one', 'three', 'two'])
+    expect(await run('paged', '--cursor', 'x')).toMatchObject({
+      code: 1,
+      stderr: 'millhand: invalid cursor: use that of the last page\n',
+    })
+  },
+  2 * PATIENCE_MS,
+)
+
 test.each([
   [['billing', '--cancel'], 2, /name the flow by its id/],
   [['billing', 'x', '--cancel', '--retry'], 2, /give one of --follow, --cancel and --retry/],

@@ -53,6 +53,16 @@ test('errors shows failures of one kind as one group, and its jobs', async () =>
     ),
   )
   expect((await json('errors', 'seen', group)).jobs).toEqual(['failed-2', 'failed-1'])
+  expect(await run('errors', 'seen', group, '--limit', '1')).toContain(
+    `and 1 more: millhand jobs seen error:${group}`,
+  )
+  for (const [command, note] of [
+    ['errors', '1 more: --limit 2\n'],
+    ['events', ' earlier: --limit '],
+  ] as const) {
+    const { stderr } = await millhand([command, 'seen', '--limit', '1'], { env })
+    expect(stderr).toContain(note)
+  }
   expect(await run('job', 'seen', 'failed-1')).toContain(`error group ${group}`)
   expect((await json('job', 'seen', 'failed-1')).failures[0].group).toBe(group)
 })

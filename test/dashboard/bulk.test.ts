@@ -131,6 +131,8 @@ test('a deletion is counted, told how far it has come, and undone', async () => 
   expect((await queue.depth()).buried).toBe(FAILED)
   const { actions } = await ask<Actions>('GET', `${QUEUE}/actions`)
   expect(actions[0]).toMatchObject({ id, verb: 'delete', state: 'undone', restored: FAILED })
+  expect(await ask<Actions>('GET', `${QUEUE}/actions?limit=1`)).toMatchObject({ cursor: id })
+  expect(await ask<Actions>('GET', `${QUEUE}/actions?cursor=${id}`)).toEqual({ actions: [] })
   const undo = served.log.findLast(({ message }) => message === 'write by the dashboard')
   expect(undo).toMatchObject({ verb: 'update', resource: 'actions', ids: [id], count: FAILED })
   const write = served.log.findLast(

@@ -11,6 +11,7 @@ import { counted, durationText, timeText } from '../units.ts'
 
 interface Options extends ServerOptions {
   limit?: number
+  cursor?: string
   undo?: boolean
   abort?: boolean
   resume?: boolean
@@ -27,6 +28,7 @@ export function actionsCommand(parent: Command, context: Context): void {
     .argument('<queue>', 'the name of the TaskQueue')
     .argument('[id]', 'the id of an action')
     .option('--limit <number>', 'how many; default: 20', wholeNumberOption(1, 1_000))
+    .option('--cursor <cursor>', 'show the next page: the cursor that the page before printed')
     .option('--undo', 'put back what it has deleted within the last minute')
     .option('--abort', 'stop the action; what is done stays done')
     .option('--resume', 'go on with an action that was stopped')
@@ -72,10 +74,17 @@ async function undo(queue: Queue, { id, verb, done }: Action, context: Context):
   context.note(`${counted(restored, 'job')} put back`)
 }
 
-async function printAll(queue: Queue, { limit = 20, json }: Options, context: Context): Promise<void> {
-  const actions = await queue.actions.list({ limit })
-  if (json) return context.print(jsonDocument({ queue: queue.name, actions }))
-  if (actions.length === 0) return context.print(`${queue.name} has no actions`)
+async function printAll(
+  queue: Queue,
+  { limit = 20, cursor, json }: Options,
+  context: Context,
+): Promise<void> {
+  const actions = await queue.actions.list({ limit, after: cursor })
+  const last = actions.length === limit ? actions.at(-1) : undefined
+  const next = last && { cursor: last.id }
+  if (json) return context.print(jsonDocument({ queue: queue.name, actions, ...next }))
+  if (actions.length === 0)
+    return context.print(`${queue.name} has no ${cursor === undefined ? '' : 'older '}actions`)
   const rows = actions.map((action): Cell[] => [
     action.id,
     durationText(context.nowMs() - action.createdAtMs),
@@ -90,6 +99,7 @@ async function printAll(queue: Queue, { limit = 20, json }: Options, context: Co
   ])
   const head = ['ID', 'AGE', 'VERB', 'STATE', 'DONE', 'SKIPPED', 'FAILED', 'WHO', 'FILTER', 'REASON']
   context.print(table(head, rows, context.paint))
+  if (next) context.note(`there may be more; to go on: --cursor '${next.cursor}'`)
 }
 
 function described(action: Action, { paint }: Context): string {

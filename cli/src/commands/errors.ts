@@ -4,6 +4,7 @@ import type { ErrorGroup, ErrorGroupDetails, Queue } from 'millhand/queue'
 import { CommandFailed, type Context } from '../context.ts'
 import { examples, wholeNumberOption, withJsonOption } from '../options.ts'
 import { jsonDocument, manyLines, shortened } from '../printable.ts'
+import { partsOf } from '../queues-there.ts'
 import { type ServerOptions, withServer, withServerOptions } from '../server.ts'
 import { type Cell, facts, table } from '../table.ts'
 import { counted, durationText, timeText } from '../units.ts'
@@ -55,10 +56,13 @@ export function errorsCommand(parent: Command, context: Context): void {
 
 async function printGroups(queue: Queue, { all, limit, json }: Options, context: Context): Promise<void> {
   const { groups, total } = await queue.errors.list({ limit: 1_000 })
-  const shown = groups.filter(({ isMuted }) => all || !isMuted).slice(0, limit)
+  const wanted = groups.filter(({ isMuted }) => all || !isMuted)
+  const shown = wanted.slice(0, limit)
   if (json) return context.print(jsonDocument({ queue: queue.name, total, groups: shown }))
   if (shown.length > 0) context.print(tableOf(shown, context))
   else context.print(total > 0 ? 'all error groups are muted; --all shows them' : 'no attempt has failed')
+  if (wanted.length > shown.length)
+    context.note(`${wanted.length - shown.length} more: --limit ${wanted.length}`)
   const muted = groups.filter(({ isMuted }) => isMuted).length
   if (muted > 0 && !all && shown.length > 0) context.note(`note: ${muted} more muted; --all shows them`)
   if (!(await queue.exists())) context.note(`note: there is no queue ${queue.name}; check its name`)
@@ -113,6 +117,7 @@ function described({ name }: Queue, found: ErrorGroupDetails, { paint, nowMs }: 
     ),
   ]
   if (jobs.length > 0) lines.push(`\nburied jobs, the last first:`, ...jobs.map((id) => `  ${manyLines(id)}`))
-  if (buried > jobs.length) lines.push(`  and ${buried - jobs.length} more`)
+  if (buried > jobs.length)
+    lines.push(`  and ${buried - jobs.length} more: millhand jobs ${partsOf(name).name} error:${group}`)
   return lines.join('\n')
 }

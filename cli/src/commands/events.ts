@@ -64,9 +64,15 @@ async function printEvents(queue: Queue, options: Options, context: Context): Pr
     return
   }
   const last: QueueEvent[] = []
-  for await (const event of queue.events({ after, follow: false })) if (last.push(event) > limit) last.shift()
+  let earlier = 0
+  for await (const event of queue.events({ after, follow: false }))
+    if (last.push(event) > limit) {
+      last.shift()
+      earlier += 1
+    }
   for (const event of last) for (const line of linesOf(event)) context.print(line)
   if (last.length === 0 && !json) context.print('there are no events; --follow waits for the next')
+  if (earlier > 0) context.note(`${earlier} earlier: --limit ${earlier + last.length}`)
 }
 
 function linesOfEvent(event: QueueEvent, { paint }: Context): string[] {

@@ -10,11 +10,12 @@ import { examples, wholeNumberOption, withJsonOption } from '../options.ts'
 import { jsonDocument, jsonLine, oneLine } from '../printable.ts'
 import { type ServerOptions, withServer, withServerOptions } from '../server.ts'
 import { type Cell, facts, table } from '../table.ts'
-import { durationText, timeText } from '../units.ts'
+import { counted, durationText, timeText } from '../units.ts'
 import { causeText } from './why.ts'
 
 interface Options extends ServerOptions {
   limit?: number
+  cursor?: string
   follow?: boolean
   cancel?: boolean
   retry?: boolean
@@ -49,6 +50,7 @@ export function flowsCommand(parent: Command, context: Context): void {
     .argument('<queue>', 'the name of the TaskQueue that is the home of the flow')
     .argument('[id]', 'the id of a flow')
     .option('--limit <number>', 'how many; default: 20', wholeNumberOption(1, 200))
+    .option('--cursor <cursor>', 'show the next page: the cursor that the page before printed')
     .option('--follow', 'print its numbers as they change, until it has ended')
     .option('--cancel', 'cancel it: what waits never starts, what runs is ended')
     .option('--retry', 'run again what has not completed')
@@ -111,10 +113,15 @@ async function act(
   if (!done.includes(state)) throw new CommandFailed(`flow ${id} is ${state}: only a flow that ${only}`)
 }
 
-async function printAll(queue: Queue, { limit = 20, json }: Options, context: Context): Promise<void> {
-  const { total, flows } = await queue.flows.list({ limit })
-  if (json) return context.print(jsonDocument({ queue: queue.name, total, flows }))
-  if (flows.length === 0) return context.print(`${queue.name} is the home of no flows`)
+async function printAll(
+  queue: Queue,
+  { limit = 20, cursor, json }: Options,
+  context: Context,
+): Promise<void> {
+  const page = await queue.flows.list({ limit, ...(cursor !== undefined && { cursor }) })
+  const { total, flows } = page
+  if (json) return context.print(jsonDocument({ queue: queue.name, ...page }))
+  if (total === 0) return context.print(`${queue.name} is the home of no flows`)
   const rows = flows.map((flow): Cell[] => [
     flow.id,
     durationText(context.nowMs() - flow.startedAtMs),
@@ -135,8 +142,9 @@ async function printAll(queue: Queue, { limit = 20, json }: Options, context: Co
     'SKIPPED',
     'BECAUSE',
   ]
-  context.print(table(head, rows, context.paint))
-  if (total > flows.length) context.note(`${total - flows.length} more: --limit`)
+  if (flows.length > 0) context.print(table(head, rows, context.paint))
+  if (page.cursor !== undefined && total > flows.length)
+    context.note(`${flows.length} of ${counted(total, 'flow')}; to go on: --cursor '${page.cursor}'`)
 }
 
 async function followFlow(queue: Queue, id: string, { json }: Options, context: Context): Promise<void> {

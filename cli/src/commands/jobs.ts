@@ -60,6 +60,7 @@ export function jobsCommand(parent: Command, context: Context): void {
         context.print(headline(queue, depth))
         if (found.jobs.length > 0) context.print(`\n${tableOf(found.jobs, context)}`)
         if (filter) noteMore(found, context)
+        else noteOthers(found.jobs, depth, context)
         if (!(await queue.exists())) context.note(`note: there is no queue ${queue.name}; check its name`)
       })
     })
@@ -68,6 +69,14 @@ export function jobsCommand(parent: Command, context: Context): void {
 async function fewOfEach(queue: Queue, limit: number): Promise<JobSummary[]> {
   const pages = await Promise.all(SHOWN.map((state) => queue.jobs(state, { limit })))
   return pages.flat()
+}
+
+/** Of states with more jobs than are shown. */
+function noteOthers(jobs: readonly JobSummary[], depth: Depth, context: Context): void {
+  const shown = (state: string) => jobs.filter((job) => job.state === state).length
+  const totals = { held: depth.busy, ready: depth.ready, delayed: depth.delayed, buried: depth.buried }
+  const [state] = SHOWN.filter((state) => totals[state] > shown(state))
+  if (state) context.note(`there are more; to list all of a state: a filter like state:${state}`)
 }
 
 /** How to list the next page: options for the same command. */

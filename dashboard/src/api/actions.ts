@@ -55,7 +55,10 @@ export type Action = TypeOf<typeof Action>
 
 export const Actions = named(
   'Actions',
-  object('The last bulk actions', { actions: list('The newest first', Action, { max: MOST_ROWS }) }),
+  object('A page of the bulk actions', {
+    actions: list('The newest first', Action, { max: MOST_ROWS }),
+    cursor: optional(words('Give it to get the next ones')),
+  }),
 )
 export type Actions = TypeOf<typeof Actions>
 

@@ -3,7 +3,7 @@ import type { Action, Actions } from '../../src/api.ts'
 import { address } from '../app/api.ts'
 import { abortAction, UNDO_WITHIN_MS, undoAction } from '../app/bulk.ts'
 import { may, snapshot } from '../app/live.ts'
-import { count } from '../app/numbers.ts'
+import { count, plural } from '../app/numbers.ts'
 import { jobHref, keyOf, partsOf } from '../app/queues.ts'
 import { useResource } from '../app/resource.ts'
 import { query } from '../app/router.ts'
@@ -11,6 +11,7 @@ import { nowMs } from '../app/time.ts'
 import { Bar } from '../parts/bar.tsx'
 import { Blank, Loading, Shown } from '../parts/feedback.tsx'
 import { QueueChoice } from '../parts/jobs-rail.tsx'
+import { PagesFoot } from '../parts/list-ends.tsx'
 import { NoQueues } from '../parts/of-queue.tsx'
 import { Name, When } from '../parts/show.tsx'
 
@@ -35,12 +36,25 @@ export function ActionsPage() {
 }
 
 function List({ queue }: { queue: string }) {
-  const actions = useResource<Actions>(address(['queues', ...partsOf(queue), 'actions']), LOOK_EVERY_MS)
+  const cursor = query.value.get('at') ?? undefined
+  const path = address(['queues', ...partsOf(queue), 'actions'], { cursor })
+  const actions = useResource<Actions>(path, LOOK_EVERY_MS)
   return (
     <Shown of={actions} what="actions">
-      {({ actions: found }) =>
-        found.length > 0 ? (
-          <Table actions={found} queue={queue} again={actions.again} />
+      {({ actions: found, cursor: next }) =>
+        found.length > 0 || cursor !== undefined ? (
+          <>
+            <Table actions={found} queue={queue} again={actions.again} />
+            {(cursor ?? next) !== undefined && (
+              <PagesFoot
+                total={plural(found.length, 'action')}
+                cursor={cursor}
+                next={next}
+                first="Newest"
+                further="Older"
+              />
+            )}
+          </>
         ) : (
           <Blank icon="actions" title="No bulk action yet">
             <p>Select jobs, or all that match a filter, and retry, cancel or delete them together.</p>

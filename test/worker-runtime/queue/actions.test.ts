@@ -312,6 +312,15 @@ test('at most 1,000 records are kept, and texts in them are short', async () => 
   const all = await queue.actions.list({ limit: 5_000 })
   expect(all).toHaveLength(1_000)
   expect(all[0]?.reason).toHaveLength(200)
+  const paged: string[] = []
+  let after: string | undefined
+  do {
+    const page = await queue.actions.list({ limit: 400, after })
+    paged.push(...page.map(({ id }) => id))
+    after = page.at(-1)?.id
+  } while (after !== undefined)
+  expect(paged).toEqual(all.map(({ id }) => id))
+  expect(await queue.actions.list({ after: 'forgotten' })).toEqual([])
   const keys = await redis.call('KEYS', `${prefixOf(queue.name).replaceAll(/[{}]/g, '?')}action:*`)
   expect(keys).toHaveLength(1_000)
 }, 20_000)

@@ -176,9 +176,13 @@ async function get(verbs: Verbs, id: string): Promise<Action | undefined> {
   return (await read(verbs, [1, id]))[0]
 }
 
-/** Newest first; at most 1,000 are kept. */
-async function list(verbs: Verbs, { limit = 50 } = {}): Promise<Action[]> {
-  return read(verbs, [Math.max(1, Math.min(limit, MOST_RECORDS))])
+/** Newest first, behind the one whose id is `after`; at most 1,000 are kept. */
+async function list(
+  verbs: Verbs,
+  { limit = 50, after }: { limit?: number; after?: string | undefined } = {},
+): Promise<Action[]> {
+  const most = Math.max(1, Math.min(limit, MOST_RECORDS))
+  return read(verbs, [most, '', ...(after === undefined ? [] : [after])])
 }
 
 export const acting = { count, create, step, run, abort, undo, get, list }

@@ -34,15 +34,20 @@ export const actionRoutes: readonly Route[] = [
   route({
     method: 'GET',
     path: ACTIONS,
-    summary: 'The last bulk actions of a queue, the newest first',
+    summary: 'A page of the bulk actions of a queue, the newest first',
     permission: { resource: 'actions', verb: 'list' },
-    query: { limit: optional(whole('Actions of the answer; default: 50', { min: 1, max: MOST_ROWS })) },
+    query: {
+      cursor: optional(text('The cursor of the page before', { max: 128 })),
+      limit: optional(whole('Actions of this page; default: 50', { min: 1, max: MOST_ROWS })),
+    },
     answer: Actions,
     handle: async (call) => {
       const queue = await queueOf(call)
-      const actions = await queue.actions.list({ limit: call.query.limit ?? 50 })
+      const { limit = 50, cursor } = call.query
+      const actions = await queue.actions.list({ limit, after: cursor })
       for (const action of actions) call.parts.drivers.drive(queue.name, queue, action)
-      return { actions: actions.map(shapeOf) }
+      const last = actions.length === limit ? actions.at(-1) : undefined
+      return { actions: actions.map(shapeOf), ...(last && { cursor: last.id }) }
     },
   }),
   route({
