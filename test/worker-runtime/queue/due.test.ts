@@ -186,8 +186,21 @@ test.each<[Timing, string]>([
   [{ everyMs: 1_500 }, 'every 1500 milliseconds'],
   // Not every 7 minutes: it begins anew with each hour.
   [{ cron: '*/7 * * * *' }, 'cron */7 * * * *, UTC'],
-  [{ cron: '0 3 * 6 *' }, 'cron 0 3 * 6 *, UTC'],
-  [{ cron: '0 0 13 * 5' }, 'cron 0 0 13 * 5, UTC'],
+  [{ cron: '0 3 * 6 *' }, 'at 03:00 every day, in June, UTC'],
+  [{ cron: '0 3 * jan-mar,6 *' }, 'cron 0 3 * jan-mar,6 *, UTC'],
+  [{ cron: '0 3 * jan-mar *' }, 'at 03:00 every day, in January to March, UTC'],
+  [{ cron: '@yearly' }, 'at 00:00 on day 1 of the month, in January, UTC'],
+  [{ cron: '0 0 13 * 5' }, 'at 00:00 on day 13 of the month or on Friday, UTC'],
+  [{ cron: '0 0 13 * 1-5' }, 'at 00:00 on day 13 of the month or Monday to Friday, UTC'],
+  [{ cron: '0 */6 * * 0' }, 'at 00:00, 06:00, 12:00, 18:00 on Sunday, UTC'],
+  [{ cron: '30 8-12/2,17 * * *' }, 'at 08:30, 10:30, 12:30, 17:30 every day, UTC'],
+  [{ cron: '*/5 8-18 * * 1-5' }, 'every 5 minutes from 08:00 to 18:59 Monday to Friday, UTC'],
+  [{ cron: '* 9 * * *' }, 'every minute from 09:00 to 09:59 every day, UTC'],
+  [{ cron: '*/5 * * * 1-5' }, 'every 5 minutes Monday to Friday, UTC'],
+  [{ cron: '*/5 8,12 * * *' }, 'cron */5 8,12 * * *, UTC'],
+  [{ cron: '0 7-20 * * *' }, 'cron 0 7-20 * * *, UTC'],
+  [{ cron: '1,2 3 * * *' }, 'cron 1,2 3 * * *, UTC'],
+  [{ cron: '0 0 15W * *' }, 'cron 0 0 15W * *, UTC'],
   [{ cron: '0 0 * * MON#1' }, 'cron 0 0 * * MON#1, UTC'],
 ])('%j is told as %j', (timing, text) => {
   expect(whenText(timing)).toBe(text)
