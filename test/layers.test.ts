@@ -209,7 +209,7 @@ const reserved: { word: RegExp; only: RegExp; because: string }[] = [
   },
   {
     word: /from 'node:child_process'/,
-    only: /src\/child\/|src\/local\/|cli\/src\/(commands\/worker|top\/guard)\.ts$/,
+    only: /src\/child\/|src\/local\/|cli\/src\/(commands\/worker|top\/guard|asking-pools)\.ts$/,
     because: 'processes are behind one wall',
   },
   {

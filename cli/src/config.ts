@@ -7,6 +7,9 @@ export interface Config {
   /** It may have no address: an option may give one. */
   readonly certificates: Omit<RedisAccess, 'url'>
   readonly namespace: string | undefined
+  /** Of a dashboard, and what signs in there. */
+  readonly api: string | undefined
+  readonly apiToken: string | undefined
   /** Failures are printed with their stack. */
   readonly isDebug: boolean
   readonly mayColor: boolean
@@ -23,6 +26,8 @@ export function readConfig(environment: Config['environment'] = process.env): Co
     redis: accessFrom(environment),
     certificates: certificatesFrom(environment),
     namespace: environment.MILLHAND_NAMESPACE || undefined,
+    api: environment.MILLHAND_API || undefined,
+    apiToken: environment.MILLHAND_API_TOKEN || undefined,
     isDebug: Boolean(environment.MILLHAND_DEBUG),
     mayColor: !environment.NO_COLOR && environment.TERM !== 'dumb',
     mayDraw: environment.TERM !== 'dumb',

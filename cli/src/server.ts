@@ -50,7 +50,10 @@ export function withServerOptions(command: Command): Command {
 }
 
 /** Throws CommandFailed when no address is given and no `up` runs here. */
-export function addressOf(options: ServerOptions, context: Context): Address {
+export function addressOf(
+  options: ServerOptions,
+  context: Pick<Context, 'config' | 'workingFolder'>,
+): Address {
   const running = findRunning(context.workingFolder)
   const redis = accessOf(options, context.config) ?? (running && { url: running.redisUrl })
   if (redis === undefined) {

@@ -194,7 +194,7 @@ class LocalRun implements Local {
     await this.#startEngine(guard, runFolder)
     await this.#serveDashboard()
     if (this.#options.reload) this.#reload = await this.#watch()
-    claim.announce(this.redisUrl)
+    claim.announce(this.redisUrl, this.dashboardUrl)
   }
 
   async cleanUp(): Promise<void> {

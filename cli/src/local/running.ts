@@ -1,5 +1,5 @@
-// One `millhand up` runs per folder. It writes the address of its Redis into .millhand/up.json, where other
-// commands find it from this folder and its subfolders.
+// One `millhand up` runs per folder. It writes the addresses of its Redis and of its dashboard into
+// .millhand/up.json, where other commands of this user find them from this folder and its subfolders.
 import { createHash, randomUUID } from 'node:crypto'
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -8,6 +8,8 @@ export interface RunningUp {
   redisUrl: string
   pid: number
   namespace: string
+  /** With the token that signs in; absent where it serves none. */
+  dashboardUrl?: string
 }
 
 /** Another `millhand up` runs in this folder. */
@@ -22,7 +24,7 @@ export class AlreadyRunning extends Error {
 
 export interface Claim {
   /** Writes the file: from now on other commands find this `up`. */
-  announce: (redisUrl: string) => void
+  announce: (redisUrl: string, dashboardUrl?: string) => void
   release: () => void
 }
 
@@ -53,9 +55,9 @@ export function claimFolder(folder: string, { pid, namespace }: Omit<RunningUp, 
     }
   }
   return {
-    announce(redisUrl) {
+    announce(redisUrl, dashboardUrl) {
       const temporary = `${file}.${pid}`
-      writeFileSync(temporary, JSON.stringify({ ...entry, redisUrl }), { mode: 0o600 })
+      writeFileSync(temporary, JSON.stringify({ ...entry, redisUrl, dashboardUrl }), { mode: 0o600 })
       renameSync(temporary, file)
     },
     release: () => rmSync(file, { force: true }),
@@ -66,7 +68,8 @@ export function claimFolder(folder: string, { pid, namespace }: Omit<RunningUp, 
 export function findRunning(folder: string): RunningUp | undefined {
   const entry = readEntry(fileIn(folder))
   if (entry?.redisUrl && isAlive(entry)) {
-    return { redisUrl: entry.redisUrl, pid: entry.pid, namespace: entry.namespace }
+    const { redisUrl, pid, namespace, dashboardUrl } = entry
+    return { redisUrl, pid, namespace, ...(dashboardUrl !== undefined && { dashboardUrl }) }
   }
   const above = dirname(folder)
   return above === folder ? undefined : findRunning(above)
@@ -100,10 +103,14 @@ function readEntry(file: string): Entry | undefined {
   try {
     const found: unknown = JSON.parse(readFileSync(file, 'utf8'))
     if (typeof found !== 'object' || found === null) return undefined
-    const { pid, namespace, startedAt, redisUrl } = found as Record<string, unknown>
+    const { pid, namespace, startedAt, redisUrl, dashboardUrl } = found as Record<string, unknown>
     if (typeof pid !== 'number' || typeof namespace !== 'string' || typeof startedAt !== 'string')
       return undefined
-    return { pid, namespace, startedAt, ...(typeof redisUrl === 'string' && { redisUrl }) }
+    return {
+      ...{ pid, namespace, startedAt },
+      ...(typeof redisUrl === 'string' && { redisUrl }),
+      ...(typeof dashboardUrl === 'string' && { dashboardUrl }),
+    }
   } catch {
     return undefined
   }

@@ -15,13 +15,16 @@ export interface PoolCause {
 /** The causes that pods can mend: only behind these do pools matter. */
 const NEEDS_PODS = ['no-workers', 'draining', 'slots-busy']
 
+export const needsPods = (causes: readonly PoolCause[]): boolean =>
+  causes.some(({ code }) => NEEDS_PODS.includes(code))
+
 /** Adds what the pools of the queue say. `pools`: those of its namespace. */
 export function whyWithPools<C extends PoolCause>(
   causes: readonly C[],
   queue: string,
   pools: readonly WorkerPoolObject[],
 ): (C | PoolCause)[] {
-  if (!causes.some(({ code }) => NEEDS_PODS.includes(code))) return [...causes]
+  if (!needsPods(causes)) return [...causes]
   const own = pools.filter(({ spec }) => spec.queues.some(({ name }) => name === queue))
   if (own.length === 0)
     return [...causes, { code: 'NoPool', text: `no WorkerPool names the queue ${queue} in spec.queues` }]

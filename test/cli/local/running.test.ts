@@ -16,6 +16,8 @@ describe('a running up', () => {
     claim.announce(running.redisUrl)
     expect(findRunning(folder)).toEqual(running)
     expect(findRunning(join(folder, 'a', 'b'))).toEqual(running)
+    claim.announce(running.redisUrl, 'http://127.0.0.1:2/?token=t')
+    expect(findRunning(folder)).toEqual({ ...running, dashboardUrl: 'http://127.0.0.1:2/?token=t' })
     claim.release()
     expect(findRunning(folder)).toBeUndefined()
   })

@@ -1,4 +1,7 @@
 // Everything that can be wrong with a queue or a pool: a condition with a stable reason and a sentence, an Event, and no hot loop.
+import { dirname } from 'node:path'
+import { withPools } from '../../../cli/src/asking-pools.ts'
+import { readConfig } from '../../../cli/src/config.ts'
 import { onCluster } from '../../cluster/suites.ts'
 import { eventually } from '../../eventually.ts'
 import { denying, POLICIES, type Rule } from './admission.ts'
@@ -7,6 +10,9 @@ import { type KubeJson, openScene, type Scene, taskQueue } from './scene.ts'
 const MINUTE = { withinMs: 60_000, everyMs: 250 }
 /** A container that ends at once is started a third time after half a minute, and later on a busy machine. */
 const CRASH_LOOP = { withinMs: 150_000, everyMs: 250 }
+
+/** A template that the API server refuses. */
+const ODD = { spec: { dnsPolicy: 'Sometimes', containers: [{ name: 'worker', image: 'a' }] } }
 
 /** host:port of the API server, as the operator's kubeconfig has it. */
 async function serversOf({ cluster }: Scene): Promise<string[]> {
@@ -55,6 +61,17 @@ onCluster('what is wrong is said', () => {
   /** A pool whose one pod is wanted whatever there is to do. */
   const poolOfOne = (name: string, worker: object = {}, spec: object = {}) =>
     scene.pool(name, { queues: [{ name: 'good' }], scaling: { minReplicas: 1 }, ...spec }, worker)
+  /** As `millhand why --context` says it. */
+  const whyOf = async (id: string, queue: string): Promise<string> => {
+    const { kubectlProgram, kubeconfig } = scene.cluster
+    const config = readConfig({ KUBECONFIG: kubeconfig, PATH: dirname(kubectlProgram) })
+    const notes: string[] = []
+    const found = await eventually(async () => (await scene.queue(queue)).why(id), MINUTE)
+    const asked = { namespace: scene.namespace, queue, id }
+    const context = { config, workingFolder: '/', note: (text: string) => void notes.push(text) }
+    const { causes } = await withPools(found, asked, { context: true }, context)
+    return [...causes.map(({ text }) => text), ...notes].join('\n')
+  }
   const secret = (name: string, url: string) => ({
     apiVersion: 'v1',
     kind: 'Secret',
@@ -155,16 +172,14 @@ onCluster('what is wrong is said', () => {
   }, 120_000)
 
   test('a template that the API server refuses, without asking it again and again', async () => {
-    await scene.apply(
-      poolOfOne(
-        'odd',
-        {},
-        { template: { spec: { dnsPolicy: 'Sometimes', containers: [{ name: 'worker', image: 'a' }] } } },
-      ),
-    )
+    await scene.apply(poolOfOne('odd', {}, { template: ODD }))
     const { message } = await turns('wp', 'odd', 'Ready', 'False', 'InvalidTemplate')
     expect(message).toContain('Sometimes')
     await told('odd', 'InvalidTemplate')
+    await scene.apply(taskQueue('stuck'), scene.pool('stuck', { queues: [{ name: 'stuck' }], template: ODD }))
+    await turns('tq', 'stuck', 'Ready', 'True')
+    const [id = ''] = await scene.enqueue('stuck', 'succeeds', [null])
+    expect(await whyOf(id, 'stuck')).toContain('WorkerPool stuck: ')
     const refusals = () =>
       scene.operator.lines.filter(
         (line) => line.message.includes('refuses a Deployment') && line.pool === 'odd',
