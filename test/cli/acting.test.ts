@@ -121,6 +121,10 @@ test(
     expect((await run('actions', 'acted')).stdout).toMatch(
       /delete +done +3\/3 +0 +0 .*task:throws-terminal.* a test$/m,
     )
+    const [, next = ''] =
+      /to go on: --cursor '(.+)'/.exec((await run('actions', 'acted', '--limit', '1')).stderr) ?? []
+    expect(next).toBe(id)
+    expect((await run('actions', 'acted', '--cursor', next)).stdout).toContain('has no older actions')
     const undone = await run('actions', 'acted', id, '--undo')
     expect(undone).toMatchObject({ code: 0, stderr: '3 jobs put back\n' })
     expect(undone.stdout).toMatch(/state +undone\n/)
@@ -223,6 +227,35 @@ test('a paused queue gives out no job until it is resumed', async () => {
   })
   await eventually(async () => (await stateOf('patient')) === 'completed')
 })
+
+test(
+  'a key and a job that rest are named and ended',
+  async () => {
+    const rest = (id: string, pause: string, key?: string) =>
+      queue.enqueue([newJob('asks-for-rest', { ms: 3_600_000, pause }, { id, ...(key && { key }) })])
+    await rest('alone', 'job')
+    await rest('keyed', 'key', 'slow')
+    await eventually(async () => (await queue.rests()).total === 1 && (await stateOf('alone')) === 'delayed')
+    expect((await run('limit', 'acted')).stderr).toMatch(
+      /^keys that rest \(RetryAfter\): slow for (59m|1h).* more; to end one: millhand resume acted --key KEY\n/,
+    )
+    for (const [option, what] of [
+      [['--key', 'slow'], 'key slow'],
+      [['--job', 'alone'], 'job alone'],
+    ] as const)
+      expect(await run('resume', 'acted', ...option)).toMatchObject({
+        code: 0,
+        stdout: `${what} of ${queue.name} rests no longer\n`,
+      })
+    expect(await run('resume', 'acted', '--key', 'none', '--json')).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('"wasResting": false'),
+    })
+    expect(await run('resume', 'acted', '--key', 'x', '--job', 'y')).toMatchObject({ code: 2 })
+    for (const id of ['alone', 'keyed']) await queue.cancel(id)
+  },
+  PATIENCE_MS,
+)
 
 test('a queue that is declared and never had a job is known', async () => {
   const declared = openQueue(redis, `${namespace}.declared`)

@@ -5,15 +5,19 @@ import {
   type KeyState,
   type Queue,
   type Rate,
+  type Rests,
   WHEN_AT_LIMIT,
   type WhenAtLimit,
 } from 'millhand/queue'
 import { CommandFailed, type Context } from '../context.ts'
 import { examples, wholeNumberOption, withJsonOption } from '../options.ts'
 import { jsonDocument } from '../printable.ts'
+import { partsOf } from '../queues-there.ts'
 import { type ServerOptions, withServer, withServerOptions } from '../server.ts'
 import { table } from '../table.ts'
 import { durationMs, durationText, timeText } from '../units.ts'
+
+const MOST_RESTS = 20
 
 interface Options extends ServerOptions {
   key?: string
@@ -95,8 +99,23 @@ async function limit(queue: Queue, options: Options, context: Context): Promise<
   else if (isGiven) await queue.setLimits(key, limits)
   const state = await queue.keyState(key)
   const given = await queue.listLimits()
-  if (options.json) context.print(jsonDocument({ queue: queue.name, ...(key && { key }), ...state, given }))
-  else context.print([stateText(queue.name, key, state), ...tableOf(given, context)].join('\n'))
+  const resting = key === undefined ? await queue.rests({ limit: MOST_RESTS }) : undefined
+  if (options.json)
+    return context.print(
+      jsonDocument({ queue: queue.name, ...(key && { key }), ...state, given, ...(resting && { resting }) }),
+    )
+  context.print([stateText(queue.name, key, state), ...tableOf(given, context)].join('\n'))
+  if (resting) noteRests(queue, resting, context)
+}
+
+function noteRests(queue: Queue, { rests, total }: Rests, context: Context): void {
+  const keys = rests.flatMap(({ key, untilMs }) =>
+    key === undefined ? [] : [`${key} for ${durationText(untilMs - context.nowMs())} more`],
+  )
+  if (keys.length === 0) return
+  const others = total > rests.length ? `, and ${total - rests.length} more` : ''
+  const how = `millhand resume ${partsOf(queue.name).name} --key KEY`
+  context.note(`keys that rest (RetryAfter): ${keys.join(', ')}${others}; to end one: ${how}`)
 }
 
 function limitsOf({ maxBusy, rate, burst, maxLength, whenAtLimit }: Options): KeyLimits {

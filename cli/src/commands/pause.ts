@@ -1,13 +1,16 @@
-// millhand pause and resume: a person stops the claims of a queue and starts them again. The operator undoes
-// neither.
+// millhand pause and resume: a person stops the claims of a queue and starts them again, or ends a rest that a task
+// asked for. The operator undoes neither.
 import type { Command } from 'commander'
 import type { Queue } from 'millhand/queue'
-import type { Context } from '../context.ts'
+import { CommandFailed, type Context } from '../context.ts'
+import { checkId } from '../named-jobs.ts'
 import { examples, withJsonOption } from '../options.ts'
 import { jsonDocument } from '../printable.ts'
 import { type ServerOptions, withServer, withServerOptions } from '../server.ts'
 
 interface Options extends ServerOptions {
+  key?: string
+  job?: string
   json?: boolean
 }
 
@@ -37,12 +40,26 @@ export function pauseCommand(parent: Command, context: Context): void {
 export function resumeCommand(parent: Command, context: Context): void {
   const command = parent
     .command('resume')
-    .summary('let workers claim jobs of a paused queue again')
+    .summary('let workers claim jobs of a paused queue again, end a rest')
     .description(
-      'Workers claim jobs of the queue again, also where a task asked for a rest (RetryAfter). A queue that its TaskQueue suspends (spec.suspend) stays suspended.',
+      'Workers claim jobs of the queue again, also where a task asked for a rest (RetryAfter). A queue that its TaskQueue suspends (spec.suspend) stays suspended. With --key or --job it ends only the rest that a task asked for of that key or of that job.',
     )
-    .addHelpText('after', examples('millhand resume mail', 'millhand resume mail --namespace shop'))
-  toQueue(command, context, async (queue) => {
+    .option('--key <key>', 'end the rest of this key only')
+    .option('--job <id>', 'end the rest of this job only')
+    .addHelpText(
+      'after',
+      examples(
+        'millhand resume mail',
+        'millhand resume mail --namespace shop',
+        'millhand resume mail --key acme',
+        'millhand resume mail --job 0mfd1k2x3y4z',
+      ),
+    )
+  toQueue(command, context, async (queue, { key, job }) => {
+    if (key !== undefined && job !== undefined)
+      throw new CommandFailed('give one of --key and --job', { exitCode: 2 })
+    if (job !== undefined) checkId(job)
+    if (key !== undefined || job !== undefined) return endRest(queue, job === undefined ? { key } : { job })
     // Read before the resume: workers claim the waiting jobs at once.
     const { ready, suspended } = await queue.depth()
     await queue.resume()
@@ -55,14 +72,27 @@ export function resumeCommand(parent: Command, context: Context): void {
   })
 }
 
+async function endRest(queue: Queue, of: { key: string | undefined } | { job: string }): Promise<Said> {
+  const wasResting = await queue.endRest(of)
+  const what = 'job' in of ? `job ${of.job}` : `key ${of.key}`
+  return {
+    json: { ...of, wasResting },
+    text: `${what} of ${queue.name} ${wasResting ? 'rests no longer' : 'did not rest'}`,
+  }
+}
+
 /** Runs it on the named queue; warns when the name is most likely misspelt. */
-function toQueue(command: Command, context: Context, act: (queue: Queue) => Promise<Said>): void {
+function toQueue(
+  command: Command,
+  context: Context,
+  act: (queue: Queue, options: Options) => Promise<Said>,
+): void {
   command.argument('<queue>', 'the name of the TaskQueue')
   withJsonOption(withServerOptions(command)).action((name: string, options: Options) =>
     withServer(options, context, async (server) => {
       const queue = server.queue(name)
       const isUnknown = !(await queue.exists())
-      const { json, text } = await act(queue)
+      const { json, text } = await act(queue, options)
       context.print(options.json ? jsonDocument({ queue: queue.name, ...json }) : text)
       if (isUnknown) context.note(`note: there was no queue ${queue.name} before; check its name`)
     }),

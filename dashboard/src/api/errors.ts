@@ -33,7 +33,11 @@ export const ErrorDetails = named(
   'ErrorDetails',
   object('An error group with its buried jobs', {
     ...group,
-    jobs: list('Ids of buried jobs, the last buried first', words('An id'), { max: MOST_ROWS }),
+    jobs: list(
+      'Ids of buried jobs, the last buried first; `jobs` with the filter error:… has pages of all',
+      words('An id'),
+      { max: MOST_ROWS },
+    ),
   }),
 )
 export type ErrorDetails = TypeOf<typeof ErrorDetails>
@@ -56,6 +60,7 @@ const KINDS = [
     'expired',
     'handed-back',
     'rested',
+    'rest-ended',
   ] as const),
   ...([
     'requeued',

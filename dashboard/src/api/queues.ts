@@ -184,12 +184,23 @@ export const QueueSettings = named(
   }),
 )
 
+const Rest = object('A rest that a task asked for (RetryAfter)', {
+  key: optional(words('The key whose jobs rest; absent where the whole queue does')),
+  untilMs: time('Until when no job of it starts'),
+})
+
 export const Queue = named(
   'Queue',
   object('A queue with its rules and its pools', {
     queue: QueueNow,
     settings: QueueSettings,
     pools: list('The WorkerPools that serve it', PoolNow),
+    rests: optional(
+      object('What rests now, but for jobs that rest alone; absent while the queue cannot be read', {
+        rests: list('The longest first', Rest, { max: MOST_ROWS }),
+        total: whole('How many there are'),
+      }),
+    ),
     problems: list('Of the queue, its pools and its Schedules, the worst first', Problem),
   }),
 )
@@ -220,6 +231,12 @@ export const PauseState = named(
   object('What became of a pause', { isPaused: flag('Whether the queue is paused now') }),
 )
 export type PauseState = TypeOf<typeof PauseState>
+
+export const RestEnded = named(
+  'RestEnded',
+  object('What became of a rest', { wasResting: flag('Whether there was one, which has ended') }),
+)
+export type RestEnded = TypeOf<typeof RestEnded>
 
 export const Worker = named(
   'Worker',

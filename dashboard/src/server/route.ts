@@ -41,7 +41,15 @@ export interface Call<Q = unknown, B = unknown> {
   /** Aborted when the client has gone. */
   signal: AbortSignal
   /** For the audit line of a write: which jobs, and why. */
-  note(said: { ids?: readonly string[]; filter?: string; reason?: string; count?: number }): void
+  note(said: Said): void
+}
+
+interface Said {
+  ids?: readonly string[]
+  key?: string
+  filter?: string
+  reason?: string
+  count?: number
 }
 
 interface Named {
@@ -113,6 +121,7 @@ const NAME = '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$'
 export const PATH_FIELDS: Readonly<Record<string, Schema<string>>> = {
   namespace: text('The namespace of the queue or pool', { min: 1, max: 63, pattern: NAME }),
   name: text('The name of the TaskQueue or WorkerPool', { min: 1, max: 253, pattern: NAME }),
+  key: text('A key of jobs', { max: 128, pattern: '^[A-Za-z0-9.:_-]{1,128}$' }),
   id: text('The id of the job', { min: 1, max: 512 }),
   fingerprint: text('The fingerprint of the error group', { max: 30, pattern: '^v[0-9]{1,3}:[0-9a-f]{16}$' }),
   schedule: text('The name of the schedule', { max: 100, pattern: '^[A-Za-z0-9:._-]{1,100}$' }),

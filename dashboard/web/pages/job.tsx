@@ -121,7 +121,7 @@ function Known({ job, again, path, isPage, isQuiet = false, leave }: KnownProps)
         </span>
         <Verbs job={job} queueKey={key} again={again} leave={leave} isQuiet={isQuiet} />
       </div>
-      {!ENDED.includes(job.state) && <WhyCard path={path} state={job.state} />}
+      {!ENDED.includes(job.state) && <WhyCard job={job} path={path} again={again} />}
       <section class="card" aria-label="What is known">
         <Facts job={job} queueKey={key} />
         <Timeline job={job} />

@@ -17,6 +17,7 @@ import { HistoryCard } from '../parts/history.tsx'
 import { PoolTable } from '../parts/pools.tsx'
 import { Problems } from '../parts/problems.tsx'
 import { Blocked, Shares } from '../parts/queue-table.tsx'
+import { Rests } from '../parts/rests.tsx'
 import { Fact, Name, visible } from '../parts/show.tsx'
 
 const LOOK_EVERY_MS = 5_000
@@ -53,6 +54,7 @@ function Known({ of, again }: { of: Queue; again: () => void }) {
       </div>
       {of.problems.length > 0 && <Problems problems={of.problems} />}
       {queue.numbers && <Numbers queue={queue} numbers={queue.numbers} />}
+      <Rests of={of} again={again} />
       <HistoryCard namespace={queue.namespace} name={queue.name} />
       <section class="card" aria-label="Scaling">
         <div class="card-head">

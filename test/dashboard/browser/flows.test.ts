@@ -1,6 +1,6 @@
 // What people come for, as they do it: with the keyboard, in a real browser, against real queues.
 import { connect } from 'millhand/client'
-import { connectRedis, openQueue } from 'millhand/queue'
+import { connectRedis, newJob, openQueue } from 'millhand/queue'
 import type { Browser, Locator, Page } from 'playwright-core'
 import { eventually } from '../../eventually.ts'
 import { redisUrl } from '../../redis.ts'
@@ -129,6 +129,30 @@ it('a job that a limit holds back is counted as blocked, and its key and tags le
   await rows().getByRole('link', { name: 'acme' }).click()
   await counts(rows(), 2)
   expect(new URL(page.url()).searchParams.get('f')).toBe('key:acme')
+})
+
+it('a rest that a task asked for is ended on the page of its job, and on that of its queue', async () => {
+  const redis = connectRedis(redisUrl())
+  const mail = openQueue(redis, queue.replace('/', '.'))
+  const input = { ms: 3_600_000, pause: 'key' }
+  await mail.enqueue([newJob('asks-for-rest', input, { id: 'resting', key: 'slow' })])
+  const rests = () => mail.rests().then(({ total }) => total)
+  await eventually(async () => (await rests()) === 1, { what: 'the key rests' })
+  const end = async () => {
+    await page.getByRole('button', { name: 'End the rest of the key slow' }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'End the rest' }).click()
+    await page.getByText('The rest of the key slow has ended.').first().waitFor()
+  }
+  await visit(page, `job/${queue}/resting`)
+  await end()
+  // Its task asks for the next one.
+  await eventually(async () => (await rests()) === 1, { what: 'the key rests again' })
+  await visit(page, `queues/${queue}`)
+  await page.getByRole('region', { name: 'Rests' }).getByText('slow').waitFor()
+  await end()
+  await mail.cancel('resting')
+  await mail.endRest({ key: 'slow' })
+  redis.close()
 })
 
 it('a list does not move by itself: new jobs are counted, and shown when they are asked for', async () => {

@@ -77,6 +77,7 @@ const verbsOf: Record<Role, readonly Verb[]> = {
       'mute',
       'history',
     ] as const),
+    ...(['end-rest', 'rests'] as const),
     ...(['cancel', 'retry', 'delete', 'pause', 'act', 'action', 'actions', 'restore', 'follow'] as const),
     ...(['place-schedule', 'run-schedule'] as const),
     ...(['flows', 'flow-look', 'flow-cancel', 'flow-retry'] as const),
@@ -84,7 +85,7 @@ const verbsOf: Record<Role, readonly Verb[]> = {
   viewer: [
     ...(['depth', 'find', 'job', 'key', 'why', 'workers', 'events', 'groups', 'history'] as const),
     // flow-look too, which writes only for who waits.
-    ...(['schedules', 'flows'] as const),
+    ...(['schedules', 'flows', 'rests'] as const),
   ],
 }
 const connecting = ['evalsha', 'eval', 'info', 'client|setname', 'cluster|slots', 'asking']

@@ -120,6 +120,72 @@ test('a rest of the queue is over when a person resumes it', async () => {
   expect(idsOf(await claim())).toEqual(['a'])
 })
 
+test('a person ends the rest of one key, and those of others last', async () => {
+  for (const [id, key] of [
+    ['a', 'acme'],
+    ['b', 'acme'],
+    ['c', 'beta'],
+  ] as const)
+    await enqueue(id, { key })
+  const held = await claim()
+  await rest(held.slice(0, 2), 5_000, 'key')
+  await rest(held.slice(2), 9_000, 'key')
+  expect(await queue.rests()).toEqual({
+    total: 2,
+    rests: [
+      { key: 'beta', untilMs: BEGIN_MS + 9_000 },
+      { key: 'acme', untilMs: BEGIN_MS + 5_000 },
+    ],
+  })
+  expect(await queue.endRest({ key: 'acme' })).toBe(true)
+  expect(await queue.endRest({ key: 'acme' })).toBe(false)
+  expect(await queue.depth()).toMatchObject({ ready: 3, blocked: 1 })
+  expect(idsOf(await claim()).sort()).toEqual(['a', 'b'])
+  expect(await queue.rests({ limit: 1 })).toMatchObject({ total: 1, rests: [{ key: 'beta' }] })
+})
+
+test('a key whose rest was ended is held back by its limits as before', async () => {
+  await queue.setLimits('acme', { maxBusy: 1 })
+  for (const id of ['a', 'b']) await enqueue(id, { key: 'acme' })
+  await rest(await claim(), 5_000, 'key')
+  await queue.endRest({ key: 'acme' })
+  expect(idsOf(await claim())).toEqual(['a'])
+  expect(await queue.depth()).toMatchObject({ ready: 1, blocked: 1 })
+})
+
+test('a person ends the rest of one job, and of the queue without a pause', async () => {
+  await enqueue('a')
+  await rest(await claim(), 5_000, 'job')
+  expect(await queue.endRest({ job: 'a' })).toBe(true)
+  expect(idsOf(await claim())).toEqual(['a'])
+  await enqueue('later', { delayMs: 5_000 })
+  for (const job of ['a', 'later', 'unknown']) expect(await queue.endRest({ job })).toBe(false)
+  await enqueue('b')
+  await queue.pause()
+  await queue.resume()
+  await rest(await claim(), 5_000, 'queue')
+  expect(await queue.rests()).toEqual({ total: 1, rests: [{ untilMs: BEGIN_MS + 5_000 }] })
+  expect(await queue.endRest({ key: undefined })).toBe(true)
+  expect(idsOf(await claim())).toEqual(['b'])
+})
+
+test('the end of a rest is told, one that was over is not', async () => {
+  await enqueue('a', { key: 'acme' })
+  await rest(await claim(), 1_000, 'key')
+  await at(1_000)
+  expect(await queue.endRest({ key: 'acme' })).toBe(false)
+  await rest(await claim(), 1_000, 'key')
+  await queue.endRest({ key: 'acme' })
+  await rest(await claim(), 1_000, 'job')
+  await queue.endRest({ job: 'a' })
+  const entries = await redis.call('XRANGE', `${prefixOf(queue.name)}events`, '-', '+')
+  const changes = pageOf(['', '', entries]).entries.flatMap(({ event }) => event.changes)
+  expect(changes.filter(({ kind }) => kind === 'rest-ended')).toEqual([
+    { kind: 'rest-ended', count: 0, jobs: [] },
+    { kind: 'rest-ended', count: 1, jobs: [{ id: 'a', task: 'send' }] },
+  ])
+})
+
 test('a shorter rest does not end a longer one', async () => {
   for (const id of ['a', 'b']) await enqueue(id)
   const held = await claim()

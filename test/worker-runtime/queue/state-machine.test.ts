@@ -705,6 +705,22 @@ class Pause extends Step {
   }
 }
 
+class EndRest extends Step {
+  readonly key: string
+  constructor(key: string) {
+    super()
+    this.key = key
+  }
+  async step(model: Model, { queue }: Real) {
+    const rests = (model.rests.get(this.key) ?? 0) > model.nowMs
+    expect(await queue.endRest({ key: this.key === '*' ? undefined : this.key })).toBe(rests)
+    model.rests.delete(this.key)
+  }
+  toString() {
+    return `end the rest of ${this.key}`
+  }
+}
+
 class Purge extends Step {
   readonly states: readonly Purgeable[]
   constructor(states: readonly Purgeable[]) {
@@ -1142,6 +1158,7 @@ const commands = fc.commands(
     fc.constantFrom(0, 0, 2, 3).map((maxBusy) => new Limit(maxBusy)),
     fc.tuple(fc.constantFrom('*', '', '', ...KEYS.slice(1)), keyLimits).map((args) => new KeyLimit(...args)),
     fc.constantFrom(true, false, false).map((isPaused) => new Pause(isPaused)),
+    fc.constantFrom('*', ...KEYS.slice(1)).map((key) => new EndRest(key)),
     fc.constantFrom(500, 1_500, 1_500, 3_000, 8_000, 300_000, -300_000).map((byMs) => new Clock(byMs)),
   ],
   // Without a size histories have five steps.

@@ -19,6 +19,7 @@ export const EVENT_KINDS = [
     'expired',
     'handed-back',
     'rested',
+    'rest-ended',
     'requeued',
     'deleted',
     'restored',
@@ -29,7 +30,7 @@ export const EVENT_KINDS = [
 /**
  * enqueued, claimed and completed are written only while somebody watches, the others always. `retried`: an
  * attempt failed and the job has tries left; `escalated`: it ran out of memory and goes on in another queue;
- * `rested`: its task threw RetryAfter; `requeued`: a person retries a buried job; `restored`: the deletion of the
+ * `rested`: its task threw RetryAfter; `rest-ended`: a person ended that; `requeued`: a person retries a buried job; `restored`: the deletion of the
  * job was undone; `reaped`: a dead worker is gone, and its jobs are in other changes; `fired`: a schedule made the
  * job; `skipped`: it left a run out;
  * `flow-started`: a run of a flow or a batch that is at home here began, `flow-ended`: it completed, failed or was

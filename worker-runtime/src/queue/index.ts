@@ -82,7 +82,7 @@ export {
 } from './history.ts'
 export type { Settlement } from './hold.ts'
 export { prefixOf, queueName, stirredChannel } from './keys.ts'
-export { checkLimits, type KeyState } from './limits.ts'
+export { checkLimits, type KeyState, type Rests } from './limits.ts'
 export { listQueues } from './list-queues.ts'
 export type { OutputEvent, OutputLine, OutputOptions } from './output.ts'
 export { type Owner, ownerText } from './owner.ts'

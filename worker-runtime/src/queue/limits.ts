@@ -28,6 +28,7 @@ export interface KeyState {
 /** The name of the whole queue among keys. */
 const WHOLE_QUEUE = '*'
 const MOST_LIMITS = 10_000
+const MOST_RESTS = 200
 const MOST_MS = 2 ** 41
 const MOST_BURST = 1_000_000
 
@@ -101,7 +102,32 @@ async function keyState(verbs: Verbs, key?: string): Promise<KeyState> {
   }
 }
 
-export const limiting = { setLimits, removeLimits, listLimits, keyState }
+export interface Rests {
+  readonly total: number
+  /** The longest first; that of the whole queue has no key. */
+  readonly rests: readonly { readonly key?: string; readonly untilMs: number }[]
+}
+
+/** What rests because a task asked for it (RetryAfter), but for jobs that rest alone; at most 200. */
+async function rests(verbs: Verbs, { limit = 50 } = {}): Promise<Rests> {
+  const most = Math.max(1, Math.min(limit, MOST_RESTS))
+  const [total, ...found] = listOf(await verbs.run('rests', [most]), 'rests', 2 * MOST_RESTS + 1)
+  const list: { key?: string; untilMs: number }[] = []
+  for (let i = 0; i + 1 < found.length; i += 2) {
+    const key = textOf(found[i], 'a key that rests')
+    const untilMs = numberOf(found[i + 1], 'until when a key rests', { least: 0, most: MOST_MS })
+    list.push({ ...(key !== WHOLE_QUEUE && { key }), untilMs })
+  }
+  return { total: amountOf(total, 'rests'), rests: list }
+}
+
+/** Ends the rest of a job, of a key, or of the whole queue. Answers whether there was one. */
+async function endRest(verbs: Verbs, of: { job: string } | { key: string | undefined }): Promise<boolean> {
+  const args = 'job' in of ? ['job', of.job] : ['key', nameOf(of.key)]
+  return (await verbs.write('end-rest', args, (said) => oneOf(said, 'a rest', ['ended', 'none']))) === 'ended'
+}
+
+export const limiting = { setLimits, removeLimits, listLimits, keyState, rests, endRest }
 
 function nameOf(key: string | undefined): string {
   if (key === undefined) return WHOLE_QUEUE

@@ -26,6 +26,8 @@ const VERBS = {
   configure: 'changes',
   release: 'changes',
   pause: 'changes',
+  'end-rest': 'changes',
+  rests: 'reads',
   limit: 'changes',
   key: 'reads',
   'set-schedule': 'adds',

@@ -74,6 +74,7 @@ export interface Write {
   /** `<namespace>/<name>` of the queue. */
   queue: string
   ids?: readonly string[]
+  key?: string
   filter?: string
   reason?: string
   /** `done`, or the code of the error. */

@@ -16,6 +16,8 @@ import {
   JobsPage,
   JsonText,
   MOST_ROWS,
+  Reason,
+  RestEnded,
   Result,
   Why,
 } from '../../api.ts'
@@ -115,6 +117,18 @@ export const jobRoutes: readonly Route[] = [
     handle: (call) => changed(call, (queue, id) => queue.cancel(id), ['ready', 'delayed', 'held']),
   }),
   route({
+    method: 'POST',
+    path: `${JOB}/resume`,
+    summary: 'Ends the rest that its task asked for (RetryAfter): the job is ready now',
+    permission: { resource: 'jobs', verb: 'retry' },
+    body: Reason,
+    answer: RestEnded,
+    handle: async (call) => {
+      call.note({ ...call.body, ids: [idOf(call)] })
+      return { wasResting: await (await queueOf(call)).endRest({ job: idOf(call) }) }
+    },
+  }),
+  route({
     method: 'DELETE',
     path: JOB,
     summary: 'Deletes a job that has ended or is buried',
@@ -202,7 +216,8 @@ async function whyOf(call: Call): Promise<Why> {
   const why = await queue.why(idOf(call))
   if (!why) throw jobNotFound(call)
   const pools = [...call.parts.plant.find('WorkerPool', 'queue', `${namespace}/${name}`)]
-  const causes = whyWithPools(why.causes, name ?? '', pools)
+  // What holds up a job that waits in a flow may be a job of another queue.
+  const causes = why.state === 'waiting' ? why.causes : whyWithPools(why.causes, name ?? '', pools)
   return { ...why, causes: causes.map((cause) => ({ ...cause, text: call.parts.redact.text(cause.text) })) }
 }
 

@@ -9,6 +9,7 @@ import {
   type QueueNow,
   Queues,
   Reason,
+  RestEnded,
   Snapshot,
   Workers,
 } from '../../api.ts'
@@ -27,6 +28,7 @@ const PAGE = {
   cursor: optional(text('The cursor of the page before', { max: 317 })),
   limit: optional(whole(`Rows of this page; default: ${MOST_ROWS}`, { min: 1, max: MOST_ROWS })),
 }
+const MOST_RESTS = 20
 const PAUSE = { resource: 'queues', verb: 'pause' } as const
 
 export const queueRoutes: readonly Route[] = [
@@ -85,6 +87,19 @@ export const queueRoutes: readonly Route[] = [
     handle: (call) => setPause(call, false),
   }),
   route({
+    method: 'POST',
+    path: '/queues/{namespace}/{name}/keys/{key}/resume',
+    summary: 'Ends the rest of a key that a task asked for (RetryAfter); one of the queue: resume',
+    permission: PAUSE,
+    body: Reason,
+    answer: RestEnded,
+    handle: async (call) => {
+      const { key = '' } = call.path
+      call.note({ ...call.body, key })
+      return { wasResting: await (await queueOf(call)).endRest({ key }) }
+    },
+  }),
+  route({
     method: 'GET',
     path: '/queues/{namespace}/{name}/workers',
     summary: 'The workers of a queue, by name',
@@ -141,7 +156,19 @@ async function queueDetails(call: Call): Promise<Queue> {
     return pool ? [poolOf(pool)] : []
   })
   const schedules = [...call.parts.plant.find('Schedule', 'queue', `${queue.namespace}/${queue.name}`)]
-  return { queue, settings: settingsOf(taskQueue), pools, problems: problemsIn([queue], pools, schedules) }
+  return {
+    ...{ queue, settings: settingsOf(taskQueue), pools, problems: problemsIn([queue], pools, schedules) },
+    ...(!queue.unread && (await restsOf(call))),
+  }
+}
+
+/** Redis may go away between two calls. */
+async function restsOf(call: Call): Promise<Pick<Queue, 'rests'>> {
+  try {
+    return { rests: await (await queueOf(call)).rests({ limit: MOST_RESTS }) }
+  } catch {
+    return {}
+  }
 }
 
 async function setPause(call: Call<unknown, { reason?: string }>, isPaused: boolean): Promise<PauseState> {
