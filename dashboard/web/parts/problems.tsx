@@ -13,19 +13,39 @@ export function Problems({ problems }: { problems: readonly Problem[] }) {
           class={`note s-${problem.severity === 'error' ? 'buried' : 'retrying'}`}
         >
           <Icon name={problem.severity === 'error' ? 'buried' : 'errors'} />
-          <div>
-            <a class="strong" href={hrefOf(problem)}>
-              <Name of={problem.name} />
-            </a>{' '}
-            <span class="muted">{KINDS[problem.kind]}</span> <span>{problem.text}</span>
-          </div>
+          <Sentence of={problem} />
         </li>
       ))}
     </ul>
   )
 }
 
-const KINDS = { TaskQueue: 'queue', WorkerPool: 'pool', Schedule: 'schedule' } as const
+/** What it is about is a link, where the sentence names it. */
+function Sentence({ of: problem }: { of: Problem }) {
+  const { text, name } = problem
+  const link = (
+    <a class="strong" href={hrefOf(problem)}>
+      <Name of={name} />
+    </a>
+  )
+  const [word] = WORDS.filter((each) => text.includes(each + name))
+  if (word === undefined)
+    return (
+      <div>
+        {link}: {text}
+      </div>
+    )
+  const at = text.indexOf(word + name) + word.length
+  return (
+    <div>
+      {text.slice(0, at)}
+      {link}
+      {text.slice(at + name.length)}
+    </div>
+  )
+}
+
+const WORDS = ['Queue ', 'queue ', 'WorkerPool ', 'Schedule ']
 
 function hrefOf({ kind, namespace, name, queue }: Problem): string {
   if (kind === 'TaskQueue') return to(['queues', namespace, name])

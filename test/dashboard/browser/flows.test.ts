@@ -1,12 +1,12 @@
 // What people come for, as they do it: with the keyboard, in a real browser, against real queues.
 import { connect } from 'millhand/client'
-import { connectRedis, newJob, openQueue } from 'millhand/queue'
+import { connectRedis, openQueue } from 'millhand/queue'
 import type { Browser, Locator, Page } from 'playwright-core'
 import { eventually } from '../../eventually.ts'
 import { redisUrl } from '../../redis.ts'
 import { NAMESPACE } from '../served.ts'
 import { look, openBrowser, type Seen, visit } from './browser.ts'
-import { fullScene, type Scene } from './scene.ts'
+import { asksForRest, fullScene, type Scene } from './scene.ts'
 
 const PATIENCE_MS = 120_000
 
@@ -134,24 +134,21 @@ it('a job that a limit holds back is counted as blocked, and its key and tags le
 it('a rest that a task asked for is ended on the page of its job, and on that of its queue', async () => {
   const redis = connectRedis(redisUrl())
   const mail = openQueue(redis, queue.replace('/', '.'))
-  const input = { ms: 3_600_000, pause: 'key' }
-  await mail.enqueue([newJob('asks-for-rest', input, { id: 'resting', key: 'slow' })])
-  const rests = () => mail.rests().then(({ total }) => total)
-  await eventually(async () => (await rests()) === 1, { what: 'the key rests' })
   const end = async () => {
     await page.getByRole('button', { name: 'End the rest of the key slow' }).click()
     await page.getByRole('dialog').getByRole('button', { name: 'End the rest' }).click()
     await page.getByText('The rest of the key slow has ended.').first().waitFor()
+    expect((await mail.rests()).total).toBe(0)
   }
-  await visit(page, `job/${queue}/resting`)
+  await asksForRest(mail, { id: 'resting-1', key: 'slow', pause: 'key' })
+  await visit(page, `job/${queue}/resting-1`)
   await end()
-  // Its task asks for the next one.
-  await eventually(async () => (await rests()) === 1, { what: 'the key rests again' })
+  await mail.cancel('resting-1')
+  await asksForRest(mail, { id: 'resting-2', key: 'slow', pause: 'key' })
   await visit(page, `queues/${queue}`)
   await page.getByRole('region', { name: 'Rests' }).getByText('slow').waitFor()
   await end()
-  await mail.cancel('resting')
-  await mail.endRest({ key: 'slow' })
+  await mail.cancel('resting-2')
   redis.close()
 })
 

@@ -1,7 +1,7 @@
 // What the pages show in tests: real queues in the Redis of the run, with jobs that a real worker ran, failed, runs and leaves behind.
 import { randomBytes } from 'node:crypto'
 import { type Client, connect, flow } from 'millhand/client'
-import { connectRedis, openQueue, prefixOf, type Queue, queueName } from 'millhand/queue'
+import { connectRedis, newJob, openQueue, prefixOf, type Queue, queueName } from 'millhand/queue'
 import { ownAssets } from '../../../dashboard/src/server/assets.ts'
 import { TINY_TASKS } from '../../cli/millhand.ts'
 import { eventually } from '../../eventually.ts'
@@ -95,6 +95,26 @@ async function flowsOf(client: Client, home: string, other: string): Promise<str
   await (await client.start(refused)).cancel()
   await client.queue(home).batch('newsletter')
   return ['order-42', 'order-43', 'newsletter']
+}
+
+/** A job whose task asks for a rest of an hour; by a worker of its own, as that of a scene has no free slot. */
+export async function asksForRest(
+  queue: Queue,
+  { id, key, pause }: { id: string; key?: string; pause: 'job' | 'key' },
+): Promise<void> {
+  const worker = 'rester:1'
+  await queue.enqueue([
+    newJob('asks-for-rest', null, { id, priority: 'urgent', ...(key !== undefined && { key }) }),
+  ])
+  await queue.register({
+    ...{ worker, process: 'rester', pod: 'rester', podUid: 'rester', poolUid: '', node: '', slots: 1 },
+    ...{ isolation: 'Fork', version: '0', timeoutMs: 60_000 },
+  } as never)
+  const { claims } = await queue.settleAndClaim({ worker, wanted: 1 })
+  const text = `3600000 ${pause}\n${JSON.stringify({ outcome: 'rests' })}`
+  const settlements = claims.map(({ id, token }) => ({ id, token, verdict: 'rests' as const, text }))
+  await queue.settleAndClaim({ worker, settlements })
+  await queue.deregister(worker)
 }
 
 const HOSTILE = [
