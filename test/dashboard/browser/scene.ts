@@ -107,12 +107,19 @@ export async function asksForRest(
     newJob('asks-for-rest', null, { id, priority: 'urgent', ...(key !== undefined && { key }) }),
   ])
   await queue.register({
-    ...{ worker, process: 'rester', pod: 'rester', podUid: 'rester', poolUid: '', node: '', slots: 1 },
+    ...{ worker, process: 'rester', pod: 'rester', podUid: 'rester', poolUid: '', node: '', slots: 100 },
     ...{ isolation: 'Fork', version: '0', timeoutMs: 60_000 },
   } as never)
-  const { claims } = await queue.settleAndClaim({ worker, wanted: 1 })
-  const text = `3600000 ${pause}\n${JSON.stringify({ outcome: 'rests' })}`
-  const settlements = claims.map(({ id, token }) => ({ id, token, verdict: 'rests' as const, text }))
+  // Others go back, the last first, to where they were.
+  const { claims } = await queue.settleAndClaim({ worker, wanted: 100 })
+  const rests = {
+    verdict: 'rests' as const,
+    text: `3600000 ${pause}\n${JSON.stringify({ outcome: 'rests' })}`,
+  }
+  const back = { verdict: 'handed-back' as const, text: '' }
+  const settlements = claims
+    .toReversed()
+    .map((claim) => ({ id: claim.id, token: claim.token, ...(claim.id === id ? rests : back) }))
   await queue.settleAndClaim({ worker, settlements })
   await queue.deregister(worker)
 }
