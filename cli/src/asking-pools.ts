@@ -97,7 +97,7 @@ async function byKubectl(
     return (JSON.parse(stdout) as { items: WorkerPoolObject[] }).items
   } catch (error) {
     const { stderr, code } = error as { stderr?: string; code?: unknown }
-    if (code === 'ENOENT') throw new Error('there is no kubectl on the PATH')
+    if (code === 'ENOENT') throw new Error('kubectl: not found on the PATH')
     throw new Error(`kubectl: ${stderr?.trim().split('\n').at(-1) || reasonOf(error)}`)
   }
 }

@@ -80,7 +80,7 @@ test(
       expect((await why([])).stderr).toContain('its WorkerPools were not asked: --context NAME')
       expect(await why(['--context'], { PATH: '/nowhere' })).toMatchObject({
         code: 0,
-        stderr: 'its WorkerPools could not be asked: there is no kubectl on the PATH\n',
+        stderr: 'its WorkerPools could not be asked: kubectl: not found on the PATH\n',
       })
     } finally {
       served.stop()
