@@ -64,8 +64,8 @@ test('queues are asked once for all who look; one that cannot be read is left ou
     all.push(await served.get<RecentHistory>('history'))
     const { sent } = await monitor.take()
     monitor.stop()
-    // An hour is two calls a queue.
-    expect(sent.filter((verb) => verb === 'history')).toHaveLength(6)
+    // An hour is six calls a queue, of 12 buckets each.
+    expect(sent.filter((verb) => verb === 'history')).toHaveLength(18)
     for (const each of all) expect(each).toEqual(all[0])
     expect(problemsOf(all[0], RecentHistory)).toEqual([])
     const ready = all[0]?.columns.find(({ series }) => series === 'ready')
