@@ -3,7 +3,15 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { type Client, connect } from 'millhand/client'
-import { type Connection, connectRedis, newJob, openQueue, type Queue } from 'millhand/queue'
+import {
+  type Connection,
+  connectRedis,
+  defaultSettings,
+  newJob,
+  openQueue,
+  type Queue,
+  type Settlement,
+} from 'millhand/queue'
 import { eventually } from '../../eventually.ts'
 import { Monitor } from '../../monitor.ts'
 import { RedisServer } from '../../redis-server.ts'
@@ -159,6 +167,25 @@ describe('a job costs', () => {
     expect(aCall).toBeLessThanOrEqual(20)
   })
 
+  test('at most 6 commands of keys that are always at their maxBusy, 16 a call', async () => {
+    await queue.configure({ ...defaultSettings, perKey: { maxBusy: 2 } })
+    const keyed = (_: unknown, i: number) => newJob('noop', null, { key: `key-${i % 100}` })
+    await queue.enqueue(Array.from({ length: 400 }, keyed))
+    await registerAs(queue, 'p:1')
+    let settlements: Settlement[] = []
+    const work = async (calls: number) => {
+      for (let call = 0; call < calls; call += 1) {
+        const { claims } = await queue.settleAndClaim({ worker: 'p:1', settlements, wanted: 16 })
+        expect(claims.length).toBe(16)
+        settlements = claims.map(({ id, token }) => ({ id, token, verdict: 'completed', text: DONE }))
+      }
+    }
+    await work(3)
+    await monitor.take()
+    await work(10)
+    expect((await monitor.take()).inScripts.length / 160).toBeLessThanOrEqual(6)
+  })
+
   test('one command a tag more where a job has tags, when it is enqueued and when it ends, and nothing else', async () => {
     await registerAs(queue, 'p:1')
     const commandsOf = async (tags: string[]) => {
@@ -199,13 +226,15 @@ async function registerAs(queue: Queue, worker: string): Promise<void> {
   await queue.register({ ...nothing, worker, process: 'p', podUid: 'u', slots: 100 })
 }
 
+const DONE = '1 noop 1\nnull'
+
 async function claimAndSettle(queue: Queue, jobs: number): Promise<void> {
   const { claims } = await queue.settleAndClaim({ worker: 'p:1', wanted: jobs })
   const settlements = claims.map(({ id, token }) => ({
     id,
     token,
     verdict: 'completed' as const,
-    text: '1 noop 1\nnull',
+    text: DONE,
   }))
   await queue.settleAndClaim({ worker: 'p:1', settlements })
 }

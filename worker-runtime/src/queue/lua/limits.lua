@@ -69,9 +69,9 @@ local function room_of(key)
   return math.min(room, tokens), next_at, full_at
 end
 
--- Jobs of keys usually have the priority normal. The flag `mixed` says that since there are limits some had another one.
+-- Jobs of keys usually have the priority normal. The flag `onlyNormal` says that all of them have.
 local function lanes_of(key)
-  if set.limits and not set.mixed then return { 'normal/' .. key } end
+  if set.limits and set.onlyNormal then return { 'normal/' .. key } end
   local names = {}
   for priority in pairs(WEIGHT) do names[#names + 1] = priority .. '/' .. key end
   return names
@@ -84,7 +84,7 @@ local function waiting_in(lane, length)
 end
 
 local function waiting_of(key)
-  if set.limits and not set.mixed then return waiting_in('normal/' .. key) end
+  if set.limits and set.onlyNormal then return waiting_in('normal/' .. key) end
   local waiting = 0
   for _, lane in ipairs(lanes_of(key)) do waiting = waiting + waiting_in(lane) end
   return waiting
@@ -167,7 +167,7 @@ end
 local function not_full(keys)
   for first = 1, #keys, SLICE do redis.call('HDEL', Q .. 'full', slice(keys, first)) end
   local waiting = 0
-  for n = 1, #keys do waiting = waiting + (set.mixed and waiting_of(keys[n]) or waiting_in('normal/' .. keys[n])) end
+  for n = 1, #keys do waiting = waiting + (set.onlyNormal and waiting_in('normal/' .. keys[n]) or waiting_of(keys[n])) end
   count('blocked', -waiting)
 end
 
@@ -200,9 +200,21 @@ local function room_in(key, share)
   return 0
 end
 
-local function note_mixed(is_mixed)
-  set.mixed = is_mixed and 1 or nil
-  if is_mixed then redis.call('HSET', Q .. 'config', 'mixed', '1') else redis.call('HDEL', Q .. 'config', 'mixed') end
+local function note_priorities(are_normal)
+  set.onlyNormal = are_normal and 1 or nil
+  if are_normal then redis.call('HSET', Q .. 'config', 'onlyNormal', '1') else redis.call('HDEL', Q .. 'config', 'onlyNormal') end
+end
+
+-- Where there are few lanes, whether all those of keys have the priority normal.
+local function look_at_priorities()
+  for _, where in ipairs({ 'lanes', 'blocked' }) do
+    local lanes = redis.call('ZRANGE', Q .. where, '0', '100')
+    if #lanes > 100 then return end
+    for _, lane in ipairs(lanes) do
+      if key_of(lane) and string.sub(lane, 1, 7) ~= 'normal/' then return end
+    end
+  end
+  note_priorities(true)
 end
 
 -- So many jobs have entered a lane, in which so many are now. Answers whether the lane is where it belongs. A key
@@ -210,7 +222,7 @@ end
 local function entered_blocked(lane, jobs, length)
   local key = key_of(lane)
   if not key then return false end
-  if not set.mixed and string.sub(lane, 1, 7) ~= 'normal/' then note_mixed(true) end
+  if set.onlyNormal and string.sub(lane, 1, 7) ~= 'normal/' then note_priorities(false) end
   local may_be_held_back = redis.call('EXISTS', Q .. 'full', Q .. 'parked') > 0
   if may_be_held_back and redis.call('HEXISTS', Q .. 'full', key) == 1 then
     count('blocked', jobs)
@@ -259,7 +271,7 @@ local function served(key, lane, jobs, left)
     busy_counts[key] = busy
     if limit.is_rated then take_tokens(key, limit, jobs) end
     if busy and busy >= limit.b then
-      if left > 0 or set.mixed then note_full(key, set.mixed and waiting_of(key) or waiting_in(lane, left)) end
+      if left > 0 or not set.onlyNormal then note_full(key, set.onlyNormal and waiting_in(lane, left) or waiting_of(key)) end
       return false
     end
     if limit.is_rated then room_in(key, 1) end
@@ -308,8 +320,8 @@ local function note_limits()
   local declared = redis.call('HMGET', config, 'queueLimits', 'keyLimits')
   local had_limits = set.limits
   set.limits = (declared[1] or declared[2] or redis.call('EXISTS', Q .. 'limits', Q .. 'rates', Q .. 'rests', Q .. 'parked', Q .. 'full') > 0) and 1 or nil
-  if set.limits and not had_limits and redis.call('EXISTS', Q .. 'lanes') == 1 then note_mixed(true) end
-  if set.limits then redis.call('HSET', config, 'limits', '1') else redis.call('HDEL', config, 'limits', 'mixed') end
+  if set.limits and not had_limits then look_at_priorities() end
+  if set.limits then redis.call('HSET', config, 'limits', '1') else redis.call('HDEL', config, 'limits', 'onlyNormal') end
   note_settings()
 end
 
@@ -327,6 +339,6 @@ local function tidy_limits(was_away)
   redis.call('ZREMRANGEBYSCORE', Q .. 'rests', '-inf', now)
   local blocked = count_of('blocked') + (counted.blocked or 0)
   if blocked < 0 or blocked > 0 and redis.call('EXISTS', Q .. 'blocked', Q .. 'full') == 0 then count('blocked', -blocked) end
-  if set.mixed and redis.call('EXISTS', Q .. 'lanes', Q .. 'blocked') == 0 then note_mixed(false) end
+  if set.limits and not set.onlyNormal then look_at_priorities() end
   note_limits()
 end
