@@ -75,6 +75,20 @@ onCluster('a pool', () => {
     await eventually(async () => (await counts('stops')).completed === 1, MINUTE)
   }, 120_000)
 
+  test('has no pods while its queue rests, and has them again when the rest is over', async () => {
+    await scene.apply(taskQueue('rests'), scene.pool('rests', { scaling: { behavior } }))
+    await scene.enqueue('rests', 'rest', [{ ms: 12_000 }])
+    const queue = await scene.queue('rests')
+    await eventually(async () => (await queue.depth()).restsMs !== undefined, MINUTE)
+    await scene.enqueue('rests', 'echo', [1])
+    await eventually(async () => (await replicas('rests')) === 0, MINUTE)
+    expect(await queue.depth()).toMatchObject({ ready: 2, busy: 0 })
+    await eventually(async () => (await replicas('rests')) === 1, MINUTE)
+    expect((await queue.depth()).restsMs).toBeUndefined()
+    await eventually(async () => (await counts('rests')).completed === 2, MINUTE)
+    expect(await counts('rests')).toMatchObject({ lost: 0, retried: 0 })
+  }, 120_000)
+
   test('rolls out a new template while a job runs, and the job ends where it began', async () => {
     await scene.apply(taskQueue('rolls'), scene.pool('rolls', { scaling: { minReplicas: 1, behavior } }))
     await ready('rolls', 1)

@@ -14,9 +14,13 @@ export type KubeJson = any
 export type LogLine = { level: string; message: string; [fact: string]: unknown }
 
 const OPERATOR = fileURLToPath(new URL('../../../operator/bin/millhand-operator.js', import.meta.url))
-const TASKS = `import { task } from 'millhand'
+const TASKS = `import { RetryAfter, task } from 'millhand'
 task('echo', async (input) => input)
 task('sleep', ({ ms }) => new Promise((resolve) => setTimeout(() => resolve(ms), ms)))
+task('rest', async ({ ms }, job) => {
+  const restMs = (await job.step('until', () => Date.now() + ms)) - Date.now()
+  if (restMs > 0) throw new RetryAfter(restMs, { pause: 'queue' })
+})
 task('die', () => process.kill(process.pid, 'SIGKILL'))
 `
 
