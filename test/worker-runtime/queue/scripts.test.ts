@@ -2,7 +2,7 @@
 import { loadScripts } from '../../../worker-runtime/src/queue/scripts.ts'
 
 const OF_LUA = new Set(['tonumber', 'unpack', 'ipairs', 'pairs', 'pcall', 'type', 'next'])
-const GROUPS = ['seldom', 'limited', 'keyed']
+const GROUPS = ['seldom', 'flows', 'limited', 'keyed']
 const WORDS = new Set(['function', 'if', 'and', 'or', 'not', 'return', 'while', 'until', 'in', 'elseif'])
 
 /** Without the texts in it. */

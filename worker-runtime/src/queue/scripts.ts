@@ -239,10 +239,10 @@ ${partOf('enqueue-plain').replaceAll(/\bset\.(\w+)/g, (_, field: string) => Stri
 
 /**
  * Redis makes all functions of a script anew at each call, so a verb gets only what it names of the parts; and
- * what is named as seldom().<function> (or keyed(), limited()) alone is made when the first of its group is
+ * what is named as seldom().<function> (or keyed(), limited(), flows()) alone is made when the first of its group is
  * called. Each group has its own copy of what it uses, so that what functions of two groups change stands in neither.
  */
-const GROUPS = ['keyed', 'limited', 'seldom'] as const
+const GROUPS = ['keyed', 'limited', 'flows', 'seldom'] as const
 
 function withWhatItUses(verb: string, parts: readonly Definition[]): string {
   const always = usedBy([wordsOf(verb)], parts)
@@ -322,7 +322,7 @@ interface Words {
 const NO_WORDS: Words = {
   named: new Set(),
   called: new Set(),
-  lazily: { keyed: [], limited: [], seldom: [] },
+  lazily: { keyed: [], limited: [], flows: [], seldom: [] },
 }
 
 function wordsOf(lua: string): Words {

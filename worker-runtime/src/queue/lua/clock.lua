@@ -19,7 +19,7 @@ local function count_of(what) return tonumber(redis.call('HGET', COUNTS, what) o
 -- Answers how many are ready and busy then, where that has changed.
 local open_flows
 local function write_counts()
-  if open_flows then seldom().close_flows() end
+  if open_flows then flows().close_flows() end
   local ready, busy
   for what, by in pairs(counted) do
     local total = by ~= 0 and redis.call('HINCRBY', COUNTS, what, by == 1 and '1' or by) or nil

@@ -21,7 +21,7 @@ local function escalate(id, header, queue)
   end
   local flags = FLOW + bit.band(header.flags, KEYED) + (text_field(header, 'g') and TAGGED or 0)
   local call = header.task .. string.gsub(header.fields, ' [udx]=%S+', '') .. ' o=' .. string.match(Q, '{(.*)}')
-  send(queue, 'escalate', id, letter_of(flags) .. header.lane .. ' - ' .. call, cjson.encode(text))
+  flows().send(queue, 'escalate', id, letter_of(flags) .. header.lane .. ' - ' .. call, cjson.encode(text))
   header.flags = with_flag(header.flags, FLOW)
   remember(id, header, 'escalated', queue, 'readyAtMs', string.format('%d', now + AWAY_MS))
   if has_flag(header.flags, UNIQUE) then redis.call('SADD', Q .. 'uniqueHeld', id) end -- it is not replaced: it may run
@@ -33,7 +33,7 @@ end
 local function begin_copy(id, head, text)
   local saved, origin, other = cjson.decode(text), string.match(head, ' o=(%S+)'), header_of(id)
   if other and text_field(other, 'o') == origin then return end -- told twice
-  if other then return send(origin, 'return', id, 'refused', '[""]') end
+  if other then return flows().send(origin, 'return', id, 'refused', '[""]') end
   local most = string.match(head, ' a=(%d+)') or rule('maxAttempts')
   for i = 2, #saved, 2 do
     if saved[i] == 'attempts' then most = most + saved[i + 1] end
@@ -54,7 +54,7 @@ local function return_home(id, home, how, outcome)
       text[#text + 1], text[#text + 2] = known[i], known[i + 1]
     end
   end
-  send(home, 'return', id, how, cjson.encode(text))
+  flows().send(home, 'return', id, how, cjson.encode(text))
 end
 
 -- A copy without tries left is buried where its job is.
@@ -110,16 +110,21 @@ local function end_as_copy(id, how, text)
   end
 end
 
--- Wherever a job with FLOW ends: whoever waits for its end hears of it.
-local function tell_others(id, how, outcome)
+-- Before the envelope of a job goes, or of its copy, which both are REMEMBERED. Answers whether it is a copy.
+local function escalated_ended(id, how, outcome)
   local header = header_of(id)
-  if not header then return end
-  local origin = text_field(header, 'o')
-  if origin then return return_home(id, origin, how, outcome) end
-  local copy_in = has_flag(header.flags, REMEMBERED) and redis.call('HGET', Q .. 'attempt:' .. id, 'escalated')
+  local origin = header and text_field(header, 'o')
+  local copy_in = header and not origin and redis.call('HGET', Q .. 'attempt:' .. id, 'escalated')
+  if origin then return_home(id, origin, how, outcome) end
   if copy_in then
     no_longer_away(id, header)
-    send(copy_in, 'recall', id, string.match(Q, '{(.*)}'), '')
+    flows().send(copy_in, 'recall', id, string.match(Q, '{(.*)}'), '')
   end
+  return origin ~= nil
+end
+
+-- Wherever a job with FLOW ends: whoever waits for its end hears of it.
+local function tell_others(id, how, flags, outcome)
+  if has_flag(flags, REMEMBERED) and seldom().escalated_ended(id, how, outcome) then return end
   tell_flow(id, how, outcome)
 end

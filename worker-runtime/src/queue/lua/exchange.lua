@@ -52,7 +52,7 @@ local function settle_one(id, held, verdict, text)
   end
   if verdict == 'handed-back' then return seldom().hand_back(id, held, text) end
   if verdict == 'rests' then return seldom().rest(id, held, text, me) end
-  if verdict == 'with-jobs' then return seldom().completed_with_jobs(id, held, text) end
+  if verdict == 'with-jobs' then return flows().completed_with_jobs(id, held, text) end
   if verdict == 'cancelled' then return seldom().cancelled_held(id, held) end
   math.randomseed(tonumber(args[4]))
   return seldom().try_again(id, held, { record = text, terminal = verdict == 'terminal', worker = me })
@@ -66,7 +66,7 @@ for n = 1, #ids do
   answer[3 + n] = held and settle_one(ids[n], held, args[4 + 4 * n], args[5 + 4 * n]) or 'not-yours'
 end
 keep_outcomes()
-if open_flows then seldom().close_flows() end
+if open_flows then flows().close_flows() end
 
 local drains_until = redis.call('ZSCORE', Q .. 'draining', pod_uid or '')
 local status = seq ~= args[2] and 'stale' or (set.suspended == 1 or set.paused == 1) and 'closed'
@@ -100,5 +100,6 @@ if given ~= '' then
 end
 -- This worker may be full now; another one must learn when the next delayed job is due.
 wake(claimed > 0 and due_in >= 0 and due_in < SOON_MS, due_in)
-if told or set.watchedUntilMs then seldom().tell_exchange(me, args, ids, answer, claimed) end
+if set.watchedUntilMs then seldom().tell_exchange(args, ids, answer, claimed) end
+if told then flows().write_events(me) end
 return answer

@@ -26,10 +26,9 @@ local function unheld_flagged(entries)
 end
 
 -- Before its envelope goes. how: completed, cancelled, expired, buried or gone.
-local function ended_flagged(id, how, flags, outcome)
+local function ended_flagged(id, how, flags)
   if has_flag(flags, TAGGED) then scheduled_ended(id, how) end
   if has_flag(flags, TAGGED) and how ~= 'buried' then untag(id) end
   if has_flag(flags, UNIQUE) then unique_ended(id, how) end
   if has_flag(flags, EXPIRES) then redis.call('ZREM', Q .. 'expires', id) end
-  if has_flag(flags, FLOW) then tell_others(id, how, outcome) end
 end

@@ -73,7 +73,10 @@ local age_text
 local function ended(id, how, flags, outcome)
   if is_waited == nil then is_waited = redis.call('EXISTS', Q .. 'waiters') == 1 end
   if is_waited then seldom().tell_waiters(id, outcome or '') end
-  if flags > 3 then seldom().ended_flagged(id, how, flags, outcome) end
+  if flags > 3 then
+    if flags % FLOW > 3 then seldom().ended_flagged(id, how, flags) end
+    if flags >= FLOW then flows().tell_others(id, how, flags, outcome) end
+  end
   if outcome and set.completedMaxAgeMs > 0 and set.completedMaxCount > 0 then
     age_text = age_text or string.format('%d', set.completedMaxAgeMs)
     redis.call('SET', Q .. 'job:' .. id, outcome, 'PX', age_text)

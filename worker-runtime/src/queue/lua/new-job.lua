@@ -6,12 +6,13 @@
 local function new_job(id, head, payload, entering)
   local flags, lane, sign, ms, call = string.match(head, '^(.)(%S+) ([-+@])(%S*) (.*)')
   local due = sign == '-' and now or ms + (sign == '+' and now or 0)
-  if set.tombstones then remove_tombstone(id) end
+  if set.tombstones then seldom().remove_tombstone(id) end
   flags, call = with_expiry(flags, call, due)
-  if taken_by(id, head, call, due, payload) then return false end
+  local more = flags_of(flags) % FLOW > 3
+  if more and seldom().taken_by(id, head, call, due, payload) then return false end
   if due > now then call = string.format('%s d=%d', call, due) end
   if redis.call('SETNX', Q .. 'job:' .. id, write_header(flags, lane, now, call) .. payload) == 0 then return false end
-  seldom().entered_flagged(id, flags, call)
+  if more then seldom().entered_flagged(id, flags, call) end
   count('enqueued', 1)
   if due > now then
     local before = next_ms()

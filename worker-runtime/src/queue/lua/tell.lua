@@ -29,7 +29,7 @@ local function write_events(worker)
 end
 
 -- What an exchange did. `answer` has what became of each id from the fourth on, then three for each claim.
-local function tell_exchange(me, args, ids, answer, claimed)
+local function tell_exchange(args, ids, answer, claimed)
   for n = 1, is_watched() and #ids or 0 do
     local task, duration = string.match(args[5 + 4 * n], '^%[?"?%d+ (%S+) ?(%x*)') -- completed, or in the list of with-jobs
     if answer[3 + n] == 'completed' then tell('completed', ids[n] .. ' ' .. task .. ' ' .. duration) end
@@ -39,7 +39,6 @@ local function tell_exchange(me, args, ids, answer, claimed)
     local task = string.match(envelope, '^2. %S+ %d+ (%S+)') or '-'
     tell('claimed', id .. ' ' .. task .. ' ' .. string.match(entry, ':(%d+)'))
   end
-  write_events(me)
 end
 
 -- What an enqueue did. `known` has places from 0 and ids in turn behind its first; `worker` was given the one

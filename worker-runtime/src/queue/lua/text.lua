@@ -13,7 +13,7 @@ local FLOW = 32 -- it belongs to a flow (flow.lua), or has another queue to tell
 local function flags_of(letter) return string.byte(letter) - 48 end
 local function letter_of(flags) return string.char(48 + flags) end
 local function with_flag(flags, flag) return bit.bor(flags, flag) end
-local function has_flag(flags, flag) return bit.band(flags, flag) ~= 0 end
+local function has_flag(flags, flag) return flags % (flag + flag) >= flag end
 
 -- header: 2<flags> <lane> <enqueued ms> <task>, then named fields ` <name>=<value>`; who does not know a name
 -- passes over it. a attempts, b and m back-off, c crashes, t timeout, d is when it is due, f the home of its
