@@ -1,5 +1,5 @@
 // Random histories of one flow, run against the real scripts in a real Redis and against the model (flow-model.ts), step by
-// step: starts, ends of all kinds, jobs that are added, cancellations, retries, and a clock that reaches its deadline. Behind
+// step: starts, ends of all kinds, jobs that are added, cancellations, retries (from a job on too), and a clock that reaches its deadline. Behind
 // each step the census recounts its counters.
 import fc from 'fast-check'
 import { flow } from 'millhand/client'
@@ -158,6 +158,16 @@ const retrying: Step = async (model, { queue }) => {
   expect(said === 'running' && model.state !== 'running').toBe(model.retry())
 }
 
+const retryingFrom =
+  (which: number): Step =>
+  async (model, { queue }) => {
+    const names = [...model.jobs.keys()].filter((name) => !name.endsWith('.undo'))
+    const from = names[which % Math.max(1, names.length)]
+    if (from === undefined) return
+    const said = await queue.flows.retry('f', { from })
+    expect(said === 'running' && model.state !== 'running').toBe(model.retry(from))
+  }
+
 const waiting =
   (ms: number): Step =>
   async (model, real) => {
@@ -201,6 +211,10 @@ const steps = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ what: 'purge', step: purging }) },
   { weight: 1, arbitrary: fc.constant({ what: 'cancel', step: cancelling }) },
   { weight: 2, arbitrary: fc.constant({ what: 'retry', step: retrying }) },
+  {
+    weight: 2,
+    arbitrary: fc.nat(9).map((which) => ({ what: `retry from ${which}`, step: retryingFrom(which) })),
+  },
   {
     weight: 2,
     arbitrary: fc.constantFrom(400, 2_000).map((ms) => ({ what: `${ms} ms`, step: waiting(ms) })),

@@ -70,13 +70,17 @@ export class FlowModel {
     this.#goOn()
   }
 
-  retry(): boolean {
-    if (this.state !== 'failed' && this.state !== 'cancelled') return false
+  /** From a job on: that one and all behind it run again, completed or not. */
+  retry(from?: string): boolean {
+    const isOver = from !== undefined && this.state === 'completed'
+    if (this.state !== 'failed' && this.state !== 'cancelled' && !isOver) return false
+    const again = from === undefined ? new Set() : this.#fromOn(from)
     this.run += 1
     this.hasFailed = false
+    this.#undo = this.#undo.filter((name) => !again.has(name))
     for (const [name, job] of this.jobs)
       if (name.endsWith('.undo')) this.jobs.delete(name)
-      else if (job.state !== 'completed')
+      else if (job.state !== 'completed' || again.has(name))
         Object.assign(job, { state: 'waiting', run: this.run, isCancelling: false, hasBegun: false })
     this.#begin()
     return true
@@ -103,6 +107,12 @@ export class FlowModel {
   /** Whether all that it waits for has completed. */
   mayRun(name: string): boolean {
     return [...(this.jobs.get(name)?.after ?? [])].every((each) => this.jobs.get(each)?.state === 'completed')
+  }
+
+  #fromOn(from: string): Set<string> {
+    const names = new Set([from])
+    for (const each of names) for (const [name, { after }] of this.jobs) if (after.has(each)) names.add(name)
+    return names
   }
 
   #put(name: string, after: Set<string>, hasUndo: boolean): void {
