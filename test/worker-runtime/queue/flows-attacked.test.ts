@@ -78,6 +78,22 @@ describe('a flow whose jobs have ids that are in use', () => {
     await at(name).cancel('f:one')
   })
 
+  test.each(NAMES)(
+    'by a callback that somebody else has in %s, calls back under another one',
+    async (name) => {
+      await at(name).enqueue([newJob('own', 1, { id: 'f:onSuccess', delayMs: 3_600_000 })])
+      const order = flow('f', { home: 'a', onSuccess: { queue: name, task: 'done' } })
+      order.add('a', 'one', 1)
+      const run = await client.start(order)
+      const [, called, ...others] = await work()
+      expect(called).toMatchObject({ task: 'done' })
+      expect(called?.job).toMatch(/^onSuccess:\d{13}$/)
+      expect(others).toEqual([])
+      expect(await run.state()).toBe('completed')
+      expect(await at(name).cancel('f:onSuccess')).toBe('cancelled')
+    },
+  )
+
   test('as what was forwarded comes once more, runs each of them once', async () => {
     const order = flow('f', { home: 'a' })
     const one = order.add('b', 'one', 1)

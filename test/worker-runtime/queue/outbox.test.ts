@@ -74,6 +74,11 @@ test('does once what was delivered, where the forwarder dies before it says so a
   await run(redis, scripts.accept, prefixOf(to.name), [from.name, ...entries])
   expect(await playWorkers([to])).toHaveLength(1)
   expect(await to.job('once')).toBeUndefined()
+  // Nobody forwards for 23 hours, and then another queue is first.
+  await redis.call('SET', `${prefixOf(to.name)}clock`, 23 * HOUR_MS)
+  const other = [`${from.name}-other`, '1-1', 'delete', 'nothing', '', '']
+  await run(redis, scripts.accept, prefixOf(to.name), other)
+  expect(await redis.call('PTTL', `${prefixOf(to.name)}receipts`)).toBeGreaterThan(23 * HOUR_MS)
   await redis.call('ZADD', `${prefixOf(from.name)}outbox`, 0, to.name)
   expect(await from.forward()).toBe(1)
   expect(await playWorkers([to])).toEqual([])

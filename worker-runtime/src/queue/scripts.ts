@@ -138,7 +138,7 @@ export function loadScripts({ clock = "redis.call('TIME')", database = 0 } = {})
   const script = (verb: Verb): Script => {
     const body = withWhatItUses(partOf(verb), parts)
     const shortWay = verb === 'enqueue' ? SHORT_WAY.replace("redis.call('TIME')", clock) : ''
-    const source = withValues(constants + prologueOf(verb, body, { database, shortWay }) + body)
+    const source = withoutIndents(withValues(constants + prologueOf(verb, body, { database, shortWay }) + body))
     return { source, sha: sha1(source) }
   }
   return Object.defineProperties(
@@ -159,6 +159,9 @@ function lazyProperties(names: readonly string[], make: (name: string) => Script
   }
   return Object.fromEntries(names.map((name) => [name, lazily(name)]))
 }
+
+/** A server that does not know a script is sent its whole text. */
+const withoutIndents = (lua: string): string => lua.replaceAll(/^ +/gm, '')
 
 const sha1 = (text: string): string => createHash('sha1').update(text).digest('hex')
 

@@ -2,6 +2,7 @@
 -- KEYS  the queue
 -- ARGV  that queue, and per entry five: its id there, verb, id, head, text
 --       enqueue: a job with this id; head as in an enqueue, text its payload
+--       callback: the same for a callback of a flow, under another id where this one is taken
 --       ended: a job of a flow that is at home here; head how, text its result
 --       cancel: a job of a flow; head the home of the flow, which hears of it where the job is not known
 --       check: the same, and nothing is done to a job that has not ended
@@ -11,8 +12,8 @@
 --       and has ended; and the job has ended without it
 -- returns  1 where the outbox of this queue has something to forward now, else 0
 -- Safe to run twice: a known id is left alone, and so is what has ended. A forwarder may die before it removes what was done
--- here, and by then a job may have ended and be forgotten: receipts say for a while which entries were done.
-local RECEIPT_MS, MOST_RECEIPTS = 600000, 100000
+-- here, and by then a job may have ended and be forgotten: receipts say for a day which entries were done.
+local RECEIPT_MS, MOST_RECEIPTS = 86400000, 100000
 local receipts, names = Q .. 'receipts', {}
 for i = 2, #ARGV, 5 do names[#names + 1] = ARGV[1] .. ' ' .. ARGV[i] .. ' ' .. ARGV[i + 2] end
 local is_done = redis.call('ZMSCORE', receipts, unpack(names))
@@ -35,6 +36,7 @@ local does = {
     local home = not new_job(id, head, payload) and string.match(head, ' f=([^/%s]+)')
     if home then flow_job_is_known(id, home) end
   end,
+  callback = function(...) enqueue_callback(...) end,
   ended = function(...) flow_job_ended(...) end,
   cancel = function(...) cancel_flow_job(...) end,
   check = function(id, home) check_flow_job(id, home) end,

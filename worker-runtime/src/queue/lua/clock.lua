@@ -2,11 +2,15 @@
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000) -- of the whole call
+local now_ms = string.format('%d', now)
 
 -- Lua passes at most 8,000 values to a function, and a list may be longer: for first = 1, #list, SLICE do …
 -- slice(list, first). Even, for lists of pairs.
 local SLICE = 4000
-local function slice(list, first) return unpack(list, first, math.min(first + SLICE - 1, #list)) end
+local function slice(list, first)
+  if #list <= SLICE then return unpack(list) end
+  return unpack(list, first, math.min(first + SLICE - 1, #list))
+end
 
 -- The counters of a queue are written once a call, by its epilogue: `ready` (without tombstones) and `busy`
 -- go up and down, the others only grow. A command is given numbers as texts where that costs nothing: Redis

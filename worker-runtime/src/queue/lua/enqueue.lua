@@ -51,7 +51,7 @@ for i = 1, #args - 1, 3 do
     flags, lane, sign, ms, call = string.match(spec, '^(.)(%S+) ([-+@])(%S*) (.*)')
     due = sign == '-' and now or ms + (sign == '+' and now or 0)
     if flags ~= '0' or set.expiresInMs then flags, call = seldom().with_expiry(flags, call, due) end
-    head = write_header(flags, lane, now, due > now and string.format('%s d=%d', call, due) or call)
+    head = write_header(flags, lane, now_ms, due > now and string.format('%s d=%d', call, due) or call)
   end
   local taken = flags ~= '0' and seldom().taken_by(id, spec, call, due, args[i + 2])
   local is_new = not taken and redis.call('SETNX', job_key .. id, head .. args[i + 2]) == 1

@@ -20,7 +20,7 @@ local function escalate(id, header, queue)
     if SAVED[known[i]] or string.sub(known[i], 1, 5) == 'step:' then text[#text + 1], text[#text + 2] = known[i], known[i + 1] end
   end
   local flags = FLOW + bit.band(header.flags, KEYED) + (text_field(header, 'g') and TAGGED or 0)
-  local call = header.task .. string.gsub(header.fields, ' [udx]=%S+', '') .. ' o=' .. string.match(Q, '{(.*)}')
+  local call = header.task .. string.gsub(header.fields, ' [udx]=%S+', '') .. ' o=' .. here
   flows().send(queue, 'escalate', id, letter_of(flags) .. header.lane .. ' - ' .. call, cjson.encode(text))
   header.flags = with_flag(header.flags, FLOW)
   remember(id, header, 'escalated', queue, 'readyAtMs', string.format('%d', now + AWAY_MS))
@@ -118,7 +118,7 @@ local function escalated_ended(id, how, outcome)
   if origin then return_home(id, origin, how, outcome) end
   if copy_in then
     no_longer_away(id, header)
-    flows().send(copy_in, 'recall', id, string.match(Q, '{(.*)}'), '')
+    flows().send(copy_in, 'recall', id, here, '')
   end
   return origin ~= nil
 end

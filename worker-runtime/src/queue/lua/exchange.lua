@@ -27,7 +27,7 @@ local function take_back(ids)
       local held = values[i] and parse_held(values[i], args[3 + 4 * n])
       if held then
         entries[n], mine[#mine + 1] = held, ids[n]
-        if held ~= FIRST then
+        if held.flags > 0 and held.flags ~= FLOW then
           flagged = flagged or {}
           flagged[ids[n]] = held
         end

@@ -24,8 +24,10 @@ if staged ~= '' then
     redis.call('PERSIST', key .. part)
   end
 end
-redis.call('HSET', key, 'state', 'running', 'onFailure', ARGV[2], 'keepMs', ARGV[3], 'returns', ARGV[5], 'run', '1', 'startedMs', string.format('%d', now), 'jobs', jobs)
+-- What each end of a job asks for comes first: Redis looks through a small hash from its beginning.
+redis.call('HSET', key, 'state', 'running', 'enqueued', '0', 'completed', '0', 'changedMs', now_ms)
 if ARGV[4] ~= '' then redis.call('HSET', key, 'expiresInMs', ARGV[4], 'expiresMs', string.format('%d', now + ARGV[4])) end
+redis.call('HSET', key, 'onFailure', ARGV[2], 'keepMs', ARGV[3], 'returns', ARGV[5], 'run', '1', 'startedMs', now_ms, 'jobs', jobs)
 for n, when in ipairs({ 'onSuccess', 'onFailure', 'onComplete' }) do
   if ARGV[5 + n] ~= '' then redis.call('HSET', key .. ':calls', when, ARGV[5 + n]) end
 end

@@ -40,8 +40,7 @@ local function parse_flow_job(text)
   return { state = state, queue = queue, run = run, waits = waits, undo = undo, next = next }
 end
 local function flow_job_text(job)
-  local waits = type(job.waits) == 'number' and string.format('%d', job.waits) or job.waits
-  return job.state .. ' ' .. job.queue .. ' ' .. job.run .. ' ' .. waits .. job.undo .. job.next
+  return job.state .. ' ' .. job.queue .. ' ' .. job.run .. ' ' .. job.waits .. job.undo .. job.next
 end
 
 -- What this call knows of a flow; answers nothing where there is none. `name`: a job that is asked for too.
@@ -51,9 +50,12 @@ local function open_flow(flow, name)
   local key = Q .. 'flow:' .. flow
   local known = redis.call('HMGET', key, 'state', 'enqueued', 'completed', 'expiresMs', 'job:' .. (name or ''))
   if not known[1] then return nil end
-  open = { flow = flow, key = key, jobs = {}, changed = {}, results = {}, free = {} }
-  open.state, open.enqueued, open.completed, open.expiresMs = known[1], tonumber(known[2]) or 0, tonumber(known[3]) or 0, tonumber(known[4])
-  open.ran = open.enqueued
+  local enqueued, completed = (known[2] or 0) + 0, (known[3] or 0) + 0
+  open = {
+    flow = flow, key = key, jobs = {}, changed = {}, changed_jobs = {}, results = {}, free = {},
+    state = known[1], enqueued = enqueued, enqueued_before = enqueued, completed = completed, completed_before = completed,
+    expiresMs = known[4] and known[4] + 0,
+  }
   if name and known[5] then open.jobs[name] = parse_flow_job(known[5]) end
   open_flows = open_flows or {}
   open_flows[flow] = open
@@ -63,7 +65,7 @@ end
 local function change(open, fact, value) open[fact], open.changed[fact] = value, value end
 local function change_job(open, name, state)
   open.jobs[name].state = state
-  open.changed['job:' .. name] = open.jobs[name]
+  open.changed_jobs[name] = true
 end
 
 -- The facts that few calls need.
@@ -77,14 +79,14 @@ end
 local function waiting_of_flow(open) return open.jobsInAll - open.enqueued - open.completed - open.failed - open.skipped end
 
 local function read_jobs(open, names)
-  local fields = {}
+  local unknown, fields = {}, {}
   for _, name in ipairs(names) do
-    if not open.jobs[name] then fields[#fields + 1] = 'job:' .. name end
+    if not open.jobs[name] then unknown[#unknown + 1], fields[#fields + 1] = name, 'job:' .. name end
   end
   for first = 1, #fields, SLICE do
     local texts = redis.call('HMGET', open.key, slice(fields, first))
     for i = 1, #texts do
-      if texts[i] then open.jobs[string.sub(fields[first + i - 1], 5)] = parse_flow_job(texts[i]) end
+      if texts[i] then open.jobs[unknown[first + i - 1]] = parse_flow_job(texts[i]) end
     end
   end
 end
@@ -133,20 +135,16 @@ local function leave_to_do(open, entries)
   if #entries > 0 and length == #entries then open.goes_on = true end
 end
 
-local function run_again(open, name, job)
-  job.run, job.waits = all_facts(open).run, '0'
-  change_job(open, name, 'again')
-end
-
 -- What may be done with a job, by the name that `todo` has for it.
 local to_job = {}
 local function each_job(open, what, names)
-  local some, others = {}, {}
+  local some, others = {}, nil
   for name in string.gmatch(names, '%S+') do
-    if left_to_do > 0 then some[#some + 1] = name else others[#others + 1] = what .. ' ' .. name end
+    if left_to_do <= 0 then others = others or {} end
+    if others then others[#others + 1] = what .. ' ' .. name else some[#some + 1] = name end
     left_to_do = left_to_do - 1
   end
-  leave_to_do(open, others)
+  if others then leave_to_do(open, others) end
   read_jobs(open, some)
   for _, name in ipairs(some) do
     if open.jobs[name] then to_job[what](open, name, open.jobs[name]) end
@@ -159,25 +157,6 @@ function to_job.less(open, name, job)
   job.waits = job.waits == '1' and '0' or job.waits - 1
   change_job(open, name, 'waiting')
   if job.waits == '0' or job.waits == 0 then open.free[#open.free + 1] = name end
-end
-
--- Something that it waits for has not completed, and will run again.
-function to_job.more(open, name, job)
-  if job.state == 'completed' then return end
-  job.waits = job.waits + 1
-  change_job(open, name, job.state)
-end
-
--- It has completed, and a person wants it to run again.
-function to_job.again(open, name, job)
-  if job.state ~= 'completed' then return end
-  if job.undo == 'u' then redis.call('LREM', open.key .. ':undo', '1', name) end
-  change(open, 'completed', open.completed - 1)
-  run_again(open, name, job)
-end
-
-function to_job.start(open, name, job)
-  if job.state == 'waiting' and tonumber(job.waits) == 0 then open.free[#open.free + 1] = name end
 end
 
 -- Something that it waits for will not complete.
@@ -200,7 +179,7 @@ end
 local function note_end(open, name, how, result)
   local job, undone = open.jobs[name], string.match(name, '^(.*)%.undo$')
   change_job(open, name, how)
-  change(open, 'enqueued', open.enqueued - 1)
+  open.enqueued = open.enqueued - 1
   if undone then
     if how ~= 'completed' then return end
     read_jobs(open, { undone })
@@ -209,21 +188,19 @@ local function note_end(open, name, how, result)
     return
   end
   if how ~= 'completed' then return flow_job_failed(open, name, how) end
-  change(open, 'completed', open.completed + 1)
+  open.completed = open.completed + 1
   open.results[name] = result
   if job.undo == 'u' then redis.call('LPUSH', open.key .. ':undo', name) end
   if job.next ~= '' then each_job(open, 'less', job.next) end
 end
 
--- Enqueues what lies in `calls`; answers how it ends where it cannot be. kind: job, undo or callback.
+-- Enqueues what lies in `calls`; answers how it ends where it cannot be. kind: job or undo.
 local entering = {} -- by lane: jobs that are put there by close_flows
 local function enqueue_call(open, kind, call, id)
   local queue, head, payload = string.match(call or '', '^(%S+) ([^\n]*)\n(.*)$')
   if not queue then return 'deleted' end
-  if kind ~= 'callback' then
-    payload = with_results(open, payload, rule('maxPayloadBytes'))
-    if not payload then return 'too-large' end
-  end
+  payload = with_results(open, payload, rule('maxPayloadBytes'))
+  if not payload then return 'too-large' end
   if kind == 'job' and open.expiresMs then
     if open.expiresMs <= now then return 'expired' end
     head = string.format('%s x=@%d', head, open.expiresMs)
@@ -243,7 +220,7 @@ local function enqueue_free(open)
       if open.state ~= 'running' then return end
       if job.state == 'waiting' then
         change_job(open, name, 'enqueued')
-        change(open, 'enqueued', open.enqueued + 1)
+        open.enqueued = open.enqueued + 1
         local failed = enqueue_call(open, 'job', call, flow_job_id(open.flow, name, job.run))
         if failed then note_end(open, name, failed) end
       end
@@ -251,9 +228,17 @@ local function enqueue_free(open)
   end
 end
 
+-- Where another job has its id, it gets another one: its flow has ended, and cannot fail any more.
+local function enqueue_callback(id, head, payload)
+  if redis.call('EXISTS', Q .. 'job:' .. id) == 1 then id = id .. ':' .. now_ms end
+  new_job(id, head, payload)
+end
+
 local function callback(open, when)
-  local call = redis.call('HGET', open.key .. ':calls', when)
-  if call then enqueue_call(open, 'callback', call, flow_job_id(open.flow, when, open.run)) end
+  local queue, head, payload = string.match(redis.call('HGET', open.key .. ':calls', when) or '', '^(%S+) ([^\n]*)\n(.*)$')
+  if not queue then return end
+  local id = flow_job_id(open.flow, when, open.run)
+  if queue == here then enqueue_callback(id, head, payload) else send(queue, 'callback', id, head, payload) end
 end
 
 -- The next compensation; answers whether there is one.
@@ -266,7 +251,7 @@ local function undo_next(open)
     if open.state ~= 'cancelling' then change(open, 'state', 'compensating') end
     open.jobs[name] = { queue = string.match(call or '-', '^%S+'), run = open.run, waits = '0', undo = '', next = '' }
     change_job(open, name, 'enqueued')
-    change(open, 'enqueued', open.enqueued + 1)
+    open.enqueued = open.enqueued + 1
     local failed = enqueue_call(open, 'undo', call, flow_job_id(open.flow, name, open.run))
     if not failed then return true end
     note_end(open, name, failed)
@@ -298,20 +283,27 @@ local function end_flow_if_over(open)
 end
 
 local function write_flow(open)
-  if open.changed.enqueued == open.ran then open.changed.enqueued = nil end -- one ended, one was enqueued
-  if next(open.changed) then
-    local values = { 'changedMs', string.format('%d', now) }
-    for fact, value in pairs(open.changed) do
-      local kind = type(value)
-      values[#values + 1] = fact
-      values[#values + 1] = kind == 'table' and flow_job_text(value) or kind == 'number' and string.format('%d', value) or value
-    end
-    for first = 1, #values, SLICE do redis.call('HSET', open.key, slice(values, first)) end
+  if open.enqueued ~= open.enqueued_before then change(open, 'enqueued', open.enqueued) end
+  if open.completed ~= open.completed_before then change(open, 'completed', open.completed) end
+  local values, n = { 'changedMs', now_ms }, 2
+  for fact, value in pairs(open.changed) do
+    values[n + 1], values[n + 2] = fact, type(value) == 'number' and string.format('%d', value) or value
+    n = n + 2
   end
-  local results = {}
-  for name, result in pairs(open.results) do results[#results + 1], results[#results + 2] = name, result end
-  for first = 1, #results, SLICE do redis.call('HSET', open.key .. ':results', slice(results, first)) end
-  if open.goes_on then send(string.match(Q, '{(.*)}'), 'go-on', open.flow, '', '') end
+  for name in pairs(open.changed_jobs) do
+    values[n + 1], values[n + 2] = 'job:' .. name, flow_job_text(open.jobs[name])
+    n = n + 2
+  end
+  for first = 1, n > 2 and n or 0, SLICE do redis.call('HSET', open.key, slice(values, first)) end
+  local results, m = {}, 0
+  for name, result in pairs(open.results) do
+    if result ~= 'null' or open.jobs[name].run ~= '1' then -- in the first run, what is missing is null
+      results[m + 1], results[m + 2] = name, result
+      m = m + 2
+    end
+  end
+  for first = 1, m, SLICE do redis.call('HSET', open.key .. ':results', slice(results, first)) end
+  if open.goes_on then send(here, 'go-on', open.flow, '', '') end
   if open.changed.endedMs then
     for _, part in ipairs(FLOW_PARTS) do redis.call('PEXPIRE', open.key .. part, open.keepMs) end
   end
@@ -320,14 +312,14 @@ end
 -- Behind everything that may have ended a job of a flow: enqueues what is free, and writes what has changed.
 local function close_flows()
   while open_flows do
-    local flows = open_flows
-    for _, open in pairs(flows) do
+    local opened = open_flows
+    for _, open in pairs(opened) do
       while #open.free > 0 do enqueue_free(open) end
       end_flow_if_over(open)
     end
     for lane, ids in pairs(entering) do enter_lane(lane, ids, 'RPUSH') end
     entering, open_flows = {}, nil -- a job that was expired to make room may have opened another one
-    for _, open in pairs(flows) do write_flow(open) end
+    for _, open in pairs(opened) do write_flow(open) end
   end
 end
 
@@ -362,33 +354,29 @@ local function batch_job_ended(batch, id, how)
   local failures = open.key .. ':failures'
   if how == 'completed' then
     local had_failed = open.failed > 0 and redis.call('HDEL', failures, id) == 1
-    if had_failed then change(open, 'failed', open.failed - 1) else change(open, 'enqueued', open.enqueued - 1) end
-    return change(open, 'completed', open.completed + 1)
+    if had_failed then change(open, 'failed', open.failed - 1) else open.enqueued = open.enqueued - 1 end
+    open.completed = open.completed + 1
+    return
   end
   if redis.call('HSET', failures, id, how) == 0 then return end
-  change(open, 'enqueued', open.enqueued - 1)
+  open.enqueued = open.enqueued - 1
   change(open, 'failed', open.failed + 1)
   if not open.because then change(open, 'because', id .. ' ' .. how) end
 end
 
--- A line of a text, which may have a MiB: a pattern would look at each of its characters.
-local function line_of(text, number)
-  local first = 1
-  for _ = 2, number do first = string.find(text, '\n', first, true) + 1 end
-  return string.sub(text, first, (string.find(text, '\n', first, true) or 0) - 1)
-end
+local function result_of(outcome) return string.sub(outcome, string.find(outcome, '\n', 1, true) + 1) end
 
 local function tell_home(home, id, how, result)
-  if Q == 'mh:{' .. home .. '}:' then flow_job_ended(id, how, result) else send(home, 'ended', id, how, result) end
+  if home == here then flow_job_ended(id, how, result) else send(home, 'ended', id, how, result) end
 end
 
 -- Wherever a job of a flow ends, before its envelope goes: its flow hears of it. What a flow of this queue has enqueued here
 -- is that one's: another flow was told that the id is taken. Only else the header is asked for its home.
 local function tell_flow(id, how, outcome)
-  local result = how == 'completed' and line_of(outcome, 2) or ''
+  local result = how == 'completed' and result_of(outcome) or ''
   if how == 'gone' then how = 'deleted' end
   local open, name, job = enqueued_by_flow(id)
-  if open and Q == 'mh:{' .. job.queue .. '}:' then return note_end(open, name, how, result) end
+  if open and job.queue == here then return note_end(open, name, how, result) end
   local header = header_of(id)
   local home = header and text_field(header, 'f')
   if not home then return end
@@ -410,7 +398,7 @@ local ENDS = { ['=c'] = 'completed', ['=x'] = 'cancelled', ['=e'] = 'expired' }
 local function check_flow_job(id, home)
   local start = redis.call('GETRANGE', Q .. 'job:' .. id, '0', '1')
   local how = ENDS[start] or start == '' and 'lost' or redis.call('ZSCORE', Q .. 'buried', id) and 'buried'
-  if how then tell_home(home, id, how, how == 'completed' and line_of(redis.call('GET', Q .. 'job:' .. id), 2) or '') end
+  if how then tell_home(home, id, how, how == 'completed' and result_of(redis.call('GET', Q .. 'job:' .. id)) or '') end
 end
 
 -- Without its jobs, as field and value pairs: these are many. None for an unknown flow.
@@ -448,19 +436,44 @@ local function add_to_flow(key, run, args, from)
   return free
 end
 
+local function run_again(open, name, job)
+  job.run, job.waits = all_facts(open).run, '0'
+  change_job(open, name, 'again')
+end
+
 -- What is done with all jobs of a flow, a page of them in a call.
 local to_page = {}
+
+-- Something that it waits for has not completed, and will run again.
+function to_job.more(open, name, job)
+  if job.state == 'completed' then return end
+  job.waits = job.waits + 1
+  change_job(open, name, job.state)
+end
+
+-- It has completed, and a person wants it to run again.
+function to_job.again(open, name, job)
+  if job.state ~= 'completed' then return end
+  if job.undo == 'u' then redis.call('LREM', open.key .. ':undo', '1', name) end
+  open.completed = open.completed - 1
+  run_again(open, name, job)
+end
+
+function to_job.start(open, name, job)
+  if job.state == 'waiting' and tonumber(job.waits) == 0 then open.free[#open.free + 1] = name end
+end
+
 -- Behind the last page of one follows the first of another.
 local BEHIND = { reset = 'count', count = 'find-free' }
 
 function to_page.cancel(open, name, job)
-  if job.state == 'enqueued' then send(job.queue, 'cancel', flow_job_id(open.flow, name, job.run), string.match(Q, '{(.*)}'), '') end
+  if job.state == 'enqueued' then send(job.queue, 'cancel', flow_job_id(open.flow, name, job.run), here, '') end
 end
 
 function to_page.check(open, name, job)
   if job.state ~= 'enqueued' then return end
-  local id, home = flow_job_id(open.flow, name, job.run), string.match(Q, '{(.*)}')
-  if job.queue == home then check_flow_job(id, home) else send(job.queue, 'check', id, home, '') end
+  local id = flow_job_id(open.flow, name, job.run)
+  if job.queue == here then check_flow_job(id, here) else send(job.queue, 'check', id, here, '') end
 end
 
 -- What has not completed runs again.

@@ -30,7 +30,7 @@ local function hold(worker, taken, from, jobs)
   local entries, flagged = {}, nil
   for n = 1, jobs do
     local at, i = from + 3 * n - 2, 2 * n
-    if taken[at + 1] ~= '1:0' then
+    if taken[at + 1] ~= '1:0' and string.byte(taken[at + 2], 2) ~= 48 + FLOW then
       flagged = flagged or {}
       flagged[#flagged + 1] = at
     end

@@ -11,7 +11,7 @@ local function new_job(id, head, payload, entering)
   local more = flags_of(flags) % FLOW > 3
   if more and seldom().taken_by(id, head, call, due, payload) then return false end
   if due > now then call = string.format('%s d=%d', call, due) end
-  if redis.call('SETNX', Q .. 'job:' .. id, write_header(flags, lane, now, call) .. payload) == 0 then return false end
+  if redis.call('SETNX', Q .. 'job:' .. id, write_header(flags, lane, now_ms, call) .. payload) == 0 then return false end
   if more then seldom().entered_flagged(id, flags, call) end
   count('enqueued', 1)
   if due > now then

@@ -15,6 +15,7 @@ local function tell_forwarder()
   return false
 end
 
+local here = string.match(Q, '{(.*)}') -- this queue, as others name it
 local is_told -- whether a worker forwards what this call has sent
 local function send(queue, verb, id, head, text)
   redis.call('XADD', Q .. 'outbox:' .. queue, '*', 'verb', verb, 'id', id, 'head', head, 'text', text)
@@ -24,7 +25,7 @@ end
 
 -- A job for any queue, `<namespace>.<name>`: at once where it is this one. head and entering as in new_job.
 local function enqueue_in(queue, id, head, payload, entering)
-  if Q == 'mh:{' .. queue .. '}:' then return new_job(id, head, payload, entering) end
+  if queue == here then return new_job(id, head, payload, entering) end
   send(queue, 'enqueue', id, head, payload)
 end
 

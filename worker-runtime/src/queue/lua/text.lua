@@ -19,7 +19,7 @@ local function has_flag(flags, flag) return flags % (flag + flag) >= flag end
 -- passes over it. a attempts, b and m back-off, c crashes, t timeout, d is when it is due, f the home of its
 -- flow, g tags, h headers, o where it ran out of memory, u unique, x expires, i=0 no input.
 local MAX_HEADER = '2300'
-local function write_header(flags, lane, enqueued, call) return '2' .. flags .. ' ' .. lane .. ' ' .. string.format('%d', enqueued) .. ' ' .. call .. '\n' end
+local function write_header(flags, lane, enqueued, call) return '2' .. flags .. ' ' .. lane .. ' ' .. enqueued .. ' ' .. call .. '\n' end
 
 local function header_of(id)
   local line = redis.call('GETRANGE', Q .. 'job:' .. id, '0', MAX_HEADER)

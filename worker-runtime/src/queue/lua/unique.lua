@@ -48,7 +48,7 @@ local function replace(id, call, due, payload)
   call = call .. string.match(header.fields, ' u=%S+') .. (at and string.format(' d=%d', at) or '')
   local expires = string.find(call, ' x=', 1, true)
   local flags = bit.band(header.flags, 63 - EXPIRES) + (expires and EXPIRES or 0)
-  redis.call('SET', Q .. 'job:' .. id, write_header(letter_of(flags), header.lane, header.enqueued, call) .. payload)
+  redis.call('SET', Q .. 'job:' .. id, write_header(letter_of(flags), header.lane, string.format('%d', header.enqueued), call) .. payload)
   redis.call('DEL', Q .. 'again:' .. id)
   if expires then note_expiry(id, call) else redis.call('ZREM', Q .. 'expires', id) end
   if has_begun then forget_saved(id) end
@@ -111,7 +111,7 @@ local function unique_ended(id, how)
   local unique = unique_of(header.fields)
   local again = redis.call('GETDEL', Q .. 'again:' .. id)
   if unique.time ~= 'f' or again then free_key(id, unique) end
-  if again and how ~= 'gone' then seldom().new_job(string.match(again, '^(%S+) ([^\n]*)\n(.*)$')) end
+  if again and how ~= 'gone' then flows().new_job(string.match(again, '^(%S+) ([^\n]*)\n(.*)$')) end
 end
 
 -- A buried job has no key. It may wait again where no other one has it.
