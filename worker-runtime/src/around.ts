@@ -20,18 +20,16 @@ export function use(around: Around): void {
   registered().push(around)
 }
 
-/** The task within all that was registered. */
-export function within(job: Job, run: () => unknown): unknown {
-  return registered().length === 0 ? run() : runFrom(0, job, run)
+/** The task within all of these, the first one outermost. */
+export function within([around, ...others]: readonly Around[], job: Job, run: () => unknown): unknown {
+  return around ? runWithin(around, job, async () => within(others, job, run)) : run()
 }
 
-async function runFrom(at: number, job: Job, run: () => unknown): Promise<unknown> {
-  const around = registered()[at]
-  if (!around) return run()
+async function runWithin(around: Around, job: Job, run: () => Promise<unknown>): Promise<unknown> {
   let inner: Promise<unknown> | undefined
   await around(job, () => {
     if (inner) throw new Error('a function of use() called next() twice')
-    inner = runFrom(at + 1, job, run)
+    inner = run()
     inner.catch(() => {}) // it is told below, or by an error that came before it
     return inner
   })
@@ -39,7 +37,7 @@ async function runFrom(at: number, job: Job, run: () => unknown): Promise<unknow
   return inner
 }
 
-function registered(): Around[] {
+export function registered(): Around[] {
   const shared = globalThis as { [AROUND]?: Around[] }
   shared[AROUND] ??= []
   return shared[AROUND]

@@ -7,11 +7,16 @@ import type { FromChild } from '../messages.ts'
 const LINGERS_AFTER_MS = 10
 const MOST_RESOURCES_NAMED = 10
 
-export function letLoopRunDry(channel: Socket | undefined, send: (message: FromChild) => void): void {
+/** Returns a function that takes it back. */
+export function letLoopRunDry(channel: Socket | undefined, send: (message: FromChild) => void): () => void {
   channel?.unref()
   const sayWhatIsLeft = () => {
     const resources = [...new Set(process.getActiveResourcesInfo())].slice(0, MOST_RESOURCES_NAMED)
     send({ kind: 'lingers', resources })
   }
-  setTimeout(sayWhatIsLeft, LINGERS_AFTER_MS).unref()
+  const timer = setTimeout(sayWhatIsLeft, LINGERS_AFTER_MS).unref()
+  return () => {
+    clearTimeout(timer)
+    channel?.ref()
+  }
 }

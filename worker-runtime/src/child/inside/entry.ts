@@ -8,7 +8,7 @@ import { closeSync, openSync, writeSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { pathToFileURL } from 'node:url'
 import { inspect } from 'node:util'
-import { within } from '../../around.ts'
+import { registered, within } from '../../around.ts'
 import { copyError } from '../../errors.ts'
 import { isHandOver } from '../../hand-over.ts'
 import { restIn } from '../../retry-after.ts'
@@ -32,7 +32,7 @@ import { Calls } from './calls.ts'
 import { jobOf, type Order, type Performed, type Ways } from './job.ts'
 import { LateSignal } from './late-signal.ts'
 import { exitOf, failureOf, isPlaceOnStderr, withWholeStacks } from './loading.ts'
-import { REHEARSAL, rehearsalOrder } from './rehearsal.ts'
+import { isRehearsal, REHEARSAL, rehearsalOrder } from './rehearsal.ts'
 import { hasListenerForEnd, ignoreSignalsOfOthers, tellListenersOfEnd } from './signals.ts'
 import { peakRssBytes, usageOfProcess } from './usage.ts'
 import { encodeResult, parsePayload } from './values.ts'
@@ -77,14 +77,18 @@ export function sayHowItEnds(): void {
 }
 
 export function listenToWorker(): void {
+  listenTo(CHANNEL).on('close', endWithWorker)
+}
+
+/** Messages for this process come from this descriptor from now on. */
+export function listenTo(descriptor: number): Socket {
   const buffer = Buffer.allocUnsafeSlow(64 * 1024)
   const callback = (size: number) => {
     receive(buffer.subarray(0, size))
     return true
   }
-  channel = new Socket({ fd: CHANNEL, readable: true, writable: true, onread: { buffer, callback } })
-    .on('error', () => {})
-    .on('close', endWithWorker)
+  channel = new Socket({ fd: descriptor, readable: true, writable: true, onread: { buffer, callback } })
+  return channel.on('error', () => {})
 }
 
 /**
@@ -112,7 +116,6 @@ async function rehearseHere(): Promise<void> {
   speakTo(CHANNEL)
   closeSync(silence)
   definedTasks().delete(REHEARSAL)
-  hasHadJob = false
 }
 
 /** Messages for the worker go to this descriptor from now on. */
@@ -124,7 +127,7 @@ export function isRunning(id: number): boolean {
   return running.get(id) !== undefined
 }
 
-/** The modules are loaded: from now on an uncaught error does not come from a module. */
+/** The modules are loaded: from now on only a rehearsal has an uncaught error of a module. */
 export function beReady(wanted: Mode): void {
   mode = wanted
 }
@@ -205,7 +208,7 @@ function begin(order: Order): Attempt {
     startedWith: mode?.jobsAtOnce === 1 && !(mode.once && mode.isForked) ? process.cpuUsage() : undefined,
   }
   running.set(attempt.id, attempt)
-  hasHadJob = true
+  hasHadJob ||= !isRehearsal(order)
   return attempt
 }
 
@@ -215,8 +218,9 @@ async function perform(attempt: Attempt): Promise<void> {
     if (!definition) throw noSuchTask(attempt.order.task)
     const input = parsePayload(attempt.order.payload)
     const job = jobOf(attempt, ways)
-    const run = () => definition.run(input, job)
-    const output = await (attempt.order.task === REHEARSAL ? run() : within(job, run))
+    const all = registered()
+    const around = isRehearsal(attempt.order) ? [] : all
+    const output = await within(around, job, () => definition.run(input, job))
     succeed(attempt, encodeResult(output))
   } catch (error) {
     const rest = restIn(error)
@@ -252,7 +256,9 @@ function end(attempt: Attempt, message: FromChild): void {
   sendSoon(message)
   const isSpoilt = message.kind === 'failed' && message.spoilsChild
   if ((mode?.once && isSpoilt) || (isTerminating && running.size === 0)) process.exit(0)
-  if (mode?.once && mouth === CHANNEL) letLoopRunDry(channel, sendNow) // not in a rehearsal
+  if (!mode?.once) return
+  const goOn = letLoopRunDry(channel, sendNow)
+  if (isRehearsal(attempt.order)) goOn()
 }
 
 function abort(id: number, reason: string): void {
@@ -273,11 +279,11 @@ function endWhenTold(): void {
 /** An uncaught error fails the attempt in whose context it was thrown. The child is not used again. */
 function uncaught(thrown: unknown): void {
   const attempt = currentAttempt()
-  const error = copyError(thrown)
-  if (attempt && isRunning(attempt.id)) fail(attempt, thrown, true)
-  else if (mode?.once && hasHadJob) failLate(thrown)
-  else if (mode) sendNow({ kind: 'spoiled', error })
-  else void failToLoad('the task modules raised an error while they loaded', thrown)
+  if (!mode || mouth !== CHANNEL)
+    void failToLoad('the task modules raised an error while they loaded', thrown)
+  else if (attempt && isRunning(attempt.id)) fail(attempt, thrown, true)
+  else if (mode.once && hasHadJob) failLate(thrown)
+  else sendNow({ kind: 'spoiled', error: copyError(thrown) })
 }
 
 /** As in Node; the job has its result already. */

@@ -6,6 +6,7 @@ import { appendFileSync, readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { encodeToChild } from '../messages.ts'
+import type { Order } from './job.ts'
 
 const NOWHERE = '/dev/null'
 export const REHEARSAL = 'millhand:rehearsal'
@@ -21,6 +22,8 @@ export const rehearsalOrder = (id: number): Buffer =>
     enqueuedAtMs: 0,
     payload: '{"a":[1]}',
   })
+
+export const isRehearsal = ({ task }: Order): boolean => task === REHEARSAL
 
 export async function doWhatJobsDo(): Promise<void> {
   appendFileSync(NOWHERE, `${performance.timeOrigin + performance.now()} ${new Date().toISOString()}\n`)

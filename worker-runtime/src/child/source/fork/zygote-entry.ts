@@ -3,16 +3,15 @@
 // run JavaScript: each is a child as entry.ts has it, used once. Loading → unfit, or serving until the worker
 // ends.
 import { closeSync, openSync, readSync, writeSync } from 'node:fs'
-import { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { definedTasks } from '../../../task.ts'
 import {
   beReady,
   CHANNEL,
   isRunning,
+  listenTo,
   listenToWorker,
   loadModules,
-  receive,
   sayHowItEnds,
   sayWhoExits,
   sendNow,
@@ -49,6 +48,7 @@ const reason = await whyUnfit()
 stopNoticing()
 if (reason === undefined) {
   const exitListeners = takeExitListeners(sayHow)
+  beReady({ once, jobsAtOnce, isForked: true })
   await rehearse()
   serve(exitListeners)
 } else {
@@ -72,7 +72,7 @@ async function rehearse(): Promise<void> {
   }
   definedTasks().set(REHEARSAL, { name: REHEARSAL, run: countRun })
   speakTo(silence)
-  const socket = new Socket({ fd: ours, readable: true, writable: true }).on('data', receive)
+  const socket = listenTo(ours)
   for (let id = 1; id <= REHEARSALS; id += 1) {
     writeSync(theirs, rehearsalOrder(id))
     while (ran < id || isRunning(id)) await new Promise((next) => setImmediate(next))
@@ -99,9 +99,15 @@ function endWithoutTearDown(exit: (code: number) => never): void {
   Object.assign(process, { emit: emitAndExit, reallyExit: exit })
 }
 
+function beBorn(pid: number): void {
+  bePid(pid)
+  renewRandomness()
+  drawAgain()
+}
+
 /** The work of a child before and after its job. */
 function rehearseTheRest(): void {
-  renewRandomness()
+  beBorn(process.pid)
   process.emit('rehearsal' as 'exit', 0)
 }
 
@@ -110,7 +116,6 @@ function serve(exitListeners: ReturnType<typeof takeExitListeners>): void {
   sendNow({ kind: 'ready', tasks: [...definedTasks().keys()], exitListeners: exitListeners.modules })
   setImmediate(() => {
     listenToWorker() // after the fork, the same descriptor is the child's own channel
-    beReady({ once, jobsAtOnce, isForked: true })
     endWithoutTearDown(native.exit)
     rehearseTheRest()
     const pid = native.serve()
@@ -118,10 +123,7 @@ function serve(exitListeners: ReturnType<typeof takeExitListeners>): void {
       exitListeners.putBack()
       leave()
     }
-    // From here on this is a child.
-    bePid(pid)
-    renewRandomness()
-    drawAgain()
+    beBorn(pid) // from here on this is a child
     if (!once) reapZombies(native)
   })
 }
