@@ -42,6 +42,12 @@ export function loadNative(): Native {
   return createRequire(import.meta.url)(pathOfNative()) as Native
 }
 
+/** The value of LD_PRELOAD for a zygote (v8.c); the paths in it cannot be quoted. */
+export function preloadOf(earlier: string | undefined): { LD_PRELOAD?: string } {
+  const path = pathOfNative()
+  return /[\s:$]/.test(path) ? {} : { LD_PRELOAD: earlier ? `${path}:${earlier}` : path }
+}
+
 /** So that no job can read in /proc how its worker reaches Redis. Without a compiled part it can (README). */
 export function hideFromJobs(): void {
   if (process.platform !== 'linux') return

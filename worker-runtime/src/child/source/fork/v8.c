@@ -12,10 +12,8 @@
 #define MADV_COLLAPSE 25 // since Linux 6.1
 #endif
 
-// V8 marks its mappings MADV_DONTFORK: undo that on every anonymous mapping, or the child has no heap. Once
-// is enough, since no JavaScript runs in a zygote that serves. /proc/self/smaps would tell which ones are
-// marked, but walks all page tables.
-int make_heap_forkable(void) {
+// On every anonymous mapping, or on those for data. Returns whether there is a list of them.
+static int advise_all(int advice, int data_alone) {
   static char line[8192];
   FILE *maps = fopen("/proc/self/maps", "re");
   if (!maps) return 0;
@@ -23,14 +21,17 @@ int make_heap_forkable(void) {
     char *rest;
     uintptr_t from = strtoull(line, &rest, 16), to = strtoull(rest + 1, &rest, 16);
     if (strchr(rest, '/')) continue; // files have a path; [vvar] and such refuse
-    madvise((void *)from, to - from, MADV_DOFORK);
-    // In huge pages, where the kernel can: fewer entries for each fork to copy and for each child's end to
-    // drop.
-    if (strstr(line, " rw-p ")) madvise((void *)from, to - from, MADV_COLLAPSE);
+    if (!data_alone || strstr(line, " rw-p ")) madvise((void *)from, to - from, advice);
   }
   fclose(maps);
   return 1;
 }
+
+// V8 marks its mappings MADV_DONTFORK: undo that, or the child has no heap. Once is enough, since no JavaScript
+// runs in a zygote that serves. /proc/self/smaps would tell which ones are marked, but walks all page tables.
+// Then in huge pages, where the kernel can, also across mappings that have become one: fewer entries for each fork
+// to copy and for each child's end to drop.
+int make_heap_forkable(void) { return advise_all(MADV_DOFORK, 0) && advise_all(MADV_COLLAPSE, 1); }
 
 static int protection_of(uintptr_t address) {
   FILE *maps = fopen("/proc/self/maps", "re");
@@ -44,14 +45,11 @@ static int protection_of(uintptr_t address) {
   return found;
 }
 
-static int no_workers(void *platform) { return 0; }
-
-// V8 posts a helper task for every young collection since 14.x (Node 26), even with --single-threaded, and a
-// child would wait for a thread that it does not have. Told that the pool has no threads it posts nothing. The slot
-// of the vtable is found by its value.
-int tell_v8_no_workers(void) {
-  void *function = dlsym(RTLD_DEFAULT, "_ZN4node12NodePlatform21NumberOfWorkerThreadsEv");
-  void **table = dlsym(RTLD_DEFAULT, "_ZTVN4node12NodePlatformE");
+// In a table of virtual functions of Node, whose slot is found by its value. Returns whether it is there and may be
+// written.
+static int replace_virtual(const char *table_name, const char *function_name, void *replacement) {
+  void *function = dlsym(RTLD_DEFAULT, function_name);
+  void **table = dlsym(RTLD_DEFAULT, table_name);
   Dl_info info;
   ElfW(Sym) *symbol = 0;
   if (!function || !table || !dladdr1(table, &info, (void **)&symbol, RTLD_DL_SYMENT) || !symbol) return 0;
@@ -60,9 +58,45 @@ int tell_v8_no_workers(void) {
     uintptr_t page = sysconf(_SC_PAGESIZE), start = (uintptr_t)&table[i] & ~(page - 1);
     int before = protection_of(start);
     if (before < 0 || mprotect((void *)start, page, before | PROT_WRITE)) return 0;
-    table[i] = (void *)no_workers;
+    table[i] = replacement;
     mprotect((void *)start, page, before);
     return 1;
   }
   return 0;
+}
+
+static int no_workers(void *platform) { return 0; }
+
+// V8 posts a helper task for every young collection since 14.x (Node 26), even with --single-threaded, and a
+// child would wait for a thread that it does not have. Told that the pool has no threads it posts nothing.
+int tell_v8_no_workers(void) {
+  return replace_virtual("_ZTVN4node12NodePlatformE", "_ZN4node12NodePlatform21NumberOfWorkerThreadsEv", (void *)no_workers);
+}
+
+#define RANDOM_ADDRESS "_ZN2v84base13PageAllocator17GetRandomMmapAddrEv"
+enum { HEAP_PAGE = 1 << 18, AREA_BITS = 30, MOST_TAKEN = 64 };
+
+// Where V8 puts its next page: behind the last one. It only is a wish, so what lies there already does no harm.
+static void *next_address(void *allocator) {
+  static _Atomic uintptr_t next;
+  for (int taken = 0; next && taken < MOST_TAKEN; taken++) {
+    void *address = (void *)(next += HEAP_PAGE);
+    if (msync(address, 1, MS_ASYNC)) return address; // nothing is there
+  }
+  void *(*random_address)(void *) = dlsym(RTLD_DEFAULT, RANDOM_ADDRESS);
+  return (void *)(next = (uintptr_t)random_address(allocator) >> AREA_BITS << AREA_BITS);
+}
+
+// V8 puts each page of its heap at a random address, with page tables of its own, which each fork copies. In the
+// zygote, which preloads this library, they lie side by side, from one random address on: fewer page tables, and
+// huge pages where the kernel can. Nothing is lost where this is not possible.
+__attribute__((constructor)) static void keep_heap_together(void) {
+  Dl_info own;
+  const char *all = getenv("LD_PRELOAD");
+  if (!all || !dladdr((void *)keep_heap_together, &own)) return;
+  size_t length = strlen(own.dli_fname);
+  if (strncmp(all, own.dli_fname, length) || (all[length] && all[length] != ':')) return;
+  if (all[length]) setenv("LD_PRELOAD", all + length + 1, 1);
+  else unsetenv("LD_PRELOAD"); // for this process alone
+  replace_virtual("_ZTVN2v84base13PageAllocatorE", RANDOM_ADDRESS, (void *)next_address);
 }

@@ -17,7 +17,7 @@ import { isOurs } from '../../orphans.ts'
 import { describeEnding, type Ending } from '../../outcome.ts'
 import { Tail } from '../../output.ts'
 import { nodeOptions, RUNS_FROM_SOURCE } from '../spawn.ts'
-import { type Native, ZYGOTE_OPTIONS } from './native.ts'
+import { type Native, preloadOf, ZYGOTE_OPTIONS } from './native.ts'
 
 const EXTENSION = RUNS_FROM_SOURCE ? 'ts' : 'js'
 const PRELOAD = fileURLToPath(new URL(`./zygote-preload.c${EXTENSION}`, import.meta.url))
@@ -96,7 +96,7 @@ export class Zygote {
         detached: true,
         stdio: ['ignore', 'pipe', 'pipe', theirs],
         // With lazy binding each child would look up symbols again.
-        env: { ...env, LD_BIND_NOW: '1', ...optionsOf(env) },
+        env: { ...env, LD_BIND_NOW: '1', ...preloadOf(env.LD_PRELOAD), ...optionsOf(env) },
       })
       isOurs(this.#node)
     } finally {
