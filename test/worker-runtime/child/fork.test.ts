@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { jest } from '@jest/globals'
 import { loadNative, pathOfNative, whyNoFork } from '../../../worker-runtime/src/child/source/fork/native.ts'
 import { eventually } from '../../eventually.ts'
-import { childrenOf, isAlive } from '../../processes.ts'
+import { childrenOf, isAlive, procText } from '../../processes.ts'
 import { allGone, pidFile, resultOf, startTiny, type Tiny, theZygoteOf, zygoteOf } from './tiny-children.ts'
 
 jest.setTimeout(120_000) // real processes, on a machine that may be busy
@@ -36,6 +36,17 @@ describe('the compiled files', () => {
   test.each(['x64', 'arm64'])('the one for %s carries the hash of the sources', (arch) => {
     expect(readFileSync(pathOfNative(arch)).includes(hash)).toBe(true)
   })
+})
+
+test('a zygote has its heap in one place, by a library that jobs do not see', async () => {
+  const module = taskFile('tells-preload')
+  const env = { PATH: '/usr/bin:/bin', LD_PRELOAD: 'libm.so.6' }
+  const tiny = await startTiny('Fork', { modules: [module], env, slots: 1 })
+  expect(resultOf(await tiny.perform('tells-preload'))).toBe('libm.so.6')
+  const anonymous = procText(theZygoteOf(process.pid), 'maps').matchAll(/^(\w+)-\S+ \S+ 0+ 00:00 0 *$/gm)
+  const gigabytes = new Set([...anonymous].map(([, from = '']) => BigInt(`0x${from}`) >> 30n))
+  expect(gigabytes.size).toBeLessThan(16) // V8 puts each of some 40 pages into another one
+  await tiny.stop()
 })
 
 describe('where Fork cannot work', () => {

@@ -97,7 +97,7 @@ export function listenTo(descriptor: number): Socket {
  * before a job waits for them. The worker's next message is read after it: all of this runs in one turn of
  * the loop.
  */
-async function rehearseHere(): Promise<void> {
+export async function rehearseHere(): Promise<void> {
   let silence: number
   try {
     silence = openSync('/dev/null', 'w')

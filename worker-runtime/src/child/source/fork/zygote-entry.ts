@@ -7,11 +7,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { definedTasks } from '../../../task.ts'
 import {
   beReady,
-  CHANNEL,
   isRunning,
   listenTo,
   listenToWorker,
   loadModules,
+  rehearseHere,
   sayHowItEnds,
   sayWhoExits,
   sendNow,
@@ -78,9 +78,8 @@ async function rehearse(): Promise<void> {
     while (ran < id || isRunning(id)) await new Promise((next) => setImmediate(next))
   }
   sayWhoExits()
+  await rehearseHere() // as a waiting child does; it speaks to the worker again
   await new Promise((closed) => socket.once('close', closed).destroy())
-  speakTo(CHANNEL)
-  definedTasks().delete(REHEARSAL)
   closeSync(theirs)
   closeSync(silence)
 }
