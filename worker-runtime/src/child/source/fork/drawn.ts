@@ -88,13 +88,15 @@ export function stopNoticing(): void {
 }
 
 /**
- * In the child, before any code of the user: renews draws that a module keeps unchanged, like a pool of
+ * In a child, before any code of the user: renews draws that a module keeps unchanged, like a pool of
  * random bytes.
  */
 export function drawAgain(): void {
   for (const { bytes, drawn } of filled) {
     const kept = bytes.deref()
-    if (kept && drawn.equals(bytesOf(kept))) crypto.randomFillSync(kept)
+    if (!kept || !drawn.equals(bytesOf(kept))) continue
+    crypto.randomFillSync(kept)
+    drawn.set(bytesOf(kept)) // the zygote rehearses this, and its children draw once more
   }
 }
 
