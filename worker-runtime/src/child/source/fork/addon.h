@@ -1,6 +1,7 @@
 // What the four C files of the addon know of each other. fork.c is the one to read first.
 #pragma once
 #define _GNU_SOURCE
+#define NAPI_EXTERN __attribute__((weak)) // a shell that starts the zygote's Node preloads this too (v8.c)
 #include <node_api.h>
 #include <stdint.h>
 #include <sys/types.h>

@@ -18,8 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
-extern int uv_loop_fork(void *loop);
-extern void uv_update_time(void *loop);
+NAPI_EXTERN int uv_loop_fork(void *loop);
+NAPI_EXTERN void uv_update_time(void *loop);
 
 enum { FORKED = 48, ENDED = 49 }; // the kinds are those of child/messages.ts
 enum { LEAVE_SECONDS = 5 };
