@@ -138,7 +138,9 @@ export function loadScripts({ clock = "redis.call('TIME')", database = 0 } = {})
   const script = (verb: Verb): Script => {
     const body = withWhatItUses(partOf(verb), parts)
     const shortWay = verb === 'enqueue' ? SHORT_WAY.replace("redis.call('TIME')", clock) : ''
-    const source = withoutIndents(withValues(constants + prologueOf(verb, body, { database, shortWay }) + body))
+    const source = withoutIndents(
+      withValues(constants + prologueOf(verb, body, { database, shortWay }) + body),
+    )
     return { source, sha: sha1(source) }
   }
   return Object.defineProperties(
