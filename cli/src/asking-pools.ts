@@ -44,7 +44,7 @@ export async function withPools(
       return { ...found, causes: whyWithPools(found.causes, asked.queue, pools) }
     }
     const api = apiOf(options, context)
-    if (api !== undefined) return await byApi(api, asked, context)
+    if (api !== undefined) return await byApi(api, asked)
     context.note(
       'its WorkerPools were not asked: --context NAME asks them with kubectl, --api URL a dashboard',
     )
@@ -54,31 +54,34 @@ export async function withPools(
   return found
 }
 
-/** Of the option, of the environment, or of the `up` that has this Redis. */
-function apiOf(options: PoolOptions, context: Pick<Context, 'config' | 'workingFolder'>): string | undefined {
+interface Api {
+  url: URL
+  token?: string | null | undefined
+}
+
+/** Of the option, of the environment, or of the `up` that has this Redis, whose address has its token. */
+function apiOf(options: PoolOptions, context: Pick<Context, 'config' | 'workingFolder'>): Api | undefined {
   const given = options.api ?? context.config.api
-  if (given !== undefined) return given
-  const running = findRunning(context.workingFolder)
-  return running?.redisUrl === addressOf(options, context).redis.url ? running?.dashboardUrl : undefined
+  const running = given === undefined ? findRunning(context.workingFolder) : undefined
+  const isOfThisRedis = running?.redisUrl === addressOf(options, context).redis.url
+  const address = given ?? (isOfThisRedis ? running?.dashboardUrl : undefined)
+  if (address === undefined) return undefined
+  const url = new URL(address)
+  const token = url.searchParams.get('token')
+  return { url, token: given === undefined ? token : (token ?? context.config.apiToken) }
 }
 
 /** Its answer has the job's own causes too. */
-async function byApi(
-  url: string,
-  { namespace, queue, id }: Asked,
-  { config }: Pick<Context, 'config'>,
-): Promise<Why> {
-  const address = new URL(url)
-  const token = address.searchParams.get('token') ?? config.apiToken
+async function byApi({ url, token }: Api, { namespace, queue, id }: Asked): Promise<Why> {
   const parts = ['queues', namespace, queue, 'jobs', id].map(encodeURIComponent)
-  const path = `${address.pathname.replace(/\/(api\/v1\/?)?$/, '')}/api/v1/${parts.join('/')}/why`
-  const response = await fetch(new URL(path, address.origin), {
-    headers: token === undefined ? {} : { Authorization: `Bearer ${token}` },
+  const path = `${url.pathname.replace(/\/(api\/v1\/?)?$/, '')}/api/v1/${parts.join('/')}/why`
+  const response = await fetch(new URL(path, url.origin), {
+    headers: token ? { Authorization: `Bearer ${token}` } : {},
     signal: AbortSignal.timeout(DEADLINE_MS),
   })
   const answer = (await response.json()) as Why & { error?: { message: string } }
   if (response.ok && Array.isArray(answer.causes)) return answer
-  throw new Error(answer.error?.message ?? `${address.origin} answers with status ${response.status}`)
+  throw new Error(answer.error?.message ?? `${url.origin} answers with status ${response.status}`)
 }
 
 async function byKubectl(

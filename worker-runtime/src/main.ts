@@ -222,13 +222,13 @@ function connectAll({ redis }: Config, onMessagesLost: () => void) {
   return { commands: connectTo(redis, 'worker'), messages: connectTo(redis, 'messages', onState) }
 }
 
-/** One for all queues; in a Cluster one for each. */
 interface Woken {
   consumers: readonly Consumer[]
   log: Log
   onWake: () => void
 }
 
+/** One for all queues; in a Cluster one for each. */
 function wakersFor({ redis }: Config, { consumers, log, onWake }: Woken): Waker[] {
   const groups = parseAddress(redis).form === 'cluster' ? consumers.map((each) => [each]) : [consumers]
   return groups.map((queues) => new Waker({ redis: connectTo(redis, 'wake'), queues, log, onWake }))
