@@ -160,7 +160,7 @@ const SITUATIONS: Situation[] = [
     async act(scene) {
       await rests(scene, 3_600_000)
       // Where the pool may grow before it has seen that, a worker is started for the job that was ready.
-      await says(scene, { conditions: { Suspended: 'True QueuesSuspended' } })
+      await says(scene, { conditions: { Suspended: 'True QueuesResting' } })
       await scene.declare(...both)
     },
     pool: { conditions: { Suspended: 'True QueuesResting' }, decision: 'Suspended', wanted: 0 },
