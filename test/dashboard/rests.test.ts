@@ -5,6 +5,7 @@ import { problemsOf } from '../../dashboard/src/server/check.ts'
 import { matchOf } from '../../dashboard/src/server/input.ts'
 import { routes } from '../../dashboard/src/server/routes.ts'
 import { connectRedis } from '../../worker-runtime/src/redis/reconnect.ts'
+import { eventually } from '../eventually.ts'
 import { redisUrl } from '../redis.ts'
 import { NAMESPACE, type Served, serve } from './served.ts'
 
@@ -70,6 +71,8 @@ test('the page of a queue has what rests; a key, a job and the queue are ended o
   expect(await queue.depth()).toMatchObject({ ready: 2, delayed: 0, blocked: 0 })
 
   await rest('whole', 'queue')
+  // Looks are shared for a second.
+  await eventually(async () => (await of())?.total === 1)
   expect(await of()).toEqual({ total: 1, rests: [{ untilMs: expect.any(Number) }] })
   await ask('POST', `${PATH}/resume`, {})
   expect(await of()).toEqual({ total: 0, rests: [] })

@@ -107,8 +107,7 @@ describe('troubleshooting', () => {
     const codes = /\| `code` \| `([^`]*PAYLOAD_TOO_LARGE[^`]*)`/.exec(read('docs/client.md'))?.[1] ?? ''
     const told = section(page, 'Enqueueing fails')
     const missing = (codes.match(/[A-Z_]+/g) ?? []).filter((code) => !told.includes(code))
-    // Who enqueues with a program that is newer than the queue is told of it by the operator too. The other one is of events (docs/events.md).
-    expect(missing).toEqual(['OLDER_LAYOUT', 'EVENTS_OFF'])
+    expect(missing).toEqual([])
   })
 })
 

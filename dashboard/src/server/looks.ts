@@ -2,7 +2,7 @@
 // kept: while Redis is away it is shown with its time.
 import type { TaskQueueObject } from '@millhand/control/resources/task-queue'
 import { defaultQueueName } from '@millhand/control/resources/task-queue'
-import type { OutputEvent, Queue } from 'millhand/queue'
+import type { OutputEvent, Queue, Rests } from 'millhand/queue'
 import type { QueueNow } from '../api.ts'
 import { type Crew, conditionsOf, crewOf, numbersOf, type Sample, sampleOf, samplesWith } from './numbers.ts'
 import { type Open, type Plant, type Reached, reach, type Unreached } from './plant.ts'
@@ -25,6 +25,7 @@ interface Entry {
   lookedAtMs: number
   askedAtMs: number
   looking: Promise<void> | undefined
+  resting: { askedAtMs: number; rests: Promise<Rests | undefined> } | undefined
 }
 
 /** Less than the second between two frames of a stream. */
@@ -86,6 +87,22 @@ export class Looks {
     }
   }
 
+  /** The longest first; undefined where they cannot be read. */
+  rests(object: TaskQueueObject, limit: number): Promise<Rests | undefined> {
+    const entry = this.#entryOf(object)
+    const askedAtMs = this.#options.nowMs()
+    if (!entry.resting || askedAtMs - entry.resting.askedAtMs >= FRESH_MS) {
+      const read = async () => (await this.queue(object)).rests({ limit })
+      entry.resting = { askedAtMs, rests: read().catch(() => undefined) }
+    }
+    return entry.resting.rests
+  }
+
+  /** A person has ended some. */
+  forgetRests(object: TaskQueueObject): void {
+    this.#entryOf(object).resting = undefined
+  }
+
   /** The queue itself; throws Refused with 503 where it cannot be reached. */
   async queue(object: TaskQueueObject): Promise<Queue> {
     return (await this.#open(object)).queue()
@@ -116,7 +133,7 @@ export class Looks {
     this.#forgetOld()
     const crew = { workers: 0, draining: 0, slots: 0 }
     const times = { crewAtMs: LONG_AGO_MS, lookedAtMs: LONG_AGO_MS, askedAtMs: LONG_AGO_MS }
-    const entry: Entry = { seen: {}, samples: [], crew, ...times, looking: undefined }
+    const entry: Entry = { seen: {}, samples: [], crew, ...times, looking: undefined, resting: undefined }
     this.#entries.set(keyOf(object), entry)
     return entry
   }

@@ -1,6 +1,6 @@
 // Keys: pages say what theirs do while they are shown. None while something is written, none with a modifier
 // but Shift.
-import { useEffect, useRef } from 'preact/hooks'
+import { useLayoutEffect, useRef } from 'preact/hooks'
 import { keysAreOff } from './settings.ts'
 
 export interface Key {
@@ -16,11 +16,11 @@ let begun: { key: string; atMs: number } | undefined
 
 export const allKeys = (): Key[] => [...shown].flat()
 
-/** While the caller is shown. */
+/** While the caller is shown, from the moment on: a busy browser runs effects long after it has drawn. */
 export function useKeys(keys: readonly Key[]): void {
   const current = useRef(keys)
   current.current = keys
-  useEffect(() => {
+  useLayoutEffect(() => {
     const entry: Key[] = current.current.map((key, n) => ({
       ...key,
       run: () => current.current[n]?.run(),

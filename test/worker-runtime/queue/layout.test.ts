@@ -75,6 +75,8 @@ test.each(refusals)('$verb refuses layout $layout and changes nothing', async ({
     act: ['x', 'me', '', '', 'ready '],
     actions: [10],
     pause: ['1'],
+    'end-rest': ['key', 'a'],
+    rests: [10],
     limit: ['a', 'b=1', 10],
     key: ['a'],
     cancel: ['job-3'],

@@ -96,7 +96,9 @@ export const queueRoutes: readonly Route[] = [
     handle: async (call) => {
       const { key = '' } = call.path
       call.note({ ...call.body, key })
-      return { wasResting: await (await queueOf(call)).endRest({ key }) }
+      const wasResting = await (await queueOf(call)).endRest({ key })
+      call.parts.looks.forgetRests(taskQueueOf(call))
+      return { wasResting }
     },
   }),
   route({
@@ -156,18 +158,10 @@ async function queueDetails(call: Call): Promise<Queue> {
     return pool ? [poolOf(pool)] : []
   })
   const schedules = [...call.parts.plant.find('Schedule', 'queue', `${queue.namespace}/${queue.name}`)]
+  const rests = queue.unread ? undefined : await call.parts.looks.rests(taskQueue, MOST_RESTS)
   return {
     ...{ queue, settings: settingsOf(taskQueue), pools, problems: problemsIn([queue], pools, schedules) },
-    ...(!queue.unread && (await restsOf(call))),
-  }
-}
-
-/** Redis may go away between two calls. */
-async function restsOf(call: Call): Promise<Pick<Queue, 'rests'>> {
-  try {
-    return { rests: await (await queueOf(call)).rests({ limit: MOST_RESTS }) }
-  } catch {
-    return {}
+    ...(rests && { rests }),
   }
 }
 
@@ -175,6 +169,7 @@ async function setPause(call: Call<unknown, { reason?: string }>, isPaused: bool
   call.note(call.body)
   const queue = await queueOf(call)
   await (isPaused ? queue.pause() : queue.resume())
+  call.parts.looks.forgetRests(taskQueueOf(call))
   return { isPaused }
 }
 
