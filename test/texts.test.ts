@@ -146,6 +146,10 @@ function wrongIn(table: Record<string, string>, program: 'kubectl' | 'helm'): st
   })
 }
 
+test('no text has marks of a merge', () => {
+  expect(files.filter((path) => /^(<{7}|>{7}) /m.test(read(path)))).toEqual([])
+})
+
 test('every millhand command exists, with its flags', async () => {
   const options = await millhandOptions()
   expect(of('millhand').length).toBeGreaterThan(80)
