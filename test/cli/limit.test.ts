@@ -45,7 +45,7 @@ test(
 )
 
 test.each([
-  [['--rate', '100'], 2, /use a number of jobs and a time, like 100\/s/],
+  [['--rate', '100'], 2, /It is a number of jobs and a time, like 100\/s/],
   [['--burst', '5'], 1, /--burst belongs to a rate/],
   [['--remove', '--max-busy', '1'], 1, /give limits or --remove, not both/],
   [['--max-length', '1'], 1, /maxLength and whenAtLimit are limits of a key: name one/],

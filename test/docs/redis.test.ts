@@ -38,7 +38,9 @@ test('the keys of the Secret are those that the operator gives to a worker, and 
   const [, variables = ''] = /^\| environment \|(.*)\|$/m.exec(page) ?? []
   const cells = (row: string) => row.split('|').map((cell) => cell.replaceAll(/[` ]/g, ''))
   const deployment = readFileSync(new URL('../../operator/src/fleet/deployment.ts', import.meta.url), 'utf8')
-  const given = [...deployment.matchAll(/fromSecret\('(MILLHAND_REDIS_\w+)', secretName, '([\w.]+)'/g)]
+  const given = [
+    ...deployment.matchAll(/fromSecret\('(MILLHAND_REDIS_\w+)', { name: secretName, key: '([\w.]+)'/g),
+  ]
   expect(Object.fromEntries(given.map(([, variable, key]) => [variable, key]))).toEqual({
     MILLHAND_REDIS_URL: 'url',
     ...Object.fromEntries(cells(variables).map((variable, at) => [variable, cells(keys)[at]])),
