@@ -36,6 +36,7 @@ const CREW_FRESH_MS = 4_500
 const PATIENCE_MS = 1_500
 const FORGOTTEN_AFTER_MS = 60_000
 const LONG_AGO_MS = Number.NEGATIVE_INFINITY
+const MOST_RESTS = 20
 
 export class Looks {
   readonly #options: LooksOptions
@@ -88,11 +89,11 @@ export class Looks {
   }
 
   /** The longest first; undefined where they cannot be read. */
-  rests(object: TaskQueueObject, limit: number): Promise<Rests | undefined> {
+  rests(object: TaskQueueObject): Promise<Rests | undefined> {
     const entry = this.#entryOf(object)
     const askedAtMs = this.#options.nowMs()
     if (!entry.resting || askedAtMs - entry.resting.askedAtMs >= FRESH_MS) {
-      const read = async () => (await this.queue(object)).rests({ limit })
+      const read = async () => (await this.queue(object)).rests({ limit: MOST_RESTS })
       entry.resting = { askedAtMs, rests: read().catch(() => undefined) }
     }
     return entry.resting.rests

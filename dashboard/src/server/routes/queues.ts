@@ -28,7 +28,6 @@ const PAGE = {
   cursor: optional(text('The cursor of the page before', { max: 317 })),
   limit: optional(whole(`Rows of this page; default: ${MOST_ROWS}`, { min: 1, max: MOST_ROWS })),
 }
-const MOST_RESTS = 20
 const PAUSE = { resource: 'queues', verb: 'pause' } as const
 
 export const queueRoutes: readonly Route[] = [
@@ -158,7 +157,7 @@ async function queueDetails(call: Call): Promise<Queue> {
     return pool ? [poolOf(pool)] : []
   })
   const schedules = [...call.parts.plant.find('Schedule', 'queue', `${queue.namespace}/${queue.name}`)]
-  const rests = queue.unread ? undefined : await call.parts.looks.rests(taskQueue, MOST_RESTS)
+  const rests = queue.unread ? undefined : await call.parts.looks.rests(taskQueue)
   return {
     ...{ queue, settings: settingsOf(taskQueue), pools, problems: problemsIn([queue], pools, schedules) },
     ...(rests && { rests }),
