@@ -38,13 +38,12 @@ export function stopWhenInterrupted(onStop = (): void => {}): void {
 }
 
 const folders = new Set<string>()
+process.once('exit', () => {
+  for (const folder of folders) removeFolder(folder)
+})
 
 /** Removed at the latest when this process ends. `begin`: the beginning of its path. */
 export function temporaryFolder(begin: string = join(tmpdir(), 'millhand-bench-')): string {
-  if (folders.size === 0)
-    process.once('exit', () => {
-      for (const folder of folders) removeFolder(folder)
-    })
   const folder = mkdtempSync(begin)
   folders.add(folder)
   return folder

@@ -1,5 +1,5 @@
 // Every npm script runs to its end, in its shortest form.
-import { execFileSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -47,5 +47,8 @@ async function run(command: string): Promise<string> {
   rmSync(server, { force: true })
   symlinkSync(path, server)
   const env = { ...process.env, PATH: `${folder}:${process.env.PATH}` }
-  return execFileSync('sh', ['-ec', command], { cwd: root, env, encoding: 'utf8', stdio: 'pipe' })
+  const { status, stdout, stderr } = spawnSync('sh', ['-ec', command], { cwd: root, env, encoding: 'utf8' })
+  // What a script has found stands in its output.
+  expect([status, status === 0 ? '' : stdout + stderr]).toEqual([0, ''])
+  return stdout
 }

@@ -59,6 +59,15 @@ export function randomAnswer(random: Random): string {
 }
 
 /** A well-formed one, with words, numbers and lists that scripts answer too, in places where they may not be. */
+/** Said each time, they are pages, slices and batches that are never the last ones. */
+export const ENDLESS_REPLIES: readonly string[] = [
+  array(bulk('1e400'), ':1\r\n', ':0\r\n'),
+  array(bulk('1 a'), ':1\r\n', ':0\r\n'),
+  array(bulk('1 a'), ':1\r\n', ':1\r\n'),
+  array('*0\r\n', bulk('7')),
+  array(bulk('b'), bulk('1-1'), bulk('delete'), bulk('a'), bulk(''), bulk('')),
+]
+
 export function randomReply(random: Random, depth = 0): string {
   if (random() < (depth === 0 ? 0.85 : 0.35) && depth < 4)
     return array(...Array.from({ length: Math.floor(random() * 10) }, () => randomReply(random, depth + 1)))

@@ -1,7 +1,14 @@
 // A program of its own, so that what nobody catches is seen: says answers that are none to each command of a connection in each form, and
 // tells what came of it. Arguments: seed, how many random answers for each command.
-import { connectRedis, defaultSettings, newJob, openQueue, RedisUnavailable } from 'millhand/queue'
-import { ANSWERS, randomAnswer, randomReply } from './answers.ts'
+import {
+  connectRedis,
+  defaultSettings,
+  newJob,
+  openQueue,
+  parseFilter,
+  RedisUnavailable,
+} from 'millhand/queue'
+import { ANSWERS, ENDLESS_REPLIES, randomAnswer, randomReply } from './answers.ts'
 import { randomFrom } from './random.ts'
 import { civil, FORMS, type Form, HostileServer } from './server.ts'
 
@@ -83,6 +90,7 @@ async function playVerbs(rounds: number): Promise<void> {
   )
   const redis = connectRedis(server.urlFor('server'), { deadlineMs: 2_000 })
   const jobs = openQueue(redis, 'fuzz.queue')
+  const filter = parseFilter('state:buried', 0)
   const settlement = { id: 'a', token: '1', verdict: 'completed', text: '{}' } as const
   const entry = { worker: 'w', process: 'p', pod: 'p', podUid: 'u', poolUid: 'u', node: 'n' }
   const registration = { ...entry, slots: 1, isolation: 'Fork', isolationNote: '', version: '1' }
@@ -109,10 +117,36 @@ async function playVerbs(rounds: number): Promise<void> {
     job: () => jobs.job('a'),
     jobs: () => jobs.jobs('buried'),
     witness: () => jobs.witness({ enqueued: 1, claimed: 1 }),
+    find: () => jobs.find(filter, { limit: 200 }),
+    purge: () => jobs.purge(['ready', 'buried']),
+    why: () => jobs.why('a'),
+    events: () => toList(jobs.events({ follow: false })),
+    history: () => jobs.history({ series: ['completed', 'wait.p95', 'ready'], by: 'task' }),
+    rests: () => jobs.rests(),
+    listLimits: () => jobs.listLimits(),
+    keyState: () => jobs.keyState('a'),
+    forward: () => jobs.forward(),
+    workersPage: () => jobs.workersPage({ limit: 10 }),
+    errorGroups: () => jobs.errors.list(),
+    errorGroup: () => jobs.errors.get('v1:0123456789abcdef'),
+    flow: () => jobs.flows.details('a'),
+    flowPlace: () => jobs.flows.place('a', 'b'),
+    flowResult: () => jobs.flows.result('a'),
+    flowRetry: () => jobs.flows.retry('a', { from: 'b' }),
+    flows: () => jobs.flows.list(),
+    schedule: () => jobs.schedules.get('a'),
+    schedules: () => jobs.schedules.list(),
+    owners: () => jobs.schedules.owners(),
+    fireDue: () => jobs.schedules.fireDue(),
+    runSchedule: () => jobs.schedules.run('a'),
+    actions: () => jobs.actions.list(),
+    counted: () => jobs.actions.count({ verb: 'retry', filter }, { withinMs: 100 }),
+    step: () => jobs.actions.step('a', 'me'),
+    undo: () => jobs.actions.undo('a'),
   }
   for (let round = 0; round < rounds; round++)
     for (const [verb, ask] of Object.entries(asks)) {
-      answer = randomReply(random)
+      answer = ENDLESS_REPLIES[round] ?? randomReply(random)
       try {
         const believed = JSON.stringify(await ask(), (_, value) =>
           Number.isNaN(value) ? 'NOT A NUMBER' : value,
@@ -127,6 +161,12 @@ async function playVerbs(rounds: number): Promise<void> {
     }
   redis.close()
   server.stop()
+}
+
+async function toList<T>(all: AsyncIterable<T>): Promise<T[]> {
+  const list: T[] = []
+  for await (const each of all) list.push(each)
+  return list
 }
 
 const queue = cases.values()

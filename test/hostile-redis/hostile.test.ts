@@ -1,6 +1,6 @@
 // Whatever answers where a Redis should be: clients, workers and the command line say in a sentence that it is none, in time, with bounded memory
 // and connections, and go on. No error reaches nobody. The operator has a suite of its own (test/operator/hostile-redis).
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -172,17 +172,25 @@ describe('the command line', () => {
   }
 })
 
+/** One that a test did not wait for would take a core from all tests after it. */
+const playing = new Set<ChildProcess>()
+afterEach(() => {
+  for (const each of playing) each.kill('SIGKILL')
+})
+
 /** The one line that a program prints. */
 async function play(program: string, args: readonly string[]): Promise<Record<string, unknown>> {
   const path = fileURLToPath(new URL(program, import.meta.url))
   const child = spawn(process.execPath, ['--conditions=millhand-source', path, ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
+  playing.add(child)
   let said = ''
   child.stdout.on('data', (chunk) => {
     said += chunk
   })
   const code = await new Promise((resolve) => child.on('close', resolve))
+  playing.delete(child)
   expect([code, said]).toEqual([0, expect.stringMatching(/^\{.*\}\n$/)])
   return JSON.parse(said)
 }

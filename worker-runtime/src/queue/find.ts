@@ -2,7 +2,7 @@
 // of the wanted states are. A page looks at 5,000 jobs or for 30 ms, but at 250 jobs however far away Redis is,
 // says how far it has looked, and goes on from its cursor. Also the lists of jobs by state.
 import { parseEnded, parseEnvelope } from '../job.ts'
-import { amountOf, counterOf, listOf, textOf } from './answers.ts'
+import { amountOf, counterOf, listOf, numberOf, RedisDataInvalid, textOf } from './answers.ts'
 import {
   type Candidate,
   type Filter,
@@ -42,6 +42,8 @@ const SCAN_JOBS = 5_000
 const SCAN_MS = 30
 /** What Redis does in one call: it serves nobody else meanwhile. */
 const SLICE = 250
+/** The most jobs that a list of up to 1,000 looks at: some may be unreadable, or lanes empty. */
+const MOST_LOOKED_AT = 200_000
 /** The record of a failed attempt may have 20 KB. */
 const RECORDS_A_CALL = 50
 
@@ -105,7 +107,7 @@ async function jobs(
   const values = state === 'completed' ? [...ENDS] : [state]
   const filter: Filter = { terms: [{ field: 'state', isNegated: false, values }] }
   const found: JobSummary[] = []
-  let cursor: string | undefined
+  let [cursor, scanned]: [string | undefined, number] = [undefined, 0]
   do {
     const page = await find(verbs, filter, {
       cursor,
@@ -113,7 +115,8 @@ async function jobs(
     })
     found.push(...page.jobs)
     cursor = page.cursor
-  } while (cursor !== undefined && found.length < limit)
+    scanned += page.scanned
+  } while (cursor !== undefined && found.length < limit && scanned < MOST_LOOKED_AT)
   return found
 }
 
@@ -212,14 +215,16 @@ function placeOf(cursor: string | undefined, places: readonly string[]): At | un
   const end = cursor.indexOf(' ')
   const [name, position] = end < 0 ? [cursor, ''] : [cursor.slice(0, end), cursor.slice(end + 1)]
   const place = places.find((each) => nameOf(each) === name)
-  const [kind = ''] = name.split(':', 1)
-  if (place !== undefined && (position === '' || POSITIONS[kind]?.test(position))) return { place, position }
+  if (place !== undefined && isPositionIn(place, position)) return { place, position }
   throw new FilterInvalid(
     cursor.slice(0, 40),
     'this cursor is of no page of this filter',
     'give the cursor of the page before, or none',
   )
 }
+
+const isPositionIn = (place: string, position: string): boolean =>
+  position === '' || POSITIONS[place.split(':', 1)[0] ?? '']?.test(position) === true
 
 interface Found {
   readonly position: string
@@ -242,10 +247,13 @@ async function sliceOf(
   const written = texts.map((text) => JSON.stringify(text).slice(1, -1))
   const answer = await verbs.run('find', [most, place, position, ...written])
   const [behind, size, scanned, ...each] = listOf(answer, 'a page of jobs', 3 + SLICE)
+  const end = textOf(behind, 'the position of a page', 1_000)
+  if (!isPositionIn(place, end)) throw new RedisDataInvalid('the position of a page', end)
   return {
-    position: textOf(behind, 'the position of a page', 1_000),
+    position: end,
     size: amountOf(size, 'how many jobs there are'),
-    scanned: amountOf(scanned, 'how many jobs were looked at'),
+    // None, and yet not at the end: a search would not come to its end.
+    scanned: numberOf(scanned, 'how many jobs were looked at', { least: end === '' ? 0 : 1, most: SLICE }),
     found: each.flatMap((job) => foundOf(job) ?? []),
   }
 }

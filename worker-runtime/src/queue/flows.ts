@@ -138,6 +138,8 @@ async function start(verbs: Verbs, flow: NewFlow): Promise<boolean> {
 }
 
 const MOST_JOBS_A_CALL = 400
+/** 20,000 jobs are at least 40 slices, and a table that grows may be walked more than once. */
+const MOST_SLICES = 1_000
 const MOST_BYTES_A_CALL = 1_000_000
 
 /** What a script takes of each job, in pieces for one call each. */
@@ -232,7 +234,7 @@ async function facts(verbs: Verbs, id: string): Promise<FlowFacts | undefined> {
 async function details(verbs: Verbs, id: string): Promise<FlowDetails | undefined> {
   const jobs = new Map<string, FlowJob>()
   const facts = new Map<string, unknown>()
-  let at = '0'
+  let [at, slices] = ['0', 0]
   do {
     const [slice, end] = listOf(await verbs.run('flow-look', [id, 'jobs', at]), 'a flow', 2)
     for (const [field, value] of pairsOf(slice)) {
@@ -241,6 +243,8 @@ async function details(verbs: Verbs, id: string): Promise<FlowDetails | undefine
       else jobs.set(name, flowJobOf(id, name, value))
     }
     at = textOf(end, 'the end of a slice of a flow', 20)
+    slices += 1
+    if (slices === MOST_SLICES) throw new RedisDataInvalid('how many slices a flow has', slices)
   } while (at !== '0')
   const found = factsOf(id, facts)
   return found && { ...found, flowJobs: flowJobsOf(found, jobs) }

@@ -14,6 +14,8 @@ interface Batch {
 }
 
 const FIELDS = 5
+/** Of one call, each of up to 100 entries; what is left is due, and a worker's next renewal says so. */
+const MOST_BATCHES = 10_000
 const MAX_NAME = 512
 
 /**
@@ -22,14 +24,14 @@ const MAX_NAME = 512
  * s; the first refusal is thrown when all else is forwarded.
  */
 async function forward(verbs: Verbs): Promise<number> {
-  const refusals: unknown[] = []
+  let refusal: unknown
   const due = new Set([verbs.name])
-  let forwarded = 0
+  let [forwarded, left] = [0, MOST_BATCHES]
   for (const name of due) {
     due.delete(name) // it comes again when it is added again
     const from = verbs.of(name)
     let done: Batch | undefined
-    for (;;) {
+    for (; left > 0; left--) {
       const batch = await take(from, done)
       done = undefined
       if (!batch) break
@@ -38,11 +40,11 @@ async function forward(verbs: Verbs): Promise<number> {
         done = batch
         forwarded += batch.entries.length
       } catch (error) {
-        refusals.push(error)
+        refusal ??= error
       }
     }
   }
-  if (refusals.length > 0) throw refusals[0]
+  if (refusal) throw refusal
   return forwarded
 }
 
