@@ -44,7 +44,7 @@ test('what a job has started counts, in whatever session it is', async () => {
 test('a child that came near its memory is replaced when its jobs are done', async () => {
   const tiny = await startTiny('Reuse', { slots: 1, maxMemoryBytes: 400 * MEGABYTE })
   const before = resultOf(await tiny.perform('tells-child'))
-  expect(await tiny.perform('eats-memory', { megabytes: 270 })).toMatchObject({ kind: 'succeeded' })
+  expect(await tiny.perform('eats-memory', { megabytes: 310 })).toMatchObject({ kind: 'succeeded' })
   expect(resultOf(await tiny.perform('tells-child'))).not.toBe(before)
   await tiny.stop()
 })

@@ -120,7 +120,13 @@ async function* events(verbs: Verbs, options: EventsOptions = {}): AsyncGenerato
   const watch = watching(verbs)
   while (!signal?.aborted) {
     const look = async () => pageOf(await verbs.run('events', [at, PAGE]))
-    const page = follow ? await unlessAway(() => watch().then(look)) : await look()
+    const watchAndLook = async () => {
+      const last = await watch()
+      if (at === '$' && last !== undefined) at = last
+      return look()
+    }
+    const page = follow ? await unlessAway(watchAndLook) : await look()
+    // Of one who may only read.
     if (page && at === '$') at = page.last || '0'
     if (page && isOlder(at, page.first)) isBehindGap = true
     for (const { event, isBeginning } of page?.entries ?? []) {
@@ -138,18 +144,22 @@ async function* events(verbs: Verbs, options: EventsOptions = {}): AsyncGenerato
 
 export const telling = { events }
 
-/** Says from time to time that somebody watches. Who may only read sees what is always written. */
-function watching(verbs: Verbs): () => Promise<void> {
+/**
+ * Says from time to time that somebody watches; answers the id of the last event then. Who may only read sees what is
+ * always written.
+ */
+function watching(verbs: Verbs): () => Promise<string | undefined> {
   let nextMs = Number.NEGATIVE_INFINITY
   return async () => {
-    if (performance.now() < nextMs) return
-    try {
-      const isOn = await verbs.write('watch', [WATCH_MS], (answer) => amountOf(answer, 'a watch'))
-      if (isOn === 0) throw eventsOff(verbs.name)
-    } catch (error) {
-      if (!isReadOnly(error)) throw error
-    }
+    if (performance.now() < nextMs) return undefined
+    const last = await verbs
+      .write('watch', [WATCH_MS], (answer) => textOf(answer, 'the id of an event'))
+      .catch((error) => {
+        if (!isReadOnly(error)) throw error
+      })
+    if (last === '') throw eventsOff(verbs.name)
     nextMs = performance.now() + RENEW_WATCH_MS
+    return last ?? undefined
   }
 }
 

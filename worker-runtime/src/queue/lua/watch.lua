@@ -1,9 +1,9 @@
 -- Somebody watches the events of the queue for a while. Until then also those are written that every job has.
 -- KEYS  the queue
 -- ARGV  for how many ms
--- returns  1, or 0 where the queue keeps no events
+-- returns  the id of the last event: what comes behind it is seen; '' where the queue keeps no events
 -- Safe to run twice: the later end counts.
-if rule('eventsMaxCount') == 0 then return 0 end
+if rule('eventsMaxCount') == 0 then return '' end
 local was_watched = is_watched()
 if not was_watched or set.watchedUntilMs < now + ARGV[1] then
   redis.call('HSET', Q .. 'config', 'watchedUntilMs', string.format('%d', now + ARGV[1]))
@@ -14,4 +14,5 @@ if not was_watched then
   tell('watched')
   write_events()
 end
-return 1
+local last = redis.call('XREVRANGE', Q .. 'events', '+', '-', 'COUNT', '1')[1]
+return last and last[1] or '0'
