@@ -280,7 +280,9 @@ test('the count before an action is exact, with samples, and says where it is no
   expect(counted).toMatchObject({ count: 1_200, isExact: true })
   expect(counted.samples).toHaveLength(5)
   const hurried = await queue.actions.count(of('delete', 'task:task'), { withinMs: 0 })
-  expect(hurried.isExact).toBe(hurried.count === 1_200)
+  // It may have stopped behind the last one, and not know that it is the last.
+  expect(hurried.count).toBeLessThanOrEqual(1_200)
+  if (hurried.isExact) expect(hurried.count).toBe(1_200)
   expect(await queue.actions.count({ ...of('cancel', ''), ids: named(3, 'other') })).toMatchObject({
     count: 0,
   })
