@@ -65,6 +65,7 @@ export const ENDLESS_REPLIES: readonly string[] = [
   array(bulk('1 a'), ':1\r\n', ':0\r\n'),
   array(bulk('1 a'), ':1\r\n', ':1\r\n'),
   array('*0\r\n', bulk('7')),
+  array(':1\r\n', ':1\r\n'),
   array(bulk('b'), bulk('1-1'), bulk('delete'), bulk('a'), bulk(''), bulk('')),
 ]
 
