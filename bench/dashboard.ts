@@ -9,21 +9,12 @@ import { get, type IncomingMessage } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { openFence } from '@millhand/control/engine/fence'
-import { Objects } from '@millhand/control/objects'
-import { inSecret } from '@millhand/control/redis/problems'
-import { Servers } from '@millhand/control/redis/servers'
-import { checkAgainstSchema } from '@millhand/control/resources/schema'
-import { loadSchemas } from '@millhand/control/resources/schemas'
-import type { TaskQueueObject } from '@millhand/control/resources/task-queue'
-import { localAccess } from '@millhand/dashboard/server/access/local'
-import { listenLocally } from '@millhand/dashboard/server/listen'
-import { dashboardServer } from '@millhand/dashboard/server/server'
-import { connectRedis, openQueue, type Queue, silent } from 'millhand/queue'
+import { connectRedis, openQueue, type Queue } from 'millhand/queue'
 import { fillHistory, fillQueue, type Ids } from './large-queue.ts'
 import { stopEverything } from './processes.ts'
 import { Server } from './server.ts'
 
+const SERVED = fileURLToPath(new URL('dashboard-served.ts', import.meta.url))
 const ROUNDS = 300
 const BIG = 'queues/default/big'
 const FAR_PAGES = 100
@@ -35,56 +26,18 @@ const { values } = parseArgs({
     'watched-seconds': { type: 'string', default: '20' },
     only: { type: 'string', default: '' },
     data: { type: 'string' },
-    serve: { type: 'string' },
   },
 })
 
 const WATCHED_MS = 1_000 * Number(values['watched-seconds'])
 
-if (values.serve === undefined) await bench()
-else await serve(values.serve)
-
-/** In its own process, so that its memory and processor time can be measured. */
-async function serve(url: string): Promise<void> {
-  const times = { nowMs: () => performance.now(), wallMs: () => Date.now() }
-  const reach = {
-    addressOf: async () => ({ kind: 'address', access: { url } }) as const,
-    wordsFor: () => inSecret({ secretName: 'millhand-redis' }),
-    isDenied: () => false,
-    forget: () => {},
-  }
-  const servers = new Servers({
-    ...times,
-    reach,
-    name: 'bench',
-    onStirred: () => {},
-    fence: openFence,
-    log: silent,
-  })
-  const objects = new Objects({ look: () => {} })
-  objects.change('TaskQueue', { key: 'default/big', now: taskQueue() })
-  const { access, token } = localAccess({ ...times, log: silent })
-  const plant = {
-    kind: 'up',
-    get: objects.get.bind(objects),
-    list: objects.list.bind(objects),
-    find: objects.find.bind(objects),
-    open: servers.open.bind(servers),
-  } as const
-  const { port } = await listenLocally(dashboardServer({ ...times, plant, access, log: silent }), 0)
-  process.on('message', () => {
-    global.gc?.()
-    const { user, system } = process.cpuUsage()
-    process.send?.({ rssBytes: process.memoryUsage.rss(), cpuMs: (user + system) / 1_000 })
-  })
-  process.send?.({ url: `http://127.0.0.1:${port}/api/v1/`, token })
-}
+await bench()
 
 async function bench(): Promise<void> {
   const server = await Server.start(values.data === undefined ? {} : { dir: values.data })
   const redis = connectRedis(server.url)
   const ids = await filled(server, openQueue(redis, 'default.big'))
-  const child = fork(fileURLToPath(import.meta.url), ['--serve', server.url], {
+  const child = fork(SERVED, [server.url], {
     execArgv: [...process.execArgv, '--expose-gc'],
   })
   try {
@@ -279,20 +232,4 @@ async function useOf(child: ReturnType<typeof fork>): Promise<{ rssBytes: number
   child.send('use')
   const [use] = (await once(child, 'message')) as [{ rssBytes: number; cpuMs: number }]
   return use
-}
-
-function taskQueue(): TaskQueueObject {
-  const metadata = { namespace: 'default', name: 'big', uid: 'uid' }
-  const manifest = { apiVersion: 'millhand.dev/v1beta1', kind: 'TaskQueue', metadata, spec: {} }
-  const { value } = checkAgainstSchema(manifest, loadSchemas().TaskQueue)
-  const when = { observedGeneration: 1, lastTransitionTime: new Date().toISOString() }
-  const ready = {
-    type: 'Ready',
-    status: 'True',
-    reason: 'Ready',
-    message: 'the queue is ready',
-    ...when,
-  } as const
-  const status = { observedGeneration: 1, queueName: 'default.big', conditions: [ready] }
-  return { ...(value as TaskQueueObject), status }
 }
