@@ -5,6 +5,7 @@
 // Half of what waits is delayed, a quarter has keys. Other load on the machine shows least in the processor time of a call.
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import { get, type IncomingMessage } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -49,10 +50,14 @@ async function bench(): Promise<void> {
     await server.redis.call('CONFIG', 'SET', 'latency-tracking-info-percentiles', '50 99 100')
     const calls = await callsOn(api, ids)
     await server.redis.call('SLOWLOG', 'RESET')
+    const waitedMs = await waitedForCore(server)
     for (const [name, call] of calls)
       if (name.includes(values.only)) await measure(name, call, { server, child })
     const slow = (await server.redis.call('SLOWLOG', 'GET', '-1')) as SlowCommand[]
-    console.log(`commands that took Redis more than 10 ms: ${slow.length}`)
+    const waited = Math.round((await waitedForCore(server)) - waitedMs)
+    console.log(
+      `commands that took Redis more than 10 ms: ${slow.length}; it waited ${waited} ms for a core meanwhile`,
+    )
     for (const [, , micros, command] of slow)
       console.log(`  ${msText(micros / 1_000)}  ${command.slice(0, 6).join(' ').slice(0, 90)}`)
     if (values.only === '') await watch(api, child, Number(values.viewers))
@@ -61,6 +66,13 @@ async function bench(): Promise<void> {
     redis.close()
     await stopEverything()
   }
+}
+
+/** How long other processes had the cores while Redis was ready to run. SLOWLOG counts this as time of a command. */
+async function waitedForCore(server: Server): Promise<number> {
+  const { process_id: pid } = await server.info()
+  const [, waitedNs] = (await readFile(`/proc/${pid}/schedstat`, 'utf8').catch(() => '0 0')).split(' ')
+  return Number(waitedNs) / 1e6
 }
 
 type SlowCommand = [id: number, atSeconds: number, micros: number, command: string[]]
