@@ -5,25 +5,17 @@
 // Half of what waits is delayed, a quarter has keys. Other load on the machine shows least in the processor time of a call.
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import { get, type IncomingMessage } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { openFence } from '@millhand/control/engine/fence'
-import { Objects } from '@millhand/control/objects'
-import { inSecret } from '@millhand/control/redis/problems'
-import { Servers } from '@millhand/control/redis/servers'
-import { checkAgainstSchema } from '@millhand/control/resources/schema'
-import { loadSchemas } from '@millhand/control/resources/schemas'
-import type { TaskQueueObject } from '@millhand/control/resources/task-queue'
-import { localAccess } from '@millhand/dashboard/server/access/local'
-import { listenLocally } from '@millhand/dashboard/server/listen'
-import { dashboardServer } from '@millhand/dashboard/server/server'
-import { connectRedis, openQueue, type Queue, silent } from 'millhand/queue'
+import { connectRedis, openQueue, type Queue } from 'millhand/queue'
 import { fillHistory, fillQueue, type Ids } from './large-queue.ts'
 import { stopEverything } from './processes.ts'
 import { Server } from './server.ts'
 
+const SERVED = fileURLToPath(new URL('dashboard-served.ts', import.meta.url))
 const ROUNDS = 300
 const BIG = 'queues/default/big'
 const FAR_PAGES = 100
@@ -35,56 +27,18 @@ const { values } = parseArgs({
     'watched-seconds': { type: 'string', default: '20' },
     only: { type: 'string', default: '' },
     data: { type: 'string' },
-    serve: { type: 'string' },
   },
 })
 
 const WATCHED_MS = 1_000 * Number(values['watched-seconds'])
 
-if (values.serve === undefined) await bench()
-else await serve(values.serve)
-
-/** In its own process, so that its memory and processor time can be measured. */
-async function serve(url: string): Promise<void> {
-  const times = { nowMs: () => performance.now(), wallMs: () => Date.now() }
-  const reach = {
-    addressOf: async () => ({ kind: 'address', access: { url } }) as const,
-    wordsFor: () => inSecret({ secretName: 'millhand-redis' }),
-    isDenied: () => false,
-    forget: () => {},
-  }
-  const servers = new Servers({
-    ...times,
-    reach,
-    name: 'bench',
-    onStirred: () => {},
-    fence: openFence,
-    log: silent,
-  })
-  const objects = new Objects({ look: () => {} })
-  objects.change('TaskQueue', { key: 'default/big', now: taskQueue() })
-  const { access, token } = localAccess({ ...times, log: silent })
-  const plant = {
-    kind: 'up',
-    get: objects.get.bind(objects),
-    list: objects.list.bind(objects),
-    find: objects.find.bind(objects),
-    open: servers.open.bind(servers),
-  } as const
-  const { port } = await listenLocally(dashboardServer({ ...times, plant, access, log: silent }), 0)
-  process.on('message', () => {
-    global.gc?.()
-    const { user, system } = process.cpuUsage()
-    process.send?.({ rssBytes: process.memoryUsage.rss(), cpuMs: (user + system) / 1_000 })
-  })
-  process.send?.({ url: `http://127.0.0.1:${port}/api/v1/`, token })
-}
+await bench()
 
 async function bench(): Promise<void> {
   const server = await Server.start(values.data === undefined ? {} : { dir: values.data })
   const redis = connectRedis(server.url)
   const ids = await filled(server, openQueue(redis, 'default.big'))
-  const child = fork(fileURLToPath(import.meta.url), ['--serve', server.url], {
+  const child = fork(SERVED, [server.url], {
     execArgv: [...process.execArgv, '--expose-gc'],
   })
   try {
@@ -96,10 +50,14 @@ async function bench(): Promise<void> {
     await server.redis.call('CONFIG', 'SET', 'latency-tracking-info-percentiles', '50 99 100')
     const calls = await callsOn(api, ids)
     await server.redis.call('SLOWLOG', 'RESET')
+    const waitedMs = await waitedForCore(server)
     for (const [name, call] of calls)
       if (name.includes(values.only)) await measure(name, call, { server, child })
     const slow = (await server.redis.call('SLOWLOG', 'GET', '-1')) as SlowCommand[]
-    console.log(`commands that took Redis more than 10 ms: ${slow.length}`)
+    const waited = Math.round((await waitedForCore(server)) - waitedMs)
+    console.log(
+      `commands that took Redis more than 10 ms: ${slow.length}; it waited ${waited} ms for a core meanwhile`,
+    )
     for (const [, , micros, command] of slow)
       console.log(`  ${msText(micros / 1_000)}  ${command.slice(0, 6).join(' ').slice(0, 90)}`)
     if (values.only === '') await watch(api, child, Number(values.viewers))
@@ -108,6 +66,13 @@ async function bench(): Promise<void> {
     redis.close()
     await stopEverything()
   }
+}
+
+/** How long other processes had the cores while Redis was ready to run. SLOWLOG counts this as time of a command. */
+async function waitedForCore(server: Server): Promise<number> {
+  const { process_id: pid } = await server.info()
+  const [, waitedNs] = (await readFile(`/proc/${pid}/schedstat`, 'utf8').catch(() => '0 0')).split(' ')
+  return Number(waitedNs) / 1e6
 }
 
 type SlowCommand = [id: number, atSeconds: number, micros: number, command: string[]]
@@ -279,20 +244,4 @@ async function useOf(child: ReturnType<typeof fork>): Promise<{ rssBytes: number
   child.send('use')
   const [use] = (await once(child, 'message')) as [{ rssBytes: number; cpuMs: number }]
   return use
-}
-
-function taskQueue(): TaskQueueObject {
-  const metadata = { namespace: 'default', name: 'big', uid: 'uid' }
-  const manifest = { apiVersion: 'millhand.dev/v1beta1', kind: 'TaskQueue', metadata, spec: {} }
-  const { value } = checkAgainstSchema(manifest, loadSchemas().TaskQueue)
-  const when = { observedGeneration: 1, lastTransitionTime: new Date().toISOString() }
-  const ready = {
-    type: 'Ready',
-    status: 'True',
-    reason: 'Ready',
-    message: 'the queue is ready',
-    ...when,
-  } as const
-  const status = { observedGeneration: 1, queueName: 'default.big', conditions: [ready] }
-  return { ...(value as TaskQueueObject), status }
 }

@@ -46,52 +46,54 @@ interface Place {
   depth: number
   /** How many of the jobs that it waits for have no depth yet. */
   waits: number
+  /** The jobs that it waits for. */
+  readonly before: Place[]
   /** The deepest of these. */
-  parent?: Place
+  parent: Place | undefined
+  /** The jobs that wait for it. */
+  readonly behind: Place[]
   readonly below: Place[]
 }
 
 /** The jobs that wait for none, and all others below them. */
 function treeOf(jobs: readonly FlowJobFacts[]): Place[] {
-  const places = new Map<string, Place>()
-  for (const job of jobs) places.set(job.name, { job, depth: 0, waits: job.after.length, below: [] })
-  const roots = [...places.values()].filter(({ waits }) => waits === 0)
-  const behind = placesBehind(places)
+  const places = placesOf(jobs)
+  const roots = places.filter(({ waits }) => waits === 0)
   const known = [...roots]
   for (const place of known)
-    for (const next of behind.get(place) ?? []) {
+    for (const next of place.behind) {
       next.depth = Math.max(next.depth, place.depth + 1)
       next.waits -= 1
       if (next.waits === 0) known.push(next)
     }
-  for (const place of places.values()) {
-    const parent = deepest(place.job.after, places)
-    if (!parent) continue
-    place.parent = parent
-    parent.below.push(place)
+  for (const place of places) {
+    place.parent = deepest(place.before)
+    place.parent?.below.push(place)
   }
   return roots
 }
 
-function placesBehind(places: ReadonlyMap<string, Place>): Map<Place, Place[]> {
-  const behind = new Map<Place, Place[]>()
-  for (const place of places.values())
+function placesOf(jobs: readonly FlowJobFacts[]): Place[] {
+  const byName = new Map<string, Place>()
+  for (const job of jobs)
+    byName.set(job.name, {
+      ...{ job, depth: 0, waits: job.after.length, parent: undefined },
+      ...{ before: [], behind: [], below: [] },
+    })
+  const places = [...byName.values()]
+  for (const place of places)
     for (const name of place.job.after) {
-      const before = places.get(name)
+      const before = byName.get(name)
       if (!before) continue
-      const others = behind.get(before)
-      if (others) others.push(place)
-      else behind.set(before, [place])
+      place.before.push(before)
+      before.behind.push(place)
     }
-  return behind
+  return places
 }
 
-function deepest(names: readonly string[], places: ReadonlyMap<string, Place>): Place | undefined {
+function deepest(places: readonly Place[]): Place | undefined {
   let found: Place | undefined
-  for (const name of names) {
-    const place = places.get(name)
-    if (place && (!found || place.depth > found.depth)) found = place
-  }
+  for (const place of places) if (!found || place.depth > found.depth) found = place
   return found
 }
 

@@ -232,15 +232,17 @@ async function facts(verbs: Verbs, id: string): Promise<FlowFacts | undefined> {
 
 /** Of a flow of more than 1,000 jobs each is seen at another moment: Redis serves others between slices of them. */
 async function details(verbs: Verbs, id: string): Promise<FlowDetails | undefined> {
-  const jobs = new Map<string, FlowJob>()
+  const jobs = new Map<string, JobText>()
   const facts = new Map<string, unknown>()
+  const texts = new Map<string, JobText>()
   let [at, slices] = ['0', 0]
   do {
     const [slice, end] = listOf(await verbs.run('flow-look', [id, 'jobs', at]), 'a flow', 2)
-    for (const [field, value] of pairsOf(slice)) {
-      const name = nameIn(field)
-      if (name === undefined) facts.set(String(field), value)
-      else jobs.set(name, flowJobOf(id, name, value))
+    const fields = listOf(slice, 'a slice of a flow')
+    for (let n = 0; n < fields.length; n += 2) {
+      const name = nameIn(fields[n])
+      if (name === undefined) facts.set(String(fields[n]), fields[n + 1])
+      else jobs.set(name, jobTextOf(fields[n + 1], texts))
     }
     at = textOf(end, 'the end of a slice of a flow', 20)
     slices += 1
@@ -250,38 +252,46 @@ async function details(verbs: Verbs, id: string): Promise<FlowDetails | undefine
   return found && { ...found, flowJobs: flowJobsOf(found, jobs) }
 }
 
+/** The name of a job whose field this is. */
 const nameIn = (field: unknown): string | undefined =>
-  typeof field === 'string' && field.startsWith('job:') ? field.slice(4) : undefined
+  typeof field === 'string' && field.startsWith('job:')
+    ? textOf(field.slice(4), 'a job of a flow', MAX_NAME)
+    : undefined
 
-function flowJobsOf(flow: FlowFacts, jobs: ReadonlyMap<string, FlowJob>): FlowJobFacts[] {
+function flowJobsOf(flow: FlowFacts, jobs: ReadonlyMap<string, JobText>): FlowJobFacts[] {
   const names = [...jobs.keys()].sort()
   const after = new Map<string, string[]>()
   for (const name of names)
-    for (const next of jobs.get(name)?.next ?? []) {
+    for (const next of jobs.get(name)?.next ?? NOTHING) {
       const known = after.get(next)
       if (known) known.push(name)
       else after.set(next, [name])
     }
-  return names.flatMap((name) => {
+  const found: FlowJobFacts[] = []
+  for (const name of names) {
     const job = jobs.get(name)
-    if (!job) return []
-    const { state, queue, jobId } = job
-    return { name, state: stateIn(flow, state), queue, jobId, after: after.get(name) ?? NOTHING }
-  })
+    if (job) found.push({ ...flowJobOf(flow, name, job), after: after.get(name) ?? NOTHING })
+  }
+  return found
 }
 const NOTHING: readonly string[] = []
 
 /** What waits when its flow does not go on is skipped. */
-const stateIn = (flow: FlowFacts, state: string): string =>
+const stateIn = (flow: FlowFacts, { state }: JobText): string =>
   state === 'waiting' && flow.state !== 'running' ? 'skipped' : state
+
+const flowJobOf = (flow: FlowFacts, name: string, job: JobText): Omit<FlowJobFacts, 'after'> => ({
+  ...{ name, state: stateIn(flow, job), queue: job.queue },
+  jobId: `${flow.id}:${name}${job.run === '1' ? '' : `:${job.run}`}`,
+})
 
 /** Undefined where there is no such job or flow; costs the same for any number of jobs. */
 async function place(verbs: Verbs, id: string, name: string): Promise<FlowPlace | undefined> {
   const [known, text] = listOf(await verbs.run('flow-look', [id, 'job', name]), 'a flow')
   const flow = factsIn(id, known)
   if (!flow || text === '') return undefined
-  const { next, ...job } = flowJobOf(id, name, text)
-  return { flow, job: { ...job, state: stateIn(flow, job.state) }, next }
+  const job = jobTextIn(textOf(text, 'a job of a flow', Number.POSITIVE_INFINITY))
+  return { flow, job: flowJobOf(flow, name, job), next: job.next }
 }
 
 /** The facts, and whether the client with this name will hear of the end. */
@@ -396,19 +406,31 @@ function becauseOf(value: unknown): { job?: string; how: string } {
   return job === '-' ? { how } : { job, how }
 }
 
-interface FlowJob extends Omit<FlowJobFacts, 'after'> {
+/** What Redis has of a job. */
+interface JobText {
+  readonly state: string
+  readonly queue: string
+  readonly run: string
+  /** The names of the jobs that wait for it. */
   readonly next: readonly string[]
 }
 
-function flowJobOf(flow: string, nameValue: string, value: unknown): FlowJob {
-  const name = textOf(nameValue, 'a job of a flow', MAX_NAME)
+/** Each text is read once: most jobs of a large flow have the same one. */
+function jobTextOf(value: unknown, known: Map<string, JobText>): JobText {
   const text = textOf(value, 'a job of a flow', Number.POSITIVE_INFINITY)
-  const [, known, queue, run, next] = FLOW_JOB.exec(text) ?? []
-  if (known === undefined || queue === undefined || run === undefined || next === undefined)
-    throw new RedisDataInvalid('a job of a flow', value)
-  const state = known === 'again' ? 'waiting' : known // a retry has not come to it yet
-  const jobId = `${flow}:${name}${run === '1' ? '' : `:${run}`}`
-  return { name, state, queue, jobId, next: next === '' ? NOTHING : next.trim().split(' ') }
+  const read = known.get(text) ?? jobTextIn(text)
+  known.set(text, read)
+  return read
+}
+
+function jobTextIn(text: string): JobText {
+  const [, state, queue, run, next] = FLOW_JOB.exec(text) ?? []
+  if (state === undefined || queue === undefined || run === undefined || next === undefined)
+    throw new RedisDataInvalid('a job of a flow', text)
+  return {
+    state: state === 'again' ? 'waiting' : state, // a retry has not come to it yet
+    ...{ queue, run, next: next === '' ? NOTHING : next.trim().split(' ') },
+  }
 }
 /** State, queue, run, how many jobs it waits for, those that wait for it (lua/flow.lua). */
 const FLOW_JOB = /^(\S{1,512}) (\S{1,512}) (\d{1,9}) \d+u?((?: \S+)*)$/

@@ -95,9 +95,9 @@ async function detailsOf(call: Call<{ state?: string; cursor?: string }>): Promi
   const found = await queue.flows.details(idOf(call))
   if (!found) throw notFound(call)
   const { flowJobs, ...facts } = found
-  const stateOf = new Map(flowJobs.map((job) => [job.name, job.state]))
-  const isOpen = (name: string) => stateOf.get(name) !== 'completed'
-  const known = { isOpen, taskQueues: taskQueuesByName(call) }
+  const completed = new Set<string>()
+  for (const { name, state: its } of flowJobs) if (its === 'completed') completed.add(name)
+  const known = { completed, taskQueues: taskQueuesByName(call) }
   const all =
     state === undefined ? flowTree(flowJobs) : flowJobs.filter((job) => job.state === state).map(alone)
   const end = Number(cursor) + MOST_FLOW_LINES
@@ -110,8 +110,14 @@ async function detailsOf(call: Call<{ state?: string; cursor?: string }>): Promi
   }
 }
 
-const statesOf = (jobs: readonly FlowJobFacts[]): FlowDetails['states'] =>
-  [...Map.groupBy(jobs, ({ state }) => state)].map(([state, of]) => ({ state, jobs: of.length }))
+function statesOf(jobs: readonly FlowJobFacts[]): FlowDetails['states'] {
+  const counts = new Map<string, number>()
+  for (const { state } of jobs) counts.set(state, (counts.get(state) ?? 0) + 1)
+  return statesIn(counts)
+}
+
+const statesIn = (counts: ReadonlyMap<string, number>): FlowDetails['states'] =>
+  [...counts].map(([state, jobs]) => ({ state, jobs }))
 
 const alone = (job: FlowJobFacts): Line => ({
   ...{ depth: 0, name: job.name, jobs: [job], also: [] },
@@ -171,21 +177,24 @@ function taskQueuesByName({ parts }: Call): ReadonlyMap<string, string> {
 }
 
 interface Known {
-  isOpen: (name: string) => boolean
+  /** The names of these jobs. */
+  completed: ReadonlySet<string>
   taskQueues: ReadonlyMap<string, string>
 }
 
 const HAS_NO_JOB = ['waiting', 'skipped']
 
-function lineOf({ name, depth, jobs, states }: Line, { isOpen, taskQueues }: Known): FlowLine {
+function lineOf({ name, depth, jobs, states }: Line, { completed, taskQueues }: Known): FlowLine {
   const [first] = jobs
   const { queue: queueName = '', jobId = '', state = '', after = [] } = first ?? {}
   const queue = taskQueues.get(queueName)
-  const open = after.filter(isOpen)
-  const names = [...open.slice(0, MOST_NAMES), ...after.filter((each) => !isOpen(each))]
+  const open: string[] = []
+  const done: string[] = []
+  for (const each of after) (completed.has(each) ? done : open).push(each)
+  const names = [...open.slice(0, MOST_NAMES), ...done.slice(0, MOST_NAMES)]
   return {
     ...{ name, depth, jobs: jobs.length, queueName },
-    states: [...states].map(([each, count]) => ({ state: each, jobs: count })),
+    states: statesIn(states),
     ...(queue !== undefined && { queue }),
     ...(jobs.length === 1 && !HAS_NO_JOB.includes(state) && { id: jobId }),
     ...{ after: names.slice(0, MOST_NAMES), afterAll: after.length, afterOpen: open.length },
