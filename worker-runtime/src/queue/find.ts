@@ -43,7 +43,7 @@ const SCAN_MS = 30
 /** What Redis does in one call: it serves nobody else meanwhile. */
 const SLICE = 250
 /** The most jobs that a list of up to 1,000 looks at: some may be unreadable, or lanes empty. */
-const MOST_LOOKED_AT = 200_000
+const MOST_LOOKED_AT = 100_000
 /** The record of a failed attempt may have 20 KB. */
 const RECORDS_A_CALL = 50
 
