@@ -95,7 +95,8 @@ describe('in slices', () => {
     const look = await run(redis, scripts['flow-look'], prefixOf(queue.name), ['wide', 'jobs', '0'])
     const [fields, end] = look as [string[], string]
     expect(end).not.toBe('0')
-    expect(fields.length / 2).toBeLessThan(MOST_A_CALL)
+    // HSCAN gives whole buckets of its table: a few more than it was asked for.
+    expect(fields.length / 2).toBeLessThan(1_300)
   })
 
   test('lets go of jobs that one end sets free; a process that dies between two leaves the rest', async () => {

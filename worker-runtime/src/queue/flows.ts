@@ -138,7 +138,7 @@ async function start(verbs: Verbs, flow: NewFlow): Promise<boolean> {
 }
 
 const MOST_JOBS_A_CALL = 400
-/** 20,000 jobs are at least 40 slices, and a table that grows may be walked more than once. */
+/** 20,000 jobs are at least 20 slices, and a table that grows may be walked more than once. */
 const MOST_SLICES = 1_000
 const MOST_BYTES_A_CALL = 1_000_000
 

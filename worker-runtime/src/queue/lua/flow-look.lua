@@ -7,10 +7,10 @@
 --       among others, and where it ends, 0 at the end
 -- Reads only.
 local MAX_BYTES = 16777216 -- as the largest payload that a queue may take
-local AT_ONCE, A_SLICE = 1000, '500' -- jobs; Redis does nothing else meanwhile
+local A_SLICE = 1000 -- jobs; Redis does nothing else meanwhile
 local flow, key, what = ARGV[1], Q .. 'flow:' .. ARGV[1], ARGV[2]
 if what == 'jobs' then
-  if ARGV[3] == '0' and redis.call('HLEN', key) <= AT_ONCE then return { redis.call('HGETALL', key), '0' } end
+  if ARGV[3] == '0' and redis.call('HLEN', key) <= A_SLICE then return { redis.call('HGETALL', key), '0' } end
   local slice_end, fields = unpack(redis.call('HSCAN', key, ARGV[3], 'COUNT', A_SLICE))
   return { fields, slice_end }
 end
