@@ -145,8 +145,8 @@ async function* events(verbs: Verbs, options: EventsOptions = {}): AsyncGenerato
 export const telling = { events }
 
 /**
- * Says from time to time that somebody watches; answers the id of the last event then. Who may only read sees what is
- * always written.
+ * Says from time to time that somebody watches. Answers the id of the last event where it has said so now; else, and
+ * where it may only read, undefined. Who may only read sees what is always written.
  */
 function watching(verbs: Verbs): () => Promise<string | undefined> {
   let nextMs = Number.NEGATIVE_INFINITY

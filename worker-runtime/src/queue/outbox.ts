@@ -21,7 +21,7 @@ const MAX_NAME = 512
 /**
  * Forwards what is due, also in the outboxes of the queues that it reaches; answers how many entries. Any
  * number of processes may do so at once. Where a queue refuses its entries they stay, and are due again in 5
- * s; the first refusal is thrown when all else is forwarded.
+ * s; the first refusal is thrown when all else is forwarded. Ends after 10,000 batches.
  */
 async function forward(verbs: Verbs): Promise<number> {
   let refusal: unknown
