@@ -27,6 +27,7 @@ export interface Taking {
   cancel(): void
 }
 
+/** Since a child was asked for: in a backlog a rehearsal would only take the processor from jobs. */
 const REHEARSE_AFTER_MS = 5
 const FIRST_BACKOFF_MS = 100
 const LONGEST_BACKOFF_MS = 10_000
@@ -41,6 +42,9 @@ const NONE_AHEAD_MS = 30_000
 export class Spares {
   readonly #options: SparesOptions
   readonly #ready = new Set<Child>()
+  readonly #rehearsed = new WeakSet<Child>()
+  /** How many were taken and have not ended. */
+  #atWork = 0
   readonly #waiting = new Set<(child: Child | Failure) => void>()
   #starting = 0
   #failures = 0
@@ -48,6 +52,7 @@ export class Spares {
   #noneAheadBeforeMs = 0
   /** A replacement is due soon. */
   #refilling: NodeJS.Timeout | undefined
+  #rehearsing: NodeJS.Timeout | undefined
   #isStopped = false
 
   constructor(options: SparesOptions) {
@@ -55,6 +60,7 @@ export class Spares {
   }
 
   take(): Taking {
+    this.#rehearsing?.refresh()
     let settle: (child: Child | Failure) => void = () => {}
     const child = new Promise<Child | Failure>((resolve) => {
       settle = resolve
@@ -72,19 +78,22 @@ export class Spares {
   add(child: Child): void {
     this.#failures = 0
     this.#ready.add(child)
-    this.#rehearseSoon(child)
+    this.#rehearsing ??= setTimeout(() => this.#rehearse(), REHEARSE_AFTER_MS).unref()
     void child.closed.then(() => {
       if (this.#ready.delete(child)) this.#failed({ failure: 'a child ended while it waited for a job' })
+      else this.#atWork -= 1
     })
     this.#serve()
   }
 
-  /** A waiting child can prepare for its job; a child that is taken at once has no time for that. */
-  #rehearseSoon(child: Child): void {
-    const rehearse = () => {
-      if (this.#ready.has(child)) child.send({ kind: 'rehearse' })
+  #rehearse(): void {
+    this.#rehearsing = undefined
+    if (this.#atWork >= this.#options.width) return
+    for (const child of this.#ready) {
+      if (this.#rehearsed.has(child)) continue
+      this.#rehearsed.add(child)
+      child.send({ kind: 'rehearse' })
     }
-    setTimeout(rehearse, REHEARSE_AFTER_MS).unref()
   }
 
   #refill(): void {
@@ -123,6 +132,7 @@ export class Spares {
   #takeReady(): Child | undefined {
     for (const child of this.#ready) {
       this.#ready.delete(child)
+      this.#atWork += 1
       if (!child.isSpent) return child
       void killChild(child)
     }
