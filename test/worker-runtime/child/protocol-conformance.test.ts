@@ -297,7 +297,7 @@ describe('the table of frames', () => {
   test('has the fields and the body of each frame that worker and child send', () => {
     const frames = [
       ...toChild.map((each) => encodeToChild(each)),
-      ...fromChild.map((each) => encodeFromChild(each)),
+      ...fromChild.map((each) => Buffer.from(encodeFromChild(each))),
     ]
     const sent = frames.map((bytes) => {
       const line = bytes.indexOf(10, 5)

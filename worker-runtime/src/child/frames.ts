@@ -40,13 +40,18 @@ export class FrameWriter {
     this.#size = end
   }
 
-  /** The frames since the last call. */
+  /** The frames since the last call: a view that the next `put` writes over. */
   take(): Buffer {
     const all = this.#bytes.subarray(0, this.#size)
     this.#size = 0
-    if (this.#bytes.length <= SPARE_BYTES) return Buffer.from(all)
-    this.#bytes = NOTHING
+    if (this.#bytes.length > SPARE_BYTES) this.#bytes = NOTHING
     return all
+  }
+
+  /** As `take`, but to keep. */
+  takeToKeep(): Buffer {
+    const all = this.take()
+    return this.#bytes === NOTHING ? all : Buffer.from(all)
   }
 
   #reserve(bytes: number): void {
@@ -63,23 +68,26 @@ function mostBytes(text: string): number {
   return text.length < 1024 ? 3 * text.length : Buffer.byteLength(text)
 }
 
+/** By code. */
+export type Kinds<Kind> = ReadonlyMap<number, { kind: Kind; maxBytes: number }>
+
 /** `content` is a view into the read buffer: copy it to keep it. Undefined: invalid. */
-type Read<Kind, Message> = (kind: Kind, content: Buffer) => Message | undefined
+export type Read<Kind, Message> = (kind: Kind, content: Buffer) => Message | undefined
 
 /**
- * Cuts a stream into frames of the formats given, and reads each. After a broken frame it answers that and
+ * Cuts a stream into frames of the kinds given, and reads each. After a broken frame it answers that and
  * nothing more.
  */
 export class FrameReader<Kind extends string, Message> {
-  readonly #kinds: Map<number, { kind: Kind; maxBytes: number }>
+  readonly #kinds: Kinds<Kind>
   readonly #read: Read<Kind, Message>
   #parts: Buffer[] = []
   #keptBytes = 0
   #wantedBytes = HEAD_BYTES
   #isBroken = false
 
-  constructor(formats: readonly (readonly [Kind, Format])[], read: Read<Kind, Message>) {
-    this.#kinds = new Map(formats.map(([kind, { code, maxBytes }]) => [code, { kind, maxBytes }]))
+  constructor(kinds: Kinds<Kind>, read: Read<Kind, Message>) {
+    this.#kinds = kinds
     this.#read = read
   }
 

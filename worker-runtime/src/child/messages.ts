@@ -4,7 +4,7 @@
 // PROTOCOL.md has the protocol for programs in other languages.
 import { type JobError, oneLine, parseError } from '../errors.ts'
 import { isRest, type Rest } from '../retry-after.ts'
-import { type Format, FrameReader, FrameWriter } from './frames.ts'
+import { type Format, FrameReader, FrameWriter, type Read } from './frames.ts'
 
 export const MAX_RESULT_BYTES = 1024 * 1024
 export const MAX_PROGRESS_BYTES = 4 * 1024
@@ -138,10 +138,10 @@ const writer = new FrameWriter()
 /** All messages in one buffer, for one write. */
 export function encodeToChild(...messages: readonly ToChild[]): Buffer {
   for (const message of messages) putToChild(message)
-  return writer.take()
+  return writer.takeToKeep()
 }
 
-/** As encodeToChild. */
+/** As encodeToChild, but to be written before the next call, which uses the same buffer: a child writes at once. */
 export function encodeFromChild(...messages: readonly Said[]): Buffer {
   for (const message of messages) putFromChild(message)
   return writer.take()
@@ -183,36 +183,33 @@ function put(kind: Kind, fields: object, body?: string | Uint8Array): void {
 /** Frames → messages, in one of the three directions. */
 export type MessageReader<Message> = FrameReader<Kind, Message>
 
-function readerOf<Message>(
-  codes: [from: number, below: number],
+/** Each child has a reader, so what all of a direction share is made once. */
+function readersOf<Message>(
+  [from, below]: [from: number, below: number],
   parse: Parse<Message>,
-): MessageReader<Message> {
+): () => MessageReader<Message> {
   const all = Object.entries(FORMATS) as [Kind, Format][]
-  const formats = all.filter(([, { code }]) => code >= codes[0] && code < codes[1])
-  return new FrameReader(formats, (kind, content) => {
+  const formats = all.filter(([, { code }]) => code >= from && code < below)
+  const kinds = new Map(formats.map(([kind, { code, maxBytes }]) => [code, { kind, maxBytes }]))
+  const read: Read<Kind, Message> = (kind, content) => {
     const lineEnd = content.indexOf(10)
     const fields = lineEnd < 0 ? undefined : parseObject(content.toString('utf8', 0, lineEnd))
     return fields && parse(kind, fields, content, lineEnd + 1)
-  })
+  }
+  return () => new FrameReader(kinds, read)
 }
 
-export function readerInChild(): MessageReader<ToChild> {
-  return readerOf([0, 16], (kind, fields, content, bodyAt) => {
-    // The worker is trusted: its fields are the message without the body.
-    if (kind === 'attempt') fields.payload = content.toString('utf8', bodyAt)
-    else if (kind === 'answer') fields.value = content.toString('utf8', bodyAt)
-    fields.kind = kind
-    return fields as ToChild
-  })
-}
+export const readerInChild = readersOf<ToChild>([0, 16], (kind, fields, content, bodyAt) => {
+  // The worker is trusted: its fields are the message without the body.
+  if (kind === 'attempt') fields.payload = content.toString('utf8', bodyAt)
+  else if (kind === 'answer') fields.value = content.toString('utf8', bodyAt)
+  fields.kind = kind
+  return fields as ToChild
+})
 
-export function readerInWorker(): MessageReader<FromChild> {
-  return readerOf([16, 48], parseFromChild)
-}
+export const readerInWorker = readersOf<FromChild>([16, 48], parseFromChild)
 
-export function readerOfZygote(): MessageReader<FromZygote> {
-  return readerOf([16, 256], parseFromZygote)
-}
+export const readerOfZygote = readersOf<FromZygote>([16, 256], parseFromZygote)
 
 function parseFromZygote(kind: Kind, fields: Fields): FromZygote | undefined {
   const { pid, order, errno, forkMicros, exitCode, signal, reason } = fields
