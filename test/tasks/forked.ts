@@ -160,3 +160,5 @@ export const orphans = task('orphans', async () => {
   // The shell ends first; what it has started in a session of its own outlives the job by a little.
   await promisify(execFile)('sh', ['-c', 'for n in 1 2 3; do setsid sleep 0.1 & done'])
 })
+
+export const pageFaults = task('page-faults', () => process.resourceUsage().minorPageFault)

@@ -121,6 +121,10 @@ describe('a forked child', () => {
     expect({ mode: tiny.mode, note: tiny.note }).toEqual({ mode: 'Fork', note: '' })
   })
 
+  test('inherits the page tables of what it runs of Node', async () => {
+    expect(resultOf(await tiny.perform('page-faults'))).toBeLessThan(230) // some 160, and 300 without
+  })
+
   test.each([
     ['fetches', 'hello'],
     ['starts', 'hello'],

@@ -10,6 +10,7 @@ enum { CONTROL = 3, ENDS = 3 };
 
 // v8.c
 int make_heap_forkable(void);
+void share_page_tables_of_files(void);
 int tell_v8_no_workers(void);
 
 // family.c

@@ -1,6 +1,6 @@
 // A real fork() inside Node, over N-API only, so that one compiled file serves every Node version of a
-// platform. native.ts loads it. The worker calls order() (orders.c), the zygote beZygote() and then
-// serve(), which comes back in the children alone.
+// platform. native.ts loads it. The worker calls order() (orders.c), the zygote beZygote() and in the
+// end serve(), which comes back in the children alone.
 #include "addon.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -148,6 +148,11 @@ static napi_value BeZygote(napi_env env, napi_callback_info info) {
   return told;
 }
 
+static napi_value SharePageTables(napi_env env, napi_callback_info info) {
+  share_page_tables_of_files();
+  return 0;
+}
+
 // Other processes of the same user may not read the environment and the memory of this process any more: the address
 // of Redis is there.
 static napi_value Hide(napi_env env, napi_callback_info info) {
@@ -166,8 +171,8 @@ static napi_value Reap(napi_env env, napi_callback_info info) {
 
 NAPI_MODULE_INIT() {
   struct { const char *name; napi_callback call; } all[] = {
-    {"beZygote", BeZygote}, {"serve", Serve}, {"exit", Exit}, {"pair", Pair}, {"order", Order}, {"reap", Reap},
-    {"hide", Hide}, {"beSubreaper", BeSubreaper}};
+    {"beZygote", BeZygote}, {"sharePageTables", SharePageTables}, {"serve", Serve}, {"exit", Exit},
+    {"pair", Pair}, {"order", Order}, {"reap", Reap}, {"hide", Hide}, {"beSubreaper", BeSubreaper}};
   napi_value value;
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
     napi_create_function(env, all[i].name, NAPI_AUTO_LENGTH, all[i].call, 0, &value);

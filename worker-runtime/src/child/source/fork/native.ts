@@ -19,6 +19,8 @@ export interface Native {
   beSubreaper(): void
   /** In the zygote: whether it could tell V8 that there are no helper threads. */
   beZygote(): boolean
+  /** In the zygote: children inherit the page tables of what it uses of Node's files from now on. */
+  sharePageTables(): void
   /** In the worker: hides its environment and memory from other processes of the user. */
   hide(): void
   /**

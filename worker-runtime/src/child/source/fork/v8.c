@@ -1,6 +1,7 @@
 // What must be done to V8 so that a copy of its process works. fork.c calls both, in the zygote.
 #include "addon.h"
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,33 @@ static int advise_all(int advice, int data_alone) {
 // Then in huge pages, where the kernel can, also across mappings that have become one: fewer entries for each fork
 // to copy and for each child's end to drop.
 int make_heap_forkable(void) { return advise_all(MADV_DOFORK, 0) && advise_all(MADV_COLLAPSE, 1); }
+
+enum { SMALL = 1 << 18 };
+
+// fork() leaves out the page tables of files, so each child would fault in again what it runs of Node. It copies those
+// of a mapping that had a page of its own once: each mapping of a file gets one, by a byte that is written over itself,
+// as the kernel lets a process do in its own memory. Then the mapping is emptied, so that forks get what is used from
+// here on. A mapping that has pages of its own is left as it is, and nothing is lost where any of this is not possible.
+void share_page_tables_of_files(void) {
+  static char line[8192];
+  FILE *maps = fopen("/proc/self/smaps", "re");
+  int memory = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+  uintptr_t from = 0, to = 0;
+  unsigned long own = 0, kilobytes;
+  while (maps && memory >= 0 && fgets(line, sizeof line, maps)) {
+    char *rest, byte;
+    uintptr_t start = strtoull(line, &rest, 16);
+    if (*rest == '-') {
+      from = start, to = strtoull(rest + 1, &rest, 16), own = 0;
+      if ((strncmp(rest, " r-xp ", 6) && strncmp(rest, " r--p ", 6)) || !strchr(rest, '/')) to = from;
+    } else if (sscanf(line, "Anonymous: %lu", &kilobytes) == 1) own += kilobytes;
+    else if (sscanf(line, "Swap: %lu", &kilobytes) == 1 && own + kilobytes == 0 && to - from >= SMALL)
+      if (pread(memory, &byte, 1, from) == 1 && pwrite(memory, &byte, 1, from) == 1)
+        madvise((void *)from, to - from, MADV_DONTNEED);
+  }
+  if (maps) fclose(maps);
+  if (memory >= 0) close(memory);
+}
 
 static int protection_of(uintptr_t address) {
   FILE *maps = fopen("/proc/self/maps", "re");

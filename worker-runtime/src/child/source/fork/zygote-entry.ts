@@ -4,6 +4,7 @@
 // ends.
 import { closeSync, openSync, readSync, writeSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
 import { definedTasks } from '../../../task.ts'
 import {
   beReady,
@@ -43,7 +44,9 @@ share(forkShares)
 const earlier = process.rawListeners('exit')
 sayHowItEnds()
 const [sayHow] = process.rawListeners('exit').filter((listener) => !earlier.includes(listener))
+setFlagsFromString('--no-lazy --no-flush-bytecode') // what is compiled here, no child has to compile
 await loadModules({ modules, once })
+setFlagsFromString('--lazy --flush-bytecode')
 const reason = await whyUnfit()
 stopNoticing()
 if (reason === undefined) {
@@ -77,6 +80,7 @@ async function rehearse(): Promise<void> {
     writeSync(theirs, rehearsalOrder(id))
     while (ran < id || isRunning(id)) await new Promise((next) => setImmediate(next))
   }
+  native.sharePageTables()
   sayWhoExits()
   await rehearseHere() // as a waiting child does; it speaks to the worker again
   await new Promise((closed) => socket.once('close', closed).destroy())
