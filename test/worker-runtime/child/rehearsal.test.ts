@@ -17,8 +17,17 @@ test('a spawned child that waits rehearses, and its job knows nothing of it', as
   const output: string[] = []
   const outcome = await children.perform('counts-begins', null, { onOutput: (_, line) => output.push(line) })
   // The rehearsal's begin and end, and this attempt's begin.
-  expect(resultOf(outcome)).toEqual({ times: 3, tasks: ['counts-begins'] })
+  expect(resultOf(outcome)).toEqual({ times: 3, tasks: ['counts-begins', 'lasts'] })
   expect(output).toEqual([])
+  await children.stop()
+})
+
+test('a child that waits while every slot is taken does not rehearse: it would take the processor from the jobs', async () => {
+  const children = await startTiny('Spawn', { slots: 1, modules: [MODULE] })
+  const lasts = children.perform('lasts', 1_500) // long enough for a spare child to start and to wait
+  const begins = children.perform('counts-begins')
+  await lasts
+  expect(resultOf(await begins)).toMatchObject({ times: 1 })
   await children.stop()
 })
 

@@ -1,4 +1,4 @@
-// What must be done to V8 so that a copy of its process works. fork.c calls both, in the zygote.
+// What must be done to V8, and to the memory of its process, so that a copy of it works and costs little.
 #include "addon.h"
 #include <dlfcn.h>
 #include <fcntl.h>
