@@ -201,10 +201,16 @@ it('a job opens beside the list, which keeps its place, and Escape closes it', a
   await eventually(async () => (await rows().nth(0).getAttribute('data-opened')) === 'true', {
     what: 'the job above is open',
   })
+  // Several jobs ran at once, so each of them can be the one that was buried last.
+  const above = new URL(page.url()).searchParams.get('open')?.split('/')[2]
+  await page.getByRole('region', { name: `Job ${above}` }).waitFor()
+  const [message] = await eventually(async () => /no such user \d/.exec(await beside.innerText()), {
+    what: 'its error is shown',
+  })
   await beside.getByRole('link', { name: /^Payload/ }).click()
-  await beside.getByText('no such user 4').first().waitFor()
+  await beside.getByText(message).first().waitFor()
   await page.reload()
-  await beside.getByText('no such user 4').first().waitFor()
+  await beside.getByText(message).first().waitFor()
   await page.keyboard.press('R')
   await page.getByRole('dialog', { name: 'Retry this job?' }).waitFor()
   await page.keyboard.press('Escape')
