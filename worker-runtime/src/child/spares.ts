@@ -27,7 +27,7 @@ export interface Taking {
   cancel(): void
 }
 
-/** Since a child was asked for: in a backlog a rehearsal would only take the processor from jobs. */
+/** After the last request for a child: in a backlog a rehearsal would only take the processor from jobs. */
 const REHEARSE_AFTER_MS = 5
 const FIRST_BACKOFF_MS = 100
 const LONGEST_BACKOFF_MS = 10_000
@@ -86,6 +86,7 @@ export class Spares {
     this.#serve()
   }
 
+  /** A waiting child can prepare for its job, while a slot is free. */
   #rehearse(): void {
     this.#rehearsing = undefined
     if (this.#atWork >= this.#options.width) return

@@ -34,7 +34,7 @@ static int advise_all(int advice, int data_alone) {
 // to copy and for each child's end to drop.
 int make_heap_forkable(void) { return advise_all(MADV_DOFORK, 0) && advise_all(MADV_COLLAPSE, 1); }
 
-enum { SMALL = 1 << 18 };
+enum { WORTH_IT = 1 << 18 }; // bytes; a child runs little of the small files
 
 // fork() leaves out the page tables of files, so each child would fault in again what it runs of Node. It copies those
 // of a mapping that had a page of its own once: each mapping of a file gets one, by a byte that is written over itself,
@@ -42,22 +42,22 @@ enum { SMALL = 1 << 18 };
 // here on. A mapping that has pages of its own is left as it is, and nothing is lost where any of this is not possible.
 void share_page_tables_of_files(void) {
   static char line[8192];
-  FILE *maps = fopen("/proc/self/smaps", "re");
+  FILE *mappings = fopen("/proc/self/smaps", "re");
   int memory = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
   uintptr_t from = 0, to = 0;
   unsigned long own = 0, kilobytes;
-  while (maps && memory >= 0 && fgets(line, sizeof line, maps)) {
+  while (mappings && memory >= 0 && fgets(line, sizeof line, mappings)) {
     char *rest, byte;
     uintptr_t start = strtoull(line, &rest, 16);
     if (*rest == '-') {
       from = start, to = strtoull(rest + 1, &rest, 16), own = 0;
       if ((strncmp(rest, " r-xp ", 6) && strncmp(rest, " r--p ", 6)) || !strchr(rest, '/')) to = from;
-    } else if (sscanf(line, "Anonymous: %lu", &kilobytes) == 1) own += kilobytes;
-    else if (sscanf(line, "Swap: %lu", &kilobytes) == 1 && own + kilobytes == 0 && to - from >= SMALL)
+    } else if (sscanf(line, "Anonymous: %lu", &kilobytes) == 1) own = kilobytes;
+    else if (sscanf(line, "Swap: %lu", &kilobytes) == 1 && own + kilobytes == 0 && to - from >= WORTH_IT)
       if (pread(memory, &byte, 1, from) == 1 && pwrite(memory, &byte, 1, from) == 1)
         madvise((void *)from, to - from, MADV_DONTNEED);
   }
-  if (maps) fclose(maps);
+  if (mappings) fclose(mappings);
   if (memory >= 0) close(memory);
 }
 

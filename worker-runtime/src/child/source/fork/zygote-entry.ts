@@ -80,7 +80,7 @@ async function rehearse(): Promise<void> {
     writeSync(theirs, rehearsalOrder(id))
     while (ran < id || isRunning(id)) await new Promise((next) => setImmediate(next))
   }
-  native.sharePageTables()
+  native.sharePageTables() // those of what the last rehearsal runs
   sayWhoExits()
   await rehearseHere() // as a waiting child does; it speaks to the worker again
   await new Promise((closed) => socket.once('close', closed).destroy())
